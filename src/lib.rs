@@ -1,0 +1,12 @@
+//! pathsurvey surveys the network paths to many targets and writes structured datasets.
+//!
+//! Data flows one way: targets → strategy → pacer → wire → transport → network, and replies back through
+//! wire → matcher → records → dataset. See README.md for the walk through the modules.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod dataset;
+pub mod lab;
+pub mod model;
+pub mod targets;

@@ -1,0 +1,20 @@
+//! Plain data that the rest of the program passes along: targets, probes, replies, outcomes, records.
+//!
+//! Nothing here reads a clock, a socket or a file. Every meaningful number has a type of its own,
+//! and what is absent is an `Option`, never a zero.
+
+mod numbers;
+mod probe;
+mod record;
+mod reply;
+mod statistics;
+mod target;
+mod time;
+
+pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
+pub use probe::{Probe, Protocol, Purpose};
+pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_hash};
+pub use reply::{DiscardReason, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind};
+pub use statistics::{KernelDrops, Statistics};
+pub use target::{TargetInfo, Targets};
+pub use time::Time;

@@ -1,0 +1,97 @@
+//! What a run counts: the manifest's and the summary's figures.
+
+use serde::Serialize;
+
+use super::{DiscardReason, Evidence, HopRecord, Status};
+
+/// Packets that the kernel threw away before we could read them; `None` where it does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KernelDrops {
+    /// Dropped because our receive buffer was full.
+    pub receive_buffer: Option<u64>,
+    /// Dropped by the lab's own device queue.
+    pub lab_device: Option<u64>,
+}
+
+/// Counts of probes and packets. Every probe is in exactly one status of `probes`, every received packet
+/// is matched or in exactly one reason of `discarded`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    probes: [u64; Status::ALL.len()],
+    extra_replies: [u64; Status::ALL.len()],
+    discarded: [u64; DiscardReason::ALL.len()],
+    evidence: [u64; 3],
+    /// Packets read from the network.
+    pub packets_received: u64,
+}
+
+impl Statistics {
+    /// Counts a finished row.
+    pub fn count(&mut self, record: &HopRecord) {
+        let slot = status_index(record.status);
+        if record.reply_index == 0 {
+            self.probes[slot] += 1;
+        } else {
+            self.extra_replies[slot] += 1;
+        }
+        if let Some(evidence) = record.evidence {
+            self.evidence[evidence as usize] += 1;
+        }
+    }
+
+    /// Counts a packet that answers no probe.
+    pub fn discard(&mut self, reason: DiscardReason) {
+        self.discarded[reason as usize] += 1;
+    }
+
+    /// Probes (rows with `reply_index` 0) that ended as `status`.
+    pub fn probes(&self, status: Status) -> u64 {
+        self.probes[status_index(status)]
+    }
+
+    /// Further replies that were recorded as `status` (late or duplicate).
+    pub fn extra_replies(&self, status: Status) -> u64 {
+        self.extra_replies[status_index(status)]
+    }
+
+    /// Packets counted out as `reason`.
+    pub fn discarded(&self, reason: DiscardReason) -> u64 {
+        self.discarded[reason as usize]
+    }
+
+    /// Rows that carry `evidence`.
+    pub fn evidence(&self, evidence: Evidence) -> u64 {
+        self.evidence[evidence as usize]
+    }
+
+    /// Probes that the kernel took: all that ended, less those it refused or never saw.
+    pub fn probes_sent(&self) -> u64 {
+        Status::ALL
+            .iter()
+            .filter(|status| {
+                !matches!(status, Status::SendError | Status::Skipped | Status::Inferred)
+            })
+            .map(|status| self.probes(*status))
+            .sum()
+    }
+
+    /// Adds the counts of `other`.
+    pub fn merge(&mut self, other: &Statistics) {
+        let pairs = [
+            (&mut self.probes[..], &other.probes[..]),
+            (&mut self.extra_replies[..], &other.extra_replies[..]),
+            (&mut self.discarded[..], &other.discarded[..]),
+            (&mut self.evidence[..], &other.evidence[..]),
+        ];
+        for (mine, theirs) in pairs {
+            for (sum, count) in mine.iter_mut().zip(theirs) {
+                *sum += count;
+            }
+        }
+        self.packets_received += other.packets_received;
+    }
+}
+
+fn status_index(status: Status) -> usize {
+    status as usize
+}
