@@ -10,3 +10,4 @@ pub mod dataset;
 pub mod lab;
 pub mod model;
 pub mod targets;
+pub mod transport;

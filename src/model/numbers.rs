@@ -97,7 +97,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_rate() {
-        for text in ["", "k", "0", "-5", "inf", "nan", "1e3", "10kk", "1 000", "2G0"] {
+        for text in [
+            "", "k", "0", "-5", "inf", "nan", "1e3", "10kk", "1 000", "2G0",
+        ] {
             assert!(text.parse::<Rate>().is_err(), "{text} was accepted");
         }
     }

@@ -69,7 +69,10 @@ impl Statistics {
         Status::ALL
             .iter()
             .filter(|status| {
-                !matches!(status, Status::SendError | Status::Skipped | Status::Inferred)
+                !matches!(
+                    status,
+                    Status::SendError | Status::Skipped | Status::Inferred
+                )
             })
             .map(|status| self.probes(*status))
             .sum()

@@ -1,0 +1,57 @@
+//! Bytes in and out. A transport knows nothing of probes: it takes IP packets and gives IP packets.
+//!
+//! One trait for each direction, because they are used by different threads; one file a variant.
+//! What goes wrong with a single packet is told for that packet; an `io::Error` means that the socket is broken
+//! and the run must end.
+
+mod batch;
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::model::UnsentReason;
+
+pub use batch::PacketBatch;
+
+/// How far a batch came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Packets that the kernel took, counted from the start of what was asked.
+    pub taken: usize,
+    /// Why the packet behind them was not taken; `None` when all were.
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a packet was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The queue is full (ENOBUFS, EAGAIN): wait a little, then offer it again.
+    Full,
+    /// This packet cannot be sent; the ones behind it may.
+    Refused(UnsentReason),
+}
+
+/// The sending half of a transport.
+pub trait PacketSender: Send {
+    /// Offers the packets of `batch` from index `first` on, in order.
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress>;
+
+    /// The source address that packets to `destination` carry.
+    fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason>;
+}
+
+/// The receiving half of a transport.
+pub trait PacketReceiver: Send {
+    /// Waits up to `timeout` for packets and passes each one that is there (a bounded number) to `visit`: its bytes from the
+    /// IP header on, and the kernel's receive stamp in nanoseconds of the wall clock (CLOCK_REALTIME), where there is one.
+    /// Returns how many were passed; 0 after an idle `timeout`.
+    fn receive(
+        &mut self,
+        timeout: Duration,
+        visit: &mut dyn FnMut(&[u8], Option<u64>),
+    ) -> io::Result<usize>;
+
+    /// Packets that the kernel has dropped so far because our buffer was full; `None` where it does not tell.
+    fn dropped(&self) -> Option<u64>;
+}
