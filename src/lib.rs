@@ -11,3 +11,4 @@ pub mod lab;
 pub mod model;
 pub mod targets;
 pub mod transport;
+pub mod wire;
