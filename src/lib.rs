@@ -9,6 +9,7 @@
 pub mod dataset;
 pub mod lab;
 pub mod model;
+pub mod strategy;
 pub mod targets;
 pub mod transport;
 pub mod wire;

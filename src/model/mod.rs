@@ -4,6 +4,7 @@
 //! and what is absent is an `Option`, never a zero.
 
 mod numbers;
+mod outcome;
 mod probe;
 mod record;
 mod reply;
@@ -12,6 +13,7 @@ mod target;
 mod time;
 
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
+pub use outcome::{Outcome, ProbeResult, TraceEnd};
 pub use probe::{Probe, Protocol, Purpose};
 pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_hash};
 pub use reply::{DiscardReason, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind};

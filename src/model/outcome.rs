@@ -1,0 +1,63 @@
+//! What became of a probe, as strategies see it; and what strategies say of their traces.
+
+use std::net::IpAddr;
+
+use super::{FlowId, Purpose, ReplyKind, StopReason, TargetId, Time, Ttl};
+
+/// The backward edge: what became of one probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The target probed.
+    pub target: TargetId,
+    /// The flow.
+    pub flow: FlowId,
+    /// The TTL sent.
+    pub ttl: Ttl,
+    /// Which attempt.
+    pub attempt: u8,
+    /// Why it was sent.
+    pub purpose: Purpose,
+    /// How it ended.
+    pub result: ProbeResult,
+    /// Whether this comes after the same probe was already told of as silent.
+    pub late: bool,
+}
+
+/// How a probe ended, as far as a strategy needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// Somebody answered.
+    Answered {
+        /// Who.
+        responder: IpAddr,
+        /// What it said.
+        kind: ReplyKind,
+        /// The quoted TTL, where the reply quotes one.
+        quoted_ttl: Option<u8>,
+        /// Whether the responder is the target itself.
+        from_target: bool,
+    },
+    /// Nobody answered within the timeout.
+    Silent,
+    /// The kernel refused it.
+    NotSent,
+}
+
+/// A trace that its strategy has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceEnd {
+    /// The target.
+    pub target: TargetId,
+    /// The flow.
+    pub flow: FlowId,
+    /// The address probed.
+    pub destination: IpAddr,
+    /// When its first probe was asked for.
+    pub started_at: Time,
+    /// When it ended.
+    pub finished_at: Time,
+    /// Why.
+    pub stop_reason: StopReason,
+    /// The lowest TTL at which the target answered, where the TTL before it was probed and did not reach it.
+    pub path_length: Option<Ttl>,
+}

@@ -1,0 +1,309 @@
+//! One path on its way to being known: what was probed at each TTL, and what to probe next.
+//!
+//! Pure decisions: outcomes in, wishes out.
+
+use std::net::IpAddr;
+
+use super::TraceLimits;
+use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind, StopReason, Ttl};
+
+/// A probe that a path wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want {
+    pub ttl: Ttl,
+    pub attempt: u8,
+    pub purpose: Purpose,
+    /// Whether the target is expected to be the one to answer.
+    pub reaches_target: bool,
+}
+
+/// What a path wants next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// These probes, now or as soon as the target may be asked.
+    Probe(Vec<Want>),
+    /// Nothing until the next outcome.
+    Wait,
+    /// Nothing any more.
+    Ended(StopReason),
+}
+
+/// What is known of one TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// Waiting for the outcome of this attempt.
+    InFlight { attempt: u8 },
+    /// To be tried again, with this attempt.
+    TryAgain { attempt: u8 },
+    /// Answered.
+    Answered(Answer),
+    /// Every attempt went unanswered.
+    Silent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Answer {
+    responder: IpAddr,
+    end: Option<StopReason>,
+}
+
+/// Where a path stands in its course.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The distance probe is out.
+    AwaitDistance,
+    /// Hop by hop.
+    Hops,
+    /// The kernel refuses our probes: wait for what is out, then stop.
+    Refused,
+}
+
+/// The state of one (target, flow).
+#[derive(Debug)]
+pub struct Path {
+    phase: Phase,
+    hint: Option<u8>,
+    /// By TTL − first TTL.
+    slots: Vec<Slot>,
+    first_ttl: u8,
+    /// Probes out whose outcome has not been told.
+    outstanding: u16,
+    /// The attempt that the first probe at the maximum TTL carries: 2 where the distance probe was attempt 1.
+    attempt_at_max: u8,
+}
+
+impl Path {
+    /// A path still to be probed. `sends_distance`: the target's distance probe belongs to this flow.
+    pub fn new(limits: &TraceLimits, sends_distance: bool) -> Self {
+        Path {
+            phase: Phase::AwaitDistance,
+            hint: None,
+            slots: Vec::new(),
+            first_ttl: limits.first_ttl.0,
+            outstanding: 0,
+            attempt_at_max: if sends_distance { 2 } else { 1 },
+        }
+    }
+
+    /// Takes the outcome of the distance probe. A late one is a hint as good as any while hops are still open.
+    pub fn observe_distance(&mut self, result: &ProbeResult, late: bool, limits: &TraceLimits) {
+        if let ProbeResult::Answered {
+            kind,
+            quoted_ttl: Some(quoted),
+            ..
+        } = *result
+            && kind.is_unreachable()
+        {
+            let distance = (limits.max_ttl.0 + 1).checked_sub(quoted);
+            self.hint = distance.filter(|d| (limits.first_ttl.0..=limits.max_ttl.0).contains(d));
+        }
+        if !late {
+            self.phase = match result {
+                ProbeResult::NotSent => Phase::Refused,
+                _ => Phase::Hops,
+            };
+        }
+    }
+
+    /// Takes the outcome of a hop's probe.
+    pub fn observe(&mut self, outcome: &Outcome) {
+        if !outcome.late {
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+        let Some(slot) = outcome
+            .ttl
+            .0
+            .checked_sub(self.first_ttl)
+            .and_then(|at| self.slots.get_mut(usize::from(at)))
+        else {
+            return;
+        };
+        match outcome.result {
+            ProbeResult::Answered {
+                responder,
+                kind,
+                from_target,
+                ..
+            } => {
+                let answer = Answer {
+                    responder,
+                    end: end_of(kind, from_target),
+                };
+                let known = matches!(slot, Slot::Answered(known) if known.end.is_some());
+                if !known {
+                    *slot = Slot::Answered(answer);
+                }
+            }
+            ProbeResult::Silent => {
+                if *slot
+                    == (Slot::InFlight {
+                        attempt: outcome.attempt,
+                    })
+                {
+                    *slot = Slot::TryAgain {
+                        attempt: outcome.attempt.saturating_add(1),
+                    };
+                }
+            }
+            ProbeResult::NotSent => self.phase = Phase::Refused,
+        }
+    }
+
+    /// What to do now.
+    pub fn next(&mut self, limits: &TraceLimits) -> Verdict {
+        match self.phase {
+            Phase::AwaitDistance => return Verdict::Wait,
+            Phase::Refused if self.outstanding == 0 => return Verdict::Ended(StopReason::Error),
+            Phase::Refused => return Verdict::Wait,
+            Phase::Hops => {}
+        }
+        let horizon = self.horizon(limits);
+        let wanted = self.wanted(horizon, limits);
+        if !wanted.is_empty() {
+            // A retry that is given up may end the path or push the horizon out: `wanted` has dealt with both.
+            self.outstanding += wanted.len() as u16;
+            return Verdict::Probe(wanted);
+        }
+        if self.outstanding > 0 {
+            return Verdict::Wait;
+        }
+        let reason = match self.stop() {
+            Some((_, reason)) => reason,
+            None if horizon >= limits.max_ttl.0 => StopReason::MaxTtl,
+            None => StopReason::GapLimit,
+        };
+        Verdict::Ended(reason)
+    }
+
+    /// The path's length, where it is settled: the lowest TTL the target answered, if the TTL before was probed.
+    pub fn length(&self) -> Option<Ttl> {
+        let (ttl, reason) = self.stop()?;
+        let settled = reason == StopReason::Completed && (ttl == 1 || ttl > self.first_ttl);
+        let before_settled = self
+            .slot(ttl.checked_sub(1)?)
+            .is_none_or(|slot| matches!(slot, Slot::Answered(_) | Slot::Silent));
+        (settled && before_settled).then_some(Ttl(ttl))
+    }
+
+    /// The probes to send so that every TTL up to `horizon` is settled.
+    fn wanted(&mut self, mut horizon: u8, limits: &TraceLimits) -> Vec<Want> {
+        let mut wanted = Vec::new();
+        let mut ttl = self.first_ttl;
+        while ttl <= horizon {
+            let place = usize::from(ttl - self.first_ttl);
+            let base = if ttl == limits.max_ttl.0 {
+                self.attempt_at_max
+            } else {
+                1
+            };
+            let attempt = match self.slots.get(place) {
+                None => {
+                    self.slots.push(Slot::InFlight { attempt: base });
+                    Some(base)
+                }
+                Some(Slot::TryAgain { attempt }) if attempt - base < limits.attempts => {
+                    Some(*attempt)
+                }
+                Some(Slot::TryAgain { .. }) => {
+                    self.slots[place] = Slot::Silent;
+                    horizon = self.horizon(limits);
+                    None
+                }
+                Some(_) => None,
+            };
+            if let Some(attempt) = attempt {
+                self.slots[place] = Slot::InFlight { attempt };
+                wanted.push(Want {
+                    ttl: Ttl(ttl),
+                    attempt,
+                    purpose: if attempt == base {
+                        Purpose::Trace
+                    } else {
+                        Purpose::Retry
+                    },
+                    reaches_target: self.hint.is_some_and(|hint| ttl >= hint),
+                });
+            }
+            ttl += 1;
+        }
+        wanted
+    }
+
+    /// The highest TTL worth probing as things stand.
+    fn horizon(&self, limits: &TraceLimits) -> u8 {
+        if let Some((ttl, _)) = self.stop() {
+            return ttl;
+        }
+        match self.hint {
+            Some(hint) if !self.is_settled(hint) => hint,
+            _ => {
+                let last = self.last_answered().unwrap_or(self.first_ttl - 1);
+                last.saturating_add(limits.gap_limit.max(1))
+                    .min(limits.max_ttl.0)
+            }
+        }
+    }
+
+    /// Where the path ends, and why: the target before anything else, else the lowest unreachable or loop.
+    fn stop(&self) -> Option<(u8, StopReason)> {
+        let ends = || {
+            self.answers()
+                .filter_map(|(ttl, answer)| Some((ttl, answer.end?)))
+        };
+        ends()
+            .find(|(_, reason)| *reason == StopReason::Completed)
+            .into_iter()
+            .chain(ends())
+            .chain(self.loop_at().map(|ttl| (ttl, StopReason::Loop)))
+            .next()
+    }
+
+    /// The lowest TTL at which an address comes back that already answered two or more TTLs before. Not looked for while the
+    /// target itself is expected at a known distance: then the path gets there, whatever a balancer shows between.
+    fn loop_at(&self) -> Option<u8> {
+        if self.hint.is_some_and(|hint| !self.is_settled(hint)) {
+            return None;
+        }
+        self.answers().find_map(|(ttl, answer)| {
+            let before = ttl.checked_sub(2)?;
+            self.answers()
+                .take_while(|(earlier, _)| *earlier <= before)
+                .any(|(_, earlier)| earlier.responder == answer.responder)
+                .then_some(ttl)
+        })
+    }
+
+    fn answers(&self) -> impl Iterator<Item = (u8, Answer)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(place, slot)| match slot {
+                Slot::Answered(answer) => Some((self.first_ttl + place as u8, *answer)),
+                _ => None,
+            })
+    }
+
+    fn last_answered(&self) -> Option<u8> {
+        self.answers().last().map(|(ttl, _)| ttl)
+    }
+
+    fn slot(&self, ttl: u8) -> Option<Slot> {
+        let place = ttl.checked_sub(self.first_ttl)?;
+        self.slots.get(usize::from(place)).copied()
+    }
+
+    fn is_settled(&self, ttl: u8) -> bool {
+        matches!(self.slot(ttl), Some(Slot::Answered(_) | Slot::Silent))
+    }
+}
+
+/// Whether an answer ends the path, and as what.
+fn end_of(kind: ReplyKind, from_target: bool) -> Option<StopReason> {
+    match (from_target, kind) {
+        // A target that forwards (a router, probed as such) answers its own address's Time Exceeded in a loop: no arrival.
+        (true, ReplyKind::TimeExceeded) => None,
+        (true, _) => Some(StopReason::Completed),
+        (false, kind) if kind.is_unreachable() => Some(StopReason::Unreachable),
+        (false, _) => None,
+    }
+}

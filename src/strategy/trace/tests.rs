@@ -1,0 +1,348 @@
+//! Traces against scripted paths: no network, time only where a target must not be asked too often.
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::*;
+use crate::model::{ProbeResult, ReplyKind, TargetInfo};
+
+/// Targets 198.51.100.0, .1, …
+struct Listed(u32);
+
+impl Targets for Listed {
+    fn len(&self) -> u32 {
+        self.0
+    }
+
+    fn address(&self, id: TargetId) -> IpAddr {
+        Ipv4Addr::from_bits(0xc633_6400 + id.0).into()
+    }
+
+    fn info(&self, id: TargetId) -> TargetInfo<'_> {
+        TargetInfo {
+            input: Cow::Owned(self.address(id).to_string()),
+            labels: Vec::new(),
+        }
+    }
+
+    fn label_names(&self) -> &[String] {
+        &[]
+    }
+}
+
+const LIMITS: TraceLimits = TraceLimits {
+    first_ttl: Ttl(1),
+    max_ttl: Ttl(32),
+    attempts: 2,
+    gap_limit: 5,
+    flows: 1,
+    window: 10,
+};
+
+/// What a run showed: the probes in order, and the traces' ends.
+struct Shown {
+    probes: Vec<(Time, Probe)>,
+    ends: Vec<TraceEnd>,
+}
+
+impl Shown {
+    fn ttls(&self, purpose: Purpose) -> Vec<u8> {
+        let mut ttls: Vec<u8> = self
+            .probes
+            .iter()
+            .filter(|(_, probe)| probe.purpose == purpose)
+            .map(|(_, probe)| probe.ttl.0)
+            .collect();
+        ttls.sort_unstable();
+        ttls
+    }
+
+    fn end(&self) -> (StopReason, Option<u8>) {
+        assert_eq!(self.ends.len(), 1);
+        (
+            self.ends[0].stop_reason,
+            self.ends[0].path_length.map(|ttl| ttl.0),
+        )
+    }
+}
+
+/// Runs a strategy to its end; `network` says what becomes of each probe, told once nothing more can be sent.
+fn run(targets: u32, limits: TraceLimits, mut network: impl FnMut(&Probe) -> ProbeResult) -> Shown {
+    let mut trace = Trace::new(Arc::new(Listed(targets)), limits, 1);
+    let mut now = Time::from_nanos(1 << 60);
+    let mut shown = Shown {
+        probes: Vec::new(),
+        ends: Vec::new(),
+    };
+    let mut under_way: VecDeque<Probe> = VecDeque::new();
+    for _ in 0..1_000_000 {
+        match trace.poll(now) {
+            Poll::Probe(probe) => {
+                shown.probes.push((now, probe));
+                under_way.push_back(probe);
+            }
+            Poll::Wait(until) => match under_way.pop_front() {
+                Some(probe) => trace.observe(&outcome(&probe, network(&probe)), now),
+                None => now = until.expect("nothing under way and nothing to wait for"),
+            },
+            Poll::Done => {
+                shown.ends.extend(std::iter::from_fn(|| trace.take_ended()));
+                return shown;
+            }
+        }
+    }
+    panic!("the strategy does not end");
+}
+
+fn outcome(probe: &Probe, result: ProbeResult) -> Outcome {
+    Outcome {
+        target: probe.target,
+        flow: probe.flow,
+        ttl: probe.ttl,
+        attempt: probe.attempt,
+        purpose: probe.purpose,
+        result,
+        late: false,
+    }
+}
+
+fn router(number: u8) -> ProbeResult {
+    ProbeResult::Answered {
+        responder: Ipv4Addr::new(10, 0, 0, number).into(),
+        kind: ReplyKind::TimeExceeded,
+        quoted_ttl: Some(1),
+        from_target: false,
+    }
+}
+
+fn arrived(probe: &Probe, length: u8) -> ProbeResult {
+    ProbeResult::Answered {
+        responder: probe.destination,
+        kind: ReplyKind::PortUnreachable,
+        quoted_ttl: Some(probe.ttl.0 - length + 1),
+        from_target: true,
+    }
+}
+
+/// A clean path of `length` hops, the last being the target.
+fn clean(length: u8) -> impl FnMut(&Probe) -> ProbeResult {
+    move |probe| match probe.ttl.0 {
+        ttl if ttl < length => router(ttl),
+        _ => arrived(probe, length),
+    }
+}
+
+#[test]
+fn a_clean_path_costs_its_length_and_one() {
+    for length in 1..=32 {
+        let shown = run(1, LIMITS, clean(length));
+        assert_eq!(shown.end(), (StopReason::Completed, Some(length)));
+        assert_eq!(shown.ttls(Purpose::Trace), (1..=length).collect::<Vec<_>>());
+        assert_eq!(shown.ttls(Purpose::Distance), [32]);
+        assert_eq!(shown.probes.len(), usize::from(length) + 1);
+    }
+}
+
+#[test]
+fn a_silent_target_is_probed_to_the_gap_limit_and_twice() {
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        ttl if ttl < 7 => router(ttl),
+        _ => ProbeResult::Silent,
+    });
+    assert_eq!(shown.end(), (StopReason::GapLimit, None));
+    assert_eq!(shown.ttls(Purpose::Trace), (1..=11).collect::<Vec<_>>());
+    assert_eq!(shown.ttls(Purpose::Retry), (7..=11).collect::<Vec<_>>());
+}
+
+#[test]
+fn silent_hops_before_an_answering_target_do_not_hide_it() {
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        3..=11 => ProbeResult::Silent,
+        ttl if ttl < 12 => router(ttl),
+        _ => arrived(probe, 12),
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(12)));
+    assert_eq!(shown.ttls(Purpose::Retry), (3..=11).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_hint_that_is_too_short_is_overruled() {
+    // A box in front normalises the TTL: the target sees one hop less than there are.
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        ttl if ttl < 9 => router(ttl),
+        32 => arrived(probe, 6),
+        _ => arrived(probe, 9),
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(9)));
+}
+
+#[test]
+fn a_hint_that_is_too_long_does_not_lengthen_the_path() {
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        ttl if ttl < 5 => router(ttl),
+        32 => arrived(probe, 8),
+        _ => arrived(probe, 5),
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(5)));
+}
+
+#[test]
+fn an_unreachable_on_the_way_ends_the_path() {
+    let blocked = |probe: &Probe| ProbeResult::Answered {
+        responder: Ipv4Addr::new(10, 0, 0, 4).into(),
+        kind: ReplyKind::AdministrativelyProhibited,
+        quoted_ttl: Some(probe.ttl.0 - 3),
+        from_target: false,
+    };
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        ttl if ttl < 4 => router(ttl),
+        _ => blocked(probe),
+    });
+    assert_eq!(shown.end(), (StopReason::Unreachable, None));
+    assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_loop_is_an_address_that_comes_back_two_ttls_later() {
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        ttl if ttl < 4 => router(ttl),
+        ttl => router(4 + ttl % 2),
+    });
+    assert_eq!(shown.end(), (StopReason::Loop, None));
+    let highest = shown.ttls(Purpose::Trace).last().copied();
+    assert!(highest < Some(12), "probed up to {highest:?}");
+}
+
+#[test]
+fn an_address_twice_in_a_row_is_zero_ttl_forwarding_and_no_loop() {
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        3 => router(4),
+        ttl if ttl < 8 => router(ttl),
+        _ => ProbeResult::Silent,
+    });
+    assert_eq!(shown.end(), (StopReason::GapLimit, None));
+}
+
+#[test]
+fn the_maximum_ttl_ends_a_path_that_goes_on_answering() {
+    let limits = TraceLimits {
+        max_ttl: Ttl(6),
+        ..LIMITS
+    };
+    let shown = run(1, limits, |probe| router(probe.ttl.0));
+    assert_eq!(shown.end(), (StopReason::MaxTtl, None));
+    assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5, 6]);
+    let at_max: Vec<u8> = shown
+        .probes
+        .iter()
+        .filter(|(_, probe)| probe.ttl == Ttl(6))
+        .map(|(_, probe)| probe.attempt)
+        .collect();
+    assert_eq!(
+        at_max,
+        [1, 2],
+        "the distance probe is the first attempt at the maximum TTL"
+    );
+}
+
+#[test]
+fn a_lost_probe_is_made_up_for() {
+    let mut lost = std::collections::HashSet::new();
+    let mut path = clean(8);
+    let shown = run(1, LIMITS, |probe| {
+        if lost.insert((probe.ttl, probe.purpose == Purpose::Distance)) {
+            ProbeResult::Silent
+        } else {
+            path(probe)
+        }
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(8)));
+}
+
+#[test]
+fn a_target_that_cannot_be_sent_to_ends_as_error() {
+    let shown = run(1, LIMITS, |_| ProbeResult::NotSent);
+    assert_eq!(shown.end(), (StopReason::Error, None));
+    assert_eq!(shown.probes.len(), 1);
+}
+
+#[test]
+fn the_first_ttl_is_kept_and_leaves_the_length_open_where_it_is_the_target() {
+    let limits = TraceLimits {
+        first_ttl: Ttl(4),
+        ..LIMITS
+    };
+    let shown = run(1, limits, clean(7));
+    assert_eq!(shown.end(), (StopReason::Completed, Some(7)));
+    assert_eq!(shown.ttls(Purpose::Trace), [4, 5, 6, 7]);
+    let shown = run(1, limits, clean(2));
+    assert_eq!(shown.end(), (StopReason::Completed, None));
+}
+
+#[test]
+fn every_flow_of_every_target_ends_once_and_targets_are_spared() {
+    let limits = TraceLimits {
+        flows: 8,
+        window: 3,
+        ..LIMITS
+    };
+    let shown = run(20, limits, clean(6));
+    let mut ends: Vec<_> = shown
+        .ends
+        .iter()
+        .map(|end| (end.target, end.flow))
+        .collect();
+    ends.sort_unstable();
+    ends.dedup();
+    assert_eq!(ends.len(), 160);
+    assert!(shown.ends.iter().all(|end| end.path_length == Some(Ttl(6))));
+    // One distance probe for all flows, then one arrival a flow; never more than six in any five seconds.
+    for target in 0..20 {
+        let arrivals: Vec<Time> = shown
+            .probes
+            .iter()
+            .filter(|(_, probe)| probe.target == TargetId(target) && probe.ttl.0 >= 6)
+            .map(|(time, _)| *time)
+            .collect();
+        assert_eq!(arrivals.len(), 9);
+        for window in arrivals.windows(6) {
+            assert!(
+                window[5].since(window[0]) >= Duration::from_secs(1),
+                "{arrivals:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_window_bounds_the_targets_under_way() {
+    let limits = TraceLimits {
+        window: 4,
+        ..LIMITS
+    };
+    let mut trace = Trace::new(Arc::new(Listed(100)), limits, 1);
+    let now = Time::from_nanos(1 << 60);
+    let given = std::iter::from_fn(|| match trace.poll(now) {
+        Poll::Probe(probe) => Some(probe),
+        _ => None,
+    });
+    assert_eq!(given.count(), 4);
+}
+
+#[test]
+fn an_interrupt_ends_every_open_trace_and_asks_for_nothing_more() {
+    let mut trace = Trace::new(Arc::new(Listed(100)), TraceLimits { flows: 2, ..LIMITS }, 1);
+    let now = Time::from_nanos(1 << 60);
+    for _ in 0..6 {
+        assert!(matches!(trace.poll(now), Poll::Probe(_)));
+    }
+    trace.interrupt(now);
+    let ends: Vec<_> = std::iter::from_fn(|| trace.take_ended()).collect();
+    assert_eq!(ends.len(), 12);
+    assert!(
+        ends.iter()
+            .all(|end| end.stop_reason == StopReason::Interrupted)
+    );
+    assert_eq!(trace.poll(now), Poll::Done);
+}
