@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod dataset;
+pub mod engine;
 pub mod lab;
 pub mod model;
 pub mod strategy;

@@ -18,5 +18,7 @@ pub use probe::{Probe, Protocol, Purpose};
 pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_hash};
 pub use reply::{DiscardReason, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind};
 pub use statistics::{KernelDrops, Statistics};
+#[cfg(test)]
+pub(crate) use target::Consecutive;
 pub use target::{TargetInfo, Targets};
 pub use time::Time;

@@ -23,6 +23,9 @@ pub struct Statistics {
     evidence: [u64; 3],
     /// Packets read from the network.
     pub packets_received: u64,
+    /// Live probes that a reply without strong evidence was compared with: times 2^-15, how many weak matches are
+    /// expected to be accidents.
+    pub weak_candidates: u64,
 }
 
 impl Statistics {
@@ -92,6 +95,7 @@ impl Statistics {
             }
         }
         self.packets_received += other.packets_received;
+        self.weak_candidates += other.weak_candidates;
     }
 }
 

@@ -34,3 +34,32 @@ pub trait Targets: Send + Sync {
     /// Names of the label columns, over all inputs.
     fn label_names(&self) -> &[String];
 }
+
+/// Targets for tests: `len` consecutive IPv4 addresses.
+#[cfg(test)]
+pub(crate) struct Consecutive {
+    pub first: std::net::Ipv4Addr,
+    pub len: u32,
+}
+
+#[cfg(test)]
+impl Targets for Consecutive {
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    fn address(&self, id: TargetId) -> IpAddr {
+        std::net::Ipv4Addr::from_bits(self.first.to_bits() + id.0).into()
+    }
+
+    fn info(&self, id: TargetId) -> TargetInfo<'_> {
+        TargetInfo {
+            input: Cow::Owned(self.address(id).to_string()),
+            labels: Vec::new(),
+        }
+    }
+
+    fn label_names(&self) -> &[String] {
+        &[]
+    }
+}

@@ -74,34 +74,17 @@ impl Strategy for Sweep {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
     use std::collections::HashSet;
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::TargetInfo;
+    use crate::model::Consecutive;
 
-    struct Numbered(u32);
-
-    impl Targets for Numbered {
-        fn len(&self) -> u32 {
-            self.0
-        }
-
-        fn address(&self, id: TargetId) -> IpAddr {
-            Ipv4Addr::from_bits(id.0).into()
-        }
-
-        fn info(&self, _: TargetId) -> TargetInfo<'_> {
-            TargetInfo {
-                input: Cow::Borrowed(""),
-                labels: Vec::new(),
-            }
-        }
-
-        fn label_names(&self) -> &[String] {
-            &[]
-        }
+    fn numbered(len: u32) -> Arc<dyn Targets> {
+        Arc::new(Consecutive {
+            first: Ipv4Addr::new(198, 51, 100, 0),
+            len,
+        })
     }
 
     /// What others get wrong: TTLs out of range and targets beyond the list when counts are no powers of two.
@@ -113,12 +96,12 @@ mod tests {
             (1_001, 1, 1, 30),
             (5, 7, 3, 3),
         ] {
-            let mut sweep = Sweep::new(Arc::new(Numbered(targets)), flows, Ttl(first), Ttl(max), 9);
+            let mut sweep = Sweep::new(numbered(targets), flows, Ttl(first), Ttl(max), 9);
             let mut seen = HashSet::new();
             while let Poll::Probe(probe) = sweep.poll(Time::default()) {
                 assert!(probe.target.0 < targets && probe.flow.0 < flows);
                 assert!((first..=max).contains(&probe.ttl.0));
-                assert_eq!(probe.destination, Numbered(targets).address(probe.target));
+                assert_eq!(probe.destination, numbered(targets).address(probe.target));
                 assert!(
                     seen.insert((probe.target, probe.flow, probe.ttl)),
                     "{probe:?} twice"

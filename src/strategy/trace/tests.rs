@@ -1,34 +1,17 @@
 //! Traces against scripted paths: no network, time only where a target must not be asked too often.
 
-use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
-use crate::model::{ProbeResult, ReplyKind, TargetInfo};
+use crate::model::{Consecutive, ProbeResult, ReplyKind};
 
 /// Targets 198.51.100.0, .1, …
-struct Listed(u32);
-
-impl Targets for Listed {
-    fn len(&self) -> u32 {
-        self.0
-    }
-
-    fn address(&self, id: TargetId) -> IpAddr {
-        Ipv4Addr::from_bits(0xc633_6400 + id.0).into()
-    }
-
-    fn info(&self, id: TargetId) -> TargetInfo<'_> {
-        TargetInfo {
-            input: Cow::Owned(self.address(id).to_string()),
-            labels: Vec::new(),
-        }
-    }
-
-    fn label_names(&self) -> &[String] {
-        &[]
-    }
+fn listed(len: u32) -> Arc<dyn Targets> {
+    Arc::new(Consecutive {
+        first: Ipv4Addr::new(198, 51, 100, 0),
+        len,
+    })
 }
 
 const LIMITS: TraceLimits = TraceLimits {
@@ -69,7 +52,7 @@ impl Shown {
 
 /// Runs a strategy to its end; `network` says what becomes of each probe, told once nothing more can be sent.
 fn run(targets: u32, limits: TraceLimits, mut network: impl FnMut(&Probe) -> ProbeResult) -> Shown {
-    let mut trace = Trace::new(Arc::new(Listed(targets)), limits, 1);
+    let mut trace = Trace::new(listed(targets), limits, 1);
     let mut now = Time::from_nanos(1 << 60);
     let mut shown = Shown {
         probes: Vec::new(),
@@ -321,7 +304,7 @@ fn the_window_bounds_the_targets_under_way() {
         window: 4,
         ..LIMITS
     };
-    let mut trace = Trace::new(Arc::new(Listed(100)), limits, 1);
+    let mut trace = Trace::new(listed(100), limits, 1);
     let now = Time::from_nanos(1 << 60);
     let given = std::iter::from_fn(|| match trace.poll(now) {
         Poll::Probe(probe) => Some(probe),
@@ -332,7 +315,7 @@ fn the_window_bounds_the_targets_under_way() {
 
 #[test]
 fn an_interrupt_ends_every_open_trace_and_asks_for_nothing_more() {
-    let mut trace = Trace::new(Arc::new(Listed(100)), TraceLimits { flows: 2, ..LIMITS }, 1);
+    let mut trace = Trace::new(listed(100), TraceLimits { flows: 2, ..LIMITS }, 1);
     let now = Time::from_nanos(1 << 60);
     for _ in 0..6 {
         assert!(matches!(trace.poll(now), Poll::Probe(_)));

@@ -1,0 +1,328 @@
+//! Puts the rows of a trace together, and numbers extra rows.
+//!
+//! A trace's rows wait here until its strategy ends it; then they leave sorted by TTL, with the trace's own row computed from
+//! them, so that the two cannot disagree. While a trace is open a late reply takes the place of its probe's `timeout`
+//! row; afterwards it becomes an extra row and the `timeout` row stays. A sweep has no traces: its rows pass through.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use crate::model::{
+    HopRecord, ProbeId, Purpose, ReplyKind, Statistics, Status, StopReason, TraceEnd, TraceId,
+    TraceRecord, Ttl, path_hash,
+};
+
+/// Probes whose extra rows are counted at a time; beyond it the oldest, long past any reply, are forgotten.
+const NUMBERED_PROBES: usize = 1 << 17;
+
+/// What leaves the assembler.
+#[derive(Debug, Default)]
+pub struct Assembled {
+    /// Rows of `hops`; those of a trace together.
+    pub hops: Vec<HopRecord>,
+    /// Rows of `traces`.
+    pub traces: Vec<TraceRecord>,
+}
+
+/// Collects rows until they can be written.
+#[derive(Debug)]
+pub struct Assembler {
+    groups: bool,
+    flows: u16,
+    open: HashMap<TraceId, Vec<HopRecord>>,
+    extra_rows: BTreeMap<ProbeId, u16>,
+    statistics: Statistics,
+    reached: u64,
+    ended: u64,
+}
+
+impl Assembler {
+    /// `groups`: the strategy ends traces, and rows wait for that. `flows` as in the run.
+    pub fn new(groups: bool, flows: u16) -> Self {
+        Assembler {
+            groups,
+            flows,
+            open: HashMap::new(),
+            extra_rows: BTreeMap::new(),
+            statistics: Statistics::default(),
+            reached: 0,
+            ended: 0,
+        }
+    }
+
+    /// Takes a row.
+    pub fn row(&mut self, mut row: HopRecord, out: &mut Assembled) {
+        if row.reply_index == 0 {
+            if self.groups {
+                self.open.entry(row.trace_id).or_default().push(row);
+            } else {
+                self.write(row, out);
+            }
+            return;
+        }
+        let Some(rows) = self.open.get_mut(&row.trace_id) else {
+            row.reply_index = self.next_index(row.probe_id);
+            return self.write(row, out);
+        };
+        let unanswered = rows
+            .iter_mut()
+            .find(|own| own.probe_id == row.probe_id && own.status == Status::Timeout);
+        match unanswered {
+            Some(own) if row.status == Status::Late => {
+                row.reply_index = 0;
+                *own = row;
+            }
+            _ => {
+                row.reply_index = self.next_index(row.probe_id);
+                self.open.entry(row.trace_id).or_default().push(row);
+            }
+        }
+    }
+
+    /// Takes the end of a trace: all its probes have ended.
+    pub fn end(&mut self, end: &TraceEnd, out: &mut Assembled) {
+        let trace_id = TraceId::new(end.target, end.flow, self.flows);
+        let mut rows = self.open.remove(&trace_id).unwrap_or_default();
+        rows.sort_by_key(|row| (row.ttl, row.attempt, row.reply_index, row.probe_id));
+        let record = trace_record(trace_id, end, &rows);
+        self.ended += 1;
+        self.reached += u64::from(record.reached);
+        out.traces.push(record);
+        for row in rows {
+            self.write(row, out);
+        }
+    }
+
+    /// What has been written so far.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Traces that ended, and how many of them reached their target.
+    pub fn traces(&self) -> (u64, u64) {
+        (self.ended, self.reached)
+    }
+
+    fn write(&mut self, row: HopRecord, out: &mut Assembled) {
+        self.statistics.count(&row);
+        out.hops.push(row);
+    }
+
+    fn next_index(&mut self, probe: ProbeId) -> u16 {
+        if self.extra_rows.len() >= NUMBERED_PROBES {
+            self.extra_rows.pop_first();
+        }
+        let count = self.extra_rows.entry(probe).or_insert(0);
+        *count = count.saturating_add(1);
+        *count
+    }
+}
+
+/// The trace's row, computed from its hops' rows (sorted by TTL and attempt).
+fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceRecord {
+    let own = || rows.iter().filter(|row| row.reply_index == 0);
+    let hops = || own().filter(|row| row.purpose != Purpose::Distance);
+    let answered = |row: &&HopRecord| matches!(row.status, Status::Replied | Status::Late);
+    let first_ttl = hops().filter_map(|row| row.ttl).min();
+    let max_ttl = hops().filter_map(|row| row.ttl).max();
+    let last_ttl = end.path_length.or(max_ttl);
+    let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
+    for row in hops() {
+        if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= last_ttl) {
+            let responder = path.entry(ttl).or_default();
+            *responder = responder.or(row.responder());
+        }
+    }
+    let reached = own().filter(answered).any(|row| {
+        row.responder() == Some(row.destination)
+            && row.reply_kind() != Some(ReplyKind::TimeExceeded)
+    });
+    debug_assert!(end.stop_reason != StopReason::Completed || reached);
+    TraceRecord {
+        trace_id,
+        target: end.target,
+        destination: end.destination,
+        flow: end.flow,
+        started_at: end.started_at,
+        finished_at: end.finished_at,
+        first_ttl,
+        max_ttl,
+        stop_reason: end.stop_reason,
+        reached,
+        path_length: end.path_length,
+        hops_responding: path.values().flatten().count() as u16,
+        probes_sent: own().filter(|row| row.status != Status::SendError).count() as u32,
+        replies: own().filter(|row| row.status == Status::Replied).count() as u32,
+        path_hash: (!path.is_empty()).then(|| path_hash(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    use crate::model::{Evidence, FlowId, Protocol, Reply, TargetId, Time};
+
+    const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+
+    fn reply(responder: Ipv4Addr, kind: ReplyKind) -> Box<Reply> {
+        Box::new(Reply {
+            responder: responder.into(),
+            received_at: Time::default(),
+            kind,
+            icmp_type: Some(11),
+            icmp_code: Some(0),
+            ttl: 60,
+            tos: 0,
+            size: 56,
+            ip_id: None,
+            destination: Ipv4Addr::LOCALHOST.into(),
+            quoted: None,
+            next_hop_mtu: None,
+            mpls: Vec::new(),
+            interface_info: Vec::new(),
+            icmp_extensions: None,
+        })
+    }
+
+    fn row(probe: u64, ttl: u8, reply_index: u16, status: Status) -> HopRecord {
+        let answered = matches!(status, Status::Replied | Status::Late | Status::Duplicate);
+        HopRecord {
+            trace_id: TraceId(0),
+            probe_id: ProbeId(probe),
+            reply_index,
+            destination: TARGET.into(),
+            source: None,
+            protocol: Protocol::Udp,
+            src_port: None,
+            dst_port: None,
+            icmp_id: None,
+            flow_label: None,
+            flow: FlowId(0),
+            round: 0,
+            ttl: Some(Ttl(ttl)),
+            attempt: 1,
+            purpose: Purpose::Trace,
+            probe_size: 50,
+            probe_tos: 0,
+            probe_ip_id: None,
+            probe_checksum: None,
+            sent_at: None,
+            status,
+            reason: None,
+            reply: answered.then(|| reply(Ipv4Addr::new(10, 0, 0, ttl), ReplyKind::TimeExceeded)),
+            evidence: answered.then_some(Evidence::Full),
+            rtt_us: None,
+            inferred_from: None,
+        }
+    }
+
+    fn arrival(probe: u64, ttl: u8) -> HopRecord {
+        let mut row = row(probe, ttl, 0, Status::Replied);
+        row.reply = Some(reply(TARGET, ReplyKind::PortUnreachable));
+        row
+    }
+
+    fn end(stop_reason: StopReason, path_length: Option<u8>) -> TraceEnd {
+        TraceEnd {
+            target: TargetId(0),
+            flow: FlowId(0),
+            destination: TARGET.into(),
+            started_at: Time::default(),
+            finished_at: Time::default(),
+            stop_reason,
+            path_length: path_length.map(Ttl),
+        }
+    }
+
+    fn shown(out: &Assembled) -> Vec<(u8, u16, Status)> {
+        out.hops
+            .iter()
+            .map(|row| (row.ttl.map_or(0, |ttl| ttl.0), row.reply_index, row.status))
+            .collect()
+    }
+
+    #[test]
+    fn a_trace_leaves_together_and_in_order() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        assembler.row(arrival(2, 3), &mut out);
+        assembler.row(row(1, 2, 0, Status::Timeout), &mut out);
+        assembler.row(row(0, 1, 0, Status::Replied), &mut out);
+        assembler.row(row(0, 1, 1, Status::Duplicate), &mut out);
+        assert!(out.hops.is_empty());
+        assembler.end(&end(StopReason::Completed, Some(3)), &mut out);
+        let expected = [
+            (1, 0, Status::Replied),
+            (1, 1, Status::Duplicate),
+            (2, 0, Status::Timeout),
+            (3, 0, Status::Replied),
+        ];
+        assert_eq!(shown(&out), expected);
+        let trace = &out.traces[0];
+        assert!(trace.reached);
+        assert_eq!(
+            (trace.hops_responding, trace.probes_sent, trace.replies),
+            (2, 3, 2)
+        );
+        let path = [
+            (Ttl(1), Some(Ipv4Addr::new(10, 0, 0, 1).into())),
+            (Ttl(2), None),
+            (Ttl(3), Some(TARGET.into())),
+        ];
+        assert_eq!(trace.path_hash, Some(path_hash(path)));
+        assert_eq!(assembler.statistics().probes(Status::Replied), 2);
+        assert_eq!(assembler.statistics().extra_replies(Status::Duplicate), 1);
+    }
+
+    #[test]
+    fn a_late_reply_takes_the_timeout_s_place_while_the_trace_is_open() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
+        assembler.row(row(0, 1, 1, Status::Late), &mut out);
+        assembler.row(row(0, 1, 1, Status::Duplicate), &mut out);
+        assembler.end(&end(StopReason::GapLimit, None), &mut out);
+        assert_eq!(
+            shown(&out),
+            [(1, 0, Status::Late), (1, 1, Status::Duplicate)]
+        );
+        assert_eq!(out.traces[0].hops_responding, 1);
+        assert_eq!(out.traces[0].replies, 0, "late is not in time");
+    }
+
+    #[test]
+    fn a_late_reply_to_a_sealed_trace_is_an_extra_row() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
+        assembler.end(&end(StopReason::GapLimit, None), &mut out);
+        assembler.row(row(0, 1, 1, Status::Late), &mut out);
+        assembler.row(row(0, 1, 1, Status::Duplicate), &mut out);
+        let expected = [
+            (1, 0, Status::Timeout),
+            (1, 1, Status::Late),
+            (1, 2, Status::Duplicate),
+        ];
+        assert_eq!(shown(&out), expected);
+        assert_eq!(assembler.statistics().probes(Status::Timeout), 1);
+    }
+
+    #[test]
+    fn a_sweep_s_rows_pass_at_once() {
+        let (mut assembler, mut out) = (Assembler::new(false, 1), Assembled::default());
+        assembler.row(row(0, 5, 0, Status::Timeout), &mut out);
+        assembler.row(row(0, 5, 1, Status::Late), &mut out);
+        assert_eq!(shown(&out), [(5, 0, Status::Timeout), (5, 1, Status::Late)]);
+    }
+
+    #[test]
+    fn a_trace_without_a_probe_still_has_its_row() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        assembler.end(&end(StopReason::Interrupted, None), &mut out);
+        let trace = &out.traces[0];
+        assert_eq!(
+            (trace.first_ttl, trace.path_hash, trace.probes_sent),
+            (None, None, 0)
+        );
+        assert_eq!(trace.stop_reason.as_str(), "interrupted");
+    }
+}

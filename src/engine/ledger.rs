@@ -1,0 +1,346 @@
+//! Every live probe, found by its open facts and by its IP ID.
+//!
+//! Probes are numbered in the order of sending and all live equally long, so the live ones are a sliding window of numbers: a
+//! ring. Two indices of bucket heads lead into it; entries of one bucket are chained from the newest to the oldest, and a
+//! chain ends where the window does, so nothing is ever removed from an index. At 100,000 probes a second an
+//! IP ID is live many times over: every look-up gives several entries, and the matcher decides.
+//!
+//! Memory: about [`Ledger::BYTES_PER_PROBE`] bytes × rate × (timeout + late window).
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, Time, Ttl};
+use crate::wire::token::Marks;
+
+/// Where a probe stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Handed to the kernel, which has not returned yet: the send time is provisional.
+    Unstamped,
+    /// Sent, not answered.
+    Waiting,
+    /// Answered.
+    Answered,
+    /// Given up.
+    TimedOut,
+    /// Refused by the kernel.
+    Refused,
+}
+
+/// A reply that waits: for the send stamp, or, being weak, for a stronger one.
+#[derive(Debug)]
+pub struct Held {
+    /// The reply.
+    pub reply: Box<Reply>,
+    /// How sure the match is.
+    pub evidence: Evidence,
+}
+
+/// A live probe.
+#[derive(Debug)]
+pub struct Entry {
+    /// What was asked for.
+    pub probe: Probe,
+    /// Our address; none where no route gave one, and nothing was sent.
+    pub source: Option<IpAddr>,
+    /// IP ID sent.
+    pub ip_id: u16,
+    /// Check and tag sent.
+    pub marks: Marks,
+    /// When the kernel took it (provisional while unstamped).
+    pub sent_at: Time,
+    /// Where it stands.
+    pub state: State,
+    /// A reply that waits.
+    pub held: Option<Held>,
+    older_by_facts: Link,
+    older_by_ip_id: Link,
+}
+
+/// The low 32 bits of the number of an older entry of the same bucket, plus one. A link to an entry that has left the window
+/// may come to mean an unrelated one 2^32 probes later: look-ups therefore check what they find, and only ever walk to older
+/// entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link(u32);
+
+/// The live probes of a run.
+#[derive(Debug)]
+pub struct Ledger {
+    entries: VecDeque<Entry>,
+    /// The number of the oldest live entry.
+    oldest: u64,
+    by_facts: Vec<Link>,
+    by_ip_id: Vec<Link>,
+}
+
+impl Ledger {
+    /// What a live probe costs, with its share of the indices, bytes.
+    pub const BYTES_PER_PROBE: usize = size_of::<Entry>() + 2 * size_of::<Link>();
+
+    /// Prepares room for `expected` live probes; more are taken too.
+    pub fn new(expected: usize) -> Self {
+        let buckets = expected.next_power_of_two().clamp(1 << 10, 1 << 24);
+        Ledger {
+            entries: VecDeque::with_capacity(expected.min(1 << 22)),
+            oldest: 0,
+            by_facts: vec![Link::NONE; buckets],
+            by_ip_id: vec![Link::NONE; 1 << 16],
+        }
+    }
+
+    /// The number that the next probe gets.
+    pub fn next_id(&self) -> ProbeId {
+        ProbeId(self.oldest + self.entries.len() as u64)
+    }
+
+    /// Adds a probe, as yet unstamped, or refused where `source` is unknown.
+    pub fn add(
+        &mut self,
+        probe: Probe,
+        source: Option<IpAddr>,
+        ip_id: u16,
+        marks: Marks,
+        now: Time,
+    ) -> ProbeId {
+        if self.entries.len() >= 2 * self.by_facts.len() {
+            self.widen();
+        }
+        let id = self.next_id();
+        let link = Link::to(id);
+        let bucket = self.bucket(probe.destination, probe.flow, probe.ttl);
+        let older_by_facts = std::mem::replace(&mut self.by_facts[bucket], link);
+        let older_by_ip_id = std::mem::replace(&mut self.by_ip_id[usize::from(ip_id)], link);
+        self.entries.push_back(Entry {
+            probe,
+            source,
+            ip_id,
+            marks,
+            sent_at: now,
+            state: if source.is_some() {
+                State::Unstamped
+            } else {
+                State::Refused
+            },
+            held: None,
+            older_by_facts,
+            older_by_ip_id,
+        });
+        id
+    }
+
+    /// The entry of a live probe.
+    pub fn get(&self, id: ProbeId) -> Option<&Entry> {
+        self.entries
+            .get(usize::try_from(id.0.checked_sub(self.oldest)?).ok()?)
+    }
+
+    /// The entry of a live probe, to change its standing.
+    pub fn get_mut(&mut self, id: ProbeId) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(usize::try_from(id.0.checked_sub(self.oldest)?).ok()?)
+    }
+
+    /// The live probes with these open facts, newest first.
+    pub fn with_facts(
+        &self,
+        destination: IpAddr,
+        flow: FlowId,
+        ttl: Ttl,
+    ) -> impl Iterator<Item = (ProbeId, &Entry)> {
+        let head = self.by_facts[self.bucket(destination, flow, ttl)];
+        self.chain(head, |entry| entry.older_by_facts)
+            .filter(move |(_, entry)| {
+                let probe = &entry.probe;
+                probe.destination == destination && probe.flow == flow && probe.ttl == ttl
+            })
+    }
+
+    /// The live probes with this IP ID, newest first.
+    pub fn with_ip_id(&self, ip_id: u16) -> impl Iterator<Item = (ProbeId, &Entry)> {
+        let head = self.by_ip_id[usize::from(ip_id)];
+        self.chain(head, |entry| entry.older_by_ip_id)
+            .filter(move |(_, entry)| entry.ip_id == ip_id)
+    }
+
+    /// The oldest live probe.
+    pub fn front(&self) -> Option<(ProbeId, &Entry)> {
+        Some((ProbeId(self.oldest), self.entries.front()?))
+    }
+
+    /// Forgets the oldest live probe.
+    pub fn retire(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.oldest += 1;
+        Some(entry)
+    }
+
+    /// How many probes are live.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no probe is live.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn chain<'a>(
+        &'a self,
+        head: Link,
+        older: impl Fn(&Entry) -> Link,
+    ) -> impl Iterator<Item = (ProbeId, &'a Entry)> {
+        let mut link = head;
+        let mut newer = self.next_id();
+        std::iter::from_fn(move || {
+            let id = self.resolve(link).filter(|id| *id < newer)?;
+            let entry = self.get(id)?;
+            (link, newer) = (older(entry), id);
+            Some((id, entry))
+        })
+    }
+
+    /// The live probe that a link means.
+    fn resolve(&self, link: Link) -> Option<ProbeId> {
+        // The distance behind the newest tells the high bits. The newest number plus one is the next number.
+        let next = self.next_id().0;
+        let behind = (next as u32).wrapping_sub(link.0);
+        let id = next.checked_sub(u64::from(behind) + 1)?;
+        (id >= self.oldest).then_some(ProbeId(id))
+    }
+
+    #[inline]
+    fn bucket(&self, destination: IpAddr, flow: FlowId, ttl: Ttl) -> usize {
+        let address = match destination {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                (bits >> 64) as u64 ^ (bits as u64).rotate_left(29)
+            }
+        };
+        let facts = address << 24 ^ u64::from(flow.0) << 8 ^ u64::from(ttl.0);
+        let mixed = facts.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed >> 40) as usize & (self.by_facts.len() - 1)
+    }
+
+    /// Doubles the index by facts: more probes are live than were expected.
+    fn widen(&mut self) {
+        if self.by_facts.len() >= 1 << 24 {
+            return;
+        }
+        self.by_facts = vec![Link::NONE; self.by_facts.len() * 2];
+        for at in 0..self.entries.len() {
+            let probe = self.entries[at].probe;
+            let bucket = self.bucket(probe.destination, probe.flow, probe.ttl);
+            let link = Link::to(ProbeId(self.oldest + at as u64));
+            self.entries[at].older_by_facts = std::mem::replace(&mut self.by_facts[bucket], link);
+        }
+    }
+}
+
+impl Link {
+    /// Leads before the first probe.
+    const NONE: Link = Link(0);
+
+    fn to(id: ProbeId) -> Link {
+        Link((id.0 as u32).wrapping_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Purpose, TargetId};
+    use std::net::Ipv4Addr;
+
+    const MARKS: Marks = Marks { check: 1, tag: 2 };
+
+    fn probe(destination: u32, ttl: u8, attempt: u8) -> Probe {
+        Probe {
+            target: TargetId(0),
+            destination: Ipv4Addr::from_bits(destination).into(),
+            flow: FlowId(0),
+            ttl: Ttl(ttl),
+            attempt,
+            purpose: Purpose::Trace,
+        }
+    }
+
+    fn add(ledger: &mut Ledger, probe: Probe, ip_id: u16) -> ProbeId {
+        let source = Some(Ipv4Addr::LOCALHOST.into());
+        ledger.add(probe, source, ip_id, MARKS, Time::default())
+    }
+
+    fn found<'a>(entries: impl Iterator<Item = (ProbeId, &'a Entry)>) -> Vec<u64> {
+        entries.map(|(id, _)| id.0).collect()
+    }
+
+    #[test]
+    fn both_indices_find_exactly_the_live_probes_in_a_small_and_a_widened_ledger() {
+        // Few buckets and many probes: long chains, several widenings.
+        let mut ledger = Ledger::new(0);
+        let of = |n: u64| {
+            (
+                probe((n % 97) as u32, (n % 7) as u8 + 1, 1),
+                (n % 251) as u16,
+            )
+        };
+        for n in 0..20_000u64 {
+            let (probe, ip_id) = of(n);
+            assert_eq!(add(&mut ledger, probe, ip_id), ProbeId(n));
+            if n >= 8_000 {
+                ledger.retire();
+            }
+        }
+        assert_eq!(
+            (ledger.len(), ledger.front().map(|(id, _)| id.0)),
+            (8_000, Some(12_000))
+        );
+        let live = || (12_000..20_000u64).rev();
+        for n in 19_000..19_700u64 {
+            let (wanted, ip_id) = of(n);
+            let by_facts = found(ledger.with_facts(wanted.destination, wanted.flow, wanted.ttl));
+            assert_eq!(
+                by_facts,
+                live().filter(|m| of(*m).0 == wanted).collect::<Vec<_>>()
+            );
+            let by_ip_id = found(ledger.with_ip_id(ip_id));
+            assert_eq!(
+                by_ip_id,
+                live().filter(|m| of(*m).1 == ip_id).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_found_that_has_left() {
+        let mut ledger = Ledger::new(16);
+        let gone = add(&mut ledger, probe(1, 1, 1), 7);
+        assert!(ledger.retire().is_some());
+        assert!(ledger.get(gone).is_none());
+        let destination = Ipv4Addr::from_bits(1).into();
+        assert_eq!(ledger.with_facts(destination, FlowId(0), Ttl(1)).count(), 0);
+        assert_eq!(ledger.with_ip_id(7).count(), 0);
+        assert!(ledger.retire().is_none());
+        assert_eq!(ledger.next_id(), ProbeId(1));
+    }
+
+    #[test]
+    fn numbers_beyond_32_bits_are_found() {
+        let mut ledger = Ledger::new(16);
+        ledger.oldest = (1 << 32) - 3;
+        let ids: Vec<u64> = (0..6)
+            .map(|n| add(&mut ledger, probe(9, 1, n), 5).0)
+            .collect();
+        let mut seen = found(ledger.with_ip_id(5));
+        seen.reverse();
+        assert_eq!(ids.last(), Some(&((1 << 32) + 2)));
+        assert_eq!(seen, ids);
+        assert_eq!(
+            ledger.with_ip_id(6).count(),
+            0,
+            "an empty bucket stays empty"
+        );
+    }
+}

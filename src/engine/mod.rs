@@ -1,0 +1,23 @@
+//! The engine: sends what a strategy asks for at a steady rate, matches what comes back, and accounts for every probe.
+//!
+//! | file | what it does | reads a clock, owns threads |
+//! |---|---|---|
+//! | `pacer` | when the next probe may go | no |
+//! | `format` | from a probe to a packet, and from a quote to open facts | no |
+//! | `ledger` | every live probe, found by open facts and by IP ID | no |
+//! | `matcher` | which probe a quote answers, and how sure that is | no |
+//! | `nat` | learns what a 1:1 NAT before us does to checksums | no |
+//! | `tracker` | ledger and matcher together: replies and time in, rows and outcomes out | no |
+//! | `assembler` | rows of a trace together; extra rows numbered | no |
+//! | `clock` | the run's time scale | yes |
+//! | `sender`, `receiver`, `collector` | the three threads of a real run | yes |
+//! | `live` | starts and ends them | yes |
+//! | `virtual_time` | the same pieces over the lab in-process, jumping from event to event | no |
+
+pub mod assembler;
+pub mod format;
+pub mod ledger;
+pub mod matcher;
+pub mod nat;
+pub mod pacer;
+pub mod tracker;

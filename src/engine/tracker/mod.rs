@@ -1,0 +1,476 @@
+//! Ledger and matcher together: probes, replies and time go in; finished rows and outcomes come out.
+//!
+//! Every probe leaves here as exactly one row with `reply_index` 0, and every reply as a row or as a counted
+//! discard. What a probe's row says is settled here; only two things are left to the assembler, which knows which traces
+//! are still open: whether a late reply takes the place of its `timeout` row, and the numbering of extra rows.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::model::{
+    DiscardReason, Evidence, HopRecord, Outcome, Probe, ProbeId, ProbeResult, Protocol, Reply,
+    Statistics, Status, Time, TraceId, UnsentReason,
+};
+use crate::wire::token::{Facts, Marks, TokenMaker};
+
+use super::format::{Marked, ProbeFormat};
+use super::ledger::{Entry, Held, Ledger, State};
+use super::matcher;
+use super::nat::NatLearner;
+
+/// `reply_index` of a probe's own row.
+const OWN: u16 = 0;
+/// `reply_index` of an extra row, until the assembler numbers it.
+const EXTRA: u16 = 1;
+
+/// How long probes wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A reply after this is late.
+    pub timeout: Duration,
+    /// How much longer a late or duplicate reply is still recognised.
+    pub late_window: Duration,
+}
+
+/// What came of replies or of time passing.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Finished rows, in the order they were settled.
+    pub rows: Vec<HopRecord>,
+    /// What strategies are to be told, in the same order.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Findings {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.outcomes.clear();
+    }
+}
+
+/// Follows every probe from sending to its end.
+#[derive(Debug)]
+pub struct Tracker {
+    format: ProbeFormat,
+    patience: Patience,
+    tokens: TokenMaker,
+    ledger: Ledger,
+    nat: NatLearner,
+    /// Next serial number: names an IP ID.
+    serial: u64,
+    /// The oldest probe whose timeout has not been looked at.
+    unsettled: u64,
+    /// Probes answered before the kernel's return told when they were sent.
+    early: Vec<ProbeId>,
+    /// Discards by reason, and candidates for accidental weak matches.
+    counts: Statistics,
+}
+
+impl Tracker {
+    /// Prepares to follow about `expected` live probes.
+    pub fn new(
+        format: ProbeFormat,
+        patience: Patience,
+        tokens: TokenMaker,
+        expected: usize,
+    ) -> Self {
+        Tracker {
+            format,
+            patience,
+            tokens,
+            ledger: Ledger::new(expected),
+            nat: NatLearner::default(),
+            serial: 0,
+            unsettled: 0,
+            early: Vec::new(),
+            counts: Statistics::default(),
+        }
+    }
+
+    /// Enters a probe that is about to be sent: draws its IP ID and marks. The entry stands before the packet leaves, because a
+    /// reply can beat the return of the call that sends it.
+    pub fn enter(&mut self, probe: Probe, source: IpAddr, now: Time) -> (ProbeId, Marked) {
+        let ip_id = self.draw_ip_id(&probe);
+        let marks = self.tokens.marks(&Facts {
+            destination: probe.destination,
+            src_port: self.format.src_port(probe.flow),
+            dst_port: self.format.dst_port(probe.ttl),
+            ttl: probe.ttl,
+            ip_id,
+            probe_id: self.ledger.next_id(),
+        });
+        let id = self.ledger.add(probe, Some(source), ip_id, marks, now);
+        let marked = Marked {
+            source,
+            destination: probe.destination,
+            flow: probe.flow,
+            ttl: probe.ttl,
+            ip_id,
+            marks,
+        };
+        (id, marked)
+    }
+
+    /// Enters a probe for which there is no source address, and settles it as a send error.
+    pub fn enter_refused(
+        &mut self,
+        probe: Probe,
+        reason: UnsentReason,
+        now: Time,
+        out: &mut Findings,
+    ) {
+        let unused = Marks { check: 0, tag: 0 };
+        let id = self.ledger.add(probe, None, 0, unused, now);
+        self.settle_refused(id, reason, out);
+    }
+
+    /// Notes that the kernel took a probe at `sent_at`.
+    pub fn stamp(&mut self, id: ProbeId, sent_at: Time) {
+        if let Some(entry) = self.ledger.get_mut(id)
+            && entry.state == State::Unstamped
+        {
+            entry.sent_at = sent_at;
+            entry.state = State::Waiting;
+        }
+    }
+
+    /// Notes that the kernel refused a probe.
+    pub fn refuse(&mut self, id: ProbeId, reason: UnsentReason, out: &mut Findings) {
+        if let Some(entry) = self.ledger.get_mut(id)
+            && entry.state == State::Unstamped
+        {
+            entry.state = State::Refused;
+            self.settle_refused(id, reason, out);
+        }
+    }
+
+    /// Takes a packet that could not be read as a reply.
+    pub fn discard(&mut self, reason: DiscardReason) {
+        self.counts.packets_received += 1;
+        self.counts.discard(reason);
+    }
+
+    /// Takes a reply. Returns why it was discarded, if it was.
+    pub fn reply(&mut self, reply: Reply, out: &mut Findings) -> Option<DiscardReason> {
+        self.counts.packets_received += 1;
+        let refused = match self.find(&reply) {
+            Ok(found) => self.attribute(found, Box::new(reply), out),
+            Err(reason) => Some(reason),
+        };
+        if let Some(reason) = refused {
+            self.counts.discard(reason);
+        }
+        refused
+    }
+
+    /// Lets time pass: replies that waited for a send stamp are settled, unanswered probes time out, old ones are forgotten.
+    /// Every packet received before `now` must have been given to [`reply`](Tracker::reply).
+    pub fn advance(&mut self, now: Time, out: &mut Findings) {
+        self.settle_early(out);
+        let timeout = self.patience.timeout;
+        while let Some(entry) = self.ledger.get(ProbeId(self.unsettled)) {
+            match entry.state {
+                State::Unstamped => break,
+                State::Waiting if entry.sent_at + timeout >= now => break,
+                State::Waiting => self.settle_silent(ProbeId(self.unsettled), out),
+                State::Answered | State::TimedOut | State::Refused => {}
+            }
+            self.unsettled += 1;
+        }
+        let lifetime = timeout + self.patience.late_window;
+        while let Some((id, entry)) = self.ledger.front() {
+            if id.0 >= self.unsettled || entry.sent_at + lifetime >= now {
+                break;
+            }
+            self.ledger.retire();
+        }
+    }
+
+    /// When [`advance`](Tracker::advance) next has something to do; `None` while every probe has ended.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let entry = self.ledger.get(ProbeId(self.unsettled))?;
+        Some(entry.sent_at + self.patience.timeout + Duration::from_nanos(1))
+    }
+
+    /// Whether every probe has ended.
+    pub fn is_settled(&self) -> bool {
+        self.ledger.get(ProbeId(self.unsettled)).is_none()
+    }
+
+    /// Whether a reply waits for the stamp of its probe.
+    pub fn awaits_stamp(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    /// Packets received and discarded so far. Rows are counted where they are written.
+    pub fn counts(&self) -> &Statistics {
+        &self.counts
+    }
+
+    /// What a 1:1 NAT before us adds to quoted checksums, if that was learned.
+    pub fn nat_checksum_delta(&self) -> Option<u16> {
+        self.nat.delta()
+    }
+
+    /// Draws IP IDs until one is not that of a live attempt of the same target, flow and TTL.
+    fn draw_ip_id(&mut self, probe: &Probe) -> u16 {
+        loop {
+            let ip_id = self.tokens.ip_id(self.serial);
+            self.serial += 1;
+            let taken = self
+                .ledger
+                .with_facts(probe.destination, probe.flow, probe.ttl)
+                .any(|(_, entry)| entry.ip_id == ip_id);
+            if !taken {
+                return ip_id;
+            }
+        }
+    }
+
+    fn find(&mut self, reply: &Reply) -> Result<matcher::Match, DiscardReason> {
+        let quoted = reply.quoted.as_ref().ok_or(DiscardReason::OtherType)?;
+        let finding = matcher::find(&self.ledger, &self.format, &self.nat, quoted);
+        self.counts.weak_candidates += u64::from(finding.weak_candidates);
+        let found = finding.result?;
+        if found.evidence == Evidence::Weak
+            && let Some(entry) = self.ledger.get(found.probe)
+            && quoted.ip_id == Some(entry.ip_id)
+            && let Some(checksum) = quoted.checksum
+        {
+            self.nat
+                .observe(entry.marks.check, checksum, reply.responder);
+        }
+        Ok(found)
+    }
+
+    /// Gives a reply to the probe that it answers.
+    fn attribute(
+        &mut self,
+        found: matcher::Match,
+        reply: Box<Reply>,
+        out: &mut Findings,
+    ) -> Option<DiscardReason> {
+        let id = found.probe;
+        let entry = self.ledger.get_mut(id)?;
+        let from_ourselves =
+            Some(reply.responder) == entry.source && reply.responder != entry.probe.destination;
+        let new = Held {
+            reply,
+            evidence: found.evidence,
+        };
+        match entry.state {
+            // Our own kernel gave the packet up behind our back (no neighbour, say): it was not sent.
+            State::Waiting if from_ourselves => {
+                entry.state = State::Refused;
+                self.settle_refused(id, UnsentReason::HostUnreachable, out);
+                return Some(DiscardReason::Local);
+            }
+            _ if from_ourselves => return Some(DiscardReason::Local),
+            State::Unstamped | State::Waiting => self.take_first(id, new, out),
+            State::Answered => self.emit(id, EXTRA, Status::Duplicate, Some(new), out),
+            State::TimedOut => {
+                entry.state = State::Answered;
+                self.tell(id, &new.reply, true, out);
+                self.emit(id, EXTRA, Status::Late, Some(new), out);
+            }
+            // The kernel said no, and yet it was answered: there is no such thing.
+            State::Refused => return Some(DiscardReason::Unknown),
+        }
+        None
+    }
+
+    /// A reply to a probe that has none settled: settle it, or hold it if it is weak or the send time is not yet known.
+    fn take_first(&mut self, id: ProbeId, new: Held, out: &mut Findings) {
+        let Some(entry) = self.ledger.get_mut(id) else {
+            return;
+        };
+        let unstamped = entry.state == State::Unstamped;
+        let displaced = match entry.held.take() {
+            Some(held) if held.evidence >= new.evidence => {
+                entry.held = Some(held);
+                Some(new)
+            }
+            before => {
+                if unstamped && before.is_none() {
+                    self.early.push(id);
+                }
+                if unstamped || new.evidence == Evidence::Weak {
+                    entry.held = Some(new);
+                } else {
+                    self.settle_answered(id, new, out);
+                }
+                before
+            }
+        };
+        if let Some(held) = displaced {
+            self.emit(id, EXTRA, Status::Duplicate, Some(held), out);
+        }
+    }
+
+    fn settle_early(&mut self, out: &mut Findings) {
+        let early = std::mem::take(&mut self.early);
+        for id in early {
+            let Some(entry) = self.ledger.get_mut(id) else {
+                continue;
+            };
+            match entry.state {
+                State::Unstamped => self.early.push(id),
+                State::Waiting => {
+                    let strong = entry.held.take_if(|held| held.evidence > Evidence::Weak);
+                    if let Some(held) = strong {
+                        self.settle_answered(id, held, out);
+                    }
+                }
+                // A refused probe cannot have been answered: what was held quoted something else.
+                _ => {
+                    if entry.held.take().is_some() {
+                        self.counts.discard(DiscardReason::Unknown);
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle_answered(&mut self, id: ProbeId, held: Held, out: &mut Findings) {
+        let Some(entry) = self.ledger.get_mut(id) else {
+            return;
+        };
+        entry.state = State::Answered;
+        let in_time = held.reply.received_at.since(entry.sent_at) <= self.patience.timeout;
+        let status = if in_time {
+            Status::Replied
+        } else {
+            Status::Late
+        };
+        self.tell(id, &held.reply, false, out);
+        self.emit(id, OWN, status, Some(held), out);
+    }
+
+    /// The timeout of a probe has passed.
+    fn settle_silent(&mut self, id: ProbeId, out: &mut Findings) {
+        let Some(entry) = self.ledger.get_mut(id) else {
+            return;
+        };
+        if let Some(weak) = entry.held.take() {
+            return self.settle_answered(id, weak, out);
+        }
+        entry.state = State::TimedOut;
+        let outcome = outcome_of(entry, ProbeResult::Silent, false);
+        out.outcomes.push(outcome);
+        self.emit(id, OWN, Status::Timeout, None, out);
+    }
+
+    fn settle_refused(&mut self, id: ProbeId, reason: UnsentReason, out: &mut Findings) {
+        let Some(entry) = self.ledger.get(id) else {
+            return;
+        };
+        out.outcomes
+            .push(outcome_of(entry, ProbeResult::NotSent, false));
+        let mut row = self.row(id, entry, Status::SendError);
+        row.reason = Some(reason);
+        row.sent_at = None;
+        out.rows.push(row);
+    }
+
+    /// Tells the strategy of an answer.
+    fn tell(&self, id: ProbeId, reply: &Reply, late: bool, out: &mut Findings) {
+        let Some(entry) = self.ledger.get(id) else {
+            return;
+        };
+        let result = ProbeResult::Answered {
+            responder: reply.responder,
+            kind: reply.kind,
+            quoted_ttl: reply.quoted.as_ref().map(|quoted| quoted.ttl),
+            from_target: reply.responder == entry.probe.destination,
+        };
+        out.outcomes.push(outcome_of(entry, result, late));
+    }
+
+    /// Adds a row about a probe: its own, or an extra one that the assembler numbers.
+    fn emit(
+        &self,
+        id: ProbeId,
+        reply_index: u16,
+        status: Status,
+        held: Option<Held>,
+        out: &mut Findings,
+    ) {
+        let Some(entry) = self.ledger.get(id) else {
+            return;
+        };
+        let mut row = self.row(id, entry, status);
+        row.reply_index = reply_index;
+        if let Some(Held { reply, evidence }) = held {
+            row.rtt_us = rtt_us(entry.sent_at, reply.received_at);
+            row.evidence = Some(evidence);
+            row.reply = Some(reply);
+        }
+        out.rows.push(row);
+    }
+
+    /// What a row says of the probe itself.
+    fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
+        let probe = &entry.probe;
+        let was_encoded = entry.source.is_some();
+        let ports = match self.format.protocol {
+            Protocol::Udp => (
+                self.format.src_port(probe.flow),
+                self.format.dst_port(probe.ttl),
+            ),
+        };
+        HopRecord {
+            trace_id: TraceId::new(probe.target, probe.flow, self.format.flows),
+            probe_id: id,
+            reply_index: 0,
+            destination: probe.destination,
+            source: entry.source,
+            protocol: self.format.protocol,
+            src_port: Some(ports.0),
+            dst_port: Some(ports.1),
+            icmp_id: None,
+            flow_label: None,
+            flow: probe.flow,
+            round: 0,
+            ttl: Some(probe.ttl),
+            attempt: probe.attempt,
+            purpose: probe.purpose,
+            probe_size: self.format.size(probe.ttl),
+            probe_tos: 0,
+            probe_ip_id: was_encoded.then_some(entry.ip_id),
+            probe_checksum: was_encoded.then_some(entry.marks.check),
+            sent_at: Some(entry.sent_at),
+            status,
+            reason: None,
+            reply: None,
+            evidence: None,
+            rtt_us: None,
+            inferred_from: None,
+        }
+    }
+}
+
+fn outcome_of(entry: &Entry, result: ProbeResult, late: bool) -> Outcome {
+    let probe = &entry.probe;
+    Outcome {
+        target: probe.target,
+        flow: probe.flow,
+        ttl: probe.ttl,
+        attempt: probe.attempt,
+        purpose: probe.purpose,
+        result,
+        late,
+    }
+}
+
+/// Receive stamp − send stamp. A reply that seems to come up to a millisecond before its probe was stamped too coarsely,
+/// and counts as 0 µs; one that comes before that tells nothing.
+fn rtt_us(sent_at: Time, received_at: Time) -> Option<i32> {
+    if received_at + Duration::from_millis(1) < sent_at {
+        return None;
+    }
+    i32::try_from(received_at.since(sent_at).as_micros()).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! The ends that a probe can come to, each brought about by hand.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::model::{FlowId, Purpose, TargetId, Ttl};
+use crate::transport::PacketBatch;
+use crate::wire::checksum::Sum;
+use crate::wire::icmp;
+use crate::wire::token::RunKey;
+
+const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
+const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
+
+const FORMAT: ProbeFormat = ProbeFormat {
+    protocol: Protocol::Udp,
+    source_port: 24_000,
+    flows: 1,
+    destination_port: 33_434,
+    port_per_ttl: false,
+};
+
+fn ms(n: u64) -> Time {
+    START + Duration::from_millis(n)
+}
+
+/// A tracker under test, with what it has found so far.
+struct Bench {
+    tracker: Tracker,
+    out: Findings,
+    packets: Vec<Vec<u8>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let patience = Patience {
+            timeout: Duration::from_secs(3),
+            late_window: Duration::from_secs(10),
+        };
+        let tokens = TokenMaker::new(RunKey::new([1; 16]));
+        Bench {
+            tracker: Tracker::new(FORMAT, patience, tokens, 16),
+            out: Findings::default(),
+            packets: Vec::new(),
+        }
+    }
+
+    /// Sends a probe at TTL 4 and stamps it.
+    fn send(&mut self, attempt: u8, at: Time) -> ProbeId {
+        let id = self.enter(attempt, at);
+        self.tracker.stamp(id, at);
+        id
+    }
+
+    fn enter(&mut self, attempt: u8, at: Time) -> ProbeId {
+        let probe = Probe {
+            target: TargetId(0),
+            destination: TARGET.into(),
+            flow: FlowId(0),
+            ttl: Ttl(4),
+            attempt,
+            purpose: Purpose::Trace,
+        };
+        let (id, marked) = self.tracker.enter(probe, SOURCE.into(), at);
+        let mut batch = PacketBatch::default();
+        FORMAT.encode(&marked, &mut batch);
+        self.packets
+            .push(batch.get(0).expect("a packet").1.to_vec());
+        id
+    }
+
+    /// A Time Exceeded from `responder` that quotes `quote` arrives.
+    fn arrive(&mut self, responder: Ipv4Addr, quote: &[u8], at: Time) -> Option<DiscardReason> {
+        let mut message = vec![11, 0, 0, 0, 0, 0, 0, 0];
+        message.extend(quote);
+        let checksum = Sum::default().bytes(&message).checksum();
+        message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        let mut packet = vec![
+            0x45,
+            0,
+            0,
+            (20 + message.len()) as u8,
+            0,
+            1,
+            0,
+            0,
+            60,
+            1,
+            0,
+            0,
+        ];
+        packet.extend(responder.octets());
+        packet.extend(SOURCE.octets());
+        packet.extend(message);
+        let reply = icmp::decode(&packet, at).expect("a reply");
+        self.tracker.reply(reply, &mut self.out)
+    }
+
+    fn statuses(&self) -> Vec<(u64, Status)> {
+        self.out
+            .rows
+            .iter()
+            .map(|row| (row.probe_id.0, row.status))
+            .collect()
+    }
+}
+
+/// The first 28 bytes with the checksum spoilt: IP ID alone is right.
+fn weakened(packet: &[u8]) -> Vec<u8> {
+    let mut quote = packet[..28].to_vec();
+    quote[26] ^= 0x11;
+    quote
+}
+
+#[test]
+fn an_answer_in_time_is_replied_with_its_exact_rtt() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    assert_eq!(bench.arrive(ROUTER, &packet, ms(42)), None);
+    let row = &bench.out.rows[0];
+    assert_eq!(
+        (row.status, row.rtt_us, row.evidence),
+        (Status::Replied, Some(42_000), Some(Evidence::Full))
+    );
+    assert_eq!(
+        (row.sent_at, row.responder()),
+        (Some(ms(0)), Some(ROUTER.into()))
+    );
+    let outcome = bench.out.outcomes[0];
+    assert!(matches!(
+        outcome.result,
+        ProbeResult::Answered {
+            from_target: false,
+            ..
+        }
+    ));
+    bench.tracker.advance(ms(20_000), &mut bench.out);
+    assert_eq!(
+        bench.out.rows.len(),
+        1,
+        "an answered probe does not time out"
+    );
+}
+
+#[test]
+fn silence_times_out_exactly_after_the_timeout() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    bench.tracker.advance(ms(3_000), &mut bench.out);
+    assert_eq!(bench.statuses(), []);
+    let due = bench.tracker.next_timeout().expect("a probe waits");
+    bench
+        .tracker
+        .advance(due + Duration::from_nanos(1), &mut bench.out);
+    assert_eq!(bench.statuses(), [(0, Status::Timeout)]);
+    assert_eq!(bench.out.outcomes[0].result, ProbeResult::Silent);
+    assert!(bench.tracker.is_settled());
+}
+
+#[test]
+fn a_reply_after_the_timeout_is_late_and_one_after_the_late_window_unknown() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.tracker.advance(ms(4_000), &mut bench.out);
+    bench.arrive(ROUTER, &packet, ms(4_500));
+    assert_eq!(bench.statuses(), [(0, Status::Timeout), (0, Status::Late)]);
+    assert_eq!(
+        (bench.out.rows[0].reply_index, bench.out.rows[1].reply_index),
+        (0, 1)
+    );
+    assert!(bench.out.outcomes[1].late);
+    bench.tracker.advance(ms(14_000), &mut bench.out);
+    assert_eq!(
+        bench.arrive(ROUTER, &packet, ms(14_000)),
+        Some(DiscardReason::Unknown)
+    );
+}
+
+#[test]
+fn a_late_reply_that_is_read_before_the_timeout_was_noticed_is_late_all_the_same() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &packet, ms(3_001));
+    assert_eq!(bench.statuses(), [(0, Status::Late)]);
+}
+
+#[test]
+fn further_replies_are_duplicates() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &packet, ms(10));
+    bench.arrive(Ipv4Addr::new(10, 0, 0, 2), &packet, ms(11));
+    assert_eq!(
+        bench.statuses(),
+        [(0, Status::Replied), (0, Status::Duplicate)]
+    );
+    assert_eq!(
+        bench.out.outcomes.len(),
+        1,
+        "a duplicate is no news to a strategy"
+    );
+}
+
+#[test]
+fn attempts_are_told_apart() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    bench.send(2, ms(100));
+    let second = bench.packets[1][..28].to_vec();
+    bench.arrive(ROUTER, &second, ms(130));
+    let row = &bench.out.rows[0];
+    assert_eq!(
+        (row.probe_id, row.attempt, row.rtt_us),
+        (ProbeId(1), 2, Some(30_000))
+    );
+}
+
+#[test]
+fn a_reply_that_beats_the_send_call_waits_for_the_stamp() {
+    let mut bench = Bench::new();
+    let id = bench.enter(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &packet, ms(2));
+    assert_eq!(bench.statuses(), []);
+    assert!(bench.tracker.awaits_stamp());
+    bench.tracker.stamp(id, ms(1));
+    bench.tracker.advance(ms(3), &mut bench.out);
+    assert_eq!(bench.out.rows[0].rtt_us, Some(1_000));
+    assert!(!bench.tracker.awaits_stamp());
+}
+
+#[test]
+fn a_weak_reply_waits_for_a_stronger_one() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(Ipv4Addr::new(10, 6, 6, 6), &weakened(&packet), ms(5));
+    assert_eq!(bench.statuses(), []);
+    bench.arrive(ROUTER, &packet[..28], ms(40));
+    assert_eq!(
+        bench.statuses(),
+        [(0, Status::Replied), (0, Status::Duplicate)]
+    );
+    assert_eq!(bench.out.rows[0].responder(), Some(ROUTER.into()));
+    assert_eq!(bench.out.rows[1].evidence, Some(Evidence::Weak));
+}
+
+#[test]
+fn a_weak_reply_stands_when_nothing_better_comes() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &weakened(&packet), ms(5));
+    bench.arrive(ROUTER, &weakened(&packet), ms(6));
+    bench.tracker.advance(ms(3_001), &mut bench.out);
+    assert_eq!(
+        bench.statuses(),
+        [(0, Status::Duplicate), (0, Status::Replied)]
+    );
+    let replied = &bench.out.rows[1];
+    assert_eq!(
+        (replied.evidence, replied.rtt_us),
+        (Some(Evidence::Weak), Some(5_000))
+    );
+    assert_eq!(bench.out.outcomes.len(), 1);
+}
+
+#[test]
+fn a_weak_reply_before_the_stamp_is_held_on() {
+    let mut bench = Bench::new();
+    let id = bench.enter(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &weakened(&packet), ms(2));
+    bench.tracker.stamp(id, ms(1));
+    bench.tracker.advance(ms(3), &mut bench.out);
+    assert_eq!(bench.statuses(), []);
+    bench.tracker.advance(ms(3_002), &mut bench.out);
+    assert_eq!(bench.statuses(), [(0, Status::Replied)]);
+}
+
+#[test]
+fn what_the_kernel_refuses_is_a_send_error_without_a_time() {
+    let mut bench = Bench::new();
+    let id = bench.enter(1, ms(0));
+    bench
+        .tracker
+        .refuse(id, UnsentReason::TooLarge, &mut bench.out);
+    let row = &bench.out.rows[0];
+    assert_eq!(
+        (row.status, row.reason, row.sent_at),
+        (Status::SendError, Some(UnsentReason::TooLarge), None)
+    );
+    assert_eq!(bench.out.outcomes[0].result, ProbeResult::NotSent);
+    bench.tracker.advance(ms(9_000), &mut bench.out);
+    assert_eq!(bench.out.rows.len(), 1);
+}
+
+#[test]
+fn a_probe_without_a_route_is_a_send_error_without_a_source() {
+    let mut bench = Bench::new();
+    let probe = Probe {
+        target: TargetId(3),
+        destination: TARGET.into(),
+        flow: FlowId(0),
+        ttl: Ttl(1),
+        attempt: 1,
+        purpose: Purpose::Sweep,
+    };
+    bench
+        .tracker
+        .enter_refused(probe, UnsentReason::NoRoute, ms(0), &mut bench.out);
+    let row = &bench.out.rows[0];
+    assert_eq!(
+        (row.source, row.probe_ip_id, row.probe_checksum),
+        (None, None, None)
+    );
+    assert_eq!(row.reason, Some(UnsentReason::NoRoute));
+    assert!(
+        bench.tracker.next_timeout().is_some(),
+        "it leaves in its turn"
+    );
+    bench.tracker.advance(ms(3_001), &mut bench.out);
+    assert!(bench.tracker.is_settled());
+}
+
+#[test]
+fn our_own_kernel_giving_up_is_a_send_error_and_no_hop() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    assert_eq!(
+        bench.arrive(SOURCE, &packet, ms(50)),
+        Some(DiscardReason::Local)
+    );
+    assert_eq!(bench.out.rows[0].status, Status::SendError);
+    assert_eq!(
+        bench.out.rows[0].reason,
+        Some(UnsentReason::HostUnreachable)
+    );
+    assert_eq!(bench.tracker.counts().discarded(DiscardReason::Local), 1);
+}
+
+#[test]
+fn a_retry_never_takes_the_ip_id_of_a_live_attempt() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let first = bench.out.rows.len();
+    // A whole cycle of other serials brings the order back to where it was.
+    bench.tracker.serial = (0..)
+        .find(|n| bench.tracker.tokens.ip_id(n + 65_535) == bench.tracker.tokens.ip_id(0))
+        .expect("it comes back")
+        + 65_535;
+    bench.send(2, ms(1));
+    assert_ne!(bench.packets[0][4..6], bench.packets[1][4..6]);
+    assert_eq!(first, 0);
+}
+
+#[test]
+fn every_packet_is_counted_as_received() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &packet, ms(1));
+    bench.tracker.discard(DiscardReason::BadChecksum);
+    let mut forged = packet[..28].to_vec();
+    forged[4] ^= 9;
+    forged[26] ^= 9;
+    bench.arrive(ROUTER, &forged, ms(2));
+    let counts = bench.tracker.counts();
+    assert_eq!(counts.packets_received, 3);
+    assert_eq!(counts.discarded(DiscardReason::BadChecksum), 1);
+    assert_eq!(counts.discarded(DiscardReason::Forged), 1);
+}
