@@ -185,11 +185,11 @@ impl Ledger {
         self.entries.is_empty()
     }
 
-    fn chain<'a>(
-        &'a self,
+    fn chain(
+        &self,
         head: Link,
         older: impl Fn(&Entry) -> Link,
-    ) -> impl Iterator<Item = (ProbeId, &'a Entry)> {
+    ) -> impl Iterator<Item = (ProbeId, &Entry)> {
         let mut link = head;
         let mut newer = self.next_id();
         std::iter::from_fn(move || {

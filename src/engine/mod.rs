@@ -9,15 +9,22 @@
 //! | `nat` | learns what a 1:1 NAT before us does to checksums | no |
 //! | `tracker` | ledger and matcher together: replies and time in, rows and outcomes out | no |
 //! | `assembler` | rows of a trace together; extra rows numbered | no |
+//! | `dispatch` | what leaves next: the strategy's wishes at the pacer's speed | no |
+//! | `report` | the run's figures | no |
 //! | `clock` | the run's time scale | yes |
-//! | `sender`, `receiver`, `collector` | the three threads of a real run | yes |
-//! | `live` | starts and ends them | yes |
+//! | `live` | a real run: sender, receiver and collector threads | yes |
 //! | `virtual_time` | the same pieces over the lab in-process, jumping from event to event | no |
 
 pub mod assembler;
+pub mod clock;
+pub mod dispatch;
 pub mod format;
 pub mod ledger;
+pub mod live;
 pub mod matcher;
 pub mod nat;
 pub mod pacer;
+pub mod report;
+pub mod sink;
 pub mod tracker;
+pub mod virtual_time;

@@ -70,10 +70,10 @@ pub enum UnsentReason {
     TooLarge,
     /// EPERM: a local firewall rule.
     Firewall,
+    /// ENOBUFS for seconds on end: the interface takes nothing.
+    QueueFull,
     /// Any other errno.
     Errno(i32),
-    /// The run was interrupted while the probe waited for its answer.
-    Interrupted,
 }
 
 impl UnsentReason {
@@ -86,8 +86,8 @@ impl UnsentReason {
             UnsentReason::Invalid => "invalid".into(),
             UnsentReason::TooLarge => "too_large".into(),
             UnsentReason::Firewall => "firewall".into(),
+            UnsentReason::QueueFull => "queue_full".into(),
             UnsentReason::Errno(errno) => format!("errno_{errno}").into(),
-            UnsentReason::Interrupted => "interrupted".into(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! and the run must end.
 
 mod batch;
+mod in_process;
 
 use std::io;
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use crate::model::UnsentReason;
 
 pub use batch::PacketBatch;
+pub use in_process::InProcessNetwork;
 
 /// How far a batch came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -88,6 +88,11 @@ impl Tracker {
         }
     }
 
+    /// How probes look on the wire.
+    pub fn format(&self) -> &ProbeFormat {
+        &self.format
+    }
+
     /// Enters a probe that is about to be sent: draws its IP ID and marks. The entry stands before the packet leaves, because a
     /// reply can beat the return of the call that sends it.
     pub fn enter(&mut self, probe: Probe, source: IpAddr, now: Time) -> (ProbeId, Marked) {
@@ -145,17 +150,18 @@ impl Tracker {
         }
     }
 
-    /// Takes a packet that could not be read as a reply.
-    pub fn discard(&mut self, reason: DiscardReason) {
+    /// Takes a packet that could not be read as a reply. Gives the reason back.
+    pub fn discard(&mut self, reason: DiscardReason) -> DiscardReason {
         self.counts.packets_received += 1;
         self.counts.discard(reason);
+        reason
     }
 
     /// Takes a reply. Returns why it was discarded, if it was.
-    pub fn reply(&mut self, reply: Reply, out: &mut Findings) -> Option<DiscardReason> {
+    pub fn reply(&mut self, reply: Box<Reply>, out: &mut Findings) -> Option<DiscardReason> {
         self.counts.packets_received += 1;
         let refused = match self.find(&reply) {
-            Ok(found) => self.attribute(found, Box::new(reply), out),
+            Ok(found) => self.attribute(found, reply, out),
             Err(reason) => Some(reason),
         };
         if let Some(reason) = refused {

@@ -95,7 +95,7 @@ impl Bench {
         packet.extend(SOURCE.octets());
         packet.extend(message);
         let reply = icmp::decode(&packet, at).expect("a reply");
-        self.tracker.reply(reply, &mut self.out)
+        self.tracker.reply(Box::new(reply), &mut self.out)
     }
 
     fn statuses(&self) -> Vec<(u64, Status)> {

@@ -1,0 +1,143 @@
+//! The receiver thread: reads, decodes, matches, and lets time pass for the probes that wait.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Sender as ChannelSender;
+
+use crate::engine::clock::Clock;
+use crate::engine::report::DiscardSamples;
+use crate::engine::tracker::{Findings, Tracker};
+use crate::model::{DiscardReason, Outcome, Reply, Time};
+use crate::transport::PacketReceiver;
+use crate::wire::icmp;
+
+use super::shared::{lock, pass_rows};
+use super::{Gauges, LiveError, Message, Stop};
+
+/// Stop flags and timeouts are looked at at least this often: an idle link never keeps the run from ending.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+/// While a reply waits for its probe's send stamp, which is due within microseconds.
+const STAMP_WAIT: Duration = Duration::from_micros(200);
+
+pub(super) struct Receiver<'a> {
+    pub transport: Box<dyn PacketReceiver>,
+    pub tracker: &'a Mutex<Tracker>,
+    pub clock: Clock,
+    pub cooldown: Duration,
+    pub outcomes: ChannelSender<Vec<Outcome>>,
+    pub records: ChannelSender<Message>,
+    pub stop: &'a Stop,
+    pub gauges: &'a Gauges,
+}
+
+/// What the receiver knows at its end.
+pub(super) struct ReceiverReport {
+    pub dropped: Option<u64>,
+    pub discard_samples: DiscardSamples,
+}
+
+/// Packets that were read and not yet matched; used again and again.
+#[derive(Default)]
+struct Read {
+    bytes: Vec<u8>,
+    packets: Vec<Packet>,
+}
+
+/// One packet: a reply or the reason why it is none, and its bytes.
+struct Packet {
+    at: Time,
+    decoded: Result<Box<Reply>, DiscardReason>,
+    bytes: Range<usize>,
+}
+
+impl Receiver<'_> {
+    pub fn run(mut self) -> Result<ReceiverReport, LiveError> {
+        let result = self.receive_all();
+        if result.is_err() {
+            self.stop.fail();
+        }
+        result
+    }
+
+    fn receive_all(&mut self) -> Result<ReceiverReport, LiveError> {
+        let mut read = Read::default();
+        let mut findings = Findings::default();
+        let mut samples = DiscardSamples::default();
+        let mut wait = LONGEST_WAIT;
+        while !self.stop.has_failed() {
+            let drained_until = self.receive(wait, &mut read)?;
+            self.gauges
+                .received
+                .fetch_add(read.packets.len() as u64, Ordering::Relaxed);
+            let settled;
+            {
+                let mut tracker = lock(self.tracker);
+                for packet in read.packets.drain(..) {
+                    let refused = match packet.decoded {
+                        Ok(reply) => tracker.reply(reply, &mut findings),
+                        Err(reason) => Some(tracker.discard(reason)),
+                    };
+                    if let Some(reason) = refused {
+                        samples.offer(reason, packet.at, &read.bytes[packet.bytes]);
+                    }
+                }
+                tracker.advance(drained_until, &mut findings);
+                settled = tracker.is_settled();
+                wait = if tracker.awaits_stamp() {
+                    STAMP_WAIT
+                } else {
+                    LONGEST_WAIT
+                };
+            }
+            // Rows first: a trace's end, decided on these outcomes, must come behind them.
+            pass_rows(
+                std::mem::take(&mut findings.rows),
+                &self.records,
+                self.gauges,
+            );
+            if !findings.outcomes.is_empty() {
+                // A sender that is gone has failed, and says why itself.
+                let _ = self.outcomes.send(std::mem::take(&mut findings.outcomes));
+            }
+            if settled && self.gauges.sending_done.load(Ordering::Acquire) && self.is_quiet() {
+                break;
+            }
+        }
+        Ok(ReceiverReport {
+            dropped: self.transport.dropped(),
+            discard_samples: samples,
+        })
+    }
+
+    /// Reads what is there. Returns the time up to which everything received has been read.
+    fn receive(&mut self, wait: Duration, read: &mut Read) -> Result<Time, LiveError> {
+        read.bytes.clear();
+        let before = self.clock.now();
+        let offset = self.clock.wall_offset();
+        let clock = self.clock;
+        self.transport
+            .receive(wait, &mut |bytes, stamp| {
+                let at = stamp.map_or_else(|| clock.now(), |wall| offset.to_run_time(wall));
+                let start = read.bytes.len();
+                read.bytes.extend_from_slice(bytes);
+                read.packets.push(Packet {
+                    at,
+                    decoded: icmp::decode(bytes, at).map(Box::new),
+                    bytes: start..read.bytes.len(),
+                });
+            })
+            .map_err(LiveError::Receive)?;
+        // With nothing there, everything up to the call has been read; with something, everything up to the last of it.
+        Ok(read.packets.last().map_or(before, |last| last.at))
+    }
+
+    fn is_quiet(&self) -> bool {
+        let now = self.clock.now();
+        self.gauges
+            .last_sent()
+            .is_none_or(|sent| now >= sent + self.cooldown)
+    }
+}

@@ -1,0 +1,247 @@
+//! The sender thread: strategy and pacer at its head, the socket at its end.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver as ChannelReceiver, RecvTimeoutError, Sender as ChannelSender};
+
+use crate::engine::clock::Clock;
+use crate::engine::dispatch::{Dispatcher, Next};
+use crate::engine::format::{Marked, ProbeFormat};
+use crate::engine::report::MicrosHistogram;
+use crate::engine::tracker::{Findings, Tracker};
+use crate::model::{Outcome, Probe, ProbeId, Time, UnsentReason};
+use crate::transport::{PacketBatch, PacketSender, Stopped};
+
+use super::shared::{lock, pass_rows};
+use super::{Gauges, LiveError, Message, Stop};
+
+/// The span of a batch that its interpolated stamps may be wrong by.
+const BATCH_SPAN: Duration = Duration::from_micros(50);
+const LARGEST_BATCH: usize = 64;
+/// How long a full queue is waited for at a time, and how often before its packet is given up.
+const FULL_PAUSE: Duration = Duration::from_micros(200);
+const FULL_PAUSES: u32 = 10_000;
+/// Stop flags are looked at at least this often.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+pub(super) struct Sender<'a> {
+    pub dispatcher: Dispatcher,
+    pub transport: Box<dyn PacketSender>,
+    pub tracker: &'a Mutex<Tracker>,
+    pub clock: Clock,
+    pub outcomes: ChannelReceiver<Vec<Outcome>>,
+    pub records: ChannelSender<Message>,
+    pub stop: &'a Stop,
+    pub gauges: &'a Gauges,
+}
+
+/// What the sender knows at its end.
+pub(super) struct SenderReport {
+    pub stamp_error: MicrosHistogram,
+}
+
+/// Buffers that are used for every batch.
+#[derive(Default)]
+struct Scratch {
+    probes: Vec<Probe>,
+    sources: Vec<Result<std::net::IpAddr, UnsentReason>>,
+    marked: Vec<(ProbeId, Marked)>,
+    batch: PacketBatch,
+    findings: Findings,
+}
+
+impl Sender<'_> {
+    pub fn run(mut self) -> Result<SenderReport, LiveError> {
+        let mut report = SenderReport {
+            stamp_error: MicrosHistogram::default(),
+        };
+        let result = self.send_all(&mut report);
+        self.gauges.sending_done.store(true, Ordering::Release);
+        if result.is_err() {
+            self.stop.fail();
+        }
+        // What was sent is still being answered: the receiver hangs up when it has heard everything.
+        while let Ok(outcomes) = self.outcomes.recv() {
+            self.observe(&outcomes);
+        }
+        self.dispatcher.interrupt(self.clock.now());
+        self.pass_ended();
+        result.map(|()| report)
+    }
+
+    fn send_all(&mut self, report: &mut SenderReport) -> Result<(), LiveError> {
+        let mut scratch = Scratch::default();
+        let format = *lock(self.tracker).format();
+        let mut limit = 16;
+        while !self.stop.is_asked() && !self.stop.has_failed() {
+            while let Ok(outcomes) = self.outcomes.try_recv() {
+                self.observe(&outcomes);
+            }
+            if self.gauges.is_held_up() {
+                self.wait_for_writer();
+                continue;
+            }
+            let now = self.clock.now();
+            match self.dispatcher.collect(now, limit, &mut scratch.probes) {
+                Next::Send => {
+                    let span = self.transmit(&format, &mut scratch, report)?;
+                    limit = next_limit(limit, scratch.batch.len(), span);
+                }
+                Next::Wait(until) => self.wait(until.since(now)),
+                Next::AwaitOutcome => self.wait(LONGEST_WAIT),
+                Next::Done => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the collected probes; returns how long the kernel took.
+    fn transmit(
+        &mut self,
+        format: &ProbeFormat,
+        scratch: &mut Scratch,
+        report: &mut SenderReport,
+    ) -> Result<Duration, LiveError> {
+        scratch.sources.clear();
+        for probe in &scratch.probes {
+            scratch
+                .sources
+                .push(self.transport.source_for(probe.destination));
+        }
+        scratch.marked.clear();
+        {
+            let now = self.clock.now();
+            let mut tracker = lock(self.tracker);
+            for (probe, source) in scratch.probes.iter().zip(&scratch.sources) {
+                match source {
+                    Ok(source) => scratch.marked.push(tracker.enter(*probe, *source, now)),
+                    Err(reason) => {
+                        tracker.enter_refused(*probe, *reason, now, &mut scratch.findings);
+                    }
+                }
+            }
+        }
+        scratch.batch.clear();
+        for (_, marked) in &scratch.marked {
+            format.encode(marked, &mut scratch.batch);
+        }
+        let span = self.offer(scratch, report);
+        self.pass_findings(&mut scratch.findings);
+        span
+    }
+
+    /// Offers a batch to the kernel until every packet is taken or refused.
+    fn offer(
+        &mut self,
+        scratch: &mut Scratch,
+        report: &mut SenderReport,
+    ) -> Result<Duration, LiveError> {
+        let mut first = 0;
+        let mut pauses = 0;
+        let mut longest = Duration::ZERO;
+        while first < scratch.batch.len() {
+            let before = self.clock.now();
+            let progress = self
+                .transport
+                .send(&scratch.batch, first)
+                .map_err(LiveError::Send)?;
+            let after = self.clock.now();
+            let taken = &scratch.marked[first..first + progress.taken];
+            if !taken.is_empty() {
+                pauses = 0;
+                let span = after.since(before);
+                longest = longest.max(span);
+                report
+                    .stamp_error
+                    .add(span.as_micros() as u64, taken.len() as u64);
+                let mut tracker = lock(self.tracker);
+                for (at, (id, _)) in taken.iter().enumerate() {
+                    tracker.stamp(*id, interpolated(before, span, at, taken.len()));
+                }
+                drop(tracker);
+                self.gauges.note_sent(taken.len() as u64, before, after);
+            }
+            first += progress.taken;
+            match progress.stopped {
+                None => {}
+                Some(Stopped::Full) if pauses < FULL_PAUSES && !self.stop.has_failed() => {
+                    pauses += 1;
+                    std::thread::sleep(FULL_PAUSE);
+                    self.dispatcher.hold(self.clock.now());
+                }
+                Some(stopped) => {
+                    let reason = match stopped {
+                        Stopped::Refused(reason) => reason,
+                        Stopped::Full => UnsentReason::QueueFull,
+                    };
+                    let (id, _) = scratch.marked[first];
+                    lock(self.tracker).refuse(id, reason, &mut scratch.findings);
+                    first += 1;
+                }
+            }
+        }
+        Ok(longest)
+    }
+
+    fn wait(&mut self, span: Duration) {
+        match self.outcomes.recv_timeout(span.min(LONGEST_WAIT)) {
+            Ok(outcomes) => self.observe(&outcomes),
+            Err(RecvTimeoutError::Timeout) => {}
+            // The receiver has failed; the stop flag says so.
+            Err(RecvTimeoutError::Disconnected) => self.stop.fail(),
+        }
+    }
+
+    fn wait_for_writer(&mut self) {
+        let pause = Duration::from_millis(1);
+        self.wait(pause);
+        self.gauges
+            .held_up_ms
+            .fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
+        self.dispatcher.hold(self.clock.now());
+    }
+
+    fn pass_findings(&mut self, findings: &mut Findings) {
+        if findings.rows.is_empty() && findings.outcomes.is_empty() {
+            return;
+        }
+        let rows = std::mem::take(&mut findings.rows);
+        pass_rows(rows, &self.records, self.gauges);
+        let outcomes = std::mem::take(&mut findings.outcomes);
+        self.observe(&outcomes);
+    }
+
+    fn observe(&mut self, outcomes: &[Outcome]) {
+        self.dispatcher.observe(outcomes, self.clock.now());
+        self.pass_ended();
+    }
+
+    fn pass_ended(&mut self) {
+        while let Some(end) = self.dispatcher.take_ended() {
+            // A collector that is gone has failed, and says why itself.
+            let _ = self.records.send(Message::Ended(end));
+        }
+        self.gauges
+            .completed
+            .store(self.dispatcher.completed(), Ordering::Relaxed);
+    }
+}
+
+/// When the packet at place `at` of `count` was taken, if the kernel took them evenly over `span`.
+fn interpolated(before: Time, span: Duration, at: usize, count: usize) -> Time {
+    let nanos = span.as_nanos() as u64;
+    before + Duration::from_nanos(nanos * (2 * at as u64 + 1) / (2 * count as u64))
+}
+
+/// Batches grow while they stay well within the span that stamps may be wrong by, and shrink when they do not.
+fn next_limit(limit: usize, sent: usize, span: Duration) -> usize {
+    if span > BATCH_SPAN {
+        (limit / 2).max(1)
+    } else if sent == limit && span < BATCH_SPAN / 2 {
+        (limit * 2).min(LARGEST_BATCH)
+    } else {
+        limit
+    }
+}
