@@ -1,1 +1,55 @@
-//! To come.
+//! The dataset: what a run leaves behind, and how it is kept whole.
+//!
+//! [`DatasetWriter`] takes [`HopRecord`](crate::model::HopRecord)s and [`TraceRecord`](crate::model::TraceRecord)s
+//! and writes either a directory of Parquet parts with a manifest, or a single stream of hops (Parquet, CSV,
+//! JSON Lines or Arrow IPC).
+//!
+//! Guarantees:
+//! - A file under its final name is whole: it is written under another name, synced, then renamed. Killing the
+//!   process at any moment leaves only whole parts; what lies in `.partial/` belongs to no one and is removed when
+//!   the directory is opened again.
+//! - A trace's row is never on disk before its hops are: both tables are sealed together, hops first.
+//! - Nothing here reads a clock or draws a number: the same rows at the same times give the same bytes.
+//! - What is absent is null; never 0, never "".
+//!
+//! Left out: reading datasets (`analyze`), and resuming a run.
+//!
+//! A directory:
+//! ```text
+//! DIR/manifest.json                                              the latest run: see `manifest`
+//! DIR/manifest-RUN.json                                          earlier runs into the same directory
+//! DIR/hops/date=2026-03-01/vp=ID/part-RUN-00000.parquet          one row a probe
+//! DIR/traces/date=2026-03-01/vp=ID/part-RUN-00000.parquet        one row a (target, flow)
+//! DIR/.lock, DIR/.partial/                                       the writer's own
+//! ```
+//! `date` is the UTC day on which the run started. The partition key of the vantage point is called `vp` because the
+//! files themselves hold a column `vantage`: pyarrow refuses a key that is also a column, and DuckDB would take the
+//! key's type, a number for an id such as `17`, instead of the column's. Temporary files stay out of `hops/` and
+//! `traces/`, because polars refuses a directory that holds files with other suffixes.
+
+mod arrow_ipc;
+mod cells;
+mod columns;
+mod csv;
+mod directory;
+mod error;
+mod files;
+mod hops_batch;
+mod jsonl;
+mod manifest;
+mod meta;
+mod output;
+mod parquet;
+mod schema;
+mod single;
+mod sink;
+mod sort;
+mod traces_batch;
+mod writer;
+
+pub use error::DatasetError;
+pub use manifest::MANIFEST_VERSION;
+pub use meta::{Ending, RunFacts, RunMeta, Vantage};
+pub use output::{Format, Output, OutputError};
+pub use schema::{Table, schema_text};
+pub use writer::{DatasetWriter, Finished, PartLimits};

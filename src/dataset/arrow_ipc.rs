@@ -1,0 +1,65 @@
+//! Arrow IPC: the file format for files, the stream format for standard output. Uncompressed, so that readers map it.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::writer::{FileWriter, StreamWriter};
+
+use super::columns::plain;
+use super::schema::Table;
+use super::sink::{Sink, SinkError, Target};
+
+/// The file format (`.arrow`).
+pub(super) struct ArrowFileSink {
+    schema: SchemaRef,
+    writer: FileWriter<Target>,
+}
+
+impl ArrowFileSink {
+    pub(super) fn new(target: Target) -> Result<Self, SinkError> {
+        let schema = Table::Hops.arrow_schema();
+        let writer = FileWriter::try_new(target, &schema)?;
+        Ok(ArrowFileSink { schema, writer })
+    }
+}
+
+impl Sink for ArrowFileSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        Ok(self
+            .writer
+            .write(&plain(batch, Arc::clone(&self.schema))?)?)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Target, SinkError> {
+        self.writer.finish()?;
+        Ok(self.writer.into_inner()?)
+    }
+}
+
+/// The stream format.
+pub(super) struct ArrowStreamSink {
+    schema: SchemaRef,
+    writer: StreamWriter<Target>,
+}
+
+impl ArrowStreamSink {
+    pub(super) fn new(target: Target) -> Result<Self, SinkError> {
+        let schema = Table::Hops.arrow_schema();
+        let writer = StreamWriter::try_new(target, &schema)?;
+        Ok(ArrowStreamSink { schema, writer })
+    }
+}
+
+impl Sink for ArrowStreamSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        Ok(self
+            .writer
+            .write(&plain(batch, Arc::clone(&self.schema))?)?)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Target, SinkError> {
+        self.writer.finish()?;
+        Ok(self.writer.into_inner()?)
+    }
+}

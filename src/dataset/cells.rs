@@ -1,0 +1,129 @@
+//! One cell of a batch as JSON: for JSON Lines, and for nested cells of CSV.
+//!
+//! Numbers and booleans as such, text as text, times as RFC 3339 in UTC with microseconds, bytes as hexadecimal
+//! digits, lists as arrays of objects, absent values as null.
+
+use std::fmt::Write;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
+use chrono::{DateTime, SecondsFormat};
+
+use super::files::hex;
+
+/// Microseconds since the epoch as RFC 3339 in UTC; `None` beyond the years that chrono knows.
+pub(super) fn rfc3339(micros: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(micros)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+/// Appends the text of a cell that is no list or struct, unquoted; nothing for null.
+pub(super) fn push_scalar(out: &mut String, column: &dyn Array, row: usize) {
+    if column.is_null(row) {
+        return;
+    }
+    let pushed = match column.data_type() {
+        DataType::Int16 => write!(out, "{}", column.as_primitive::<Int16Type>().value(row)),
+        DataType::Int32 => write!(out, "{}", column.as_primitive::<Int32Type>().value(row)),
+        DataType::Int64 => write!(out, "{}", column.as_primitive::<Int64Type>().value(row)),
+        DataType::Boolean => write!(out, "{}", column.as_boolean().value(row)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
+            out.push_str(&rfc3339(micros).unwrap_or_default());
+            Ok(())
+        }
+        _ => {
+            out.push_str(text(column, row).as_ref());
+            Ok(())
+        }
+    };
+    pushed.expect("a String takes any text");
+}
+
+/// Appends a cell as JSON.
+pub(super) fn push_json(out: &mut String, column: &dyn Array, row: usize) {
+    if column.is_null(row) {
+        out.push_str("null");
+        return;
+    }
+    match column.data_type() {
+        DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Boolean => {
+            push_scalar(out, column, row);
+        }
+        DataType::List(_) => {
+            let entries = column.as_list::<i32>().value(row);
+            push_joined(out, ['[', ']'], entries.len(), |out, at| {
+                push_json(out, &entries, at);
+            });
+        }
+        DataType::Struct(fields) => {
+            let members = column.as_struct();
+            push_joined(out, ['{', '}'], fields.len(), |out, at| {
+                push_text(out, fields[at].name());
+                out.push(':');
+                push_json(out, members.column(at), row);
+            });
+        }
+        DataType::Timestamp(..) => {
+            out.push('"');
+            push_scalar(out, column, row);
+            out.push('"');
+        }
+        _ => push_text(out, text(column, row).as_ref()),
+    }
+}
+
+/// Appends a whole row as one JSON object, its members in the order of the columns.
+pub(super) fn push_row(out: &mut String, batch: &RecordBatch, row: usize) {
+    let schema = batch.schema_ref();
+    push_joined(out, ['{', '}'], batch.num_columns(), |out, at| {
+        push_text(out, schema.field(at).name());
+        out.push(':');
+        push_json(out, batch.column(at), row);
+    });
+}
+
+fn push_joined(
+    out: &mut String,
+    [open, close]: [char; 2],
+    count: usize,
+    push: impl Fn(&mut String, usize),
+) {
+    out.push(open);
+    for at in 0..count {
+        if at > 0 {
+            out.push(',');
+        }
+        push(out, at);
+    }
+    out.push(close);
+}
+
+fn push_text(out: &mut String, text: &str) {
+    // Column names, states and addresses need no escape; the rest is left to who knows the rules.
+    if text
+        .bytes()
+        .all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\')
+    {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    }
+}
+
+/// The text of a text or bytes cell, through a dictionary if there is one.
+fn text(column: &dyn Array, row: usize) -> std::borrow::Cow<'_, str> {
+    match column.data_type() {
+        DataType::Dictionary(..) => {
+            let dictionary = column.as_dictionary::<Int32Type>();
+            let key = dictionary.key(row).unwrap_or_default();
+            dictionary.values().as_string::<i32>().value(key).into()
+        }
+        DataType::Binary => hex(column.as_binary::<i32>().value(row)).into(),
+        _ => column.as_string::<i32>().value(row).into(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Comma-separated values: a header, then one line a row. An absent cell is empty, a list is JSON in a cell.
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::DataType;
+
+use super::cells::{push_json, push_scalar};
+use super::schema::Table;
+use super::sink::{Sink, SinkError, Target};
+
+/// The encoder.
+pub(super) struct CsvSink {
+    writer: csv::Writer<Target>,
+    cell: String,
+}
+
+impl CsvSink {
+    pub(super) fn new(target: Target) -> Result<Self, SinkError> {
+        let mut writer = csv::Writer::from_writer(target);
+        let schema = Table::Hops.arrow_schema();
+        writer.write_record(schema.fields().iter().map(|field| field.name()))?;
+        Ok(CsvSink {
+            writer,
+            cell: String::new(),
+        })
+    }
+}
+
+impl Sink for CsvSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        for row in 0..batch.num_rows() {
+            for column in batch.columns() {
+                self.cell.clear();
+                match column.data_type() {
+                    DataType::List(_) if column.is_null(row) => {}
+                    DataType::List(_) => push_json(&mut self.cell, column, row),
+                    _ => push_scalar(&mut self.cell, column, row),
+                }
+                self.writer.write_field(&self.cell)?;
+            }
+            self.writer.write_record(None::<&[u8]>)?;
+        }
+        Ok(self.writer.flush()?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Target, SinkError> {
+        self.writer
+            .into_inner()
+            .map_err(|error| error.into_error().into())
+    }
+}

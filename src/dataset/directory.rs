@@ -1,0 +1,266 @@
+//! A directory of parts: opening it, sealing parts into it, keeping its manifest true.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use chrono::DateTime;
+
+use super::files::{self, Disk, PendingFile};
+use super::hops_batch::{HopConstants, hops_batch};
+use super::manifest::{self, Part, Progress, TableParts};
+use super::parquet::{self, Footer};
+use super::schema::Table;
+use super::sort::{sorted_hops, sorted_traces};
+use super::traces_batch::traces_batch;
+use super::{DatasetError, Ending, Finished, RunFacts, RunMeta};
+use crate::model::{HopRecord, Targets, Time, TraceRecord};
+
+/// Rows encoded at once: their records and columns stay within a core's cache.
+pub(super) const BATCH_ROWS: usize = 1024;
+
+const LOCK: &str = ".lock";
+const PARTIAL: &str = ".partial";
+const MANIFEST: &str = "manifest.json";
+
+/// A dataset directory that this process holds the lock of.
+pub(super) struct Directory {
+    root: PathBuf,
+    disk: Disk,
+    meta: RunMeta,
+    targets: Arc<dyn Targets>,
+    constants: HopConstants,
+    footer: Footer,
+    /// `date=…/vp=…`
+    partition: PathBuf,
+    sequence: u32,
+    hops: TableParts,
+    traces: TableParts,
+    /// Held for as long as the directory is written to.
+    _lock: File,
+}
+
+impl Directory {
+    /// Creates or opens `root`, removes what dead runs left unfinished, keeps the manifest of the run before under
+    /// that run's name, and writes a manifest that says `running`.
+    pub(super) fn open(
+        root: PathBuf,
+        meta: RunMeta,
+        targets: Arc<dyn Targets>,
+        disk: Disk,
+        now: Time,
+        facts: &RunFacts,
+    ) -> Result<Self, DatasetError> {
+        files::create_directories(&root)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(root.join(LOCK))
+            .map_err(DatasetError::file("create", &root.join(LOCK)))?;
+        files::lock(&lock, &root)?;
+        clear_partial(&root.join(PARTIAL))?;
+        keep_earlier_manifest(&root, &meta.run_id)?;
+        let directory = Directory {
+            partition: partition(&meta),
+            constants: HopConstants {
+                run_id: meta.run_id.clone(),
+                vantage: meta.vantage.id.clone(),
+            },
+            footer: Footer {
+                run_id: meta.run_id.clone(),
+                config_sha256: manifest::config_sha256(&meta.config),
+            },
+            root,
+            disk,
+            meta,
+            targets,
+            sequence: 0,
+            hops: TableParts::new(Table::Hops),
+            traces: TableParts::new(Table::Traces),
+            _lock: lock,
+        };
+        directory.write_manifest(facts, Progress::running(now))?;
+        Ok(directory)
+    }
+
+    /// Seals what the buffers hold, hops before traces, and empties each as soon as its part is whole: after an
+    /// error a second call writes only what is still missing.
+    pub(super) fn seal(
+        &mut self,
+        hops: &mut Vec<HopRecord>,
+        traces: &mut Vec<TraceRecord>,
+    ) -> Result<(), DatasetError> {
+        if hops.is_empty() && traces.is_empty() {
+            return Ok(());
+        }
+        if !hops.is_empty() {
+            self.seal_hops(hops)?;
+            hops.clear();
+        }
+        if !traces.is_empty() {
+            self.seal_traces(traces)?;
+            traces.clear();
+        }
+        self.sequence += 1;
+        Ok(())
+    }
+
+    /// Seals what the buffers hold and writes the last manifest: after an error one that says `failed`, with the
+    /// error, if that can still be written.
+    pub(super) fn finish(
+        mut self,
+        mut hops: Vec<HopRecord>,
+        mut traces: Vec<TraceRecord>,
+        facts: &RunFacts,
+        ending: &Ending,
+        now: Time,
+    ) -> Result<Finished, DatasetError> {
+        let sealed = self
+            .seal(&mut hops, &mut traces)
+            .and_then(|()| self.add_empty_parts())
+            .and_then(|()| self.write_manifest(facts, Progress::ended(ending, now)));
+        if let Err(error) = sealed {
+            let failed = Ending::Failed(error.to_string());
+            // That this may fail too is no news beside `error`: the manifest before it then stands.
+            let _ = self.write_manifest(facts, Progress::ended(&failed, now));
+            return Err(error);
+        }
+        Ok(Finished {
+            manifest: Some(self.root.join(MANIFEST)),
+            parts: self.hops.parts.len() + self.traces.parts.len(),
+            hops: self.hops.rows(),
+            traces: self.traces.rows(),
+            bytes: self.hops.bytes() + self.traces.bytes(),
+        })
+    }
+
+    /// Gives a table without any part an empty one, so that every reader finds its columns.
+    fn add_empty_parts(&mut self) -> Result<(), DatasetError> {
+        if self.hops.parts.is_empty() {
+            self.seal_hops(&[])?;
+        }
+        if self.traces.parts.is_empty() {
+            self.seal_traces(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Replaces `manifest.json`.
+    pub(super) fn write_manifest(
+        &self,
+        facts: &RunFacts,
+        progress: Progress,
+    ) -> Result<(), DatasetError> {
+        let tables = [self.hops.clone(), self.traces.clone()];
+        let text = manifest::render(&self.meta, facts, progress, &tables);
+        let temporary = self.root.join(PARTIAL).join(MANIFEST);
+        files::replace(temporary, self.root.join(MANIFEST), &text, &self.disk)?;
+        Ok(())
+    }
+
+    fn seal_hops(&mut self, rows: &[HopRecord]) -> Result<(), DatasetError> {
+        let sorted = sorted_hops(rows);
+        let batches = sorted
+            .chunks(BATCH_ROWS)
+            .map(|rows| hops_batch(rows, &self.constants));
+        let part = self.write_part(Table::Hops, rows.len(), batches)?;
+        self.hops.parts.push(part);
+        Ok(())
+    }
+
+    fn seal_traces(&mut self, rows: &[TraceRecord]) -> Result<(), DatasetError> {
+        let sorted = sorted_traces(rows);
+        let batches = sorted
+            .chunks(BATCH_ROWS)
+            .map(|rows| traces_batch(rows, &self.meta, self.targets.as_ref()));
+        let part = self.write_part(Table::Traces, rows.len(), batches)?;
+        self.traces.parts.push(part);
+        Ok(())
+    }
+
+    fn write_part(
+        &self,
+        table: Table,
+        rows: usize,
+        batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
+    ) -> Result<Part, DatasetError> {
+        let run = manifest::path_safe(&self.meta.run_id);
+        let name = format!("part-{run}-{:05}.parquet", self.sequence);
+        let relative = Path::new(table.as_str()).join(&self.partition).join(&name);
+        let destination = self.root.join(&relative);
+        if let Some(parent) = destination.parent() {
+            files::create_directories(parent)?;
+        }
+        let temporary = self
+            .root
+            .join(PARTIAL)
+            .join(format!("{}-{name}", table.as_str()));
+        let encode =
+            |error: &(dyn std::error::Error + 'static)| DatasetError::encode(&destination, error);
+        let file = PendingFile::create(temporary, destination.clone(), &self.disk)?;
+        let mut writer = parquet::writer(file, table, &self.footer).map_err(|e| encode(&e))?;
+        for batch in batches {
+            let batch = batch.map_err(|e| encode(&e))?;
+            writer.write(&batch).map_err(|e| encode(&e))?;
+        }
+        let sealed = writer.into_inner().map_err(|e| encode(&e))?.seal()?;
+        Ok(Part {
+            path: manifest::path_text(&relative),
+            rows: rows as u64,
+            bytes: sealed.bytes,
+            sha256: sealed.sha256,
+        })
+    }
+}
+
+/// The partition of a run: the UTC day on which it began, and its vantage point.
+fn partition(meta: &RunMeta) -> PathBuf {
+    let day = DateTime::from_timestamp_micros(meta.started_at.as_micros()).unwrap_or_default();
+    let vantage = manifest::path_safe(&meta.vantage.id);
+    PathBuf::from(format!("date={}", day.format("%Y-%m-%d"))).join(format!("vp={vantage}"))
+}
+
+/// Empties the directory of unfinished files: we hold the lock, so their writers are dead.
+fn clear_partial(partial: &Path) -> Result<(), DatasetError> {
+    files::create_directories(partial)?;
+    let entries = fs::read_dir(partial).map_err(DatasetError::file("read", partial))?;
+    for entry in entries {
+        let path = entry.map_err(DatasetError::file("read", partial))?.path();
+        fs::remove_file(&path).map_err(DatasetError::file("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// Renames the manifest of the run before to `manifest-RUN.json`. It is not changed: one that still says `running`
+/// belongs to a run that was killed.
+fn keep_earlier_manifest(root: &Path, run_id: &str) -> Result<(), DatasetError> {
+    let named = |run: &str| root.join(format!("manifest-{}.json", manifest::path_safe(run)));
+    let exists = || DatasetError::RunExists {
+        directory: root.to_owned(),
+        run_id: run_id.to_owned(),
+    };
+    if named(run_id).exists() {
+        return Err(exists());
+    }
+    let current = root.join(MANIFEST);
+    let text = match fs::read(&current) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(DatasetError::file("read", &current)(error)),
+    };
+    let Some(earlier) = manifest::run_id_of(&text) else {
+        return Err(DatasetError::ForeignManifest {
+            directory: root.to_owned(),
+            manifest: current,
+        });
+    };
+    if earlier == run_id {
+        return Err(exists());
+    }
+    let kept = named(&earlier);
+    fs::rename(&current, &kept).map_err(DatasetError::file("rename to", &kept))?;
+    files::sync_parent(&kept)
+}

@@ -1,0 +1,162 @@
+//! What can go wrong while a dataset is written, with the file concerned and what to do about it.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a dataset could not be written. What was sealed before the error stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// The file system refused an operation.
+    #[error("cannot {operation} {}: {source}{}", path.display(), remedy(source))]
+    File {
+        /// What was tried, as in "cannot write".
+        operation: &'static str,
+        /// The file or directory under its final name where it has one.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Another process is writing there.
+    #[error(
+        "{} is being written by another run: wait for it to end, or give this one another place with -o",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// The directory holds a manifest that no run of ours wrote.
+    #[error(
+        "{} was not written by this program, so {} is not touched: give another directory with -o, or move that file away",
+        manifest.display(),
+        directory.display()
+    )]
+    ForeignManifest {
+        /// The directory asked for.
+        directory: PathBuf,
+        /// The file found there.
+        manifest: PathBuf,
+    },
+    /// The directory already holds a run with this id.
+    #[error("{} already holds run {run_id}: give another directory with -o", directory.display())]
+    RunExists {
+        /// The directory asked for.
+        directory: PathBuf,
+        /// The id of both runs.
+        run_id: String,
+    },
+    /// A directory stands where a file was asked for.
+    #[error(
+        "{} is a directory, and a single file was asked for: name a file, or leave out --format",
+        .0.display()
+    )]
+    IsDirectory(PathBuf),
+    /// The reader of standard output has gone: a clean end, not a failure of ours.
+    #[error("the reader of standard output has closed it")]
+    BrokenPipe,
+    /// Rows could not be brought into the file format.
+    #[error("cannot encode rows for {}: {message}", path.display())]
+    Encode {
+        /// The file under its final name.
+        path: PathBuf,
+        /// What the encoder says.
+        message: String,
+    },
+}
+
+impl DatasetError {
+    /// Names the operation and the file that an I/O error belongs to.
+    pub(super) fn file(
+        operation: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> DatasetError {
+        let path = path.to_owned();
+        move |source| DatasetError::File {
+            operation,
+            path,
+            source,
+        }
+    }
+
+    /// An encoder's error: the I/O error behind it, if there is one, else its own words.
+    pub(super) fn encode(path: &Path, error: &(dyn Error + 'static)) -> DatasetError {
+        match io_cause(error) {
+            Some(source) => DatasetError::file("write", path)(source),
+            None => DatasetError::Encode {
+                path: path.to_owned(),
+                message: error.to_string(),
+            },
+        }
+    }
+
+    /// Whether standard output was closed by its reader.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, DatasetError::BrokenPipe)
+    }
+}
+
+/// The I/O error that `error` was made from, at any depth.
+fn io_cause(error: &(dyn Error + 'static)) -> Option<io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<io::Error>() {
+            // An io::Error that merely wraps another names it better.
+            match found.get_ref() {
+                Some(inner) if inner.downcast_ref::<io::Error>().is_some() => {
+                    next = Some(inner);
+                    continue;
+                }
+                _ => return Some(copy(found)),
+            }
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": free space there, or name a place on another disk with -o (parts already sealed are whole and stay)"
+        }
+        io::ErrorKind::FileTooLarge => {
+            ": raise the file size limit (ulimit -f), or name a directory with -o, whose parts stay small"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ": name a place that you may write to with -o"
+        }
+        io::ErrorKind::NotADirectory => ": a file stands in the way; name another place with -o",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_found_behind_an_encoder() {
+        let full = || io::Error::from_raw_os_error(28);
+        let wrapped = ::parquet::errors::ParquetError::External(Box::new(full()));
+        let error = DatasetError::encode(Path::new("out/a.parquet"), &wrapped);
+        let text = error.to_string();
+        assert!(text.starts_with("cannot write out/a.parquet: "), "{text}");
+        assert!(text.contains("free space there"), "{text}");
+
+        let wrapped = arrow::error::ArrowError::IoError("x".to_owned(), full());
+        let error = DatasetError::encode(Path::new("b.arrow"), &wrapped);
+        assert!(error.to_string().contains("free space there"), "{error}");
+    }
+
+    #[test]
+    fn an_encoder_without_a_cause_speaks_for_itself() {
+        let error = ::parquet::errors::ParquetError::General("odd".to_owned());
+        let error = DatasetError::encode(Path::new("a.parquet"), &error);
+        assert!(matches!(error, DatasetError::Encode { .. }), "{error}");
+    }
+}

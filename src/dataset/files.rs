@@ -1,0 +1,276 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::DatasetError;
+
+/// The file system as the writer sees it. Tests give it a size, to see what a full disk does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    room: Option<Arc<AtomicU64>>,
+}
+
+impl Disk {
+    /// A disk that refuses the byte after `room` with ENOSPC; what is removed is not given back.
+    #[cfg(test)]
+    pub(super) fn of_size(room: u64) -> (Self, Arc<AtomicU64>) {
+        let room = Arc::new(AtomicU64::new(room));
+        let disk = Disk {
+            room: Some(Arc::clone(&room)),
+        };
+        (disk, room)
+    }
+
+    fn admit(&self, bytes: usize) -> io::Result<()> {
+        let Some(room) = &self.room else {
+            return Ok(());
+        };
+        room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(bytes as u64)
+        })
+        .map(|_| ())
+        .map_err(|_| io::Error::from_raw_os_error(libc::ENOSPC))
+    }
+}
+
+/// What was sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sealed {
+    /// The file's size.
+    pub bytes: u64,
+    /// SHA-256 of its content, hexadecimal.
+    pub sha256: String,
+}
+
+/// A file being written under a temporary name. Dropped without [`seal`](PendingFile::seal) it is removed.
+#[derive(Debug)]
+pub(super) struct PendingFile {
+    file: File,
+    temporary: PathBuf,
+    destination: PathBuf,
+    disk: Disk,
+    digest: Sha256,
+    bytes: u64,
+    sealed: bool,
+}
+
+impl PendingFile {
+    /// Starts `destination` as `temporary`, which must lie on the same file system. A file left there is overwritten.
+    pub(super) fn create(
+        temporary: PathBuf,
+        destination: PathBuf,
+        disk: &Disk,
+    ) -> Result<Self, DatasetError> {
+        let file = File::create(&temporary).map_err(DatasetError::file("create", &destination))?;
+        Ok(Self::over(file, temporary, destination, disk))
+    }
+
+    /// As [`create`](PendingFile::create), for a place that other processes may want too: whoever holds the lock on
+    /// the temporary file writes, the others are refused. A file left by a dead run holds no lock and is taken over.
+    pub(super) fn create_locked(
+        temporary: PathBuf,
+        destination: PathBuf,
+        disk: &Disk,
+    ) -> Result<Self, DatasetError> {
+        loop {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&temporary)
+                .map_err(DatasetError::file("create", &destination))?;
+            lock(&file, &destination)?;
+            // Between opening and locking, its holder may have renamed it to its final name: then what we hold is
+            // finished work under another name, and the temporary name is free or someone else's.
+            if !is_at(&file, &temporary) {
+                continue;
+            }
+            file.set_len(0)
+                .map_err(DatasetError::file("create", &destination))?;
+            return Ok(Self::over(file, temporary, destination, disk));
+        }
+    }
+
+    fn over(file: File, temporary: PathBuf, destination: PathBuf, disk: &Disk) -> Self {
+        PendingFile {
+            file,
+            temporary,
+            destination,
+            disk: disk.clone(),
+            digest: Sha256::new(),
+            bytes: 0,
+            sealed: false,
+        }
+    }
+
+    /// The final name.
+    pub(super) fn destination(&self) -> &Path {
+        &self.destination
+    }
+
+    /// Syncs the content, gives the file its final name (replacing what had it), and syncs the directory.
+    pub(super) fn seal(mut self) -> Result<Sealed, DatasetError> {
+        let error = |operation| DatasetError::file(operation, &self.destination);
+        self.file.sync_all().map_err(error("sync"))?;
+        fs::rename(&self.temporary, &self.destination).map_err(error("rename to"))?;
+        self.sealed = true;
+        sync_parent(&self.destination)?;
+        Ok(Sealed {
+            bytes: self.bytes,
+            sha256: hex(&self.digest.finalize_reset()),
+        })
+    }
+}
+
+impl Write for PendingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.disk.admit(bytes.len())?;
+        let written = self.file.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for PendingFile {
+    fn drop(&mut self) {
+        if !self.sealed {
+            // Nobody is left to tell; the next run into this place removes it.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Writes `content` as `destination` in one step, by way of `temporary`.
+pub(super) fn replace(
+    temporary: PathBuf,
+    destination: PathBuf,
+    content: &[u8],
+    disk: &Disk,
+) -> Result<Sealed, DatasetError> {
+    let mut file = PendingFile::create(temporary, destination, disk)?;
+    file.write_all(content)
+        .map_err(DatasetError::file("write", file.destination()))?;
+    file.seal()
+}
+
+/// Takes the lock on `file` for the life of its handle; `subject` is named when another process has it.
+pub(super) fn lock(file: &File, subject: &Path) -> Result<(), DatasetError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(DatasetError::InUse(subject.to_owned())),
+        Err(TryLockError::Error(error)) => Err(DatasetError::file("lock", subject)(error)),
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
+        _ => false,
+    }
+}
+
+/// Creates `path` with its missing parents, so that they survive a power cut.
+pub(super) fn create_directories(path: &Path) -> Result<(), DatasetError> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.is_dir())
+        .collect();
+    fs::create_dir_all(path).map_err(DatasetError::file("create", path))?;
+    missing.into_iter().try_for_each(sync_parent)
+}
+
+/// Syncs the directory that holds `path`: a rename or a new name lasts only then.
+pub(super) fn sync_parent(path: &Path) -> Result<(), DatasetError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(DatasetError::file("sync", parent))
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_file_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, destination) = (dir.path().join(".t"), dir.path().join("d"));
+        let mut file =
+            PendingFile::create(temporary, destination.clone(), &Disk::default()).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_sealed_file_is_named_and_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, destination) = (dir.path().join(".t"), dir.path().join("d"));
+        let sealed = replace(temporary, destination.clone(), b"abc", &Disk::default()).unwrap();
+        assert_eq!(sealed.bytes, 3);
+        // The digest of "abc": FIPS 180-2, appendix B.1.
+        assert_eq!(
+            sealed.sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(fs::read(&destination).unwrap(), b"abc");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_in_use_is_refused_and_free_again_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            PendingFile::create_locked(
+                dir.path().join(".t"),
+                dir.path().join("d"),
+                &Disk::default(),
+            )
+        };
+        let mut first = open().unwrap();
+        assert!(matches!(open(), Err(DatasetError::InUse(_))));
+        first.write_all(b"one").unwrap();
+        first.seal().unwrap();
+        let second = open().unwrap();
+        assert_eq!(fs::read(dir.path().join("d")).unwrap(), b"one");
+        drop(second);
+    }
+
+    #[test]
+    fn a_dead_run_s_file_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".t"), b"left behind").unwrap();
+        let file = PendingFile::create_locked(
+            dir.path().join(".t"),
+            dir.path().join("d"),
+            &Disk::default(),
+        )
+        .unwrap();
+        assert_eq!(file.seal().unwrap().bytes, 0);
+    }
+}

@@ -1,0 +1,41 @@
+//! JSON Lines: one object a line with every column, absent values as null, so that the first line already shows a
+//! reader all there is.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+
+use super::cells::push_row;
+use super::sink::{Sink, SinkError, Target};
+
+/// The encoder.
+pub(super) struct JsonLinesSink {
+    target: Target,
+    lines: String,
+}
+
+impl JsonLinesSink {
+    pub(super) fn new(target: Target) -> Self {
+        JsonLinesSink {
+            target,
+            lines: String::new(),
+        }
+    }
+}
+
+impl Sink for JsonLinesSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        self.lines.clear();
+        for row in 0..batch.num_rows() {
+            push_row(&mut self.lines, batch, row);
+            self.lines.push('\n');
+        }
+        self.target.write_all(self.lines.as_bytes())?;
+        Ok(self.target.flush()?)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Target, SinkError> {
+        self.target.flush()?;
+        Ok(self.target)
+    }
+}

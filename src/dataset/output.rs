@@ -1,0 +1,247 @@
+//! Where the dataset goes: what `-o` and `--format` mean together.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The format of a single stream of hops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values with a header; absent cells are empty.
+    Csv,
+    /// One JSON object a line; absent values are null.
+    JsonLines,
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow IPC: the file format in files, the stream format on standard output.
+    Arrow,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 4] = [
+        Format::Csv,
+        Format::JsonLines,
+        Format::Parquet,
+        Format::Arrow,
+    ];
+
+    /// The name that `--format` takes, which is also the suffix of such files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::JsonLines => "jsonl",
+            Format::Parquet => "parquet",
+            Format::Arrow => "arrow",
+        }
+    }
+
+    fn of_suffix(path: &Path) -> Option<Format> {
+        match suffix(path)?.as_str() {
+            "csv" => Some(Format::Csv),
+            "jsonl" | "ndjson" => Some(Format::JsonLines),
+            "parquet" => Some(Format::Parquet),
+            "arrow" => Some(Format::Arrow),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Format {
+    type Err = OutputError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Format::ALL
+            .into_iter()
+            .find(|format| format.as_str() == text)
+            .ok_or_else(|| OutputError::UnknownFormat(text.to_owned()))
+    }
+}
+
+/// Where the dataset goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A directory of Parquet parts: hops, traces and manifest.
+    Directory(PathBuf),
+    /// One file of hops, with its manifest beside it as `FILE.manifest.json`.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: Format,
+    },
+    /// A stream of hops on standard output; no manifest.
+    Stdout {
+        /// Its format; never Parquet, which cannot be read before its end.
+        format: Format,
+    },
+}
+
+/// Why `-o` and `--format` make no sense together.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum OutputError {
+    /// `-o ""`.
+    #[error("-o wants a directory, a file or `-` for standard output")]
+    Empty,
+    /// `--format` names none of ours.
+    #[error("`{0}` is not a format: give csv, jsonl, parquet or arrow")]
+    UnknownFormat(String),
+    /// `-o -` alone.
+    #[error(
+        "-o - writes to standard output in a format of your choice: add --format csv, jsonl or arrow"
+    )]
+    StdoutNeedsFormat,
+    /// `-o - --format parquet`.
+    #[error(
+        "parquet cannot be read from a stream: write it to a file (-o FILE.parquet), or choose --format arrow, csv or jsonl"
+    )]
+    ParquetOnStdout,
+    /// The suffix says one format, `--format` another.
+    #[error(
+        "{path} and --format {format} disagree: leave out --format, or name the file *.{format}"
+    )]
+    Disagree {
+        /// The path as given.
+        path: String,
+        /// The format as given.
+        format: Format,
+    },
+    /// A suffix that looks like a file of a kind we do not write.
+    #[error(
+        "{0} has a suffix of no format written here: name it *.csv, *.jsonl, *.parquet or *.arrow for a single file of hops, end it with / for a directory, or add --format"
+    )]
+    UnknownSuffix(String),
+}
+
+/// Suffixes with which someone surely meant a file.
+const FILE_SUFFIXES: [&str; 14] = [
+    "json", "txt", "tsv", "gz", "zst", "bz2", "xz", "zip", "feather", "avro", "orc", "xml", "db",
+    "warts",
+];
+
+impl Output {
+    /// Reads the text of `-o` and `--format`. Looks at the text alone, not at the file system:
+    /// a known suffix makes a file; `-` standard output; anything else a directory, unless `--format` is given.
+    ///
+    /// # Errors
+    /// [`OutputError`], which says what to give instead.
+    pub fn parse(text: &str, format: Option<Format>) -> Result<Output, OutputError> {
+        if text.is_empty() {
+            return Err(OutputError::Empty);
+        }
+        if text == "-" {
+            return match format {
+                None => Err(OutputError::StdoutNeedsFormat),
+                Some(Format::Parquet) => Err(OutputError::ParquetOnStdout),
+                Some(format) => Ok(Output::Stdout { format }),
+            };
+        }
+        let path = PathBuf::from(text);
+        if text.ends_with('/') {
+            return match format {
+                None | Some(Format::Parquet) => Ok(Output::Directory(path)),
+                Some(format) => Err(OutputError::Disagree {
+                    path: text.to_owned(),
+                    format,
+                }),
+            };
+        }
+        match (Format::of_suffix(&path), format) {
+            (Some(named), Some(asked)) if named != asked => Err(OutputError::Disagree {
+                path: text.to_owned(),
+                format: asked,
+            }),
+            (Some(format), _) | (None, Some(format)) => Ok(Output::File { path, format }),
+            (None, None) => match suffix(&path) {
+                Some(suffix) if FILE_SUFFIXES.contains(&suffix.as_str()) => {
+                    Err(OutputError::UnknownSuffix(text.to_owned()))
+                }
+                _ => Ok(Output::Directory(path)),
+            },
+        }
+    }
+}
+
+fn suffix(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, format: Format) -> Result<Output, OutputError> {
+        Ok(Output::File {
+            path: path.into(),
+            format,
+        })
+    }
+
+    #[test]
+    fn suffixes_choose_the_format() {
+        assert_eq!(Output::parse("a/b.csv", None), file("a/b.csv", Format::Csv));
+        assert_eq!(
+            Output::parse("b.JSONL", None),
+            file("b.JSONL", Format::JsonLines)
+        );
+        assert_eq!(
+            Output::parse("x.parquet", Some(Format::Parquet)),
+            file("x.parquet", Format::Parquet)
+        );
+        assert_eq!(
+            Output::parse("hops.out", Some(Format::Arrow)),
+            file("hops.out", Format::Arrow)
+        );
+    }
+
+    #[test]
+    fn anything_else_is_a_directory() {
+        for text in ["nightly", "a/b/", "nights.2026", "a.csv/", "./-"] {
+            assert_eq!(
+                Output::parse(text, None),
+                Ok(Output::Directory(text.into())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        use OutputError::*;
+        let refused = |text, format| Output::parse(text, format).err();
+        assert_eq!(refused("", None), Some(Empty));
+        assert_eq!(refused("-", None), Some(StdoutNeedsFormat));
+        assert_eq!(refused("-", Some(Format::Parquet)), Some(ParquetOnStdout));
+        assert_eq!(
+            refused("a.json", None),
+            Some(UnknownSuffix("a.json".into()))
+        );
+        assert_eq!(
+            refused("a.csv.gz", None),
+            Some(UnknownSuffix("a.csv.gz".into()))
+        );
+        for text in ["a.csv", "a/"] {
+            assert!(
+                matches!(refused(text, Some(Format::Arrow)), Some(Disagree { .. })),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            "feather".parse::<Format>(),
+            Err(UnknownFormat("feather".into()))
+        );
+    }
+
+    #[test]
+    fn names_read_back() {
+        for format in Format::ALL {
+            assert_eq!(format.as_str().parse(), Ok(format));
+        }
+    }
+}

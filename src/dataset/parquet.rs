@@ -1,0 +1,103 @@
+//! The Parquet encoder: how rows become a file that every reader opens fast.
+
+use std::io::Write;
+
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+
+use super::schema::Table;
+
+/// zstd's own default: measured as the point where smaller costs more than it saves.
+const ZSTD_LEVEL: i32 = 3;
+/// A row group never grows beyond this, whatever its rows hold.
+const ROW_GROUP_BYTES: usize = 256 << 20;
+/// A row group's rows at most; parts are cut at the same number by default.
+pub(super) const ROW_GROUP_ROWS: usize = 1_000_000;
+/// Room for the distinct addresses of a row group: the default of 1 MiB ends at some 60,000.
+const ADDRESS_DICTIONARY_BYTES: usize = 4 << 20;
+
+/// Columns of running or nearly unique numbers: deltas are smaller and faster than a dictionary.
+const DELTA_COLUMNS: [&str; 7] = [
+    "trace_id",
+    "probe_id",
+    "sent_at",
+    "received_at",
+    "rtt_us",
+    "started_at",
+    "finished_at",
+];
+const ADDRESS_COLUMNS: [&str; 3] = ["destination", "responder", "quoted_destination"];
+
+/// Footer entries that name what a file is: in a fixed order, so that equal content gives equal bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Footer {
+    pub run_id: String,
+    pub config_sha256: String,
+}
+
+impl Footer {
+    fn entries(&self, table: Table) -> Vec<KeyValue> {
+        let entry = |key: &str, value: String| KeyValue::new(format!("pathsurvey.{key}"), value);
+        vec![
+            entry("table", table.as_str().to_owned()),
+            entry("schema_version", table.version().to_string()),
+            entry("run_id", self.run_id.clone()),
+            entry("tool_version", env!("CARGO_PKG_VERSION").to_owned()),
+            entry("config_sha256", self.config_sha256.clone()),
+        ]
+    }
+}
+
+/// Writes one file; `W` gets bytes in order and is never sought in. Batches may have dictionaries where the schema has
+/// text: the encoder takes either and writes the schema's.
+pub(super) fn writer<W: Write + Send>(
+    out: W,
+    table: Table,
+    footer: &Footer,
+) -> Result<ArrowWriter<W>, ParquetError> {
+    ArrowWriter::try_new(out, table.arrow_schema(), Some(properties(table, footer)?))
+}
+
+fn properties(table: Table, footer: &Footer) -> Result<WriterProperties, ParquetError> {
+    let schema = table.arrow_schema();
+    let present = |name: &&&str| schema.index_of(name).is_ok();
+    let mut properties = WriterProperties::builder()
+        .set_created_by(format!("pathsurvey version {}", env!("CARGO_PKG_VERSION")))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_sorting_columns(Some(sorting_columns(table)))
+        .set_key_value_metadata(Some(footer.entries(table)));
+    for name in DELTA_COLUMNS.iter().filter(present) {
+        let path = ColumnPath::from(*name);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    for name in ADDRESS_COLUMNS.iter().filter(present) {
+        let path = ColumnPath::from(*name);
+        properties =
+            properties.set_column_dictionary_page_size_limit(path, ADDRESS_DICTIONARY_BYTES);
+    }
+    Ok(properties.build())
+}
+
+/// The table's order by the index of leaf columns, as Parquet counts them. No column of the order stands behind a
+/// nested one, so leaves and columns count alike.
+fn sorting_columns(table: Table) -> Vec<SortingColumn> {
+    let schema = table.arrow_schema();
+    table
+        .sort_order()
+        .iter()
+        .filter_map(|name| schema.index_of(name).ok())
+        .map(|at| SortingColumn {
+            column_idx: at as i32,
+            descending: false,
+            nulls_first: false,
+        })
+        .collect()
+}
