@@ -35,7 +35,6 @@ pub(super) struct Directory {
     footer: Footer,
     /// `date=…/vp=…`
     partition: PathBuf,
-    sequence: u32,
     hops: TableParts,
     traces: TableParts,
     /// Held for as long as the directory is written to.
@@ -77,7 +76,6 @@ impl Directory {
             disk,
             meta,
             targets,
-            sequence: 0,
             hops: TableParts::new(Table::Hops),
             traces: TableParts::new(Table::Traces),
             _lock: lock,
@@ -104,7 +102,6 @@ impl Directory {
             self.seal_traces(traces)?;
             traces.clear();
         }
-        self.sequence += 1;
         Ok(())
     }
 
@@ -166,7 +163,7 @@ impl Directory {
         let batches = sorted
             .chunks(BATCH_ROWS)
             .map(|rows| hops_batch(rows, &self.constants));
-        let part = self.write_part(Table::Hops, rows.len(), batches)?;
+        let part = self.write_part(&self.hops, rows.len(), batches)?;
         self.hops.parts.push(part);
         Ok(())
     }
@@ -176,19 +173,20 @@ impl Directory {
         let batches = sorted
             .chunks(BATCH_ROWS)
             .map(|rows| traces_batch(rows, &self.meta, self.targets.as_ref()));
-        let part = self.write_part(Table::Traces, rows.len(), batches)?;
+        let part = self.write_part(&self.traces, rows.len(), batches)?;
         self.traces.parts.push(part);
         Ok(())
     }
 
+    /// Writes the table's next part.
     fn write_part(
         &self,
-        table: Table,
+        TableParts { table, parts }: &TableParts,
         rows: usize,
         batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
     ) -> Result<Part, DatasetError> {
         let run = manifest::path_safe(&self.meta.run_id);
-        let name = format!("part-{run}-{:05}.parquet", self.sequence);
+        let name = format!("part-{run}-{:05}.parquet", parts.len());
         let relative = Path::new(table.as_str()).join(&self.partition).join(&name);
         let destination = self.root.join(&relative);
         if let Some(parent) = destination.parent() {
@@ -201,7 +199,7 @@ impl Directory {
         let encode =
             |error: &(dyn std::error::Error + 'static)| DatasetError::encode(&destination, error);
         let file = PendingFile::create(temporary, destination.clone(), &self.disk)?;
-        let mut writer = parquet::writer(file, table, &self.footer).map_err(|e| encode(&e))?;
+        let mut writer = parquet::writer(file, *table, &self.footer).map_err(|e| encode(&e))?;
         for batch in batches {
             let batch = batch.map_err(|e| encode(&e))?;
             writer.write(&batch).map_err(|e| encode(&e))?;

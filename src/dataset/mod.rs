@@ -53,3 +53,6 @@ pub use meta::{Ending, RunFacts, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use schema::{Table, schema_text};
 pub use writer::{DatasetWriter, Finished, PartLimits};
+
+#[cfg(test)]
+mod full_disk_tests;

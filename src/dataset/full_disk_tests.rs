@@ -1,0 +1,155 @@
+//! What a disk that fills up in the middle of a run leaves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::files::Disk;
+use super::*;
+use crate::model::{self, Protocol};
+
+#[path = "../../benches/rows/mod.rs"]
+mod rows;
+
+const LIMITS: PartLimits = PartLimits {
+    rows: 100,
+    bytes: usize::MAX,
+    age: Duration::from_secs(3600),
+};
+
+fn create(output: &Output, disk: Disk) -> DatasetWriter {
+    let meta = RunMeta {
+        run_id: "run-1".to_owned(),
+        survey_id: "night-1".to_owned(),
+        shard: None,
+        cycle: None,
+        vantage: Vantage {
+            id: "fra".to_owned(),
+            ..Vantage::default()
+        },
+        seed: 7,
+        started_at: rows::START,
+        method: "trace".to_owned(),
+        protocol: Protocol::Udp,
+        base_src_port: None,
+        dst_port: None,
+        attempts: 2,
+        gap_limit: None,
+        probe_size: None,
+        config: Value::Null,
+    };
+    let targets = Arc::new(rows::SampleTargets::new());
+    let facts = RunFacts::default();
+    DatasetWriter::create_on(disk, output, meta, targets, LIMITS, rows::START, &facts)
+        .expect("room for the first manifest")
+}
+
+/// Feeds traces from `from` on until the writer refuses one.
+fn feed_until_full(writer: &mut DatasetWriter, from: u32) -> DatasetError {
+    for target in from..10_000 {
+        for row in rows::trace(target).0 {
+            if let Err(error) = writer.hop(row, rows::START) {
+                return error;
+            }
+        }
+    }
+    panic!("the disk never filled up");
+}
+
+fn parts(root: &Path) -> Vec<PathBuf> {
+    let directory = root.join("hops/date=2026-03-01/vp=fra");
+    let entries = fs::read_dir(directory).expect("a partition");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
+}
+
+fn manifest(root: &Path) -> Value {
+    let text = fs::read(root.join("manifest.json")).expect("a manifest");
+    serde_json::from_slice(&text).expect("a whole manifest")
+}
+
+#[test]
+fn what_was_sealed_stays_and_the_error_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, room) = Disk::of_size(100_000);
+    let mut writer = create(&Output::Directory(dir.path().into()), disk);
+    let error = feed_until_full(&mut writer, 0).to_string();
+    let sealed = parts(dir.path());
+    let expected = format!("part-run-1-{:05}.parquet", sealed.len());
+    assert!(sealed.len() > 1, "{sealed:?}");
+    assert!(error.contains(&expected), "{error}");
+    assert!(error.contains("free space there"), "{error}");
+    let partial = fs::read_dir(dir.path().join(".partial")).unwrap();
+    assert_eq!(partial.count(), 0, "the unfinished part is removed");
+
+    // The unfinished part is gone, so there is room for a manifest again.
+    room.store(20_000, Ordering::Relaxed);
+    let before = room.load(Ordering::Relaxed);
+    let facts = RunFacts::default();
+    let ended = writer.finish(&Ending::Failed(error.clone()), rows::START, &facts);
+    assert!(room.load(Ordering::Relaxed) < before);
+    let manifest = manifest(dir.path());
+    assert_eq!(manifest["state"], "failed");
+    let listed = manifest["tables"]["hops"]["parts"]
+        .as_array()
+        .unwrap()
+        .len();
+    // The rows of the refused part were still buffered: `finish` tried them once more.
+    assert_eq!(listed, parts(dir.path()).len());
+    assert_eq!(listed, sealed.len() + usize::from(ended.is_ok()));
+}
+
+#[test]
+fn a_disk_that_stays_full_leaves_the_manifest_of_the_last_seal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, room) = Disk::of_size(100_000);
+    let mut writer = create(&Output::Directory(dir.path().into()), disk);
+    feed_until_full(&mut writer, 0);
+    room.store(0, Ordering::Relaxed);
+    let facts = RunFacts::default();
+    let ended = writer.finish(&Ending::Complete, rows::START, &facts);
+    assert!(matches!(ended, Err(DatasetError::File { .. })));
+    let manifest = manifest(dir.path());
+    assert_eq!(manifest["state"], "running");
+    let listed = manifest["tables"]["hops"]["parts"].as_array().unwrap();
+    assert_eq!(listed.len(), parts(dir.path()).len());
+    assert!(listed.len() > 1);
+}
+
+#[test]
+fn a_run_can_go_on_when_space_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, room) = Disk::of_size(100_000);
+    let mut writer = create(&Output::Directory(dir.path().into()), disk);
+    feed_until_full(&mut writer, 0);
+    room.store(u64::MAX, Ordering::Relaxed);
+    let facts = RunFacts::default();
+    let finished = writer
+        .finish(&Ending::Complete, rows::START, &facts)
+        .unwrap();
+    assert_eq!(manifest(dir.path())["state"], "complete");
+    // Only the row that was refused is missing: all others were sealed, or kept and sealed now.
+    assert!(finished.hops.is_multiple_of(u64::from(rows::HOPS)));
+    assert_eq!(finished.parts, parts(dir.path()).len() + 1);
+}
+
+#[test]
+fn a_single_file_that_does_not_fit_leaves_nothing() {
+    for name in ["x.csv", "x.jsonl", "x.arrow", "x.parquet"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        let output = Output::parse(path.to_str().unwrap(), None).unwrap();
+        let (disk, _room) = Disk::of_size(40_000);
+        let mut writer = create(&output, disk);
+        let error = feed_until_full(&mut writer, 0).to_string();
+        assert!(error.contains(name), "{error}");
+        assert!(error.contains("free space there"), "{error}");
+        drop(writer);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{name}");
+    }
+}

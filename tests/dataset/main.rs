@@ -1,0 +1,121 @@
+//! Datasets as a run leaves them, read back with Parquet's, Arrow's, CSV's and JSON's own readers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pathsurvey::dataset::{
+    DatasetError, DatasetWriter, Ending, Finished, Output, PartLimits, RunFacts, RunMeta, Vantage,
+};
+use pathsurvey::model::{self, HopRecord, Protocol, Statistics, Time, TraceRecord};
+use serde_json::{Value, json};
+
+#[path = "../../benches/rows/mod.rs"]
+mod rows;
+
+mod directory;
+mod runs;
+mod single;
+
+fn meta(run_id: &str) -> RunMeta {
+    RunMeta {
+        run_id: run_id.to_owned(),
+        survey_id: "night-1".to_owned(),
+        shard: None,
+        cycle: None,
+        vantage: Vantage {
+            id: "fra 1".to_owned(),
+            ..Vantage::default()
+        },
+        seed: 7,
+        started_at: rows::START,
+        method: "trace".to_owned(),
+        protocol: Protocol::Udp,
+        base_src_port: Some(24_000),
+        dst_port: Some(33_434),
+        attempts: 2,
+        gap_limit: Some(5),
+        probe_size: None,
+        config: json!({"rate": 1000, "protocol": "udp"}),
+    }
+}
+
+/// Small parts, so that a few traces make several.
+const SMALL: PartLimits = PartLimits {
+    rows: 100,
+    bytes: usize::MAX,
+    age: Duration::from_secs(3600),
+};
+
+fn create(
+    output: &Output,
+    run_id: &str,
+    limits: PartLimits,
+) -> Result<DatasetWriter, DatasetError> {
+    DatasetWriter::create(
+        output,
+        meta(run_id),
+        Arc::new(rows::SampleTargets::new()),
+        limits,
+        rows::START,
+        &RunFacts::default(),
+    )
+}
+
+fn facts_of(traces: &[(Vec<HopRecord>, TraceRecord)]) -> RunFacts {
+    let mut statistics = Statistics::default();
+    traces
+        .iter()
+        .flat_map(|(hops, _)| hops)
+        .for_each(|row| statistics.count(row));
+    RunFacts {
+        statistics,
+        targets: json!({"accepted": traces.len()}),
+        ..RunFacts::default()
+    }
+}
+
+fn feed(writer: &mut DatasetWriter, traces: &[(Vec<HopRecord>, TraceRecord)], now: Time) {
+    for (hops, trace) in traces {
+        for hop in hops {
+            writer.hop(hop.clone(), now).unwrap();
+        }
+        writer.trace(trace.clone(), now).unwrap();
+    }
+}
+
+/// A whole run of `count` traces into `output`.
+fn run(output: &Output, run_id: &str, count: u32) -> Finished {
+    let traces: Vec<_> = (0..count).map(rows::trace).collect();
+    let mut writer = create(output, run_id, SMALL).unwrap();
+    feed(&mut writer, &traces, rows::START);
+    let end = rows::START + Duration::from_secs(60);
+    writer
+        .finish(&Ending::Complete, end, &facts_of(&traces))
+        .unwrap()
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Every file below `root`, sorted.
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}
+
+fn parts(root: &Path) -> Vec<PathBuf> {
+    let mut found = files(root);
+    found.retain(|path| path.extension().is_some_and(|suffix| suffix == "parquet"));
+    found
+}
