@@ -2,6 +2,34 @@
 //!
 //! One `respond(packet, now)` under several drivers: virtual time in-process, and a TUN device in a fresh
 //! network namespace.
+//!
+//! A packet enters through `packet`, is walked router by router in `walk` over a topology (one `declared` in a
+//! `toml_file`, or one `generated` from a seed) and is answered by `network` with what `icmp` writes. `truth` walks the same
+//! code to say what a survey should have seen. IPv4 with UDP and ICMP echo; routers answer probes of any protocol.
+//!
+//! Left out: TCP and IPv6 hosts, fragments, the routers' own addresses as targets.
+
+mod balancer;
+mod checksum;
+mod declared;
+mod generated;
+mod hash;
+mod icmp;
+mod network;
+mod packet;
+mod token_bucket;
+mod toml_build;
+mod toml_file;
+mod topology;
+mod truth;
+mod virtual_network;
+mod walk;
+
+pub use generated::GeneratedOptions;
+pub use network::{LabNetwork, LabStatistics};
+pub use toml_file::LabError;
+pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthOutcome};
+pub use virtual_network::VirtualNetwork;
 
 use crate::model::Time;
 

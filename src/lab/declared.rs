@@ -1,0 +1,146 @@
+//! A network declared router by router, as files describe it.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::topology::{
+    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Topology, Translation,
+};
+use crate::model::MplsLabel;
+
+/// The routers and targets of a declared network. The first router is the one next to the vantage point.
+#[derive(Clone, Debug)]
+pub(super) struct Declared {
+    pub(super) routers: Vec<DeclaredRouter>,
+    pub(super) hosts: Vec<(Ipv4Net, Host)>,
+    pub(super) first: NodeId,
+    pub(super) first_line: Line,
+    /// What routers do with packets they have no route for.
+    pub(super) unrouted: Action,
+}
+
+/// One router.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredRouter {
+    pub(super) answering: Answering,
+    pub(super) zero_ttl_forwarding: bool,
+    pub(super) tunnel: Option<Tunnel>,
+    pub(super) translation: Option<Translation>,
+    pub(super) hash_seed: u64,
+    /// Longest prefixes first.
+    pub(super) routes: Vec<(Ipv4Net, Action)>,
+}
+
+/// How packets reach a router inside an MPLS tunnel.
+#[derive(Clone, Debug)]
+pub(super) struct Tunnel {
+    pub(super) propagation: Propagation,
+    /// Whether its answers show the labels (RFC 4950).
+    pub(super) shown: bool,
+    pub(super) labels: Vec<u32>,
+}
+
+/// What a route does.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Forward {
+        balance: Balance,
+        hops: Vec<(NodeId, Line)>,
+    },
+    Deliver(Line),
+    Unreachable {
+        code: u8,
+        before_ttl_check: bool,
+    },
+    Discard,
+}
+
+impl Declared {
+    fn router(&self, node: NodeId) -> &DeclaredRouter {
+        &self.routers[node.0 as usize]
+    }
+}
+
+impl Topology for Declared {
+    type Plan = ();
+
+    fn entry(&self) -> (NodeId, Line) {
+        (self.first, self.first_line)
+    }
+
+    fn plan(&self, _destination: Ipv4Addr) {}
+
+    fn passage(&self, node: NodeId, (): &()) -> Passage<'_> {
+        let router = self.router(node);
+        Passage {
+            zero_ttl_forwarding: router.zero_ttl_forwarding,
+            labelled: router.tunnel.as_ref().map(|t| t.propagation),
+            translation: router.translation.as_ref(),
+        }
+    }
+
+    fn next(&self, node: NodeId, (): &(), destination: Ipv4Addr) -> Next {
+        let router = self.router(node);
+        let found = router
+            .routes
+            .iter()
+            .position(|(prefix, _)| prefix.contains(&destination));
+        let action = found.map_or(&self.unrouted, |index| &router.routes[index].1);
+        match action {
+            Action::Forward { balance, hops } => Next::Forward {
+                balance: *balance,
+                hash_seed: router.hash_seed,
+                width: hops.len(),
+                routes: found.unwrap_or_default(),
+            },
+            Action::Deliver(line) => Next::Host(*line),
+            Action::Unreachable {
+                code,
+                before_ttl_check,
+            } => Next::Unreachable {
+                code: *code,
+                before_ttl_check: *before_ttl_check,
+            },
+            Action::Discard => Next::Discard,
+        }
+    }
+
+    fn branch(&self, node: NodeId, (): &(), routes: usize, choice: usize) -> (NodeId, Line) {
+        match &self.router(node).routes[routes].1 {
+            Action::Forward { hops, .. } => hops[choice],
+            // `routes` is the index of a forwarding route: `next` said so.
+            _ => (node, Line::default()),
+        }
+    }
+
+    fn answering(&self, node: NodeId, (): &()) -> Answering {
+        self.router(node).answering
+    }
+
+    fn labels(&self, node: NodeId, (): &()) -> Vec<MplsLabel> {
+        let shown = self.router(node).tunnel.iter().filter(|t| t.shown);
+        shown
+            .flat_map(|tunnel| &tunnel.labels)
+            .map(|label| MplsLabel {
+                label: *label,
+                traffic_class: 0,
+                bottom: false,
+                ttl: 0,
+            })
+            .collect()
+    }
+
+    fn host(&self, destination: Ipv4Addr) -> Host {
+        let silent = Host {
+            code: None,
+            limit: None,
+            initial_ttl: 64,
+            quote_bytes: None,
+        };
+        self.hosts
+            .iter()
+            .find(|(prefix, _)| prefix.contains(&destination))
+            .map_or(silent, |(_, host)| *host)
+    }
+}

@@ -1,0 +1,487 @@
+//! A generated internet: of any size, with no memory for targets or routers.
+//!
+//! The way to a target is a function of (seed, destination's /24, destination, flow). Ways share their beginnings as
+//! real ones do:
+//!
+//! | part | routers | shared by | addresses |
+//! |---|---|---|---|
+//! | near | gateway, a two-wide diamond, its end | everything | `10.224.0.x` |
+//! | transit | 1 to 4 hops, one of 8 carriers | an eighth of all /24s | `10.225.carrier.x` |
+//! | region | 0 to 5 hops, one of 256 | the /24s of a region | `10.226.region.x` |
+//! | site | 0 to 2 hops, one of 16 in its region | the /24s of a site | `10.(228 + site).region.x` |
+//! | last hop | 1 | the /24 | of `a.b.c.0/24`: `10.a.b.c` |
+//!
+//! Hops of transit, region and site may be 2 to 4 wide behind per-flow or, more rarely, per-destination balancers;
+//! some diamonds have a branch that is one hop shorter. Some carriers run MPLS. Targets are 6 to 16 hops away, 1 to
+//! 150 ms there and back (times the delay scale).
+//!
+//! Targets: every unicast address but those of 0/8, 10/8 (the routers), 127/8 and 192.0.2.0/24 (the vantage point's);
+//! for these the end of the near part says "network unreachable".
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use super::hash::{mix2, scaled, within};
+use super::topology::{
+    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, RateLimit, Topology,
+};
+use crate::model::MplsLabel;
+
+/// What a generated network is like. Shares are from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GeneratedOptions {
+    /// Share of routers that never answer (0.03). The gateway always answers.
+    pub silent_routers: f64,
+    /// Share of targets that never answer (0.05).
+    pub silent_targets: f64,
+    /// Share of routers behind the near part that limit their answers to 500 a second, 50 at once (0.02).
+    pub limited_routers: f64,
+    /// Whether targets answer 6 times and then once a second, as Linux does (true), or always.
+    pub limited_targets: bool,
+    /// Share of routers that quote only 8 bytes behind the IP header (0.2).
+    pub short_quotes: f64,
+    /// Multiplies all delays (1.0: 1 to 150 ms there and back).
+    pub delay_scale: f64,
+    /// Jitter as a share of each line's delay (0.05).
+    pub jitter: f64,
+    /// Share of probes, and again of replies, that are lost (0.001).
+    pub loss: f64,
+    /// Whether all routers share one hash seed, so that balancers in a row choose alike (false).
+    pub polarised: bool,
+}
+
+impl Default for GeneratedOptions {
+    fn default() -> Self {
+        GeneratedOptions {
+            silent_routers: 0.03,
+            silent_targets: 0.05,
+            limited_routers: 0.02,
+            limited_targets: true,
+            short_quotes: 0.2,
+            delay_scale: 1.0,
+            jitter: 0.05,
+            loss: 0.001,
+            polarised: false,
+        }
+    }
+}
+
+impl GeneratedOptions {
+    /// Everyone answers everything, nothing is lost, and delays do not vary: what comes back is the truth.
+    pub fn clean() -> Self {
+        GeneratedOptions {
+            silent_routers: 0.0,
+            silent_targets: 0.0,
+            limited_routers: 0.0,
+            limited_targets: false,
+            short_quotes: 0.0,
+            jitter: 0.0,
+            loss: 0.0,
+            ..GeneratedOptions::default()
+        }
+    }
+}
+
+impl GeneratedOptions {
+    /// Says what is wrong with the values, if anything is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let shares = [
+            ("silent_routers", self.silent_routers),
+            ("silent_targets", self.silent_targets),
+            ("limited_routers", self.limited_routers),
+            ("short_quotes", self.short_quotes),
+            ("jitter", self.jitter),
+            ("loss", self.loss),
+        ];
+        for (name, value) in shares {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("{name} = {value} is no share"));
+            }
+        }
+        if !(0.0..=1000.0).contains(&self.delay_scale) {
+            return Err(format!(
+                "delay_scale = {} is out of range",
+                self.delay_scale
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The topology of a generated network.
+#[derive(Clone, Debug)]
+pub(super) struct Generated {
+    seed: u64,
+    options: GeneratedOptions,
+}
+
+/// What all packets to one /24 have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// The first three bytes of the destination.
+    block: u32,
+    routable: bool,
+    region: u8,
+    site: u8,
+    /// Where transit, region, site and the last hop begin, as hop indices from 0.
+    starts: [u8; 4],
+}
+
+/// The parts of a way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Near,
+    Transit,
+    Region,
+    Site,
+    Last,
+}
+
+/// What the routers of one hop have in common.
+struct Level {
+    width: u8,
+    balance: Balance,
+    /// The first branch leads around this hop.
+    shortcut: bool,
+}
+
+const CARRIERS: u8 = 8;
+const SITES: u64 = 16;
+const NEAR: u8 = 3;
+const ROUTER_LIMIT: RateLimit = RateLimit {
+    interval: 2_000_000,
+    burst: 50,
+};
+
+/// What a hash is for, so that no two uses agree.
+#[derive(Clone, Copy)]
+enum Salt {
+    Region = 1,
+    Site,
+    TransitLength,
+    RegionLength,
+    SiteLength,
+    Level,
+    Silent,
+    Limited,
+    Quote,
+    Delay,
+    Balancer,
+    Tunnel,
+    Label,
+    InitialTtl,
+    SilentTarget,
+    TargetDelay,
+    TargetTtl,
+}
+
+impl Generated {
+    /// The vantage point: documentation range, plain unicast to any kernel.
+    pub(super) const VANTAGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    pub(super) fn new(seed: u64, options: GeneratedOptions) -> Self {
+        Generated { seed, options }
+    }
+
+    /// Every prefix with targets, as the fewest prefixes that say so.
+    pub(super) fn target_prefixes() -> Vec<Ipv4Net> {
+        let everything = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
+        let mut found = Vec::new();
+        cut(everything, &mut found);
+        found
+    }
+
+    fn hash(&self, salt: Salt, value: u64) -> u64 {
+        mix2(self.seed ^ (salt as u64) << 56, value)
+    }
+
+    /// Which part of the way hop `level` is in, and at which place of it.
+    fn place(plan: &Plan, level: u8) -> (Part, u8) {
+        let [transit, region, site, last] = plan.starts;
+        match level {
+            l if l < transit => (Part::Near, l),
+            l if l < region => (Part::Transit, l - transit),
+            l if l < site => (Part::Region, l - region),
+            l if l < last => (Part::Site, l - site),
+            _ => (Part::Last, 0),
+        }
+    }
+
+    fn address(plan: &Plan, node: NodeId) -> Ipv4Addr {
+        let (level, branch) = split(node);
+        let (part, place) = Self::place(plan, level);
+        let last = place * 4 + branch + 1;
+        match part {
+            Part::Near => Ipv4Addr::new(10, 224, 0, last),
+            Part::Transit => Ipv4Addr::new(10, 225, plan.region % CARRIERS, last),
+            Part::Region => Ipv4Addr::new(10, 226, plan.region, last),
+            Part::Site => Ipv4Addr::new(10, 228 + plan.site, plan.region, last),
+            Part::Last => Ipv4Addr::from(10 << 24 | plan.block),
+        }
+    }
+
+    fn router_hash(&self, salt: Salt, address: Ipv4Addr) -> u64 {
+        self.hash(salt, u64::from(u32::from(address)))
+    }
+
+    fn level(&self, plan: &Plan, level: u8) -> Level {
+        let (part, place) = Self::place(plan, level);
+        let plain = Level {
+            width: 1,
+            balance: Balance::PerFlow,
+            shortcut: false,
+        };
+        match part {
+            Part::Near => Level {
+                width: if place == 1 { 2 } else { 1 },
+                ..plain
+            },
+            Part::Last => plain,
+            Part::Transit | Part::Region | Part::Site => {
+                // The first router of a hop stands for the hop.
+                let hash = self.router_hash(Salt::Level, Self::address(plan, node(level, 0)));
+                let width = match hash & 0xff {
+                    0..150 => 1,
+                    150..205 => 2,
+                    205..232 => 3,
+                    _ => 4,
+                };
+                Level {
+                    width,
+                    balance: if (hash >> 8) & 0xff < 40 {
+                        Balance::PerDestination
+                    } else {
+                        Balance::PerFlow
+                    },
+                    // At most one hop of a way can be skipped, so that distances stay at 6 and above.
+                    shortcut: part == Part::Region
+                        && place == 1
+                        && width > 1
+                        && (hash >> 16) & 0xff < 64,
+                }
+            }
+        }
+    }
+
+    /// Nanoseconds from the hop before to this router.
+    fn delay(&self, plan: &Plan, node: NodeId) -> u64 {
+        let (level, _) = split(node);
+        let (least, most) = match Self::place(plan, level).0 {
+            Part::Near => (100, 400),
+            Part::Transit => (300, 9_000),
+            Part::Region => (100, 5_000),
+            Part::Site => (50, 1_500),
+            Part::Last => (50, 1_500),
+        };
+        let hash = self.router_hash(Salt::Delay, Self::address(plan, node));
+        self.scaled_micros(least + scaled(hash, most - least))
+    }
+
+    fn scaled_micros(&self, micros: u64) -> u64 {
+        (micros as f64 * self.options.delay_scale).round() as u64 * 1_000
+    }
+
+    fn line(&self, delay: u64) -> Line {
+        Line {
+            delay,
+            jitter: (delay as f64 * self.options.jitter) as u64,
+            ..Line::default()
+        }
+    }
+
+    fn in_tunnel(&self, plan: &Plan, level: u8) -> bool {
+        let [transit, region, ..] = plan.starts;
+        region - transit >= 3
+            && level > transit
+            && level < region
+            && self.hash(Salt::Tunnel, u64::from(plan.region % CARRIERS)) & 1 == 0
+    }
+}
+
+/// Splits prefixes until they are wholly targets or wholly not.
+fn cut(prefix: Ipv4Net, found: &mut Vec<Ipv4Net>) {
+    let ends = [prefix.network(), prefix.broadcast()].map(u32::from);
+    let inside = |address: u32| is_target(address >> 8);
+    let touches_edge = EXCLUDED
+        .iter()
+        .any(|(first, last)| *first <= ends[1] >> 8 && *last >= ends[0] >> 8);
+    if !touches_edge {
+        found.push(prefix);
+    } else if ends.iter().any(|end| inside(*end)) || prefix.prefix_len() < 24 {
+        let within_one = EXCLUDED
+            .iter()
+            .any(|(first, last)| *first <= ends[0] >> 8 && *last >= ends[1] >> 8);
+        if !within_one {
+            for half in prefix
+                .subnets(prefix.prefix_len() + 1)
+                .into_iter()
+                .flatten()
+            {
+                cut(half, found);
+            }
+        }
+    }
+}
+
+/// The /24s without targets, as ranges of the first three bytes.
+const EXCLUDED: [(u32, u32); 5] = [
+    (0x000000, 0x00ffff),
+    (0x0a0000, 0x0affff),
+    (0x7f0000, 0x7fffff),
+    (0xc00002, 0xc00002),
+    (0xe00000, 0xffffff),
+];
+
+fn is_target(block: u32) -> bool {
+    !EXCLUDED
+        .iter()
+        .any(|(first, last)| (*first..=*last).contains(&block))
+}
+
+const fn node(level: u8, branch: u8) -> NodeId {
+    NodeId((level as u32) << 8 | branch as u32)
+}
+
+const fn split(node: NodeId) -> (u8, u8) {
+    ((node.0 >> 8) as u8, node.0 as u8)
+}
+
+impl Topology for Generated {
+    type Plan = Plan;
+
+    fn entry(&self) -> (NodeId, Line) {
+        let gateway = node(0, 0);
+        let delay = self.router_hash(Salt::Delay, Ipv4Addr::new(10, 224, 0, 1));
+        let line = Line {
+            loss: self.options.loss,
+            reply_loss: self.options.loss,
+            ..self.line(self.scaled_micros(100 + scaled(delay, 300)))
+        };
+        (gateway, line)
+    }
+
+    fn plan(&self, destination: Ipv4Addr) -> Plan {
+        let block = u32::from(destination) >> 8;
+        let region = self.hash(Salt::Region, u64::from(block)) as u8;
+        let in_region = self.hash(Salt::Site, u64::from(block));
+        let site = scaled(in_region, SITES) as u8;
+        let carrier = u64::from(region % CARRIERS);
+        let site_name = u64::from(region) << 8 | u64::from(site);
+        let length = |salt, name, below| scaled(self.hash(salt, name), below) as u8;
+        let transit = NEAR;
+        let regional = transit + 1 + length(Salt::TransitLength, carrier, 4);
+        let local = regional + length(Salt::RegionLength, u64::from(region), 6);
+        let last = local + length(Salt::SiteLength, site_name, 3);
+        Plan {
+            block,
+            routable: is_target(block),
+            region,
+            site,
+            starts: [transit, regional, local, last],
+        }
+    }
+
+    fn passage(&self, node: NodeId, plan: &Plan) -> Passage<'_> {
+        let (level, _) = split(node);
+        Passage {
+            labelled: self.in_tunnel(plan, level).then_some(Propagation::Copied),
+            ..Passage::default()
+        }
+    }
+
+    fn next(&self, node: NodeId, plan: &Plan, destination: Ipv4Addr) -> Next {
+        let (level, _) = split(node);
+        if level + 1 == NEAR && !plan.routable {
+            return Next::Unreachable {
+                code: 0,
+                before_ttl_check: false,
+            };
+        }
+        if level == plan.starts[3] {
+            let hash = self.hash(Salt::TargetDelay, u64::from(u32::from(destination)));
+            let delay = self.scaled_micros(50 + scaled(hash, 950));
+            return Next::Host(self.line(delay));
+        }
+        let ahead = self.level(plan, level + 1);
+        let seed = if self.options.polarised {
+            self.seed
+        } else {
+            self.router_hash(Salt::Balancer, Self::address(plan, node))
+        };
+        Next::Forward {
+            balance: ahead.balance,
+            hash_seed: seed,
+            width: usize::from(ahead.width),
+            routes: usize::from(ahead.shortcut),
+        }
+    }
+
+    fn branch(&self, from: NodeId, plan: &Plan, routes: usize, choice: usize) -> (NodeId, Line) {
+        let (level, _) = split(from);
+        let around = routes == 1 && choice == 0;
+        let to = if around {
+            node(level + 2, 0)
+        } else {
+            node(level + 1, choice as u8)
+        };
+        (to, self.line(self.delay(plan, to)))
+    }
+
+    fn answering(&self, node: NodeId, plan: &Plan) -> Answering {
+        let address = Self::address(plan, node);
+        let (level, _) = split(node);
+        let is = |salt, share| within(self.router_hash(salt, address), share);
+        Answering {
+            address,
+            silent: level > 0 && is(Salt::Silent, self.options.silent_routers),
+            answer_loss: 0.0,
+            limit: (level >= NEAR && is(Salt::Limited, self.options.limited_routers))
+                .then_some(ROUTER_LIMIT),
+            delay: 0,
+            initial_ttl: if is(Salt::InitialTtl, 0.3) { 64 } else { 255 },
+            quote_bytes: is(Salt::Quote, self.options.short_quotes).then_some(8),
+        }
+    }
+
+    fn labels(&self, node: NodeId, plan: &Plan) -> Vec<MplsLabel> {
+        let (level, _) = split(node);
+        let carrier = u64::from(plan.region % CARRIERS);
+        // One carrier in four runs its tunnels without showing the labels.
+        if !self.in_tunnel(plan, level) || self.hash(Salt::Tunnel, carrier) >> 8 & 3 == 0 {
+            return Vec::new();
+        }
+        let address = u64::from(u32::from(Self::address(plan, node)));
+        let transport = self.hash(Salt::Label, address);
+        let service = self.hash(Salt::Label, u64::from(plan.region) << 40);
+        let depth = 1 + usize::from(transport & 3 == 0);
+        [transport, service][..depth]
+            .iter()
+            .map(|hash| MplsLabel {
+                label: 16 + scaled(*hash, 1_000_000) as u32,
+                traffic_class: 0,
+                bottom: false,
+                ttl: 0,
+            })
+            .collect()
+    }
+
+    fn host(&self, destination: Ipv4Addr) -> Host {
+        let name = u64::from(u32::from(destination));
+        let silent = within(
+            self.hash(Salt::SilentTarget, name),
+            self.options.silent_targets,
+        );
+        Host {
+            code: (!silent).then_some(3),
+            limit: self.options.limited_targets.then_some(RateLimit::LINUX),
+            initial_ttl: match self.hash(Salt::TargetTtl, name) & 3 {
+                0 => 128,
+                _ => 64,
+            },
+            quote_bytes: None,
+        }
+    }
+}

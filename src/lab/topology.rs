@@ -1,0 +1,201 @@
+//! What a network must tell of itself so that packets can be walked through it.
+//!
+//! Two networks implement it: one declared in a file, with every router in memory, and one generated from a seed,
+//! whose routers are computed when a packet comes by.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::model::MplsLabel;
+
+/// A router, as its topology names it while a packet is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeId(pub(super) u32);
+
+/// A line between two neighbours. Probes cross it outward, replies inward.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Line {
+    /// One way, nanoseconds.
+    pub(super) delay: u64,
+    /// Added each way: 0 up to this many nanoseconds.
+    pub(super) jitter: u64,
+    /// Share of probes lost.
+    pub(super) loss: f64,
+    /// Share of replies lost.
+    pub(super) reply_loss: f64,
+    /// Share of replies delivered twice.
+    pub(super) duplicate: f64,
+    /// Share of replies held back.
+    pub(super) reorder: f64,
+    /// For how long those are held back, nanoseconds.
+    pub(super) reorder_by: u64,
+}
+
+/// How a router shares packets out over several next hops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Balance {
+    /// By source, destination, protocol, source port, destination port.
+    PerFlow,
+    /// By destination.
+    PerDestination,
+    /// Anew for each packet.
+    PerPacket,
+}
+
+/// A token bucket's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RateLimit {
+    /// Nanoseconds for one token.
+    pub(super) interval: u64,
+    /// Tokens when full.
+    pub(super) burst: u32,
+}
+
+impl RateLimit {
+    /// What Linux does by default for unreachables, for each peer: 6 at once, then one a second.
+    pub(super) const LINUX: RateLimit = RateLimit {
+        interval: 1_000_000_000,
+        burst: 6,
+    };
+}
+
+/// How a box treats the quoted probe of an error message that crosses it inward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restore {
+    /// Address and transport checksum are put back: the quote looks as if there were no box.
+    Full,
+    /// The address is put back, the transport checksum stays as the box had adjusted it.
+    AddressOnly,
+    /// The quote stays as the responder saw the probe.
+    None,
+}
+
+/// Which address a box rewrites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The source: address translation before the vantage point.
+    Source,
+    /// The destination.
+    Destination,
+}
+
+/// A box that rewrites addresses one to one: prefix `from` to prefix `to` of the same length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Translation {
+    pub(super) side: Side,
+    pub(super) from: Ipv4Net,
+    pub(super) to: Ipv4Net,
+    pub(super) restore: Restore,
+}
+
+impl Translation {
+    /// What `address` becomes; `None` where the box leaves it alone.
+    pub(super) fn apply(&self, address: Ipv4Addr) -> Option<Ipv4Addr> {
+        let host_bits = u32::from(address) & u32::from(self.from.hostmask());
+        self.from
+            .contains(&address)
+            .then(|| Ipv4Addr::from(u32::from(self.to.network()) | host_bits))
+    }
+}
+
+/// How a router treats a packet that passes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passage<'a> {
+    /// Forwards a packet that arrives with TTL 1 with TTL 0, instead of answering.
+    pub(super) zero_ttl_forwarding: bool,
+    /// Packets reach it with an MPLS label; whether the label's TTL was taken from the packet's.
+    pub(super) labelled: Option<Propagation>,
+    /// Rewrites addresses of packets that it forwards.
+    pub(super) translation: Option<&'a Translation>,
+}
+
+/// What the ingress of an MPLS tunnel writes as the label's TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Propagation {
+    /// The packet's TTL: the tunnel's routers show.
+    Copied,
+    /// 255: the tunnel's routers stay hidden.
+    Hidden,
+}
+
+/// Where a router sends a packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Next {
+    /// To one of `width` next hops; [`Topology::branch`] of `routes` names them.
+    Forward {
+        balance: Balance,
+        hash_seed: u64,
+        width: usize,
+        routes: usize,
+    },
+    /// To the host with the packet's destination address.
+    Host(Line),
+    /// Nowhere, and says so with this code of Destination Unreachable.
+    Unreachable { code: u8, before_ttl_check: bool },
+    /// Nowhere, without a word.
+    Discard,
+}
+
+/// How a router answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answering {
+    pub(super) address: Ipv4Addr,
+    pub(super) silent: bool,
+    /// Share of packets that it should answer and does not.
+    pub(super) answer_loss: f64,
+    pub(super) limit: Option<RateLimit>,
+    /// Nanoseconds between a packet's arrival and its answer.
+    pub(super) delay: u64,
+    /// TTL of its own packets when they leave.
+    pub(super) initial_ttl: u8,
+    /// How many bytes behind the quoted IP header it quotes; `None`: as many as fit.
+    pub(super) quote_bytes: Option<u16>,
+}
+
+/// How a target answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host {
+    /// The code of Destination Unreachable that it answers UDP with; `None`: silent to everything.
+    pub(super) code: Option<u8>,
+    pub(super) limit: Option<RateLimit>,
+    pub(super) initial_ttl: u8,
+    pub(super) quote_bytes: Option<u16>,
+}
+
+/// A network that packets can be walked through.
+pub(super) trait Topology {
+    /// What all routers need to know of a destination, worked out once for each packet.
+    type Plan;
+
+    /// The first router and the line to it.
+    fn entry(&self) -> (NodeId, Line);
+
+    /// The plan for packets to `destination`.
+    fn plan(&self, destination: Ipv4Addr) -> Self::Plan;
+
+    /// How `node` treats a packet that passes.
+    fn passage(&self, node: NodeId, plan: &Self::Plan) -> Passage<'_>;
+
+    /// Where `node` sends packets to `destination`.
+    fn next(&self, node: NodeId, plan: &Self::Plan, destination: Ipv4Addr) -> Next;
+
+    /// Next hop `choice` of those that [`Next::Forward`] spoke of.
+    fn branch(
+        &self,
+        node: NodeId,
+        plan: &Self::Plan,
+        routes: usize,
+        choice: usize,
+    ) -> (NodeId, Line);
+
+    /// How `node` answers.
+    fn answering(&self, node: NodeId, plan: &Self::Plan) -> Answering;
+
+    /// The labels (top first, TTL and bottom not yet right) that `node` shows of packets that reach it in a tunnel;
+    /// empty where it shows none.
+    fn labels(&self, node: NodeId, plan: &Self::Plan) -> Vec<MplsLabel>;
+
+    /// How the host with this address answers.
+    fn host(&self, destination: Ipv4Addr) -> Host;
+}

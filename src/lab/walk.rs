@@ -1,0 +1,297 @@
+//! The way of one packet through the network: the forwarding code that answers and truth share.
+
+use std::net::Ipv4Addr;
+
+use super::balancer;
+use super::checksum;
+use super::hash::Chance;
+use super::topology::{Line, Next, NodeId, Propagation, Restore, Side, Topology, Translation};
+
+/// More steps than any packet can take: 255 TTLs, a label's 255 beside each tunnel of a loop.
+const MOST_STEPS: usize = 1024;
+
+/// A copy comes this long behind the reply that it duplicates.
+const DUPLICATE_GAP: u64 = 500_000;
+
+/// The fields of a packet that change on the way or that decide where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flight {
+    pub(super) source: Ipv4Addr,
+    pub(super) destination: Ipv4Addr,
+    pub(super) protocol: u8,
+    /// See [`super::packet::Packet::ports`].
+    pub(super) ports: [u16; 2],
+    pub(super) ttl: u8,
+    /// TTL of the MPLS label on top, within a tunnel.
+    pub(super) label_ttl: Option<u8>,
+    /// The UDP checksum, which boxes adjust with the addresses.
+    pub(super) checksum: Option<u16>,
+}
+
+impl Flight {
+    pub(super) fn new(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: u8,
+        ports: [u16; 2],
+        ttl: u8,
+    ) -> Self {
+        Flight {
+            source,
+            destination,
+            protocol,
+            ports,
+            ttl,
+            label_ttl: None,
+            checksum: None,
+        }
+    }
+
+    fn translate(&mut self, box_: &Translation) -> Option<Translated> {
+        let address = match box_.side {
+            Side::Source => &mut self.source,
+            Side::Destination => &mut self.destination,
+        };
+        let (old, new) = (*address, box_.apply(*address)?);
+        *address = new;
+        let checksum = self.checksum;
+        self.checksum = checksum.map(|c| checksum::adjusted(c, old, new));
+        Some(Translated {
+            side: box_.side,
+            restore: box_.restore,
+            old,
+            new,
+            checksum,
+            steps: 0,
+        })
+    }
+}
+
+/// What a box on the way did.
+#[derive(Clone, Copy, Debug)]
+struct Translated {
+    side: Side,
+    restore: Restore,
+    old: Ipv4Addr,
+    new: Ipv4Addr,
+    /// The UDP checksum before.
+    checksum: Option<u16>,
+    /// How many steps the packet had gone when it left the box.
+    steps: usize,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answerer {
+    Router(NodeId),
+    Host,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It ended at a router that should say so with this ICMP type and code, or at the target.
+    Stopped(Stop),
+    /// A router threw it away.
+    Discarded(NodeId),
+    /// A line lost it.
+    Lost,
+}
+
+/// Where a packet ended, and as what it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stop {
+    pub(super) who: Answerer,
+    /// ICMP type and code of a router's answer; a host's answer depends on the packet.
+    pub(super) icmp: (u8, u8),
+    pub(super) arrived: Flight,
+    /// TTL of the label it arrived with.
+    pub(super) label_ttl: Option<u8>,
+}
+
+/// The way a packet has come, kept from walk to walk so that walking allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trail {
+    steps: Vec<(Option<NodeId>, Line)>,
+    translated: Vec<Translated>,
+    /// Nanoseconds on the way out.
+    pub(super) elapsed: u64,
+}
+
+/// The way of an answer back to the vantage point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WayBack {
+    /// Nanoseconds on the way in.
+    pub(super) delay: u64,
+    /// How much later a second copy arrives, if one does.
+    pub(super) duplicate: Option<u64>,
+}
+
+impl Trail {
+    /// Crosses `line`; false where it loses the packet.
+    fn cross(&mut self, node: Option<NodeId>, line: Line, chance: &mut impl Chance) -> bool {
+        if chance.happens(line.loss) {
+            return false;
+        }
+        self.elapsed += line.delay + chance.span(line.jitter);
+        self.steps.push((node, line));
+        true
+    }
+
+    /// How many routers an answer crosses on its way back: those before the first visit to whoever answers.
+    pub(super) fn routers_back(&self, who: Answerer) -> usize {
+        let wanted = match who {
+            Answerer::Router(node) => Some(node),
+            Answerer::Host => None,
+        };
+        self.steps
+            .iter()
+            .position(|(node, _)| *node == wanted)
+            .unwrap_or(self.steps.len().saturating_sub(1))
+    }
+
+    /// Brings an answer back over the lines that the packet came by (without the rounds of a loop); `None` where
+    /// one of them loses it.
+    pub(super) fn way_back(&self, who: Answerer, chance: &mut impl Chance) -> Option<WayBack> {
+        let mut way = WayBack {
+            delay: 0,
+            duplicate: None,
+        };
+        let lines = &self.steps[..(self.routers_back(who) + 1).min(self.steps.len())];
+        for (_, line) in lines.iter().rev() {
+            if chance.happens(line.reply_loss) {
+                return None;
+            }
+            way.delay += line.delay + chance.span(line.jitter);
+            if chance.happens(line.reorder) {
+                way.delay += line.reorder_by;
+            }
+            if chance.happens(line.duplicate) {
+                way.duplicate = Some(DUPLICATE_GAP);
+            }
+        }
+        Some(way)
+    }
+
+    /// What boxes between the answerer and the vantage point make of the quoted probe and of the answer's source.
+    pub(super) fn restore(&self, who: Answerer, quoted: &mut Flight, source: &mut Ipv4Addr) {
+        let routers = self.routers_back(who);
+        for done in self.translated.iter().rev().filter(|t| t.steps <= routers) {
+            if done.side == Side::Destination && *source == done.new {
+                *source = done.old;
+            }
+            let address = match done.side {
+                Side::Source => &mut quoted.source,
+                Side::Destination => &mut quoted.destination,
+            };
+            match done.restore {
+                Restore::None => {}
+                Restore::AddressOnly => *address = done.old,
+                Restore::Full => {
+                    *address = done.old;
+                    quoted.checksum = done.checksum;
+                }
+            }
+        }
+    }
+}
+
+/// Sends `flight` on its way and says where it ended; `trail` holds the way afterwards.
+pub(super) fn walk<T: Topology>(
+    topology: &T,
+    mut flight: Flight,
+    chance: &mut impl Chance,
+    trail: &mut Trail,
+) -> Fate {
+    trail.steps.clear();
+    trail.translated.clear();
+    trail.elapsed = 0;
+    let mut plan = topology.plan(flight.destination);
+    let (mut node, line) = topology.entry();
+    if !trail.cross(Some(node), line, chance) {
+        return Fate::Lost;
+    }
+    for _ in 0..MOST_STEPS {
+        let passage = topology.passage(node, &plan);
+        let stop = |arrived, label_ttl, icmp| {
+            Fate::Stopped(Stop {
+                who: Answerer::Router(node),
+                icmp,
+                arrived,
+                label_ttl,
+            })
+        };
+        if let Some(propagation) = passage.labelled {
+            let label_ttl = flight.label_ttl.unwrap_or(match propagation {
+                Propagation::Copied => flight.ttl,
+                Propagation::Hidden => u8::MAX,
+            });
+            if label_ttl <= 1 {
+                return stop(flight, Some(label_ttl), TIME_EXCEEDED);
+            }
+            flight.label_ttl = Some(label_ttl - 1);
+        } else if let Some(label_ttl) = flight.label_ttl.take() {
+            // The tunnel's last router took the label off and wrote its TTL back.
+            flight.ttl = flight.ttl.min(label_ttl);
+        }
+        let arrived = flight;
+        let mut next = topology.next(node, &plan, flight.destination);
+        if let Next::Unreachable {
+            code,
+            before_ttl_check: true,
+        } = next
+        {
+            return stop(arrived, None, (3, code));
+        }
+        if passage.labelled.is_none() {
+            if flight.ttl == 0 || (flight.ttl == 1 && !passage.zero_ttl_forwarding) {
+                return stop(arrived, None, TIME_EXCEEDED);
+            }
+            flight.ttl -= 1;
+        }
+        if let Some(done) = passage.translation.and_then(|t| flight.translate(t)) {
+            trail.translated.push(Translated {
+                steps: trail.steps.len(),
+                ..done
+            });
+            if done.side == Side::Destination {
+                plan = topology.plan(flight.destination);
+                next = topology.next(node, &plan, flight.destination);
+            }
+        }
+        match next {
+            Next::Forward {
+                balance,
+                hash_seed,
+                width,
+                routes,
+            } => {
+                let choice = balancer::choose(balance, hash_seed, width, &flight, chance);
+                let (to, line) = topology.branch(node, &plan, routes, choice);
+                if !trail.cross(Some(to), line, chance) {
+                    return Fate::Lost;
+                }
+                node = to;
+            }
+            Next::Host(line) => {
+                if !trail.cross(None, line, chance) {
+                    return Fate::Lost;
+                }
+                // A host whose router had pushed a label gets the packet without it.
+                flight.label_ttl = None;
+                return Fate::Stopped(Stop {
+                    who: Answerer::Host,
+                    icmp: (3, 3),
+                    arrived: flight,
+                    label_ttl: None,
+                });
+            }
+            Next::Unreachable { code, .. } => return stop(arrived, None, (3, code)),
+            Next::Discard => return Fate::Discarded(node),
+        }
+    }
+    Fate::Discarded(node)
+}
+
+/// ICMP type and code of "the TTL ran out in transit".
+const TIME_EXCEEDED: (u8, u8) = (11, 0);
