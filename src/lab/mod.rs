@@ -25,6 +25,9 @@ mod truth;
 mod virtual_network;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 pub use generated::GeneratedOptions;
 pub use network::{LabNetwork, LabStatistics};
 pub use toml_file::LabError;
