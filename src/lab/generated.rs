@@ -485,3 +485,40 @@ impl Topology for Generated {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn an_address_belongs_to_one_router_alone() {
+        let network = Generated::new(4, GeneratedOptions::default());
+        let mut known = HashMap::new();
+        let mut parts = HashMap::new();
+        for block in (0x010000..0xe00000).step_by(997).filter(|b| is_target(*b)) {
+            let plan = network.plan(Ipv4Addr::from(block << 8 | 1));
+            for level in 0..=plan.starts[3] {
+                for branch in 0..4 {
+                    let (part, place) = Generated::place(&plan, level);
+                    let shared_by = match part {
+                        Part::Near => 0,
+                        Part::Transit => u32::from(plan.region % CARRIERS),
+                        Part::Region => u32::from(plan.region),
+                        Part::Site => u32::from(plan.region) << 8 | u32::from(plan.site),
+                        Part::Last => block,
+                    };
+                    let branch = if part == Part::Last { 0 } else { branch };
+                    let address = Generated::address(&plan, node(level, branch));
+                    assert!(!is_target(u32::from(address) >> 8), "{address} is a target");
+                    let identity = (part as u8, place, branch, shared_by);
+                    assert_eq!(*known.entry(address).or_insert(identity), identity);
+                    parts.insert(identity, address);
+                }
+            }
+        }
+        assert_eq!(known.len(), parts.len());
+        assert!(known.len() > 20_000);
+    }
+}

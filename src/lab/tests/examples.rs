@@ -360,7 +360,7 @@ the target answers at distance 7
     assert!(
         silence
             .to_string()
-            .contains("  2  *                               10.0.1.1 is silent\n"),
+            .contains("  2  *                             10.0.1.1 is silent\n"),
         "{silence}"
     );
     assert!(matches!(

@@ -104,9 +104,10 @@ fn read(packet: &[u8], vantage: Ipv4Addr) -> Seen {
         "ICMP checksum"
     );
     let icmp = (message.get_icmp_type().0, message.get_icmp_code().0);
-    let (quote, extension) = match packet[25] {
-        0 => (packet[28..].to_vec(), None),
-        words => {
+    // Echo messages have their identifier where errors have the length of the quote (RFC 4884).
+    let (quote, extension) = match (icmp.0, packet[25]) {
+        (0, _) | (_, 0) => (packet[28..].to_vec(), None),
+        (_, words) => {
             let (quote, extension) = packet[28..].split_at(usize::from(words) * 4);
             assert!(quote.len() >= 128);
             assert_eq!(extension[0] >> 4, 2, "extension version");
