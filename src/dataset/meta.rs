@@ -90,6 +90,8 @@ pub struct RunFacts {
     pub nat_checksum_delta: Option<u16>,
     /// What the reader of the targets reports.
     pub targets: Value,
+    /// Further figures of the run, as a map.
+    pub run: Value,
     /// Things a reader of the dataset should know, in sentences.
     pub warnings: Vec<String>,
 }

@@ -11,6 +11,8 @@
 //! | `assembler` | rows of a trace together; extra rows numbered | no |
 //! | `dispatch` | what leaves next: the strategy's wishes at the pacer's speed | no |
 //! | `report` | the run's figures | no |
+//! | `sink` | where rows go | no |
+//! | `stop` | how a run is asked to end | no |
 //! | `clock` | the run's time scale | yes |
 //! | `live` | a real run: sender, receiver and collector threads | yes |
 //! | `virtual_time` | the same pieces over the lab in-process, jumping from event to event | no |
@@ -26,5 +28,6 @@ pub mod nat;
 pub mod pacer;
 pub mod report;
 pub mod sink;
+pub mod stop;
 pub mod tracker;
 pub mod virtual_time;

@@ -3,7 +3,6 @@
 //! The same strategy, pacer, tracker and assembler as in a real run; time jumps from one event to the next. For the
 //! same arguments everything is the same, down to the last row and stamp.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::model::{Probe, Time, UnsentReason};
@@ -14,6 +13,7 @@ use super::assembler::{Assembled, Assembler};
 use super::dispatch::{Dispatcher, Next};
 use super::report::Tally;
 use super::sink::{RecordSink, SinkError};
+use super::stop::Stop;
 use super::tracker::{Findings, Tracker};
 
 /// The sink is told of the time at least this often.
@@ -38,7 +38,7 @@ pub struct VirtualRun<'a> {
     /// How long to listen after the last probe.
     pub cooldown: Duration,
     /// Set from outside to end early.
-    pub interrupted: &'a AtomicBool,
+    pub stop: &'a Stop,
     /// Told of progress: probes sent, pairs completed.
     pub progress: &'a mut dyn FnMut(&Tally, u64),
 }
@@ -60,7 +60,7 @@ impl VirtualRun<'_> {
             self.settle(&mut findings, &mut records, now);
             let mut wake = None;
             if sending {
-                let next = match self.interrupted.load(Ordering::Relaxed) {
+                let next = match self.stop.is_asked() {
                     true => Next::Done,
                     false => self.dispatcher.collect(now, BATCH, &mut probes),
                 };

@@ -10,10 +10,11 @@ use crate::engine::assembler::{Assembled, Assembler};
 use crate::engine::clock::Clock;
 use crate::engine::report::Tally;
 use crate::engine::sink::{RecordSink, SinkError};
+use crate::engine::stop::Stop;
 use crate::engine::tracker::Tracker;
 
 use super::shared::lock;
-use super::{Gauges, LiveEnd, LiveError, Message, Stop};
+use super::{Gauges, LiveEnd, LiveError, Message};
 
 /// The sink is told of the time at least this often.
 const TICK: Duration = Duration::from_millis(500);

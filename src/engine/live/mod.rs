@@ -21,9 +21,10 @@ use super::clock::Clock;
 use super::dispatch::Dispatcher;
 use super::report::Tally;
 use super::sink::{RecordSink, SinkError};
+use super::stop::Stop;
 use super::tracker::Tracker;
 
-pub use shared::{Gauges, Stop};
+pub use shared::Gauges;
 
 /// Batches of rows under way to the collector; with [`shared::ROWS_HELD`] rows at most.
 const CHANNEL: usize = 65_536;

@@ -9,13 +9,14 @@ use crossbeam_channel::Sender as ChannelSender;
 
 use crate::engine::clock::Clock;
 use crate::engine::report::DiscardSamples;
+use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{DiscardReason, Outcome, Reply, Time};
 use crate::transport::PacketReceiver;
 use crate::wire::icmp;
 
 use super::shared::{lock, pass_rows};
-use super::{Gauges, LiveError, Message, Stop};
+use super::{Gauges, LiveError, Message};
 
 /// Stop flags and timeouts are looked at at least this often: an idle link never keeps the run from ending.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);

@@ -10,12 +10,13 @@ use crate::engine::clock::Clock;
 use crate::engine::dispatch::{Dispatcher, Next};
 use crate::engine::format::{Marked, ProbeFormat};
 use crate::engine::report::MicrosHistogram;
+use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{Outcome, Probe, ProbeId, Time, UnsentReason};
 use crate::transport::{PacketBatch, PacketSender, Stopped};
 
 use super::shared::{lock, pass_rows};
-use super::{Gauges, LiveError, Message, Stop};
+use super::{Gauges, LiveError, Message};
 
 /// The span of a batch that its interpolated stamps may be wrong by.
 const BATCH_SPAN: Duration = Duration::from_micros(50);

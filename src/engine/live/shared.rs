@@ -1,6 +1,6 @@
-//! What the threads of a run and its watcher share: a few numbers and flags.
+//! What the threads of a run and its watcher share: a few numbers.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
@@ -12,37 +12,6 @@ use super::Message;
 
 /// Rows waiting for the collector beyond which the sender pauses: a slow disk slows the survey and loses nothing.
 pub const ROWS_HELD: i64 = 200_000;
-
-/// How a run is asked to end.
-#[derive(Debug, Default)]
-pub struct Stop {
-    /// Signals received: one ends the sending, two the run.
-    asked: AtomicU8,
-    /// Something broke: end at once.
-    failed: AtomicBool,
-}
-
-impl Stop {
-    /// Asks once more. Safe to call from a signal handler.
-    pub fn ask(&self) {
-        let _ = self
-            .asked
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
-    }
-
-    /// Whether to send nothing more.
-    pub fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) > 0
-    }
-
-    pub(super) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-}
 
 /// Figures that grow while a run goes on.
 #[derive(Debug, Default)]

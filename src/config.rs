@@ -1,0 +1,226 @@
+//! What a survey is to do: one validated, immutable value, written whole into the manifest.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::model::{Protocol, Rate, Ttl};
+use crate::targets::TargetSpec;
+
+/// Everything that decides what a survey does. Its JSON form is the manifest's `config`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SurveyConfig {
+    /// Which targets.
+    pub targets: TargetSpec,
+    /// How they are probed.
+    pub method: Method,
+    /// The probes' protocol.
+    pub protocol: Protocol,
+    /// The first TTL probed hop by hop.
+    pub first_ttl: Ttl,
+    /// The highest TTL.
+    pub max_ttl: Ttl,
+    /// Attempts a hop, at most (`trace`).
+    pub attempts: u8,
+    /// Silent TTLs in a row that end a trace.
+    pub gap_limit: u8,
+    /// Targets under way at a time (`trace`).
+    pub window: u32,
+    /// Flows a target: source ports probed.
+    pub flows: u16,
+    /// Source port of flow 0, as asked for; the manifest's `run` says which block was got.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Whether the destination port grows with the TTL.
+    pub port_per_ttl: bool,
+    /// Probes a second.
+    pub rate: Rate,
+    /// A reply after this is late, seconds.
+    #[serde(serialize_with = "seconds", rename = "timeout_s")]
+    pub timeout: Duration,
+    /// How much longer a late or duplicate reply is still recognised, seconds.
+    #[serde(serialize_with = "seconds", rename = "late_window_s")]
+    pub late_window: Duration,
+    /// How long to listen after the last probe, seconds.
+    #[serde(serialize_with = "seconds", rename = "cooldown_s")]
+    pub cooldown: Duration,
+    /// Decides the order of probing, and in virtual time everything else too. Drawn anew where none was given.
+    pub seed: u64,
+    /// Over which network.
+    pub network: Network,
+    /// A finished run with a smaller share of answered probes ends with exit code 3.
+    pub min_reply_rate: Option<f64>,
+    /// The vantage point's name.
+    pub vantage: String,
+    /// One night's work, shared by its parts; the run's own id where none was given.
+    pub survey_id: Option<String>,
+    /// A part of the dataset is sealed at this age, seconds.
+    #[serde(serialize_with = "seconds", rename = "seal_interval_s")]
+    pub seal_interval: Duration,
+}
+
+/// The strategies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Complete paths with few probes.
+    Trace,
+    /// Every (target, TTL, flow) once.
+    Sweep,
+}
+
+impl Method {
+    /// The name in the `method` column.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Trace => "trace",
+            Method::Sweep => "sweep",
+        }
+    }
+}
+
+/// Over which network a survey runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Network {
+    /// The real one.
+    Real,
+    /// The simulated internet over real sockets, in a namespace of its own.
+    Lab {
+        /// Its file; the generated network where there is none.
+        file: Option<std::path::PathBuf>,
+    },
+    /// The simulated internet in-process, in virtual time.
+    VirtualLab {
+        /// Its file; the generated network where there is none.
+        file: Option<std::path::PathBuf>,
+    },
+}
+
+impl Network {
+    /// Whether nothing can leave this machine.
+    pub fn is_lab(&self) -> bool {
+        *self != Network::Real
+    }
+
+    /// The lab's network file, if one was given.
+    pub fn lab_file(&self) -> Option<&std::path::Path> {
+        match self {
+            Network::Real => None,
+            Network::Lab { file } | Network::VirtualLab { file } => file.as_deref(),
+        }
+    }
+}
+
+/// Two options that make no sense together, or one that makes none alone.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ConfigError {
+    /// TTLs start at 1.
+    #[error("--first-ttl 0: TTLs start at 1")]
+    FirstTtlZero,
+    /// Nothing to probe.
+    #[error("--first-ttl {first} is above --max-ttl {max}: nothing would be probed")]
+    TtlRange {
+        /// As given.
+        first: u8,
+        /// As given.
+        max: u8,
+    },
+    /// A count that must be at least 1.
+    #[error("{option} 0: give at least 1")]
+    Zero {
+        /// The option.
+        option: &'static str,
+    },
+    /// Ports that do not exist.
+    #[error("{option} {port} and {count} ports from there on do not fit between 1 and 65535")]
+    Ports {
+        /// The option.
+        option: &'static str,
+        /// The first port.
+        port: u16,
+        /// How many follow.
+        count: u16,
+    },
+    /// Too short to tell anything.
+    #[error("--timeout: give between 0.01 and 3600 seconds")]
+    Timeout,
+    /// More probes would be live than can be told apart and held in memory.
+    #[error(
+        "--rate, --timeout and --late-window keep {live} probes live at a time, more than {most}: lower one of them"
+    )]
+    Live {
+        /// Probes live at a time.
+        live: u64,
+        /// The most that are allowed.
+        most: u64,
+    },
+    /// No share.
+    #[error("--min-reply-rate {0}: give a share between 0 and 1")]
+    MinReplyRate(f64),
+    /// More items than a run can count.
+    #[error("--vantage and --survey-id must not be empty")]
+    EmptyName,
+}
+
+/// Live probes at a time: about 14 GiB.
+const MOST_LIVE: u64 = 1 << 27;
+
+impl SurveyConfig {
+    /// Checks that the options make sense together.
+    pub fn validate(self) -> Result<Self, ConfigError> {
+        let (first, max) = (self.first_ttl.0, self.max_ttl.0);
+        if first == 0 {
+            return Err(ConfigError::FirstTtlZero);
+        }
+        if first > max {
+            return Err(ConfigError::TtlRange { first, max });
+        }
+        let counts = [
+            ("--attempts", u32::from(self.attempts)),
+            ("--gap-limit", u32::from(self.gap_limit)),
+            ("--window", self.window),
+            ("--flows", u32::from(self.flows)),
+        ];
+        if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(ConfigError::Zero { option });
+        }
+        let per_ttl = if self.port_per_ttl { u16::from(max) } else { 1 };
+        let ports = [
+            ("--source-port", self.source_port, self.flows),
+            ("--dest-port", self.destination_port, per_ttl),
+        ];
+        for (option, port, count) in ports {
+            if port == 0 || port.checked_add(count - 1).is_none() {
+                return Err(ConfigError::Ports { option, port, count });
+            }
+        }
+        if !(0.01..=3_600.0).contains(&self.timeout.as_secs_f64()) {
+            return Err(ConfigError::Timeout);
+        }
+        let live = self.live_probes();
+        if live > MOST_LIVE {
+            return Err(ConfigError::Live { live, most: MOST_LIVE });
+        }
+        if let Some(share) = self.min_reply_rate
+            && !(0.0..=1.0).contains(&share)
+        {
+            return Err(ConfigError::MinReplyRate(share));
+        }
+        if self.vantage.is_empty() || self.survey_id.as_deref() == Some("") {
+            return Err(ConfigError::EmptyName);
+        }
+        Ok(self)
+    }
+
+    /// How many probes are live at a time at the full rate.
+    pub fn live_probes(&self) -> u64 {
+        let lifetime = self.timeout + self.late_window;
+        (self.rate.per_second() * lifetime.as_secs_f64()).ceil() as u64
+    }
+}
+
+fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_secs_f64())
+}
