@@ -1,0 +1,57 @@
+//! Opens inputs, compressed or not.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::errors::TargetError;
+
+/// Largest window that `zstd --long=31` writes, as a power of two.
+const LONGEST_WINDOW: u32 = 31;
+
+/// Opens a file, or standard input for `-`. Gzip and Zstandard are known by their ending or their first bytes.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, TargetError> {
+    let file = path.display().to_string();
+    let opened: io::Result<Box<dyn Read>> = if path.as_os_str() == "-" {
+        Ok(Box::new(io::stdin().lock()))
+    } else {
+        File::open(path).map(|file| Box::new(file) as _)
+    };
+    let input = opened.map_err(|source| TargetError::Open {
+        file: file.clone(),
+        source,
+    })?;
+    decompress(input, path).map_err(|source| TargetError::Read { file, source })
+}
+
+/// Decompresses `input` if it is compressed; `path` is only looked at.
+pub(super) fn decompress<'a>(
+    mut input: Box<dyn Read + 'a>,
+    path: &Path,
+) -> io::Result<Box<dyn Read + 'a>> {
+    let mut head = Vec::new();
+    input.by_ref().take(4).read_to_end(&mut head)?;
+    let ending = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    // RFC 1952; RFC 8878, whose skippable frames some writers put first.
+    let gzip = head.starts_with(&[0x1F, 0x8B]) || ending.eq_ignore_ascii_case("gz");
+    let zstd = head == [0x28, 0xB5, 0x2F, 0xFD]
+        || matches!(head[..], [0x50..=0x5F, 0x2A, 0x4D, 0x18])
+        || ending.eq_ignore_ascii_case("zst");
+    // What a `.gz` without a byte holds is told from what was cut off.
+    let empty = head.is_empty();
+    let input = BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input));
+    if gzip && !empty {
+        Ok(Box::new(MultiGzDecoder::new(input)))
+    } else if zstd && !empty {
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+        decoder.window_log_max(LONGEST_WINDOW)?;
+        Ok(Box::new(decoder))
+    } else {
+        Ok(Box::new(input))
+    }
+}

@@ -1,0 +1,296 @@
+//! What is not probed: special-use ranges and the user's blocklists.
+//!
+//! The most specific prefix around an address decides why it is left out (longest-prefix match); nothing brings it back in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use prefix_trie::PrefixMap;
+
+use super::merge::{Stretch, flatten};
+
+/// Never probed, whatever the user allows: no host has these addresses. RFC 1122, RFC 5771, RFC 919; RFC 4291.
+const NEVER_V4: [([u8; 4], u8); 3] = [
+    ([0, 0, 0, 0], 32),
+    ([224, 0, 0, 0], 4),
+    ([255, 255, 255, 255], 32),
+];
+const NEVER_V6: [([u16; 2], u8); 2] = [([0, 0], 128), ([0xFF00, 0], 8)];
+
+/// IANA's registry of special-purpose IPv4 addresses, and the class E space.
+const SPECIAL_V4: [([u8; 4], u8); 14] = [
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([172, 16, 0, 0], 12),
+    ([192, 0, 0, 0], 24),
+    ([192, 0, 2, 0], 24),
+    ([192, 88, 99, 0], 24),
+    ([192, 168, 0, 0], 16),
+    ([198, 18, 0, 0], 15),
+    ([198, 51, 100, 0], 24),
+    ([203, 0, 113, 0], 24),
+    ([240, 0, 0, 0], 4),
+];
+
+/// IANA's registry of special-purpose IPv6 addresses (two leading groups suffice), and the site-local addresses of old.
+/// ::/8 holds the loopback address, IPv4-mapped ones and 64:ff9b::/96; that one, Teredo (in 2001::/23) and 6to4 (2002::/16)
+/// name IPv4 hosts, and would go round an IPv4 blocklist.
+const SPECIAL_V6: [([u16; 2], u8); 10] = [
+    ([0, 0], 8),
+    ([0x0100, 0], 32),
+    ([0x2001, 0], 23),
+    ([0x2001, 0x0DB8], 32),
+    ([0x2002, 0], 16),
+    ([0x3FFF, 0], 20),
+    ([0x5F00, 0], 16),
+    ([0xFC00, 0], 7),
+    ([0xFE80, 0], 10),
+    ([0xFEC0, 0], 10),
+];
+
+/// Why an address is not probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// It is of a special-use range: private, documentation, multicast and the like.
+    Special,
+    /// A blocklist names it.
+    Blocked,
+}
+
+/// Addresses from `first` to `last`, both included, that are not probed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Excluded {
+    pub(super) first: u128,
+    pub(super) last: u128,
+    pub(super) why: Exclusion,
+}
+
+/// All that is not probed.
+#[derive(Clone, Debug)]
+pub struct Exclusions {
+    v4: PrefixMap<Ipv4Net, Exclusion>,
+    v6: PrefixMap<Ipv6Net, Exclusion>,
+}
+
+impl Exclusions {
+    /// The special-use ranges; with `allow_special` only 0.0.0.0, multicast and broadcast and their like of IPv6.
+    pub fn new(allow_special: bool) -> Self {
+        let mut all = Exclusions {
+            v4: PrefixMap::new(),
+            v6: PrefixMap::new(),
+        };
+        let special_v4 = SPECIAL_V4.iter().filter(|_| !allow_special);
+        for (address, length) in special_v4.chain(&NEVER_V4) {
+            all.insert(Ipv4Addr::from(*address).into(), *length, Exclusion::Special);
+        }
+        let special_v6 = SPECIAL_V6.iter().filter(|_| !allow_special);
+        for ([a, b], length) in special_v6.chain(&NEVER_V6) {
+            let address = Ipv6Addr::new(*a, *b, 0, 0, 0, 0, 0, 0);
+            all.insert(address.into(), *length, Exclusion::Special);
+        }
+        all
+    }
+
+    /// Adds a prefix of a blocklist. Bits behind the prefix do not matter.
+    pub fn block(&mut self, prefix: IpNet) {
+        self.insert(prefix.addr(), prefix.prefix_len(), Exclusion::Blocked);
+    }
+
+    fn insert(&mut self, address: IpAddr, length: u8, why: Exclusion) {
+        // The lengths come from the tables above and from an `IpNet`: they fit their family.
+        match address {
+            IpAddr::V4(address) => {
+                Ipv4Net::new(address, length)
+                    .map(|net| self.v4.insert(net, why))
+                    .ok();
+            }
+            IpAddr::V6(address) => {
+                Ipv6Net::new(address, length)
+                    .map(|net| self.v6.insert(net, why))
+                    .ok();
+            }
+        }
+    }
+
+    /// Why `address` is not probed; `None` if it may be.
+    pub fn find(&self, address: IpAddr) -> Option<Exclusion> {
+        match address {
+            IpAddr::V4(address) => self.v4.get_lpm(&address.into()).map(|(_, why)| *why),
+            IpAddr::V6(address) => self.v6.get_lpm(&address.into()).map(|(_, why)| *why),
+        }
+    }
+
+    /// Whether `address` must not be probed.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.find(address).is_some()
+    }
+
+    /// The IPv4 exclusions, disjoint and in order.
+    pub(super) fn ranges_v4(&self) -> Vec<Excluded> {
+        ranges(self.v4.iter().map(|(net, why)| {
+            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+            (u128::from(first), u128::from(last), net.prefix_len(), *why)
+        }))
+    }
+
+    /// The IPv6 exclusions, disjoint and in order.
+    pub(super) fn ranges_v6(&self) -> Vec<Excluded> {
+        ranges(self.v6.iter().map(|(net, why)| {
+            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+            (first, last, net.prefix_len(), *why)
+        }))
+    }
+}
+
+fn ranges(prefixes: impl Iterator<Item = (u128, u128, u8, Exclusion)>) -> Vec<Excluded> {
+    let mut nested: Vec<Stretch> = prefixes
+        .map(|(first, last, length, why)| Stretch {
+            first,
+            last,
+            // The longest prefix decides.
+            order: 128 - u32::from(length),
+            entry: why as u32,
+        })
+        .collect();
+    let mut disjoint: Vec<Excluded> = Vec::new();
+    flatten(&mut nested, |stretch| {
+        let why = if stretch.entry == Exclusion::Special as u32 {
+            Exclusion::Special
+        } else {
+            Exclusion::Blocked
+        };
+        match disjoint.last_mut() {
+            Some(last) if last.why == why && last.last.wrapping_add(1) == stretch.first => {
+                last.last = stretch.last;
+            }
+            _ => disjoint.push(Excluded {
+                first: stretch.first,
+                last: stretch.last,
+                why,
+            }),
+        }
+    });
+    disjoint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn special_ranges_end_where_the_registry_says() {
+        let all = Exclusions::new(false);
+        for (inside, outside) in [
+            ("0.255.255.255", "1.0.0.0"),
+            ("10.0.0.0", "9.255.255.255"),
+            ("100.127.255.255", "100.128.0.0"),
+            ("127.0.0.1", "128.0.0.0"),
+            ("169.254.1.1", "169.255.0.0"),
+            ("172.31.255.255", "172.32.0.0"),
+            ("192.0.0.8", "192.0.1.0"),
+            ("192.0.2.255", "192.0.3.0"),
+            ("192.88.99.1", "192.88.100.0"),
+            ("192.168.0.1", "192.169.0.0"),
+            ("198.19.255.255", "198.20.0.0"),
+            ("198.51.100.7", "198.51.101.7"),
+            ("203.0.113.0", "203.0.112.255"),
+            ("224.0.0.1", "223.255.255.255"),
+            ("255.255.255.255", "8.8.8.8"),
+            ("::1", "2000::"),
+            ("64:ff9b::808:808", "2600::"),
+            ("100::1", "2a00::1"),
+            ("2001:1ff::", "2001:200::"),
+            ("2001:db8:ffff::", "2001:db9::"),
+            ("2002::1", "2003::1"),
+            ("3fff:fff::", "3fff:1000::"),
+            ("fd00::1", "fbff::1"),
+            ("fe80::1", "2a02::"),
+            ("ff02::1", "2a03::"),
+        ] {
+            assert!(all.contains(address(inside)), "{inside} is probed");
+            assert!(!all.contains(address(outside)), "{outside} is not probed");
+        }
+    }
+
+    #[test]
+    fn some_addresses_are_never_probed() {
+        let all = Exclusions::new(true);
+        for never in [
+            "0.0.0.0",
+            "224.0.0.1",
+            "239.1.1.1",
+            "255.255.255.255",
+            "::",
+            "ff02::1",
+        ] {
+            assert_eq!(
+                all.find(address(never)),
+                Some(Exclusion::Special),
+                "{never}"
+            );
+        }
+        for allowed in [
+            "0.0.0.1",
+            "10.0.0.1",
+            "127.0.0.1",
+            "240.0.0.1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            assert!(!all.contains(address(allowed)), "{allowed} is not probed");
+        }
+    }
+
+    #[test]
+    fn the_most_specific_prefix_says_why() {
+        let mut all = Exclusions::new(false);
+        all.block("0.0.0.0/0".parse().unwrap());
+        all.block("10.1.2.3/16".parse().unwrap());
+        assert_eq!(all.find(address("8.8.8.8")), Some(Exclusion::Blocked));
+        assert_eq!(all.find(address("10.0.0.1")), Some(Exclusion::Special));
+        assert_eq!(all.find(address("10.1.0.1")), Some(Exclusion::Blocked));
+        assert!(
+            !all.contains(address("2a00::1")),
+            "an IPv4 blocklist reached IPv6"
+        );
+    }
+
+    #[test]
+    fn ranges_say_the_same_as_look_ups() {
+        let mut all = Exclusions::new(false);
+        for prefix in [
+            "10.1.0.0/16",
+            "10.1.2.0/24",
+            "8.0.0.0/7",
+            "9.9.9.9/32",
+            "0.0.0.0/5",
+        ] {
+            all.block(prefix.parse().unwrap());
+        }
+        let ranges = all.ranges_v4();
+        assert!(ranges.windows(2).all(|pair| pair[0].last < pair[1].first));
+        // Each range's ends and their neighbours, where any difference would show.
+        let ends = ranges
+            .iter()
+            .flat_map(|r| [r.first, r.first.wrapping_sub(1), r.last, r.last + 1]);
+        for bits in ends.filter_map(|bits| u32::try_from(bits).ok()) {
+            let found = ranges
+                .iter()
+                .find(|r| (r.first..=r.last).contains(&u128::from(bits)));
+            let by_trie = all.find(Ipv4Addr::from_bits(bits).into());
+            assert_eq!(
+                found.map(|r| r.why),
+                by_trie,
+                "{}",
+                Ipv4Addr::from_bits(bits)
+            );
+        }
+    }
+}

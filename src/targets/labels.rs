@@ -1,0 +1,242 @@
+//! What the input said of the targets, kept compactly: texts that differ from the address, and label values.
+//!
+//! All strings lie one behind the other in one piece of memory. Label values are interned, because columns such as a
+//! country or a network repeat. A plain address without labels needs no entry at all: its text is the address.
+
+use std::collections::HashMap;
+
+use siphasher::sip::SipHasher13;
+
+/// Stands for "no entry": the target's text is its address, and it has no labels.
+pub(super) const PLAIN: u32 = u32::MAX >> 1;
+const NONE: u32 = u32::MAX;
+
+/// The texts or labels have outgrown 4 GiB, or the numbers that name them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// Strings one behind the other, found by number.
+#[derive(Debug, Default)]
+struct Strings {
+    bytes: String,
+    ends: Vec<u32>,
+}
+
+impl Strings {
+    fn push(&mut self, text: &str) -> Result<u32, Full> {
+        let number = u32::try_from(self.ends.len()).map_err(|_| Full)?;
+        let end = u32::try_from(self.bytes.len() + text.len()).map_err(|_| Full)?;
+        self.bytes.push_str(text);
+        self.ends.push(end);
+        Ok(number)
+    }
+
+    fn get(&self, number: u32) -> &str {
+        let at = number as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start as usize..self.ends[at] as usize]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    /// Number of the text, or `NONE`: the address.
+    text: u32,
+    /// Where the labels stand in `cells`, or `NONE`.
+    row: u32,
+}
+
+/// Texts and labels of the targets that need them.
+#[derive(Debug, Default)]
+pub(super) struct Labels {
+    names: Vec<String>,
+    /// For each input with labels: which of `names` its columns are.
+    columns: Vec<Vec<u32>>,
+    entries: Vec<Entry>,
+    /// Rows, each the number of its input in `columns` and then a cell a column: 0 if empty, else a string's number + 1.
+    cells: Vec<u32>,
+    strings: Strings,
+    /// Label values seen, by their hash; only while loading.
+    seen: HashMap<u64, u32>,
+    row: Vec<u32>,
+}
+
+impl Labels {
+    /// Names of all label columns, in the order in which inputs brought them.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Takes note of an input's label columns; gives the number by which its rows name them.
+    pub(super) fn add_columns(&mut self, names: &[String]) -> u32 {
+        let columns = names.iter().map(|name| {
+            let known = self.names.iter().position(|known| known == name);
+            known.unwrap_or_else(|| {
+                self.names.push(name.clone());
+                self.names.len() - 1
+            }) as u32
+        });
+        let columns = columns.collect();
+        self.columns.push(columns);
+        self.columns.len() as u32 - 1
+    }
+
+    /// Keeps the text (`None`: the address itself) and the labels of a target; gives the entry's number, [`PLAIN`] if
+    /// there is nothing to keep.
+    pub(super) fn add<'a>(
+        &mut self,
+        text: Option<&str>,
+        columns: u32,
+        values: impl Iterator<Item = &'a str>,
+    ) -> Result<u32, Full> {
+        self.row.clear();
+        self.row.push(columns);
+        for value in values {
+            let cell = if value.is_empty() {
+                0
+            } else {
+                self.intern(value)? + 1
+            };
+            self.row.push(cell);
+        }
+        let labelled = self.row[1..].iter().any(|cell| *cell != 0);
+        if text.is_none() && !labelled {
+            return Ok(PLAIN);
+        }
+        let row = if labelled { self.keep_row()? } else { NONE };
+        let text = text.map_or(Ok(NONE), |text| self.strings.push(text))?;
+        let entry = Entry { text, row };
+        // Neighbours with the same labels share an entry.
+        if text != NONE || self.entries.last() != Some(&entry) {
+            self.entries.push(entry);
+        }
+        let number = self.entries.len() as u32 - 1;
+        if number < PLAIN {
+            Ok(number)
+        } else {
+            Err(Full)
+        }
+    }
+
+    fn keep_row(&mut self) -> Result<u32, Full> {
+        let start = self.cells.len().saturating_sub(self.row.len());
+        if self.cells[start..] != self.row || !self.ends_in_row(start) {
+            self.cells.extend_from_slice(&self.row);
+        }
+        u32::try_from(self.cells.len() - self.row.len()).map_err(|_| Full)
+    }
+
+    /// Whether the last row kept starts at `start`: else what looks like a row is the end of a longer one.
+    fn ends_in_row(&self, start: usize) -> bool {
+        let last = self.entries.iter().rev().find(|entry| entry.row != NONE);
+        last.is_some_and(|entry| entry.row as usize == start)
+    }
+
+    fn intern(&mut self, value: &str) -> Result<u32, Full> {
+        let hash = SipHasher13::new_with_keys(0, 0).hash(value.as_bytes());
+        match self.seen.get(&hash) {
+            Some(number) if self.strings.get(*number) == value => Ok(*number),
+            // Another string has the hash: this one is simply not shared.
+            Some(_) => self.strings.push(value),
+            None => {
+                let number = self.strings.push(value)?;
+                self.seen.insert(hash, number);
+                Ok(number)
+            }
+        }
+    }
+
+    /// Gives back what only loading needed.
+    pub(super) fn finish(&mut self) {
+        self.seen = HashMap::new();
+        self.row = Vec::new();
+        self.entries.shrink_to_fit();
+        self.cells.shrink_to_fit();
+        self.strings.bytes.shrink_to_fit();
+        self.strings.ends.shrink_to_fit();
+    }
+
+    /// The text of an entry; `None`: the address itself.
+    pub(super) fn text(&self, entry: u32) -> Option<&str> {
+        let entry = self.entries.get(entry as usize)?;
+        (entry.text != NONE).then(|| self.strings.get(entry.text))
+    }
+
+    /// The labels of an entry in the order of [`names`](Self::names); empty if it has none.
+    pub(super) fn labels(&self, entry: u32) -> Vec<Option<&str>> {
+        let Some(entry) = self.entries.get(entry as usize).filter(|e| e.row != NONE) else {
+            return Vec::new();
+        };
+        let row = entry.row as usize;
+        let columns = &self.columns[self.cells[row] as usize];
+        let mut labels = vec![None; self.names.len()];
+        for (column, cell) in columns.iter().zip(&self.cells[row + 1..]) {
+            labels[*column as usize] = cell.checked_sub(1).map(|number| self.strings.get(number));
+        }
+        labels
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+            + (self.cells.capacity() + self.strings.ends.capacity()) * size_of::<u32>()
+            + self.strings.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_address_costs_nothing() {
+        let mut labels = Labels::default();
+        let columns = labels.add_columns(&["asn".to_owned()]);
+        assert_eq!(labels.add(None, columns, [""].into_iter()), Ok(PLAIN));
+        assert_eq!(labels.text(PLAIN), None);
+        assert!(labels.labels(PLAIN).is_empty());
+        labels.finish();
+        assert_eq!(labels.heap_bytes(), 0);
+    }
+
+    #[test]
+    fn columns_of_several_inputs_are_joined_by_name() {
+        let mut labels = Labels::default();
+        let first = labels.add_columns(&["asn".to_owned(), "city".to_owned()]);
+        let second = labels.add_columns(&["country".to_owned(), "asn".to_owned()]);
+        let a = labels
+            .add(Some("a"), first, ["64500", ""].into_iter())
+            .unwrap();
+        let b = labels
+            .add(None, second, ["CH", "64500"].into_iter())
+            .unwrap();
+        assert_eq!(labels.names(), ["asn", "city", "country"]);
+        assert_eq!(labels.labels(a), [Some("64500"), None, None]);
+        assert_eq!(labels.labels(b), [Some("64500"), None, Some("CH")]);
+        assert_eq!((labels.text(a), labels.text(b)), (Some("a"), None));
+    }
+
+    #[test]
+    fn repeated_labels_are_kept_once() {
+        let mut labels = Labels::default();
+        let columns = labels.add_columns(&["asn".to_owned()]);
+        let all: Vec<u32> = (0..1000)
+            .map(|_| labels.add(None, columns, ["64500"].into_iter()).unwrap())
+            .collect();
+        assert!(all.iter().all(|entry| *entry == all[0]));
+        labels.finish();
+        assert!(labels.heap_bytes() < 100);
+    }
+
+    #[test]
+    fn the_end_of_a_long_row_is_not_taken_for_a_short_one() {
+        let mut labels = Labels::default();
+        let long = labels.add_columns(&["a".to_owned(), "b".to_owned(), "c".to_owned()]);
+        let short = labels.add_columns(&["d".to_owned()]);
+        // The long row ends in the cells (1, 2): string 0 as "1" and string 1 as "2", which read as a short row of input 1.
+        let first = labels.add(None, long, ["", "x", "y"].into_iter()).unwrap();
+        let second = labels.add(None, short, ["y"].into_iter()).unwrap();
+        assert_eq!(labels.labels(first), [None, Some("x"), Some("y"), None]);
+        assert_eq!(labels.labels(second), [None, None, None, Some("y")]);
+    }
+}

@@ -1,0 +1,212 @@
+//! One target as written: an address, a prefix or a host name, or why it is none of them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What a line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Address(IpAddr),
+    /// Bits behind the length may be set; it fits the family.
+    Prefix(IpAddr, u8),
+    /// A host name of valid syntax, to be resolved.
+    Name,
+}
+
+/// Why a line names no target.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It looks like an IPv4 address and is none.
+    #[error("not an IPv4 address: four numbers from 0 to 255, without leading zeros")]
+    Ipv4,
+    /// It looks like an IPv6 address and is none.
+    #[error("not an IPv6 address")]
+    Ipv6,
+    /// A link-local address with its interface.
+    #[error("an IPv6 address with a zone is of one link only and cannot be surveyed")]
+    Zone,
+    /// What stands before the `/` is no address.
+    #[error("not a prefix: what stands before the `/` is no address")]
+    PrefixAddress,
+    /// What stands behind the `/` is no length.
+    #[error("not a prefix: the length is a number from 0 to {0}")]
+    PrefixLength(u8),
+    /// No host can have the name.
+    #[error(
+        "not a host name: parts of 1 to 63 letters, digits, `-` and `_`, 253 in all, `-` not at a part's end"
+    )]
+    Name,
+    /// The name has letters outside ASCII.
+    #[error("not a host name: write names outside ASCII in their `xn--` form")]
+    NotAscii,
+    /// Something follows the target.
+    #[error("more than one word: one target a line, or a CSV whose header names a column `target`")]
+    Words,
+    /// A row of a list whose header was not understood.
+    #[error("a comma: rows of a CSV need a header that names a column `target`")]
+    Comma,
+    /// The target's cell is empty, others are not.
+    #[error("the target is missing")]
+    Missing,
+    /// A row does not fit the header.
+    #[error("{found} cells where the header has {expected}")]
+    Cells {
+        /// Cells in the row.
+        found: usize,
+        /// Columns that the header names.
+        expected: usize,
+    },
+    /// A quoted cell does not end.
+    #[error("a quote that is opened here is not closed")]
+    OpenQuote,
+    /// Not UTF-8.
+    #[error("not UTF-8 text")]
+    Encoding,
+    /// Too long for any target with its labels.
+    #[error("longer than {} bytes", super::reader::LONGEST)]
+    Long,
+    /// The resolver failed.
+    #[error("cannot be resolved: {0}")]
+    Resolve(String),
+    /// The resolver knows the name, and no address of it.
+    #[error("cannot be resolved: the name has no address")]
+    NoAddress,
+    /// A host name in a blocklist.
+    #[error("a blocklist takes addresses and prefixes, no host names")]
+    BlockedName,
+}
+
+/// Reads a target without blanks around it.
+pub(super) fn parse(text: &str) -> Result<Wish, Fault> {
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Ok(Wish::Address(address.into()));
+    }
+    if text.contains(',') {
+        return Err(Fault::Comma);
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(Fault::Words);
+    }
+    if let Some((address, length)) = text.split_once('/') {
+        return prefix(address, length);
+    }
+    if text.contains(':') {
+        return match text.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(Wish::Address(address.into())),
+            Err(_) if text.contains('%') => Err(Fault::Zone),
+            Err(_) => Err(Fault::Ipv6),
+        };
+    }
+    name(text).map(|()| Wish::Name)
+}
+
+fn prefix(address: &str, length: &str) -> Result<Wish, Fault> {
+    let address: IpAddr = address.parse().map_err(|_| Fault::PrefixAddress)?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+    match length.parse::<u8>() {
+        Ok(length) if digits && length <= most => Ok(Wish::Prefix(address, length)),
+        _ => Err(Fault::PrefixLength(most)),
+    }
+}
+
+/// Checks a name before anyone is asked for it. What ends in a number is an address that went wrong: resolvers take
+/// `1.2.3`, `0x7f.1` and `300.1.1.1` for addresses of their own reckoning, or ask the root servers.
+fn name(text: &str) -> Result<(), Fault> {
+    if !text.is_ascii() {
+        return Err(Fault::NotAscii);
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let number = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit())
+        || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    if number {
+        return Err(Fault::Ipv4);
+    }
+    let part = |part: &str| {
+        (1..=63).contains(&part.len())
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').all(part) {
+        Ok(())
+    } else {
+        Err(Fault::Name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_prefixes_and_names_are_told_apart() {
+        let v4 = |a, b, c, d| IpAddr::from([a, b, c, d]);
+        for (text, expected) in [
+            ("192.0.2.1", Wish::Address(v4(192, 0, 2, 1))),
+            ("2001:DB8::1", Wish::Address("2001:db8::1".parse().unwrap())),
+            ("10.0.0.5/24", Wish::Prefix(v4(10, 0, 0, 5), 24)),
+            ("0.0.0.0/0", Wish::Prefix(v4(0, 0, 0, 0), 0)),
+            (
+                "2001:db8::/128",
+                Wish::Prefix("2001:db8::".parse().unwrap(), 128),
+            ),
+            ("www.example.net", Wish::Name),
+            ("example.net.", Wish::Name),
+            ("localhost", Wish::Name),
+            ("1.2.3.4.in-addr.arpa", Wish::Name),
+            ("_dns.3com.example", Wish::Name),
+            ("0xg.example", Wish::Name),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_number_is_never_a_name() {
+        for text in [
+            "1.2.3.4.5",
+            "300.1.1.1",
+            "1.2.3",
+            "010.0.0.1",
+            "127.1",
+            "42",
+            "0x7f.1",
+            "0X7F000001",
+            "1.2.3.4.",
+            "a.0x",
+            "host.7",
+        ] {
+            assert_eq!(parse(text), Err(Fault::Ipv4), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for (text, fault) in [
+            ("10.0.0.0/33", Fault::PrefixLength(32)),
+            ("10.0.0.0/", Fault::PrefixLength(32)),
+            ("10.0.0.0/+8", Fault::PrefixLength(32)),
+            ("10.0.0.0/255.0.0.0", Fault::PrefixLength(32)),
+            ("2001:db8::/129", Fault::PrefixLength(128)),
+            ("10/8", Fault::PrefixAddress),
+            ("https://example.net", Fault::PrefixAddress),
+            ("2001:db8:::1", Fault::Ipv6),
+            ("192.0.2.1:80", Fault::Ipv6),
+            ("fe80::1%eth0", Fault::Zone),
+            ("a..b", Fault::Name),
+            ("-a.example", Fault::Name),
+            ("a b", Fault::Words),
+            ("192.0.2.1,64500", Fault::Comma),
+            ("bücher.example", Fault::NotAscii),
+            (&"a".repeat(64), Fault::Name),
+            (&"a.".repeat(130), Fault::Name),
+            (".", Fault::Name),
+        ] {
+            assert_eq!(parse(text), Err(fault), "{text}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Takes inputs one after the other, keeps what they ask for and counts the rest.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::decompress;
+use super::errors::{BadLine, Place, TargetError};
+use super::exclusions::Exclusions;
+use super::labels::{Full, Labels};
+use super::line::{Fault, Wish};
+use super::merge::{Asked, Explicit, Stretch, merge};
+use super::names::{Names, Resolve};
+use super::prefixes::{Draw, Family};
+use super::reader::{Batch, Row, Sink, read_list};
+use super::set::TargetSet;
+use super::{Families, LARGE, TargetSpec};
+
+/// Messages of bad lines that a report keeps; all are counted.
+pub const MOST_MESSAGES: usize = 100;
+
+/// What became of the input. Every input is accepted, bad or of another family; every address that the accepted ones stand for
+/// is a target or counted as a duplicate, special or blocked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LoadReport {
+    /// Lines read from input files, blank ones, comments and headers included.
+    pub lines: u64,
+    /// Arguments, and lines (of a CSV: rows) that are not blank, a comment or a header.
+    pub inputs: u64,
+    /// Inputs that name targets of a family the run probes.
+    pub accepted: u64,
+    /// Inputs that name no target, and were left out.
+    pub bad_lines: u64,
+    /// Inputs of an address family that the run does not probe, left out: each counts as one, whatever its size.
+    pub other_family: u64,
+    /// Accepted inputs that are host names.
+    pub names: u64,
+    /// Addresses that the accepted inputs stand for.
+    pub expanded: u64,
+    /// Addresses that were asked for before.
+    pub duplicates: u64,
+    /// Distinct addresses left out as special-use.
+    pub special: u64,
+    /// Distinct addresses left out because of a blocklist.
+    pub blocked: u64,
+    /// What is left.
+    pub targets: u64,
+    /// Prefixes and addresses that the blocklists name.
+    pub blocklist_entries: u64,
+    /// The first bad lines, as `file:line: what, why`.
+    pub messages: Vec<String>,
+}
+
+/// Targets while they are loaded.
+pub struct Loader<'a> {
+    families: Families,
+    strict: bool,
+    allow_large: bool,
+    draw: Draw,
+    resolve: &'a Resolve<'a>,
+    on_bad: &'a mut dyn FnMut(&BadLine),
+    names: Names,
+    exclusions: Exclusions,
+    v4: Asked<u32>,
+    v6: Asked<u128>,
+    expanded: u128,
+    labels: Labels,
+    /// Number of the current list's label columns.
+    columns: u32,
+    /// Running number of the accepted inputs.
+    order: u32,
+    report: LoadReport,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader by the rules of `spec`; its arguments and files are not looked at.
+    ///
+    /// # Errors
+    /// [`TargetError::PerPrefix`].
+    pub fn new(
+        spec: &TargetSpec,
+        resolve: &'a Resolve<'a>,
+        on_bad: &'a mut dyn FnMut(&BadLine),
+    ) -> Result<Self, TargetError> {
+        let draw = Draw::new(spec.target_seed, spec.per_prefix)
+            .ok_or(TargetError::PerPrefix(spec.per_prefix))?;
+        Ok(Loader {
+            families: spec.families,
+            strict: spec.strict,
+            allow_large: spec.allow_large,
+            draw,
+            resolve,
+            on_bad,
+            names: Names::default(),
+            exclusions: Exclusions::new(spec.allow_special),
+            v4: Asked::default(),
+            v6: Asked::default(),
+            expanded: 0,
+            labels: Labels::default(),
+            columns: 0,
+            order: 0,
+            report: LoadReport::default(),
+        })
+    }
+
+    /// Adds command-line arguments, each an address, a prefix or a host name.
+    ///
+    /// # Errors
+    /// [`TargetError::Argument`] for the first that is none, or cannot be resolved.
+    pub fn arguments(&mut self, arguments: &[String]) -> Result<(), TargetError> {
+        let mut batch = Batch::default();
+        for argument in arguments {
+            batch.add(0, argument.trim(), std::iter::empty());
+        }
+        self.take(&batch, &|_| Place::Argument)
+    }
+
+    /// Adds the targets of a file; `-` is standard input.
+    ///
+    /// # Errors
+    /// [`TargetError::Open`], [`TargetError::Read`], [`TargetError::Header`]; [`TargetError::Strict`] if asked for.
+    pub fn file(&mut self, path: &Path) -> Result<(), TargetError> {
+        let mut input = decompress::open(path)?;
+        read_list(&name_of(path), &mut input, true, self)
+    }
+
+    /// Adds the targets of `input`, which is called `file` where it must be named; compressed or not.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn input(&mut self, file: &Path, input: impl Read) -> Result<(), TargetError> {
+        let broken = |source| TargetError::Read {
+            file: file.display().to_string(),
+            source,
+        };
+        let mut input = decompress::decompress(Box::new(input), file).map_err(broken)?;
+        read_list(&name_of(file), &mut input, true, self)
+    }
+
+    /// Leaves out the addresses and prefixes of a blocklist, wherever the targets come from.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file), and [`TargetError::Blocklist`] for the first line that cannot be understood.
+    pub fn blocklist(&mut self, path: &Path) -> Result<(), TargetError> {
+        let mut input = decompress::open(path)?;
+        let mut sink = Blocklist {
+            exclusions: &mut self.exclusions,
+            entries: 0,
+        };
+        read_list(&name_of(path), &mut input, false, &mut sink)?;
+        self.report.blocklist_entries += sink.entries;
+        Ok(())
+    }
+
+    /// The targets: what was asked for, once each, without what is excluded.
+    ///
+    /// # Errors
+    /// [`TargetError::Large`], [`TargetError::TooMany`].
+    pub fn finish(mut self) -> Result<(TargetSet, LoadReport), TargetError> {
+        self.labels.finish();
+        let (v4, v4_tally) = merge(self.v4, &self.exclusions.ranges_v4(), self.draw);
+        let (v6, v6_tally) = merge(self.v6, &self.exclusions.ranges_v6(), self.draw);
+        let targets = v4.len() + v6.len();
+        if targets > u128::from(u32::MAX) {
+            return Err(TargetError::TooMany(targets));
+        }
+        if targets > u128::from(LARGE) && !self.allow_large {
+            return Err(TargetError::Large(targets));
+        }
+        let report = LoadReport {
+            expanded: clamp(self.expanded),
+            duplicates: clamp(self.expanded - v4_tally.distinct - v6_tally.distinct),
+            special: clamp(v4_tally.special + v6_tally.special),
+            blocked: clamp(v4_tally.blocked + v6_tally.blocked),
+            targets: clamp(targets),
+            ..self.report
+        };
+        let set = TargetSet::new(v4, v6, self.labels, self.exclusions);
+        Ok((set.ok_or(TargetError::TooMany(targets))?, report))
+    }
+
+    fn take(&mut self, batch: &Batch, place: &dyn Fn(&Row) -> Place) -> Result<(), TargetError> {
+        self.report.lines += batch.lines;
+        let asked: Vec<&str> = batch
+            .rows
+            .iter()
+            .filter(|r| r.wish == Ok(Wish::Name))
+            .filter_map(|r| batch.text(r))
+            .collect();
+        let mut answers = self.names.resolve(&asked, self.resolve).into_iter();
+        for row in &batch.rows {
+            self.report.inputs += 1;
+            let found = match row.wish.clone() {
+                Ok(Wish::Address(address)) => Ok((address, None)),
+                Ok(Wish::Prefix(address, length)) => Ok((address, Some(length))),
+                Ok(Wish::Name) => match answers.next() {
+                    Some(Ok(addresses)) => self.choose(&addresses).map(|address| (address, None)),
+                    Some(Err(error)) => Err(Fault::Resolve(error.to_string())),
+                    None => Err(Fault::NoAddress),
+                },
+                Err(fault) => Err(fault),
+            };
+            match found {
+                Ok((address, _)) if !self.families.has(address) => self.report.other_family += 1,
+                Ok((address, length)) => {
+                    self.report.names += u64::from(row.wish == Ok(Wish::Name));
+                    let labels = batch.labels(row);
+                    let entry = self
+                        .labels
+                        .add(batch.text(row), self.columns, labels)
+                        .map_err(|Full| TargetError::Labels)?;
+                    self.add(address, length, entry)?;
+                }
+                Err(fault) => {
+                    let text = batch.text(row).unwrap_or_default();
+                    self.bad(BadLine::new(place(row), text, fault))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first address of a family that is probed, else the first.
+    fn choose(&self, addresses: &[IpAddr]) -> Result<IpAddr, Fault> {
+        let wanted = addresses
+            .iter()
+            .find(|address| self.families.has(**address));
+        wanted
+            .or(addresses.first())
+            .copied()
+            .ok_or(Fault::NoAddress)
+    }
+
+    fn add(&mut self, address: IpAddr, length: Option<u8>, entry: u32) -> Result<(), TargetError> {
+        let order = self.order;
+        self.order = order
+            .checked_add(1)
+            .ok_or(TargetError::TooMany(self.expanded))?;
+        self.report.accepted += 1;
+        let draw = &self.draw;
+        self.expanded += match address {
+            IpAddr::V4(a) => self
+                .v4
+                .add(a.to_bits(), length.unwrap_or(32), order, entry, draw),
+            IpAddr::V6(a) => self
+                .v6
+                .add(a.to_bits(), length.unwrap_or(128), order, entry, draw),
+        };
+        Ok(())
+    }
+
+    fn bad(&mut self, bad: BadLine) -> Result<(), TargetError> {
+        if bad.place == Place::Argument {
+            return Err(TargetError::Argument(bad));
+        }
+        if self.strict {
+            return Err(TargetError::Strict(bad));
+        }
+        self.report.bad_lines += 1;
+        if self.report.messages.len() < MOST_MESSAGES {
+            self.report.messages.push(bad.to_string());
+        }
+        (self.on_bad)(&bad);
+        Ok(())
+    }
+}
+
+impl Sink for Loader<'_> {
+    fn columns(&mut self, names: &[String]) {
+        self.columns = self.labels.add_columns(names);
+    }
+
+    fn batch(&mut self, file: &Arc<str>, first: u64, batch: &Batch) -> Result<(), TargetError> {
+        self.take(batch, &|row| Place::Line {
+            file: file.clone(),
+            line: first + row.line,
+        })
+    }
+}
+
+impl<A: Family> Asked<A> {
+    /// Adds a prefix, and says how many addresses it stands for.
+    fn add(&mut self, address: A, length: u8, order: u32, entry: u32, draw: &Draw) -> u128 {
+        let first = address.masked(length);
+        if length >= A::BLOCK {
+            let (first, further) = A::explicit(first, length, draw);
+            self.explicit.push(Explicit {
+                first,
+                order,
+                entry,
+                further,
+            });
+            return u128::from(further) + 1;
+        }
+        let first = u128::from(first.block_of());
+        let blocks = 1u128 << (A::BLOCK - length);
+        self.drawn.push(Stretch {
+            first,
+            last: first + blocks - 1,
+            order,
+            entry,
+        });
+        blocks * u128::from(A::per_block(draw))
+    }
+}
+
+/// Reads a blocklist.
+struct Blocklist<'a> {
+    exclusions: &'a mut Exclusions,
+    entries: u64,
+}
+
+impl Sink for Blocklist<'_> {
+    fn columns(&mut self, _: &[String]) {}
+
+    fn batch(&mut self, file: &Arc<str>, first: u64, batch: &Batch) -> Result<(), TargetError> {
+        for row in &batch.rows {
+            let prefix = match row.wish.clone() {
+                Ok(Wish::Address(address)) => Ok(IpNet::from(address)),
+                Ok(Wish::Prefix(address, length)) => {
+                    IpNet::new(address, length).map_err(|_| Fault::PrefixAddress)
+                }
+                Ok(Wish::Name) => Err(Fault::BlockedName),
+                Err(fault) => Err(fault),
+            };
+            let prefix = prefix.map_err(|fault| {
+                let place = Place::Line {
+                    file: file.clone(),
+                    line: first + row.line,
+                };
+                let text = batch.text(row).unwrap_or_default();
+                TargetError::Blocklist(BadLine::new(place, text, fault))
+            })?;
+            self.exclusions.block(prefix);
+            self.entries += 1;
+        }
+        Ok(())
+    }
+}
+
+fn name_of(path: &Path) -> Arc<str> {
+    path.display().to_string().into()
+}
+
+fn clamp(count: u128) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,263 @@
+//! From what was asked for, in any order and overlapping, to disjoint segments without what is excluded.
+//!
+//! An address that was asked for several times belongs to the first that asked. Prefixes are only ever nested or disjoint,
+//! so one walk over them in order, with a stack of those that are open, tells each stretch's owner. Only blocks where
+//! single addresses, drawn hosts and exclusions meet are looked at address by address; the rest stays as it was written.
+
+use std::cmp::Reverse;
+
+use rayon::slice::ParallelSliceMut;
+
+use super::exclusions::{Excluded, Exclusion};
+use super::prefixes::{Draw, Family};
+use super::segments::Segments;
+
+/// A stretch within one block, all of it asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Explicit<A> {
+    pub(super) first: A,
+    /// Place in the input: the lowest owns what several asked for.
+    pub(super) order: u32,
+    pub(super) entry: u32,
+    /// How many addresses follow the first.
+    pub(super) further: u8,
+}
+
+/// Numbers from `first` to `last`, both included (addresses, or blocks), of one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) first: u128,
+    pub(super) last: u128,
+    pub(super) order: u32,
+    pub(super) entry: u32,
+}
+
+/// What was asked for in one family.
+#[derive(Debug)]
+pub(super) struct Asked<A> {
+    pub(super) explicit: Vec<Explicit<A>>,
+    /// Prefixes shorter than a block, in numbers of blocks.
+    pub(super) drawn: Vec<Stretch>,
+}
+
+impl<A> Default for Asked<A> {
+    fn default() -> Self {
+        Asked {
+            explicit: Vec::new(),
+            drawn: Vec::new(),
+        }
+    }
+}
+
+/// Addresses counted on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Distinct addresses that were asked for.
+    pub(super) distinct: u128,
+    pub(super) special: u128,
+    pub(super) blocked: u128,
+}
+
+/// Turns nested or disjoint stretches into disjoint ones in rising order; each part belongs to the lowest `order` around it.
+pub(super) fn flatten(stretches: &mut [Stretch], mut emit: impl FnMut(Stretch)) {
+    stretches.sort_unstable_by_key(|s| (s.first, Reverse(s.last), s.order));
+    let mut open: Vec<Stretch> = Vec::new();
+    // Everything below was emitted; `None` once the last number there is was.
+    let mut at = Some(0);
+    let mut close = |at: &mut Option<u128>, top: Stretch| {
+        if let Some(first) = at.filter(|first| *first <= top.last) {
+            emit(Stretch { first, ..top });
+            *at = top.last.checked_add(1);
+        }
+    };
+    for stretch in stretches.iter() {
+        while let Some(top) = open.pop_if(|top| top.last < stretch.first) {
+            close(&mut at, top);
+        }
+        let mut inner = *stretch;
+        if let Some(top) = open.last() {
+            if stretch.first > 0 {
+                close(
+                    &mut at,
+                    Stretch {
+                        last: stretch.first - 1,
+                        ..*top
+                    },
+                );
+            }
+            if top.order < inner.order {
+                (inner.order, inner.entry) = (top.order, top.entry);
+            }
+        }
+        if at.is_some() {
+            at = at.max(Some(stretch.first));
+        }
+        open.push(inner);
+    }
+    while let Some(top) = open.pop() {
+        close(&mut at, top);
+    }
+}
+
+/// Builds the segments of one family.
+pub(super) fn merge<A: Family>(
+    mut asked: Asked<A>,
+    excluded: &[Excluded],
+    draw: Draw,
+) -> (Segments<A>, Tally) {
+    asked
+        .explicit
+        .par_sort_unstable_by_key(|e| (e.first, e.order));
+    let mut runs = Vec::new();
+    flatten(&mut asked.drawn, |run| runs.push(run));
+    let mut merger = Merger {
+        segments: Segments::new(draw),
+        tally: Tally::default(),
+        excluded,
+        draw,
+        parts: Vec::new(),
+    };
+    let mut runs = runs.into_iter().peekable();
+    for group in asked
+        .explicit
+        .chunk_by(|a, b| a.first.block_of() == b.first.block_of())
+    {
+        let block = u128::from(group[0].first.block_of());
+        while let Some(run) = runs.next_if(|run| run.last < block) {
+            merger.run(run);
+        }
+        let around = runs.peek_mut().filter(|run| run.first <= block);
+        let owner = around.as_deref().copied();
+        if let Some(run) = around {
+            if run.first < block {
+                merger.run(Stretch {
+                    last: block - 1,
+                    ..*run
+                });
+            }
+            run.first = block + 1;
+            if run.first > run.last {
+                runs.next();
+            }
+        }
+        merger.block(block as u64, group, owner);
+    }
+    for run in runs {
+        merger.run(run);
+    }
+    merger.segments.finish();
+    (merger.segments, merger.tally)
+}
+
+struct Merger<'a, A> {
+    segments: Segments<A>,
+    tally: Tally,
+    excluded: &'a [Excluded],
+    draw: Draw,
+    parts: Vec<Stretch>,
+}
+
+impl<'a, A: Family> Merger<'a, A> {
+    /// The exclusions that meet the addresses from `first` to `last`.
+    fn excluded(&self, first: u128, last: u128) -> &'a [Excluded] {
+        let from = self.excluded.partition_point(|e| e.last < first);
+        let rest = &self.excluded[from..];
+        &rest[..rest.partition_point(|e| e.first <= last)]
+    }
+
+    fn exclude(&mut self, why: Exclusion, addresses: u128) {
+        match why {
+            Exclusion::Special => self.tally.special += addresses,
+            Exclusion::Blocked => self.tally.blocked += addresses,
+        }
+    }
+
+    /// Adds the drawn hosts of the blocks of `run`, in which nothing else was asked for.
+    fn run(&mut self, run: Stretch) {
+        let each = u128::from(A::per_block(&self.draw));
+        // Block numbers have at most 48 bits.
+        let (mut first, last) = (run.first as u64, run.last as u64);
+        for excluded in self.excluded(A::block_first(first), A::block_last(last)) {
+            let from = A::from_bits(excluded.first.max(A::block_first(first)));
+            let to = A::from_bits(excluded.last.min(A::block_last(last)));
+            // A block that an earlier exclusion met was settled with all exclusions in it.
+            if to.block_of() < first {
+                continue;
+            }
+            let partial =
+                |block| from.bits() > A::block_first(block) || to.bits() < A::block_last(block);
+            let (head, tail) = (from.block_of().max(first), to.block_of());
+            if first < head {
+                self.drawn(first, head - 1, run.entry);
+            }
+            first = head;
+            if partial(first) {
+                self.block(first, &[], Some(run));
+                first += 1;
+            }
+            let whole_to = if partial(tail) { tail } else { tail + 1 };
+            if first < whole_to {
+                let addresses = u128::from(whole_to - first) * each;
+                self.tally.distinct += addresses;
+                self.exclude(excluded.why, addresses);
+                first = whole_to;
+            }
+            if first == tail {
+                self.block(first, &[], Some(run));
+                first += 1;
+            }
+            if first > last {
+                return;
+            }
+        }
+        self.drawn(first, last, run.entry);
+    }
+
+    fn drawn(&mut self, first: u64, last: u64, entry: u32) {
+        self.tally.distinct += u128::from(last - first + 1) * u128::from(A::per_block(&self.draw));
+        self.segments.push_drawn(first, last, entry);
+    }
+
+    /// Adds one block address by address: what was asked for in it, and its drawn hosts if it lies in a run.
+    fn block(&mut self, block: u64, group: &[Explicit<A>], run: Option<Stretch>) {
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.clear();
+        parts.extend(group.iter().map(|e| Stretch {
+            first: e.first.bits(),
+            last: e.first.bits() + u128::from(e.further),
+            order: e.order,
+            entry: e.entry,
+        }));
+        if let Some(run) = run {
+            let start = A::from_bits(A::block_first(block));
+            parts.extend((0..A::per_block(&self.draw)).map(|nth| {
+                let address = A::drawn(start, nth, &self.draw).bits();
+                Stretch {
+                    first: address,
+                    last: address,
+                    ..run
+                }
+            }));
+        }
+        flatten(&mut parts, |part| self.part(part));
+        self.parts = parts;
+    }
+
+    /// Adds a stretch of addresses without what is excluded of it.
+    fn part(&mut self, part: Stretch) {
+        self.tally.distinct += part.last - part.first + 1;
+        let mut first = Some(part.first);
+        for excluded in self.excluded(part.first, part.last) {
+            let Some(from) = first else { return };
+            if from < excluded.first {
+                self.segments.push_all(from, excluded.first - 1, part.entry);
+            }
+            let (from, to) = (from.max(excluded.first), part.last.min(excluded.last));
+            self.exclude(excluded.why, to - from + 1);
+            first = to.checked_add(1);
+        }
+        if let Some(first) = first.filter(|first| *first <= part.last) {
+            self.segments.push_all(first, part.last, part.entry);
+        }
+    }
+}

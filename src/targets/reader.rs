@@ -1,0 +1,362 @@
+//! Lists of targets from bytes: cut into pieces at the ends of lines, and the pieces read in parallel.
+//!
+//! Never more than one buffer of a list is in memory. Whatever the bytes, every line ends as a row (good or bad) or is blank,
+//! a comment or the header.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::csv_list::{self, Header};
+use super::errors::TargetError;
+use super::line::{Fault, Wish, parse};
+
+/// Bytes that a line, or a row of a CSV over several lines, may have.
+pub const LONGEST: usize = 1 << 16;
+/// Bytes read at once.
+const BUFFER: usize = 1 << 20;
+/// Bytes that one thread takes at a time.
+const PIECE: usize = 1 << 15;
+
+/// What a piece of a list says.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) rows: Vec<Row>,
+    /// Lines of the piece, whatever they say.
+    pub(super) lines: u64,
+    text: String,
+    cells: Vec<(u32, u32)>,
+}
+
+/// One target, or what stands in its place.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Lines of the piece before it.
+    pub(super) line: u64,
+    pub(super) wish: Result<Wish, Fault>,
+    text: (u32, u32),
+    cells: (u32, u32),
+}
+
+impl Batch {
+    /// A batch of so many lines, without rows as yet.
+    pub(super) fn of_lines(lines: u64) -> Self {
+        Batch {
+            lines,
+            ..Batch::default()
+        }
+    }
+
+    /// Adds the target `text` with its labels. The text is only kept if it says more than the address.
+    pub(super) fn add<'a>(&mut self, line: u64, text: &str, labels: impl Iterator<Item = &'a str>) {
+        let wish = parse(text);
+        let kept = match wish {
+            Ok(Wish::Address(address)) if address.is_ipv4() || address.to_string() == text => "",
+            _ => text,
+        };
+        let text = self.keep(kept);
+        let first = self.cells.len() as u32;
+        for label in labels {
+            let cell = self.keep(label);
+            self.cells.push(cell);
+        }
+        let cells = (first, self.cells.len() as u32);
+        self.rows.push(Row {
+            line,
+            wish,
+            text,
+            cells,
+        });
+    }
+
+    /// Adds what is no target.
+    pub(super) fn add_bad(&mut self, line: u64, bytes: &[u8], fault: Fault) {
+        // Enough to recognise the line by.
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * 81)]);
+        let text = self.keep(text.trim());
+        self.rows.push(Row {
+            line,
+            wish: Err(fault),
+            text,
+            cells: (0, 0),
+        });
+    }
+
+    fn keep(&mut self, text: &str) -> (u32, u32) {
+        // A piece has little more than LONGEST bytes: the numbers suffice.
+        let start = self.text.len() as u32;
+        self.text.push_str(text);
+        (start, self.text.len() as u32)
+    }
+
+    fn slice(&self, (from, to): (u32, u32)) -> &str {
+        &self.text[from as usize..to as usize]
+    }
+
+    /// The target as written; `None` if it is an address in its usual form.
+    pub(super) fn text(&self, row: &Row) -> Option<&str> {
+        Some(self.slice(row.text)).filter(|text| !text.is_empty())
+    }
+
+    /// The row's labels, in the order of the header; empty text where there is none.
+    pub(super) fn labels(&self, row: &Row) -> impl Iterator<Item = &str> {
+        self.cells[row.cells.0 as usize..row.cells.1 as usize]
+            .iter()
+            .map(|cell| self.slice(*cell))
+    }
+}
+
+/// Whole lines of a list, or one that is known to be bad.
+pub(super) enum Piece<'a> {
+    Lines(&'a [u8]),
+    Bad(&'a [u8], Fault),
+}
+
+/// How a buffer was cut.
+#[derive(Default)]
+pub(super) struct Cut<'a> {
+    pub(super) pieces: Vec<Piece<'a>>,
+    /// Bytes that the pieces take up.
+    pub(super) consumed: usize,
+    /// The last piece is the beginning of an endless line, whose rest is to be thrown away.
+    pub(super) endless: bool,
+}
+
+/// Takes what a list says, piece by piece, in order.
+pub(super) trait Sink {
+    /// The list is a CSV with these label columns.
+    fn columns(&mut self, names: &[String]);
+    /// The rows of a piece that starts at line `first` of `file`.
+    fn batch(&mut self, file: &Arc<str>, first: u64, batch: &Batch) -> Result<(), TargetError>;
+}
+
+/// Reads one list to its end. `csv`: it may be a CSV, if its header says so.
+pub(super) fn read_list(
+    file: &Arc<str>,
+    input: &mut dyn Read,
+    csv: bool,
+    sink: &mut dyn Sink,
+) -> Result<(), TargetError> {
+    let broken = |source| TargetError::Read {
+        file: file.to_string(),
+        source,
+    };
+    let mut buffer = Buffer::new(input);
+    buffer.fill().map_err(broken)?;
+    buffer.skip_mark().map_err(broken)?;
+    let mut line = 1;
+    let mut header = None;
+    // The first line that says something tells what kind of list it is.
+    while let Some(first) = buffer.whole_line().map_err(broken)? {
+        if is_idle(first) {
+            buffer.consume_line();
+            sink.batch(file, line, &Batch::of_lines(1))?;
+            line += 1;
+            continue;
+        }
+        header = Header::read(first).filter(|_| csv);
+        break;
+    }
+    if let Some(header) = &header {
+        if let Some(column) = header.twice() {
+            return Err(TargetError::Header {
+                file: file.to_string(),
+                line,
+                column,
+            });
+        }
+        buffer.consume_line();
+        sink.columns(header.labels());
+        sink.batch(file, line, &Batch::of_lines(1))?;
+        line += 1;
+    }
+    loop {
+        buffer.fill().map_err(broken)?;
+        if buffer.bytes().is_empty() {
+            return Ok(());
+        }
+        let cut = match &header {
+            Some(_) => csv_list::cut(buffer.bytes(), buffer.at_end),
+            None => cut_lines(buffer.bytes(), buffer.at_end),
+        };
+        let batches: Vec<Batch> = cut
+            .pieces
+            .par_iter()
+            .map(|piece| read_piece(piece, header.as_ref()))
+            .collect();
+        for batch in &batches {
+            sink.batch(file, line, batch)?;
+            line += batch.lines;
+        }
+        let (consumed, endless) = (cut.consumed, cut.endless);
+        buffer.consume(consumed);
+        if endless {
+            buffer.throw_line_away().map_err(broken)?;
+        }
+    }
+}
+
+fn read_piece(piece: &Piece<'_>, header: Option<&Header>) -> Batch {
+    match (piece, header) {
+        (Piece::Bad(bytes, fault), _) => {
+            let mut batch = Batch::of_lines(1);
+            batch.add_bad(0, bytes, fault.clone());
+            batch
+        }
+        (Piece::Lines(bytes), Some(header)) => header.rows(bytes),
+        (Piece::Lines(bytes), None) => read_lines(bytes),
+    }
+}
+
+/// Reads plain lines.
+fn read_lines(bytes: &[u8]) -> Batch {
+    let mut batch = Batch::default();
+    for line in lines(bytes) {
+        let number = batch.lines;
+        batch.lines += 1;
+        if line.len() > LONGEST {
+            batch.add_bad(number, line, Fault::Long);
+            continue;
+        }
+        let content = line
+            .split(|b| *b == b'#')
+            .next()
+            .unwrap_or(line)
+            .trim_ascii();
+        match std::str::from_utf8(content).map(str::trim) {
+            Ok("") => {}
+            Ok(text) => batch.add(number, text, std::iter::empty()),
+            Err(_) => batch.add_bad(number, line, Fault::Encoding),
+        }
+    }
+    batch
+}
+
+/// The lines of `bytes`, without what follows the last line's end if that is nothing.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split_inclusive(|b| *b == b'\n')
+}
+
+/// Whether a line is blank or a comment.
+pub(super) fn is_idle(line: &[u8]) -> bool {
+    matches!(line.trim_ascii().first(), None | Some(b'#'))
+}
+
+fn cut_lines(bytes: &[u8], at_end: bool) -> Cut<'_> {
+    let whole = match bytes.iter().rposition(|b| *b == b'\n') {
+        _ if at_end => bytes.len(),
+        Some(end) => end + 1,
+        None => return endless(bytes),
+    };
+    let mut cut = Cut {
+        consumed: whole,
+        ..Cut::default()
+    };
+    let mut rest = &bytes[..whole];
+    while !rest.is_empty() {
+        let behind = rest
+            .get(PIECE..)
+            .and_then(|b| b.iter().position(|b| *b == b'\n'));
+        let (piece, others) = rest.split_at(behind.map_or(rest.len(), |at| PIECE + at + 1));
+        cut.pieces.push(Piece::Lines(piece));
+        rest = others;
+    }
+    cut
+}
+
+/// A buffer in which no line ends.
+pub(super) fn endless(bytes: &[u8]) -> Cut<'_> {
+    Cut {
+        pieces: vec![Piece::Bad(bytes, Fault::Long)],
+        consumed: bytes.len(),
+        endless: true,
+    }
+}
+
+/// A window over the input.
+struct Buffer<'a> {
+    input: &'a mut dyn Read,
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    at_end: bool,
+}
+
+impl<'a> Buffer<'a> {
+    fn new(input: &'a mut dyn Read) -> Self {
+        Buffer {
+            input,
+            bytes: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            at_end: false,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    /// Reads until the buffer is full or the input ends.
+    fn fill(&mut self) -> io::Result<()> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        while !self.at_end && self.end < self.bytes.len() {
+            match self.input.read(&mut self.bytes[self.end..]) {
+                Ok(0) => self.at_end = true,
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips the byte order mark of UTF-8; that of UTF-16 is an error, because each line would be one.
+    fn skip_mark(&mut self) -> io::Result<()> {
+        if self.bytes().starts_with(b"\xEF\xBB\xBF") {
+            self.consume(3);
+        }
+        if self.bytes().starts_with(b"\xFF\xFE") || self.bytes().starts_with(b"\xFE\xFF") {
+            let why = "it is UTF-16: save it as UTF-8";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(())
+    }
+
+    /// The line at the start of the buffer; `None` at the end, and if it does not end within the buffer.
+    fn whole_line(&mut self) -> io::Result<Option<&[u8]>> {
+        if !self.bytes().contains(&b'\n') {
+            self.fill()?;
+        }
+        let line = lines(self.bytes()).next();
+        Ok(line.filter(|line| self.at_end || line.ends_with(b"\n")))
+    }
+
+    fn consume_line(&mut self) {
+        let length = lines(self.bytes()).next().map_or(0, <[u8]>::len);
+        self.consume(length);
+    }
+
+    fn throw_line_away(&mut self) -> io::Result<()> {
+        loop {
+            self.fill()?;
+            match self.bytes().iter().position(|b| *b == b'\n') {
+                Some(at) => {
+                    self.consume(at + 1);
+                    return Ok(());
+                }
+                None => self.consume(self.end - self.start),
+            }
+            if self.at_end {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The run's targets, as the rest of the program sees them.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use crate::model::{TargetId, TargetInfo, Targets};
+
+use super::exclusions::Exclusions;
+use super::labels::Labels;
+use super::prefixes::Family;
+use super::segments::Segments;
+
+/// Distinct addresses, numbered: IPv4 before IPv6, each family by address, but hosts drawn of one /24 in the order
+/// in which they were drawn. The order follows from the input alone. Prefixes stay prefixes in memory.
+#[derive(Debug)]
+pub struct TargetSet {
+    v4: Segments<u32>,
+    v6: Segments<u128>,
+    /// How many of the targets are IPv4; the others follow.
+    v4_len: u32,
+    len: u32,
+    labels: Labels,
+    exclusions: Exclusions,
+}
+
+impl TargetSet {
+    /// Puts the parts together; `None` if they are more than a number of 32 bits can name.
+    pub(super) fn new(
+        v4: Segments<u32>,
+        v6: Segments<u128>,
+        labels: Labels,
+        exclusions: Exclusions,
+    ) -> Option<Self> {
+        let v4_len = u32::try_from(v4.len()).ok()?;
+        let len = u32::try_from(v4.len() + v6.len()).ok()?;
+        Some(TargetSet {
+            v4,
+            v6,
+            v4_len,
+            len,
+            labels,
+            exclusions,
+        })
+    }
+
+    /// All targets in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (TargetId, IpAddr)> {
+        (0..self.len).map(|id| (TargetId(id), self.address(TargetId(id))))
+    }
+
+    /// What must not be probed: no target of the set is in it.
+    pub fn exclusions(&self) -> &Exclusions {
+        &self.exclusions
+    }
+
+    /// How many targets are IPv4; they have the lowest numbers.
+    pub fn ipv4_len(&self) -> u32 {
+        self.v4_len
+    }
+
+    /// Bytes of memory that the targets, their texts and labels hold (the exclusions not counted).
+    pub fn heap_bytes(&self) -> usize {
+        self.v4.heap_bytes() + self.v6.heap_bytes() + self.labels.heap_bytes()
+    }
+
+    fn entry(&self, id: TargetId) -> u32 {
+        match id.0.checked_sub(self.v4_len) {
+            None => self.v4.entry(id.0),
+            Some(id) => self.v6.entry(id),
+        }
+    }
+}
+
+impl Targets for TargetSet {
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    fn address(&self, id: TargetId) -> IpAddr {
+        match id.0.checked_sub(self.v4_len) {
+            None => self.v4.address(id.0).ip(),
+            Some(id) => self.v6.address(id).ip(),
+        }
+    }
+
+    fn info(&self, id: TargetId) -> TargetInfo<'_> {
+        let entry = self.entry(id);
+        let input = match self.labels.text(entry) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.address(id).to_string()),
+        };
+        TargetInfo {
+            input,
+            labels: self.labels.labels(entry),
+        }
+    }
+
+    fn label_names(&self) -> &[String] {
+        self.labels.names()
+    }
+}

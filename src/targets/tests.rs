@@ -1,0 +1,685 @@
+//! The module from outside: lists in, targets and counts out.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{TargetId, Targets};
+
+/// Answers from a table; what it does not hold fails, so that no test can ask a real resolver.
+fn no_dns(name: &str) -> io::Result<Vec<IpAddr>> {
+    match name {
+        "two.example" => Ok(vec!["2a00::2".parse().unwrap(), "9.0.0.2".parse().unwrap()]),
+        "six.example" => Ok(vec!["2a00::6".parse().unwrap()]),
+        "empty.example" => Ok(vec![]),
+        _ => Err(io::Error::other("no such name")),
+    }
+}
+
+type Loaded = Result<(TargetSet, LoadReport, Vec<String>), TargetError>;
+
+/// Loads lists given as (name, bytes).
+fn load_lists(spec: &TargetSpec, lists: &[(&str, &[u8])]) -> Loaded {
+    let mut told = Vec::new();
+    let mut on_bad = |bad: &BadLine| told.push(bad.to_string());
+    let mut loader = Loader::new(spec, &no_dns, &mut on_bad)?;
+    loader.arguments(&spec.arguments)?;
+    for (name, bytes) in lists {
+        loader.input(Path::new(name), *bytes)?;
+    }
+    let (set, report) = loader.finish()?;
+    check_sums(&report);
+    assert_eq!(report.targets, u64::from(set.len()));
+    Ok((set, report, told))
+}
+
+fn load_text(text: &str) -> (TargetSet, LoadReport, Vec<String>) {
+    load_lists(&TargetSpec::default(), &[("list", text.as_bytes())]).expect("the list loads")
+}
+
+fn both() -> TargetSpec {
+    TargetSpec {
+        families: Families::Both,
+        ..TargetSpec::default()
+    }
+}
+
+/// Nothing gets lost: every input and every address is accounted for.
+fn check_sums(report: &LoadReport) {
+    assert_eq!(
+        report.inputs,
+        report.accepted + report.bad_lines + report.other_family,
+        "{report:?}"
+    );
+    let counted = report.targets + report.duplicates + report.special + report.blocked;
+    assert_eq!(report.expanded, counted, "{report:?}");
+}
+
+fn addresses(set: &TargetSet) -> Vec<String> {
+    set.iter().map(|(_, address)| address.to_string()).collect()
+}
+
+/// Text and labels of the target with this address.
+fn said(set: &TargetSet, address: &str) -> (String, Vec<Option<String>>) {
+    let found = set.iter().find(|(_, a)| a.to_string() == address);
+    let info = set.info(found.unwrap_or_else(|| panic!("{address} is no target")).0);
+    let labels = info
+        .labels
+        .iter()
+        .map(|label| label.map(str::to_owned))
+        .collect();
+    (info.input.into_owned(), labels)
+}
+
+#[test]
+fn plain_lists_tolerate_what_editors_leave() {
+    let text =
+        "\u{FEFF}# a comment\r\n\r\n  9.0.0.1 \r\n9.0.0.2# with a reason\n\t9.0.0.3\t\n\n9.0.0.4";
+    let (set, report, told) = load_text(text);
+    assert_eq!(
+        addresses(&set),
+        ["9.0.0.1", "9.0.0.2", "9.0.0.3", "9.0.0.4"]
+    );
+    assert_eq!((report.lines, report.inputs, told.len()), (7, 4, 0));
+}
+
+#[test]
+fn prefixes_stand_for_what_they_say() {
+    let (set, report, _) = load_text("9.0.0.5/30\n9.0.1.0/31\n9.0.2.9/32\n9.1.0.77/24\n");
+    assert_eq!(set.len(), 4 + 2 + 1 + 256);
+    assert_eq!(
+        addresses(&set)[..7],
+        [
+            "9.0.0.4", "9.0.0.5", "9.0.0.6", "9.0.0.7", "9.0.1.0", "9.0.1.1", "9.0.2.9"
+        ]
+    );
+    assert_eq!(said(&set, "9.1.0.255").0, "9.1.0.77/24");
+    assert_eq!(report.expanded, 263);
+}
+
+#[test]
+fn shorter_prefixes_are_sampled_the_same_every_night() {
+    let spec = TargetSpec {
+        per_prefix: 3,
+        ..TargetSpec::default()
+    };
+    let (set, ..) = load_lists(&spec, &[("list", b"9.4.0.0/14\n")]).unwrap();
+    assert_eq!(set.len(), 1024 * 3);
+    let hosts: Vec<u32> = set
+        .iter()
+        .map(|(_, address)| match address {
+            IpAddr::V4(address) => address.to_bits(),
+            IpAddr::V6(_) => panic!("an IPv6 target"),
+        })
+        .collect();
+    for (block, drawn) in hosts.chunks(3).enumerate() {
+        assert!(
+            drawn
+                .iter()
+                .all(|host| host >> 8 == (9 << 16 | 4 << 8) + block as u32)
+        );
+        assert!(drawn.iter().all(|host| (1..=254).contains(&(host & 255))));
+    }
+    // A part of the prefix, another number of hosts: the same hosts.
+    let (part, ..) = load_lists(&TargetSpec::default(), &[("list", b"9.5.0.0/16\n")]).unwrap();
+    let first_of_each: Vec<String> = addresses(&set)[256 * 3..512 * 3]
+        .iter()
+        .step_by(3)
+        .cloned()
+        .collect();
+    assert_eq!(addresses(&part), first_of_each);
+    let other = TargetSpec {
+        target_seed: 1,
+        ..TargetSpec::default()
+    };
+    let (other, ..) = load_lists(&other, &[("list", b"9.5.0.0/16\n")]).unwrap();
+    assert_ne!(addresses(&other), addresses(&part));
+    assert!(
+        set.heap_bytes() < 200,
+        "{} bytes for one prefix",
+        set.heap_bytes()
+    );
+}
+
+#[test]
+fn ipv6_prefixes_give_one_address_a_48() {
+    let list = b"2a00:1::/46\n2a00:2::/64\n2a00:3::3\n2a00:4::4/128\n2a00:1:2::/48\n";
+    let (set, report, _) = load_lists(&both(), &[("list", list)]).unwrap();
+    assert_eq!((set.len(), report.duplicates), (7, 1));
+    let found = addresses(&set);
+    for (at, start) in [
+        "2a00:1:0:",
+        "2a00:1:1:",
+        "2a00:1:2:",
+        "2a00:1:3:",
+        "2a00:2::",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let start = start.trim_end_matches("0:");
+        assert!(
+            found[at].starts_with(start),
+            "{} is not of {start}",
+            found[at]
+        );
+    }
+    assert_eq!(found[5..], ["2a00:3::3", "2a00:4::4"]);
+}
+
+#[test]
+fn duplicates_leave_the_first_its_text_and_labels() {
+    let csv = b"target,asn\n9.0.0.0/30,1\n9.0.0.1,2\n9.0.0.0/24,3\n9.0.0.200,4\n";
+    let (set, report, _) = load_lists(
+        &TargetSpec::default(),
+        &[("plain", b"9.0.0.2\n9.0.0.2\n"), ("csv", csv)],
+    )
+    .unwrap();
+    assert_eq!(set.len(), 256);
+    assert_eq!(report.duplicates, 1 + 1 + 1 + 4 + 1);
+    let label = |asn: &str| vec![Some(asn.to_owned())];
+    assert_eq!(said(&set, "9.0.0.2"), ("9.0.0.2".to_owned(), vec![]));
+    assert_eq!(said(&set, "9.0.0.1"), ("9.0.0.0/30".to_owned(), label("1")));
+    assert_eq!(
+        said(&set, "9.0.0.200"),
+        ("9.0.0.0/24".to_owned(), label("3"))
+    );
+}
+
+#[test]
+fn csv_cells_become_labels() {
+    let text = "\u{FEFF}asn, Target ,city\r\n64500,9.0.0.1,\"Zürich, \"\"ZH\"\"\"\r\n# comment, with \"quotes\r\n\r\n,9.0.0.2,\r\n\
+        64501,two.example,\"two\nlines\"\r\n,,\r\n64502,9.0.0.3\r\n64503,,x\r\nx,1.2.3,y\r\n";
+    let (set, report, told) = load_text(text);
+    assert_eq!(set.label_names(), ["asn", "city"]);
+    assert_eq!(
+        said(&set, "9.0.0.1").1,
+        [Some("64500".to_owned()), Some("Zürich, \"ZH\"".to_owned())]
+    );
+    assert_eq!(said(&set, "9.0.0.2"), ("9.0.0.2".to_owned(), vec![]));
+    assert_eq!(said(&set, "9.0.0.2").0, "9.0.0.2");
+    let named = said(&set, "9.0.0.2");
+    assert!(named.1.is_empty(), "the first occurrence has no labels");
+    assert_eq!(
+        (
+            report.lines,
+            report.bad_lines,
+            report.duplicates,
+            report.names
+        ),
+        (11, 3, 1, 1)
+    );
+    assert_eq!(
+        told,
+        [
+            "list:9: `64502,9.0.0.3`, 2 cells where the header has 3",
+            "list:10: `64503,,x`, the target is missing",
+            "list:11: `1.2.3`, not an IPv4 address: four numbers from 0 to 255, without leading zeros",
+        ]
+    );
+}
+
+#[test]
+fn a_quote_left_open_costs_its_line_only() {
+    let mut text = String::from("target,note\n9.0.0.1,\"open\n");
+    for host in 2..=200 {
+        text += &format!("9.0.0.{host},fine\n");
+    }
+    let (set, report, told) = load_text(&text);
+    assert_eq!((set.len(), report.bad_lines), (199, 1));
+    assert_eq!(
+        told,
+        ["list:2: `9.0.0.1,\"open`, a quote that is opened here is not closed"]
+    );
+    // Near the end, where not enough lines follow to be sure by their number.
+    let (set, _, told) = load_text("target,note\n9.0.0.1,\"open\n9.0.0.2,fine");
+    assert_eq!(addresses(&set), ["9.0.0.2"]);
+    assert_eq!(told.len(), 1);
+}
+
+#[test]
+fn ambiguous_headers_are_refused() {
+    for header in ["target,a,a", "target,Target"] {
+        let loaded = load_lists(&both(), &[("list", format!("{header}\n").as_bytes())]);
+        assert!(
+            matches!(loaded, Err(TargetError::Header { line: 1, .. })),
+            "{header}"
+        );
+    }
+    let (set, ..) = load_text("target,\n9.0.0.1,x\n");
+    assert_eq!(set.label_names(), ["column_2"]);
+}
+
+#[test]
+fn bad_lines_are_told_counted_and_left_out() {
+    let list = b"9.0.0.1\n300.1.1.1\n\xFF\xFE\n10.0.0.0/33\nnowhere.example\nempty.example\n\x1b[31m\n9.0.0.2\n";
+    let (set, report, told) = load_lists(&both(), &[("a.txt", list)]).unwrap();
+    assert_eq!((set.len(), report.bad_lines, report.inputs), (2, 6, 8));
+    assert_eq!(told, report.messages);
+    let starts = [
+        "a.txt:2: `300.1.1.1`, not an IPv4",
+        "a.txt:3: `\u{FFFD}\u{FFFD}`, not UTF-8",
+        "a.txt:4: `10.0.0.0/33`, not a prefix: the length is a number from 0 to 32",
+        "a.txt:5: `nowhere.example`, cannot be resolved: no such name",
+        "a.txt:6: `empty.example`, cannot be resolved: the name has no",
+        "a.txt:7: `\\u{1b}[31m`, not a host name",
+    ];
+    for (message, start) in told.iter().zip(starts) {
+        assert!(message.starts_with(start), "{message}");
+    }
+    let strict = TargetSpec {
+        strict: true,
+        ..both()
+    };
+    let error = load_lists(&strict, &[("a.txt", list)]).unwrap_err();
+    assert!(error.to_string().starts_with(starts[0]), "{error}");
+}
+
+#[test]
+fn messages_are_bounded_but_not_the_count() {
+    let text = "1.2.3\n".repeat(1000);
+    let (_, report, told) = load_text(&text);
+    assert_eq!(
+        (report.bad_lines, report.messages.len(), told.len()),
+        (1000, MOST_MESSAGES, 1000)
+    );
+    assert!(told[999].starts_with("list:1000: "));
+}
+
+#[test]
+fn bad_arguments_end_the_run() {
+    for bad in ["1.2.3.4.5", "10.0.0.0/33", "nowhere.example", "", "a b"] {
+        let spec = TargetSpec {
+            arguments: vec!["9.0.0.1".to_owned(), bad.to_owned()],
+            ..both()
+        };
+        let error = load_lists(&spec, &[]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("argument `{bad}`, ")),
+            "{error}"
+        );
+    }
+    let spec = TargetSpec {
+        arguments: vec!["two.example".to_owned(), "9.0.1.0/31".to_owned()],
+        ..TargetSpec::default()
+    };
+    let (set, ..) = load_lists(&spec, &[]).unwrap();
+    assert_eq!(addresses(&set), ["9.0.0.2", "9.0.1.0", "9.0.1.1"]);
+}
+
+#[test]
+fn the_other_family_is_counted_and_never_in_the_way() {
+    let list = b"9.0.0.1\n2a00::1\n2a00::/8\ntwo.example\nsix.example\n";
+    for (families, expected, other) in [
+        (Families::Ipv4, vec!["9.0.0.1", "9.0.0.2"], 3),
+        (Families::Ipv6, vec!["2a00::1", "2a00::2", "2a00::6"], 1),
+    ] {
+        let spec = TargetSpec {
+            families,
+            ..TargetSpec::default()
+        };
+        let list: &[u8] = if families == Families::Ipv4 {
+            list
+        } else {
+            b"9.0.0.1\n2a00::1\ntwo.example\nsix.example\n"
+        };
+        let (set, report, _) = load_lists(&spec, &[("list", list)]).unwrap();
+        assert_eq!(addresses(&set), expected);
+        assert_eq!((report.other_family, report.bad_lines), (other, 0));
+    }
+    assert_eq!(
+        said(
+            &load_lists(&both(), &[("list", b"two.example\n")])
+                .unwrap()
+                .0,
+            "2a00::2"
+        )
+        .0,
+        "two.example"
+    );
+}
+
+#[test]
+fn numbers_are_never_looked_up() {
+    let refuse = |name: &str| -> io::Result<Vec<IpAddr>> { panic!("{name} was looked up") };
+    let mut told = 0;
+    let mut on_bad = |_: &BadLine| told += 1;
+    let mut loader = Loader::new(&both(), &refuse, &mut on_bad).unwrap();
+    loader
+        .input(
+            Path::new("list"),
+            &b"1.2.3.4.5\n300.1.1.1\n10.0.0.0/33\n1.2.3\n0x7f.1\n::g\n"[..],
+        )
+        .unwrap();
+    loader.finish().unwrap();
+    assert_eq!(told, 6);
+}
+
+#[test]
+fn special_addresses_are_left_out_unless_allowed() {
+    let list =
+        b"10.0.0.1\n127.0.0.1\n9.0.0.1\n224.0.0.1\n0.0.0.0\n255.255.255.255\n192.168.0.0/30\n";
+    let (set, report, _) = load_lists(&TargetSpec::default(), &[("list", list)]).unwrap();
+    assert_eq!(addresses(&set), ["9.0.0.1"]);
+    assert_eq!(report.special, 9);
+    let spec = TargetSpec {
+        allow_special: true,
+        ..TargetSpec::default()
+    };
+    let (set, report, _) = load_lists(&spec, &[("list", list)]).unwrap();
+    assert_eq!((set.len(), report.special), (7, 3));
+}
+
+#[test]
+fn blocklists_are_heeded_and_understood() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("blocked.txt");
+    std::fs::write(
+        &path,
+        "# opt-outs\n9.0.0.1 # asked us\r\n2a00::/16\n\n9.0.1.77/25\n",
+    )
+    .unwrap();
+    let mut spec = TargetSpec {
+        arguments: vec!["9.0.0.0/30".to_owned(), "9.0.1.0/24".to_owned()],
+        blocklists: vec![path.clone()],
+        ..TargetSpec::default()
+    };
+    let (set, report) = load(&spec, &no_dns, &mut |_| ()).unwrap();
+    assert_eq!(
+        (set.len(), report.blocked, report.blocklist_entries),
+        (3 + 128, 129, 3)
+    );
+    assert!(set.exclusions().contains("9.0.1.0".parse().unwrap()));
+    assert!(
+        set.iter()
+            .all(|(_, address)| !set.exclusions().contains(address))
+    );
+    for bad in ["9.0.0.0/33", "name.example", "target,reason"] {
+        std::fs::write(&path, format!("9.0.0.1\n{bad}\n")).unwrap();
+        let error = load(&spec, &no_dns, &mut |_| ()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("blocked.txt:2: `{bad}`, ")),
+            "{error}"
+        );
+    }
+    spec.blocklists = vec![directory.path().join("absent")];
+    let error = load(&spec, &no_dns, &mut |_| ()).unwrap_err();
+    assert!(
+        matches!(&error, TargetError::Open { file, .. } if file.ends_with("absent")),
+        "{error}"
+    );
+}
+
+#[test]
+fn compressed_lists_are_read_and_damaged_ones_refused() {
+    let text = (0..5000u32)
+        .map(|n| format!("{}\n", Ipv4Addr::from_bits(0x0900_0000 + n)))
+        .collect::<String>();
+    let gzip = |part: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(part.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    // Two members in one file, as `cat a.gz b.gz` makes them.
+    let (first, second) = text.split_at(20_000);
+    let gz = [gzip(first), gzip(second)].concat();
+    let zst = [
+        zstd::encode_all(first.as_bytes(), 1).unwrap(),
+        zstd::encode_all(second.as_bytes(), 1).unwrap(),
+    ]
+    .concat();
+    for (name, bytes) in [("a.gz", &gz), ("-", &gz), ("a.zst", &zst), ("a.txt", &zst)] {
+        let (set, report, _) = load_lists(&both(), &[(name, bytes)]).unwrap();
+        assert_eq!((set.len(), report.lines), (5000, 5000), "{name}");
+    }
+    let not_gzip = b"9.0.0.1\n".to_vec();
+    for (name, bytes) in [
+        ("cut.gz", &gz[..gz.len() - 9]),
+        ("cut.zst", &zst[..zst.len() - 9]),
+        ("plain.gz", &not_gzip[..]),
+        ("plain.zst", &not_gzip[..]),
+    ] {
+        let error = load_lists(&both(), &[(name, bytes)]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("cannot read {name}: ")),
+            "{error}"
+        );
+    }
+    let mut damaged = gz.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    assert!(matches!(
+        load_lists(&both(), &[("a.gz", &damaged)]),
+        Err(TargetError::Read { .. })
+    ));
+    assert_eq!(
+        load_lists(&both(), &[("empty.gz", b"")]).unwrap().0.len(),
+        0
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = TargetSpec {
+        files: vec![directory.path().to_owned()],
+        ..both()
+    };
+    let error = load(&spec, &no_dns, &mut |_| ()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("cannot read {}: ", directory.path().display())),
+        "{error}"
+    );
+    let utf16 = load_lists(&both(), &[("excel.txt", b"\xFF\xFE9\0.\0")]).unwrap_err();
+    assert!(utf16.to_string().contains("UTF-16"), "{utf16}");
+}
+
+#[test]
+fn endless_lines_cost_one_bad_line() {
+    for header in ["", "target,x\n"] {
+        let mut list = header.as_bytes().to_vec();
+        list.extend(std::iter::repeat_n(b'x', 5 << 20));
+        list.extend(b"\n9.0.0.1");
+        list.extend(if header.is_empty() {
+            &b"\n"[..]
+        } else {
+            b",y\n"
+        });
+        list.extend(std::iter::repeat_n(b'x', LONGEST + 1));
+        let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
+        assert_eq!((set.len(), report.bad_lines), (1, 2), "{told:?}");
+        assert!(
+            told.iter()
+                .all(|message| message.ends_with("longer than 65536 bytes")),
+            "{told:?}"
+        );
+        assert!(told[0].len() < 200);
+    }
+}
+
+#[test]
+fn many_targets_must_be_allowed() {
+    let spec = |length: u8, allow_large| TargetSpec {
+        arguments: vec![format!("0.0.0.0/{length}")],
+        per_prefix: 2,
+        allow_special: true,
+        allow_large,
+        ..TargetSpec::default()
+    };
+    let error = load_lists(&spec(0, false), &[]).unwrap_err();
+    assert!(error.to_string().contains("--yes-large"), "{error}");
+    let (set, ..) = load_lists(&spec(0, true), &[]).unwrap();
+    // All but multicast; each of the first and last blocks lost at most a host.
+    assert!(set.len() >= 2 * 15 * (1 << 20) - 2, "{}", set.len());
+    let last = TargetId(set.len() - 1);
+    assert!(set.address(last).to_string().starts_with("255.255.255."));
+    let spec = TargetSpec {
+        arguments: vec!["2a00::/8".to_owned()],
+        allow_large: true,
+        ..both()
+    };
+    assert!(matches!(load_lists(&spec, &[]), Err(TargetError::TooMany(count)) if count == 1 << 40));
+    for per_prefix in [0, 255] {
+        let spec = TargetSpec {
+            per_prefix,
+            ..TargetSpec::default()
+        };
+        assert!(
+            matches!(load_lists(&spec, &[]), Err(TargetError::PerPrefix(n)) if n == per_prefix)
+        );
+    }
+}
+
+#[test]
+fn a_million_targets_take_less_than_50_bytes_each() {
+    let text: String = (0..1_000_000u32)
+        .map(|n| {
+            format!(
+                "{}\n",
+                Ipv4Addr::from_bits(0x1000_0000 + n.wrapping_mul(2_654_435_761) % 0x4000_0000)
+            )
+        })
+        .collect();
+    let (set, report, _) = load_text(&text);
+    assert_eq!(u64::from(set.len()) + report.duplicates, 1_000_000);
+    let each = set.heap_bytes() as f64 / f64::from(set.len());
+    assert!(each < 50.0, "{each} bytes a plain address");
+    let (set, ..) = load_text("16.0.0.0/4\n");
+    assert_eq!(set.len(), 1 << 20);
+    assert!(
+        set.heap_bytes() < 1000,
+        "{} bytes for a /4",
+        set.heap_bytes()
+    );
+}
+
+/// What the lazy set stands for, computed address by address.
+fn eager(
+    spec: &TargetSpec,
+    lines: &[(IpAddr, u8)],
+    exclusions: &Exclusions,
+) -> (HashMap<IpAddr, String>, u64, u64) {
+    let draw = prefixes::Draw::new(spec.target_seed, spec.per_prefix).unwrap();
+    let mut owners: HashMap<IpAddr, String> = HashMap::new();
+    let mut expanded = 0;
+    for (address, length) in lines {
+        let all: Vec<IpAddr> = match address {
+            IpAddr::V4(address) => {
+                use prefixes::Family;
+                let first = address.to_bits().masked(*length);
+                let bits = 32 - u32::from(*length);
+                if *length >= 24 {
+                    (0..1u32 << bits).map(|n| (first + n).ip()).collect()
+                } else {
+                    let blocks = (0..1u32 << (bits - 8)).map(|n| first + (n << 8));
+                    blocks
+                        .flat_map(|block| {
+                            (0..spec.per_prefix).map(move |nth| u32::drawn(block, nth, &draw).ip())
+                        })
+                        .collect()
+                }
+            }
+            IpAddr::V6(address) => {
+                use prefixes::Family;
+                let first = address.to_bits().masked(*length);
+                let blocks = 1u128 << 48u8.saturating_sub(*length);
+                (0..blocks)
+                    .map(|n| {
+                        u128::explicit(first + (n << 80), (*length).max(48), &draw)
+                            .0
+                            .ip()
+                    })
+                    .collect()
+            }
+        };
+        expanded += all.len() as u64;
+        for one in all {
+            owners
+                .entry(one)
+                .or_insert_with(|| format!("{address}/{length}"));
+        }
+    }
+    let distinct = owners.len() as u64;
+    owners.retain(|address, _| !exclusions.contains(*address));
+    (owners, expanded, distinct)
+}
+
+/// Prefixes close enough together to overlap often, partly in special-use space.
+fn prefix() -> impl Strategy<Value = (IpAddr, u8)> {
+    let v4 = (0u32..1 << 13, prop_oneof![19u8..=32, Just(32)])
+        .prop_map(|(low, length)| (Ipv4Addr::from_bits(0x09FF_F000 + low).into(), length));
+    let v6 = (0u128..8, prop::bool::ANY, 44u8..=52).prop_map(|(block, high, length)| {
+        let bits = (0x2a00_u128 << 112 | block << 80) | if high { 1 << 79 } else { 0 };
+        (std::net::Ipv6Addr::from_bits(bits).into(), length)
+    });
+    prop_oneof![3 => v4, 1 => v6]
+}
+
+proptest! {
+    #[test]
+    fn the_lazy_set_is_the_eager_one(
+        lines in prop::collection::vec(prefix(), 1..12),
+        blocked in prop::collection::vec(prefix(), 0..8),
+        per_prefix in prop_oneof![Just(1u8), 2u8..5, Just(254)],
+        allow_special: bool,
+    ) {
+        let spec = TargetSpec { per_prefix, allow_special, ..both() };
+        let text: String = lines.iter().map(|(address, length)| format!("{address}/{length}\n")).collect();
+        let mut on_bad = |bad: &BadLine| panic!("{bad}");
+        let mut loader = Loader::new(&spec, &no_dns, &mut on_bad).unwrap();
+        loader.input(Path::new("list"), text.as_bytes()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("blocked");
+        std::fs::write(&path, blocked.iter().map(|(a, l)| format!("{a}/{l}\n")).collect::<String>()).unwrap();
+        loader.blocklist(&path).unwrap();
+        let (set, report) = loader.finish().unwrap();
+        check_sums(&report);
+        let (expected, expanded, distinct) = eager(&spec, &lines, set.exclusions());
+        prop_assert_eq!(report.expanded, expanded);
+        prop_assert_eq!(report.duplicates, expanded - distinct);
+        prop_assert_eq!(set.len() as usize, expected.len());
+        // As many as expected, each of them expected, and (below) no two the same: the sets are equal.
+        let mut seen = std::collections::HashSet::new();
+        for (id, address) in set.iter() {
+            prop_assert!(seen.insert(address), "{} twice", address);
+            let info = set.info(id);
+            prop_assert_eq!(Some(info.input.as_ref()), expected.get(&address).map(String::as_str));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_accepted_counted_or_told(
+        header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..])],
+        parts in prop::collection::vec(
+            prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..20),
+                prop::sample::select(vec![
+                    "\n", "\r\n", "\r", ",", "\"", "\"\"", "#", "9.0.0.1", "9.0.0.0/22", "9.9/8", "2a00::1", "two.example", " ", "\n\n", "x,9.0.0.7\n", "9.0.0.8,y\n",
+                ]).prop_map(|part| part.as_bytes().to_vec()),
+            ],
+            0..60,
+        ),
+    ) {
+        let list = [header.to_vec(), parts.concat()].concat();
+        let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
+        prop_assert_eq!(told.len() as u64, report.bad_lines);
+        let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
+        prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));
+        prop_assert!(set.iter().len() as u64 == report.targets);
+        // Lines named in messages exist, and come in order.
+        let lines: Vec<u64> = told.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();
+        prop_assert!(lines.is_sorted() && lines.iter().all(|line| (1..=report.lines).contains(line)), "{:?}", told);
+    }
+}
