@@ -59,6 +59,7 @@ pub(super) struct Labels {
     /// Label values seen, by their hash; only while loading.
     seen: HashMap<u64, u32>,
     row: Vec<u32>,
+    last_row: Option<u32>,
 }
 
 impl Labels {
@@ -118,18 +119,16 @@ impl Labels {
         }
     }
 
+    /// Keeps the row at hand, unless it is the same as the last; gives its place.
     fn keep_row(&mut self) -> Result<u32, Full> {
-        let start = self.cells.len().saturating_sub(self.row.len());
-        if self.cells[start..] != self.row || !self.ends_in_row(start) {
-            self.cells.extend_from_slice(&self.row);
+        let last = self.last_row.map(|at| &self.cells[at as usize..]);
+        if let (Some(at), true) = (self.last_row, last == Some(&self.row)) {
+            return Ok(at);
         }
-        u32::try_from(self.cells.len() - self.row.len()).map_err(|_| Full)
-    }
-
-    /// Whether the last row kept starts at `start`: else what looks like a row is the end of a longer one.
-    fn ends_in_row(&self, start: usize) -> bool {
-        let last = self.entries.iter().rev().find(|entry| entry.row != NONE);
-        last.is_some_and(|entry| entry.row as usize == start)
+        let at = u32::try_from(self.cells.len()).map_err(|_| Full)?;
+        self.cells.extend_from_slice(&self.row);
+        self.last_row = Some(at);
+        Ok(at)
     }
 
     fn intern(&mut self, value: &str) -> Result<u32, Full> {

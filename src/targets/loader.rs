@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use rayon::slice::ParallelSliceMut;
 use serde::Serialize;
 
 use super::decompress;
@@ -22,6 +23,9 @@ use super::{Families, LARGE, TargetSpec};
 
 /// Messages of bad lines that a report keeps; all are counted.
 pub const MOST_MESSAGES: usize = 100;
+
+/// Addresses kept before repeated ones are looked for.
+const COMPACT_FROM: usize = 1 << 16;
 
 /// What became of the input. Every input is accepted, bad or of another family; every address that the accepted ones stand for
 /// is a target or counted as a duplicate, special or blocked.
@@ -183,6 +187,12 @@ impl<'a> Loader<'a> {
         Ok((set.ok_or(TargetError::TooMany(targets))?, report))
     }
 
+    /// How many explicit IPv4 stretches are held.
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.v4.explicit.len()
+    }
+
     fn take(&mut self, batch: &Batch, place: &dyn Fn(&Row) -> Place) -> Result<(), TargetError> {
         self.report.lines += batch.lines;
         let asked: Vec<&str> = batch
@@ -283,11 +293,26 @@ impl Sink for Loader<'_> {
 }
 
 impl<A: Family> Asked<A> {
+    /// Before a long list would take twice the memory, drops what it repeats: memory follows the distinct targets, not the lines.
+    fn make_room(&mut self) {
+        let full = self.explicit.len();
+        if full < COMPACT_FROM || full < self.explicit.capacity() {
+            return;
+        }
+        self.explicit
+            .par_sort_unstable_by_key(|e| (e.first, e.further, e.order));
+        self.explicit.dedup_by_key(|e| (e.first, e.further));
+        if self.explicit.len() > full / 4 * 3 {
+            self.explicit.reserve(full);
+        }
+    }
+
     /// Adds a prefix, and says how many addresses it stands for.
     fn add(&mut self, address: A, length: u8, order: u32, entry: u32, draw: &Draw) -> u128 {
         let first = address.masked(length);
         if length >= A::BLOCK {
             let (first, further) = A::explicit(first, length, draw);
+            self.make_room();
             self.explicit.push(Explicit {
                 first,
                 order,
