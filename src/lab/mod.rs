@@ -34,6 +34,8 @@ pub use toml_file::LabError;
 pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthOutcome};
 pub use virtual_network::VirtualNetwork;
 
+pub mod driver;
+
 use crate::model::Time;
 
 /// A packet that the simulated internet delivers back to the vantage point.

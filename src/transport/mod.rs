@@ -6,6 +6,7 @@
 
 mod batch;
 mod in_process;
+pub mod raw;
 
 use std::io;
 use std::net::IpAddr;

@@ -1,0 +1,113 @@
+//! Why a namespace could not be had, each with its remedy.
+
+use std::io;
+
+/// Why the lab's namespace or device could not be set up. Each message is one sentence: the step, the kernel's answer, the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum NamespaceError {
+    /// A user namespace can only be entered by a process of one thread.
+    #[error(
+        "cannot enter a user namespace for the lab from a process of {threads} threads: enter it before any thread starts"
+    )]
+    Threads {
+        /// How many there are.
+        threads: usize,
+    },
+    /// unshare(2) was refused.
+    #[error("cannot create a {namespaces} namespace for the lab (unshare: {source}): {}", unshare_remedy(.source))]
+    Unshare {
+        /// Which namespaces: "network", or "user and network".
+        namespaces: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The new user namespace could not be given its user and group.
+    #[error("cannot map our user into the lab's user namespace (writing {file}: {source}): {}", map_remedy(.source))]
+    Map {
+        /// The file written to.
+        file: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A step of setting up the network inside failed.
+    #[error("cannot set up the lab's network ({operation}: {source}): {remedy}")]
+    Network {
+        /// The step.
+        operation: &'static str,
+        /// What may help.
+        remedy: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Neither kind of device could be made.
+    #[error("the lab has no network device: {tun}; and the fall-back: {veth}")]
+    NoDevice {
+        /// Why not a TUN device.
+        tun: Box<NamespaceError>,
+        /// Why not a veth pair.
+        veth: Box<NamespaceError>,
+    },
+    /// /dev/net/tun could not be opened.
+    #[error("cannot open /dev/net/tun ({source}): {}", tun_remedy(.source))]
+    Tun {
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl NamespaceError {
+    /// Turns the failure of a network step into an error.
+    pub(super) fn network(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| NamespaceError::Network {
+            operation,
+            remedy: "run as root, or check that the container or kernel does not restrict CAP_NET_ADMIN in namespaces",
+            source,
+        }
+    }
+
+    /// Whether the kernel denied a right, rather than lacking something.
+    pub(super) fn is_refusal(&self) -> bool {
+        let source = match self {
+            NamespaceError::Unshare { source, .. }
+            | NamespaceError::Map { source, .. }
+            | NamespaceError::Network { source, .. }
+            | NamespaceError::Tun { source } => source,
+            NamespaceError::Threads { .. } | NamespaceError::NoDevice { .. } => return false,
+        };
+        matches!(source.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+    }
+}
+
+fn unshare_remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EINVAL) => {
+            "other threads are alive, or the kernel has no user namespaces; run as root, or enter it before any thread starts"
+        }
+        Some(libc::ENOSPC | libc::EUSERS) => {
+            "the limit is used up or zero; raise it with `sudo sysctl user.max_user_namespaces=10000 user.max_net_namespaces=10000`, or run as root"
+        }
+        Some(libc::EPERM) => {
+            "a container's seccomp profile or `kernel.unprivileged_userns_clone=0` forbids it; run as root, or the container with --privileged or --cap-add SYS_ADMIN"
+        }
+        _ => "run as root, or outside this container",
+    }
+}
+
+fn map_remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "AppArmor restricts user namespaces here (Ubuntu 23.10 and later); run as root, or `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+        }
+        _ => "run as root",
+    }
+}
+
+fn tun_remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => {
+            "load it with `sudo modprobe tun`, or give the container --device /dev/net/tun"
+        }
+        Some(libc::EACCES | libc::EPERM) => "run as root, or `sudo chmod 0666 /dev/net/tun`",
+        _ => "run as root",
+    }
+}

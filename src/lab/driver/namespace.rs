@@ -1,0 +1,202 @@
+//! Network namespaces of our own: a fresh one holds a loopback device and nothing else, so nothing sent in it gets out.
+
+use std::fs;
+use std::io;
+use std::marker::PhantomData;
+use std::net::Ipv4Addr;
+
+use super::netlink::{Netlink, Route, Via};
+use super::{NamespaceError, sys};
+
+/// Our address in a namespace that drops everything (TEST-NET-1, RFC 5737).
+const DROP_SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// Gateway of devices with neighbours (link-local, RFC 3927). One neighbour for all destinations: with each destination as
+/// its own neighbour the kernel's table of 1,024 would overflow. It is never seen in a packet.
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
+
+/// Hardware addresses of the two ends of a pair (locally administered).
+pub(super) const NEAR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+pub(super) const FAR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
+
+/// Which namespaces are ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// A network namespace; we are privileged outside it, too.
+    Network,
+    /// A user and a network namespace: privileged inside only.
+    UserAndNetwork,
+}
+
+/// A route that refuses packets in its own way: for tests of send errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// As if there were no route (a `throw` route): ENETUNREACH.
+    Missing,
+    /// EHOSTUNREACH.
+    Unreachable,
+    /// EACCES.
+    Prohibit,
+    /// EINVAL.
+    Blackhole,
+}
+
+/// The namespace that the thread holding this value is in, and every thread and program that it starts.
+///
+/// There is no way back out. The value stays with its thread, because other threads may be elsewhere.
+#[derive(Debug)]
+pub struct Namespace {
+    isolation: Isolation,
+    stays: PhantomData<*const ()>,
+}
+
+impl Namespace {
+    /// Which namespaces are ours.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// Adds a route to `destination`/`prefix_length` that refuses packets.
+    pub fn add_refusing_route(
+        &self,
+        destination: Ipv4Addr,
+        prefix_length: u8,
+        kind: RouteKind,
+    ) -> Result<(), NamespaceError> {
+        let kind = match kind {
+            RouteKind::Missing => libc::RTN_THROW,
+            RouteKind::Unreachable => libc::RTN_UNREACHABLE,
+            RouteKind::Prohibit => libc::RTN_PROHIBIT,
+            RouteKind::Blackhole => libc::RTN_BLACKHOLE,
+        };
+        let route = Route {
+            destination,
+            prefix_length,
+            kind,
+            via: None,
+        };
+        open_netlink()?
+            .add_route(&route)
+            .map_err(NamespaceError::network("adding a route that refuses"))
+    }
+}
+
+/// Enters a fresh network namespace: with CAP_SYS_ADMIN that alone, otherwise within a fresh user namespace, which only a
+/// process without other threads can do. Loopback is up; programs inside may use ping sockets.
+pub fn enter_namespace() -> Result<Namespace, NamespaceError> {
+    match enter_network_namespace() {
+        // Also where we may create a network namespace but not administer it (CAP_SYS_ADMIN without CAP_NET_ADMIN).
+        Err(error) if error.is_refusal() => enter_user_namespace(),
+        other => other,
+    }
+}
+
+fn enter_network_namespace() -> Result<Namespace, NamespaceError> {
+    sys::unshare(libc::CLONE_NEWNET).map_err(|source| NamespaceError::Unshare {
+        namespaces: "network",
+        source,
+    })?;
+    furnish(Isolation::Network)
+}
+
+/// Enters a fresh user and network namespace whoever we are: what [`enter_namespace`] does for an ordinary user.
+/// Only a process without other threads can.
+pub fn enter_user_namespace() -> Result<Namespace, NamespaceError> {
+    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads > 1 {
+        return Err(NamespaceError::Threads { threads });
+    }
+    let (user, group) = sys::effective_ids();
+    // Not fatal: the writes below tell whether it was needed.
+    let _ = sys::own_proc_files();
+    sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET).map_err(|source| {
+        NamespaceError::Unshare {
+            namespaces: "user and network",
+            source,
+        }
+    })?;
+    // In this order: without CAP_SETGID outside, the group map is refused until setgroups is.
+    for (file, content) in [
+        ("/proc/self/setgroups", "deny".to_owned()),
+        ("/proc/self/uid_map", format!("0 {user} 1")),
+        ("/proc/self/gid_map", format!("0 {group} 1")),
+    ] {
+        fs::write(file, content).map_err(|source| NamespaceError::Map { file, source })?;
+    }
+    furnish(Isolation::UserAndNetwork)
+}
+
+/// Enters a fresh namespace whose only route leads to a device that takes every packet at once and drops it: what sending
+/// costs, and nothing else. The device is the kernel's `dummy`, or a veth pair with nobody at its far end.
+pub fn enter_drop_namespace() -> Result<Namespace, NamespaceError> {
+    let namespace = enter_namespace()?;
+    let mut netlink = open_netlink()?;
+    netlink
+        .create_dummy(("drop0", NEAR_MAC))
+        .or_else(|_| netlink.create_veth(("drop0", NEAR_MAC), ("drop1", FAR_MAC)))
+        .map_err(NamespaceError::network(
+            "creating a device that drops packets",
+        ))?;
+    let near = index("drop0")?;
+    if let Ok(far) = sys::interface_index("drop1") {
+        // Frames carry the near end's hardware address as their destination (NOARP): the far end drops them unlooked at.
+        up(&mut netlink, far, None)?;
+    }
+    up(&mut netlink, near, None)?;
+    route_everything(&mut netlink, near, DROP_SOURCE, true)?;
+    Ok(namespace)
+}
+
+/// What every namespace of ours gets.
+fn furnish(isolation: Isolation) -> Result<Namespace, NamespaceError> {
+    up(&mut open_netlink()?, index("lo")?, None)?;
+    // A container may mount /proc/sys read-only. Without it only ping sockets are missed.
+    let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0");
+    Ok(Namespace {
+        isolation,
+        stays: PhantomData,
+    })
+}
+
+pub(super) fn open_netlink() -> Result<Netlink, NamespaceError> {
+    Netlink::open().map_err(NamespaceError::network("opening a netlink socket"))
+}
+
+pub(super) fn index(name: &str) -> Result<u32, NamespaceError> {
+    sys::interface_index(name).map_err(NamespaceError::network("looking up a network device"))
+}
+
+pub(super) fn up(
+    netlink: &mut Netlink,
+    interface: u32,
+    queue: Option<u32>,
+) -> Result<(), NamespaceError> {
+    netlink
+        .up(interface, queue)
+        .map_err(NamespaceError::network("switching a network device on"))
+}
+
+/// Gives `interface` the address `source` and the default route; over a gateway where it has neighbours to tell apart.
+pub(super) fn route_everything(
+    netlink: &mut Netlink,
+    interface: u32,
+    source: Ipv4Addr,
+    neighbours: bool,
+) -> Result<(), NamespaceError> {
+    let set_up = |netlink: &mut Netlink| -> io::Result<()> {
+        netlink.add_address(interface, source)?;
+        netlink.add_route(&Route {
+            destination: Ipv4Addr::UNSPECIFIED,
+            prefix_length: 0,
+            kind: libc::RTN_UNICAST,
+            via: Some(Via {
+                interface,
+                source,
+                gateway: neighbours.then_some(GATEWAY),
+            }),
+        })
+    };
+    set_up(netlink).map_err(NamespaceError::network(
+        "adding the address and the default route",
+    ))
+}

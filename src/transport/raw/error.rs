@@ -1,0 +1,97 @@
+//! What can go wrong when the raw transport is opened.
+
+use std::io;
+
+/// Why the raw transport could not be opened. Each message is one sentence that ends in the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The kernel keeps raw sockets from us (EPERM, EACCES).
+    #[error(
+        "opening {socket} was refused ({source}): run as root, or grant the right once with \
+         `sudo setcap cap_net_raw+ep {program}`, or try the built-in network with --lab"
+    )]
+    Privilege {
+        /// Which socket.
+        socket: &'static str,
+        /// The path of this program, for the setcap line.
+        program: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another step failed.
+    #[error("{operation} failed ({source}): {remedy}")]
+    Setup {
+        /// The step.
+        operation: &'static str,
+        /// What may help.
+        remedy: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// No block of source ports is free.
+    #[error(
+        "cannot bind {flows} UDP source ports from {base} on, nor in another block outside the ephemeral range ({source}): \
+         free them, or ask for another base with --source-port, or for fewer flows"
+    )]
+    PortsTaken {
+        /// The first port that was asked for.
+        base: u16,
+        /// How many.
+        flows: u16,
+        /// What the kernel said of the last block tried.
+        source: io::Error,
+    },
+    /// So many ports do not exist above the base.
+    #[error(
+        "{flows} UDP source ports from {base} on do not fit below 65536: give a lower --source-port or fewer flows"
+    )]
+    PortsOutOfRange {
+        /// The first port that was asked for.
+        base: u16,
+        /// How many.
+        flows: u16,
+    },
+    /// A socket a port: more than this process may open.
+    #[error(
+        "binding {flows} UDP source ports needs as many open files and only {limit} are allowed ({source}): \
+         raise the limit with `ulimit -n`, or ask for fewer flows"
+    )]
+    TooManyFiles {
+        /// How many ports.
+        flows: u16,
+        /// The limit on open files, after it was raised as far as it goes.
+        limit: u64,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl TransportError {
+    /// The error for a socket that could not be created.
+    pub(super) fn opening(socket: &'static str, source: io::Error) -> Self {
+        match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => TransportError::Privilege {
+                socket,
+                program: std::env::current_exe().map_or_else(
+                    |_| "PATH_OF_PATHSURVEY".to_owned(),
+                    |path| path.display().to_string(),
+                ),
+                source,
+            },
+            _ => TransportError::Setup {
+                operation: socket,
+                remedy: "this kernel or container may not offer that socket; --lab needs no network",
+                source,
+            },
+        }
+    }
+
+    /// Turns the failure of a set-up step into an error.
+    pub(super) fn setup(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| TransportError::Setup {
+            operation,
+            remedy: "this kernel or container seems to lack the option; Linux 5.4 or later is needed",
+            source,
+        }
+    }
+}

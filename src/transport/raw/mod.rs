@@ -1,0 +1,34 @@
+//! Raw sockets: probes leave with an IP header of our own making, replies come in whole.
+//!
+//! IPv4 here: [`RawSender`] takes packets of any protocol, [`RawReceiver`] gives the ICMP errors that answer them,
+//! [`PortBlock`] holds the source ports. All need CAP_NET_RAW in the network namespace, but for the ports.
+//! What the kernel refuses at opening is a [`TransportError`]; what it refuses for one packet is that packet's
+//! [`Stopped`](super::Stopped).
+
+mod error;
+mod ports;
+mod receiver;
+pub(crate) mod ring;
+mod sender;
+mod source;
+pub(crate) mod sys;
+
+pub use error::TransportError;
+pub use ports::PortBlock;
+pub use receiver::{BufferKind, RawReceiver, ReceiveBuffer};
+pub use sender::RawSender;
+
+use crate::model::UnsentReason;
+
+/// Why a packet was not sent, from the errno that the kernel gave.
+fn unsent_reason(errno: i32) -> UnsentReason {
+    match errno {
+        libc::ENETUNREACH => UnsentReason::NoRoute,
+        libc::EHOSTUNREACH => UnsentReason::HostUnreachable,
+        libc::EACCES => UnsentReason::Prohibited,
+        libc::EINVAL => UnsentReason::Invalid,
+        libc::EMSGSIZE => UnsentReason::TooLarge,
+        libc::EPERM => UnsentReason::Firewall,
+        other => UnsentReason::Errno(other),
+    }
+}

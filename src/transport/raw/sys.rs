@@ -1,0 +1,333 @@
+//! The system calls of the raw transport that the standard library and socket2 do not offer, each behind a safe function.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::time::Duration;
+
+use libc::{c_int, iovec, mmsghdr, sockaddr_in, socklen_t};
+
+/// `SO_MEMINFO` (include/uapi/asm-generic/socket.h), which libc does not name.
+pub(crate) const SO_MEMINFO: c_int = 55;
+/// `ICMP_FILTER` (include/uapi/linux/icmp.h), at level `SOL_RAW`.
+pub(crate) const ICMP_FILTER: c_int = 1;
+/// `SOL_RAW` (include/linux/socket.h).
+pub(crate) const SOL_RAW: c_int = 255;
+
+/// Turns a −1 into the errno behind it.
+pub(crate) fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Sets a socket option whose value is the plain kernel structure or integer `T`.
+pub(crate) fn set_option<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+    value: &T,
+) -> io::Result<()> {
+    // SAFETY: pointer and length describe `value`, which outlives the call; the kernel only reads it.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(value).cast(),
+            size_of::<T>() as socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// Reads a socket option that is an array of `N` 32-bit words; words that the kernel does not fill are 0.
+pub(crate) fn option_words<const N: usize>(
+    socket: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+) -> io::Result<[u32; N]> {
+    let mut words = [0_u32; N];
+    let mut length = size_of::<[u32; N]>() as socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, the size of `words`; any bits are a valid u32.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            words.as_mut_ptr().cast(),
+            &mut length,
+        )
+    })?;
+    Ok(words)
+}
+
+/// Waits until one of `descriptors` is readable (or closed at its other end), at most for `timeout` (for ever if `None`),
+/// and says which are. A signal ends the wait early with none.
+pub(crate) fn wait_readable<const N: usize>(
+    descriptors: [BorrowedFd<'_>; N],
+    timeout: Option<Duration>,
+) -> io::Result<[bool; N]> {
+    let mut polled = descriptors.map(|descriptor| libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    let span = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let span = span.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `polled` has N entries; `span` is null or points at a timespec that lives to the end of this function;
+    // a null signal mask leaves the mask as it is.
+    match check(unsafe {
+        libc::ppoll(
+            polled.as_mut_ptr(),
+            N as libc::nfds_t,
+            span,
+            ptr::null::<libc::sigset_t>(),
+        )
+    }) {
+        Ok(_) => Ok(polled.map(|entry| entry.revents != 0)),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok([false; N]),
+        Err(error) => Err(error),
+    }
+}
+
+/// Undoes the connect of a UDP socket, so that the next one chooses the source address afresh.
+pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let nowhere = libc::sockaddr {
+        sa_family: libc::AF_UNSPEC as libc::sa_family_t,
+        sa_data: [0; 14],
+    };
+    // SAFETY: pointer and length describe `nowhere`; the kernel only reads it.
+    check(unsafe {
+        libc::connect(
+            socket.as_raw_fd(),
+            &nowhere,
+            size_of::<libc::sockaddr>() as socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// Takes one message off the socket's error queue and throws it away; `false` when there is none.
+pub(crate) fn discard_queued_error(socket: BorrowedFd<'_>) -> bool {
+    let mut byte = 0_u8;
+    // SAFETY: the kernel writes at most one byte, into `byte`; the rest of the message is cut off.
+    let result = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            ptr::from_mut(&mut byte).cast(),
+            1,
+            libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+        )
+    };
+    result >= 0
+}
+
+/// Raises this process's limit on open files to at least `wanted`, as far as its hard limit lets it, and returns the limit.
+pub(crate) fn allow_open_files(wanted: u64) -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one rlimit, into `limit`.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    if limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the kernel only reads `limit`.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// The arrays that sendmmsg wants, used again and again.
+pub(crate) struct SendArena {
+    addresses: Vec<sockaddr_in>,
+    pieces: Vec<iovec>,
+    messages: Vec<mmsghdr>,
+}
+
+// SAFETY: the pointers inside are written anew by every `send` and followed only within it.
+unsafe impl Send for SendArena {}
+
+impl SendArena {
+    /// Packets of one call.
+    pub(crate) const CHUNK: usize = 64;
+
+    pub(crate) fn new() -> Self {
+        SendArena {
+            addresses: Vec::with_capacity(Self::CHUNK),
+            pieces: Vec::with_capacity(Self::CHUNK),
+            messages: Vec::with_capacity(Self::CHUNK),
+        }
+    }
+
+    /// Offers up to [`CHUNK`](Self::CHUNK) of `packets` to the kernel without waiting; returns how many it took, or the errno
+    /// that the first one met. 0 when there are none.
+    pub(crate) fn send<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        packets: impl Iterator<Item = (Ipv4Addr, &'a [u8])>,
+    ) -> io::Result<usize> {
+        self.addresses.clear();
+        self.pieces.clear();
+        self.messages.clear();
+        for (destination, packet) in packets.take(Self::CHUNK) {
+            self.addresses.push(sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: 0,
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from(destination).to_be(),
+                },
+                sin_zero: [0; 8],
+            });
+            self.pieces.push(iovec {
+                iov_base: packet.as_ptr().cast_mut().cast(),
+                iov_len: packet.len(),
+            });
+        }
+        if self.pieces.is_empty() {
+            return Ok(0);
+        }
+        for (address, piece) in self.addresses.iter_mut().zip(&mut self.pieces) {
+            // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
+            let mut message: mmsghdr = unsafe { zeroed() };
+            message.msg_hdr.msg_name = ptr::from_mut(address).cast();
+            message.msg_hdr.msg_namelen = size_of::<sockaddr_in>() as socklen_t;
+            message.msg_hdr.msg_iov = piece;
+            message.msg_hdr.msg_iovlen = 1;
+            self.messages.push(message);
+        }
+        // SAFETY: each message points at its address and its piece, whose vectors are not touched until the call is over,
+        // and each piece at a packet borrowed for 'a, which the kernel only reads.
+        check(unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                self.messages.len() as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        })
+        .map(|taken| taken as usize)
+    }
+}
+
+/// Control bytes of one received packet: a SCM_TIMESTAMPNS takes 32. Words, because cmsghdr wants their alignment.
+type Control = [u64; 8];
+
+/// The arrays and buffers that recvmmsg wants, used again and again.
+pub(crate) struct ReceiveArena {
+    buffers: Vec<u8>,
+    controls: Vec<Control>,
+    pieces: Vec<iovec>,
+    messages: Vec<mmsghdr>,
+}
+
+// SAFETY: the pointers inside are written anew by every `receive` and followed only within it and, for the control bytes
+// that the arena itself owns, by `stamp`.
+unsafe impl Send for ReceiveArena {}
+
+impl ReceiveArena {
+    /// Packets of one call.
+    pub(crate) const SLOTS: usize = 256;
+    /// Bytes kept of a packet: an Ethernet frame's worth and more; what exceeds it is cut off.
+    pub(crate) const PACKET: usize = 2048;
+
+    pub(crate) fn new() -> Self {
+        ReceiveArena {
+            buffers: vec![0; Self::SLOTS * Self::PACKET],
+            controls: vec![[0; 8]; Self::SLOTS],
+            pieces: Vec::with_capacity(Self::SLOTS),
+            messages: Vec::with_capacity(Self::SLOTS),
+        }
+    }
+
+    /// Takes the packets that wait at `socket`, up to [`SLOTS`](Self::SLOTS), without waiting; returns how many, 0 for none.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.pieces.clear();
+        self.messages.clear();
+        for buffer in self.buffers.chunks_exact_mut(Self::PACKET) {
+            self.pieces.push(iovec {
+                iov_base: buffer.as_mut_ptr().cast(),
+                iov_len: Self::PACKET,
+            });
+        }
+        for (piece, control) in self.pieces.iter_mut().zip(&mut self.controls) {
+            // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
+            let mut message: mmsghdr = unsafe { zeroed() };
+            message.msg_hdr.msg_iov = piece;
+            message.msg_hdr.msg_iovlen = 1;
+            message.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            message.msg_hdr.msg_controllen = size_of::<Control>() as _;
+            self.messages.push(message);
+        }
+        // SAFETY: each message points at a piece and a control block of its own, each piece at a chunk of `buffers` of its
+        // length; none of the vectors is touched until the call is over. A null timeout: MSG_DONTWAIT does not wait.
+        let result = check(unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                Self::SLOTS as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        });
+        match result {
+            Ok(count) => Ok(count as usize),
+            Err(error) if would_block(&error) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The packet in `slot` of the last call, which is below what that call returned, and its receive stamp in nanoseconds.
+    pub(crate) fn packet(&self, slot: usize) -> (&[u8], Option<u64>) {
+        let length = (self.messages[slot].msg_len as usize).min(Self::PACKET);
+        let start = slot * Self::PACKET;
+        (&self.buffers[start..start + length], self.stamp(slot))
+    }
+
+    fn stamp(&self, slot: usize) -> Option<u64> {
+        let header = &self.messages[slot].msg_hdr;
+        // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads into `controls`, which we own and have
+        // not moved since, and its length says how much of it the kernel filled. The CMSG functions stay within that length.
+        // A timespec may lie unaligned behind its header, hence read_unaligned.
+        unsafe {
+            let mut next = libc::CMSG_FIRSTHDR(header);
+            while let Some(message) = next.as_ref() {
+                if message.cmsg_level == libc::SOL_SOCKET
+                    && message.cmsg_type == libc::SCM_TIMESTAMPNS
+                {
+                    let stamp = libc::CMSG_DATA(next)
+                        .cast::<libc::timespec>()
+                        .read_unaligned();
+                    return nanoseconds(stamp.tv_sec, stamp.tv_nsec);
+                }
+                next = libc::CMSG_NXTHDR(header, next);
+            }
+        }
+        None
+    }
+}
+
+fn nanoseconds(seconds: libc::time_t, nanos: libc::c_long) -> Option<u64> {
+    u64::try_from(seconds)
+        .ok()?
+        .checked_mul(1_000_000_000)?
+        .checked_add(u64::try_from(nanos).ok()?)
+}
+
+/// Whether there was nothing to do just now (or a signal came first).
+fn would_block(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
