@@ -1,0 +1,105 @@
+//! Namespaces, the lab's devices and the raw transport on the real kernel. Every case enters a namespace of its own first and
+//! fails if it cannot: no packet of these tests can leave it.
+
+mod kernel {
+    pub mod echo;
+    pub mod errors;
+    pub mod namespaces;
+}
+mod support;
+
+use std::process::ExitCode;
+
+use kernel::{echo, errors, namespaces};
+use support::{Case, User};
+
+fn main() -> ExitCode {
+    let case = |name, user, run| Case { name, user, run };
+    support::main(&[
+        case(
+            "root_enters_a_network_namespace",
+            User::Root,
+            namespaces::as_root,
+        ),
+        case(
+            "an_ordinary_user_enters_a_user_namespace",
+            User::Ordinary,
+            namespaces::as_ordinary_user,
+        ),
+        case(
+            "a_user_namespace_is_refused_to_a_process_of_several_threads",
+            User::Caller,
+            namespaces::with_threads,
+        ),
+        case(
+            "a_program_runs_inside_and_its_exit_code_comes_back",
+            User::Caller,
+            namespaces::program,
+        ),
+        case(
+            "signals_reach_the_program_inside",
+            User::Caller,
+            namespaces::signals,
+        ),
+        case(
+            "every_reply_comes_back_over_tun",
+            User::Root,
+            echo::over_tun,
+        ),
+        case(
+            "every_reply_comes_back_over_tun_in_a_user_namespace",
+            User::Root,
+            echo::over_tun_in_user_namespace,
+        ),
+        case(
+            "every_reply_comes_back_over_veth",
+            User::Root,
+            echo::over_veth,
+        ),
+        case(
+            "every_reply_comes_back_to_an_ordinary_user",
+            User::Ordinary,
+            echo::as_ordinary_user,
+        ),
+        case(
+            "three_hundred_thousand_a_second_lose_nothing",
+            User::Root,
+            echo::at_speed,
+        ),
+        case(
+            "send_errors_are_told_apart_and_stop_nothing",
+            User::Caller,
+            errors::send_errors,
+        ),
+        case(
+            "sources_are_those_of_the_routes",
+            User::Caller,
+            errors::sources,
+        ),
+        case(
+            "drops_of_a_full_socket_are_counted",
+            User::Caller,
+            errors::socket_drops,
+        ),
+        case(
+            "drops_of_a_full_ring_are_counted",
+            User::Caller,
+            errors::ring_drops,
+        ),
+        case(
+            "a_dropping_namespace_takes_everything",
+            User::Caller,
+            errors::dropping,
+        ),
+        case(
+            "port_blocks_do_not_collide",
+            User::Caller,
+            errors::port_blocks,
+        ),
+        case(
+            "raw_sockets_without_privilege_name_the_remedy",
+            User::Ordinary,
+            errors::privilege,
+        ),
+    ])
+}

@@ -1,0 +1,272 @@
+//! What the kernel refuses, drops and keeps apart.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use pathsurvey::lab::driver::{LabHost, RouteKind, enter_drop_namespace, enter_namespace};
+use pathsurvey::lab::{Delivery, Respond};
+use pathsurvey::model::{Time, UnsentReason};
+use pathsurvey::transport::raw::{BufferKind, PortBlock, RawReceiver, RawSender, TransportError};
+use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender, Progress, Stopped};
+
+use super::echo::{push_probe, write_probe};
+use super::namespaces::VANTAGE;
+use crate::support::Outcome;
+
+/// Destinations under 10.0.0.0/24, by the last byte.
+const MISSING: u32 = 1;
+const UNREACHABLE: u32 = 2;
+const PROHIBITED: u32 = 3;
+const BLACKHOLE: u32 = 4;
+
+const REFUSING: [(u32, RouteKind, UnsentReason); 4] = [
+    (MISSING, RouteKind::Missing, UnsentReason::NoRoute),
+    (
+        UNREACHABLE,
+        RouteKind::Unreachable,
+        UnsentReason::HostUnreachable,
+    ),
+    (PROHIBITED, RouteKind::Prohibit, UnsentReason::Prohibited),
+    (BLACKHOLE, RouteKind::Blackhole, UnsentReason::Invalid),
+];
+
+fn refuse(namespace: &pathsurvey::lab::driver::Namespace) {
+    for (host, kind, _) in REFUSING {
+        let address = Ipv4Addr::from(0x0A00_0000 + host);
+        namespace.add_refusing_route(address, 32, kind).unwrap();
+    }
+}
+
+/// Sends the whole batch, stepping over what is refused; returns what was refused, by index.
+fn send_all(sender: &mut RawSender, batch: &PacketBatch) -> Vec<(usize, UnsentReason)> {
+    let mut refused = Vec::new();
+    let mut first = 0;
+    while first < batch.len() {
+        let Progress { taken, stopped } = sender.send(batch, first).unwrap();
+        first += taken;
+        match stopped {
+            None => assert_eq!(first, batch.len()),
+            Some(Stopped::Full) => assert!(taken > 0, "a queue that nothing fills is full"),
+            Some(Stopped::Refused(reason)) => {
+                refused.push((first, reason));
+                first += 1;
+            }
+        }
+    }
+    refused
+}
+
+pub fn send_errors() -> Outcome {
+    let namespace = enter_drop_namespace().unwrap();
+    refuse(&namespace);
+    let mut sender = RawSender::open().unwrap();
+    let mut batch = PacketBatch::default();
+    let mut expected = Vec::new();
+    for round in 0..50 {
+        for (host, _, reason) in REFUSING {
+            push_probe(&mut batch, 256 + round);
+            expected.push((batch.len(), reason));
+            push_probe(&mut batch, host);
+        }
+        // 0.0.0.0 would reach ourselves; a packet larger than the interface takes; IPv6 on an IPv4 socket.
+        for (destination, size, reason) in [
+            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 32, UnsentReason::Invalid),
+            (
+                IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1)),
+                1600,
+                UnsentReason::TooLarge,
+            ),
+            (
+                IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+                60,
+                UnsentReason::Invalid,
+            ),
+        ] {
+            expected.push((batch.len(), reason));
+            write_probe(batch.push(destination, size), 1);
+        }
+        push_probe(&mut batch, 512 + round);
+    }
+    // Twice: what the first pass left behind in the socket must not fail the second.
+    for _ in 0..2 {
+        let before = transmitted("drop0");
+        assert_eq!(send_all(&mut sender, &batch), expected);
+        let taken = (batch.len() - expected.len()) as u64;
+        assert_eq!(transmitted("drop0") - before, taken);
+    }
+    assert_eq!(
+        sender.send(&PacketBatch::default(), 0).unwrap(),
+        Progress {
+            taken: 0,
+            stopped: None
+        }
+    );
+    Outcome::Passed
+}
+
+/// Packets that the interface has sent.
+fn transmitted(name: &str) -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let columns = table
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix(name)?
+                .strip_prefix(':')
+                .map(str::to_owned)
+        })
+        .unwrap();
+    columns.split_whitespace().nth(9).unwrap().parse().unwrap()
+}
+
+pub fn sources() -> Outcome {
+    let namespace = enter_drop_namespace().unwrap();
+    refuse(&namespace);
+    let mut sender = RawSender::open().unwrap();
+    for (host, _, reason) in REFUSING {
+        let destination = IpAddr::V4(Ipv4Addr::from(0x0A00_0000 + host));
+        assert_eq!(sender.source_for(destination), Err(reason));
+    }
+    let ours = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    // In turns, so that a socket that kept its first answer would be found out.
+    for number in 0..1000 {
+        let far = IpAddr::V4(Ipv4Addr::from(0x0A01_0000 + number * 256));
+        assert_eq!(sender.source_for(far), Ok(ours));
+        let near = IpAddr::V4(Ipv4Addr::from(0x7F00_0001 + number * 256));
+        assert_eq!(sender.source_for(near), Ok(loopback));
+    }
+    assert_eq!(
+        sender.source_for(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        Err(UnsentReason::Invalid)
+    );
+    Outcome::Passed
+}
+
+/// Answers every packet at once with `copies` ICMP errors.
+struct Burst {
+    copies: usize,
+}
+
+impl Respond for Burst {
+    fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>) {
+        for _ in 0..self.copies {
+            deliveries.push(Delivery {
+                at: now,
+                packet: super::echo::time_exceeded(packet),
+            });
+        }
+    }
+}
+
+/// Lets `copies` replies come to a receiver that reads only once all are delivered: those that fit come, the rest is counted.
+fn overflow(open: fn() -> RawReceiver, copies: usize) {
+    let namespace = enter_namespace().unwrap();
+    let host = LabHost::start(&namespace, Box::new(Burst { copies }), VANTAGE).unwrap();
+    let mut receiver = open();
+    // The last reply goes to a second receiver, too: when it has all of them, the first was offered all of them.
+    let mut witness = RawReceiver::open(256 << 20).unwrap();
+    let mut sender = RawSender::open().unwrap();
+    let mut batch = PacketBatch::default();
+    push_probe(&mut batch, 7);
+    assert_eq!(send_all(&mut sender, &batch), []);
+    let mut seen = 0;
+    while seen < copies {
+        let count = witness
+            .receive(Duration::from_secs(5), &mut |_, _| {})
+            .unwrap();
+        assert_ne!(count, 0, "only {seen} of {copies} replies were delivered");
+        seen += count;
+    }
+    assert_eq!(host.stop().unwrap().delivered, copies as u64);
+    let mut kept = 0;
+    loop {
+        let count = receiver.receive(Duration::ZERO, &mut |_, _| {}).unwrap();
+        if count == 0 {
+            break;
+        }
+        kept += count;
+    }
+    let dropped = receiver.dropped().unwrap();
+    println!("{:?}: {kept} kept, {dropped} dropped", receiver.buffer());
+    assert!(kept > 0 && dropped > 0);
+    assert_eq!(kept as u64 + dropped, copies as u64);
+    // Asking again does not lose or double the count.
+    assert_eq!(receiver.dropped(), Some(dropped));
+    assert!(
+        receiver.buffer().packets() <= kept,
+        "room for fewer than it says"
+    );
+}
+
+pub fn socket_drops() -> Outcome {
+    overflow(|| RawReceiver::open(64 << 10).unwrap(), 5_000);
+    Outcome::Passed
+}
+
+pub fn ring_drops() -> Outcome {
+    let open = || {
+        let receiver = RawReceiver::open_ring(1 << 20).unwrap();
+        assert_eq!(receiver.buffer().kind, BufferKind::Ring);
+        receiver
+    };
+    overflow(open, 5_000);
+    Outcome::Passed
+}
+
+pub fn dropping() -> Outcome {
+    let _namespace = enter_drop_namespace().unwrap();
+    let mut receiver = RawReceiver::open(1 << 20).unwrap();
+    let mut sender = RawSender::open().unwrap();
+    let mut batch = PacketBatch::default();
+    (0..100_000).for_each(|number| push_probe(&mut batch, number));
+    let progress = sender.send(&batch, 0).unwrap();
+    assert_eq!(
+        progress,
+        Progress {
+            taken: batch.len(),
+            stopped: None
+        }
+    );
+    assert_eq!(receiver.receive(Duration::ZERO, &mut |_, _| {}).unwrap(), 0);
+    Outcome::Passed
+}
+
+pub fn port_blocks() -> Outcome {
+    let _namespace = enter_namespace().unwrap();
+    let first = PortBlock::bind(24000, 64).unwrap();
+    assert_eq!((first.base(), first.moved()), (24000, false));
+    let second = PortBlock::bind(24000, 64).unwrap();
+    assert_eq!((second.base(), second.moved()), (24064, true));
+    // One taken port moves the whole block.
+    let third = PortBlock::bind(24127, 2).unwrap();
+    assert_eq!(third.base(), 24129);
+    let mut ports: Vec<u16> = first
+        .ports()
+        .chain(second.ports())
+        .chain(third.ports())
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 64 + 64 + 2);
+    for port in ports {
+        assert!(std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_err());
+    }
+    drop(first);
+    assert_eq!(PortBlock::bind(24000, 64).unwrap().base(), 24000);
+    let error = PortBlock::bind(65000, 1000).unwrap_err();
+    assert!(matches!(error, TransportError::PortsOutOfRange { .. }));
+    Outcome::Passed
+}
+
+pub fn privilege() -> Outcome {
+    // In the namespace in which we were started, where we have no rights; nothing is sent.
+    for error in [RawSender::open().err(), RawReceiver::open(1 << 20).err()] {
+        let error = error.expect("an ordinary user opened a raw socket");
+        assert!(matches!(error, TransportError::Privilege { .. }));
+        let text = error.to_string();
+        assert!(text.contains("sudo setcap cap_net_raw+ep /"), "{text}");
+        assert!(!text.contains('\n') && text.contains("--lab"), "{text}");
+    }
+    Outcome::Passed
+}

@@ -1,0 +1,121 @@
+//! Entering namespaces and running programs inside.
+
+use std::ffi::{OsStr, OsString};
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::mpsc;
+
+use pathsurvey::lab::driver::{
+    Isolation, LabHost, Namespace, NamespaceError, enter_namespace, enter_user_namespace,
+    exec_in_lab,
+};
+use pathsurvey::lab::{Delivery, Respond};
+use pathsurvey::model::Time;
+
+use crate::support::Outcome;
+
+/// Our address in the namespaces of these tests (TEST-NET-1).
+pub const VANTAGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+
+/// A network in which nobody answers.
+struct Silence;
+
+impl Respond for Silence {
+    fn respond(&mut self, _: &[u8], _: Time, _: &mut Vec<Delivery>) {}
+}
+
+pub fn as_root() -> Outcome {
+    let before = network_namespace();
+    let namespace = enter_namespace().unwrap();
+    assert_ne!(network_namespace(), before);
+    assert_eq!(namespace.isolation(), Isolation::Network);
+    check_inside(&namespace);
+    Outcome::Passed
+}
+
+pub fn as_ordinary_user() -> Outcome {
+    let before = network_namespace();
+    let namespace = match enter_namespace() {
+        Err(error @ (NamespaceError::Unshare { .. } | NamespaceError::Map { .. })) => {
+            return Outcome::Ignored(error.to_string());
+        }
+        entered => entered.unwrap(),
+    };
+    assert_ne!(network_namespace(), before);
+    assert_eq!(namespace.isolation(), Isolation::UserAndNetwork);
+    check_inside(&namespace);
+    Outcome::Passed
+}
+
+/// Only loopback is there, it works, and the lab can be started once.
+fn check_inside(namespace: &Namespace) {
+    let devices = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let names: Vec<_> = devices
+        .lines()
+        .filter_map(|line| Some(line.split_once(':')?.0.trim()))
+        .collect();
+    assert_eq!(names, ["lo"]);
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = socket.local_addr().unwrap();
+    assert_eq!(socket.send_to(b"x", here).unwrap(), 1);
+    let host = LabHost::start(namespace, Box::new(Silence), VANTAGE).unwrap();
+    assert!(LabHost::start(namespace, Box::new(Silence), VANTAGE).is_err());
+    let counts = host.stop().unwrap();
+    assert_eq!((counts.read, counts.delivered), (0, 0));
+    assert_eq!(counts.device_dropped, Some(0));
+}
+
+fn network_namespace() -> std::path::PathBuf {
+    std::fs::read_link("/proc/thread-self/ns/net").unwrap()
+}
+
+pub fn with_threads() -> Outcome {
+    let (end, ended) = mpsc::channel::<()>();
+    let second = std::thread::spawn(move || ended.recv().is_err());
+    let error = enter_user_namespace().unwrap_err();
+    assert!(
+        matches!(error, NamespaceError::Threads { threads: 2 }),
+        "{error}"
+    );
+    drop(end);
+    assert!(second.join().unwrap());
+    Outcome::Passed
+}
+
+fn shell(namespace: &Namespace, script: &str) -> i32 {
+    let arguments = [OsString::from("-c"), OsString::from(script)];
+    exec_in_lab(namespace, OsStr::new("sh"), &arguments).unwrap()
+}
+
+pub fn program() -> Outcome {
+    let namespace = enter_namespace().unwrap();
+    assert_eq!(shell(&namespace, "exit 7"), 7);
+    assert_eq!(shell(&namespace, "kill -KILL $$"), 128 + 9);
+    // Root inside, whoever we are outside, and in our namespace.
+    assert_eq!(shell(&namespace, "test $(id -u) = 0"), 0);
+    let script = format!(
+        "test $(readlink /proc/self/ns/net) = '{}'",
+        network_namespace().display()
+    );
+    assert_eq!(shell(&namespace, &script), 0);
+    let missing = exec_in_lab(&namespace, OsStr::new("/no/such/program"), &[]).unwrap_err();
+    assert_eq!(missing.exit_code(), 127);
+    assert!(missing.to_string().contains("/no/such/program"));
+    Outcome::Passed
+}
+
+pub fn signals() -> Outcome {
+    let namespace = enter_namespace().unwrap();
+    let us = std::process::id();
+    // The program signals us alone, and ends when that comes back to it.
+    for (name, number) in [("TERM", 15), ("INT", 2)] {
+        let script =
+            format!("trap 'exit 40' {name}; kill -{name} {us}; while :; do sleep 0.01; done");
+        assert_eq!(shell(&namespace, &script), 40, "SIG{name}");
+        let script = format!("kill -{name} {us}; exec sleep 30");
+        assert_eq!(shell(&namespace, &script), 128 + number, "SIG{name}");
+    }
+    // We are still alive to start another.
+    assert!(Command::new("true").status().unwrap().success());
+    Outcome::Passed
+}
