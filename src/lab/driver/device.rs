@@ -123,6 +123,8 @@ impl Veth {
             .create_veth((NEAR, NEAR_MAC), (FAR, FAR_MAC))
             .map_err(step("creating a veth pair"))?;
         let (near, far) = (index(NEAR)?, index(FAR)?);
+        // First: a packet socket on a device that is off starts with an error that fails its first packet.
+        up(&mut netlink, far, None)?;
         let ring = PacketRing::open(&RingConfig {
             interface: Some(far),
             filter: None,
@@ -135,7 +137,6 @@ impl Veth {
         // Else ordinary sockets' packets would come out with half a checksum.
         sys::disable_checksum_offload(ring.as_fd(), NEAR)
             .map_err(step("switching checksum offload off"))?;
-        up(&mut netlink, far, None)?;
         up(&mut netlink, near, Some(QUEUE))?;
         route_everything(&mut netlink, near, vantage, true)?;
         Ok(Veth {
