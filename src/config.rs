@@ -193,7 +193,11 @@ impl SurveyConfig {
         ];
         for (option, port, count) in ports {
             if port == 0 || port.checked_add(count - 1).is_none() {
-                return Err(ConfigError::Ports { option, port, count });
+                return Err(ConfigError::Ports {
+                    option,
+                    port,
+                    count,
+                });
             }
         }
         if !(0.01..=3_600.0).contains(&self.timeout.as_secs_f64()) {
@@ -201,7 +205,10 @@ impl SurveyConfig {
         }
         let live = self.live_probes();
         if live > MOST_LIVE {
-            return Err(ConfigError::Live { live, most: MOST_LIVE });
+            return Err(ConfigError::Live {
+                live,
+                most: MOST_LIVE,
+            });
         }
         if let Some(share) = self.min_reply_rate
             && !(0.0..=1.0).contains(&share)

@@ -6,11 +6,13 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod config;
 pub mod dataset;
 pub mod engine;
 pub mod lab;
 pub mod model;
 pub mod strategy;
+pub mod survey;
 pub mod targets;
 pub mod transport;
 pub mod wire;

@@ -13,7 +13,10 @@ pub struct Stop {
 impl Stop {
     /// `signal` becomes the number of the signal that asks for the end; 0 until then.
     pub fn new(signal: Arc<AtomicUsize>) -> Self {
-        Stop { signal, failed: AtomicBool::new(false) }
+        Stop {
+            signal,
+            failed: AtomicBool::new(false),
+        }
     }
 
     /// The signal that asked for the end.

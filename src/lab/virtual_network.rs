@@ -4,9 +4,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::IpAddr;
 
-use super::{Delivery, Respond};
+use super::{Delivery, LabNetwork, Respond};
 use crate::model::Time;
+use crate::transport::InProcessNetwork;
 
 /// Delivers a network's answers in the order of their arrival.
 #[derive(Debug)]
@@ -67,6 +69,24 @@ impl<R: Respond> VirtualNetwork<R> {
     /// The network behind it.
     pub fn network(&self) -> &R {
         &self.network
+    }
+}
+
+impl InProcessNetwork for VirtualNetwork<LabNetwork> {
+    fn vantage(&self) -> IpAddr {
+        self.network.vantage().into()
+    }
+
+    fn send(&mut self, packet: &[u8], now: Time) {
+        VirtualNetwork::send(self, packet, now);
+    }
+
+    fn next_arrival(&self) -> Option<Time> {
+        VirtualNetwork::next_arrival(self)
+    }
+
+    fn receive(&mut self, now: Time) -> Option<(Time, Vec<u8>)> {
+        VirtualNetwork::receive(self, now)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod batch;
 mod in_process;
+mod loopback;
 pub mod raw;
 
 use std::io;
@@ -16,6 +17,7 @@ use crate::model::UnsentReason;
 
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
+pub use loopback::loopback_test;
 
 /// How far a batch came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -234,7 +234,7 @@ fn check(seen: &Seen, probes: u32) {
         (counts.refused, counts.overflowed, counts.waiting),
         (0, 0, 0)
     );
-    assert_eq!(counts.lateness.count(), probes.into());
+    assert_eq!(counts.lateness.count(), u64::from(probes));
 }
 
 fn check_times(seen: &Seen) {

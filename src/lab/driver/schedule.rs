@@ -89,7 +89,7 @@ mod tests {
                 .map(|delivery| delivery.packet[0])
                 .collect::<Vec<_>>()
         };
-        assert_eq!(due(9), []);
+        assert!(due(9).is_empty());
         assert_eq!(due(20), [1, 3, 2, 4]);
         assert_eq!(due(30), [0]);
         assert_eq!(schedule.len(), 0);

@@ -1,0 +1,105 @@
+//! `pathsurvey lab`: programs inside the simulated internet, and its true paths.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use pathsurvey::lab::TruthFlow;
+use pathsurvey::lab::driver::{LabHost, enter_namespace, exec_in_lab};
+use pathsurvey::model::Ttl;
+use pathsurvey::survey::lab_network;
+
+use super::{OK, fail};
+
+/// What to do with the lab.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Run a program inside the simulated internet, over real sockets; its exit code becomes ours.
+    ///
+    /// Example: pathsurvey lab exec -- traceroute -n -q1 198.18.7.9
+    Exec(ExecArgs),
+    /// Print the true path of a flow.
+    Truth(TruthArgs),
+}
+
+/// Options of `lab exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The network's file; the generated network without it.
+    #[arg(long, value_name = "NETWORK.toml")]
+    network: Option<PathBuf>,
+
+    /// The program and its arguments.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Options of `lab truth`.
+#[derive(Debug, Args)]
+pub struct TruthArgs {
+    /// The target's address.
+    target: Ipv4Addr,
+
+    /// The flow's UDP source port.
+    #[arg(long, value_name = "PORT", default_value_t = 24_000)]
+    source_port: u16,
+
+    /// The flow's UDP destination port.
+    #[arg(long, value_name = "PORT", default_value_t = 33_434)]
+    dest_port: u16,
+
+    /// The highest TTL looked at.
+    #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32)]
+    max_ttl: u8,
+
+    /// The network's file; the generated network without it.
+    #[arg(long, value_name = "NETWORK.toml")]
+    network: Option<PathBuf>,
+}
+
+impl LabCommand {
+    /// Does it.
+    pub fn run(&self) -> u8 {
+        let done = match self {
+            LabCommand::Exec(args) => args.run(),
+            LabCommand::Truth(args) => args.run().map(|()| OK),
+        };
+        done.unwrap_or_else(|error| fail(&error))
+    }
+}
+
+impl ExecArgs {
+    fn run(&self) -> anyhow::Result<u8> {
+        let network = lab_network(self.network.as_deref())?;
+        let vantage = network.vantage();
+        let namespace = enter_namespace()?;
+        let host = LabHost::start(&namespace, Box::new(network), vantage)?;
+        let (program, arguments) = self.command.split_first().context("no command was given")?;
+        let ended = exec_in_lab(&namespace, program, arguments)?;
+        let counts = host.stop().context("the lab's network broke")?;
+        tracing::info!(
+            "the lab took {} packets and delivered {}",
+            counts.read,
+            counts.delivered
+        );
+        Ok(u8::try_from(ended.exit_code()).unwrap_or(u8::MAX))
+    }
+}
+
+impl TruthArgs {
+    fn run(&self) -> anyhow::Result<()> {
+        let network = lab_network(self.network.as_deref())?;
+        let flow = TruthFlow::udp(self.target, self.source_port, self.dest_port);
+        let truth = network.truth(flow, Ttl(self.max_ttl));
+        match write!(std::io::stdout(), "{truth}") {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(error).context("cannot write to standard output")
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Messages on standard error: for people, or as JSON for machines.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use clap::{Args, ValueEnum};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Options about messages; all of them go to standard error.
+#[derive(Debug, Args)]
+pub struct LogOptions {
+    /// How messages are written to standard error.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
+
+    /// Tell more (-v: what is done, -vv: details).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// No progress and no summary; errors and warnings only.
+    #[arg(long, global = true)]
+    quiet: bool,
+}
+
+impl LogOptions {
+    /// Sends the program's messages to standard error from now on.
+    pub fn install(&self) {
+        let level = match self.verbose {
+            0 => Level::WARN,
+            1 => Level::INFO,
+            _ => Level::DEBUG,
+        };
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        match self.log_format {
+            LogFormat::Text => subscriber.event_format(ForPeople).init(),
+            LogFormat::Json => subscriber.json().init(),
+        }
+    }
+
+    /// Whether a progress bar has a place.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && self.log_format == LogFormat::Text && std::io::stderr().is_terminal()
+    }
+
+    /// Whether the summary is written.
+    pub fn shows_summary(&self) -> bool {
+        !self.quiet
+    }
+
+    /// Whether messages are for machines.
+    pub fn is_json(&self) -> bool {
+        self.log_format == LogFormat::Json
+    }
+}
+
+/// `error: what`, without time and module: a command's messages, not a service's log.
+struct ForPeople;
+
+impl<S, N> FormatEvent<S, N> for ForPeople
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: format::Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let name = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            _ => "debug",
+        };
+        write!(writer, "{name}: ")?;
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

@@ -1,0 +1,372 @@
+//! `pathsurvey survey`: its options, and what its end means for the exit code.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use pathsurvey::config::{Method, Network, SurveyConfig};
+use pathsurvey::dataset::{Format, Output};
+use pathsurvey::engine::stop::Stop;
+use pathsurvey::model::{Protocol, Rate, Ttl};
+use pathsurvey::survey::{self, SurveyEnd, SurveyError};
+use pathsurvey::targets::{Families, TargetSpec, system_resolver};
+
+use super::log::LogOptions;
+use super::terminal::Terminal;
+use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
+
+/// The default rate on real networks: polite.
+const POLITE_RATE: f64 = 1_000.0;
+/// The default rate in the lab, where nobody is disturbed.
+const LAB_RATE: f64 = 20_000.0;
+/// The default window is a second's worth of probes, within these bounds.
+const WINDOW: (f64, f64) = (64.0, 65_536.0);
+
+/// How targets are probed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MethodName {
+    /// Complete paths with few probes: distance first, then hop by hop until target, unreachable, loop or gap limit.
+    Trace,
+    /// Every (target, TTL, flow) exactly once, in a random order.
+    Sweep,
+}
+
+/// Options of `survey`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct SurveyArgs {
+    /// Targets: addresses, prefixes or host names.
+    #[arg(value_name = "TARGET")]
+    targets: Vec<String>,
+
+    /// Read targets from FILE, one a line, or CSV with a column `target`; .gz and .zst too; `-` is standard input.
+    #[arg(short, long, value_name = "FILE", help_heading = "Targets")]
+    input_file: Vec<PathBuf>,
+
+    /// Never probe the addresses and prefixes in FILE.
+    #[arg(short, long, value_name = "FILE", help_heading = "Targets")]
+    blocklist_file: Vec<PathBuf>,
+
+    /// Hosts probed in each /24 of a prefix shorter than that.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Targets")]
+    per_prefix: u8,
+
+    /// Decides which hosts of a prefix are probed; the same every night unless changed.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Targets")]
+    target_seed: u64,
+
+    /// Probe special-use addresses (private, documentation, …) too; always so in the lab.
+    #[arg(long, help_heading = "Targets")]
+    allow_special: bool,
+
+    /// Accept more than 16,777,216 targets.
+    #[arg(long, help_heading = "Targets")]
+    yes_large: bool,
+
+    /// End before the first probe when a line of the input is bad.
+    #[arg(long, help_heading = "Targets")]
+    strict: bool,
+
+    /// Where the dataset goes: a directory (Parquet), a file (*.csv, *.jsonl, *.parquet, *.arrow), or `-`.
+    #[arg(short, long, value_name = "OUT", help_heading = "Output")]
+    output_file: String,
+
+    /// The format of a single file or of standard output: csv, jsonl, parquet or arrow.
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    format: Option<Format>,
+
+    /// The vantage point's name in the dataset.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "local",
+        env = "PATHSURVEY_VANTAGE",
+        help_heading = "Output"
+    )]
+    vantage: String,
+
+    /// One night's work, where several runs share it; the run's own id without it.
+    #[arg(long, value_name = "ID", help_heading = "Output")]
+    survey_id: Option<String>,
+
+    /// Seal a part of the dataset at least this often: what a killed run may lose.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Output")]
+    seal_interval: Duration,
+
+    /// How targets are probed.
+    #[arg(long, value_enum, default_value = "trace", help_heading = "Probing")]
+    strategy: MethodName,
+
+    /// Probes a second in all (10k and 1.5M are understood) [default: 1000; in the lab 20k].
+    #[arg(short, long, help_heading = "Probing")]
+    rate: Option<Rate>,
+
+    /// The first TTL.
+    #[arg(
+        short,
+        long,
+        value_name = "TTL",
+        default_value_t = 1,
+        help_heading = "Probing"
+    )]
+    first_ttl: u8,
+
+    /// The highest TTL.
+    #[arg(
+        short,
+        long,
+        value_name = "TTL",
+        default_value_t = 32,
+        help_heading = "Probing"
+    )]
+    max_ttl: u8,
+
+    /// How often a hop is probed until it answers (trace).
+    #[arg(
+        short = 'q',
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        help_heading = "Probing"
+    )]
+    attempts: u8,
+
+    /// Give up on an answer after this time.
+    #[arg(short = 'w', long, value_name = "SECONDS", default_value = "3", value_parser = seconds, help_heading = "Probing")]
+    timeout: Duration,
+
+    /// Recognise late and duplicate replies for this much longer.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Probing")]
+    late_window: Duration,
+
+    /// Silent hops in a row that end a trace.
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Probing")]
+    gap_limit: u8,
+
+    /// Targets under way at a time (trace) [default: a second's probes, 64 to 65536].
+    #[arg(long, value_name = "N", help_heading = "Probing")]
+    window: Option<u32>,
+
+    /// Listen this long after the last probe [default: the timeout].
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, help_heading = "Probing")]
+    cooldown: Option<Duration>,
+
+    /// Probe N flows a target: source ports that follow one another and nothing else differs.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Probing")]
+    flows: u16,
+
+    /// The source port of the first flow; another block if these are taken.
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 24_000,
+        help_heading = "Probing"
+    )]
+    source_port: u16,
+
+    /// The destination port.
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 33_434,
+        help_heading = "Probing"
+    )]
+    dest_port: u16,
+
+    /// Let the destination port grow with the TTL, as the classic traceroute does; balancers then see many flows.
+    #[arg(long, help_heading = "Probing")]
+    port_per_ttl: bool,
+
+    /// Decides the order of probing [default: drawn anew].
+    #[arg(short = 'e', long, value_name = "N", help_heading = "Probing")]
+    seed: Option<u64>,
+
+    /// End with exit code 3 when a smaller share (0 to 1) of the probes is answered.
+    #[arg(long, value_name = "SHARE", help_heading = "Probing")]
+    min_reply_rate: Option<f64>,
+
+    /// Survey the built-in simulated internet instead of the real one: no privilege, nothing leaves this machine.
+    #[arg(long, value_name = "NETWORK.toml", num_args = 0..=1, default_missing_value = "", help_heading = "Lab")]
+    lab: Option<String>,
+
+    /// With --lab: no sockets, and time that jumps; the same seed gives the same dataset.
+    #[arg(long, requires = "lab", help_heading = "Lab")]
+    virtual_time: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pathsurvey survey --lab -i sample-targets/lab.csv -o nightly
+  sudo pathsurvey survey -i targets.txt -r 500 -o nightly
+  pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
+
+Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 130 and 143 interrupted.";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "give seconds, such as 3 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|span| *span <= Duration::from_secs(86_400))
+        .ok_or_else(|| "give seconds between 0 and 86400".to_owned())
+}
+
+impl SurveyArgs {
+    /// Runs the survey; gives the exit code.
+    pub fn run(self, log: &LogOptions) -> u8 {
+        let output = match Output::parse(&self.output_file, self.format) {
+            Ok(output) => output,
+            Err(error) => return refuse(&error),
+        };
+        let config = match self.into_config().map(SurveyConfig::validate) {
+            Ok(Ok(config)) => config,
+            Ok(Err(error)) => return refuse(&error),
+            Err(error) => return fail(&error),
+        };
+        if config.targets.arguments.is_empty() && config.targets.files.is_empty() {
+            return refuse(
+                &"no targets: give addresses, prefixes or names, or a list with --input-file FILE",
+            );
+        }
+        let stop = match stop_on_signals() {
+            Ok(stop) => stop,
+            Err(error) => return fail(&error),
+        };
+        let mut terminal = Terminal::new(log);
+        let end = survey::run(&config, &output, &system_resolver, &stop, &mut terminal);
+        conclude(end, log)
+    }
+
+    fn into_config(mut self) -> anyhow::Result<SurveyConfig> {
+        let network = self.network();
+        let in_lab = network.is_lab();
+        let default_rate = if in_lab { LAB_RATE } else { POLITE_RATE };
+        let rate = self.rate.or(Rate::new(default_rate)).context("no rate")?;
+        let window = rate.per_second().clamp(WINDOW.0, WINDOW.1) as u32;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => survey::draw_seed().context("the operating system gives no random numbers")?,
+        };
+        Ok(SurveyConfig {
+            targets: TargetSpec {
+                arguments: self.targets,
+                files: self.input_file,
+                blocklists: self.blocklist_file,
+                per_prefix: self.per_prefix,
+                target_seed: self.target_seed,
+                allow_special: self.allow_special || in_lab,
+                allow_large: self.yes_large,
+                strict: self.strict,
+                families: Families::Ipv4,
+            },
+            method: match self.strategy {
+                MethodName::Trace => Method::Trace,
+                MethodName::Sweep => Method::Sweep,
+            },
+            protocol: Protocol::Udp,
+            first_ttl: Ttl(self.first_ttl),
+            max_ttl: Ttl(self.max_ttl),
+            attempts: self.attempts,
+            gap_limit: self.gap_limit,
+            window: self.window.unwrap_or(window),
+            flows: self.flows,
+            source_port: self.source_port,
+            destination_port: self.dest_port,
+            port_per_ttl: self.port_per_ttl,
+            rate,
+            timeout: self.timeout,
+            late_window: self.late_window,
+            cooldown: self.cooldown.unwrap_or(self.timeout),
+            seed,
+            network,
+            min_reply_rate: self.min_reply_rate,
+            vantage: self.vantage,
+            survey_id: self.survey_id,
+            seal_interval: self.seal_interval,
+        })
+    }
+
+    /// The network to survey. `--lab TARGET` is understood as `--lab` and a target: only a name ending in `.toml` is a
+    /// network's file.
+    fn network(&mut self) -> Network {
+        let Some(value) = self.lab.take() else {
+            return Network::Real;
+        };
+        let file = if value.ends_with(".toml") {
+            Some(PathBuf::from(value))
+        } else {
+            if !value.is_empty() {
+                self.targets.insert(0, value);
+            }
+            None
+        };
+        match self.virtual_time {
+            true => Network::VirtualLab { file },
+            false => Network::Lab { file },
+        }
+    }
+}
+
+/// The first SIGINT or SIGTERM asks for an orderly end; the second ends at once. Files are whole either way.
+fn stop_on_signals() -> anyhow::Result<Stop> {
+    let signal = Arc::new(AtomicUsize::new(0));
+    let asked_before = Arc::new(AtomicBool::new(false));
+    for number in [SIGINT, SIGTERM] {
+        let refuse = || format!("cannot listen for signal {number}");
+        // In this order: the first signal finds the flag unset and sets it, the second finds it set.
+        signal_hook::flag::register_conditional_shutdown(
+            number,
+            128 + number,
+            asked_before.clone(),
+        )
+        .with_context(refuse)?;
+        signal_hook::flag::register(number, asked_before.clone()).with_context(refuse)?;
+        signal_hook::flag::register_usize(number, signal.clone(), number.unsigned_abs() as usize)
+            .with_context(refuse)?;
+    }
+    Ok(Stop::new(signal))
+}
+
+fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
+    let end = match end {
+        Ok(end) => end,
+        // Whoever reads our standard output has had enough.
+        Err(error) if error.is_broken_pipe() => return OK,
+        Err(error) => return fail(&error.into()),
+    };
+    if log.shows_summary() {
+        if log.is_json() {
+            tell_json(&end);
+        } else {
+            let state = if end.signal.is_some() {
+                "survey interrupted"
+            } else {
+                "survey complete"
+            };
+            eprint!("{state}\n{}", end.summary);
+        }
+    }
+    match end.signal {
+        Some(signal) => u8::try_from(128 + signal).unwrap_or(FAILED),
+        None if end.below_min_reply_rate => {
+            tracing::warn!("fewer probes were answered than --min-reply-rate asks for");
+            BELOW_MIN_REPLY_RATE
+        }
+        None => OK,
+    }
+}
+
+/// The summary as one JSON line of the log, whatever its level.
+fn tell_json(end: &SurveyEnd) {
+    let summary = serde_json::json!({
+        "summary": end.summary.to_json(),
+        "manifest": end.dataset.manifest,
+    });
+    eprintln!("{summary}");
+}

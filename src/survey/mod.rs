@@ -1,0 +1,458 @@
+//! The composition root: targets, strategy, engine, transport and dataset joined into one survey.
+//!
+//! Order matters: the lab's namespace is entered before any thread starts, the receiver is open and has heard a test packet
+//! before the first probe leaves, and the dataset is closed however the run ended.
+
+mod error;
+mod identity;
+mod setup;
+mod sink;
+mod summary;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::config::{Method, Network, SurveyConfig};
+use crate::dataset::{DatasetWriter, Ending, Finished, Output, PartLimits, RunMeta, Vantage};
+use crate::engine::assembler::Assembler;
+use crate::engine::clock::Clock;
+use crate::engine::dispatch::Dispatcher;
+use crate::engine::format::ProbeFormat;
+use crate::engine::live::{Gauges, LiveError, LiveRun};
+use crate::engine::report::Tally;
+use crate::engine::stop::Stop;
+use crate::engine::tracker::{Patience, Tracker};
+use crate::engine::virtual_time::VirtualRun;
+use crate::lab::driver::LabCounts;
+use crate::lab::{LabNetwork, VirtualNetwork};
+use crate::model::{Status, Targets, Time};
+use crate::strategy::{Strategy, Sweep, Trace, TraceLimits};
+use crate::targets::{BadLine, LoadReport, Resolve, TargetSet};
+use crate::wire::token::TokenMaker;
+
+pub use error::SurveyError;
+pub use identity::{Identity, draw_seed};
+pub use setup::{LAB_SEED, lab_network};
+pub use summary::Summary;
+
+use setup::LiveSetup;
+use sink::{DatasetSink, FixedFacts};
+
+/// When runs in virtual time begin: 2026-01-01 00:00:00 UTC.
+pub const VIRTUAL_START: Time = Time::from_nanos(1_767_225_600_000_000_000);
+
+/// Who watches a survey: a terminal, a log, a test.
+pub trait Observer {
+    /// A line of the input names no target.
+    fn bad_line(&mut self, _line: &BadLine) {}
+
+    /// Something that the user should know.
+    fn warn(&mut self, _warning: &str) {}
+
+    /// Probing starts.
+    fn started(&mut self, _plan: &Plan) {}
+
+    /// About ten times a second, until the end.
+    fn progress(&mut self, _progress: Progress) {}
+
+    /// Probing and writing have ended.
+    fn finished(&mut self) {}
+}
+
+/// What a survey is about to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Targets.
+    pub targets: u32,
+    /// (Target, flow) pairs.
+    pub pairs: u64,
+}
+
+/// How far a survey has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// (Target, flow) pairs done with.
+    pub completed: u64,
+    /// Probes sent.
+    pub sent: u64,
+    /// Packets received.
+    pub received: u64,
+}
+
+/// What a survey left.
+#[derive(Debug)]
+pub struct SurveyEnd {
+    /// For people.
+    pub summary: Summary,
+    /// The dataset.
+    pub dataset: Finished,
+    /// The signal that ended it, if one did.
+    pub signal: Option<usize>,
+    /// Whether the share of answered probes was below the one asked for.
+    pub below_min_reply_rate: bool,
+    /// What the lab did, in a run over it in real time.
+    pub lab: Option<LabCounts>,
+}
+
+/// Runs a survey from its first target to its last row.
+///
+/// # Errors
+/// [`SurveyError`]; what was sealed before stays.
+pub fn run(
+    config: &SurveyConfig,
+    output: &Output,
+    resolve: &Resolve<'_>,
+    stop: &Stop,
+    observer: &mut dyn Observer,
+) -> Result<SurveyEnd, SurveyError> {
+    // Before the first thread: loading targets starts some.
+    let lab = setup::enter_lab(config)?;
+    let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
+        observer.bad_line(line)
+    })?;
+    if targets.is_empty() {
+        return Err(SurveyError::NoTargets(why_none(&report)));
+    }
+    let targets = Arc::new(targets);
+    observer.started(&Plan {
+        targets: targets.len(),
+        pairs: u64::from(targets.len()) * u64::from(config.flows),
+    });
+    let job = Job {
+        config,
+        output,
+        targets,
+        report,
+        stop,
+    };
+    let end = match &config.network {
+        Network::VirtualLab { file } => job.run_virtual(lab_network(file.as_deref())?, observer),
+        Network::Real | Network::Lab { .. } => {
+            job.run_live(LiveSetup::open(config, lab)?, observer)
+        }
+    };
+    observer.finished();
+    end
+}
+
+/// Everything that is known before sockets are.
+struct Job<'a> {
+    config: &'a SurveyConfig,
+    output: &'a Output,
+    targets: Arc<TargetSet>,
+    report: LoadReport,
+    stop: &'a Stop,
+}
+
+/// What a run in real or virtual time leaves for closing.
+struct RunEnd {
+    sink: DatasetSink,
+    tally: Tally,
+    error: Option<LiveError>,
+    ended_at: Time,
+}
+
+impl Job<'_> {
+    fn run_live(
+        self,
+        setup: LiveSetup,
+        observer: &mut dyn Observer,
+    ) -> Result<SurveyEnd, SurveyError> {
+        let clock = Clock::start();
+        let start = clock.started_at();
+        let identity = Identity::drawn(start)?;
+        for warning in &setup.warnings {
+            observer.warn(warning);
+        }
+        let format = self.format(setup.source_port);
+        let mut facts = self.facts(setup.describe());
+        facts.warnings.clone_from(&setup.warnings);
+        let vantage = setup.vantage(&self.config.vantage);
+        let sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
+        let run = LiveRun {
+            dispatcher: Dispatcher::new(self.strategy(), self.config.rate, start),
+            tracker: self.tracker(format, &identity),
+            assembler: self.assembler(),
+            sender: setup.sender,
+            receiver: setup.receiver,
+            sink,
+            clock,
+            cooldown: self.config.cooldown,
+        };
+        let gauges = Gauges::default();
+        let end = run.run(self.stop, &gauges, |gauges| {
+            use std::sync::atomic::Ordering::Relaxed;
+            observer.progress(Progress {
+                completed: gauges.completed.load(Relaxed),
+                sent: gauges.sent.load(Relaxed),
+                received: gauges.received.load(Relaxed),
+            });
+        });
+        let mut tally = end.tally;
+        let lab = setup.lab.map(|host| host.stop()).transpose();
+        let lab = match lab {
+            Ok(lab) => lab,
+            Err(error) => return Err(SurveyError::LabBroke(error)),
+        };
+        if let Some(lab) = &lab {
+            tally.kernel_drops.lab_device = lab.device_dropped;
+        }
+        let end = RunEnd {
+            sink: end.sink,
+            tally,
+            error: end.error,
+            ended_at: clock.now(),
+        };
+        self.close(end, &facts, lab, start)
+    }
+
+    fn run_virtual(
+        self,
+        network: LabNetwork,
+        observer: &mut dyn Observer,
+    ) -> Result<SurveyEnd, SurveyError> {
+        let start = VIRTUAL_START;
+        let identity = Identity::of_seed(start, self.config.seed);
+        let format = self.format(self.config.source_port);
+        let facts = self.facts(json!({ "network": network.name(), "virtual_time": true }));
+        let vantage = Vantage {
+            id: self.config.vantage.clone(),
+            source_ipv4: Some(network.vantage().into()),
+            dont_fragment: Some(false),
+            ..Vantage::default()
+        };
+        let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
+        let mut network = VirtualNetwork::new(network);
+        let run = VirtualRun {
+            dispatcher: Dispatcher::new(self.strategy(), self.config.rate, start),
+            tracker: self.tracker(format, &identity),
+            assembler: self.assembler(),
+            network: &mut network,
+            sink: &mut sink,
+            start,
+            cooldown: self.config.cooldown,
+            stop: self.stop,
+            progress: &mut |tally, completed| {
+                observer.progress(Progress {
+                    completed,
+                    sent: tally.statistics.probes_sent(),
+                    received: tally.statistics.packets_received,
+                });
+            },
+        };
+        let (tally, ended_at, error) = match run.run() {
+            Ok((tally, ended_at)) => (tally, ended_at, None),
+            Err(error) => (Tally::default(), start, Some(LiveError::Sink(error))),
+        };
+        self.close(
+            RunEnd {
+                sink,
+                tally,
+                error,
+                ended_at,
+            },
+            &facts,
+            None,
+            start,
+        )
+    }
+
+    /// Closes the dataset, and makes the summary.
+    fn close(
+        self,
+        end: RunEnd,
+        facts: &FixedFacts,
+        lab: Option<LabCounts>,
+        start: Time,
+    ) -> Result<SurveyEnd, SurveyError> {
+        let signal = self.stop.signal();
+        let ending = match (&end.error, signal) {
+            (Some(error), _) => Ending::Failed(error.to_string()),
+            (None, Some(signal)) => Ending::Interrupted(signal_name(signal).to_owned()),
+            (None, None) => Ending::Complete,
+        };
+        let responders = end.sink.distinct_responders();
+        let run_facts = facts.with(&end.tally, Some(responders));
+        let closed = end
+            .sink
+            .into_writer()
+            .finish(&ending, end.ended_at, &run_facts);
+        if let Some(error) = end.error {
+            return Err(error.into());
+        }
+        let dataset = closed?;
+        let counts = &end.tally.statistics;
+        let sent = counts.probes_sent();
+        let reply_rate = (sent > 0).then(|| counts.probes(Status::Replied) as f64 / sent as f64);
+        let below_min_reply_rate = self
+            .config
+            .min_reply_rate
+            .is_some_and(|least| reply_rate.unwrap_or(0.0) < least);
+        Ok(SurveyEnd {
+            summary: Summary {
+                output: self.output.clone(),
+                targets: self.targets.len(),
+                method: self.config.method,
+                tally: end.tally,
+                responders,
+                requested_rate: self.config.rate,
+                duration: end.ended_at.since(start),
+                virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
+                rows: dataset.hops,
+            },
+            dataset,
+            signal,
+            below_min_reply_rate,
+            lab,
+        })
+    }
+
+    fn format(&self, source_port: u16) -> ProbeFormat {
+        ProbeFormat {
+            protocol: self.config.protocol,
+            source_port,
+            flows: self.config.flows,
+            destination_port: self.config.destination_port,
+            port_per_ttl: self.config.port_per_ttl,
+        }
+    }
+
+    fn strategy(&self) -> Box<dyn Strategy> {
+        let config = self.config;
+        let targets: Arc<dyn Targets> = self.targets.clone();
+        match config.method {
+            Method::Trace => {
+                let limits = TraceLimits {
+                    first_ttl: config.first_ttl,
+                    max_ttl: config.max_ttl,
+                    attempts: config.attempts,
+                    gap_limit: config.gap_limit,
+                    flows: config.flows,
+                    window: config.window,
+                };
+                Box::new(Trace::new(targets, limits, config.seed))
+            }
+            Method::Sweep => Box::new(Sweep::new(
+                targets,
+                config.flows,
+                config.first_ttl,
+                config.max_ttl,
+                config.seed,
+            )),
+        }
+    }
+
+    fn tracker(&self, format: ProbeFormat, identity: &Identity) -> Tracker {
+        let patience = Patience {
+            timeout: self.config.timeout,
+            late_window: self.config.late_window,
+        };
+        let expected = usize::try_from(self.config.live_probes()).unwrap_or(usize::MAX);
+        Tracker::new(
+            format,
+            patience,
+            TokenMaker::new(identity.key.clone()),
+            expected,
+        )
+    }
+
+    fn assembler(&self) -> Assembler {
+        Assembler::new(self.config.method == Method::Trace, self.config.flows)
+    }
+
+    fn facts(&self, setup: Value) -> FixedFacts {
+        FixedFacts {
+            targets: to_json(&self.report),
+            setup,
+            rate: Some(self.config.rate),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn open_dataset(
+        &self,
+        identity: &Identity,
+        format: &ProbeFormat,
+        vantage: Vantage,
+        start: Time,
+        facts: FixedFacts,
+    ) -> Result<DatasetSink, SurveyError> {
+        let config = self.config;
+        let tracing = config.method == Method::Trace;
+        let meta = RunMeta {
+            run_id: identity.run_id.clone(),
+            survey_id: config
+                .survey_id
+                .clone()
+                .unwrap_or_else(|| identity.run_id.clone()),
+            shard: None,
+            cycle: None,
+            vantage,
+            seed: config.seed,
+            started_at: start,
+            method: config.method.as_str().to_owned(),
+            protocol: config.protocol,
+            base_src_port: Some(format.source_port),
+            dst_port: (!format.port_per_ttl).then_some(format.destination_port),
+            attempts: if tracing { config.attempts } else { 1 },
+            gap_limit: tracing.then_some(config.gap_limit),
+            probe_size: None,
+            config: to_json(config),
+        };
+        let limits = PartLimits {
+            age: config.seal_interval,
+            ..PartLimits::default()
+        };
+        let first = facts.with(&Tally::default(), None);
+        let writer = DatasetWriter::create(
+            self.output,
+            meta,
+            self.targets.clone(),
+            limits,
+            start,
+            &first,
+        )?;
+        Ok(DatasetSink::new(writer, facts))
+    }
+}
+
+/// A value of ours as JSON: none of them has anything that JSON cannot say.
+fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+fn signal_name(signal: usize) -> &'static str {
+    match i32::try_from(signal) {
+        Ok(libc::SIGINT) => "SIGINT",
+        Ok(libc::SIGTERM) => "SIGTERM",
+        _ => "a signal",
+    }
+}
+
+/// In words, what became of everything that was named.
+fn why_none(report: &LoadReport) -> String {
+    let reasons = [
+        (report.bad_lines, "on lines that cannot be read"),
+        (
+            report.special,
+            "in special-use ranges (--allow-special probes them, --lab has its own)",
+        ),
+        (report.blocked, "blocked by --blocklist-file"),
+        (
+            report.other_family,
+            "of an address family that is not probed (IPv6)",
+        ),
+    ];
+    let told: Vec<String> = reasons
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, why)| format!("{count} {why}"))
+        .collect();
+    if told.is_empty() {
+        "the input names none; give addresses, prefixes or names as arguments or with --input-file"
+            .to_owned()
+    } else {
+        told.join(", ")
+    }
+}

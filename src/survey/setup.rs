@@ -1,0 +1,157 @@
+//! What a real run needs before its first probe: the lab's namespace, sockets, ports; and a test that they work.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::config::{Network, SurveyConfig};
+use crate::dataset::Vantage;
+use crate::lab::driver::{LabHost, Namespace, enter_namespace};
+use crate::lab::{LabError, LabNetwork};
+use crate::transport::raw::{BufferKind, PortBlock, RawReceiver, RawSender};
+use crate::transport::{PacketReceiver, PacketSender, loopback_test};
+
+use super::SurveyError;
+
+/// The seed of the generated network: the same for every user, so that its truth can be talked about.
+pub const LAB_SEED: u64 = 1;
+
+/// The receive buffer holds a second of replies at the full rate, within these bounds (bytes).
+const LEAST_BUFFER: usize = 8 << 20;
+const MOST_BUFFER: usize = 256 << 20;
+/// What the kernel books for a reply, bytes.
+const BYTES_PER_REPLY: f64 = 830.0;
+/// A buffer for less than this at the full rate is worth a warning.
+const SHORT_BUFFER: Duration = Duration::from_millis(100);
+/// How long the test packet on loopback is waited for.
+const LOOPBACK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The simulated network of `file`, or the generated one.
+pub fn lab_network(file: Option<&Path>) -> Result<LabNetwork, LabError> {
+    match file {
+        Some(file) => LabNetwork::from_file(file),
+        None => Ok(LabNetwork::generated(LAB_SEED)),
+    }
+}
+
+/// The lab's namespace, entered, and the network to be put into it.
+pub struct EnteredLab {
+    namespace: Namespace,
+    network: LabNetwork,
+}
+
+/// Enters the lab's namespace, if the run is to take place there. Call it before any thread starts.
+pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyError> {
+    let Network::Lab { file } = &config.network else {
+        return Ok(None);
+    };
+    let network = lab_network(file.as_deref())?;
+    let namespace = enter_namespace()?;
+    Ok(Some(EnteredLab { namespace, network }))
+}
+
+/// Everything open that a real run needs.
+pub struct LiveSetup {
+    pub sender: Box<dyn PacketSender>,
+    pub receiver: Box<dyn PacketReceiver>,
+    /// The source port of flow 0.
+    pub source_port: u16,
+    /// Things worth telling before the first probe.
+    pub warnings: Vec<String>,
+    pub lab: Option<LabHost>,
+    /// Held for as long as the run lasts.
+    _ports: PortBlock,
+    lab_name: Option<String>,
+    buffer_kind: &'static str,
+    buffer_bytes: usize,
+    source: Option<IpAddr>,
+}
+
+impl LiveSetup {
+    /// Opens sockets and ports, and starts the lab's network. The receiver comes first and is tested.
+    pub fn open(config: &SurveyConfig, lab: Option<EnteredLab>) -> Result<Self, SurveyError> {
+        let mut warnings = Vec::new();
+        let wanted = (config.rate.per_second() * BYTES_PER_REPLY) as usize;
+        let mut receiver = RawReceiver::open(wanted.clamp(LEAST_BUFFER, MOST_BUFFER))?;
+        let buffer = receiver.buffer();
+        let holds = buffer.packets() as f64 / config.rate.per_second();
+        if holds < SHORT_BUFFER.as_secs_f64() {
+            warnings.push(format!(
+                "the receive buffer holds only {:.0} ms of replies at {} probes/s: replies may be lost (they are counted); \
+                 raise net.core.rmem_max, run as root, or lower --rate",
+                holds * 1_000.0,
+                config.rate
+            ));
+        }
+        let ports = PortBlock::bind(config.source_port, config.flows)?;
+        if ports.moved() {
+            warnings.push(format!(
+                "source port {} is taken: using {} to {} instead",
+                config.source_port,
+                ports.base(),
+                u32::from(ports.base()) + u32::from(config.flows) - 1
+            ));
+        }
+        match loopback_test(&mut receiver, LOOPBACK_PATIENCE) {
+            Ok(true) => {}
+            Ok(false) => warnings.push(
+                "an ICMP message sent over loopback as a test did not reach the receiver: a firewall rule on input may be \
+                 dropping replies, and every hop would look silent"
+                    .to_owned(),
+            ),
+            Err(error) => warnings.push(format!("the receiver could not be tested over loopback ({error})")),
+        }
+        let mut sender = RawSender::open()?;
+        let lab_name = lab.as_ref().map(|lab| lab.network.name().to_owned());
+        let lab = match lab {
+            None => None,
+            Some(EnteredLab { namespace, network }) => {
+                let vantage = network.vantage();
+                Some(LabHost::start(&namespace, Box::new(network), vantage)?)
+            }
+        };
+        Ok(LiveSetup {
+            source: sender.source_for(Ipv4Addr::new(198, 18, 0, 1).into()).ok(),
+            sender: Box::new(sender),
+            receiver: Box::new(receiver),
+            source_port: ports.base(),
+            warnings,
+            lab,
+            _ports: ports,
+            lab_name,
+            buffer_kind: match buffer.kind {
+                BufferKind::Socket => "socket",
+                BufferKind::Ring => "packet_ring",
+                BufferKind::SmallSocket => "small_socket",
+            },
+            buffer_bytes: buffer.bytes,
+        })
+    }
+
+    /// What the manifest says of it.
+    pub fn describe(&self) -> Value {
+        json!({
+            "network": self.lab_name,
+            "virtual_time": false,
+            "transport": "raw",
+            "source_port": self.source_port,
+            "receive_buffer": self.buffer_kind,
+            "receive_buffer_bytes": self.buffer_bytes,
+        })
+    }
+
+    /// Where the run is made from.
+    pub fn vantage(&self, id: &str) -> Vantage {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+        Vantage {
+            id: id.to_owned(),
+            // The address towards the default route; each row has its own.
+            source_ipv4: self.source,
+            kernel: kernel.map(|release| release.trim().to_owned()),
+            dont_fragment: Some(false),
+            ..Vantage::default()
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Joins the engine's rows to the dataset's writer, and counts responders on the way.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use crate::dataset::{DatasetWriter, RunFacts};
+use crate::engine::assembler::Assembled;
+use crate::engine::report::Tally;
+use crate::engine::sink::{RecordSink, SinkError};
+use crate::model::{Rate, Time};
+
+/// What a run's facts are made of, besides its tally.
+#[derive(Clone, Debug, Default)]
+pub struct FixedFacts {
+    /// The reader's report on the targets.
+    pub targets: Value,
+    /// Figures known before the first probe: sockets, buffers, ports.
+    pub setup: Value,
+    /// The rate asked for.
+    pub rate: Option<Rate>,
+    /// Things a reader of the dataset should know.
+    pub warnings: Vec<String>,
+}
+
+impl FixedFacts {
+    /// The manifest's figures as they stand with `tally`.
+    pub fn with(&self, tally: &Tally, responders: Option<usize>) -> RunFacts {
+        let counts = &tally.statistics;
+        RunFacts {
+            statistics: counts.clone(),
+            kernel_drops: tally.kernel_drops,
+            rate_requested: self.rate,
+            rate_achieved: tally.achieved_rate(),
+            rtt_error_us_p99: tally.rtt_error_us_p99.map(|micros| micros as f64),
+            nat_checksum_delta: tally.nat_checksum_delta,
+            targets: self.targets.clone(),
+            warnings: self.warnings.clone(),
+            run: json!({
+                "setup": self.setup,
+                "traces_ended": tally.traces_ended,
+                "traces_reached": tally.traces_reached,
+                "distinct_responders": responders,
+                "weak_matches_expected_by_accident": counts.weak_candidates as f64 / 32_768.0,
+                "held_up_by_writer_ms": tally.held_up_ms,
+                "discard_samples": tally.discard_samples.iter().collect::<Vec<_>>(),
+            }),
+        }
+    }
+}
+
+/// Writes what the engine finishes.
+pub struct DatasetSink {
+    writer: DatasetWriter,
+    facts: FixedFacts,
+    responders: HashSet<IpAddr>,
+}
+
+impl DatasetSink {
+    /// Writes to `writer`; `facts` go into every manifest.
+    pub fn new(writer: DatasetWriter, facts: FixedFacts) -> Self {
+        DatasetSink {
+            writer,
+            facts,
+            responders: HashSet::new(),
+        }
+    }
+
+    /// How many addresses have answered.
+    pub fn distinct_responders(&self) -> usize {
+        self.responders.len()
+    }
+
+    /// The writer, to be closed.
+    pub fn into_writer(self) -> DatasetWriter {
+        self.writer
+    }
+}
+
+impl RecordSink for DatasetSink {
+    fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
+        for row in records.hops.drain(..) {
+            self.responders.extend(row.responder());
+            self.writer.hop(row, now)?;
+        }
+        for trace in records.traces.drain(..) {
+            self.writer.trace(trace, now)?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Time, tally: &Tally) -> Result<(), SinkError> {
+        let facts = self.facts.with(tally, Some(self.responders.len()));
+        Ok(self.writer.tick(now, &facts)?)
+    }
+}

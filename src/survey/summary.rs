@@ -1,0 +1,199 @@
+//! What a survey found, in a few lines for people.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::Method;
+use crate::dataset::Output;
+use crate::engine::report::Tally;
+use crate::model::{DiscardReason, Rate, Status};
+
+/// A short readable summary. `Display` gives the whole of it, ending in a newline.
+#[derive(Debug)]
+pub struct Summary {
+    pub(super) output: Output,
+    pub(super) targets: u32,
+    pub(super) method: Method,
+    pub(super) tally: Tally,
+    pub(super) responders: usize,
+    pub(super) requested_rate: Rate,
+    pub(super) duration: Duration,
+    pub(super) virtual_time: bool,
+    pub(super) rows: u64,
+}
+
+impl Summary {
+    /// The figures behind it.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Addresses that answered.
+    pub fn distinct_responders(&self) -> usize {
+        self.responders
+    }
+
+    /// The same for machines.
+    pub fn to_json(&self) -> serde_json::Value {
+        let counts = &self.tally.statistics;
+        serde_json::json!({
+            "targets": self.targets,
+            "traces": self.tally.traces_ended,
+            "reached": self.tally.traces_reached,
+            "probes_sent": counts.probes_sent(),
+            "replied": counts.probes(Status::Replied),
+            "unanswered": counts.probes(Status::Timeout),
+            "distinct_responders": self.responders,
+            "achieved_rate": self.tally.achieved_rate(),
+            "duration_s": self.duration.as_secs_f64(),
+            "rows": self.rows,
+        })
+    }
+
+    /// Replies that came too late, came again, or answered nothing of ours.
+    fn extras(&self) -> Vec<String> {
+        let counts = &self.tally.statistics;
+        let late = counts.probes(Status::Late) + counts.extra_replies(Status::Late);
+        let discarded: u64 = DiscardReason::ALL
+            .iter()
+            .map(|reason| counts.discarded(*reason))
+            .sum();
+        let dropped = self.tally.kernel_drops.receive_buffer.unwrap_or(0);
+        [
+            (late, "late"),
+            (counts.extra_replies(Status::Duplicate), "duplicate"),
+            (counts.probes(Status::SendError), "not sent"),
+            (counts.probes(Status::Skipped), "skipped"),
+            (discarded, "packets of no use"),
+            (dropped, "dropped by the kernel"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", grouped(count)))
+        .collect()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = &self.tally.statistics;
+        let sent = counts.probes_sent();
+        let replied = counts.probes(Status::Replied);
+        let mut line = |name: &str, value: String| writeln!(f, "  {name:<12} {value}");
+        line("targets", grouped(u64::from(self.targets)))?;
+        if self.method == Method::Trace {
+            let (ended, reached) = (self.tally.traces_ended, self.tally.traces_reached);
+            line(
+                "traces",
+                format!(
+                    "{}, {} reached their target{}",
+                    grouped(ended),
+                    grouped(reached),
+                    percent(reached, ended)
+                ),
+            )?;
+        }
+        line("probes", format!("{} sent", grouped(sent)))?;
+        line(
+            "replies",
+            format!("{}{}", grouped(replied), percent(replied, sent)),
+        )?;
+        line("unanswered", grouped(counts.probes(Status::Timeout)))?;
+        let extras = self.extras();
+        if !extras.is_empty() {
+            line("besides", extras.join(", "))?;
+        }
+        line(
+            "responders",
+            format!("{} distinct addresses", grouped(self.responders as u64)),
+        )?;
+        let time = if self.virtual_time {
+            "virtual time"
+        } else {
+            "in all"
+        };
+        let achieved = self.tally.achieved_rate().map_or_else(String::new, |rate| {
+            format!(
+                "{} probes/s of {} asked for; ",
+                grouped(rate.round() as u64),
+                grouped(self.requested_rate.per_second().round() as u64)
+            )
+        });
+        line(
+            "rate",
+            format!("{achieved}{:.1} s {time}", self.duration.as_secs_f64()),
+        )?;
+        match &self.output {
+            Output::Directory(root) => {
+                let root = root.display().to_string();
+                let root = root.trim_end_matches('/');
+                line(
+                    "dataset",
+                    format!(
+                        "{root}/ ({} rows of hops; {root}/manifest.json tells all)",
+                        grouped(self.rows)
+                    ),
+                )?;
+                line(
+                    "open it",
+                    format!("duckdb -c \"select * from '{root}/hops/**/*.parquet' limit 20\""),
+                )
+            }
+            Output::File { path, .. } => line(
+                "dataset",
+                format!(
+                    "{0} ({1} rows; {0}.manifest.json tells all)",
+                    path.display(),
+                    grouped(self.rows)
+                ),
+            ),
+            Output::Stdout { .. } => line(
+                "dataset",
+                format!("standard output ({} rows)", grouped(self.rows)),
+            ),
+        }
+    }
+}
+
+/// `12345678` as `12,345,678`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return String::new();
+    }
+    format!(" ({:.1}%)", 100.0 * part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_not_shown() {
+        assert_eq!(percent(0, 0), "");
+        assert_eq!(percent(1, 3), " (33.3%)");
+    }
+}
