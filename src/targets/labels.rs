@@ -4,6 +4,7 @@
 //! country or a network repeat. A plain address without labels needs no entry at all: its text is the address.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip::SipHasher13;
 
@@ -46,6 +47,25 @@ struct Entry {
     row: u32,
 }
 
+/// Hashes what is a hash already.
+#[derive(Debug, Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        // Only u64 keys are hashed; should others ever be, they are mixed badly and still found.
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 /// Texts and labels of the targets that need them.
 #[derive(Debug, Default)]
 pub(super) struct Labels {
@@ -57,7 +77,7 @@ pub(super) struct Labels {
     cells: Vec<u32>,
     strings: Strings,
     /// Label values seen, by their hash; only while loading.
-    seen: HashMap<u64, u32>,
+    seen: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
     row: Vec<u32>,
     last_row: Option<u32>,
 }
@@ -147,7 +167,7 @@ impl Labels {
 
     /// Gives back what only loading needed.
     pub(super) fn finish(&mut self) {
-        self.seen = HashMap::new();
+        self.seen = HashMap::default();
         self.row = Vec::new();
         self.entries.shrink_to_fit();
         self.cells.shrink_to_fit();

@@ -25,7 +25,7 @@ use super::{Families, LARGE, TargetSpec};
 pub const MOST_MESSAGES: usize = 100;
 
 /// Addresses kept before repeated ones are looked for.
-const COMPACT_FROM: usize = 1 << 16;
+const COMPACT_FROM: usize = 1 << 18;
 
 /// What became of the input. Every input is accepted, bad or of another family; every address that the accepted ones stand for
 /// is a target or counted as a duplicate, special or blocked.

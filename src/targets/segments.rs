@@ -7,15 +7,21 @@ use super::prefixes::{Draw, Family};
 /// Set in `owners` where the segment is drawn: so many hosts of each block. Else it is every address.
 const DRAWN: u32 = 1 << 31;
 
+/// Neighbouring targets of one entry. One piece, because a look-up at random reads all of it: that is one trip to memory.
+#[derive(Clone, Copy, Debug)]
+struct Segment<A> {
+    /// First address; of a drawn one, the start of its first block.
+    start: A,
+    /// Number of the first target.
+    first: u32,
+    /// The entry of what the segment came from, and `DRAWN`.
+    owner: u32,
+}
+
 /// Sorted, disjoint segments, and the numbers of the targets in them.
 #[derive(Debug)]
 pub(super) struct Segments<A> {
-    /// First address of each; of a drawn one, the start of its first block.
-    starts: Vec<A>,
-    /// Number of the first target of each.
-    firsts: Vec<u32>,
-    /// The entry of what the segment came from, and `DRAWN`.
-    owners: Vec<u32>,
+    segments: Vec<Segment<A>>,
     /// The segment of every target whose number is a multiple of 2^shift, and the last one.
     hints: Vec<u32>,
     shift: u32,
@@ -28,9 +34,7 @@ pub(super) struct Segments<A> {
 impl<A: Family> Segments<A> {
     pub(super) fn new(draw: Draw) -> Self {
         Segments {
-            starts: Vec::new(),
-            firsts: Vec::new(),
-            owners: Vec::new(),
+            segments: Vec::new(),
             hints: Vec::new(),
             shift: 0,
             len: 0,
@@ -59,55 +63,54 @@ impl<A: Family> Segments<A> {
     }
 
     fn push(&mut self, start: u128, owner: u32) {
-        if self.owners.last() == Some(&owner) && self.next == start && self.len > 0 {
+        let last = self.segments.last();
+        if last.is_some_and(|last| last.owner == owner) && self.next == start {
             return;
         }
-        self.starts.push(A::from_bits(start));
-        // Sets that outgrow the number are refused as a whole before anyone looks a target up.
-        self.firsts.push(self.len as u32);
-        self.owners.push(owner);
+        self.segments.push(Segment {
+            start: A::from_bits(start),
+            // Sets that outgrow the number are refused as a whole before anyone looks a target up.
+            first: self.len as u32,
+            owner,
+        });
     }
 
     /// Makes the segments ready for look-ups.
     pub(super) fn finish(&mut self) {
-        self.starts.shrink_to_fit();
-        self.firsts.shrink_to_fit();
-        self.owners.shrink_to_fit();
+        self.segments.shrink_to_fit();
         let Some(last) = self.len.checked_sub(1).and_then(|n| u32::try_from(n).ok()) else {
             return;
         };
-        let wanted = (self.starts.len() / 4).max(1) as u32;
+        let wanted = (self.segments.len() / 4).max(1) as u32;
         while last >> self.shift > wanted {
             self.shift += 1;
         }
         self.hints.reserve_exact((last >> self.shift) as usize + 2);
         let mut segment = 0;
         for bucket in 0..=last >> self.shift {
-            while self
-                .firsts
-                .get(segment + 1)
-                .is_some_and(|first| *first <= bucket << self.shift)
-            {
+            let next = |at: usize| self.segments.get(at + 1);
+            while next(segment).is_some_and(|next| next.first <= bucket << self.shift) {
                 segment += 1;
             }
             self.hints.push(segment as u32);
         }
-        self.hints.push(self.starts.len() as u32 - 1);
+        self.hints.push(self.segments.len() as u32 - 1);
     }
 
     /// The segment of target `id`. A look at one hint, then a binary search over the few segments between it and the next.
-    fn segment(&self, id: u32) -> usize {
+    fn segment(&self, id: u32) -> &Segment<A> {
         let bucket = (id >> self.shift) as usize;
         let low = self.hints[bucket] as usize;
         let high = self.hints[bucket + 1] as usize;
-        low + self.firsts[low + 1..=high].partition_point(|first| *first <= id)
+        let behind = self.segments[low + 1..=high].partition_point(|s| s.first <= id);
+        &self.segments[low + behind]
     }
 
     /// The address of target `id`, counted from 0 within this family.
     pub(super) fn address(&self, id: u32) -> A {
         let segment = self.segment(id);
-        let (start, behind) = (self.starts[segment], id - self.firsts[segment]);
-        if self.owners[segment] & DRAWN == 0 {
+        let (start, behind) = (segment.start, id - segment.first);
+        if segment.owner & DRAWN == 0 {
             return A::from_bits(start.bits() + u128::from(behind));
         }
         let each = u32::from(A::per_block(&self.draw));
@@ -121,13 +124,12 @@ impl<A: Family> Segments<A> {
 
     /// The entry that target `id` came from; [`PLAIN`] if it has none.
     pub(super) fn entry(&self, id: u32) -> u32 {
-        self.owners[self.segment(id)] & PLAIN
+        self.segment(id).owner & PLAIN
     }
 
     /// Bytes of memory held.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.starts.capacity() * size_of::<A>()
-            + (self.firsts.capacity() + self.owners.capacity() + self.hints.capacity())
-                * size_of::<u32>()
+        self.segments.capacity() * size_of::<Segment<A>>()
+            + self.hints.capacity() * size_of::<u32>()
     }
 }
