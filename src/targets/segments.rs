@@ -1,5 +1,5 @@
 //! Targets of one family as sorted, disjoint segments: the form in which a million plain addresses take 13 bytes each and
-//! a /8 of drawn hosts takes 12 in all.
+//! a /8 of drawn hosts some 20 in all.
 
 use super::labels::PLAIN;
 use super::prefixes::{Draw, Family};

@@ -1,11 +1,11 @@
 //! The module from outside: lists in, targets and counts out.
 
-use std::collections::HashMap;
-use std::io::{self, Write};
+mod faults;
+mod properties;
+
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::model::{TargetId, Targets};
@@ -255,65 +255,6 @@ fn ambiguous_headers_are_refused() {
 }
 
 #[test]
-fn bad_lines_are_told_counted_and_left_out() {
-    let list = b"9.0.0.1\n300.1.1.1\n\xFF\xFE\n10.0.0.0/33\nnowhere.example\nempty.example\n\x1b[31m\n9.0.0.2\n";
-    let (set, report, told) = load_lists(&both(), &[("a.txt", list)]).unwrap();
-    assert_eq!((set.len(), report.bad_lines, report.inputs), (2, 6, 8));
-    assert_eq!(told, report.messages);
-    let starts = [
-        "a.txt:2: `300.1.1.1`, not an IPv4",
-        "a.txt:3: `\u{FFFD}\u{FFFD}`, not UTF-8",
-        "a.txt:4: `10.0.0.0/33`, not a prefix: the length is a number from 0 to 32",
-        "a.txt:5: `nowhere.example`, cannot be resolved: no such name",
-        "a.txt:6: `empty.example`, cannot be resolved: the name has no",
-        "a.txt:7: `\\u{1b}[31m`, not a host name",
-    ];
-    for (message, start) in told.iter().zip(starts) {
-        assert!(message.starts_with(start), "{message}");
-    }
-    let strict = TargetSpec {
-        strict: true,
-        ..both()
-    };
-    let error = load_lists(&strict, &[("a.txt", list)]).unwrap_err();
-    assert!(error.to_string().starts_with(starts[0]), "{error}");
-}
-
-#[test]
-fn messages_are_bounded_but_not_the_count() {
-    let text = "1.2.3\n".repeat(1000);
-    let (_, report, told) = load_text(&text);
-    assert_eq!(
-        (report.bad_lines, report.messages.len(), told.len()),
-        (1000, MOST_MESSAGES, 1000)
-    );
-    assert!(told[999].starts_with("list:1000: "));
-}
-
-#[test]
-fn bad_arguments_end_the_run() {
-    for bad in ["1.2.3.4.5", "10.0.0.0/33", "nowhere.example", "", "a b"] {
-        let spec = TargetSpec {
-            arguments: vec!["9.0.0.1".to_owned(), bad.to_owned()],
-            ..both()
-        };
-        let error = load_lists(&spec, &[]).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("argument `{bad}`, ")),
-            "{error}"
-        );
-    }
-    let spec = TargetSpec {
-        arguments: vec!["two.example".to_owned(), "9.0.1.0/31".to_owned()],
-        ..TargetSpec::default()
-    };
-    let (set, ..) = load_lists(&spec, &[]).unwrap();
-    assert_eq!(addresses(&set), ["9.0.0.2", "9.0.1.0", "9.0.1.1"]);
-}
-
-#[test]
 fn the_other_family_is_counted_and_never_in_the_way() {
     let list = b"9.0.0.1\n2a00::1\n2a00::/8\ntwo.example\nsix.example\n";
     for (families, expected, other) in [
@@ -419,97 +360,6 @@ fn blocklists_are_heeded_and_understood() {
 }
 
 #[test]
-fn compressed_lists_are_read_and_damaged_ones_refused() {
-    let text = (0..5000u32)
-        .map(|n| format!("{}\n", Ipv4Addr::from_bits(0x0900_0000 + n)))
-        .collect::<String>();
-    let gzip = |part: &str| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(part.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    };
-    // Two members in one file, as `cat a.gz b.gz` makes them.
-    let (first, second) = text.split_at(20_000);
-    let gz = [gzip(first), gzip(second)].concat();
-    let zst = [
-        zstd::encode_all(first.as_bytes(), 1).unwrap(),
-        zstd::encode_all(second.as_bytes(), 1).unwrap(),
-    ]
-    .concat();
-    for (name, bytes) in [("a.gz", &gz), ("-", &gz), ("a.zst", &zst), ("a.txt", &zst)] {
-        let (set, report, _) = load_lists(&both(), &[(name, bytes)]).unwrap();
-        assert_eq!((set.len(), report.lines), (5000, 5000), "{name}");
-    }
-    let not_gzip = b"9.0.0.1\n".to_vec();
-    for (name, bytes) in [
-        ("cut.gz", &gz[..gz.len() - 9]),
-        ("cut.zst", &zst[..zst.len() - 9]),
-        ("plain.gz", &not_gzip[..]),
-        ("plain.zst", &not_gzip[..]),
-    ] {
-        let error = load_lists(&both(), &[(name, bytes)]).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("cannot read {name}: ")),
-            "{error}"
-        );
-    }
-    let mut damaged = gz.clone();
-    let middle = damaged.len() / 2;
-    damaged[middle] ^= 0x55;
-    assert!(matches!(
-        load_lists(&both(), &[("a.gz", &damaged)]),
-        Err(TargetError::Read { .. })
-    ));
-    assert_eq!(
-        load_lists(&both(), &[("empty.gz", b"")]).unwrap().0.len(),
-        0
-    );
-}
-
-#[test]
-fn files_that_cannot_be_read_are_named() {
-    let directory = tempfile::tempdir().unwrap();
-    let spec = TargetSpec {
-        files: vec![directory.path().to_owned()],
-        ..both()
-    };
-    let error = load(&spec, &no_dns, &mut |_| ()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with(&format!("cannot read {}: ", directory.path().display())),
-        "{error}"
-    );
-    let utf16 = load_lists(&both(), &[("excel.txt", b"\xFF\xFE9\0.\0")]).unwrap_err();
-    assert!(utf16.to_string().contains("UTF-16"), "{utf16}");
-}
-
-#[test]
-fn endless_lines_cost_one_bad_line() {
-    for header in ["", "target,x\n"] {
-        let mut list = header.as_bytes().to_vec();
-        list.extend(std::iter::repeat_n(b'x', 5 << 20));
-        list.extend(b"\n9.0.0.1");
-        list.extend(if header.is_empty() {
-            &b"\n"[..]
-        } else {
-            b",y\n"
-        });
-        list.extend(std::iter::repeat_n(b'x', LONGEST + 1));
-        let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
-        assert_eq!((set.len(), report.bad_lines), (1, 2), "{told:?}");
-        assert!(
-            told.iter()
-                .all(|message| message.ends_with("longer than 65536 bytes")),
-            "{told:?}"
-        );
-        assert!(told[0].len() < 200);
-    }
-}
-
-#[test]
 fn many_targets_must_be_allowed() {
     let spec = |length: u8, allow_large| TargetSpec {
         arguments: vec![format!("0.0.0.0/{length}")],
@@ -588,123 +438,4 @@ fn lists_that_repeat_themselves_stay_small_and_keep_the_first() {
     check_sums(&report);
     assert_eq!((set.len(), report.duplicates), (1000, 1_199_000));
     assert!(set.iter().all(|(id, _)| set.info(id).labels == [Some("0")]));
-}
-
-/// What the lazy set stands for, computed address by address.
-fn eager(
-    spec: &TargetSpec,
-    lines: &[(IpAddr, u8)],
-    exclusions: &Exclusions,
-) -> (HashMap<IpAddr, String>, u64, u64) {
-    let draw = prefixes::Draw::new(spec.target_seed, spec.per_prefix).unwrap();
-    let mut owners: HashMap<IpAddr, String> = HashMap::new();
-    let mut expanded = 0;
-    for (address, length) in lines {
-        let all: Vec<IpAddr> = match address {
-            IpAddr::V4(address) => {
-                use prefixes::Family;
-                let first = address.to_bits().masked(*length);
-                let bits = 32 - u32::from(*length);
-                if *length >= 24 {
-                    (0..1u32 << bits).map(|n| (first + n).ip()).collect()
-                } else {
-                    let blocks = (0..1u32 << (bits - 8)).map(|n| first + (n << 8));
-                    blocks
-                        .flat_map(|block| {
-                            (0..spec.per_prefix).map(move |nth| u32::drawn(block, nth, &draw).ip())
-                        })
-                        .collect()
-                }
-            }
-            IpAddr::V6(address) => {
-                use prefixes::Family;
-                let first = address.to_bits().masked(*length);
-                let blocks = 1u128 << 48u8.saturating_sub(*length);
-                (0..blocks)
-                    .map(|n| {
-                        u128::explicit(first + (n << 80), (*length).max(48), &draw)
-                            .0
-                            .ip()
-                    })
-                    .collect()
-            }
-        };
-        expanded += all.len() as u64;
-        for one in all {
-            owners
-                .entry(one)
-                .or_insert_with(|| format!("{address}/{length}"));
-        }
-    }
-    let distinct = owners.len() as u64;
-    owners.retain(|address, _| !exclusions.contains(*address));
-    (owners, expanded, distinct)
-}
-
-/// Prefixes close enough together to overlap often, partly in special-use space.
-fn prefix() -> impl Strategy<Value = (IpAddr, u8)> {
-    let v4 = (0u32..1 << 13, prop_oneof![19u8..=32, Just(32)])
-        .prop_map(|(low, length)| (Ipv4Addr::from_bits(0x09FF_F000 + low).into(), length));
-    let v6 = (0u128..8, prop::bool::ANY, 44u8..=52).prop_map(|(block, high, length)| {
-        let bits = (0x2a00_u128 << 112 | block << 80) | if high { 1 << 79 } else { 0 };
-        (std::net::Ipv6Addr::from_bits(bits).into(), length)
-    });
-    prop_oneof![3 => v4, 1 => v6]
-}
-
-proptest! {
-    #[test]
-    fn the_lazy_set_is_the_eager_one(
-        lines in prop::collection::vec(prefix(), 1..12),
-        blocked in prop::collection::vec(prefix(), 0..8),
-        per_prefix in prop_oneof![Just(1u8), 2u8..5, Just(254)],
-        allow_special: bool,
-    ) {
-        let spec = TargetSpec { per_prefix, allow_special, ..both() };
-        let text: String = lines.iter().map(|(address, length)| format!("{address}/{length}\n")).collect();
-        let mut on_bad = |bad: &BadLine| panic!("{bad}");
-        let mut loader = Loader::new(&spec, &no_dns, &mut on_bad).unwrap();
-        loader.input(Path::new("list"), text.as_bytes()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("blocked");
-        std::fs::write(&path, blocked.iter().map(|(a, l)| format!("{a}/{l}\n")).collect::<String>()).unwrap();
-        loader.blocklist(&path).unwrap();
-        let (set, report) = loader.finish().unwrap();
-        check_sums(&report);
-        let (expected, expanded, distinct) = eager(&spec, &lines, set.exclusions());
-        prop_assert_eq!(report.expanded, expanded);
-        prop_assert_eq!(report.duplicates, expanded - distinct);
-        prop_assert_eq!(set.len() as usize, expected.len());
-        // As many as expected, each of them expected, and (below) no two the same: the sets are equal.
-        let mut seen = std::collections::HashSet::new();
-        for (id, address) in set.iter() {
-            prop_assert!(seen.insert(address), "{} twice", address);
-            let info = set.info(id);
-            prop_assert_eq!(Some(info.input.as_ref()), expected.get(&address).map(String::as_str));
-        }
-    }
-
-    #[test]
-    fn any_bytes_are_accepted_counted_or_told(
-        header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..])],
-        parts in prop::collection::vec(
-            prop_oneof![
-                prop::collection::vec(any::<u8>(), 0..20),
-                prop::sample::select(vec![
-                    "\n", "\r\n", "\r", ",", "\"", "\"\"", "#", "9.0.0.1", "9.0.0.0/22", "9.9/8", "2a00::1", "two.example", " ", "\n\n", "x,9.0.0.7\n", "9.0.0.8,y\n",
-                ]).prop_map(|part| part.as_bytes().to_vec()),
-            ],
-            0..60,
-        ),
-    ) {
-        let list = [header.to_vec(), parts.concat()].concat();
-        let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
-        prop_assert_eq!(told.len() as u64, report.bad_lines);
-        let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
-        prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));
-        prop_assert!(set.iter().len() as u64 == report.targets);
-        // Lines named in messages exist, and come in order.
-        let lines: Vec<u64> = told.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();
-        prop_assert!(lines.is_sorted() && lines.iter().all(|line| (1..=report.lines).contains(line)), "{:?}", told);
-    }
 }

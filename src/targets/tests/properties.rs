@@ -1,0 +1,126 @@
+//! Held for any input: the lazy set against an eager one, and arbitrary bytes.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the lazy set stands for, computed address by address.
+fn eager(
+    spec: &TargetSpec,
+    lines: &[(IpAddr, u8)],
+    exclusions: &Exclusions,
+) -> (HashMap<IpAddr, String>, u64, u64) {
+    let draw = prefixes::Draw::new(spec.target_seed, spec.per_prefix).unwrap();
+    let mut owners: HashMap<IpAddr, String> = HashMap::new();
+    let mut expanded = 0;
+    for (address, length) in lines {
+        let all: Vec<IpAddr> = match address {
+            IpAddr::V4(address) => {
+                use prefixes::Family;
+                let first = address.to_bits().masked(*length);
+                let bits = 32 - u32::from(*length);
+                if *length >= 24 {
+                    (0..1u32 << bits).map(|n| (first + n).ip()).collect()
+                } else {
+                    let blocks = (0..1u32 << (bits - 8)).map(|n| first + (n << 8));
+                    blocks
+                        .flat_map(|block| {
+                            (0..spec.per_prefix).map(move |nth| u32::drawn(block, nth, &draw).ip())
+                        })
+                        .collect()
+                }
+            }
+            IpAddr::V6(address) => {
+                use prefixes::Family;
+                let first = address.to_bits().masked(*length);
+                let blocks = 1u128 << 48u8.saturating_sub(*length);
+                (0..blocks)
+                    .map(|n| {
+                        u128::explicit(first + (n << 80), (*length).max(48), &draw)
+                            .0
+                            .ip()
+                    })
+                    .collect()
+            }
+        };
+        expanded += all.len() as u64;
+        for one in all {
+            owners
+                .entry(one)
+                .or_insert_with(|| format!("{address}/{length}"));
+        }
+    }
+    let distinct = owners.len() as u64;
+    owners.retain(|address, _| !exclusions.contains(*address));
+    (owners, expanded, distinct)
+}
+
+/// Prefixes close enough together to overlap often, partly in special-use space.
+fn prefix() -> impl Strategy<Value = (IpAddr, u8)> {
+    let v4 = (0u32..1 << 13, prop_oneof![19u8..=32, Just(32)])
+        .prop_map(|(low, length)| (Ipv4Addr::from_bits(0x09FF_F000 + low).into(), length));
+    let v6 = (0u128..8, prop::bool::ANY, 44u8..=52).prop_map(|(block, high, length)| {
+        let bits = (0x2a00_u128 << 112 | block << 80) | if high { 1 << 79 } else { 0 };
+        (std::net::Ipv6Addr::from_bits(bits).into(), length)
+    });
+    prop_oneof![3 => v4, 1 => v6]
+}
+
+proptest! {
+    #[test]
+    fn the_lazy_set_is_the_eager_one(
+        lines in prop::collection::vec(prefix(), 1..12),
+        blocked in prop::collection::vec(prefix(), 0..8),
+        per_prefix in prop_oneof![Just(1u8), 2u8..5, Just(254)],
+        allow_special: bool,
+    ) {
+        let spec = TargetSpec { per_prefix, allow_special, ..both() };
+        let text: String = lines.iter().map(|(address, length)| format!("{address}/{length}\n")).collect();
+        let mut on_bad = |bad: &BadLine| panic!("{bad}");
+        let mut loader = Loader::new(&spec, &no_dns, &mut on_bad).unwrap();
+        loader.input(Path::new("list"), text.as_bytes()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("blocked");
+        std::fs::write(&path, blocked.iter().map(|(a, l)| format!("{a}/{l}\n")).collect::<String>()).unwrap();
+        loader.blocklist(&path).unwrap();
+        let (set, report) = loader.finish().unwrap();
+        check_sums(&report);
+        let (expected, expanded, distinct) = eager(&spec, &lines, set.exclusions());
+        prop_assert_eq!(report.expanded, expanded);
+        prop_assert_eq!(report.duplicates, expanded - distinct);
+        prop_assert_eq!(set.len() as usize, expected.len());
+        // As many as expected, each of them expected, and (below) no two the same: the sets are equal.
+        let mut seen = std::collections::HashSet::new();
+        for (id, address) in set.iter() {
+            prop_assert!(seen.insert(address), "{} twice", address);
+            let info = set.info(id);
+            prop_assert_eq!(Some(info.input.as_ref()), expected.get(&address).map(String::as_str));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_accepted_counted_or_told(
+        header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..])],
+        parts in prop::collection::vec(
+            prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..20),
+                prop::sample::select(vec![
+                    "\n", "\r\n", "\r", ",", "\"", "\"\"", "#", "9.0.0.1", "9.0.0.0/22", "9.9/8", "2a00::1", "two.example", " ", "\n\n", "x,9.0.0.7\n", "9.0.0.8,y\n",
+                ]).prop_map(|part| part.as_bytes().to_vec()),
+            ],
+            0..60,
+        ),
+    ) {
+        let list = [header.to_vec(), parts.concat()].concat();
+        let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
+        prop_assert_eq!(told.len() as u64, report.bad_lines);
+        let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
+        prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));
+        prop_assert!(set.iter().len() as u64 == report.targets);
+        // Lines named in messages exist, and come in order.
+        let lines: Vec<u64> = told.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();
+        prop_assert!(lines.is_sorted() && lines.iter().all(|line| (1..=report.lines).contains(line)), "{:?}", told);
+    }
+}
