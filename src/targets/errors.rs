@@ -106,7 +106,7 @@ pub enum TargetError {
     },
     /// More targets than a slip of the pen should start.
     #[error(
-        "{0} targets are more than {most}: allow them with --yes-large, or take fewer (shorter prefixes, --per-prefix)",
+        "{0} targets are more than {most}: allow them with --yes-large, or take fewer (longer prefixes, a lower --per-prefix)",
         most = super::LARGE
     )]
     Large(u128),
