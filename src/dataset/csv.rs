@@ -17,7 +17,9 @@ impl CsvSink {
     pub(super) fn new(target: Target) -> Result<Self, SinkError> {
         let mut writer = csv::Writer::from_writer(target);
         let schema = Table::Hops.arrow_schema();
-        writer.write_record(schema.fields().iter().map(|field| field.name()))?;
+        writer
+            .write_record(schema.fields().iter().map(|field| field.name()))
+            .map_err(cause)?;
         Ok(CsvSink {
             writer,
             cell: String::new(),
@@ -35,9 +37,9 @@ impl Sink for CsvSink {
                     DataType::List(_) => push_json(&mut self.cell, column, row),
                     _ => push_scalar(&mut self.cell, column, row),
                 }
-                self.writer.write_field(&self.cell)?;
+                self.writer.write_field(&self.cell).map_err(cause)?;
             }
-            self.writer.write_record(None::<&[u8]>)?;
+            self.writer.write_record(None::<&[u8]>).map_err(cause)?;
         }
         Ok(self.writer.flush()?)
     }
@@ -46,5 +48,13 @@ impl Sink for CsvSink {
         self.writer
             .into_inner()
             .map_err(|error| error.into_error().into())
+    }
+}
+
+/// The I/O error behind the encoder's, which does not name it as its source.
+fn cause(error: csv::Error) -> SinkError {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => format!("{other:?}").into(),
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// A disk that refuses the byte after `room` with ENOSPC; what is removed is not given back.
+    /// A disk that refuses the byte after `room` with ENOSPC.
     #[cfg(test)]
     pub(super) fn of_size(room: u64) -> (Self, Arc<AtomicU64>) {
         let room = Arc::new(AtomicU64::new(room));
@@ -37,6 +37,12 @@ impl Disk {
         })
         .map(|_| ())
         .map_err(|_| io::Error::from_raw_os_error(libc::ENOSPC))
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if let Some(room) = &self.room {
+            room.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -119,8 +125,10 @@ impl PendingFile {
     pub(super) fn seal(mut self) -> Result<Sealed, DatasetError> {
         let error = |operation| DatasetError::file(operation, &self.destination);
         self.file.sync_all().map_err(error("sync"))?;
+        let replaced = fs::metadata(&self.destination).map_or(0, |replaced| replaced.len());
         fs::rename(&self.temporary, &self.destination).map_err(error("rename to"))?;
         self.sealed = true;
+        self.disk.give_back(replaced);
         sync_parent(&self.destination)?;
         Ok(Sealed {
             bytes: self.bytes,
@@ -148,6 +156,7 @@ impl Drop for PendingFile {
         if !self.sealed {
             // Nobody is left to tell; the next run into this place removes it.
             let _ = fs::remove_file(&self.temporary);
+            self.disk.give_back(self.bytes);
         }
     }
 }

@@ -103,6 +103,9 @@ fn read_json(path: &Path) -> Value {
 /// Every file below `root`, sorted.
 fn files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
+    if !root.exists() {
+        return found;
+    }
     for entry in fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();
         match path.is_dir() {

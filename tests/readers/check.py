@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+"""Opens what pathsurvey wrote with the programs its users read it with.
+
+    python check.py PATH...
+
+PATH is a dataset directory, or a single file of hops (.parquet, .arrow, .csv, .jsonl) with its manifest beside it.
+Every check is one line; the last line is `N passed, N failed`, and the exit code is 1 if any failed.
+
+Checked with DuckDB, pyarrow and polars, each called the plainest way: the declared types (schemas/*.json), the rows
+and statuses against the manifest, every part's size and SHA-256, nulls where something is absent, and that the rows
+of a file are in the order its schema states.
+"""
+
+import hashlib
+import json
+import pathlib
+import sys
+
+import duckdb
+import polars
+import pyarrow
+import pyarrow.csv
+import pyarrow.dataset
+import pyarrow.feather
+import pyarrow.json
+import pyarrow.parquet
+
+SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "schemas"
+ENDED = ("complete", "interrupted")
+
+passed = failed = 0
+
+
+def check(name, actual, expected):
+    """Counts a comparison, and shows it when it fails."""
+    global passed, failed
+    if actual == expected:
+        passed += 1
+        return
+    failed += 1
+    print(f"FAILED {name}\n  expected: {expected}\n  found:    {actual}")
+
+
+def attempt(name, action):
+    """Runs an action that may fail in a reader; gives its result, or None and a failure."""
+    global passed, failed
+    try:
+        result = action()
+        passed += 1
+        return result
+    except Exception as error:  # a reader's own error is the finding
+        failed += 1
+        print(f"FAILED {name}: {type(error).__name__}: {error}")
+        return None
+
+
+def schema(table):
+    return json.loads((SCHEMAS / f"{table}.v1.json").read_text(encoding="utf-8"))
+
+
+def arrow_type(column):
+    """The Arrow type that a column of the schema declares."""
+    simple = {
+        "text": pyarrow.string(),
+        "int16": pyarrow.int16(),
+        "int32": pyarrow.int32(),
+        "int64": pyarrow.int64(),
+        "boolean": pyarrow.bool_(),
+        "binary": pyarrow.binary(),
+        "timestamp_us_utc": pyarrow.timestamp("us", tz="UTC"),
+    }
+    if column["type"] == "list":
+        fields = [arrow_field(field) for field in column["element"]["fields"]]
+        return pyarrow.list_(pyarrow.field("element", pyarrow.struct(fields), nullable=False))
+    if column["type"] == "map":
+        return pyarrow.map_(pyarrow.string(), pyarrow.field("value", pyarrow.string(), nullable=False))
+    return simple[column["type"]]
+
+
+def arrow_field(column):
+    return pyarrow.field(column["name"], arrow_type(column), nullable=column["nullable"])
+
+
+def duckdb_type(column):
+    """DuckDB's name of the declared type."""
+    simple = {
+        "text": "VARCHAR",
+        "int16": "SMALLINT",
+        "int32": "INTEGER",
+        "int64": "BIGINT",
+        "boolean": "BOOLEAN",
+        "binary": "BLOB",
+        "timestamp_us_utc": "TIMESTAMP WITH TIME ZONE",
+    }
+    if column["type"] == "list":
+        fields = ", ".join(
+            f"{quoted(field['name'])} {duckdb_type(field)}" for field in column["element"]["fields"]
+        )
+        return f"STRUCT({fields})[]"
+    if column["type"] == "map":
+        return "MAP(VARCHAR, VARCHAR)"
+    return simple[column["type"]]
+
+
+def quoted(name):
+    return f'"{name}"'
+
+
+def unquoted(text):
+    return str(text).replace('"', "")
+
+
+def polars_type(column):
+    """The polars type that a column of the schema declares."""
+    simple = {
+        "text": polars.String,
+        "int16": polars.Int16,
+        "int32": polars.Int32,
+        "int64": polars.Int64,
+        "boolean": polars.Boolean,
+        "binary": polars.Binary,
+        "timestamp_us_utc": polars.Datetime("us", "UTC"),
+    }
+    if column["type"] == "list":
+        fields = [polars.Field(f["name"], polars_type(f)) for f in column["element"]["fields"]]
+        return polars.List(polars.Struct(fields))
+    if column["type"] == "map":
+        return None  # polars has no map; releases differ in what they show instead
+    return simple[column["type"]]
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_manifest(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def check_parts(root, manifests):
+    """Every listed part is there, whole and of the stated size."""
+    for manifest in manifests:
+        for table, section in manifest["tables"].items():
+            check(f"{table} rows add up", sum(p["rows"] for p in section["parts"]), section["rows"])
+            for part in section["parts"]:
+                path = root / part["path"]
+                check(f"{part['path']} size", path.stat().st_size, part["bytes"])
+                check(f"{part['path']} sha256", sha256(path), part["sha256"])
+
+
+def check_part_file(path, table):
+    """One Parquet part as pyarrow sees it alone: types, order, footer, page index."""
+    file = pyarrow.parquet.ParquetFile(path)
+    declared = schema(table)
+    name = f"{path.name} ({table})"
+    found = [(f.name, f.type, f.nullable) for f in file.schema_arrow]
+    expected = [(f.name, f.type, f.nullable) for f in map(arrow_field, declared["columns"])]
+    check(f"{name} types", found, expected)
+    metadata = file.schema_arrow.metadata or {}
+    version = metadata.get(b"pathsurvey.schema_version")
+    check(f"{name} schema version", version, str(declared["version"]).encode())
+    order = declared["sort_order"]
+    for group in range(file.num_row_groups):
+        about = file.metadata.row_group(group)
+        names = [about.column(by.column_index).path_in_schema for by in about.sorting_columns]
+        check(f"{name} group {group} order", names, order)
+        check(f"{name} group {group} nulls last", [by.nulls_first for by in about.sorting_columns], [False] * len(order))
+        rows = file.read_row_group(group, columns=order)
+        last = [(key, "ascending", "at_end") for key in order]
+        try:
+            ordered = rows.sort_by(last)
+        except Exception:
+            ordered = rows.sort_by([key[:2] for key in last])  # older pyarrow: nulls at the end anyway
+        check(f"{name} group {group} is sorted", rows.equals(ordered), True)
+        for index in range(about.num_columns):
+            column = about.column(index)
+            check(f"{name} {column.path_in_schema} page index", (column.has_offset_index, column.has_column_index), (True, True))
+
+
+def check_types(reader, table, found, declared_type):
+    """Names and types of the declared columns; partition keys may stand behind them."""
+    for column in schema(table)["columns"]:
+        expected = declared_type(column)
+        if expected is not None:
+            check(f"{reader} {table}.{column['name']}", found.get(column["name"]), expected)
+
+
+def check_hops(reader, query, manifests):
+    """Counts, and nulls where something is absent. `query` runs SQL over the relation `hops`."""
+    rows = sum(m["tables"]["hops"]["rows"] for m in manifests)
+    check(f"{reader} rows", query("select count(*) from hops")[0][0], rows)
+    ended = [m for m in manifests if m["state"] in ENDED]
+    runs = ", ".join("'" + m["run_id"].replace("'", "''") + "'" for m in ended) or "''"
+    of_ended = f"from hops where run_id in ({runs})"
+    for where, section in (
+        ("reply_index = 0", lambda m: m["probes"]["by_status"]),
+        ("reply_index > 0", lambda m: m["extra_replies"]),
+    ):
+        expected = {}
+        for manifest in ended:
+            for status, count in section(manifest).items():
+                expected[status] = expected.get(status, 0) + count
+        expected = {status: count for status, count in expected.items() if count}
+        found = dict(query(f"select status, count(*) {of_ended} and {where} group by status"))
+        check(f"{reader} statuses where {where}", found, expected)
+    for name, where in {
+        "silence has no responder": "status = 'timeout' and reply_index = 0 and (responder is not null or rtt_us is not null"
+        " or received_at is not null or reply_kind is not null or icmp_type is not null or evidence is not null)",
+        "an answer has one": "status in ('replied', 'late') and (responder is null or received_at is null or reply_kind is null)",
+        "what was not sent has no time": "status in ('send_error', 'skipped', 'inferred') and sent_at is not null",
+        "what was sent has one": "status in ('replied', 'timeout', 'late') and sent_at is null",
+        "no address is 0": "responder in ('0.0.0.0', '::', '') or destination in ('0.0.0.0', '::', '') or source in ('0.0.0.0', '::', '')",
+        "no text is empty": "reason = '' or run_id = '' or vantage = '' or quoted_source = '' or quoted_destination = ''",
+        "ports are the protocol's": "protocol = 'udp' and (src_port is null or dst_port is null or icmp_id is not null)",
+        "round trips are not negative": "rtt_us < 0",
+    }.items():
+        check(f"{reader} {name}", query(f"select count(*) from hops where {where}")[0][0], 0)
+    duplicates = query(
+        "select count(*) from (select 1 from hops group by run_id, trace_id, probe_id, reply_index having count(*) > 1)"
+    )
+    check(f"{reader} keys are unique", duplicates[0][0], 0)
+
+
+def check_traces(query, manifests):
+    rows = sum(m["tables"]["traces"]["rows"] for m in manifests)
+    check("traces rows", query("select count(*) from traces")[0][0], rows)
+    unique = query("select count(*) from (select distinct run_id, trace_id from traces)")[0][0]
+    check("traces keys are unique", unique, rows)
+    if rows:
+        orphans = query(
+            "select count(*) from traces t where probes_sent > 0 and not exists"
+            " (select 1 from hops h where h.run_id = t.run_id and h.trace_id = t.trace_id)"
+        )
+        check("every trace has its hops", orphans[0][0], 0)
+        wrong = query(
+            "select count(*) from traces t join (select run_id, trace_id, count(distinct ttl) as n from hops"
+            " where reply_index = 0 and status = 'replied' and purpose <> 'distance' group by all) h"
+            " using (run_id, trace_id) where t.hops_responding < h.n"
+        )
+        check("responding hops are counted", wrong[0][0], 0)
+
+
+def check_directory(root):
+    manifests = [read_manifest(path) for path in sorted(root.glob("manifest*.json"))]
+    check("manifests", bool(manifests), True)
+    check_parts(root, manifests)
+    listed = {part["path"] for m in manifests for t in m["tables"].values() for part in t["parts"]}
+    present = {str(path.relative_to(root)) for path in root.glob("*/**/*.parquet")}
+    check("listed parts are present", sorted(listed - present), [])
+    if all(m["state"] in ENDED for m in manifests):
+        check("present parts are listed", sorted(present - listed), [])
+    for path in sorted(listed):
+        check_part_file(root / path, path.split("/")[0])
+
+    connection = duckdb.connect()
+    query = lambda sql: connection.execute(sql).fetchall()
+    for table in ("hops", "traces"):
+        files = f"{root}/{table}/**/*.parquet"
+        made = attempt(
+            f"duckdb {table}",
+            lambda: connection.execute(f"create view {table} as select * from '{files}'"),
+        )
+        if made is None:
+            return
+        found = {name: unquoted(kind) for name, kind, *_ in query(f"describe {table}")}
+        check_types("duckdb", table, found, lambda column: unquoted(duckdb_type(column)))
+
+        rows = sum(m["tables"][table]["rows"] for m in manifests)
+        for reader, read in (
+            ("pyarrow.parquet.read_table", lambda: pyarrow.parquet.read_table(root / table)),
+            ("pyarrow.dataset", lambda: pyarrow.dataset.dataset(root / table, partitioning="hive").to_table()),
+        ):
+            if (read_rows := attempt(f"{reader} {table}", read)) is not None:
+                check(f"{reader} {table} rows", read_rows.num_rows, rows)
+                types = {field.name: field.type for field in read_rows.schema}
+                check_types(reader, table, types, arrow_type)
+        for reader, scan in (
+            ("polars directory", lambda: polars.scan_parquet(root / table)),
+            ("polars glob", lambda: polars.scan_parquet(files)),
+        ):
+            if (frame := attempt(f"{reader} {table}", lambda: scan().collect())) is not None:
+                check(f"{reader} {table} rows", frame.height, rows)
+                check_types(reader, table, dict(frame.schema), polars_type)
+    check_hops("duckdb", query, manifests)
+    check_traces(query, manifests)
+    days = {m["started_at"][:10] for m in manifests if m["tables"]["hops"]["parts"]}
+    found = {str(day) for (day,) in query("select distinct date from hops")}
+    check("partitions are the nights", found <= days, True)
+
+
+def check_file(path):
+    manifest = read_manifest(path.with_name(path.name + ".manifest.json"))
+    check_parts(path.parent, [manifest])
+    declared = schema("hops")["columns"]
+    names = [column["name"] for column in declared]
+    rows = manifest["tables"]["hops"]["rows"]
+    types = {column["name"]: column["type"] for column in declared}
+    if path.suffix == ".parquet":
+        check_part_file(path, "hops")
+        relation = f"'{path}'"
+    elif path.suffix == ".arrow":
+        table = pyarrow.feather.read_table(path)
+        check("arrow types", [f.type for f in table.schema], [arrow_type(c) for c in declared])
+        frame = polars.read_ipc(path, memory_map=False)
+        check("polars arrow rows", frame.height, rows)
+        relation = "arrow_table"
+    elif path.suffix == ".csv":
+        frame = polars.read_csv(path, infer_schema_length=None)
+        check("polars csv", (frame.columns, frame.height), (names, rows))
+        check("pyarrow csv rows", pyarrow.csv.read_csv(path).num_rows, rows)
+        relation = f"read_csv('{path}', sample_size = -1)"
+    else:
+        with open(path, encoding="utf-8") as lines:
+            keys = {tuple(json.loads(line)) for line in lines}
+        check("jsonl columns", keys, {tuple(names)} if rows else set())
+        frame = polars.read_ndjson(path, infer_schema_length=None)
+        check("polars jsonl", (frame.columns, frame.height), (names, rows))
+        check("pyarrow jsonl rows", pyarrow.json.read_json(path).num_rows, rows)
+        relation = f"read_json('{path}', sample_size = -1)"
+    connection = duckdb.connect()
+    if path.suffix == ".arrow":
+        connection.register("arrow_table", table)
+    # Text formats declare no types: columns that are null throughout come as text.
+    casts = [
+        f"{quoted(n)}::{duckdb_type(c)} as {quoted(n)}" if types[n] not in ("list", "map", "binary") else quoted(n)
+        for n, c in zip(names, declared)
+    ]
+    made = attempt(
+        f"duckdb {path.name}",
+        lambda: connection.execute(f"create table hops as select {', '.join(casts)} from {relation}"),
+    )
+    if made is not None:
+        check_hops(f"duckdb {path.suffix}", lambda sql: connection.execute(sql).fetchall(), [manifest])
+
+
+def main(paths):
+    if not paths:
+        print(__doc__)
+        return 2
+    for path in map(pathlib.Path, paths):
+        print(f"{path}: {'directory' if path.is_dir() else path.suffix}")
+        attempt(f"{path}", lambda: (check_directory if path.is_dir() else check_file)(path) or True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
