@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, BooleanBufferBuilder, Int32Array, NullBufferBuilder,
-    PrimitiveArray, RecordBatch, StringArray, StringBuilder, new_null_array,
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, BooleanArray, BooleanBufferBuilder,
+    DictionaryArray, Int32Array, NullBufferBuilder, PrimitiveArray, RecordBatch, StringArray,
+    StringBuilder, new_null_array,
 };
-use arrow::array::{BooleanArray, DictionaryArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field, Int16Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
@@ -213,8 +213,6 @@ impl<V> Runs<V> {
         (keys, self.values.finish())
     }
 }
-
-use arrow::array::ArrayBuilder;
 
 /// Appends an address as canonical text (RFC 5952 for IPv6).
 pub(super) fn push_address(out: &mut String, address: IpAddr) {

@@ -195,7 +195,7 @@ impl Directory {
         let temporary = self
             .root
             .join(PARTIAL)
-            .join(format!("{}-{name}", table.as_str()));
+            .join(format!("{}-{name}.tmp", table.as_str()));
         let encode =
             |error: &(dyn std::error::Error + 'static)| DatasetError::encode(&destination, error);
         let file = PendingFile::create(temporary, destination.clone(), &self.disk)?;

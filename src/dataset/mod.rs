@@ -6,8 +6,10 @@
 //!
 //! Guarantees:
 //! - A file under its final name is whole: it is written under another name, synced, then renamed. Killing the
-//!   process at any moment leaves only whole parts; what lies in `.partial/` belongs to no one and is removed when
-//!   the directory is opened again.
+//!   process at any moment leaves only whole parts; what a dead run
+//!   left in `.partial/` is removed when the directory is opened again.
+//! - The manifest lists a part only once it is whole. A run killed in between leaves a whole part that its manifest,
+//!   which then says `running` for good, does not list.
 //! - A trace's row is never on disk before its hops are: both tables are sealed together, hops first.
 //! - Nothing here reads a clock or draws a number: the same rows at the same times give the same bytes.
 //! - What is absent is null; never 0, never "".

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use arrow::datatypes::DataType::{Binary, Boolean, Int16, Int32, Int64, Utf8};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
 /// A table of the dataset.
@@ -62,8 +63,6 @@ pub fn schema_text(table: Table) -> &'static str {
         Table::Traces => include_str!("../../schemas/traces.v1.json"),
     }
 }
-
-use DataType::{Binary, Boolean, Int16, Int32, Int64, Utf8};
 
 /// Microseconds since the epoch, UTC.
 pub(super) fn timestamp() -> DataType {

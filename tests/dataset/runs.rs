@@ -88,7 +88,9 @@ fn an_abandoned_run_leaves_whole_parts_and_the_next_run_cleans_up() {
     let traces: Vec<_> = (0..20).map(rows::trace).collect();
     feed(&mut writer, &traces, rows::START);
     drop(writer);
-    let stale = dir.path().join(".partial/hops-part-run-1-00002.parquet");
+    let stale = dir
+        .path()
+        .join(".partial/hops-part-run-1-00002.parquet.tmp");
     fs::write(&stale, b"PAR1 half").unwrap();
 
     assert_eq!(rows_of(dir.path(), "hops"), [112, 112]);
