@@ -22,9 +22,9 @@ pub(super) fn choose(
     }
     let destination = u64::from(u32::from(flight.destination));
     let hash = match balance {
-        Balance::PerPacket => return chance.pick(width),
-        Balance::PerDestination => mix2(hash_seed, destination),
-        Balance::PerFlow => {
+        Balance::Packet => return chance.pick(width),
+        Balance::Destination => mix2(hash_seed, destination),
+        Balance::Flow => {
             let addresses = u64::from(u32::from(flight.source)) << 32 | destination;
             let [source_port, destination_port] = flight.ports.map(u64::from);
             let rest = u64::from(flight.protocol) << 32 | source_port << 16 | destination_port;
@@ -62,29 +62,23 @@ mod tests {
 
     #[test]
     fn flows_spread_evenly_and_stay_together() {
-        let spread = counts(Balance::PerFlow, (0..4000).map(|port| flight(1, port)));
+        let spread = counts(Balance::Flow, (0..4000).map(|port| flight(1, port)));
         assert!(spread.iter().all(|c| (900..1100).contains(c)), "{spread:?}");
-        let one_flow = counts(Balance::PerFlow, (0..100).map(|_| flight(1, 24000)));
+        let one_flow = counts(Balance::Flow, (0..100).map(|_| flight(1, 24000)));
         assert!(one_flow.contains(&100));
     }
 
     #[test]
     fn a_per_destination_balancer_ignores_ports() {
-        let ports = counts(
-            Balance::PerDestination,
-            (0..100).map(|port| flight(1, port)),
-        );
+        let ports = counts(Balance::Destination, (0..100).map(|port| flight(1, port)));
         assert!(ports.contains(&100));
-        let hosts = counts(
-            Balance::PerDestination,
-            (0..=255).map(|last| flight(last, 1)),
-        );
+        let hosts = counts(Balance::Destination, (0..=255).map(|last| flight(last, 1)));
         assert!(hosts.iter().all(|c| *c > 30), "{hosts:?}");
     }
 
     #[test]
     fn a_per_packet_balancer_splits_a_flow() {
-        let one_flow = counts(Balance::PerPacket, (0..400).map(|_| flight(1, 24000)));
+        let one_flow = counts(Balance::Packet, (0..400).map(|_| flight(1, 24000)));
         assert!(one_flow.iter().all(|c| *c > 60), "{one_flow:?}");
     }
 
@@ -92,7 +86,7 @@ mod tests {
     fn the_ttl_does_not_move_a_flow() {
         let mut other = flight(1, 24000);
         other.ttl = 200;
-        let choice = |f: &Flight| choose(Balance::PerFlow, 5, 4, f, &mut Dice::new(1, 1));
+        let choice = |f: &Flight| choose(Balance::Flow, 5, 4, f, &mut Dice::new(1, 1));
         assert_eq!(choice(&flight(1, 24000)), choice(&other));
     }
 }

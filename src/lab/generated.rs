@@ -20,96 +20,13 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
-use serde::Deserialize;
-
+use super::GeneratedOptions;
+use super::generated_targets::is_target;
 use super::hash::{mix2, scaled, within};
 use super::topology::{
     Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, RateLimit, Topology,
 };
 use crate::model::MplsLabel;
-
-/// What a generated network is like. Shares are from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GeneratedOptions {
-    /// Share of routers that never answer (0.03). The gateway always answers.
-    pub silent_routers: f64,
-    /// Share of targets that never answer (0.05).
-    pub silent_targets: f64,
-    /// Share of routers behind the near part that limit their answers to 500 a second, 50 at once (0.02).
-    pub limited_routers: f64,
-    /// Whether targets answer 6 times and then once a second, as Linux does (true), or always.
-    pub limited_targets: bool,
-    /// Share of routers that quote only 8 bytes behind the IP header (0.2).
-    pub short_quotes: f64,
-    /// Multiplies all delays (1.0: 1 to 150 ms there and back).
-    pub delay_scale: f64,
-    /// Jitter as a share of each line's delay (0.05).
-    pub jitter: f64,
-    /// Share of probes, and again of replies, that are lost (0.001).
-    pub loss: f64,
-    /// Whether all routers share one hash seed, so that balancers in a row choose alike (false).
-    pub polarised: bool,
-}
-
-impl Default for GeneratedOptions {
-    fn default() -> Self {
-        GeneratedOptions {
-            silent_routers: 0.03,
-            silent_targets: 0.05,
-            limited_routers: 0.02,
-            limited_targets: true,
-            short_quotes: 0.2,
-            delay_scale: 1.0,
-            jitter: 0.05,
-            loss: 0.001,
-            polarised: false,
-        }
-    }
-}
-
-impl GeneratedOptions {
-    /// Everyone answers everything, nothing is lost, and delays do not vary: what comes back is the truth.
-    pub fn clean() -> Self {
-        GeneratedOptions {
-            silent_routers: 0.0,
-            silent_targets: 0.0,
-            limited_routers: 0.0,
-            limited_targets: false,
-            short_quotes: 0.0,
-            jitter: 0.0,
-            loss: 0.0,
-            ..GeneratedOptions::default()
-        }
-    }
-}
-
-impl GeneratedOptions {
-    /// Says what is wrong with the values, if anything is.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let shares = [
-            ("silent_routers", self.silent_routers),
-            ("silent_targets", self.silent_targets),
-            ("limited_routers", self.limited_routers),
-            ("short_quotes", self.short_quotes),
-            ("jitter", self.jitter),
-            ("loss", self.loss),
-        ];
-        for (name, value) in shares {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(format!("{name} = {value} is no share"));
-            }
-        }
-        if !(0.0..=1000.0).contains(&self.delay_scale) {
-            return Err(format!(
-                "delay_scale = {} is out of range",
-                self.delay_scale
-            ));
-        }
-        Ok(())
-    }
-}
 
 /// The topology of a generated network.
 #[derive(Clone, Debug)]
@@ -186,14 +103,6 @@ impl Generated {
         Generated { seed, options }
     }
 
-    /// Every prefix with targets, as the fewest prefixes that say so.
-    pub(super) fn target_prefixes() -> Vec<Ipv4Net> {
-        let everything = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
-        let mut found = Vec::new();
-        cut(everything, &mut found);
-        found
-    }
-
     fn hash(&self, salt: Salt, value: u64) -> u64 {
         mix2(self.seed ^ (salt as u64) << 56, value)
     }
@@ -231,7 +140,7 @@ impl Generated {
         let (part, place) = Self::place(plan, level);
         let plain = Level {
             width: 1,
-            balance: Balance::PerFlow,
+            balance: Balance::Flow,
             shortcut: false,
         };
         match part {
@@ -252,9 +161,9 @@ impl Generated {
                 Level {
                     width,
                     balance: if (hash >> 8) & 0xff < 40 {
-                        Balance::PerDestination
+                        Balance::Destination
                     } else {
-                        Balance::PerFlow
+                        Balance::Flow
                     },
                     // At most one hop of a way can be skipped, so that distances stay at 6 and above.
                     shortcut: part == Part::Region
@@ -299,46 +208,6 @@ impl Generated {
             && level < region
             && self.hash(Salt::Tunnel, u64::from(plan.region % CARRIERS)) & 1 == 0
     }
-}
-
-/// Splits prefixes until they are wholly targets or wholly not.
-fn cut(prefix: Ipv4Net, found: &mut Vec<Ipv4Net>) {
-    let ends = [prefix.network(), prefix.broadcast()].map(u32::from);
-    let inside = |address: u32| is_target(address >> 8);
-    let touches_edge = EXCLUDED
-        .iter()
-        .any(|(first, last)| *first <= ends[1] >> 8 && *last >= ends[0] >> 8);
-    if !touches_edge {
-        found.push(prefix);
-    } else if ends.iter().any(|end| inside(*end)) || prefix.prefix_len() < 24 {
-        let within_one = EXCLUDED
-            .iter()
-            .any(|(first, last)| *first <= ends[0] >> 8 && *last >= ends[1] >> 8);
-        if !within_one {
-            for half in prefix
-                .subnets(prefix.prefix_len() + 1)
-                .into_iter()
-                .flatten()
-            {
-                cut(half, found);
-            }
-        }
-    }
-}
-
-/// The /24s without targets, as ranges of the first three bytes.
-const EXCLUDED: [(u32, u32); 5] = [
-    (0x000000, 0x00ffff),
-    (0x0a0000, 0x0affff),
-    (0x7f0000, 0x7fffff),
-    (0xc00002, 0xc00002),
-    (0xe00000, 0xffffff),
-];
-
-fn is_target(block: u32) -> bool {
-    !EXCLUDED
-        .iter()
-        .any(|(first, last)| (*first..=*last).contains(&block))
 }
 
 const fn node(level: u8, branch: u8) -> NodeId {

@@ -13,6 +13,8 @@ mod balancer;
 mod checksum;
 mod declared;
 mod generated;
+mod generated_options;
+mod generated_targets;
 mod hash;
 mod icmp;
 mod network;
@@ -20,15 +22,17 @@ mod packet;
 mod token_bucket;
 mod toml_build;
 mod toml_file;
+mod toml_values;
 mod topology;
 mod truth;
+mod truth_table;
 mod virtual_network;
 mod walk;
 
 #[cfg(test)]
 mod tests;
 
-pub use generated::GeneratedOptions;
+pub use generated_options::GeneratedOptions;
 pub use network::{LabNetwork, LabStatistics};
 pub use toml_file::LabError;
 pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthOutcome};

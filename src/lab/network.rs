@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use super::declared::Declared;
 use super::generated::Generated;
+use super::generated_targets::target_prefixes;
 use super::hash::{Dice, mix};
 use super::icmp::{self, Envelope};
 use super::packet::{Packet, Refusal};
@@ -86,7 +87,7 @@ impl LabNetwork {
             description: "A generated internet of any size.".to_owned(),
             vantage: Generated::VANTAGE,
             seed,
-            targets: Generated::target_prefixes(),
+            targets: target_prefixes(),
         };
         Self::new(facts, Kind::Generated(Generated::new(seed, options)))
     }

@@ -11,11 +11,13 @@ use super::declared::{Action, Declared, DeclaredRouter, Tunnel};
 use super::hash::mix2;
 use super::network::{Facts, Kind, LabNetwork};
 use super::toml_file::{
-    BalanceFile, LineFile, LinkFile, NetworkFile, RateLimitFile, RestoreFile, RouteFile,
-    RouterFile, TargetFile, UnroutedFile,
+    LineFile, LinkFile, NetworkFile, RouteFile, RouterFile, TargetFile, UnroutedFile,
+};
+use super::toml_values::{
+    Problem, address, checked_share, nanoseconds, prefix, problem, quote_bytes, rate_limit,
 };
 use super::topology::{
-    Answering, Balance, Host, Line, NodeId, Propagation, RateLimit, Restore, Side, Translation,
+    Answering, Balance, Host, Line, NodeId, Propagation, RateLimit, Side, Translation,
 };
 
 const DEFAULT_VANTAGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -25,23 +27,6 @@ const VANTAGE: &str = "vantage";
 const DEFAULT_DELAY_MS: f64 = 1.0;
 /// Label 0 to 15 are reserved (RFC 3032); 20 bits.
 const LABELS: std::ops::RangeInclusive<u32> = 16..=0xf_ffff;
-
-/// What is wrong with a file, and where.
-#[derive(Debug)]
-pub(super) struct Problem {
-    /// Byte offset in the file.
-    pub(super) at: usize,
-    pub(super) problem: String,
-    pub(super) remedy: String,
-}
-
-fn problem<T>(at: &Spanned<T>, problem: impl Into<String>, remedy: impl Into<String>) -> Problem {
-    Problem {
-        at: at.span().start,
-        problem: problem.into(),
-        remedy: remedy.into(),
-    }
-}
 
 /// Builds the network that `parsed` describes; `file` names it where it has no name.
 pub(super) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwork, Problem> {
@@ -285,7 +270,7 @@ impl<'a> Builder<'a> {
     fn forward(
         &self,
         from: &str,
-        balance: BalanceFile,
+        balance: Balance,
         next: &[Spanned<String>],
     ) -> Result<Action, Problem> {
         let hops = next
@@ -295,11 +280,6 @@ impl<'a> Builder<'a> {
                 Ok((NodeId(to as u32), self.line_between(from, to)?))
             })
             .collect::<Result<_, Problem>>()?;
-        let balance = match balance {
-            BalanceFile::PerFlow => Balance::PerFlow,
-            BalanceFile::PerDestination => Balance::PerDestination,
-            BalanceFile::PerPacket => Balance::PerPacket,
-        };
         Ok(Action::Forward { balance, hops })
     }
 
@@ -310,7 +290,7 @@ impl<'a> Builder<'a> {
                 side: Side::Source,
                 from: Ipv4Net::from(self.vantage),
                 to: Ipv4Net::from(address(&nat.get_ref().public)?),
-                restore: restore(nat.get_ref().restore),
+                restore: nat.get_ref().restore,
             })),
             (None, Some(rewrite)) => {
                 let rewrite = rewrite.get_ref();
@@ -326,7 +306,7 @@ impl<'a> Builder<'a> {
                     side: Side::Destination,
                     from,
                     to,
-                    restore: restore(rewrite.restore),
+                    restore: rewrite.restore,
                 }))
             }
             (Some(nat), Some(_)) => Err(problem(
@@ -444,106 +424,5 @@ fn unreachable(code: u8) -> Action {
     Action::Unreachable {
         code,
         before_ttl_check: false,
-    }
-}
-
-fn restore(file: RestoreFile) -> Restore {
-    match file {
-        RestoreFile::Full => Restore::Full,
-        RestoreFile::AddressOnly => Restore::AddressOnly,
-        RestoreFile::None => Restore::None,
-    }
-}
-
-fn address(text: &Spanned<String>) -> Result<Ipv4Addr, Problem> {
-    let remedy = "write a plain IPv4 address such as 10.0.0.1";
-    let parsed: Ipv4Addr = text.get_ref().parse().map_err(|_| {
-        problem(
-            text,
-            format!("`{}` is no IPv4 address", text.get_ref()),
-            remedy,
-        )
-    })?;
-    if parsed.is_multicast()
-        || parsed.is_broadcast()
-        || parsed.is_unspecified()
-        || parsed.is_loopback()
-    {
-        return Err(problem(
-            text,
-            format!("no machine can have the address {parsed}"),
-            remedy,
-        ));
-    }
-    Ok(parsed)
-}
-
-fn prefix(text: &Spanned<String>) -> Result<Ipv4Net, Problem> {
-    let written = text.get_ref();
-    let parsed = written
-        .parse::<Ipv4Net>()
-        .or_else(|_| written.parse::<Ipv4Addr>().map(Ipv4Net::from))
-        .map_err(|_| {
-            problem(
-                text,
-                format!("`{written}` is no IPv4 prefix"),
-                "write an address such as 198.18.0.1 or a prefix such as 198.18.0.0/24",
-            )
-        })?;
-    if parsed.trunc() != parsed {
-        return Err(problem(
-            text,
-            format!("`{written}` has bits set behind its length"),
-            format!("write {}", parsed.trunc()),
-        ));
-    }
-    Ok(parsed)
-}
-
-fn checked_share<T>(at: &Spanned<T>, name: &str, value: f64) -> Result<f64, Problem> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(value);
-    }
-    Err(problem(
-        at,
-        format!("{name} = {value} is no share"),
-        "give a number from 0 to 1",
-    ))
-}
-
-fn nanoseconds<T>(at: &Spanned<T>, name: &str, millis: f64) -> Result<u64, Problem> {
-    if (0.0..=3_600_000.0).contains(&millis) {
-        return Ok((millis * 1e6).round() as u64);
-    }
-    Err(problem(
-        at,
-        format!("{name} = {millis} is no delay"),
-        "give milliseconds from 0 to 3600000",
-    ))
-}
-
-fn rate_limit(limit: &Spanned<RateLimitFile>) -> Result<RateLimit, Problem> {
-    let RateLimitFile { per_second, burst } = *limit.get_ref();
-    if !(0.001..=1e9).contains(&per_second) || burst == 0 {
-        return Err(problem(
-            limit,
-            format!("a limit of {per_second} a second, {burst} at once, cannot be kept"),
-            "give per_second from 0.001 to 1e9 and a burst of at least 1; for none at all, silent = true",
-        ));
-    }
-    Ok(RateLimit {
-        interval: (1e9 / per_second).round() as u64,
-        burst,
-    })
-}
-
-fn quote_bytes(bytes: Option<&Spanned<u16>>) -> Result<Option<u16>, Problem> {
-    match bytes {
-        Some(at) if *at.get_ref() < 8 => Err(problem(
-            at,
-            "routers quote at least 8 bytes behind the IP header (RFC 792)",
-            "give 8 or more, or leave quote_bytes out to quote all that fits",
-        )),
-        given => Ok(given.map(|bytes| *bytes.get_ref())),
     }
 }

@@ -48,6 +48,7 @@ use toml::Spanned;
 use super::GeneratedOptions;
 use super::network::LabNetwork;
 use super::toml_build::build;
+use super::topology::{Balance, Restore};
 
 /// Why a network could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +169,7 @@ pub(super) struct RouterFile {
     #[serde(default)]
     pub(super) next: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) balance: BalanceFile,
+    pub(super) balance: Balance,
     #[serde(default)]
     pub(super) routes: Vec<RouteFile>,
     pub(super) line: Option<Spanned<LineFile>>,
@@ -186,15 +187,6 @@ pub(super) struct RouterFile {
     pub(super) rewrite: Option<Spanned<RewriteFile>>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum BalanceFile {
-    #[default]
-    PerFlow,
-    PerDestination,
-    PerPacket,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteFile {
@@ -202,7 +194,7 @@ pub(super) struct RouteFile {
     #[serde(default)]
     pub(super) next: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) balance: BalanceFile,
+    pub(super) balance: Balance,
     pub(super) unreachable: Option<UnreachableFile>,
     #[serde(default)]
     pub(super) before_ttl_check: bool,
@@ -252,7 +244,7 @@ fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 pub(super) struct NatFile {
     pub(super) public: Spanned<String>,
-    pub(super) restore: RestoreFile,
+    pub(super) restore: Restore,
 }
 
 #[derive(Debug, Deserialize)]
@@ -261,16 +253,7 @@ pub(super) struct RewriteFile {
     pub(super) from: Spanned<String>,
     pub(super) to: Spanned<String>,
     #[serde(default)]
-    pub(super) restore: RestoreFile,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RestoreFile {
-    Full,
-    AddressOnly,
-    #[default]
-    None,
+    pub(super) restore: Restore,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use serde::Deserialize;
 
 use crate::model::MplsLabel;
 
@@ -33,14 +34,18 @@ pub(super) struct Line {
 }
 
 /// How a router shares packets out over several next hops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum Balance {
     /// By source, destination, protocol, source port, destination port.
-    PerFlow,
+    #[default]
+    #[serde(rename = "per_flow")]
+    Flow,
     /// By destination.
-    PerDestination,
+    #[serde(rename = "per_destination")]
+    Destination,
     /// Anew for each packet.
-    PerPacket,
+    #[serde(rename = "per_packet")]
+    Packet,
 }
 
 /// A token bucket's figures.
@@ -61,13 +66,15 @@ impl RateLimit {
 }
 
 /// How a box treats the quoted probe of an error message that crosses it inward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Restore {
     /// Address and transport checksum are put back: the quote looks as if there were no box.
     Full,
     /// The address is put back, the transport checksum stays as the box had adjusted it.
     AddressOnly,
     /// The quote stays as the responder saw the probe.
+    #[default]
     None,
 }
 

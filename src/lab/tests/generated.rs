@@ -184,32 +184,3 @@ fn the_sample_targets_are_targets() {
     }
     assert!(seen.len() >= 5000);
 }
-
-#[test]
-#[ignore = "measure"]
-fn speed() {
-    for (name, mut network) in [
-        ("generated", LabNetwork::generated(1)),
-        ("clean", lab("clean")),
-    ] {
-        let vantage = network.vantage();
-        let packets: Vec<_> = targets(1000)
-            .flat_map(|d| (1..=16).map(move |ttl| probe(vantage, d, 24000, ttl, 40)))
-            .collect();
-        let mut deliveries = Vec::new();
-        let begin = std::time::Instant::now();
-        let mut n = 0u64;
-        let mut answered = 0;
-        for round in 0..30u64 {
-            for (i, p) in packets.iter().enumerate() {
-                let now = START + std::time::Duration::from_micros(3 * (round * 16_000 + i as u64));
-                network.respond(p, now, &mut deliveries);
-                n += 1;
-                answered += deliveries.len();
-                deliveries.clear();
-            }
-        }
-        let per_second = n as f64 / begin.elapsed().as_secs_f64();
-        println!("{name}: {per_second:.0} a second, {answered} of {n} answered");
-    }
-}
