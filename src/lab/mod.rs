@@ -19,6 +19,7 @@ mod hash;
 mod icmp;
 mod network;
 mod packet;
+mod recording;
 mod token_bucket;
 mod toml_build;
 mod toml_file;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use generated_options::GeneratedOptions;
 pub use network::{LabNetwork, LabStatistics};
+pub use recording::{Recorded, Recording, RecordingLog};
 pub use toml_file::LabError;
 pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthOutcome};
 pub use virtual_network::VirtualNetwork;

@@ -293,8 +293,14 @@ fn outcome<T: Topology>(
     let stop = match walk(topology, flight, script, trail) {
         Fate::Stopped(stop) => stop,
         Fate::Discarded(node) => return silence(topology.answering(node, &plan).address, false),
-        // A line that loses everything: nobody beyond it is heard of.
-        Fate::Lost => return silence(flight.destination, false),
+        // A line that loses everything: the last that is heard of is the router before it.
+        Fate::Lost => {
+            let last = trail.last_router();
+            let at = last.map_or(flight.source, |node| {
+                topology.answering(node, &plan).address
+            });
+            return silence(at, false);
+        }
     };
     let is_target = stop.who == Answerer::Host;
     let (mut source, icmp, initial_ttl, delay) = match stop.who {

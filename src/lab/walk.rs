@@ -138,6 +138,11 @@ impl Trail {
         true
     }
 
+    /// The last router that the packet came to, if it came to any.
+    pub(super) fn last_router(&self) -> Option<NodeId> {
+        self.steps.iter().rev().find_map(|(node, _)| *node)
+    }
+
     /// How many routers an answer crosses on its way back: those before the first visit to whoever answers.
     pub(super) fn routers_back(&self, who: Answerer) -> usize {
         let wanted = match who {
