@@ -86,7 +86,7 @@ impl ExecArgs {
             counts.read,
             counts.delivered
         );
-        Ok(u8::try_from(ended.exit_code()).unwrap_or(u8::MAX))
+        Ok(u8::try_from(ended).unwrap_or(u8::MAX))
     }
 }
 
