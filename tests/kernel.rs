@@ -4,13 +4,14 @@
 mod kernel {
     pub mod echo;
     pub mod errors;
+    pub mod filters;
     pub mod namespaces;
 }
 mod support;
 
 use std::process::ExitCode;
 
-use kernel::{echo, errors, namespaces};
+use kernel::{echo, errors, filters, namespaces};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -100,6 +101,26 @@ fn main() -> ExitCode {
             "raw_sockets_without_privilege_name_the_remedy",
             User::Ordinary,
             errors::privilege,
+        ),
+        case(
+            "only_icmp_errors_pass_the_socket",
+            User::Caller,
+            filters::of_the_socket,
+        ),
+        case(
+            "only_icmp_errors_pass_the_ring",
+            User::Caller,
+            filters::of_the_ring,
+        ),
+        case(
+            "long_packets_are_cut_off_not_lost",
+            User::Caller,
+            filters::long_packets,
+        ),
+        case(
+            "what_the_lab_device_drops_is_counted",
+            User::Root,
+            filters::full_device,
         ),
     ])
 }

@@ -4,7 +4,7 @@ use std::io::{self, PipeReader, PipeWriter};
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +39,8 @@ pub struct LabCounts {
     pub overflowed: u64,
     /// Deliveries that were still waiting when the host stopped.
     pub waiting: u64,
-    /// Packets lost by the device on their way into the network; `None` where the kernel does not tell.
+    /// Packets lost by the device on their way into the network because its queue was full; the sender is not told of them.
+    /// `None` where the kernel does not tell us either.
     pub device_dropped: Option<u64>,
     /// How late the deliveries were written. RTTs contain it, besides the time it took to pick the probe up.
     pub lateness: Lateness,
@@ -53,6 +54,7 @@ pub struct LabHost {
 
 struct Running {
     stop: Arc<AtomicBool>,
+    read: Arc<AtomicU64>,
     /// Closing it wakes the thread.
     waker: PipeWriter,
     thread: JoinHandle<io::Result<LabCounts>>,
@@ -80,6 +82,7 @@ impl LabHost {
         let step = NamespaceError::network;
         let (wake, waker) = io::pipe().map_err(step("opening a pipe"))?;
         let stop = Arc::new(AtomicBool::new(false));
+        let read = Arc::new(AtomicU64::new(0));
         let host = Host {
             device,
             network,
@@ -88,6 +91,7 @@ impl LabHost {
             counts: LabCounts::default(),
             scratch: Vec::new(),
             stop: Arc::clone(&stop),
+            read: Arc::clone(&read),
             wake,
         };
         let thread = std::thread::Builder::new()
@@ -98,6 +102,7 @@ impl LabHost {
             kind,
             running: Some(Running {
                 stop,
+                read,
                 waker,
                 thread,
             }),
@@ -107,6 +112,13 @@ impl LabHost {
     /// The device it runs on.
     pub fn kind(&self) -> DeviceKind {
         self.kind
+    }
+
+    /// Packets that the network was given so far.
+    pub fn packets_read(&self) -> u64 {
+        self.running
+            .as_ref()
+            .map_or(0, |running| running.read.load(Ordering::Relaxed))
     }
 
     /// Stops the network at once and says what it did; an error if its device had failed.
@@ -165,6 +177,8 @@ struct Host {
     counts: LabCounts,
     scratch: Vec<Delivery>,
     stop: Arc<AtomicBool>,
+    /// What `counts.read` was at the last batch, for others to see.
+    read: Arc<AtomicU64>,
     wake: PipeReader,
 }
 
@@ -173,7 +187,9 @@ impl Host {
         sys::prepare_thread()?;
         while !self.stop.load(Ordering::Relaxed) {
             self.deliver_due();
-            if self.take_in()? < BATCH {
+            let taken_in = self.take_in()?;
+            self.read.store(self.counts.read, Ordering::Relaxed);
+            if taken_in < BATCH {
                 self.wait()?;
             }
         }

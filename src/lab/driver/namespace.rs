@@ -171,6 +171,8 @@ pub(super) fn up(
     interface: u32,
     queue: Option<u32>,
 ) -> Result<(), NamespaceError> {
+    // A kernel without IPv6 has nothing to switch off; and packets of that kind are told from probes anyway.
+    let _ = netlink.no_link_local(interface);
     netlink
         .up(interface, queue)
         .map_err(NamespaceError::network("switching a network device on"))

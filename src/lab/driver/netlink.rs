@@ -15,6 +15,10 @@ const ONLINK: u32 = 4;
 /// `VETH_INFO_PEER` (include/uapi/linux/veth.h).
 const VETH_INFO_PEER: u16 = 1;
 
+/// `IFLA_INET6_ADDR_GEN_MODE` (include/uapi/linux/if_link.h) and its value for no address.
+const ADDRESS_GENERATION: u16 = 8;
+const NO_ADDRESS: u8 = 1;
+
 /// A hardware address.
 pub(super) type Mac = [u8; 6];
 
@@ -57,6 +61,18 @@ impl Netlink {
         if let Some(queue) = queue {
             message.attribute(libc::IFLA_TXQLEN, &queue.to_ne_bytes());
         }
+        self.ask(message)
+    }
+
+    /// Keeps the kernel from giving the interface an IPv6 address by itself, and from looking for routers with it.
+    pub(super) fn no_link_local(&mut self, interface: u32) -> io::Result<()> {
+        let mut message = Message::new(libc::RTM_NEWLINK, 0);
+        message.link_info(interface, 0, 0);
+        message.nested(libc::IFLA_AF_SPEC, |families| {
+            families.nested(libc::AF_INET6 as u16, |family| {
+                family.attribute(ADDRESS_GENERATION, &[NO_ADDRESS]);
+            });
+        });
         self.ask(message)
     }
 

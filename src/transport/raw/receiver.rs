@@ -120,6 +120,10 @@ fn open_socket(buffer_bytes: usize) -> Result<(Socket, usize), TransportError> {
         .fold(u32::MAX, |mask, kind| mask & !(1 << kind));
     sys::set_option(socket.as_fd(), sys::SOL_RAW, sys::ICMP_FILTER, &blocked)
         .map_err(setup("filtering ICMP types (ICMP_FILTER)"))?;
+    // That one lets types over 31 through; it stays because it refuses the others before they cost anything.
+    socket
+        .attach_filter(&icmp_error_filter())
+        .map_err(setup("filtering ICMP types (SO_ATTACH_FILTER)"))?;
     sys::set_option(
         socket.as_fd(),
         libc::SOL_SOCKET,

@@ -83,6 +83,30 @@ fn sendable(destination: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
+/// What a failed call means.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    /// A signal came first: ask again.
+    Again,
+    /// A queue is full.
+    Full,
+    /// This packet will not do.
+    Packet(UnsentReason),
+    /// No packet will.
+    Broken,
+}
+
+impl Refusal {
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => Refusal::Again,
+            Some(libc::EAGAIN | libc::ENOBUFS) => Refusal::Full,
+            Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => Refusal::Broken,
+            Some(errno) => Refusal::Packet(unsent_reason(errno)),
+        }
+    }
+}
+
 impl PacketSender for RawSender {
     fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
         let wanted = batch.len().saturating_sub(first);
@@ -97,13 +121,13 @@ impl PacketSender for RawSender {
             match self.arena.send(self.socket.as_fd(), packets) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 Ok(count) => taken += count,
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EINTR) => {}
-                    Some(libc::EAGAIN | libc::ENOBUFS) => break Some(Stopped::Full),
-                    Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => return Err(error),
-                    Some(errno) => {
+                Err(error) => match Refusal::of(&error) {
+                    Refusal::Again => {}
+                    Refusal::Full => break Some(Stopped::Full),
+                    Refusal::Broken => return Err(error),
+                    Refusal::Packet(reason) => {
                         self.forget_errors()?;
-                        break Some(Stopped::Refused(unsent_reason(errno)));
+                        break Some(Stopped::Refused(reason));
                     }
                 },
             }
@@ -116,5 +140,23 @@ impl PacketSender for RawSender {
             IpAddr::V4(address) => self.sources.source_for(address).map(IpAddr::V4),
             IpAddr::V6(_) => Err(UnsentReason::Invalid),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_a_bad_packet_and_a_broken_socket_are_three_things() {
+        let of = |errno| Refusal::of(&io::Error::from_raw_os_error(errno));
+        assert_eq!(of(libc::EAGAIN), Refusal::Full);
+        assert_eq!(of(libc::ENOBUFS), Refusal::Full);
+        assert_eq!(of(libc::EINTR), Refusal::Again);
+        assert_eq!(of(libc::EBADF), Refusal::Broken);
+        let packet = |errno, reason| assert_eq!(of(errno), Refusal::Packet(reason));
+        packet(libc::EPERM, UnsentReason::Firewall);
+        packet(libc::EMSGSIZE, UnsentReason::TooLarge);
+        packet(libc::ENETDOWN, UnsentReason::Errno(libc::ENETDOWN));
     }
 }
