@@ -6,16 +6,15 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathsurvey::lab::driver::{
-    DeviceKind, LabCounts, LabHost, Namespace, NamespaceError, enter_namespace,
-    enter_user_namespace,
+    DeviceKind, LabCounts, LabHost, Namespace, enter_namespace, enter_user_namespace,
 };
 use pathsurvey::lab::{Delivery, Respond};
 use pathsurvey::model::Time;
 use pathsurvey::transport::raw::{BufferKind, RawReceiver, RawSender};
 use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender, Stopped};
 
-use super::namespaces::VANTAGE;
-use crate::support::Outcome;
+use super::namespaces::{VANTAGE, allowed};
+use crate::support::{Ignored, Outcome};
 
 /// The router that answers.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -124,12 +123,17 @@ struct Seen {
 }
 
 /// Sends `probes` packets at `rate` a second and receives until all replies are there or none has come for 5 s.
-fn survey(namespace: &Namespace, kind: Option<DeviceKind>, probes: u32, rate: f64) -> Seen {
+fn survey(
+    namespace: &Namespace,
+    kind: Option<DeviceKind>,
+    probes: u32,
+    rate: f64,
+) -> Result<Seen, Ignored> {
     let network_saw = Arc::new(Mutex::new(vec![Time::default(); probes as usize]));
     let echo = Echo {
         seen: Arc::clone(&network_saw),
     };
-    let host = LabHost::start_on(namespace, Box::new(echo), VANTAGE, kind).unwrap();
+    let host = allowed(LabHost::start_on(namespace, Box::new(echo), VANTAGE, kind))?;
     let mut receiver = RawReceiver::open(BUFFER).unwrap();
     let buffer = receiver.buffer().kind;
     let sender = RawSender::open().unwrap();
@@ -164,7 +168,7 @@ fn survey(namespace: &Namespace, kind: Option<DeviceKind>, probes: u32, rate: f6
     let (received, dropped) = receiving.join().unwrap();
     let counts = host.stop().unwrap();
     let at_network = network_saw.lock().unwrap().clone();
-    Seen {
+    Ok(Seen {
         sent,
         received,
         at_network,
@@ -172,7 +176,7 @@ fn survey(namespace: &Namespace, kind: Option<DeviceKind>, probes: u32, rate: f6
         buffer,
         counts,
         took,
-    }
+    })
 }
 
 /// On an absolute schedule, in batches of at most 1 ms.
@@ -275,48 +279,43 @@ const PROBES: u32 = 20_000;
 const RATE: f64 = 20_000.0;
 
 pub fn over_tun() -> Outcome {
-    let namespace = enter_namespace().unwrap();
-    let seen = survey(&namespace, Some(DeviceKind::Tun), PROBES, RATE);
+    let namespace = allowed(enter_namespace())?;
+    let seen = survey(&namespace, Some(DeviceKind::Tun), PROBES, RATE)?;
     check(&seen, PROBES);
     check_times(&seen);
     assert_eq!(seen.buffer, BufferKind::Socket);
-    Outcome::Passed
+    Ok(())
 }
 
 pub fn over_tun_in_user_namespace() -> Outcome {
-    let namespace = enter_user_namespace().unwrap();
-    let seen = survey(&namespace, Some(DeviceKind::Tun), PROBES, RATE);
+    let namespace = allowed(enter_user_namespace())?;
+    let seen = survey(&namespace, Some(DeviceKind::Tun), PROBES, RATE)?;
     check(&seen, PROBES);
     check_times(&seen);
     assert_eq!(seen.buffer, BufferKind::Ring);
-    Outcome::Passed
+    Ok(())
 }
 
 pub fn over_veth() -> Outcome {
-    let namespace = enter_namespace().unwrap();
-    let seen = survey(&namespace, Some(DeviceKind::Veth), PROBES, RATE);
+    let namespace = allowed(enter_namespace())?;
+    let seen = survey(&namespace, Some(DeviceKind::Veth), PROBES, RATE)?;
     check(&seen, PROBES);
     check_times(&seen);
-    Outcome::Passed
+    Ok(())
 }
 
 pub fn as_ordinary_user() -> Outcome {
-    let namespace = match enter_namespace() {
-        Err(error @ (NamespaceError::Unshare { .. } | NamespaceError::Map { .. })) => {
-            return Outcome::Ignored(error.to_string());
-        }
-        entered => entered.unwrap(),
-    };
-    let seen = survey(&namespace, None, PROBES, RATE);
+    let namespace = allowed(enter_namespace())?;
+    let seen = survey(&namespace, None, PROBES, RATE)?;
     check(&seen, PROBES);
     check_times(&seen);
-    Outcome::Passed
+    Ok(())
 }
 
 pub fn at_speed() -> Outcome {
-    let namespace = enter_namespace().unwrap();
+    let namespace = allowed(enter_namespace())?;
     let probes = 600_000;
-    let seen = survey(&namespace, None, probes, 300_000.0);
+    let seen = survey(&namespace, None, probes, 300_000.0)?;
     check(&seen, probes);
-    Outcome::Passed
+    Ok(())
 }

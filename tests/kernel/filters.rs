@@ -12,7 +12,7 @@ use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender};
 
 use super::echo::{checksum, push_probe};
 use super::errors::transmit_column;
-use super::namespaces::VANTAGE;
+use super::namespaces::{VANTAGE, allowed};
 use crate::support::Outcome;
 
 const BUFFER: usize = 64 << 20;
@@ -58,8 +58,8 @@ fn received(receiver: &mut RawReceiver, mut batch: PacketBatch) -> Vec<Vec<u8>> 
     }
 }
 
-fn only_answers_pass(open: fn() -> RawReceiver) {
-    let _namespace = enter_namespace().unwrap();
+fn only_answers_pass(open: fn() -> RawReceiver) -> Outcome {
+    let _namespace = allowed(enter_namespace())?;
     let mut receiver = open();
     let mut batch = PacketBatch::default();
     for kind in 0..=255 {
@@ -85,6 +85,7 @@ fn only_answers_pass(open: fn() -> RawReceiver) {
     for kind in [4, 5, 11, 12] {
         assert_eq!(kinds.iter().filter(|seen| **seen == kind).count(), 1);
     }
+    Ok(())
 }
 
 fn socket() -> RawReceiver {
@@ -98,17 +99,15 @@ fn ring() -> RawReceiver {
 }
 
 pub fn of_the_socket() -> Outcome {
-    only_answers_pass(socket);
-    Outcome::Passed
+    only_answers_pass(socket)
 }
 
 pub fn of_the_ring() -> Outcome {
-    only_answers_pass(ring);
-    Outcome::Passed
+    only_answers_pass(ring)
 }
 
 pub fn long_packets() -> Outcome {
-    let _namespace = enter_namespace().unwrap();
+    let _namespace = allowed(enter_namespace())?;
     for open in [socket, ring] {
         let mut receiver = open();
         let mut batch = PacketBatch::default();
@@ -122,7 +121,7 @@ pub fn long_packets() -> Outcome {
         // The header still says how long it was.
         assert_eq!(u16::from_be_bytes([long[2], long[3]]), 9000);
     }
-    Outcome::Passed
+    Ok(())
 }
 
 /// Answers nothing, and stops at the first packet until it is let go (or for 20 s).
@@ -138,10 +137,15 @@ impl Respond for Stuck {
 }
 
 pub fn full_device() -> Outcome {
-    let namespace = enter_namespace().unwrap();
+    let namespace = allowed(enter_namespace())?;
     let (let_go, go) = mpsc::channel();
     let network = Box::new(Stuck { go });
-    let host = LabHost::start_on(&namespace, network, VANTAGE, Some(DeviceKind::Tun)).unwrap();
+    let host = allowed(LabHost::start_on(
+        &namespace,
+        network,
+        VANTAGE,
+        Some(DeviceKind::Tun),
+    ))?;
     let mut sender = RawSender::open().unwrap();
     let mut batch = PacketBatch::default();
     (0..1000).for_each(|number| push_probe(&mut batch, number));
@@ -166,5 +170,5 @@ pub fn full_device() -> Outcome {
         counts.read >= 100_000,
         "the queue is shorter than asked for: {counts:?}"
     );
-    Outcome::Passed
+    Ok(())
 }

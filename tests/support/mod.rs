@@ -32,13 +32,11 @@ const REASON: &str = "ignored because ";
 /// The user and group `nobody`.
 const NOBODY: u32 = 65534;
 
-/// What a case comes to unless it panics.
-pub enum Outcome {
-    /// All that it asserts holds.
-    Passed,
-    /// It could not be run here, for the reason given.
-    Ignored(String),
-}
+/// What a case comes to unless it panics: all that it asserts holds, or it could not be run here.
+pub type Outcome = Result<(), Ignored>;
+
+/// Why a case could not be run: the privilege or the program that is missing.
+pub struct Ignored(pub String);
 
 /// Who runs a case.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -257,8 +255,8 @@ fn run_here(cases: &[Case], name: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     match catch_unwind(AssertUnwindSafe(case.run)) {
-        Ok(Outcome::Passed) => ExitCode::SUCCESS,
-        Ok(Outcome::Ignored(reason)) => {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(Ignored(reason))) => {
             println!("{REASON}{reason}");
             ExitCode::from(IGNORED)
         }

@@ -65,16 +65,21 @@ impl NamespaceError {
         }
     }
 
-    /// Whether the kernel denied a right, rather than lacking something.
-    pub(super) fn is_refusal(&self) -> bool {
+    /// Whether the kernel (or a limit set in it) denied us namespaces or a device, so that another user or machine may fare
+    /// better; not so where we went about it wrongly.
+    pub fn is_refusal(&self) -> bool {
         let source = match self {
+            NamespaceError::Threads { .. } => return false,
+            NamespaceError::NoDevice { tun, veth } => return tun.is_refusal() && veth.is_refusal(),
+            NamespaceError::Tun { .. } => return true,
             NamespaceError::Unshare { source, .. }
             | NamespaceError::Map { source, .. }
-            | NamespaceError::Network { source, .. }
-            | NamespaceError::Tun { source } => source,
-            NamespaceError::Threads { .. } | NamespaceError::NoDevice { .. } => return false,
+            | NamespaceError::Network { source, .. } => source,
         };
-        matches!(source.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+        matches!(
+            source.raw_os_error(),
+            Some(libc::EPERM | libc::EACCES | libc::ENOSPC | libc::EUSERS | libc::ENOSYS)
+        )
     }
 }
 
