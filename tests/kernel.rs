@@ -33,6 +33,11 @@ fn main() -> ExitCode {
             namespaces::with_threads,
         ),
         case(
+            "the_limit_on_namespaces_is_named",
+            User::Caller,
+            namespaces::none_left,
+        ),
+        case(
             "a_program_runs_inside_and_its_exit_code_comes_back",
             User::Caller,
             namespaces::program,

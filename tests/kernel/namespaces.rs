@@ -85,6 +85,20 @@ pub fn with_threads() -> Outcome {
     Ok(())
 }
 
+pub fn none_left() -> Outcome {
+    let _namespace = allowed(enter_user_namespace())?;
+    // The limit of our own new user namespace, on what may be made inside it.
+    std::fs::write("/proc/sys/user/max_user_namespaces", "0")
+        .map_err(|error| Ignored(format!("/proc/sys cannot be written: {error}")))?;
+    let error = enter_user_namespace().unwrap_err();
+    assert!(error.is_refusal());
+    let text = error.to_string();
+    for part in ["unshare", "os error 28", "sysctl user.max_user_namespaces"] {
+        assert!(text.contains(part), "no `{part}` in: {text}");
+    }
+    Ok(())
+}
+
 fn shell(namespace: &Namespace, script: &str) -> i32 {
     let arguments = [OsString::from("-c"), OsString::from(script)];
     exec_in_lab(namespace, OsStr::new("sh"), &arguments).unwrap()
