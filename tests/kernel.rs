@@ -67,11 +67,7 @@ fn main() -> ExitCode {
             User::Ordinary,
             echo::as_ordinary_user,
         ),
-        case(
-            "three_hundred_thousand_a_second_lose_nothing",
-            User::Root,
-            echo::at_speed,
-        ),
+        case("at_full_speed_nothing_is_lost", User::Root, echo::at_speed),
         case(
             "send_errors_are_told_apart_and_stop_nothing",
             User::Caller,

@@ -219,7 +219,9 @@ pub fn dropping() -> Outcome {
     let mut sender = RawSender::open().unwrap();
     let mut batch = PacketBatch::default();
     (0..100_000).for_each(|number| push_probe(&mut batch, number));
+    let began = std::time::Instant::now();
     let progress = sender.send(&batch, 0).unwrap();
+    println!("{} packets in {:?}", batch.len(), began.elapsed());
     assert_eq!(
         progress,
         Progress {

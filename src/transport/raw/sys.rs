@@ -7,6 +7,7 @@ use std::mem::{size_of, zeroed};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::slice;
 use std::time::Duration;
 
 use libc::{c_int, iovec, mmsghdr, sockaddr_in, socklen_t};
@@ -223,16 +224,19 @@ impl SendArena {
 /// Control bytes of one received packet: a SCM_TIMESTAMPNS takes 32. Words, because cmsghdr wants their alignment.
 type Control = [u64; 8];
 
-/// The arrays and buffers that recvmmsg wants, used again and again.
+/// The arrays and buffers that recvmmsg wants, used again and again. The pointers among them are laid once: a call with one
+/// packet must not pay for 256.
 pub(crate) struct ReceiveArena {
+    /// After `new` these three are reached through pointers only, never through references.
     buffers: Vec<u8>,
-    controls: Vec<Control>,
-    pieces: Vec<iovec>,
+    _controls: Vec<Control>,
+    _pieces: Vec<iovec>,
     messages: Vec<mmsghdr>,
+    /// Messages that the last call filled, whose control length must be set again.
+    filled: usize,
 }
 
-// SAFETY: the pointers inside are written anew by every `receive` and followed only within it and, for the control bytes
-// that the arena itself owns, by `stamp`.
+// SAFETY: the pointers inside lead to memory that the arena itself owns and that does not move with it.
 unsafe impl Send for ReceiveArena {}
 
 impl ReceiveArena {
@@ -242,35 +246,50 @@ impl ReceiveArena {
     pub(crate) const PACKET: usize = 2048;
 
     pub(crate) fn new() -> Self {
+        let mut buffers = vec![0_u8; Self::SLOTS * Self::PACKET];
+        let mut controls: Vec<Control> = vec![[0; 8]; Self::SLOTS];
+        let mut pieces: Vec<iovec> = buffers
+            .chunks_exact_mut(Self::PACKET)
+            .map(|_| iovec {
+                iov_base: ptr::null_mut(),
+                iov_len: Self::PACKET,
+            })
+            .collect();
+        let buffer = buffers.as_mut_ptr();
+        let control = controls.as_mut_ptr();
+        let piece = pieces.as_mut_ptr();
+        let messages = (0..Self::SLOTS)
+            .map(|slot| {
+                // SAFETY: each vector has SLOTS entries (`buffers` SLOTS times PACKET bytes), so every pointer stays inside its
+                // vector, and `piece` may be written. All zero is a valid mmsghdr.
+                unsafe {
+                    (*piece.add(slot)).iov_base = buffer.add(slot * Self::PACKET).cast();
+                    let mut message: mmsghdr = zeroed();
+                    message.msg_hdr.msg_iov = piece.add(slot);
+                    message.msg_hdr.msg_iovlen = 1;
+                    message.msg_hdr.msg_control = control.add(slot).cast();
+                    message.msg_hdr.msg_controllen = size_of::<Control>() as _;
+                    message
+                }
+            })
+            .collect();
         ReceiveArena {
-            buffers: vec![0; Self::SLOTS * Self::PACKET],
-            controls: vec![[0; 8]; Self::SLOTS],
-            pieces: Vec::with_capacity(Self::SLOTS),
-            messages: Vec::with_capacity(Self::SLOTS),
+            buffers,
+            _controls: controls,
+            _pieces: pieces,
+            messages,
+            filled: 0,
         }
     }
 
     /// Takes the packets that wait at `socket`, up to [`SLOTS`](Self::SLOTS), without waiting; returns how many, 0 for none.
     pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        self.pieces.clear();
-        self.messages.clear();
-        for buffer in self.buffers.chunks_exact_mut(Self::PACKET) {
-            self.pieces.push(iovec {
-                iov_base: buffer.as_mut_ptr().cast(),
-                iov_len: Self::PACKET,
-            });
-        }
-        for (piece, control) in self.pieces.iter_mut().zip(&mut self.controls) {
-            // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
-            let mut message: mmsghdr = unsafe { zeroed() };
-            message.msg_hdr.msg_iov = piece;
-            message.msg_hdr.msg_iovlen = 1;
-            message.msg_hdr.msg_control = control.as_mut_ptr().cast();
+        for message in &mut self.messages[..self.filled] {
             message.msg_hdr.msg_controllen = size_of::<Control>() as _;
-            self.messages.push(message);
         }
-        // SAFETY: each message points at a piece and a control block of its own, each piece at a chunk of `buffers` of its
-        // length; none of the vectors is touched until the call is over. A null timeout: MSG_DONTWAIT does not wait.
+        self.filled = 0;
+        // SAFETY: each message points at a piece and a control block of its own, each piece at PACKET bytes of `buffers`; their
+        // vectors live as long as `self` and were not touched since `new`. A null timeout: MSG_DONTWAIT does not wait.
         let result = check(unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -281,7 +300,10 @@ impl ReceiveArena {
             )
         });
         match result {
-            Ok(count) => Ok(count as usize),
+            Ok(count) => {
+                self.filled = count as usize;
+                Ok(self.filled)
+            }
             Err(error) if would_block(&error) => Ok(0),
             Err(error) => Err(error),
         }
@@ -290,14 +312,17 @@ impl ReceiveArena {
     /// The packet in `slot` of the last call, which is below what that call returned, and its receive stamp in nanoseconds.
     pub(crate) fn packet(&self, slot: usize) -> (&[u8], Option<u64>) {
         let length = (self.messages[slot].msg_len as usize).min(Self::PACKET);
-        let start = slot * Self::PACKET;
-        (&self.buffers[start..start + length], self.stamp(slot))
+        // SAFETY: there are as many buffers of PACKET bytes as messages, and indexing has checked that `slot` is one of them;
+        // the kernel writes to them only in `receive`, which takes `&mut self`.
+        let packet = unsafe {
+            slice::from_raw_parts(self.buffers.as_ptr().add(slot * Self::PACKET), length)
+        };
+        (packet, self.stamp(slot))
     }
 
     fn stamp(&self, slot: usize) -> Option<u64> {
         let header = &self.messages[slot].msg_hdr;
-        // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads into `controls`, which we own and have
-        // not moved since, and its length says how much of it the kernel filled. The CMSG functions stay within that length.
+        // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its length says how much of it the kernel filled. The CMSG functions stay within that length.
         // A timespec may lie unaligned behind its header, hence read_unaligned.
         unsafe {
             let mut next = libc::CMSG_FIRSTHDR(header);
