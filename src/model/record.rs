@@ -208,7 +208,7 @@ pub struct TraceRecord {
     pub reached: bool,
     /// The lowest TTL at which the target answered, where the TTL before it did not reach it.
     pub path_length: Option<Ttl>,
-    /// TTLs with a responder.
+    /// TTLs probed hop by hop, up to the path's length where it is known, with a responder.
     pub hops_responding: u16,
     /// Probes that the kernel took.
     pub probes_sent: u32,

@@ -1,0 +1,217 @@
+//! How fast probes leave, beside the fastest that this machine can: a bare sendmmsg loop over the same packets and socket.
+//!
+//! Both send into a fresh network namespace that takes every packet and drops it; nothing leaves the machine. They take turns
+//! within one run, so that a noisy machine disturbs both alike: what counts is the ratio. Then the pacer's accuracy: the rate
+//! achieved and the largest number of probes in any millisecond, for several rates.
+//!
+//! Run as root, or as an ordinary user where user namespaces are allowed: `cargo bench --bench raw_send`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use pathsurvey::engine::assembler::{Assembled, Assembler};
+use pathsurvey::engine::clock::Clock;
+use pathsurvey::engine::dispatch::Dispatcher;
+use pathsurvey::engine::format::{Marked, ProbeFormat};
+use pathsurvey::engine::live::{Gauges, LiveRun};
+use pathsurvey::engine::report::Tally;
+use pathsurvey::engine::sink::{RecordSink, SinkError};
+use pathsurvey::engine::stop::Stop;
+use pathsurvey::engine::tracker::{Patience, Tracker};
+use pathsurvey::lab::driver::enter_drop_namespace;
+use pathsurvey::model::{FlowId, Protocol, Rate, Targets, Time, Ttl, UnsentReason};
+use pathsurvey::strategy::Sweep;
+use pathsurvey::targets::{TargetSpec, load};
+use pathsurvey::transport::raw::{RawReceiver, RawSender};
+use pathsurvey::transport::{PacketBatch, PacketSender, Progress};
+use pathsurvey::wire::token::{Marks, RunKey, TokenMaker};
+
+const FORMAT: ProbeFormat = ProbeFormat {
+    protocol: Protocol::Udp,
+    source_port: 24_000,
+    flows: 1,
+    destination_port: 33_434,
+    port_per_ttl: false,
+};
+const TTLS: u8 = 16;
+const ROUNDS: usize = 5;
+
+/// Keeps nothing: what a disk costs is another bench's matter.
+struct Nowhere;
+
+impl RecordSink for Nowhere {
+    fn write(&mut self, records: &mut Assembled, _: Time) -> Result<(), SinkError> {
+        records.hops.clear();
+        records.traces.clear();
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Time, _: &Tally) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Notes when each packet left, for the pacer's figures.
+struct Timed {
+    inner: RawSender,
+    clock: Clock,
+    left: Arc<std::sync::Mutex<Vec<Time>>>,
+}
+
+impl PacketSender for Timed {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> std::io::Result<Progress> {
+        let progress = self.inner.send(batch, first)?;
+        let now = self.clock.now();
+        if let Ok(mut left) = self.left.lock() {
+            left.extend(std::iter::repeat_n(now, progress.taken));
+        }
+        Ok(progress)
+    }
+
+    fn source_for(
+        &mut self,
+        destination: std::net::IpAddr,
+    ) -> Result<std::net::IpAddr, UnsentReason> {
+        self.inner.source_for(destination)
+    }
+}
+
+fn targets(probes: u64) -> Arc<dyn Targets> {
+    let hosts = probes.div_ceil(u64::from(TTLS)).clamp(1, 131_072);
+    let spec = TargetSpec {
+        arguments: vec![format!(
+            "198.18.0.0/{}",
+            32 - hosts.next_power_of_two().trailing_zeros()
+        )],
+        per_prefix: 254,
+        allow_special: true,
+        ..TargetSpec::default()
+    };
+    let refuse = |_: &str| Err(std::io::Error::other("no names here"));
+    let (targets, _) = load(&spec, &refuse, &mut |_| {}).expect("a prefix is a target");
+    Arc::new(targets)
+}
+
+/// Sends a sweep through the whole engine; returns the rate from the first probe to the last, and when each left.
+fn survey(rate: f64, probes: u64) -> (f64, Vec<Time>) {
+    let clock = Clock::start();
+    let rate = Rate::new(rate).expect("a rate");
+    let patience = Patience {
+        timeout: Duration::from_millis(100),
+        late_window: Duration::ZERO,
+    };
+    let tokens = TokenMaker::new(RunKey::new([3; 16]));
+    let left = Arc::new(std::sync::Mutex::new(Vec::with_capacity(probes as usize)));
+    let sender = Timed {
+        inner: RawSender::open().expect("a raw socket"),
+        clock,
+        left: Arc::clone(&left),
+    };
+    let sweep = Sweep::new(targets(probes), 1, Ttl(1), Ttl(TTLS), 1);
+    let run = LiveRun {
+        dispatcher: Dispatcher::new(Box::new(sweep), rate, clock.started_at()),
+        tracker: Tracker::new(
+            FORMAT,
+            patience,
+            tokens,
+            (rate.per_second() / 10.0).min(4e6) as usize,
+        ),
+        assembler: Assembler::new(false, 1),
+        sender: Box::new(sender),
+        receiver: Box::new(RawReceiver::open(8 << 20).expect("a raw socket")),
+        sink: Nowhere,
+        clock,
+        cooldown: Duration::ZERO,
+    };
+    let gauges = Gauges::default();
+    let end = run.run(&Stop::default(), &gauges, |_| {});
+    assert!(
+        end.error.is_none(),
+        "{:?}",
+        end.error.map(|error| error.to_string())
+    );
+    assert!(gauges.sent.load(Ordering::Relaxed) >= probes);
+    let left = std::mem::take(&mut *left.lock().expect("the sender is gone"));
+    (end.tally.achieved_rate().unwrap_or(0.0), left)
+}
+
+/// Sends the same kind of packets with nothing but the socket.
+fn bare(probes: u64) -> f64 {
+    let mut sender = RawSender::open().expect("a raw socket");
+    let targets = targets(probes);
+    let mut batch = PacketBatch::default();
+    for number in 0..64u32 {
+        let destination = targets.address(pathsurvey::model::TargetId(number % targets.len()));
+        let source = sender.source_for(destination).expect("a route");
+        let marks = Marks { check: 1, tag: 2 };
+        let ttl = Ttl((number % u32::from(TTLS)) as u8 + 1);
+        let marked = Marked {
+            source,
+            destination,
+            flow: FlowId(0),
+            ttl,
+            ip_id: 1,
+            marks,
+        };
+        FORMAT.encode(&marked, &mut batch);
+    }
+    let start = Instant::now();
+    let mut sent = 0;
+    while sent < probes {
+        let mut first = 0;
+        while first < batch.len() {
+            first += sender.send(&batch, first).expect("a working socket").taken;
+        }
+        sent += batch.len() as u64;
+    }
+    sent as f64 / start.elapsed().as_secs_f64()
+}
+
+fn busiest_millisecond(left: &[Time]) -> usize {
+    let mut first = 0;
+    let mut most = 0;
+    for (at, time) in left.iter().enumerate() {
+        while time.since(left[first]) >= Duration::from_millis(1) {
+            first += 1;
+        }
+        most = most.max(at + 1 - first);
+    }
+    most
+}
+
+fn main() {
+    // cargo passes --bench; `cargo test --benches` does not, and has nothing to measure.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let _namespace = enter_drop_namespace().expect("a namespace that drops everything");
+    let probes = 1 << 20;
+    println!("full speed into a namespace that drops everything, {probes} probes a round:");
+    println!(
+        "{:>6} {:>14} {:>14} {:>7}",
+        "round", "bare/s", "pathsurvey/s", "ratio"
+    );
+    let mut ratios = Vec::new();
+    for round in 1..=ROUNDS {
+        let bare = bare(probes);
+        let (ours, _) = survey(100e6, probes);
+        ratios.push(ours / bare);
+        println!("{round:>6} {bare:>14.0} {ours:>14.0} {:>7.3}", ours / bare);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median ratio {:.3}\n", ratios[ROUNDS / 2]);
+    println!(
+        "{:>10} {:>12} {:>9} {:>22}",
+        "rate", "achieved", "error", "most in a millisecond"
+    );
+    for rate in [100.0, 1_000.0, 10_000.0, 50_000.0, 100_000.0] {
+        let probes = ((rate * 4.0) as u64).next_power_of_two();
+        let (achieved, left) = survey(rate, probes);
+        let error = 100.0 * (achieved - rate) / rate;
+        println!(
+            "{rate:>10} {achieved:>12.1} {error:>8.3}% {:>22}",
+            busiest_millisecond(&left)
+        );
+    }
+}
