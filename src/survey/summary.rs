@@ -114,7 +114,7 @@ impl fmt::Display for Summary {
         };
         let achieved = self.tally.achieved_rate().map_or_else(String::new, |rate| {
             format!(
-                "{} probes/s of {} asked for; ",
+                "{} probes/s on average, {} at most; ",
                 grouped(rate.round() as u64),
                 grouped(self.requested_rate.per_second().round() as u64)
             )
