@@ -108,7 +108,9 @@ fn survey(rate: f64, probes: u64) -> (f64, Vec<Time>) {
         clock,
         left: Arc::clone(&left),
     };
-    let sweep = Sweep::new(targets(probes), 1, Ttl(1), Ttl(TTLS), 1);
+    let targets = targets(probes);
+    let items = u64::from(targets.len()) * u64::from(TTLS);
+    let sweep = Sweep::new(targets, 1, Ttl(1), Ttl(TTLS), 1);
     let run = LiveRun {
         dispatcher: Dispatcher::new(Box::new(sweep), rate, clock.started_at()),
         tracker: Tracker::new(
@@ -131,7 +133,7 @@ fn survey(rate: f64, probes: u64) -> (f64, Vec<Time>) {
         "{:?}",
         end.error.map(|error| error.to_string())
     );
-    assert!(gauges.sent.load(Ordering::Relaxed) >= probes);
+    assert_eq!(gauges.sent.load(Ordering::Relaxed), items);
     let left = std::mem::take(&mut *left.lock().expect("the sender is gone"));
     (end.tally.achieved_rate().unwrap_or(0.0), left)
 }

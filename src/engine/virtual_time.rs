@@ -56,7 +56,7 @@ impl VirtualRun<'_> {
         let mut sending = true;
         loop {
             self.receive(now, &mut tally, &mut findings);
-            self.tracker.advance(now, &mut findings);
+            self.tracker.advance(now, usize::MAX, &mut findings);
             self.settle(&mut findings, &mut records, now);
             let mut wake = None;
             if sending {

@@ -23,6 +23,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// While a reply waits for its probe's send stamp, which is due within microseconds.
 const STAMP_WAIT: Duration = Duration::from_micros(200);
 
+/// Probes timed out before the sender may take the tracker again.
+const ROWS_AT_A_TIME: usize = 128;
+
 pub(super) struct Receiver<'a> {
     pub transport: Box<dyn PacketReceiver>,
     pub tracker: &'a Mutex<Tracker>,
@@ -85,20 +88,18 @@ impl Receiver<'_> {
                         samples.offer(reason, packet.at, &read.bytes[packet.bytes]);
                     }
                 }
-                tracker.advance(drained_until, &mut findings);
+                let done = tracker.advance(drained_until, ROWS_AT_A_TIME, &mut findings);
                 settled = tracker.is_settled();
-                wait = if tracker.awaits_stamp() {
-                    STAMP_WAIT
-                } else {
-                    LONGEST_WAIT
+                wait = match (done, tracker.awaits_stamp()) {
+                    (false, _) => Duration::ZERO,
+                    (true, true) => STAMP_WAIT,
+                    (true, false) => LONGEST_WAIT,
                 };
             }
             // Rows first: a trace's end, decided on these outcomes, must come behind them.
-            pass_rows(
-                std::mem::take(&mut findings.rows),
-                &self.records,
-                self.gauges,
-            );
+            let room = Vec::with_capacity(findings.rows.len());
+            let rows = std::mem::replace(&mut findings.rows, room);
+            pass_rows(rows, &self.records, self.gauges);
             if !findings.outcomes.is_empty() {
                 // A sender that is gone has failed, and says why itself.
                 let _ = self.outcomes.send(std::mem::take(&mut findings.outcomes));

@@ -172,10 +172,16 @@ impl Tracker {
 
     /// Lets time pass: replies that waited for a send stamp are settled, unanswered probes time out, old ones are forgotten.
     /// Every packet received before `now` must have been given to [`reply`](Tracker::reply).
-    pub fn advance(&mut self, now: Time, out: &mut Findings) {
+    ///
+    /// Stops after `limit` rows, so that whoever shares the tracker gets a turn; returns whether all that was due is done.
+    pub fn advance(&mut self, now: Time, limit: usize, out: &mut Findings) -> bool {
+        let most_rows = out.rows.len().saturating_add(limit);
         self.settle_early(out);
         let timeout = self.patience.timeout;
         while let Some(entry) = self.ledger.get(ProbeId(self.unsettled)) {
+            if out.rows.len() >= most_rows {
+                return false;
+            }
             match entry.state {
                 State::Unstamped => break,
                 State::Waiting if entry.sent_at + timeout >= now => break,
@@ -191,6 +197,7 @@ impl Tracker {
             }
             self.ledger.retire();
         }
+        true
     }
 
     /// When [`advance`](Tracker::advance) next has something to do; `None` while every probe has ended.

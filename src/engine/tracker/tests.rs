@@ -98,6 +98,10 @@ impl Bench {
         self.tracker.reply(Box::new(reply), &mut self.out)
     }
 
+    fn advance(&mut self, now: Time) {
+        assert!(self.tracker.advance(now, usize::MAX, &mut self.out));
+    }
+
     fn statuses(&self) -> Vec<(u64, Status)> {
         self.out
             .rows
@@ -137,7 +141,7 @@ fn an_answer_in_time_is_replied_with_its_exact_rtt() {
             ..
         }
     ));
-    bench.tracker.advance(ms(20_000), &mut bench.out);
+    bench.advance(ms(20_000));
     assert_eq!(
         bench.out.rows.len(),
         1,
@@ -149,12 +153,10 @@ fn an_answer_in_time_is_replied_with_its_exact_rtt() {
 fn silence_times_out_exactly_after_the_timeout() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
-    bench.tracker.advance(ms(3_000), &mut bench.out);
+    bench.advance(ms(3_000));
     assert_eq!(bench.statuses(), []);
     let due = bench.tracker.next_timeout().expect("a probe waits");
-    bench
-        .tracker
-        .advance(due + Duration::from_nanos(1), &mut bench.out);
+    bench.advance(due + Duration::from_nanos(1));
     assert_eq!(bench.statuses(), [(0, Status::Timeout)]);
     assert_eq!(bench.out.outcomes[0].result, ProbeResult::Silent);
     assert!(bench.tracker.is_settled());
@@ -165,7 +167,7 @@ fn a_reply_after_the_timeout_is_late_and_one_after_the_late_window_unknown() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
-    bench.tracker.advance(ms(4_000), &mut bench.out);
+    bench.advance(ms(4_000));
     bench.arrive(ROUTER, &packet, ms(4_500));
     assert_eq!(bench.statuses(), [(0, Status::Timeout), (0, Status::Late)]);
     assert_eq!(
@@ -173,7 +175,7 @@ fn a_reply_after_the_timeout_is_late_and_one_after_the_late_window_unknown() {
         (0, 1)
     );
     assert!(bench.out.outcomes[1].late);
-    bench.tracker.advance(ms(14_000), &mut bench.out);
+    bench.advance(ms(14_000));
     assert_eq!(
         bench.arrive(ROUTER, &packet, ms(14_000)),
         Some(DiscardReason::Unknown)
@@ -230,7 +232,7 @@ fn a_reply_that_beats_the_send_call_waits_for_the_stamp() {
     assert_eq!(bench.statuses(), []);
     assert!(bench.tracker.awaits_stamp());
     bench.tracker.stamp(id, ms(1));
-    bench.tracker.advance(ms(3), &mut bench.out);
+    bench.advance(ms(3));
     assert_eq!(bench.out.rows[0].rtt_us, Some(1_000));
     assert!(!bench.tracker.awaits_stamp());
 }
@@ -258,7 +260,7 @@ fn a_weak_reply_stands_when_nothing_better_comes() {
     let packet = bench.packets[0].clone();
     bench.arrive(ROUTER, &weakened(&packet), ms(5));
     bench.arrive(ROUTER, &weakened(&packet), ms(6));
-    bench.tracker.advance(ms(3_001), &mut bench.out);
+    bench.advance(ms(3_001));
     assert_eq!(
         bench.statuses(),
         [(0, Status::Duplicate), (0, Status::Replied)]
@@ -278,9 +280,9 @@ fn a_weak_reply_before_the_stamp_is_held_on() {
     let packet = bench.packets[0].clone();
     bench.arrive(ROUTER, &weakened(&packet), ms(2));
     bench.tracker.stamp(id, ms(1));
-    bench.tracker.advance(ms(3), &mut bench.out);
+    bench.advance(ms(3));
     assert_eq!(bench.statuses(), []);
-    bench.tracker.advance(ms(3_002), &mut bench.out);
+    bench.advance(ms(3_002));
     assert_eq!(bench.statuses(), [(0, Status::Replied)]);
 }
 
@@ -297,7 +299,7 @@ fn what_the_kernel_refuses_is_a_send_error_without_a_time() {
         (Status::SendError, Some(UnsentReason::TooLarge), None)
     );
     assert_eq!(bench.out.outcomes[0].result, ProbeResult::NotSent);
-    bench.tracker.advance(ms(9_000), &mut bench.out);
+    bench.advance(ms(9_000));
     assert_eq!(bench.out.rows.len(), 1);
 }
 
@@ -325,7 +327,7 @@ fn a_probe_without_a_route_is_a_send_error_without_a_source() {
         bench.tracker.next_timeout().is_some(),
         "it leaves in its turn"
     );
-    bench.tracker.advance(ms(3_001), &mut bench.out);
+    bench.advance(ms(3_001));
     assert!(bench.tracker.is_settled());
 }
 
@@ -376,4 +378,18 @@ fn every_packet_is_counted_as_received() {
     assert_eq!(counts.packets_received, 3);
     assert_eq!(counts.discarded(DiscardReason::BadChecksum), 1);
     assert_eq!(counts.discarded(DiscardReason::Forged), 1);
+}
+
+#[test]
+fn a_limit_cuts_the_work_short_and_loses_nothing() {
+    let mut bench = Bench::new();
+    for attempt in 1..=5 {
+        bench.send(attempt, ms(0));
+    }
+    let late = ms(60_000);
+    assert!(!bench.tracker.advance(late, 2, &mut bench.out));
+    assert!(!bench.tracker.advance(late, 2, &mut bench.out));
+    assert!(bench.tracker.advance(late, 2, &mut bench.out));
+    assert_eq!(bench.out.rows.len(), 5);
+    assert!(bench.tracker.is_settled());
 }
