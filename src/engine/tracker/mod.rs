@@ -4,12 +4,14 @@
 //! discard. What a probe's row says is settled here; only two things are left to the assembler, which knows which traces
 //! are still open: whether a late reply takes the place of its `timeout` row, and the numbering of extra rows.
 
+mod row;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::{
-    DiscardReason, Evidence, HopRecord, Outcome, Probe, ProbeId, ProbeResult, Protocol, Reply,
-    Statistics, Status, Time, TraceId, UnsentReason,
+    DiscardReason, Evidence, HopRecord, Outcome, Probe, ProbeId, ProbeResult, Reply, Statistics,
+    Status, Time, UnsentReason,
 };
 use crate::wire::token::{Facts, Marks, TokenMaker};
 
@@ -17,6 +19,7 @@ use super::format::{Marked, ProbeFormat};
 use super::ledger::{Entry, Held, Ledger, State};
 use super::matcher;
 use super::nat::NatLearner;
+use row::{outcome_of, rtt_us};
 
 /// `reply_index` of a probe's own row.
 const OWN: u16 = 0;
@@ -266,6 +269,11 @@ impl Tracker {
     ) -> Option<DiscardReason> {
         let id = found.probe;
         let entry = self.ledger.get_mut(id)?;
+        // Forgotten in time, whether or not anything happened since that made the ledger forget it.
+        let lifetime = self.patience.timeout + self.patience.late_window;
+        if reply.received_at > entry.sent_at + lifetime {
+            return Some(DiscardReason::Unknown);
+        }
         let from_ourselves =
             Some(reply.responder) == entry.source && reply.responder != entry.probe.destination;
         let new = Held {
@@ -421,68 +429,6 @@ impl Tracker {
         }
         out.rows.push(row);
     }
-
-    /// What a row says of the probe itself.
-    fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
-        let probe = &entry.probe;
-        let was_encoded = entry.source.is_some();
-        let ports = match self.format.protocol {
-            Protocol::Udp => (
-                self.format.src_port(probe.flow),
-                self.format.dst_port(probe.ttl),
-            ),
-        };
-        HopRecord {
-            trace_id: TraceId::new(probe.target, probe.flow, self.format.flows),
-            probe_id: id,
-            reply_index: 0,
-            destination: probe.destination,
-            source: entry.source,
-            protocol: self.format.protocol,
-            src_port: Some(ports.0),
-            dst_port: Some(ports.1),
-            icmp_id: None,
-            flow_label: None,
-            flow: probe.flow,
-            round: 0,
-            ttl: Some(probe.ttl),
-            attempt: probe.attempt,
-            purpose: probe.purpose,
-            probe_size: self.format.size(probe.ttl),
-            probe_tos: 0,
-            probe_ip_id: was_encoded.then_some(entry.ip_id),
-            probe_checksum: was_encoded.then_some(entry.marks.check),
-            sent_at: Some(entry.sent_at),
-            status,
-            reason: None,
-            reply: None,
-            evidence: None,
-            rtt_us: None,
-            inferred_from: None,
-        }
-    }
-}
-
-fn outcome_of(entry: &Entry, result: ProbeResult, late: bool) -> Outcome {
-    let probe = &entry.probe;
-    Outcome {
-        target: probe.target,
-        flow: probe.flow,
-        ttl: probe.ttl,
-        attempt: probe.attempt,
-        purpose: probe.purpose,
-        result,
-        late,
-    }
-}
-
-/// Receive stamp − send stamp. A reply that seems to come up to a millisecond before its probe was stamped too coarsely,
-/// and counts as 0 µs; one that comes before that tells nothing.
-fn rtt_us(sent_at: Time, received_at: Time) -> Option<i32> {
-    if received_at + Duration::from_millis(1) < sent_at {
-        return None;
-    }
-    i32::try_from(received_at.since(sent_at).as_micros()).ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,71 @@
+//! What rows and outcomes say of a probe.
+
+use std::time::Duration;
+
+use super::Tracker;
+use crate::engine::ledger::Entry;
+use crate::model::{HopRecord, Outcome, ProbeId, ProbeResult, Protocol, Status, Time, TraceId};
+
+impl Tracker {
+    /// What a row says of the probe itself.
+    pub(super) fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
+        let probe = &entry.probe;
+        let was_encoded = entry.source.is_some();
+        let ports = match self.format.protocol {
+            Protocol::Udp => (
+                self.format.src_port(probe.flow),
+                self.format.dst_port(probe.ttl),
+            ),
+        };
+        HopRecord {
+            trace_id: TraceId::new(probe.target, probe.flow, self.format.flows),
+            probe_id: id,
+            reply_index: 0,
+            destination: probe.destination,
+            source: entry.source,
+            protocol: self.format.protocol,
+            src_port: Some(ports.0),
+            dst_port: Some(ports.1),
+            icmp_id: None,
+            flow_label: None,
+            flow: probe.flow,
+            round: 0,
+            ttl: Some(probe.ttl),
+            attempt: probe.attempt,
+            purpose: probe.purpose,
+            probe_size: self.format.size(probe.ttl),
+            probe_tos: 0,
+            probe_ip_id: was_encoded.then_some(entry.ip_id),
+            probe_checksum: was_encoded.then_some(entry.marks.check),
+            sent_at: Some(entry.sent_at),
+            status,
+            reason: None,
+            reply: None,
+            evidence: None,
+            rtt_us: None,
+            inferred_from: None,
+        }
+    }
+}
+
+pub(super) fn outcome_of(entry: &Entry, result: ProbeResult, late: bool) -> Outcome {
+    let probe = &entry.probe;
+    Outcome {
+        target: probe.target,
+        flow: probe.flow,
+        ttl: probe.ttl,
+        attempt: probe.attempt,
+        purpose: probe.purpose,
+        result,
+        late,
+    }
+}
+
+/// Receive stamp − send stamp. A reply that seems to come up to a millisecond before its probe was stamped too coarsely,
+/// and counts as 0 µs; one that comes before that tells nothing.
+pub(super) fn rtt_us(sent_at: Time, received_at: Time) -> Option<i32> {
+    if received_at + Duration::from_millis(1) < sent_at {
+        return None;
+    }
+    i32::try_from(received_at.since(sent_at).as_micros()).ok()
+}
