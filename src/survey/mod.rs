@@ -5,6 +5,7 @@
 
 mod error;
 mod identity;
+mod observer;
 mod setup;
 mod sink;
 mod summary;
@@ -28,11 +29,12 @@ use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Status, Targets, Time};
 use crate::strategy::{Strategy, Sweep, Trace, TraceLimits};
-use crate::targets::{BadLine, LoadReport, Resolve, TargetSet};
+use crate::targets::{LoadReport, Resolve, TargetSet};
 use crate::wire::token::TokenMaker;
 
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
+pub use observer::{Observer, Plan, Progress};
 pub use setup::{LAB_SEED, lab_network};
 pub use summary::Summary;
 
@@ -41,44 +43,6 @@ use sink::{DatasetSink, FixedFacts};
 
 /// When runs in virtual time begin: 2026-01-01 00:00:00 UTC.
 pub const VIRTUAL_START: Time = Time::from_nanos(1_767_225_600_000_000_000);
-
-/// Who watches a survey: a terminal, a log, a test.
-pub trait Observer {
-    /// A line of the input names no target.
-    fn bad_line(&mut self, _line: &BadLine) {}
-
-    /// Something that the user should know.
-    fn warn(&mut self, _warning: &str) {}
-
-    /// Probing starts.
-    fn started(&mut self, _plan: &Plan) {}
-
-    /// About ten times a second, until the end.
-    fn progress(&mut self, _progress: Progress) {}
-
-    /// Probing and writing have ended.
-    fn finished(&mut self) {}
-}
-
-/// What a survey is about to do.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// Targets.
-    pub targets: u32,
-    /// (Target, flow) pairs.
-    pub pairs: u64,
-}
-
-/// How far a survey has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// (Target, flow) pairs done with.
-    pub completed: u64,
-    /// Probes sent.
-    pub sent: u64,
-    /// Packets received.
-    pub received: u64,
-}
 
 /// What a survey left.
 #[derive(Debug)]

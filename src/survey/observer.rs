@@ -1,0 +1,41 @@
+//! What a survey tells of itself while it goes on.
+
+use crate::targets::BadLine;
+
+/// Who watches a survey: a terminal, a log, a test.
+pub trait Observer {
+    /// A line of the input names no target.
+    fn bad_line(&mut self, _line: &BadLine) {}
+
+    /// Something that the user should know.
+    fn warn(&mut self, _warning: &str) {}
+
+    /// Probing starts.
+    fn started(&mut self, _plan: &Plan) {}
+
+    /// About ten times a second, until the end.
+    fn progress(&mut self, _progress: Progress) {}
+
+    /// Probing and writing have ended.
+    fn finished(&mut self) {}
+}
+
+/// What a survey is about to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Targets.
+    pub targets: u32,
+    /// (Target, flow) pairs.
+    pub pairs: u64,
+}
+
+/// How far a survey has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// (Target, flow) pairs done with.
+    pub completed: u64,
+    /// Probes sent.
+    pub sent: u64,
+    /// Packets received.
+    pub received: u64,
+}
