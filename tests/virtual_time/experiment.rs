@@ -1,0 +1,238 @@
+//! A survey over a network that records what it did.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pathsurvey::config::{Method, Network, SurveyConfig};
+use pathsurvey::dataset::Output;
+use pathsurvey::engine::assembler::{Assembled, Assembler};
+use pathsurvey::engine::dispatch::Dispatcher;
+use pathsurvey::engine::format::ProbeFormat;
+use pathsurvey::engine::report::Tally;
+use pathsurvey::engine::sink::{RecordSink, SinkError};
+use pathsurvey::engine::stop::Stop;
+use pathsurvey::engine::tracker::{Patience, Tracker};
+use pathsurvey::engine::virtual_time::VirtualRun;
+use pathsurvey::lab::{LabNetwork, Recorded, Recording, VirtualNetwork};
+use pathsurvey::model::{HopRecord, Protocol, Rate, Targets, Time, TraceRecord, Ttl};
+use pathsurvey::strategy::{Strategy, Sweep, Trace, TraceLimits};
+use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START};
+use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
+use pathsurvey::transport::InProcessNetwork;
+use pathsurvey::wire::token::TokenMaker;
+
+/// Everything that a survey did, and that the network did to it.
+pub struct Observed {
+    pub config: SurveyConfig,
+    /// The network, for its truth.
+    pub network: LabNetwork,
+    pub targets: Arc<TargetSet>,
+    /// In the order of the dataset's rows before they are sorted.
+    pub hops: Vec<HopRecord>,
+    pub traces: Vec<TraceRecord>,
+    pub tally: Tally,
+    pub ended_at: Time,
+    /// By the number of the probe.
+    pub recorded: Vec<Recorded>,
+}
+
+/// The command's defaults in the lab, over `targets`, with a seed.
+pub fn config(targets: &[&str], seed: u64) -> SurveyConfig {
+    SurveyConfig {
+        targets: TargetSpec {
+            arguments: targets.iter().map(|text| (*text).to_owned()).collect(),
+            allow_special: true,
+            ..TargetSpec::default()
+        },
+        method: Method::Trace,
+        protocol: Protocol::Udp,
+        first_ttl: Ttl(1),
+        max_ttl: Ttl(32),
+        attempts: 2,
+        gap_limit: 5,
+        window: 20_000,
+        flows: 1,
+        source_port: 24_000,
+        destination_port: 33_434,
+        port_per_ttl: false,
+        rate: rate(20_000.0),
+        timeout: Duration::from_secs(3),
+        late_window: Duration::from_secs(10),
+        cooldown: Duration::from_secs(3),
+        seed,
+        network: Network::VirtualLab { file: None },
+        min_reply_rate: None,
+        vantage: "local".to_owned(),
+        survey_id: None,
+        seal_interval: Duration::from_secs(10),
+    }
+}
+
+pub fn rate(per_second: f64) -> Rate {
+    Rate::new(per_second).expect("a rate")
+}
+
+/// The path of an example network.
+pub fn lab_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("labs")
+        .join(name)
+        .with_extension("toml")
+}
+
+/// An example network, with another seed for its accidents.
+pub fn lab(name: &str, seed: u64) -> LabNetwork {
+    let path = lab_file(name);
+    let text = std::fs::read_to_string(&path).expect("an example network");
+    assert!(!text.contains("\nseed"), "{name} has a seed of its own");
+    inline(&format!("seed = {seed}\n{text}"))
+}
+
+/// A network written down in a test.
+pub fn inline(toml: &str) -> LabNetwork {
+    LabNetwork::from_toml(toml, "inline").expect("a network")
+}
+
+/// Runs the survey of `config` over `network` through the same parts as `pathsurvey::survey::run` joins, with nothing between
+/// the engine's rows and the test.
+pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
+    let config = config.validate().expect("a sound configuration");
+    let (targets, _) = pathsurvey::targets::load(&config.targets, &no_names, &mut |bad| {
+        panic!("{bad}");
+    })
+    .expect("targets");
+    let targets = Arc::new(targets);
+    let (recording, log) = Recording::new(network.clone());
+    let mut in_process = InProcess {
+        vantage: network.vantage(),
+        network: VirtualNetwork::new(recording),
+    };
+    let mut rows = Rows::default();
+    let run = VirtualRun {
+        dispatcher: Dispatcher::new(strategy(&config, &targets), config.rate, VIRTUAL_START),
+        tracker: tracker(&config),
+        assembler: Assembler::new(config.method == Method::Trace, config.flows),
+        network: &mut in_process,
+        sink: &mut rows,
+        start: VIRTUAL_START,
+        cooldown: config.cooldown,
+        stop: &Stop::default(),
+        progress: &mut |_, _| {},
+    };
+    let (tally, ended_at) = run.run().expect("nothing can fail to be written");
+    Observed {
+        config,
+        network,
+        targets,
+        hops: rows.0.hops,
+        traces: rows.0.traces,
+        tally,
+        ended_at,
+        recorded: log.take(),
+    }
+}
+
+/// Runs the survey of `config` as the command does, into `output`.
+pub fn survey(config: SurveyConfig, output: &Output) -> SurveyEnd {
+    let config = config.validate().expect("a sound configuration");
+    let end = pathsurvey::survey::run(
+        &config,
+        output,
+        &no_names,
+        &Stop::default(),
+        &mut NoObserver,
+    );
+    end.expect("a survey")
+}
+
+/// A survey over the network of a file.
+pub fn over_file(mut config: SurveyConfig, file: PathBuf) -> SurveyConfig {
+    config.network = Network::VirtualLab { file: Some(file) };
+    config
+}
+
+struct NoObserver;
+
+impl Observer for NoObserver {}
+
+fn no_names(name: &str) -> std::io::Result<Vec<IpAddr>> {
+    panic!("{name} is not to be resolved");
+}
+
+const _: &Resolve<'static> = &no_names;
+
+fn strategy(config: &SurveyConfig, targets: &Arc<TargetSet>) -> Box<dyn Strategy> {
+    let targets: Arc<dyn Targets> = targets.clone();
+    let (first, max) = (config.first_ttl, config.max_ttl);
+    match config.method {
+        Method::Sweep => Box::new(Sweep::new(targets, config.flows, first, max, config.seed)),
+        Method::Trace => {
+            let limits = TraceLimits {
+                first_ttl: first,
+                max_ttl: max,
+                attempts: config.attempts,
+                gap_limit: config.gap_limit,
+                flows: config.flows,
+                window: config.window,
+            };
+            Box::new(Trace::new(targets, limits, config.seed))
+        }
+    }
+}
+
+fn tracker(config: &SurveyConfig) -> Tracker {
+    let format = ProbeFormat {
+        protocol: config.protocol,
+        source_port: config.source_port,
+        flows: config.flows,
+        destination_port: config.destination_port,
+        port_per_ttl: config.port_per_ttl,
+    };
+    let patience = Patience {
+        timeout: config.timeout,
+        late_window: config.late_window,
+    };
+    let identity = Identity::of_seed(VIRTUAL_START, config.seed);
+    let live = usize::try_from(config.live_probes()).expect("a machine of 64 bits");
+    Tracker::new(format, patience, TokenMaker::new(identity.key), live)
+}
+
+#[derive(Default)]
+struct Rows(Assembled);
+
+impl RecordSink for Rows {
+    fn write(&mut self, records: &mut Assembled, _now: Time) -> Result<(), SinkError> {
+        self.0.hops.append(&mut records.hops);
+        self.0.traces.append(&mut records.traces);
+        Ok(())
+    }
+
+    fn tick(&mut self, _now: Time, _tally: &Tally) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+struct InProcess {
+    vantage: Ipv4Addr,
+    network: VirtualNetwork<Recording<LabNetwork>>,
+}
+
+impl InProcessNetwork for InProcess {
+    fn vantage(&self) -> IpAddr {
+        self.vantage.into()
+    }
+
+    fn send(&mut self, packet: &[u8], now: Time) {
+        self.network.send(packet, now);
+    }
+
+    fn next_arrival(&self) -> Option<Time> {
+        self.network.next_arrival()
+    }
+
+    fn receive(&mut self, now: Time) -> Option<(Time, Vec<u8>)> {
+        self.network.receive(now)
+    }
+}

@@ -1,0 +1,19 @@
+//! Whole surveys over simulated networks in virtual time: no socket, no privilege, no clock, and therefore exact.
+//!
+//! `experiment` runs the engine over a network that records what it did with each packet; `oracle` says from that record alone
+//! what every row must be; `truth` says what the network could have shown. The rest are surveys that are compared
+//! with one or both.
+
+mod clean;
+mod costs;
+mod experiment;
+mod faults;
+mod limits;
+mod nat;
+mod oracle;
+mod parquet_rows;
+mod properties;
+mod repeatable;
+mod sweep;
+mod traces;
+mod truth;

@@ -1,0 +1,91 @@
+//! The rows of `traces` against the rows of `hops` they sum up.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use pathsurvey::model::{
+    HopRecord, Purpose, ReplyKind, Status, StopReason, TraceId, TraceRecord, Ttl, path_hash,
+};
+
+use super::experiment::Observed;
+
+/// Checks that every (target, flow) has one trace, and that it says what its hops say.
+///
+/// Rows that arrived after a trace was sealed (extra ones, with a higher index) do not change what the trace says.
+pub fn check(run: &Observed) {
+    let mut rows: HashMap<TraceId, Vec<&HopRecord>> = HashMap::new();
+    for row in &run.hops {
+        rows.entry(row.trace_id).or_default().push(row);
+    }
+    let mut seen = HashSet::new();
+    for trace in &run.traces {
+        assert!(seen.insert((trace.target, trace.flow)), "two of {trace:?}");
+        let expected = TraceId::new(trace.target, trace.flow, run.config.flows);
+        assert_eq!(trace.trace_id, expected);
+        let own = rows.remove(&trace.trace_id).unwrap_or_default();
+        check_trace(
+            trace,
+            own.into_iter().filter(|row| row.reply_index == 0).collect(),
+        );
+    }
+    assert_eq!(rows.len(), 0, "hops without a trace");
+    let pairs = run.targets.iter().len() * usize::from(run.config.flows);
+    assert_eq!(seen.len(), pairs, "a trace for each target and flow");
+    assert_eq!(run.tally.traces_ended, pairs as u64);
+    let reached = run.traces.iter().filter(|trace| trace.reached).count();
+    assert_eq!(run.tally.traces_reached, reached as u64);
+}
+
+fn check_trace(trace: &TraceRecord, own: Vec<&HopRecord>) {
+    let same = |row: &&HopRecord| row.destination == trace.destination && row.flow == trace.flow;
+    assert!(own.iter().all(same), "a row of another trace in {trace:?}");
+    let count = |which: &dyn Fn(&HopRecord) -> bool| own.iter().filter(|row| which(row)).count();
+    let sent = count(&|row| row.status != Status::SendError);
+    assert_eq!(trace.probes_sent as usize, sent, "{trace:?}");
+    let replies = count(&|row| row.status == Status::Replied);
+    assert_eq!(trace.replies as usize, replies, "{trace:?}");
+    let arrivals = count(&|row| is_arrival(row, trace));
+    assert_eq!(trace.reached, arrivals > 0, "{trace:?}");
+
+    let mut hops = own;
+    hops.retain(|row| row.purpose != Purpose::Distance);
+    hops.sort_by_key(|row| (row.ttl, row.attempt));
+    check_ttls(trace, &hops);
+    check_path(trace, &hops);
+}
+
+fn is_arrival(row: &HopRecord, trace: &TraceRecord) -> bool {
+    row.responder() == Some(trace.destination) && row.reply_kind() != Some(ReplyKind::TimeExceeded)
+}
+
+/// `hops` are sorted by TTL.
+fn check_ttls(trace: &TraceRecord, hops: &[&HopRecord]) {
+    let ttl = |row: &&HopRecord| row.ttl;
+    assert_eq!(trace.first_ttl, hops.first().and_then(ttl));
+    assert_eq!(trace.max_ttl, hops.last().and_then(ttl));
+    for pair in hops.windows(2) {
+        let gap = pair[1].ttl.map(|ttl| ttl.0 - 1) > pair[0].ttl.map(|ttl| ttl.0);
+        assert!(!gap, "a TTL is left out in {trace:?}");
+    }
+    let first_arrival = hops.iter().find(|row| is_arrival(row, trace));
+    if let Some(length) = trace.path_length {
+        assert_eq!(Some(length), first_arrival.and_then(ttl), "{trace:?}");
+        assert_eq!(trace.stop_reason, StopReason::Completed);
+    }
+}
+
+/// `hops` are sorted by TTL.
+fn check_path(trace: &TraceRecord, hops: &[&HopRecord]) {
+    let last = trace.path_length.or(trace.max_ttl);
+    let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
+    for row in hops {
+        if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= last) {
+            let known = path.entry(ttl).or_default();
+            *known = known.or(row.responder());
+        }
+    }
+    let responding = path.values().flatten().count();
+    assert_eq!(usize::from(trace.hops_responding), responding, "{trace:?}");
+    let hash = (!path.is_empty()).then(|| path_hash(path));
+    assert_eq!(trace.path_hash, hash, "{trace:?}");
+}
