@@ -35,10 +35,10 @@ use crate::wire::token::TokenMaker;
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
 pub use observer::{Observer, Plan, Progress};
-pub use setup::{LAB_SEED, lab_network};
+pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::Summary;
 
-use setup::LiveSetup;
+use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFacts};
 
 /// When runs in virtual time begin: 2026-01-01 00:00:00 UTC.
@@ -72,6 +72,38 @@ pub fn run(
 ) -> Result<SurveyEnd, SurveyError> {
     // Before the first thread: loading targets starts some.
     let lab = setup::enter_lab(config)?;
+    run_in(lab, config, output, resolve, stop, observer)
+}
+
+/// As [`run`], in a fresh namespace over `simulation`, whatever network `config` names: for those who have a network of
+/// their own to survey, or want to look at one while it is surveyed.
+///
+/// # Errors
+/// [`SurveyError`]; what was sealed before stays.
+pub fn run_over(
+    simulation: Simulation,
+    config: &SurveyConfig,
+    output: &Output,
+    resolve: &Resolve<'_>,
+    stop: &Stop,
+    observer: &mut dyn Observer,
+) -> Result<SurveyEnd, SurveyError> {
+    let lab = EnteredLab::enter(simulation)?;
+    let config = SurveyConfig {
+        network: Network::Lab { file: None },
+        ..config.clone()
+    };
+    run_in(Some(lab), &config, output, resolve, stop, observer)
+}
+
+fn run_in(
+    lab: Option<EnteredLab>,
+    config: &SurveyConfig,
+    output: &Output,
+    resolve: &Resolve<'_>,
+    stop: &Stop,
+    observer: &mut dyn Observer,
+) -> Result<SurveyEnd, SurveyError> {
     let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
         observer.bad_line(line)
     })?;

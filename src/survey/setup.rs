@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::{Network, SurveyConfig};
 use crate::dataset::Vantage;
 use crate::lab::driver::{LabHost, Namespace, enter_namespace};
-use crate::lab::{LabError, LabNetwork};
+use crate::lab::{LabError, LabNetwork, Respond};
 use crate::transport::raw::{BufferKind, PortBlock, RawReceiver, RawSender};
 use crate::transport::{PacketReceiver, PacketSender, loopback_test};
 
@@ -36,10 +36,41 @@ pub fn lab_network(file: Option<&Path>) -> Result<LabNetwork, LabError> {
     }
 }
 
+/// A network to put behind the lab's device.
+pub struct Simulation {
+    /// Its name in the manifest.
+    pub name: String,
+    /// The vantage point's address.
+    pub vantage: Ipv4Addr,
+    /// The network.
+    pub network: Box<dyn Respond>,
+}
+
+impl From<LabNetwork> for Simulation {
+    fn from(network: LabNetwork) -> Self {
+        Simulation {
+            name: network.name().to_owned(),
+            vantage: network.vantage(),
+            network: Box::new(network),
+        }
+    }
+}
+
 /// The lab's namespace, entered, and the network to be put into it.
 pub struct EnteredLab {
     namespace: Namespace,
-    network: LabNetwork,
+    simulation: Simulation,
+}
+
+impl EnteredLab {
+    /// Enters a namespace for `simulation`. Call it before any thread starts.
+    pub fn enter(simulation: Simulation) -> Result<Self, SurveyError> {
+        let namespace = enter_namespace()?;
+        Ok(EnteredLab {
+            namespace,
+            simulation,
+        })
+    }
 }
 
 /// Enters the lab's namespace, if the run is to take place there. Call it before any thread starts.
@@ -47,9 +78,7 @@ pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyErro
     let Network::Lab { file } = &config.network else {
         return Ok(None);
     };
-    let network = lab_network(file.as_deref())?;
-    let namespace = enter_namespace()?;
-    Ok(Some(EnteredLab { namespace, network }))
+    EnteredLab::enter(lab_network(file.as_deref())?.into()).map(Some)
 }
 
 /// Everything open that a real run needs.
@@ -104,13 +133,17 @@ impl LiveSetup {
             Err(error) => warnings.push(format!("the receiver could not be tested over loopback ({error})")),
         }
         let mut sender = RawSender::open()?;
-        let lab_name = lab.as_ref().map(|lab| lab.network.name().to_owned());
+        let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
         let lab = match lab {
             None => None,
-            Some(EnteredLab { namespace, network }) => {
-                let vantage = network.vantage();
-                Some(LabHost::start(&namespace, Box::new(network), vantage)?)
-            }
+            Some(EnteredLab {
+                namespace,
+                simulation,
+            }) => Some(LabHost::start(
+                &namespace,
+                simulation.network,
+                simulation.vantage,
+            )?),
         };
         Ok(LiveSetup {
             source: sender.source_for(Ipv4Addr::new(198, 18, 0, 1).into()).ok(),

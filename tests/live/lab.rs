@@ -1,0 +1,113 @@
+//! A survey made by the library over real sockets, in a simulated network that keeps a record of what it did.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pathsurvey::config::{Method, Network, SurveyConfig};
+use pathsurvey::dataset::Output;
+use pathsurvey::engine::stop::Stop;
+use pathsurvey::lab::{LabNetwork, Recorded, Recording};
+use pathsurvey::model::{Protocol, Rate, Ttl};
+use pathsurvey::survey::{Observer, Simulation, SurveyEnd, SurveyError, run_over};
+use pathsurvey::targets::TargetSpec;
+
+use crate::rows::Dataset;
+use crate::support::Ignored;
+
+/// A survey, what it left, and what the network did meanwhile.
+pub struct Surveyed {
+    pub dataset: Dataset,
+    /// The packets that reached the network, in the order of sending, with what came back.
+    pub log: Vec<Recorded>,
+    /// The same network, untouched: it knows the truth.
+    pub network: LabNetwork,
+    pub end: SurveyEnd,
+    pub config: SurveyConfig,
+}
+
+/// A network of `labs/`.
+pub fn network(name: &str) -> LabNetwork {
+    LabNetwork::from_file(&repository().join("labs").join(name)).unwrap()
+}
+
+/// As [`network`], with one text of its file changed for another.
+pub fn changed(name: &str, from: &str, to: &str) -> LabNetwork {
+    let text = std::fs::read_to_string(repository().join("labs").join(name)).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{name} has `{from}` once");
+    LabNetwork::from_toml(&text.replace(from, to), name).unwrap()
+}
+
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A survey of `targets` as the command line would ask for it, but for a rate that any machine holds.
+pub fn config(targets: &[&str]) -> SurveyConfig {
+    SurveyConfig {
+        targets: TargetSpec {
+            arguments: targets.iter().map(|target| (*target).to_owned()).collect(),
+            allow_special: true,
+            ..TargetSpec::default()
+        },
+        method: Method::Trace,
+        protocol: Protocol::Udp,
+        first_ttl: Ttl(1),
+        max_ttl: Ttl(32),
+        attempts: 2,
+        gap_limit: 5,
+        window: 4_096,
+        flows: 1,
+        source_port: 24_000,
+        destination_port: 33_434,
+        port_per_ttl: false,
+        rate: Rate::new(4_000.0).unwrap(),
+        timeout: Duration::from_secs(2),
+        late_window: Duration::from_secs(10),
+        cooldown: Duration::from_secs(1),
+        seed: 1,
+        network: Network::Lab { file: None },
+        min_reply_rate: None,
+        vantage: "local".to_owned(),
+        survey_id: None,
+        seal_interval: Duration::from_secs(10),
+    }
+}
+
+struct Unwatched;
+
+impl Observer for Unwatched {}
+
+/// Surveys `network` as `config` says.
+pub fn survey(network: LabNetwork, config: SurveyConfig) -> Result<Surveyed, Ignored> {
+    let config = config.validate().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (recording, log) = Recording::new(network.clone());
+    let simulation = Simulation {
+        name: network.name().to_owned(),
+        vantage: network.vantage(),
+        network: Box::new(recording),
+    };
+    let output = Output::Directory(directory.path().join("night"));
+    let end = run_over(
+        simulation,
+        &config,
+        &output,
+        &pathsurvey::targets::system_resolver,
+        &Stop::default(),
+        &mut Unwatched,
+    );
+    let end = match end {
+        Err(SurveyError::Namespace(error)) if error.is_refusal() => {
+            return Err(Ignored(error.to_string()));
+        }
+        end => end.unwrap(),
+    };
+    print!("{}", end.summary);
+    Ok(Surveyed {
+        dataset: Dataset::read(&directory.path().join("night")),
+        log: log.take(),
+        network,
+        end,
+        config,
+    })
+}
