@@ -127,11 +127,18 @@ pub enum ConfigError {
         /// As given.
         max: u8,
     },
-    /// A count that must be at least 1.
-    #[error("{option} 0: give at least 1")]
-    Zero {
+    /// TTLs that leave no room to reckon a distance with.
+    #[error("--max-ttl {0}: give at most {MOST_TTL}")]
+    MaxTtl(u8),
+    /// A count outside what makes sense.
+    #[error("{option} {count}: give between 1 and {most}")]
+    Count {
         /// The option.
         option: &'static str,
+        /// As given.
+        count: u32,
+        /// The most that is allowed.
+        most: u32,
     },
     /// Ports that do not exist.
     #[error("{option} {port} and {count} ports from there on do not fit between 1 and 65535")]
@@ -164,6 +171,12 @@ pub enum ConfigError {
     EmptyName,
 }
 
+/// The highest TTL probed.
+const MOST_TTL: u8 = 254;
+/// Attempts a hop.
+const MOST_ATTEMPTS: u32 = 100;
+/// Targets under way at a time: some kilobytes each.
+const MOST_WINDOW: u32 = 1 << 20;
 /// Live probes at a time: about 14 GiB.
 const MOST_LIVE: u64 = 1 << 27;
 
@@ -177,14 +190,27 @@ impl SurveyConfig {
         if first > max {
             return Err(ConfigError::TtlRange { first, max });
         }
+        if max > MOST_TTL {
+            return Err(ConfigError::MaxTtl(max));
+        }
         let counts = [
-            ("--attempts", u32::from(self.attempts)),
-            ("--gap-limit", u32::from(self.gap_limit)),
-            ("--window", self.window),
-            ("--flows", u32::from(self.flows)),
+            ("--attempts", u32::from(self.attempts), MOST_ATTEMPTS),
+            (
+                "--gap-limit",
+                u32::from(self.gap_limit),
+                u32::from(MOST_TTL),
+            ),
+            ("--window", self.window, MOST_WINDOW),
+            ("--flows", u32::from(self.flows), u32::from(u16::MAX)),
         ];
-        if let Some((option, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(ConfigError::Zero { option });
+        for (option, count, most) in counts {
+            if !(1..=most).contains(&count) {
+                return Err(ConfigError::Count {
+                    option,
+                    count,
+                    most,
+                });
+            }
         }
         let per_ttl = if self.port_per_ttl { u16::from(max) } else { 1 };
         let ports = [

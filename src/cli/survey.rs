@@ -24,7 +24,7 @@ use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
 const POLITE_RATE: f64 = 1_000.0;
 /// The default rate in the lab, where nobody is disturbed.
 const LAB_RATE: f64 = 20_000.0;
-/// The default window is a second's worth of probes, within these bounds.
+/// The default window is a second's worth of probes, one a trace, within these bounds.
 const WINDOW: (f64, f64) = (64.0, 65_536.0);
 
 /// How targets are probed.
@@ -148,7 +148,7 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Probing")]
     gap_limit: u8,
 
-    /// Targets under way at a time (trace) [default: a second's probes, 64 to 65536].
+    /// Targets under way at a time (trace) [default: rate / flows, 64 to 65536].
     #[arg(long, value_name = "N", help_heading = "Probing")]
     window: Option<u32>,
 
@@ -248,7 +248,8 @@ impl SurveyArgs {
         let in_lab = network.is_lab();
         let default_rate = if in_lab { LAB_RATE } else { POLITE_RATE };
         let rate = self.rate.or(Rate::new(default_rate)).context("no rate")?;
-        let window = rate.per_second().clamp(WINDOW.0, WINDOW.1) as u32;
+        let window =
+            (rate.per_second() / f64::from(self.flows.max(1))).clamp(WINDOW.0, WINDOW.1) as u32;
         let seed = match self.seed {
             Some(seed) => seed,
             None => survey::draw_seed().context("the operating system gives no random numbers")?,

@@ -106,7 +106,7 @@ fn listed_values_are_the_code_s() {
             "reply_kind",
             names!(ReplyKind: TimeExceeded ReassemblyTimeExceeded NetworkUnreachable HostUnreachable
                 ProtocolUnreachable PortUnreachable FragmentationNeeded SourceRouteFailed
-                AdministrativelyProhibited Unreachable ParameterProblem Redirect SourceQuench),
+                AdministrativelyProhibited Unreachable ParameterProblem),
         ),
         (Table::Hops, "protocol", protocols.clone()),
         (Table::Traces, "protocol", protocols),

@@ -64,15 +64,18 @@ impl Assembler {
             row.reply_index = self.next_index(row.probe_id);
             return self.write(row, out);
         };
-        let unanswered = rows
-            .iter_mut()
-            .find(|own| own.probe_id == row.probe_id && own.status == Status::Timeout);
+        let unanswered = match row.status {
+            Status::Late => rows
+                .iter_mut()
+                .find(|own| own.probe_id == row.probe_id && own.status == Status::Timeout),
+            _ => None,
+        };
         match unanswered {
-            Some(own) if row.status == Status::Late => {
+            Some(own) => {
                 row.reply_index = 0;
                 *own = row;
             }
-            _ => {
+            None => {
                 row.reply_index = self.next_index(row.probe_id);
                 self.open.entry(row.trace_id).or_default().push(row);
             }
@@ -125,10 +128,9 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
     let answered = |row: &&HopRecord| matches!(row.status, Status::Replied | Status::Late);
     let first_ttl = hops().filter_map(|row| row.ttl).min();
     let max_ttl = hops().filter_map(|row| row.ttl).max();
-    let last_ttl = end.path_length.or(max_ttl);
     let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
     for row in hops() {
-        if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= last_ttl) {
+        if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= end.last_ttl) {
             let responder = path.entry(ttl).or_default();
             *responder = responder.or(row.responder());
         }

@@ -54,6 +54,8 @@ pub struct Entry {
     pub state: State,
     /// A reply that waits.
     pub held: Option<Held>,
+    /// Replies recorded beyond the first.
+    pub extra_replies: u16,
     older_by_facts: Link,
     older_by_ip_id: Link,
 }
@@ -123,6 +125,7 @@ impl Ledger {
                 State::Refused
             },
             held: None,
+            extra_replies: 0,
             older_by_facts,
             older_by_ip_id,
         });
@@ -141,7 +144,7 @@ impl Ledger {
             .get_mut(usize::try_from(id.0.checked_sub(self.oldest)?).ok()?)
     }
 
-    /// The live probes with these open facts, newest first.
+    /// The live probes with these open facts, newest first; without those that no source address could be found for.
     pub fn with_facts(
         &self,
         destination: IpAddr,
@@ -152,15 +155,16 @@ impl Ledger {
         self.chain(head, |entry| entry.older_by_facts)
             .filter(move |(_, entry)| {
                 let probe = &entry.probe;
-                probe.destination == destination && probe.flow == flow && probe.ttl == ttl
+                let same = probe.destination == destination && probe.flow == flow;
+                same && probe.ttl == ttl && entry.source.is_some()
             })
     }
 
-    /// The live probes with this IP ID, newest first.
+    /// The live probes with this IP ID, newest first; without those that no source address could be found for.
     pub fn with_ip_id(&self, ip_id: u16) -> impl Iterator<Item = (ProbeId, &Entry)> {
         let head = self.by_ip_id[usize::from(ip_id)];
         self.chain(head, |entry| entry.older_by_ip_id)
-            .filter(move |(_, entry)| entry.ip_id == ip_id)
+            .filter(move |(_, entry)| entry.ip_id == ip_id && entry.source.is_some())
     }
 
     /// The oldest live probe.

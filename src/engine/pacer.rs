@@ -1,19 +1,19 @@
 //! When the next probe may go: an absolute schedule.
 //!
-//! Probe n is due at start + n/rate, so no error adds up. Who falls behind (a busy machine, a full queue) catches up at no
-//! more than 1.5 times the rate and forgets a debt of more than 100 ms; a strategy that had nothing to send builds up
-//! none. No batch holds more than 1 ms of probes.
+//! Probe n is due at start + n/rate, so no error adds up. No more than 250 µs of probes leave back to back. Who falls behind (a
+//! busy machine, a full queue) catches up at no more than 1.25 times the rate, so that even then no millisecond holds more than 1.5
+//! milliseconds' probes; a debt of more than 100 ms is forgotten, and a strategy that had nothing to send builds up none.
 
 use std::time::Duration;
 
 use crate::model::{Rate, Time};
 
 /// The longest stretch of probes sent back to back.
-const LARGEST_BATCH: Duration = Duration::from_millis(1);
+const LARGEST_BATCH: Duration = Duration::from_micros(250);
 /// A debt beyond this is forgotten.
 const LARGEST_DEBT: Duration = Duration::from_millis(100);
 /// How much faster than the rate a debt is paid back.
-const CATCH_UP: f64 = 1.5;
+const CATCH_UP: f64 = 1.25;
 
 /// Gives out permissions to send. Takes time as an argument, so it can be tested and simulated.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Pacer {
         }
     }
 
-    /// How many probes may be sent at `now`, at most 1 ms of them.
+    /// How many probes may be sent at `now`, at most 250 µs of them (but always one).
     pub fn allowed(&self, now: Time) -> u64 {
         let now = self.elapsed(now);
         if now < self.next_due || now < self.not_before {
@@ -115,7 +115,7 @@ mod tests {
         for (at, (start, _)) in batches.iter().enumerate() {
             let within = batches[at..]
                 .iter()
-                .take_while(|(time, _)| time.since(*start) < LARGEST_BATCH);
+                .take_while(|(time, _)| time.since(*start) < Duration::from_millis(1));
             most = most.max(within.map(|(_, count)| count).sum());
         }
         most
@@ -149,13 +149,12 @@ mod tests {
         let batches = drive(rate, Duration::from_secs(1), stall);
         let expected = rate;
         assert!((total(&batches) as f64 - expected).abs() / expected < 0.005);
-        // 1.5 ms of probes a millisecond while catching up, and the batch that ends in it.
         assert!(
-            busiest_millisecond(&batches) <= 250,
+            busiest_millisecond(&batches) <= 150,
             "{}",
             busiest_millisecond(&batches)
         );
-        assert!(batches.iter().all(|(_, count)| *count <= 100));
+        assert!(batches.iter().all(|(_, count)| *count <= 25));
     }
 
     #[test]

@@ -60,4 +60,7 @@ pub struct TraceEnd {
     pub stop_reason: StopReason,
     /// The lowest TTL at which the target answered, where the TTL before it was probed and did not reach it.
     pub path_length: Option<Ttl>,
+    /// Where the path ends as far as it is known: at the target, the unreachable or the loop; else at the last TTL that
+    /// answered. What was probed beyond is no part of the path.
+    pub last_ttl: Option<Ttl>,
 }

@@ -32,14 +32,11 @@ pub enum ReplyKind {
     Unreachable,
     /// Type 12.
     ParameterProblem,
-    /// Type 5.
-    Redirect,
-    /// Type 4.
-    SourceQuench,
 }
 
 impl ReplyKind {
-    /// The kind of an ICMPv4 error message; `None` for a type that quotes no packet.
+    /// The kind of an ICMPv4 error message that answers a probe; `None` for any other type. Redirects (5) and source quenches (4)
+    /// quote a packet too, but are no answers: whoever sends a redirect forwards the packet all the same.
     pub const fn of_icmpv4(icmp_type: u8, code: u8) -> Option<Self> {
         Some(match (icmp_type, code) {
             (11, 0) => ReplyKind::TimeExceeded,
@@ -53,8 +50,6 @@ impl ReplyKind {
             (3, 9 | 10 | 13) => ReplyKind::AdministrativelyProhibited,
             (3, _) => ReplyKind::Unreachable,
             (12, _) => ReplyKind::ParameterProblem,
-            (5, _) => ReplyKind::Redirect,
-            (4, _) => ReplyKind::SourceQuench,
             _ => return None,
         })
     }
@@ -73,8 +68,6 @@ impl ReplyKind {
             ReplyKind::AdministrativelyProhibited => "administratively_prohibited",
             ReplyKind::Unreachable => "unreachable",
             ReplyKind::ParameterProblem => "parameter_problem",
-            ReplyKind::Redirect => "redirect",
-            ReplyKind::SourceQuench => "source_quench",
         }
     }
 
@@ -231,11 +224,13 @@ pub enum DiscardReason {
     Forged,
     /// Came from one of our own addresses: a local failure to send, not a hop.
     Local,
+    /// A further reply to a probe that has had a thousand.
+    Excess,
 }
 
 impl DiscardReason {
     /// Every reason, in the order of the manifest.
-    pub const ALL: [DiscardReason; 8] = [
+    pub const ALL: [DiscardReason; 9] = [
         DiscardReason::Truncated,
         DiscardReason::Malformed,
         DiscardReason::BadChecksum,
@@ -244,6 +239,7 @@ impl DiscardReason {
         DiscardReason::Unknown,
         DiscardReason::Forged,
         DiscardReason::Local,
+        DiscardReason::Excess,
     ];
 
     /// The name in the manifest.
@@ -257,6 +253,7 @@ impl DiscardReason {
             DiscardReason::Unknown => "unknown",
             DiscardReason::Forged => "forged",
             DiscardReason::Local => "local",
+            DiscardReason::Excess => "excess",
         }
     }
 }

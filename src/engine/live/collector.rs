@@ -13,7 +13,7 @@ use crate::engine::sink::{RecordSink, SinkError};
 use crate::engine::stop::Stop;
 use crate::engine::tracker::Tracker;
 
-use super::shared::lock;
+use super::shared::{PanicGuard, lock};
 use super::{Gauges, LiveEnd, LiveError, Message};
 
 /// The sink is told of the time at least this often.
@@ -31,6 +31,10 @@ pub(super) struct Collector<'a, S> {
 
 impl<S: RecordSink> Collector<'_, S> {
     pub fn run(mut self) -> LiveEnd<S> {
+        let _guard = PanicGuard {
+            stop: self.stop,
+            gauges: self.gauges,
+        };
         let error = self.collect_all().err();
         if error.is_some() {
             self.stop.fail();
@@ -83,7 +87,7 @@ impl<S: RecordSink> Collector<'_, S> {
             statistics: self.assembler.statistics().clone(),
             first_sent: self.gauges.first_sent(),
             last_sent: self.gauges.last_sent(),
-            held_up_ms: self.gauges.held_up_ms.load(Ordering::Relaxed),
+            held_up_ms: self.gauges.held_up_us.load(Ordering::Relaxed) / 1_000,
             ..Tally::default()
         };
         (tally.traces_ended, tally.traces_reached) = self.assembler.traces();

@@ -26,7 +26,8 @@ use super::tracker::Tracker;
 
 pub use shared::Gauges;
 
-/// Batches of rows under way to the collector; with [`shared::ROWS_HELD`] rows at most.
+/// Batches of rows under way to the collector. The sender pauses at [`shared::ROWS_HELD`] rows; what is in flight then still
+/// comes, in batches of many rows, so the receiver does not meet the end of the channel.
 const CHANNEL: usize = 65_536;
 
 /// All that a real run consists of.

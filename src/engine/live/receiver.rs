@@ -15,7 +15,7 @@ use crate::model::{DiscardReason, Outcome, Reply, Time};
 use crate::transport::PacketReceiver;
 use crate::wire::icmp;
 
-use super::shared::{lock, pass_rows};
+use super::shared::{PanicGuard, lock, pass_rows};
 use super::{Gauges, LiveError, Message};
 
 /// Stop flags and timeouts are looked at at least this often: an idle link never keeps the run from ending.
@@ -59,6 +59,10 @@ struct Packet {
 
 impl Receiver<'_> {
     pub fn run(mut self) -> Result<ReceiverReport, LiveError> {
+        let _guard = PanicGuard {
+            stop: self.stop,
+            gauges: self.gauges,
+        };
         let result = self.receive_all();
         if result.is_err() {
             self.stop.fail();
@@ -76,6 +80,8 @@ impl Receiver<'_> {
             self.gauges
                 .received
                 .fetch_add(read.packets.len() as u64, Ordering::Relaxed);
+            // Looked at before the tracker: probes entered after it are still to be heard of.
+            let sending_done = self.gauges.sending_done.load(Ordering::Acquire);
             let settled;
             {
                 let mut tracker = lock(self.tracker);
@@ -104,7 +110,7 @@ impl Receiver<'_> {
                 // A sender that is gone has failed, and says why itself.
                 let _ = self.outcomes.send(std::mem::take(&mut findings.outcomes));
             }
-            if settled && self.gauges.sending_done.load(Ordering::Acquire) && self.is_quiet() {
+            if settled && sending_done && self.is_quiet() {
                 break;
             }
         }
@@ -122,7 +128,9 @@ impl Receiver<'_> {
         let clock = self.clock;
         self.transport
             .receive(wait, &mut |bytes, stamp| {
-                let at = stamp.map_or_else(|| clock.now(), |wall| offset.to_run_time(wall));
+                // A wall clock that was stepped forward since the offset was taken must not bring the future.
+                let now = clock.now();
+                let at = stamp.map_or(now, |wall| offset.to_run_time(wall).min(now));
                 let start = read.bytes.len();
                 read.bytes.extend_from_slice(bytes);
                 read.packets.push(Packet {

@@ -15,7 +15,7 @@ use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{Outcome, Probe, ProbeId, Time, UnsentReason};
 use crate::transport::{PacketBatch, PacketSender, Stopped};
 
-use super::shared::{lock, pass_rows};
+use super::shared::{PanicGuard, lock, pass_rows};
 use super::{Gauges, LiveError, Message};
 
 /// The span of a batch that its interpolated stamps may be wrong by.
@@ -55,6 +55,10 @@ struct Scratch {
 
 impl Sender<'_> {
     pub fn run(mut self) -> Result<SenderReport, LiveError> {
+        let _guard = PanicGuard {
+            stop: self.stop,
+            gauges: self.gauges,
+        };
         let mut report = SenderReport {
             stamp_error: MicrosHistogram::default(),
         };
@@ -76,6 +80,8 @@ impl Sender<'_> {
         let mut scratch = Scratch::default();
         let format = *lock(self.tracker).format();
         let mut limit = 16;
+        // What it took to open everything is not owed.
+        self.dispatcher.hold(self.clock.now());
         while !self.stop.is_asked() && !self.stop.has_failed() {
             while let Ok(outcomes) = self.outcomes.try_recv() {
                 self.observe(&outcomes);
@@ -196,12 +202,12 @@ impl Sender<'_> {
     }
 
     fn wait_for_writer(&mut self) {
-        let pause = Duration::from_millis(1);
-        self.wait(pause);
-        self.gauges
-            .held_up_ms
-            .fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
-        self.dispatcher.hold(self.clock.now());
+        let before = self.clock.now();
+        self.wait(Duration::from_millis(1));
+        let now = self.clock.now();
+        let waited = now.since(before).as_micros() as u64;
+        self.gauges.held_up_us.fetch_add(waited, Ordering::Relaxed);
+        self.dispatcher.hold(now);
     }
 
     fn pass_findings(&mut self, findings: &mut Findings) {

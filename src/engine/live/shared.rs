@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use crate::engine::stop::Stop;
 use crate::engine::tracker::Tracker;
 use crate::model::{HopRecord, Time};
 
@@ -22,8 +23,8 @@ pub struct Gauges {
     pub received: AtomicU64,
     /// (Target, flow) pairs done with.
     pub completed: AtomicU64,
-    /// Milliseconds for which sending waited for the writer.
-    pub held_up_ms: AtomicU64,
+    /// How long sending waited for the writer, µs.
+    pub held_up_us: AtomicU64,
     pub(super) rows_waiting: AtomicI64,
     pub(super) sending_done: AtomicBool,
     first_sent: AtomicU64,
@@ -58,6 +59,21 @@ impl Gauges {
 /// 0 stands for "not yet".
 fn time(nanos: u64) -> Option<Time> {
     (nanos != 0).then(|| Time::from_nanos(nanos))
+}
+
+/// Lets the other threads end when the one that holds it panics: without it they would wait for each other for good.
+pub(super) struct PanicGuard<'a> {
+    pub stop: &'a Stop,
+    pub gauges: &'a Gauges,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.stop.fail();
+            self.gauges.sending_done.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// Takes the tracker. A thread that panicked while holding it has left it whole enough to count with: the run ends

@@ -16,7 +16,7 @@ use crate::model::{
 use crate::wire::token::{Facts, Marks, TokenMaker};
 
 use super::format::{Marked, ProbeFormat};
-use super::ledger::{Entry, Held, Ledger, State};
+use super::ledger::{Held, Ledger, State};
 use super::matcher;
 use super::nat::NatLearner;
 use row::{outcome_of, rtt_us};
@@ -25,6 +25,9 @@ use row::{outcome_of, rtt_us};
 const OWN: u16 = 0;
 /// `reply_index` of an extra row, until the assembler numbers it.
 const EXTRA: u16 = 1;
+
+/// Replies recorded beyond the first, a probe: loops that multiply packets must not fill the memory.
+const MOST_EXTRA_REPLIES: u16 = 1_000;
 
 /// How long probes wait.
 #[derive(Clone, Copy, Debug)]
@@ -284,14 +287,23 @@ impl Tracker {
             // Our own kernel gave the packet up behind our back (no neighbour, say): it was not sent.
             State::Waiting if from_ourselves => {
                 entry.state = State::Refused;
+                // What was held for it was no answer, then.
+                if entry.held.take().is_some() {
+                    self.counts.discard(DiscardReason::Unknown);
+                }
                 self.settle_refused(id, UnsentReason::HostUnreachable, out);
                 return Some(DiscardReason::Local);
             }
             _ if from_ourselves => return Some(DiscardReason::Local),
+            _ if entry.extra_replies >= MOST_EXTRA_REPLIES => return Some(DiscardReason::Excess),
             State::Unstamped | State::Waiting => self.take_first(id, new, out),
-            State::Answered => self.emit(id, EXTRA, Status::Duplicate, Some(new), out),
+            State::Answered => {
+                entry.extra_replies += 1;
+                self.emit(id, EXTRA, Status::Duplicate, Some(new), out);
+            }
             State::TimedOut => {
                 entry.state = State::Answered;
+                entry.extra_replies += 1;
                 self.tell(id, &new.reply, true, out);
                 self.emit(id, EXTRA, Status::Late, Some(new), out);
             }
@@ -307,6 +319,7 @@ impl Tracker {
             return;
         };
         let unstamped = entry.state == State::Unstamped;
+        entry.extra_replies += u16::from(entry.held.is_some());
         let displaced = match entry.held.take() {
             Some(held) if held.evidence >= new.evidence => {
                 entry.held = Some(held);

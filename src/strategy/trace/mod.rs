@@ -48,6 +48,8 @@ pub struct Trace {
     order: Permutation,
     next_place: u64,
     active: HashMap<TargetId, ActiveTarget>,
+    /// Probes whose time has come and retries: their traces have waited, and go first.
+    urgent: VecDeque<Probe>,
     ready: VecDeque<Probe>,
     /// Probes that wait until their target is due for another answer, by time and then in the order asked.
     delayed: BinaryHeap<Reverse<(Time, u64)>>,
@@ -77,6 +79,7 @@ impl Trace {
             order,
             next_place: 0,
             active: HashMap::new(),
+            urgent: VecDeque::new(),
             ready: VecDeque::new(),
             delayed: BinaryHeap::new(),
             delayed_probes: HashMap::new(),
@@ -123,7 +126,10 @@ impl Trace {
             _ => now,
         };
         if due <= now {
-            self.ready.push_back(probe);
+            match probe.purpose {
+                Purpose::Retry => self.urgent.push_back(probe),
+                _ => self.ready.push_back(probe),
+            }
         } else {
             self.delayed.push(Reverse((due, self.delayed_count)));
             self.delayed_probes.insert(self.delayed_count, probe);
@@ -131,14 +137,14 @@ impl Trace {
         }
     }
 
-    /// Moves delayed probes that are due to the ready queue.
+    /// Moves delayed probes that are due to the head of the queue.
     fn release(&mut self, now: Time) {
         while let Some(Reverse((due, number))) = self.delayed.peek().copied() {
             if due > now {
                 break;
             }
             self.delayed.pop();
-            self.ready.extend(self.delayed_probes.remove(&number));
+            self.urgent.extend(self.delayed_probes.remove(&number));
         }
     }
 
@@ -194,6 +200,7 @@ impl Trace {
             finished_at: now,
             stop_reason,
             path_length: path.length(),
+            last_ttl: path.last_ttl(),
         });
         self.completed += 1;
         state.open -= 1;
@@ -223,7 +230,8 @@ impl Strategy for Trace {
     fn poll(&mut self, now: Time) -> Poll {
         self.release(now);
         loop {
-            if let Some(probe) = self.ready.pop_front() {
+            let next = self.urgent.pop_front().or_else(|| self.ready.pop_front());
+            if let Some(probe) = next {
                 return Poll::Probe(probe);
             }
             let room = self.active.len() < self.limits.window.max(1) as usize;
@@ -259,6 +267,7 @@ impl Strategy for Trace {
 
     fn interrupt(&mut self, now: Time) {
         self.next_place = self.order.len();
+        self.urgent.clear();
         self.ready.clear();
         self.delayed.clear();
         self.delayed_probes.clear();

@@ -58,11 +58,19 @@ enum Phase {
     Refused,
 }
 
+/// How far the distance probe's answer says that it is worth probing.
+#[derive(Clone, Copy, Debug)]
+struct Hint {
+    ttl: u8,
+    /// A router's unreachable, not the target's: a router that looks at the TTL first shows it one TTL later.
+    by_router: bool,
+}
+
 /// The state of one (target, flow).
 #[derive(Debug)]
 pub struct Path {
     phase: Phase,
-    hint: Option<u8>,
+    hint: Option<Hint>,
     /// By TTL − first TTL.
     slots: Vec<Slot>,
     first_ttl: u8,
@@ -90,12 +98,18 @@ impl Path {
         if let ProbeResult::Answered {
             kind,
             quoted_ttl: Some(quoted),
+            from_target,
             ..
         } = *result
             && kind.is_unreachable()
         {
             let distance = (limits.max_ttl.0 + 1).checked_sub(quoted);
-            self.hint = distance.filter(|d| (limits.first_ttl.0..=limits.max_ttl.0).contains(d));
+            self.hint = distance
+                .filter(|ttl| (limits.first_ttl.0..=limits.max_ttl.0).contains(ttl))
+                .map(|ttl| Hint {
+                    ttl,
+                    by_router: !from_target,
+                });
         }
         if !late {
             self.phase = match result {
@@ -169,8 +183,8 @@ impl Path {
         }
         let reason = match self.stop() {
             Some((_, reason)) => reason,
-            None if horizon >= limits.max_ttl.0 => StopReason::MaxTtl,
-            None => StopReason::GapLimit,
+            None if self.silent_at_the_end(limits) >= limits.gap_limit => StopReason::GapLimit,
+            None => StopReason::MaxTtl,
         };
         Verdict::Ended(reason)
     }
@@ -183,6 +197,20 @@ impl Path {
             .slot(ttl.checked_sub(1)?)
             .is_none_or(|slot| matches!(slot, Slot::Answered(_) | Slot::Silent));
         (settled && before_settled).then_some(Ttl(ttl))
+    }
+
+    /// Where the path ends as far as it is known: at its stop, else at the last TTL that answered.
+    pub fn last_ttl(&self) -> Option<Ttl> {
+        self.stop()
+            .map(|(ttl, _)| ttl)
+            .or_else(|| self.last_answered())
+            .map(Ttl)
+    }
+
+    /// How many TTLs before the maximum and behind the last answer stayed silent.
+    fn silent_at_the_end(&self, limits: &TraceLimits) -> u8 {
+        let last = self.last_answered().unwrap_or(self.first_ttl - 1);
+        limits.max_ttl.0.saturating_sub(last)
     }
 
     /// The probes to send so that every TTL up to `horizon` is settled.
@@ -221,7 +249,7 @@ impl Path {
                     } else {
                         Purpose::Retry
                     },
-                    reaches_target: self.hint.is_some_and(|hint| ttl >= hint),
+                    reaches_target: self.hint.is_some_and(|hint| ttl >= hint.ttl),
                 });
             }
             ttl += 1;
@@ -234,9 +262,17 @@ impl Path {
         if let Some((ttl, _)) = self.stop() {
             return ttl;
         }
-        match self.hint {
-            Some(hint) if !self.is_settled(hint) => hint,
-            _ => {
+        let pending = self.hint.and_then(|hint| {
+            let next = hint.ttl.saturating_add(1).min(limits.max_ttl.0);
+            let expected = [Some(hint.ttl), hint.by_router.then_some(next)];
+            expected
+                .into_iter()
+                .flatten()
+                .find(|ttl| !self.is_settled(*ttl))
+        });
+        match pending {
+            Some(ttl) => ttl,
+            None => {
                 let last = self.last_answered().unwrap_or(self.first_ttl - 1);
                 last.saturating_add(limits.gap_limit.max(1))
                     .min(limits.max_ttl.0)
@@ -252,16 +288,14 @@ impl Path {
         };
         ends()
             .find(|(_, reason)| *reason == StopReason::Completed)
-            .into_iter()
-            .chain(ends())
-            .chain(self.loop_at().map(|ttl| (ttl, StopReason::Loop)))
-            .next()
+            .or_else(|| ends().next())
+            .or_else(|| Some((self.loop_at()?, StopReason::Loop)))
     }
 
     /// The lowest TTL at which an address comes back that already answered two or more TTLs before. Not looked for while the
     /// target itself is expected at a known distance: then the path gets there, whatever a balancer shows between.
     fn loop_at(&self) -> Option<u8> {
-        if self.hint.is_some_and(|hint| !self.is_settled(hint)) {
+        if self.hint.is_some_and(|hint| !self.is_settled(hint.ttl)) {
             return None;
         }
         self.answers().find_map(|(ttl, answer)| {

@@ -13,8 +13,8 @@ use crate::transport::PacketReceiver;
 /// What the kernel counts against the receive buffer for one ICMP error: its memory, not its length (measured).
 const BYTES_PER_PACKET: usize = 830;
 
-/// ICMP types that answer a UDP probe: destination unreachable, source quench, redirect, time exceeded, parameter problem.
-const TYPES: [u8; 5] = [3, 4, 5, 11, 12];
+/// ICMP types that answer a UDP probe: destination unreachable, time exceeded, parameter problem.
+const TYPES: [u8; 3] = [3, 11, 12];
 
 /// How the receive buffer was come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
