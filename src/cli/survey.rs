@@ -94,7 +94,7 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "ID", help_heading = "Output")]
     survey_id: Option<String>,
 
-    /// Seal a part of the dataset at least this often: what a killed run may lose.
+    /// Seal a part of the dataset this often; a killed run loses what ended since, and traces still open.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Output")]
     seal_interval: Duration,
 

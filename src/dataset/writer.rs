@@ -21,7 +21,7 @@ pub struct PartLimits {
     pub rows: usize,
     /// Memory that the buffered rows take, bytes.
     pub bytes: usize,
-    /// Age of the oldest buffered row. A killed run loses no more than this.
+    /// Age of the oldest buffered row. A killed run loses no more than this of what the writer was given.
     pub age: Duration,
 }
 

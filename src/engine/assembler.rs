@@ -235,6 +235,7 @@ mod tests {
             finished_at: Time::default(),
             stop_reason,
             path_length: path_length.map(Ttl),
+            last_ttl: Some(Ttl(path_length.unwrap_or(9))),
         }
     }
 

@@ -43,69 +43,114 @@ pub struct VirtualRun<'a> {
     pub progress: &'a mut dyn FnMut(&Tally, u64),
 }
 
+/// What a run leaves behind, however it ended.
+pub struct VirtualEnd {
+    /// The figures.
+    pub tally: Tally,
+    /// When it ended.
+    pub ended_at: Time,
+    /// What the sink could not do, if that ended the run.
+    pub error: Option<SinkError>,
+}
+
+/// Where a run stands.
+struct Course {
+    now: Time,
+    sending: bool,
+    tally: Tally,
+    findings: Findings,
+    records: Assembled,
+}
+
 impl VirtualRun<'_> {
-    /// Runs to the end. Returns the figures and the time at which it ended.
-    pub fn run(mut self) -> Result<(Tally, Time), SinkError> {
-        let mut now = self.start;
-        let mut next_tick = now + TICK;
-        let mut tally = Tally::default();
-        let mut findings = Findings::default();
-        let mut records = Assembled::default();
-        let mut probes = Vec::new();
-        let mut batch = PacketBatch::default();
-        let mut sending = true;
+    /// Runs to the end.
+    pub fn run(mut self) -> VirtualEnd {
+        let mut course = Course {
+            now: self.start,
+            sending: true,
+            tally: Tally::default(),
+            findings: Findings::default(),
+            records: Assembled::default(),
+        };
+        let error = self.follow(&mut course).err();
+        self.fill(&mut course.tally);
+        (self.progress)(&course.tally, self.dispatcher.completed());
+        VirtualEnd {
+            tally: course.tally,
+            ended_at: course.now,
+            error,
+        }
+    }
+
+    /// Goes from event to event until nothing is left to send or to hear.
+    fn follow(&mut self, course: &mut Course) -> Result<(), SinkError> {
+        let mut next_tick = course.now + TICK;
+        let (mut probes, mut batch) = (Vec::new(), PacketBatch::default());
         loop {
-            self.receive(now, &mut tally, &mut findings);
-            self.tracker.advance(now, usize::MAX, &mut findings);
-            self.settle(&mut findings, &mut records, now);
+            self.receive(course.now, &mut course.tally, &mut course.findings);
+            self.tracker
+                .advance(course.now, usize::MAX, &mut course.findings);
+            self.settle(course);
             let mut wake = None;
-            if sending {
+            if course.sending {
                 let next = match self.stop.is_asked() {
                     true => Next::Done,
-                    false => self.dispatcher.collect(now, BATCH, &mut probes),
+                    false => self.dispatcher.collect(course.now, BATCH, &mut probes),
                 };
                 match next {
                     Next::Send => {
-                        self.send(&probes, &mut batch, now, &mut tally, &mut findings);
-                        self.settle(&mut findings, &mut records, now);
+                        self.send(&probes, &mut batch, course);
+                        self.settle(course);
                         continue;
                     }
                     Next::Wait(until) => wake = Some(until),
                     Next::AwaitOutcome => {}
-                    Next::Done => sending = false,
+                    Next::Done => course.sending = false,
                 }
             }
-            if !records.hops.is_empty() || !records.traces.is_empty() {
-                self.sink.write(&mut records, now)?;
+            self.write(course)?;
+            if course.now >= next_tick {
+                self.fill(&mut course.tally);
+                self.sink.tick(course.now, &course.tally)?;
+                (self.progress)(&course.tally, self.dispatcher.completed());
+                next_tick = course.now + TICK;
             }
-            if now >= next_tick {
-                self.fill(&mut tally);
-                self.sink.tick(now, &tally)?;
-                (self.progress)(&tally, self.dispatcher.completed());
-                next_tick = now + TICK;
+            match self.next_event(wake, course) {
+                Some(next) => course.now = course.now.max(next),
+                None => break,
             }
-            let quiet_at = tally.last_sent.map_or(now, |sent| sent + self.cooldown);
-            if !sending && self.tracker.is_settled() && now >= quiet_at {
-                break;
-            }
-            let events = [
-                wake,
-                self.network.next_arrival(),
-                self.tracker.next_timeout(),
-            ];
-            let drained = (!sending && self.tracker.is_settled()).then_some(quiet_at);
-            // A strategy that waits for an outcome while nothing is under way would wait for ever.
-            let Some(next) = events.into_iter().flatten().chain(drained).min() else {
-                break;
-            };
-            now = now.max(next);
         }
-        self.dispatcher.interrupt(now);
-        self.settle(&mut findings, &mut records, now);
-        self.sink.write(&mut records, now)?;
-        self.fill(&mut tally);
-        (self.progress)(&tally, self.dispatcher.completed());
-        Ok((tally, now))
+        self.dispatcher.interrupt(course.now);
+        self.settle(course);
+        self.write(course)
+    }
+
+    /// When something happens next; `None` when the run is over.
+    fn next_event(&self, wake: Option<Time>, course: &Course) -> Option<Time> {
+        let drained = !course.sending && self.tracker.is_settled();
+        let quiet_at = course
+            .tally
+            .last_sent
+            .map_or(course.now, |sent| sent + self.cooldown);
+        if drained && course.now >= quiet_at {
+            return None;
+        }
+        let events = [
+            wake,
+            self.network.next_arrival(),
+            self.tracker.next_timeout(),
+            drained.then_some(quiet_at),
+        ];
+        // A strategy that waits for an outcome while nothing is under way would wait for ever: that is the end, too.
+        events.into_iter().flatten().min()
+    }
+
+    fn write(&mut self, course: &mut Course) -> Result<(), SinkError> {
+        let records = &mut course.records;
+        if records.hops.is_empty() && records.traces.is_empty() {
+            return Ok(());
+        }
+        self.sink.write(records, course.now)
     }
 
     fn receive(&mut self, now: Time, tally: &mut Tally, findings: &mut Findings) {
@@ -120,19 +165,13 @@ impl VirtualRun<'_> {
         }
     }
 
-    fn send(
-        &mut self,
-        probes: &[Probe],
-        batch: &mut PacketBatch,
-        now: Time,
-        tally: &mut Tally,
-        findings: &mut Findings,
-    ) {
-        let source = self.network.vantage();
+    fn send(&mut self, probes: &[Probe], batch: &mut PacketBatch, course: &mut Course) {
+        let (source, now) = (self.network.vantage(), course.now);
         for probe in probes {
             if source.is_ipv4() != probe.destination.is_ipv4() {
+                let out = &mut course.findings;
                 self.tracker
-                    .enter_refused(*probe, UnsentReason::NoRoute, now, findings);
+                    .enter_refused(*probe, UnsentReason::NoRoute, now, out);
                 continue;
             }
             let (id, marked) = self.tracker.enter(*probe, source, now);
@@ -142,17 +181,23 @@ impl VirtualRun<'_> {
                 self.network.send(packet, now);
             }
             self.tracker.stamp(id, now);
-            tally.first_sent = tally.first_sent.or(Some(now));
-            tally.last_sent = Some(now);
+            course.tally.first_sent = course.tally.first_sent.or(Some(now));
+            course.tally.last_sent = Some(now);
         }
     }
 
     /// Passes findings on: rows to the assembler, outcomes to the strategy, ended traces back to the assembler.
-    fn settle(&mut self, findings: &mut Findings, records: &mut Assembled, now: Time) {
+    fn settle(&mut self, course: &mut Course) {
+        let Course {
+            now,
+            findings,
+            records,
+            ..
+        } = course;
         for row in findings.rows.drain(..) {
             self.assembler.row(row, records);
         }
-        self.dispatcher.observe(&findings.outcomes, now);
+        self.dispatcher.observe(&findings.outcomes, *now);
         findings.outcomes.clear();
         while let Some(end) = self.dispatcher.take_ended() {
             self.assembler.end(&end, records);

@@ -154,7 +154,8 @@ pub struct HopRecord {
 pub enum StopReason {
     /// The target answered, and the TTL before it was not answered by the target.
     Completed,
-    /// A router said that the target cannot be reached.
+    /// Somebody other than the target said that it cannot be reached; also a port unreachable from another address, which may
+    /// be another interface of the target or a firewall.
     Unreachable,
     /// Too many silent TTLs in a row.
     GapLimit,

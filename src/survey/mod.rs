@@ -145,7 +145,7 @@ struct Job<'a> {
 struct RunEnd {
     sink: DatasetSink,
     tally: Tally,
-    error: Option<LiveError>,
+    error: Option<SurveyError>,
     ended_at: Time,
 }
 
@@ -186,18 +186,19 @@ impl Job<'_> {
             });
         });
         let mut tally = end.tally;
-        let lab = setup.lab.map(|host| host.stop()).transpose();
-        let lab = match lab {
+        let mut error = end.error.map(SurveyError::from);
+        let lab = match setup.lab.map(|host| host.stop()).transpose() {
             Ok(lab) => lab,
-            Err(error) => return Err(SurveyError::LabBroke(error)),
+            Err(broke) => {
+                error = error.or(Some(SurveyError::LabBroke(broke)));
+                None
+            }
         };
-        if let Some(lab) = &lab {
-            tally.kernel_drops.lab_device = lab.device_dropped;
-        }
+        tally.kernel_drops.lab_device = lab.as_ref().and_then(|lab| lab.device_dropped);
         let end = RunEnd {
             sink: end.sink,
             tally,
-            error: end.error,
+            error,
             ended_at: clock.now(),
         };
         self.close(end, &facts, lab, start)
@@ -237,21 +238,14 @@ impl Job<'_> {
                 });
             },
         };
-        let (tally, ended_at, error) = match run.run() {
-            Ok((tally, ended_at)) => (tally, ended_at, None),
-            Err(error) => (Tally::default(), start, Some(LiveError::Sink(error))),
+        let end = run.run();
+        let end = RunEnd {
+            sink,
+            tally: end.tally,
+            error: end.error.map(|error| LiveError::Sink(error).into()),
+            ended_at: end.ended_at,
         };
-        self.close(
-            RunEnd {
-                sink,
-                tally,
-                error,
-                ended_at,
-            },
-            &facts,
-            None,
-            start,
-        )
+        self.close(end, &facts, None, start)
     }
 
     /// Closes the dataset, and makes the summary.
@@ -275,7 +269,7 @@ impl Job<'_> {
             .into_writer()
             .finish(&ending, end.ended_at, &run_facts);
         if let Some(error) = end.error {
-            return Err(error.into());
+            return Err(error);
         }
         let dataset = closed?;
         let counts = &end.tally.statistics;

@@ -21,8 +21,8 @@ pub const LAB_SEED: u64 = 1;
 /// The receive buffer holds a second of replies at the full rate, within these bounds (bytes).
 const LEAST_BUFFER: usize = 8 << 20;
 const MOST_BUFFER: usize = 256 << 20;
-/// What the kernel books for a reply, bytes.
-const BYTES_PER_REPLY: f64 = 830.0;
+/// What a reply takes, bytes: a slot of a packet ring; in a socket's buffer less than half of that.
+const BYTES_PER_REPLY: f64 = 2_048.0;
 /// A buffer for less than this at the full rate is worth a warning.
 const SHORT_BUFFER: Duration = Duration::from_millis(100);
 /// How long the test packet on loopback is waited for.

@@ -3,10 +3,11 @@
 //! | evidence | what came back |
 //! |---|---|
 //! | full | every open fact right, with the tag, or with IP ID and checksum as sent |
-//! | rewritten | every open fact right, IP ID as sent, and the checksum as an address change before us leaves it; or the tag, or IP ID and adjusted checksum, with the facts of one side (source or destination) changed |
+//! | rewritten | every open fact right, IP ID as sent, and the checksum as an address change before us leaves it; or an open fact changed, IP ID as sent, and the tag; or the facts of one side (source or destination) changed, IP ID as sent, and the checksum adjusted for it |
 //! | weak | every open fact right and one of IP ID and checksum as sent |
 //!
-//! Anything else is discarded with its reason. A changed destination has only 32 secret bits to be found by, so it is believed
+//! Anything else is discarded with its reason, also a packet whose destination and IP ID were both changed: nothing is left to look
+//! it up by. A changed destination has only 32 secret bits to be found by, so it is believed
 //! only where nothing speaks against it: the quoted destination is not itself being probed the same way, the tag (where quoted)
 //! is not another one, and exactly one live probe fits.
 
