@@ -2,9 +2,12 @@
 //! packet of these tests can leave it.
 
 mod live {
+    pub mod accidents;
     pub mod account;
     pub mod clean;
     pub mod lab;
+    pub mod paths;
+    pub mod translation;
     pub mod truth;
 }
 #[path = "support/rows.rs"]
@@ -13,21 +16,66 @@ mod support;
 
 use std::process::ExitCode;
 
-use live::clean;
-use support::{Case, User};
+use live::{accidents, clean, paths, translation};
+use support::{Case, Outcome, User};
 
 fn main() -> ExitCode {
-    let case = |name, user, run| Case { name, user, run };
-    support::main(&[
-        case(
+    let cases: &[(&'static str, fn() -> Outcome)] = &[
+        (
             "a_clean_network_is_surveyed_row_for_row",
-            User::Caller,
             clean::thousands_of_targets,
         ),
-        case(
-            "a_sweep_shows_every_ttl_once",
-            User::Caller,
-            clean::every_ttl_of_a_sweep,
+        ("a_sweep_shows_every_ttl_once", clean::every_ttl_of_a_sweep),
+        (
+            "loss_and_duplicates_are_told_probe_by_probe",
+            accidents::loss,
         ),
-    ])
+        ("late_replies_are_told_apart", accidents::late),
+        (
+            "per_packet_balancers_show_what_they_chose",
+            accidents::per_packet,
+        ),
+        ("rate_limits_are_told_from_loss", accidents::rate_limits),
+        (
+            "all_accidents_at_once_are_accounted_for",
+            accidents::everything,
+        ),
+        ("silence_ends_traces_at_the_gap_limit", paths::silence),
+        ("loops_end_traces", paths::looping),
+        (
+            "unreachables_end_traces_with_their_code",
+            paths::unreachable,
+        ),
+        ("zero_ttl_forwarding_is_no_loop", paths::zero_ttl),
+        ("label_stacks_are_kept", paths::mpls),
+        ("every_flow_has_its_own_path", paths::diamond),
+        (
+            "long_quotes_are_sure_behind_nat",
+            translation::nat_with_long_quotes,
+        ),
+        (
+            "nat_is_learned_from_short_quotes",
+            translation::nat_is_learned,
+        ),
+        (
+            "nat_shows_in_the_quoted_source",
+            translation::nat_that_restores_nothing,
+        ),
+        (
+            "nat_that_restores_all_is_not_seen",
+            translation::nat_that_restores_all,
+        ),
+        ("rewritten_destinations_are_told", translation::rewriting),
+        (
+            "rewritten_destinations_are_found_by_short_quotes",
+            translation::rewriting_with_short_quotes,
+        ),
+    ];
+    let case = |(name, run): &(&'static str, fn() -> Outcome)| Case {
+        name,
+        user: User::Caller,
+        run: *run,
+    };
+    let cases: Vec<Case> = cases.iter().map(case).collect();
+    support::main(&cases)
 }

@@ -30,11 +30,14 @@ pub fn network(name: &str) -> LabNetwork {
     LabNetwork::from_file(&repository().join("labs").join(name)).unwrap()
 }
 
-/// As [`network`], with one text of its file changed for another.
-pub fn changed(name: &str, from: &str, to: &str) -> LabNetwork {
-    let text = std::fs::read_to_string(repository().join("labs").join(name)).unwrap();
-    assert_eq!(text.matches(from).count(), 1, "{name} has `{from}` once");
-    LabNetwork::from_toml(&text.replace(from, to), name).unwrap()
+/// As [`network`], with texts of its file changed for others; each must be there once.
+pub fn changed(name: &str, changes: &[(&str, &str)]) -> LabNetwork {
+    let mut text = std::fs::read_to_string(repository().join("labs").join(name)).unwrap();
+    for (from, to) in changes {
+        assert_eq!(text.matches(from).count(), 1, "`{from}` in {name}");
+        text = text.replace(from, to);
+    }
+    LabNetwork::from_toml(&text, name).unwrap()
 }
 
 pub fn repository() -> &'static Path {
