@@ -5,8 +5,16 @@ mod live {
     pub mod accidents;
     pub mod account;
     pub mod clean;
+    pub mod ending;
+    pub mod host;
     pub mod lab;
+    pub mod ordinary;
     pub mod paths;
+    pub mod program;
+    pub mod refused;
+    pub mod timing;
+    pub mod together;
+    pub mod tools;
     pub mod translation;
     pub mod truth;
 }
@@ -16,7 +24,9 @@ mod support;
 
 use std::process::ExitCode;
 
-use live::{accidents, clean, paths, translation};
+use live::{
+    accidents, clean, ending, ordinary, paths, refused, timing, together, tools, translation,
+};
 use support::{Case, Outcome, User};
 
 fn main() -> ExitCode {
@@ -70,12 +80,38 @@ fn main() -> ExitCode {
             "rewritten_destinations_are_found_by_short_quotes",
             translation::rewriting_with_short_quotes,
         ),
+        (
+            "two_surveys_side_by_side_exchange_nothing",
+            together::side_by_side,
+        ),
+        ("round_trips_are_the_networks", timing::round_trips),
+        ("a_killed_survey_leaves_whole_parts", ending::killed),
+        ("sigint_ends_a_survey_in_order", ending::by_sigint),
+        ("sigterm_ends_a_survey_in_order", ending::by_sigterm),
+        ("a_second_sigint_ends_it_at_once", ending::at_once),
+        ("refused_destinations_are_send_errors", refused::send_errors),
+        ("an_ordinary_user_surveys_the_lab", ordinary::lab_survey),
+        (
+            "without_privilege_the_remedy_is_named",
+            ordinary::without_privilege,
+        ),
+        (
+            "without_namespaces_the_remedy_is_named",
+            ordinary::without_namespaces,
+        ),
+        ("traceroute_sees_the_true_paths", tools::traceroute),
     ];
     let case = |(name, run): &(&'static str, fn() -> Outcome)| Case {
         name,
         user: User::Caller,
         run: *run,
     };
-    let cases: Vec<Case> = cases.iter().map(case).collect();
+    let mut cases: Vec<Case> = cases.iter().map(case).collect();
+    // It gives up its privileges on the way, and has none to give up in a user namespace.
+    cases.push(Case {
+        name: "scamper_sees_the_true_paths",
+        user: User::Root,
+        run: tools::scamper,
+    });
     support::main(&cases)
 }

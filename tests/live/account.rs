@@ -156,13 +156,15 @@ impl Accounted<'_> {
                 "{}",
                 context()
             );
-            let rtt_us = row.rtt_us.unwrap();
-            let fits = match (at, row.status.as_str()) {
+            let fits = match (at, row.status.as_str(), row.rtt_us) {
                 // The column is cut to whole microseconds: at exactly the timeout it may be either.
-                (0, "late") => rtt_us >= timeout_us,
-                (0, "replied") => rtt_us <= timeout_us,
-                (0, _) => false,
-                (_, status) => status == "duplicate",
+                (0, "late", Some(rtt_us)) => rtt_us >= timeout_us,
+                (0, "replied", Some(rtt_us)) => rtt_us <= timeout_us,
+                // Where the machine held the sender up within a batch, a reply may be there before the moment that its probe
+                // is taken to have left: then there is no round trip to tell, and it was in time.
+                (0, "replied", None) => row.received_at < row.sent_at,
+                (0, ..) => false,
+                (_, status, _) => status == "duplicate",
             };
             assert!(fits, "{}", context());
         }

@@ -21,7 +21,6 @@ pub struct Hop {
     pub source: Option<Ipv4Addr>,
     pub src_port: u16,
     pub dst_port: u16,
-    pub flow: i32,
     pub ttl: u8,
     pub attempt: i16,
     pub purpose: String,
@@ -75,7 +74,6 @@ pub struct Quoted {
 #[derive(Clone, Debug)]
 pub struct Trace {
     pub trace_id: i64,
-    pub target_input: String,
     pub destination: Ipv4Addr,
     pub flow: i32,
     pub src_port: u16,
@@ -220,7 +218,6 @@ fn hop(cells: &Cells) -> Hop {
         source: cells.address("source"),
         src_port: cells.port("src_port").unwrap(),
         dst_port: cells.port("dst_port").unwrap(),
-        flow: cells.int32("flow").unwrap(),
         ttl: cells.byte("ttl").unwrap(),
         attempt: cells.int16("attempt").unwrap(),
         purpose: cells.text("purpose").unwrap(),
@@ -322,7 +319,6 @@ fn mpls(cells: &Cells) -> Vec<(u32, u8, bool, u8)> {
 fn trace(cells: &Cells) -> Trace {
     Trace {
         trace_id: cells.int64("trace_id").unwrap(),
-        target_input: cells.text("target_input").unwrap(),
         destination: cells.address("destination").unwrap(),
         flow: cells.int32("flow").unwrap(),
         src_port: cells.port("src_port").unwrap(),

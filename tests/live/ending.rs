@@ -1,0 +1,228 @@
+//! Surveys that are ended from outside.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::account::{account, counts_agree};
+use super::host::World;
+use super::lab::{network, repository};
+use super::program::{Started, pathsurvey, run};
+use super::truth::rows_agree;
+use crate::rows::{Dataset, batches, manifest, verified_parts};
+use crate::support::Outcome;
+
+/// Options of a survey that goes on for many seconds and seals a part several times in each.
+fn long_survey() -> Vec<String> {
+    let list = repository().join("sample-targets/lab.csv");
+    let options = [
+        "--rate",
+        "3k",
+        "--window",
+        "300",
+        "--seal-interval",
+        "0.2",
+        "-i",
+    ];
+    let mut options: Vec<String> = options.map(str::to_owned).into();
+    options.push(list.to_str().unwrap().to_owned());
+    options
+}
+
+fn options(more: &[&str]) -> Vec<String> {
+    long_survey()
+        .into_iter()
+        .chain(more.iter().map(|option| (*option).to_owned()))
+        .collect()
+}
+
+/// Waits until a survey has sealed parts of both tables.
+fn sealed_some(survey: &mut Started, directory: &Path) {
+    survey.until("two parts were sealed", || {
+        let manifest = manifest(directory)?;
+        let parts = |table| manifest["tables"][table]["parts"].as_array().map(Vec::len);
+        (parts("hops")? >= 2 && parts("traces")? >= 2).then_some(())
+    });
+}
+
+/// Everything in `directory` that looks like data is whole, whether or not the manifest knows of it yet.
+fn all_whole(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "parquet") {
+                assert!(
+                    batches(&path)
+                        .iter()
+                        .map(|batch| batch.num_rows())
+                        .sum::<usize>()
+                        > 0
+                );
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+pub fn killed() -> Outcome {
+    let world = World::start(&network("generated-clean.toml"))?;
+    let directory = tempfile::tempdir().unwrap();
+    let night = directory.path().join("night");
+    let options = options(&[]);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let mut survey = Started::new(world.survey(&night, &options));
+    sealed_some(&mut survey, &night);
+    survey.signal("KILL");
+    assert_eq!(survey.wait().code(), None);
+
+    let left = manifest(&night).unwrap();
+    assert_eq!(
+        (&left["state"], &left["ended_at"]),
+        (&"running".into(), &serde_json::Value::Null)
+    );
+    let listed: Vec<PathBuf> = ["hops", "traces"]
+        .iter()
+        .flat_map(|table| verified_parts(&night, &left, table))
+        .collect();
+    let whole = all_whole(&night);
+    assert!(listed.iter().all(|path| whole.contains(path)));
+    // At most what was sealed after the last manifest.
+    assert!(whole.len() - listed.len() <= 2, "{whole:?}");
+    let dataset = Dataset::read(&night);
+    rows_agree(&network("generated-clean.toml"), &dataset, true);
+    let probes: HashSet<i64> = dataset.hops.iter().map(|row| row.probe_id).collect();
+    assert_eq!(probes.len(), dataset.hops.len());
+
+    // The next night in the same directory: the dead run's parts and manifest stay, its unfinished files go.
+    std::fs::write(night.join(".partial/hops-part-x.parquet.tmp"), "torn").unwrap();
+    let (code, _, told) = run(world.survey(&night, &["198.18.0.0/28", "-c", "0"]));
+    assert_eq!(code, Some(0), "{told}");
+    let second = Dataset::read(&night);
+    assert_eq!(second.manifest["state"], "complete");
+    assert_eq!(second.traces.len(), 16);
+    assert_eq!(
+        std::fs::read_dir(night.join(".partial")).unwrap().count(),
+        0
+    );
+    let run_id = left["run_id"].as_str().unwrap();
+    let kept = std::fs::read(night.join(format!("manifest-{run_id}.json"))).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&kept).unwrap(),
+        left
+    );
+    for table in ["hops", "traces"] {
+        verified_parts(&night, &left, table);
+    }
+    world.stop();
+    Ok(())
+}
+
+/// What a survey leaves that `signal` ended.
+fn interrupted(signal: &str, exit_code: i32) -> Outcome {
+    let world = World::start(&network("generated-clean.toml"))?;
+    let directory = tempfile::tempdir().unwrap();
+    let night = directory.path().join("night");
+    let options = options(&["-w", "1"]);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let mut survey = Started::new(world.survey(&night, &options));
+    sealed_some(&mut survey, &night);
+    survey.signal(signal);
+    assert_eq!(survey.wait().code(), Some(exit_code));
+
+    let (log, counts) = world.stop();
+    assert_eq!((counts.device_dropped, counts.overflowed), (Some(0), 0));
+    let dataset = Dataset::read(&night);
+    assert_eq!(dataset.manifest["state"], "interrupted");
+    assert_eq!(dataset.manifest["exit_reason"], format!("SIG{signal}"));
+    assert!(dataset.manifest["ended_at"].is_string());
+    // One row for each packet that left, and one packet for each row.
+    assert_eq!(account(&dataset, &log).len(), log.len());
+    assert_eq!(dataset.count("/probes/sent"), log.len() as u64);
+    counts_agree(&dataset);
+    rows_agree(&network("generated-clean.toml"), &dataset, true);
+    all_whole(&night);
+    // What was on its way was waited for; traces that would have gone on say so.
+    assert!(dataset.probes().all(|row| row.status == "replied"));
+    let ended = |reason| {
+        dataset
+            .traces
+            .iter()
+            .filter(|trace| trace.stop_reason == reason)
+            .count()
+    };
+    let (completed, open) = (ended("completed"), ended("interrupted"));
+    assert!(
+        completed > 0 && open > 0,
+        "{completed} completed, {open} open"
+    );
+    assert_eq!(completed + open, dataset.traces.len());
+    assert!(dataset.traces.len() < 6_144);
+    let traces: HashSet<i64> = dataset.traces.iter().map(|trace| trace.trace_id).collect();
+    assert!(
+        dataset
+            .hops
+            .iter()
+            .all(|row| traces.contains(&row.trace_id))
+    );
+    Ok(())
+}
+
+pub fn by_sigint() -> Outcome {
+    interrupted("INT", 130)
+}
+
+pub fn by_sigterm() -> Outcome {
+    interrupted("TERM", 143)
+}
+
+/// Silent targets with a long timeout make the orderly end take minutes; a second signal does not wait for it.
+pub fn at_once() -> Outcome {
+    let directory = tempfile::tempdir().unwrap();
+    let night = directory.path().join("night");
+    let network = repository().join("labs/silence.toml");
+    let list = directory.path().join("list");
+    // A hundred silent targets first, then those that answer and fill parts.
+    std::fs::write(&list, "198.18.1.0/25\n198.18.0.0/24\n").unwrap();
+    let mut command = pathsurvey(&["survey", "--lab"]);
+    command
+        .arg(&network)
+        .arg("-i")
+        .arg(&list)
+        .arg("-o")
+        .arg(&night);
+    command.args([
+        "-w",
+        "600",
+        "--rate",
+        "200",
+        "--strategy",
+        "sweep",
+        "--seal-interval",
+        "0.2",
+    ]);
+    let mut survey = Started::new(command);
+    survey.until("a part was sealed", || {
+        let manifest = manifest(&night)?;
+        let parts = manifest["tables"]["hops"]["parts"].as_array()?.len();
+        (parts >= 2).then_some(())
+    });
+    survey.signal("INT");
+    let mut signals = 1;
+    // Two signals that come together are one to the kernel, so this goes on until one has found the first one heard.
+    while survey.ended().is_none() {
+        assert!(signals < 100, "still there after {signals} signals");
+        survey.signal("INT");
+        signals += 1;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(survey.wait().code(), Some(130));
+    let left = manifest(&night).unwrap();
+    assert_eq!(left["state"], "running");
+    verified_parts(&night, &left, "hops");
+    assert!(all_whole(&night).len() >= 2);
+    Ok(())
+}

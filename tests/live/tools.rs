@@ -1,0 +1,140 @@
+//! Other people's programs see the lab's true paths.
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+use pathsurvey::lab::{LabNetwork, Truth};
+use pathsurvey::model::Ttl;
+
+use super::lab::{network, repository};
+use super::program::{pathsurvey, run};
+use super::truth::truth_of;
+use crate::support::{Ignored, Outcome};
+
+/// Ports that we choose where a tool lets us.
+const SOURCE: u16 = 24_000;
+const DESTINATION: u16 = 33_434;
+
+/// Leaves the case out unless `program` is there and says that it is the one we mean.
+fn installed(program: &str, version: &str, says: &str) -> Result<(), Ignored> {
+    let output = Command::new(program)
+        .arg(version)
+        .output()
+        .map_err(|error| Ignored(format!("{program} cannot be run: {error}")))?;
+    let told = [output.stdout, output.stderr].concat();
+    let told = String::from_utf8_lossy(&told);
+    if told.contains(says) {
+        return Ok(());
+    }
+    let first = told.lines().next().unwrap_or_default();
+    Err(Ignored(format!("another {program} is installed: {first}")))
+}
+
+/// Runs `command` in the lab and gives what it printed.
+fn in_lab(file: &str, command: &[&str]) -> String {
+    let file = repository().join("labs").join(file);
+    let mut exec = pathsurvey(&["lab", "exec", "--network"]);
+    exec.arg(file).arg("--").args(command);
+    let (code, out, told) = run(exec);
+    assert_eq!(code, Some(0), "{out}{told}");
+    out
+}
+
+/// The hops that a traceroute printed: a line each, TTL and address or `*`.
+fn hops(printed: &str) -> Vec<(u8, Option<Ipv4Addr>)> {
+    printed
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let ttl = words.next()?.parse().ok()?;
+            Some((ttl, words.next()?.parse().ok()))
+        })
+        .collect()
+}
+
+/// The true hops up to the target, where the probe of each TTL has a destination port of its own.
+fn true_hops(truth: impl Fn(u8) -> Truth) -> Vec<(u8, Option<Ipv4Addr>)> {
+    let mut hops = Vec::new();
+    for ttl in 1.. {
+        let truth = truth(ttl);
+        let hop = truth.hop(Ttl(ttl)).unwrap();
+        hops.push((ttl, hop.responder()));
+        if hop.answer().is_some_and(|answer| answer.is_target) {
+            break;
+        }
+    }
+    hops
+}
+
+fn compare(
+    file: &str,
+    target: &str,
+    command: &[&str],
+    destination_port: impl Fn(u8) -> u16,
+) -> String {
+    let lab: LabNetwork = network(file);
+    let printed = in_lab(file, &[command, &[target]].concat());
+    let destination: Ipv4Addr = target.parse().unwrap();
+    let expected = true_hops(|ttl| truth_of(&lab, destination, SOURCE, destination_port(ttl)));
+    assert!(expected.len() >= 4);
+    assert_eq!(hops(&printed), expected, "{file} {target}:\n{printed}");
+    printed
+}
+
+pub fn traceroute() -> Outcome {
+    installed("traceroute", "--version", "Modern traceroute for Linux")?;
+    // Paths that do not depend on ports: as everybody calls it.
+    let plain = ["traceroute", "-n", "-q1"];
+    for file in ["clean.toml", "zero-ttl.toml", "silence.toml"] {
+        for target in ["198.18.0.9", "198.18.0.77"] {
+            compare(file, target, &plain, |_| DESTINATION);
+        }
+    }
+    let printed = compare(
+        "mpls.toml",
+        "198.18.0.9",
+        &["traceroute", "-n", "-q1", "-e"],
+        |_| DESTINATION,
+    );
+    for labels in [
+        "<MPLS:L=24001,E=0,S=1,T=1>",
+        "<MPLS:L=24002,E=0,S=0,T=1/L=300,E=0,S=1,T=2>",
+    ] {
+        assert_eq!(printed.matches(labels).count(), 1, "{printed}");
+    }
+    // Balancers look at the ports: its destination port grows with the probe, its source port is what we say.
+    let source = format!("--sport={SOURCE}");
+    let chosen = ["traceroute", "-n", "-q1", &source];
+    for (file, target) in [
+        ("diamond.toml", "198.18.0.9"),
+        ("diamond.toml", "198.18.1.10"),
+        ("generated-clean.toml", "198.18.7.9"),
+        ("generated-clean.toml", "198.19.200.31"),
+        ("generated-clean.toml", "203.0.113.5"),
+    ] {
+        compare(file, target, &chosen, |ttl| {
+            DESTINATION + u16::from(ttl) - 1
+        });
+    }
+    Ok(())
+}
+
+pub fn scamper() -> Outcome {
+    installed("scamper", "-v", "scamper version")?;
+    let trace = format!("trace -P udp-paris -s {SOURCE} -d {DESTINATION}");
+    let command = ["scamper", "-c", &trace, "-i"];
+    for (file, target) in [
+        ("clean.toml", "198.18.0.9"),
+        ("mpls.toml", "198.18.0.9"),
+        ("zero-ttl.toml", "198.18.0.9"),
+        ("silence.toml", "198.18.0.9"),
+        ("diamond.toml", "198.18.0.9"),
+        ("diamond.toml", "198.18.1.10"),
+        ("generated-clean.toml", "198.18.7.9"),
+        ("generated-clean.toml", "198.19.200.31"),
+        ("generated-clean.toml", "203.0.113.5"),
+    ] {
+        compare(file, target, &command, |_| DESTINATION);
+    }
+    Ok(())
+}
