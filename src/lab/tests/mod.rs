@@ -2,6 +2,7 @@
 
 mod examples;
 mod faults;
+mod files;
 mod generated;
 mod robustness;
 

@@ -1,0 +1,486 @@
+//! The rules of the layout, held by reading the sources as text: who may import whom, where `unsafe` and clocks may stand, and
+//! how long a file may be.
+//!
+//! What is understood: `crate::x`, `pathsurvey::x`, groups such as `crate::{x, y}` over any number of lines, and chains of
+//! `super` that lead to the crate's root. Comments and the insides of string literals do not count.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+/// The longest that a source file may be, in lines.
+const LONGEST: usize = 450;
+
+/// Which modules of the crate each may import, besides itself. Imports run downward: cli → survey, analyze, interop, lab →
+/// engine, dataset, targets, enrich → strategy, wire, transport → model.
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
+    ("model", &[]),
+    ("strategy", &["model"]),
+    ("wire", &["model"]),
+    ("transport", &["model"]),
+    ("targets", &["model"]),
+    ("dataset", &["model"]),
+    ("enrich", &["model"]),
+    ("engine", &["model", "strategy", "wire", "transport"]),
+    ("lab", &["model", "wire", "transport"]),
+    ("config", &["model", "targets"]),
+    ("analyze", &["model", "dataset"]),
+    ("interop", &["model", "dataset"]),
+    (
+        // The composition root: it joins everything but the command line.
+        "survey",
+        &[
+            "model",
+            "strategy",
+            "wire",
+            "transport",
+            "targets",
+            "dataset",
+            "enrich",
+            "engine",
+            "lab",
+            "config",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "model", "targets", "dataset", "engine", "lab", "config", "survey", "analyze",
+            "interop",
+        ],
+    ),
+    // main.rs and lib.rs.
+    ("", &["cli"]),
+];
+
+/// Where clocks may be read.
+const MAY_READ_CLOCKS: [&str; 5] = [
+    "src/engine/clock.rs",
+    "src/engine/live/",
+    "src/lab/driver/",
+    "src/transport/",
+    "src/cli/",
+];
+
+const CLOCKS: [&str; 2] = ["Instant::now", "SystemTime::now"];
+
+/// A rule that is broken, and where.
+#[derive(Debug, PartialEq, Eq)]
+struct Violation {
+    file: String,
+    line: usize,
+    what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.what)
+    }
+}
+
+#[test]
+fn the_sources_keep_the_rules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root.join("src"), &mut files);
+    assert!(files.len() > 80, "only {} sources found", files.len());
+    let broken: Vec<String> = files
+        .iter()
+        .flat_map(|path| {
+            let text = fs::read_to_string(path).expect("a source");
+            let file = path.strip_prefix(root).expect("below the root");
+            check(&file.to_string_lossy().replace('\\', "/"), &text)
+        })
+        .map(|violation| violation.to_string())
+        .collect();
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+fn collect(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Every rule that a source breaks. `file` is relative to the crate's root, with `/`.
+fn check(file: &str, text: &str) -> Vec<Violation> {
+    let code = code_of(text);
+    let mut broken = Vec::new();
+    let mut tell = |line: usize, what: String| {
+        broken.push(Violation {
+            file: file.to_owned(),
+            line,
+            what,
+        });
+    };
+    let length = text.lines().count();
+    if length > LONGEST {
+        tell(
+            LONGEST + 1,
+            format!("{length} lines, more than {LONGEST}: split the file"),
+        );
+    }
+    check_imports(file, &code, &mut tell);
+    let may_read = MAY_READ_CLOCKS.iter().any(|place| file.starts_with(place));
+    for (line, clock) in CLOCKS.iter().flat_map(|clock| places(&code, clock)) {
+        if !may_read {
+            tell(
+                line,
+                format!("`{clock}` is read here: take the time as an argument"),
+            );
+        }
+    }
+    let is_sys = file.ends_with("/sys.rs");
+    let lines: Vec<&str> = text.lines().collect();
+    for (line, _) in places(&code, "unsafe") {
+        if !is_sys {
+            tell(
+                line,
+                "`unsafe` outside of a file named sys.rs: move it there".to_owned(),
+            );
+        } else if !is_explained(&lines, line) {
+            tell(
+                line,
+                "`unsafe` without a line above that begins with `// SAFETY:`".to_owned(),
+            );
+        }
+    }
+    broken
+}
+
+/// Whether the comment right above line `line` (from 1), or above the statement that it continues, says why it is safe.
+fn is_explained(lines: &[&str], line: usize) -> bool {
+    lines[..line]
+        .iter()
+        .rev()
+        .take(8)
+        .any(|text| text.contains("SAFETY:") || text.contains("# Safety"))
+}
+
+fn check_imports(file: &str, code: &str, tell: &mut dyn FnMut(usize, String)) {
+    let path = module_path(file);
+    let module = path.first().copied().unwrap_or_default();
+    let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
+        tell(
+            1,
+            format!(
+                "module `{module}` has no place in the layout: give it one in {}",
+                file!()
+            ),
+        );
+        return;
+    };
+    for (line, imported) in imports(code, path.len()) {
+        let is_module = MAY_IMPORT.iter().any(|(name, _)| *name == imported);
+        if is_module && imported != module && !allowed.contains(&imported.as_str()) {
+            tell(line, format!("`{module}` may not import `{imported}`"));
+        }
+    }
+}
+
+/// The modules that lead to a file: `src/engine/live/mod.rs` is `engine`, `live`; the crate's roots are nothing.
+fn module_path(file: &str) -> Vec<&str> {
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
+    let mut modules: Vec<&str> = path.split('/').collect();
+    if matches!(modules.last(), Some(&("mod" | "lib" | "main"))) {
+        modules.pop();
+    }
+    modules
+}
+
+/// What is imported from the crate's root: line and name. `depth` is how many modules lead to the file.
+fn imports(code: &str, depth: usize) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (root, supers) in [("crate", 0), ("pathsurvey", 0), ("super", 1)] {
+        for (at, _) in words(code, root) {
+            let mut rest = &code[at + root.len()..];
+            let is_first = !code[..at].trim_end().ends_with("::");
+            let mut climbed = supers;
+            while let Some(further) = strip_path(rest, "super") {
+                rest = further;
+                climbed += 1;
+            }
+            let inline = inline_modules(&code[..at]);
+            let is_root = supers == 0 || climbed == depth + inline;
+            if let (true, true, Some(names)) =
+                (is_first, is_root, rest.trim_start().strip_prefix("::"))
+            {
+                let line = line_of(code, at);
+                found.extend(first_names(names).into_iter().map(|name| (line, name)));
+            }
+        }
+    }
+    found
+}
+
+/// Takes `:: word` off the front.
+fn strip_path<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let rest = text
+        .trim_start()
+        .strip_prefix("::")?
+        .trim_start()
+        .strip_prefix(word)?;
+    (!rest.starts_with(is_word)).then_some(rest)
+}
+
+/// The first name of each path: of `a::b` only `a`, of `{a::{b, c}, d}` both `a` and `d`.
+fn first_names(text: &str) -> Vec<String> {
+    let text = text.trim_start();
+    let Some(group) = text.strip_prefix('{') else {
+        return vec![text.chars().take_while(|c| is_word(*c)).collect()];
+    };
+    let mut depth = 0;
+    let mut names = vec![String::new()];
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(String::new()),
+            _ => {}
+        }
+        if depth == 0 && !matches!(c, ',' | '}') {
+            names.last_mut().expect("one at least").push(c);
+        }
+    }
+    let first = |name: String| {
+        name.trim()
+            .chars()
+            .take_while(|c| is_word(*c))
+            .collect::<String>()
+    };
+    names
+        .into_iter()
+        .map(first)
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// How many `mod x { … }` are open at the end of `code`, which is laid out by rustfmt.
+fn inline_modules(code: &str) -> usize {
+    let mut open: Vec<usize> = Vec::new();
+    for line in code.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let words = line.trim();
+        let is_module = words.ends_with('{') && words.split_whitespace().any(|word| word == "mod");
+        if is_module {
+            open.push(indent);
+        } else if words == "}" && open.last() == Some(&indent) {
+            open.pop();
+        }
+    }
+    open.len()
+}
+
+/// The text with comments, string and character literals blanked out; lines stay where they are.
+fn code_of(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let before = code.chars().next_back();
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if let Some(length) = raw_string(rest).filter(|_| !before.is_some_and(is_word)) {
+            length
+        } else if c == '"' {
+            string(rest)
+        } else if c == '\'' {
+            character(rest)
+        } else {
+            0
+        };
+        if skipped == 0 {
+            code.push(c);
+            rest = &rest[c.len_utf8()..];
+        } else {
+            code.extend(
+                rest[..skipped]
+                    .chars()
+                    .map(|c| if c == '\n' { c } else { ' ' }),
+            );
+            rest = &rest[skipped..];
+        }
+    }
+    code
+}
+
+/// The length of the raw string that `text` begins with.
+fn raw_string(text: &str) -> Option<usize> {
+    let body = text.strip_prefix('b').unwrap_or(text).strip_prefix('r')?;
+    let hashes = body.len() - body.trim_start_matches('#').len();
+    let inside = body[hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    let length = inside.find(&end)? + end.len();
+    Some(text.len() - inside.len() + length)
+}
+
+/// The length of the string that `text` begins with.
+fn string(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '"' if !escaped => return at + 1,
+            _ => escaped = c == '\\' && !escaped,
+        }
+    }
+    text.len()
+}
+
+/// The length of the character literal that `text` begins with; 0 where it is a lifetime.
+fn character(text: &str) -> usize {
+    let mut chars = text.char_indices().skip(1);
+    match chars.next() {
+        Some((_, '\\')) => text[3..].find('\'').map_or(0, |end| end + 4),
+        Some(_) => match chars.next() {
+            Some((at, '\'')) => at + 1,
+            _ => 0,
+        },
+        None => 0,
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Where `word` stands as a word of its own: byte offset.
+fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
+    code.match_indices(word).filter(move |(at, _)| {
+        let before = code[..*at].chars().next_back();
+        let behind = code[at + word.len()..].chars().next();
+        !before.is_some_and(is_word) && !behind.is_some_and(is_word)
+    })
+}
+
+/// The lines (from 1) on which `word` stands as a word of its own.
+fn places<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
+    words(code, word).map(move |(at, _)| (line_of(code, at), word))
+}
+
+fn line_of(code: &str, at: usize) -> usize {
+    code[..at].matches('\n').count() + 1
+}
+
+/// The lines that break a rule, for a source in `file`.
+fn broken(file: &str, text: &str) -> Vec<usize> {
+    check(file, text)
+        .iter()
+        .map(|violation| violation.line)
+        .collect()
+}
+
+#[test]
+fn an_import_upward_is_found_however_it_is_written() {
+    let upward = [
+        "use crate::engine::ledger::Ledger;",
+        "use crate::{model::Time, engine::{self, clock}};",
+        "use crate::{\n    model::Time,\n    engine::clock,\n};",
+        "fn f() -> crate::engine::clock::Clock { todo!() }",
+        "use super::super::engine::clock;",
+        "use super :: super :: { model , engine };",
+        "mod tests {\n    use super::super::super::engine::clock;\n}",
+        "pub use crate::engine;",
+    ];
+    for text in upward {
+        let found = check("src/strategy/sweep.rs", text);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert_eq!(found[0].what, "`strategy` may not import `engine`");
+    }
+    let shown = check("src/wire/udp.rs", "\n\nuse crate::transport::raw;")[0].to_string();
+    assert_eq!(
+        shown,
+        "src/wire/udp.rs:3: `wire` may not import `transport`"
+    );
+}
+
+#[test]
+fn an_import_downward_or_of_its_own_is_none() {
+    let fine = [
+        "use crate::model::Time;",
+        "use crate::strategy::Permutation;",
+        "use super::engine::of_our_own;",
+        "mod tests {\n    use super::super::engine_room;\n    use super::super::Poll;\n}",
+        "// use crate::engine::clock;",
+        "/* use crate::engine::clock; */",
+        "/// See [`crate::engine`].",
+        "const TEXT: &str = \"crate::engine::clock \\\" crate::engine\";",
+        "const TEXT: &str = r#\"crate::engine \" crate::engine\"#;",
+        "const QUOTE: char = '\"'; // crate::engine \"",
+        "use other::crate::engine;",
+        "mod tests {\n    fn f() {}\n}\nuse super::super::model::Time;",
+    ];
+    for text in fine {
+        assert_eq!(check("src/strategy/sweep.rs", text), [], "{text}");
+    }
+}
+
+#[test]
+fn dataset_and_engine_do_not_see_each_other_and_the_command_line_is_seen_by_nobody() {
+    for (file, module) in [
+        ("src/dataset/writer.rs", "engine"),
+        ("src/engine/sink.rs", "dataset"),
+        ("src/engine/live/sender.rs", "lab"),
+        ("src/transport/raw/mod.rs", "engine"),
+        ("src/analyze/diff.rs", "engine"),
+        ("src/survey/mod.rs", "cli"),
+    ] {
+        assert_eq!(
+            broken(file, &format!("use crate::{module}::x;")),
+            [1],
+            "{file}"
+        );
+    }
+    assert_eq!(broken("src/cli/lab.rs", "use pathsurvey::wire::udp;"), [1]);
+    assert_eq!(broken("src/cli/lab.rs", "use pathsurvey::survey::run;"), []);
+    assert_eq!(
+        broken("src/novelty/mod.rs", ""),
+        [1],
+        "a module without a place"
+    );
+}
+
+#[test]
+fn clocks_and_unsafe_are_found_where_they_may_not_stand() {
+    let clock = "\nlet now = std::time::Instant::now();";
+    for (file, lines) in [
+        ("src/engine/clock.rs", &[][..]),
+        ("src/engine/live/sender.rs", &[]),
+        ("src/transport/loopback.rs", &[]),
+        ("src/engine/pacer.rs", &[2]),
+        ("src/strategy/trace/mod.rs", &[2]),
+        ("src/lab/network.rs", &[2]),
+    ] {
+        assert_eq!(broken(file, clock), lines, "{file}");
+    }
+    assert_eq!(
+        broken("src/dataset/meta.rs", "let t = SystemTime::now();"),
+        [1]
+    );
+    assert_eq!(broken("src/wire/udp.rs", "unsafe { x() }"), [1]);
+    assert_eq!(broken("src/lib.rs", "#![deny(unsafe_code)]\n// unsafe"), []);
+    assert_eq!(
+        broken("src/transport/raw/sys.rs", "\n\nunsafe { x() }"),
+        [3]
+    );
+    assert_eq!(
+        broken("src/transport/raw/sys.rs", "// SAFETY: x\nunsafe { x() }"),
+        []
+    );
+}
+
+#[test]
+fn long_files_are_found() {
+    let lines = |count| "\n".repeat(count);
+    assert_eq!(broken("src/model/time.rs", &lines(LONGEST)), []);
+    assert_eq!(
+        broken("src/model/time.rs", &lines(LONGEST + 1)),
+        [LONGEST + 1]
+    );
+}
