@@ -29,8 +29,11 @@ use live::{
 };
 use support::{Case, Outcome, User};
 
+/// A case's name and what it does.
+type NamedCase = (&'static str, fn() -> Outcome);
+
 fn main() -> ExitCode {
-    let cases: &[(&'static str, fn() -> Outcome)] = &[
+    let cases: &[NamedCase] = &[
         (
             "a_clean_network_is_surveyed_row_for_row",
             clean::thousands_of_targets,

@@ -14,7 +14,7 @@ use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Patience, Tracker};
-use pathsurvey::engine::virtual_time::VirtualRun;
+use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
 use pathsurvey::lab::{LabNetwork, Recorded, Recording, VirtualNetwork};
 use pathsurvey::model::{HopRecord, Protocol, Rate, Targets, Time, TraceRecord, Ttl};
 use pathsurvey::strategy::{Strategy, Sweep, Trace, TraceLimits};
@@ -121,7 +121,12 @@ pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
         stop: &Stop::default(),
         progress: &mut |_, _| {},
     };
-    let (tally, ended_at) = run.run().expect("nothing can fail to be written");
+    let VirtualEnd {
+        tally,
+        ended_at,
+        error,
+    } = run.run();
+    assert!(error.is_none(), "nothing can fail to be written");
     Observed {
         config,
         network,
