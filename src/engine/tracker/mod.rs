@@ -13,6 +13,7 @@ use crate::model::{
     DiscardReason, Evidence, HopRecord, Outcome, Probe, ProbeId, ProbeResult, Reply, Statistics,
     Status, Time, UnsentReason,
 };
+use crate::wire::checksum;
 use crate::wire::token::{Facts, Marks, TokenMaker};
 
 use super::format::{Marked, ProbeFormat};
@@ -252,13 +253,15 @@ impl Tracker {
         let finding = matcher::find(&self.ledger, &self.format, &self.nat, quoted);
         self.counts.weak_candidates += u64::from(finding.weak_candidates);
         let found = finding.result?;
-        if found.evidence == Evidence::Weak
+        // Every open fact is right; a quote with the tag teaches as well as one that is too short to hold it.
+        if found.evidence != Evidence::Rewritten
             && let Some(entry) = self.ledger.get(found.probe)
             && quoted.ip_id == Some(entry.ip_id)
-            && let Some(checksum) = quoted.checksum
+            && let Some(quoted_checksum) = quoted.checksum
+            && !checksum::same(entry.marks.check, quoted_checksum)
         {
             self.nat
-                .observe(entry.marks.check, checksum, reply.responder);
+                .observe(entry.marks.check, quoted_checksum, reply.responder);
         }
         Ok(found)
     }
