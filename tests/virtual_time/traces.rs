@@ -76,7 +76,7 @@ fn check_ttls(trace: &TraceRecord, hops: &[&HopRecord]) {
 
 /// `hops` are sorted by TTL.
 fn check_path(trace: &TraceRecord, hops: &[&HopRecord]) {
-    let last = trace.path_length.or(trace.max_ttl);
+    let last = end_of_path(trace, hops);
     let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
     for row in hops {
         if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= last) {
@@ -88,4 +88,27 @@ fn check_path(trace: &TraceRecord, hops: &[&HopRecord]) {
     assert_eq!(usize::from(trace.hops_responding), responding, "{trace:?}");
     let hash = (!path.is_empty()).then(|| path_hash(path));
     assert_eq!(trace.path_hash, hash, "{trace:?}");
+}
+
+/// Where the path ends: at the target, at the first unreachable, where an address came back; else at the last answer.
+fn end_of_path(trace: &TraceRecord, hops: &[&HopRecord]) -> Option<Ttl> {
+    let answered = || hops.iter().filter(|row| row.responder().is_some());
+    match trace.stop_reason {
+        StopReason::Completed => answered().find(|row| is_arrival(row, trace))?.ttl,
+        StopReason::Unreachable => {
+            let is_end =
+                |row: &&&HopRecord| row.reply_kind().is_some_and(ReplyKind::is_unreachable);
+            answered().find(is_end)?.ttl
+        }
+        StopReason::Loop => {
+            let comes_back = |row: &&&HopRecord| {
+                answered().any(|earlier| {
+                    earlier.responder() == row.responder()
+                        && earlier.ttl.map(|ttl| ttl.0 + 2) <= row.ttl.map(|ttl| ttl.0)
+                })
+            };
+            answered().find(comes_back)?.ttl
+        }
+        _ => answered().last()?.ttl,
+    }
 }

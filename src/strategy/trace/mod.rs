@@ -7,8 +7,8 @@
 //! 3. The trace stops at the lowest TTL that the target answered, at an unreachable, at a loop, after `gap limit` silent
 //!    TTLs, or at the maximum.
 //!
-//! A window bounds the targets under way. Flows of a target share one distance probe and one [`Spacing`]: its
-//! answers are few, and a flow's own probes settle its length anyway.
+//! A window bounds the targets under way. Flows of a target share one [`Spacing`], because its answers are few; each asks
+//! for its own distance, because flows may differ in length.
 
 mod path;
 
@@ -101,21 +101,22 @@ impl Trace {
             destination: self.targets.address(target),
             spacing: Spacing::default(),
             started_at: now,
-            paths: (0..flows)
-                .map(|flow| Some(Path::new(&self.limits, flow == 0)))
-                .collect(),
+            paths: (0..flows).map(|_| Some(Path::new(&self.limits))).collect(),
             open: flows,
         };
-        let probe = Probe {
-            target,
-            destination: state.destination,
-            flow: FlowId(0),
-            ttl: self.limits.max_ttl,
-            attempt: 1,
-            purpose: Purpose::Distance,
-        };
+        let destination = state.destination;
         self.active.insert(target, state);
-        self.schedule(probe, true, now);
+        for flow in 0..self.limits.flows.max(1) {
+            let probe = Probe {
+                target,
+                destination,
+                flow: FlowId(flow),
+                ttl: self.limits.max_ttl,
+                attempt: 1,
+                purpose: Purpose::Distance,
+            };
+            self.schedule(probe, true, now);
+        }
         true
     }
 
@@ -208,22 +209,6 @@ impl Trace {
             self.active.remove(&target);
         }
     }
-
-    /// The distance probe's outcome opens the hop-by-hop part of every flow.
-    fn observe_distance(&mut self, outcome: &Outcome, now: Time) {
-        let Some(state) = self.active.get_mut(&outcome.target) else {
-            return;
-        };
-        for path in state.paths.iter_mut().flatten() {
-            path.observe_distance(&outcome.result, outcome.late, &self.limits);
-        }
-        let flows = state.paths.len();
-        if !outcome.late {
-            for flow in 0..flows {
-                self.advance(outcome.target, FlowId(flow as u16), now);
-            }
-        }
-    }
 }
 
 impl Strategy for Trace {
@@ -247,16 +232,13 @@ impl Strategy for Trace {
     }
 
     fn observe(&mut self, outcome: &Outcome, now: Time) {
-        if outcome.purpose == Purpose::Distance {
-            return self.observe_distance(outcome, now);
-        }
         let path = self
             .active
             .get_mut(&outcome.target)
             .and_then(|state| state.paths.get_mut(usize::from(outcome.flow.0)))
             .and_then(Option::as_mut);
         if let Some(path) = path {
-            path.observe(outcome);
+            path.observe(outcome, &self.limits);
             self.advance(outcome.target, outcome.flow, now);
         }
     }

@@ -76,25 +76,25 @@ pub struct Path {
     first_ttl: u8,
     /// Probes out whose outcome has not been told.
     outstanding: u16,
-    /// The attempt that the first probe at the maximum TTL carries: 2 where the distance probe was attempt 1.
-    attempt_at_max: u8,
+    /// The TTL that was asked once more whether it is the target's after all.
+    confirmed: Option<u8>,
 }
 
 impl Path {
-    /// A path still to be probed. `sends_distance`: the target's distance probe belongs to this flow.
-    pub fn new(limits: &TraceLimits, sends_distance: bool) -> Self {
+    /// A path still to be probed.
+    pub fn new(limits: &TraceLimits) -> Self {
         Path {
             phase: Phase::AwaitDistance,
             hint: None,
             slots: Vec::new(),
             first_ttl: limits.first_ttl.0,
             outstanding: 0,
-            attempt_at_max: if sends_distance { 2 } else { 1 },
+            confirmed: None,
         }
     }
 
     /// Takes the outcome of the distance probe. A late one is a hint as good as any while hops are still open.
-    pub fn observe_distance(&mut self, result: &ProbeResult, late: bool, limits: &TraceLimits) {
+    fn observe_distance(&mut self, result: &ProbeResult, late: bool, limits: &TraceLimits) {
         if let ProbeResult::Answered {
             kind,
             quoted_ttl: Some(quoted),
@@ -119,8 +119,15 @@ impl Path {
         }
     }
 
-    /// Takes the outcome of a hop's probe.
-    pub fn observe(&mut self, outcome: &Outcome) {
+    /// Takes the outcome of one of the path's probes.
+    pub fn observe(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        match outcome.purpose {
+            Purpose::Distance => self.observe_distance(&outcome.result, outcome.late, limits),
+            _ => self.observe_hop(outcome),
+        }
+    }
+
+    fn observe_hop(&mut self, outcome: &Outcome) {
         if !outcome.late {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
@@ -181,6 +188,10 @@ impl Path {
         if self.outstanding > 0 {
             return Verdict::Wait;
         }
+        if let Some(want) = self.confirmation(limits) {
+            self.outstanding += 1;
+            return Verdict::Probe(vec![want]);
+        }
         let reason = match self.stop() {
             Some((_, reason)) => reason,
             None if self.silent_at_the_end(limits) >= limits.gap_limit => StopReason::GapLimit,
@@ -207,6 +218,28 @@ impl Path {
             .map(Ttl)
     }
 
+    /// One more probe at the silent TTL before the target's, where the target was not expected there. Without a distance several
+    /// probes may have reached the target at once, and its answers are few: the silence may have been the target's own.
+    fn confirmation(&mut self, limits: &TraceLimits) -> Option<Want> {
+        let (ttl, reason) = self.stop()?;
+        let before = ttl.checked_sub(1)?;
+        let expected = self.hint.is_some_and(|hint| hint.ttl == ttl);
+        let asked = self.confirmed.is_some_and(|asked| asked <= before);
+        let silent = self.slot(before) == Some(Slot::Silent);
+        if reason != StopReason::Completed || expected || asked || !silent {
+            return None;
+        }
+        self.confirmed = Some(before);
+        let attempt = first_attempt(before, limits) + limits.attempts;
+        self.slots[usize::from(before - self.first_ttl)] = Slot::InFlight { attempt };
+        Some(Want {
+            ttl: Ttl(before),
+            attempt,
+            purpose: Purpose::Retry,
+            reaches_target: true,
+        })
+    }
+
     /// How many TTLs before the maximum and behind the last answer stayed silent.
     fn silent_at_the_end(&self, limits: &TraceLimits) -> u8 {
         let last = self.last_answered().unwrap_or(self.first_ttl - 1);
@@ -219,11 +252,7 @@ impl Path {
         let mut ttl = self.first_ttl;
         while ttl <= horizon {
             let place = usize::from(ttl - self.first_ttl);
-            let base = if ttl == limits.max_ttl.0 {
-                self.attempt_at_max
-            } else {
-                1
-            };
+            let base = first_attempt(ttl, limits);
             let attempt = match self.slots.get(place) {
                 None => {
                     self.slots.push(Slot::InFlight { attempt: base });
@@ -329,6 +358,11 @@ impl Path {
     fn is_settled(&self, ttl: u8) -> bool {
         matches!(self.slot(ttl), Some(Slot::Answered(_) | Slot::Silent))
     }
+}
+
+/// The attempt that the first probe of a hop carries: at the maximum TTL the distance probe was the first.
+fn first_attempt(ttl: u8, limits: &TraceLimits) -> u8 {
+    if ttl == limits.max_ttl.0 { 2 } else { 1 }
 }
 
 /// Whether an answer ends the path, and as what.

@@ -280,7 +280,7 @@ fn every_flow_of_every_target_ends_once_and_targets_are_spared() {
     ends.dedup();
     assert_eq!(ends.len(), 160);
     assert!(shown.ends.iter().all(|end| end.path_length == Some(Ttl(6))));
-    // One distance probe for all flows, then one arrival a flow; never more than six in any five seconds.
+    // A distance probe and an arrival a flow; never more than five at once.
     for target in 0..20 {
         let arrivals: Vec<Time> = shown
             .probes
@@ -288,7 +288,7 @@ fn every_flow_of_every_target_ends_once_and_targets_are_spared() {
             .filter(|(_, probe)| probe.target == TargetId(target) && probe.ttl.0 >= 6)
             .map(|(time, _)| *time)
             .collect();
-        assert_eq!(arrivals.len(), 9);
+        assert_eq!(arrivals.len(), 16);
         for window in arrivals.windows(6) {
             assert!(
                 window[5].since(window[0]) >= Duration::from_secs(1),
@@ -322,10 +322,41 @@ fn an_interrupt_ends_every_open_trace_and_asks_for_nothing_more() {
     }
     trace.interrupt(now);
     let ends: Vec<_> = std::iter::from_fn(|| trace.take_ended()).collect();
-    assert_eq!(ends.len(), 12);
+    assert_eq!(ends.len(), 6);
     assert!(
         ends.iter()
             .all(|end| end.stop_reason == StopReason::Interrupted)
     );
     assert_eq!(trace.poll(now), Poll::Done);
+}
+
+#[test]
+fn a_target_s_own_limit_is_not_read_as_a_longer_path() {
+    // Without a distance; at the target's TTL nobody answers until the third time, one TTL later at once.
+    let mut asked = 0;
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        ttl if ttl < 6 => router(ttl),
+        6 => {
+            asked += 1;
+            if asked < 3 {
+                ProbeResult::Silent
+            } else {
+                arrived(probe, 6)
+            }
+        }
+        32 => ProbeResult::Silent,
+        _ => arrived(probe, 6),
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(6)));
+}
+
+#[test]
+fn a_silent_hop_before_the_target_is_asked_once_more_where_no_distance_was_known() {
+    let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
+        5 | 32 => ProbeResult::Silent,
+        ttl if ttl < 6 => router(ttl),
+        _ => arrived(probe, 6),
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(6)));
+    assert_eq!(shown.ttls(Purpose::Retry), [5, 5]);
 }
