@@ -526,12 +526,18 @@ mod refusals {
                 &["198.18.0.1", "-o", &out, "-r", "0"],
                 &["`0` is not a rate"],
             ),
-            (&["198.18.0.1", "-o", &out, "-r", "-5"], &["-5"]),
+            (
+                &["198.18.0.1", "-o", &out, "-r", "-5"],
+                &["`-5` is not a rate"],
+            ),
             (
                 &["198.18.0.1", "-o", &out, "-f", "9", "-m", "4"],
                 &["--first-ttl 9 is above --max-ttl 4"],
             ),
-            (&["198.18.0.1", "-o", &out, "-f", "0"], &["--first-ttl 0"]),
+            (
+                &["198.18.0.1", "-o", &out, "-f", "0"],
+                &["'0' for '--first-ttl", "1..=255"],
+            ),
             (&["198.18.0.1", "-o", &out, "-m", "300"], &["300"]),
             (&["198.18.0.1", "-o", &out, "--flows", "0"], &["--flows 0"]),
             (
@@ -561,7 +567,10 @@ mod refusals {
             ),
             (&["198.18.0.1", "-o", &out, "-w", "0"], &["--timeout"]),
             (&["198.18.0.1", "-o", &out, "-w", "soon"], &["give seconds"]),
-            (&["198.18.0.1", "-o", &out, "--cooldown", "-1"], &["-1"]),
+            (
+                &["198.18.0.1", "-o", &out, "--cooldown", "-1"],
+                &["0 and 86400"],
+            ),
             (
                 &["198.18.0.1", "-o", &out, "--min-reply-rate", "7"],
                 &["--min-reply-rate 7"],
@@ -579,7 +588,14 @@ mod refusals {
                 &["198.18.0.1", "-o", &out, "--strategy", "guess"],
                 &["trace, sweep"],
             ),
-            (&["198.18.0.1", "-o", &out, "--per-prefix", "900"], &["900"]),
+            (
+                &["198.18.0.1", "-o", &out, "--per-prefix", "900"],
+                &["900", "1..=254"],
+            ),
+            (
+                &["198.18.0.1", "-o", &out, "--per-prefix", "0"],
+                &["1..=254"],
+            ),
             (
                 &[
                     "198.18.0.1",
@@ -596,7 +612,10 @@ mod refusals {
                 &["198.18.0.1", "-o", &out, "--no-such-option"],
                 &["--no-such-option"],
             ),
-            (&["198.18.0.1", "-o", &out, "-e", "-1"], &["-1"]),
+            (
+                &["198.18.0.1", "-o", &out, "--target-seed", "x"],
+                &["'x' for '--target-seed"],
+            ),
         ];
         for (arguments, parts) in cases {
             let output = survey(arguments);
@@ -627,8 +646,14 @@ mod refusals {
                 &["198.18.0.1", "-b", "no/such/blocklist", "-o", &out],
                 &["no/such/blocklist"],
             ),
-            (&["198.18.0.1", "-o", &taken], &["taken"]),
-            (&["198.18.0.1", "-o", &under_a_file], &["below"]),
+            (
+                &["198.18.0.1", "-o", &taken],
+                &["taken", "a file stands in the way"],
+            ),
+            (
+                &["198.18.0.1", "-o", &under_a_file],
+                &["below", "a file stands in the way"],
+            ),
             (
                 &["198.18.0.1", "-o", "/proc/pathsurvey"],
                 &["/proc/pathsurvey"],
@@ -660,14 +685,12 @@ mod refusals {
                 &["0.0.0.0/0", "--per-prefix", "254", "-o", &out],
                 &["--yes-large"],
             ),
-            (
-                &["198.18.0.1", "--per-prefix", "0", "-o", &out],
-                &["--per-prefix 0"],
-            ),
         ];
         for (arguments, parts) in cases {
             let output = survey(arguments);
             check(&output, 1, parts);
+            let told = errors(&output).matches("os error").count();
+            assert!(told <= 1, "the cause is told once: {}", errors(&output));
             assert_eq!(text(&output.stdout), "", "{arguments:?}");
         }
         assert!(!place.path("out").exists());

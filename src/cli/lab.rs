@@ -53,7 +53,7 @@ pub struct TruthArgs {
     dest_port: u16,
 
     /// The highest TTL looked at.
-    #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32)]
+    #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..))]
     max_ttl: u8,
 
     /// The network's file; the generated network without it.

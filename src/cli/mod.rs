@@ -55,8 +55,19 @@ pub fn main() -> ExitCode {
 
 /// Tells of an error, with its causes, and gives the exit code of a failure.
 fn fail(error: &anyhow::Error) -> u8 {
-    tracing::error!("{error:#}");
+    tracing::error!("{}", told_once(error));
     FAILED
+}
+
+/// The error and its causes, each told once: many messages already end with the words of their cause.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Tells of options that make no sense.
@@ -72,5 +83,16 @@ mod tests {
     #[test]
     fn the_options_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("disk full").context("cannot write a: disk full");
+        assert_eq!(super::told_once(&error), "cannot write a: disk full");
+        let error = error.context("no dataset");
+        assert_eq!(
+            super::told_once(&error),
+            "no dataset: cannot write a: disk full"
+        );
     }
 }

@@ -53,7 +53,7 @@ pub struct SurveyArgs {
     blocklist_file: Vec<PathBuf>,
 
     /// Hosts probed in each /24 of a prefix shorter than that.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Targets")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254), help_heading = "Targets")]
     per_prefix: u8,
 
     /// Decides which hosts of a prefix are probed; the same every night unless changed.
@@ -95,7 +95,7 @@ pub struct SurveyArgs {
     survey_id: Option<String>,
 
     /// Seal a part of the dataset this often; a killed run loses what ended since, and traces still open.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Output")]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     seal_interval: Duration,
 
     /// How targets are probed.
@@ -103,7 +103,7 @@ pub struct SurveyArgs {
     strategy: MethodName,
 
     /// Probes a second in all (10k and 1.5M are understood) [default: 1000; in the lab 20k].
-    #[arg(short, long, help_heading = "Probing")]
+    #[arg(short, long, allow_negative_numbers = true, help_heading = "Probing")]
     rate: Option<Rate>,
 
     /// The first TTL.
@@ -112,6 +112,7 @@ pub struct SurveyArgs {
         long,
         value_name = "TTL",
         default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..),
         help_heading = "Probing"
     )]
     first_ttl: u8,
@@ -122,6 +123,7 @@ pub struct SurveyArgs {
         long,
         value_name = "TTL",
         default_value_t = 32,
+        value_parser = clap::value_parser!(u8).range(1..),
         help_heading = "Probing"
     )]
     max_ttl: u8,
@@ -137,11 +139,11 @@ pub struct SurveyArgs {
     attempts: u8,
 
     /// Give up on an answer after this time.
-    #[arg(short = 'w', long, value_name = "SECONDS", default_value = "3", value_parser = seconds, help_heading = "Probing")]
+    #[arg(short = 'w', long, value_name = "SECONDS", default_value = "3", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     timeout: Duration,
 
     /// Recognise late and duplicate replies for this much longer.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, help_heading = "Probing")]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     late_window: Duration,
 
     /// Silent hops in a row that end a trace.
@@ -153,7 +155,7 @@ pub struct SurveyArgs {
     window: Option<u32>,
 
     /// Listen this long after the last probe [default: the timeout].
-    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, help_heading = "Probing")]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     cooldown: Option<Duration>,
 
     /// Probe N flows a target: source ports that follow one another and nothing else differs.
@@ -183,11 +185,22 @@ pub struct SurveyArgs {
     port_per_ttl: bool,
 
     /// Decides the order of probing [default: drawn anew].
-    #[arg(short = 'e', long, value_name = "N", help_heading = "Probing")]
+    #[arg(
+        short = 'e',
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Probing"
+    )]
     seed: Option<u64>,
 
     /// End with exit code 3 when a smaller share (0 to 1) of the probes is answered.
-    #[arg(long, value_name = "SHARE", help_heading = "Probing")]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        help_heading = "Probing"
+    )]
     min_reply_rate: Option<f64>,
 
     /// Survey the built-in simulated internet instead of the real one: no privilege, nothing leaves this machine.

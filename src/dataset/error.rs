@@ -130,7 +130,9 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             ": name a place that you may write to with -o"
         }
-        io::ErrorKind::NotADirectory => ": a file stands in the way; name another place with -o",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            ": a file stands in the way; name another place with -o"
+        }
         _ => "",
     }
 }
