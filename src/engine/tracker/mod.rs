@@ -4,14 +4,15 @@
 //! discard. What a probe's row says is settled here; only two things are left to the assembler, which knows which traces
 //! are still open: whether a late reply takes the place of its `timeout` row, and the numbering of extra rows.
 
+mod findings;
 mod row;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::{
-    DiscardReason, Evidence, HopRecord, Outcome, Probe, ProbeId, ProbeResult, Reply, Statistics,
-    Status, Time, UnsentReason,
+    DiscardReason, Evidence, Probe, ProbeId, ProbeResult, Reply, Statistics, Status, Time,
+    UnsentReason,
 };
 use crate::wire::checksum;
 use crate::wire::token::{Facts, Marks, TokenMaker};
@@ -20,6 +21,7 @@ use super::format::{Marked, ProbeFormat};
 use super::ledger::{Held, Ledger, State};
 use super::matcher;
 use super::nat::NatLearner;
+pub use findings::{Findings, Patience};
 use row::{outcome_of, rtt_us};
 
 /// `reply_index` of a probe's own row.
@@ -29,32 +31,6 @@ const EXTRA: u16 = 1;
 
 /// Replies recorded beyond the first, a probe: loops that multiply packets must not fill the memory.
 const MOST_EXTRA_REPLIES: u16 = 1_000;
-
-/// How long probes wait.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// A reply after this is late.
-    pub timeout: Duration,
-    /// How much longer a late or duplicate reply is still recognised.
-    pub late_window: Duration,
-}
-
-/// What came of replies or of time passing.
-#[derive(Debug, Default)]
-pub struct Findings {
-    /// Finished rows, in the order they were settled.
-    pub rows: Vec<HopRecord>,
-    /// What strategies are to be told, in the same order.
-    pub outcomes: Vec<Outcome>,
-}
-
-impl Findings {
-    /// Forgets everything, keeps the memory.
-    pub fn clear(&mut self) {
-        self.rows.clear();
-        self.outcomes.clear();
-    }
-}
 
 /// Follows every probe from sending to its end.
 #[derive(Debug)]
