@@ -109,6 +109,6 @@ fn end_of_path(trace: &TraceRecord, hops: &[&HopRecord]) -> Option<Ttl> {
             };
             answered().find(comes_back)?.ttl
         }
-        _ => answered().last()?.ttl,
+        _ => answered().next_back()?.ttl,
     }
 }
