@@ -1,4 +1,5 @@
-//! How fast probes leave, beside the fastest that this machine can: a bare sendmmsg loop over the same packets and socket.
+//! How fast probes leave, beside the fastest that this machine can: a bare sendmmsg loop over packets of the same sizes to the
+//! same destinations in the same order.
 //!
 //! Both send into a fresh network namespace that takes every packet and drops it; nothing leaves the machine. They take turns
 //! within one run, so that a noisy machine disturbs both alike: what counts is the ratio. Then the pacer's accuracy: the rate
@@ -20,8 +21,8 @@ use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Patience, Tracker};
 use pathsurvey::lab::driver::enter_drop_namespace;
-use pathsurvey::model::{FlowId, Protocol, Rate, Targets, Time, Ttl, UnsentReason};
-use pathsurvey::strategy::Sweep;
+use pathsurvey::model::{Protocol, Rate, Targets, Time, Ttl, UnsentReason};
+use pathsurvey::strategy::{Poll, Strategy, Sweep};
 use pathsurvey::targets::{TargetSpec, load};
 use pathsurvey::transport::raw::{RawReceiver, RawSender};
 use pathsurvey::transport::{PacketBatch, PacketSender, Progress};
@@ -36,6 +37,8 @@ const FORMAT: ProbeFormat = ProbeFormat {
 };
 const TTLS: u8 = 16;
 const ROUNDS: usize = 5;
+/// Packets a call of the bare loop: enough that the call itself costs next to nothing.
+const BARE_BATCH: usize = 64;
 
 /// Keeps nothing: what a disk costs is another bench's matter.
 struct Nowhere;
@@ -138,36 +141,38 @@ fn survey(rate: f64, probes: u64) -> (f64, Vec<Time>) {
     (end.tally.achieved_rate().unwrap_or(0.0), left)
 }
 
-/// Sends the same kind of packets with nothing but the socket.
+/// Sends packets to the same destinations in the same order with nothing but the socket; they are made beforehand.
 fn bare(probes: u64) -> f64 {
     let mut sender = RawSender::open().expect("a raw socket");
-    let targets = targets(probes);
-    let mut batch = PacketBatch::default();
-    for number in 0..64u32 {
-        let destination = targets.address(pathsurvey::model::TargetId(number % targets.len()));
-        let source = sender.source_for(destination).expect("a route");
-        let marks = Marks { check: 1, tag: 2 };
-        let ttl = Ttl((number % u32::from(TTLS)) as u8 + 1);
+    let mut sweep = Sweep::new(targets(probes), 1, Ttl(1), Ttl(TTLS), 1);
+    let mut batches = vec![PacketBatch::default()];
+    let mut made = 0u32;
+    while let Poll::Probe(probe) = sweep.poll(Time::default()) {
+        let source = sender.source_for(probe.destination).expect("a route");
         let marked = Marked {
             source,
-            destination,
-            flow: FlowId(0),
-            ttl,
+            destination: probe.destination,
+            flow: probe.flow,
+            ttl: probe.ttl,
             ip_id: 1,
-            marks,
+            marks: Marks { check: 1, tag: 2 },
         };
-        FORMAT.encode(&marked, &mut batch);
+        if batches.last().is_none_or(|batch| batch.len() == BARE_BATCH) {
+            batches.push(PacketBatch::default());
+        }
+        if let Some(batch) = batches.last_mut() {
+            FORMAT.encode(&marked, batch);
+        }
+        made += 1;
     }
     let start = Instant::now();
-    let mut sent = 0;
-    while sent < probes {
+    for batch in &batches {
         let mut first = 0;
         while first < batch.len() {
-            first += sender.send(&batch, first).expect("a working socket").taken;
+            first += sender.send(batch, first).expect("a working socket").taken;
         }
-        sent += batch.len() as u64;
     }
-    sent as f64 / start.elapsed().as_secs_f64()
+    f64::from(made) / start.elapsed().as_secs_f64()
 }
 
 fn busiest_millisecond(left: &[Time]) -> usize {
