@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 const STAMP_WAIT: Duration = Duration::from_micros(200);
 
 /// Probes timed out before the sender may take the tracker again.
-const ROWS_AT_A_TIME: usize = 128;
+const ROWS_AT_A_TIME: usize = 32;
 
 pub(super) struct Receiver<'a> {
     pub transport: Box<dyn PacketReceiver>,

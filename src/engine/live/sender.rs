@@ -242,13 +242,10 @@ fn interpolated(before: Time, span: Duration, at: usize, count: usize) -> Time {
     before + Duration::from_nanos(nanos * (2 * at as u64 + 1) / (2 * count as u64))
 }
 
-/// Batches grow while they stay well within the span that stamps may be wrong by, and shrink when they do not.
+/// Batches are as large as fits into the span that stamps may be wrong by; one disturbed call moves them half-way.
 fn next_limit(limit: usize, sent: usize, span: Duration) -> usize {
-    if span > BATCH_SPAN {
-        (limit / 2).max(1)
-    } else if sent == limit && span < BATCH_SPAN / 2 {
-        (limit * 2).min(LARGEST_BATCH)
-    } else {
-        limit
-    }
+    let fits = BATCH_SPAN.as_nanos() * sent as u128 / span.as_nanos().max(1);
+    let fits = usize::try_from(fits).unwrap_or(LARGEST_BATCH);
+    // Rounded up, or a limit of 1 could never grow again.
+    (limit + fits.clamp(1, LARGEST_BATCH)).div_ceil(2)
 }

@@ -214,10 +214,12 @@ impl Tracker {
         loop {
             let ip_id = self.tokens.ip_id(self.serial);
             self.serial += 1;
-            let taken = self
-                .ledger
-                .with_facts(probe.destination, probe.flow, probe.ttl)
-                .any(|(_, entry)| entry.ip_id == ip_id);
+            // A first attempt has no earlier one: looking it up would only cost a trip to memory.
+            let taken = probe.attempt > 1
+                && self
+                    .ledger
+                    .with_facts(probe.destination, probe.flow, probe.ttl)
+                    .any(|(_, entry)| entry.ip_id == ip_id);
             if !taken {
                 return ip_id;
             }
