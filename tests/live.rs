@@ -29,11 +29,11 @@ use live::{
 };
 use support::{Case, Outcome, User};
 
-/// A case's name and what it does.
-type NamedCase = (&'static str, fn() -> Outcome);
+/// A case as it is shown, and what it runs.
+type Named = (&'static str, fn() -> Outcome);
 
 fn main() -> ExitCode {
-    let cases: &[NamedCase] = &[
+    let cases: &[Named] = &[
         (
             "a_clean_network_is_surveyed_row_for_row",
             clean::thousands_of_targets,
@@ -104,7 +104,7 @@ fn main() -> ExitCode {
         ),
         ("traceroute_sees_the_true_paths", tools::traceroute),
     ];
-    let case = |(name, run): &(&'static str, fn() -> Outcome)| Case {
+    let case = |(name, run): &Named| Case {
         name,
         user: User::Caller,
         run: *run,
