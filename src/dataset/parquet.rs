@@ -20,8 +20,13 @@ pub(super) const ROW_GROUP_ROWS: usize = 1_000_000;
 /// Room for the distinct addresses of a row group: the default of 1 MiB ends at some 60,000.
 const ADDRESS_DICTIONARY_BYTES: usize = 4 << 20;
 
-/// Columns of running or nearly unique numbers: deltas are smaller and faster than a dictionary.
-const DELTA_COLUMNS: [&str; 7] = [
+/// Columns of running, nearly unique or random numbers: deltas are smaller and faster than a dictionary.
+const DELTA_COLUMNS: [&str; 12] = [
+    "probe_ip_id",
+    "probe_checksum",
+    "reply_ip_id",
+    "quoted_ip_id",
+    "quoted_checksum",
     "trace_id",
     "probe_id",
     "sent_at",

@@ -347,4 +347,9 @@ mod tests {
             "an empty bucket stays empty"
         );
     }
+
+    #[test]
+    fn a_live_probe_costs_what_the_documentation_says() {
+        assert_eq!(Ledger::BYTES_PER_PROBE, 112);
+    }
 }
