@@ -1,0 +1,137 @@
+//! How runs end: exit codes, and what stands in the dataset then.
+
+use super::*;
+
+#[test]
+fn a_survey_ends_with_0_and_a_summary_that_the_manifest_bears_out() {
+    let place = Place::new();
+    let out = place.text("out");
+    let output = survey(&["--lab", "labs/loss.toml", "198.18.0.0/24", "-o", &out]);
+    check(&output, 0, &["survey complete"]);
+    assert_eq!(text(&output.stdout), "", "standard output is for data");
+    let manifest = json_file(&place.path("out/manifest.json"));
+    let figure = |name: &str| figure(&errors(&output), name);
+    let at = |path: &str| {
+        manifest
+            .pointer(path)
+            .and_then(Value::as_u64)
+            .unwrap_or_else(|| panic!("no {path}"))
+    };
+    assert_eq!(figure("targets"), 256);
+    assert_eq!(figure("traces"), at("/run/traces_ended"));
+    assert_eq!(figure("probes"), at("/probes/sent"));
+    assert_eq!(figure("replies"), at("/probes/by_status/replied"));
+    assert_eq!(figure("unanswered"), at("/probes/by_status/timeout"));
+    assert_eq!(
+        figure("besides"),
+        at("/extra_replies/duplicate"),
+        "the lab's duplicates"
+    );
+    assert_eq!(figure("responders"), at("/run/distinct_responders"));
+    assert_eq!(at("/probes/total"), at("/probes/sent"));
+    let statuses = manifest["probes"]["by_status"]
+        .as_object()
+        .expect("statuses");
+    let sum: u64 = statuses.values().filter_map(Value::as_u64).sum();
+    assert_eq!(sum, at("/probes/total"));
+    let extra = manifest["extra_replies"]
+        .as_object()
+        .expect("extra replies");
+    let rows = sum + extra.values().filter_map(Value::as_u64).sum::<u64>();
+    assert_eq!(at("/tables/hops/rows"), rows);
+    assert_eq!(at("/tables/traces/rows"), 256);
+    assert_eq!(manifest["state"], "complete");
+    assert_eq!(manifest["targets"]["targets"], 256);
+}
+
+/// The first number of a line of the summary.
+fn figure(summary: &str, name: &str) -> u64 {
+    let line = summary
+        .lines()
+        .find(|line| line.trim_start().starts_with(name));
+    let line = line.unwrap_or_else(|| panic!("no {name} in:\n{summary}"));
+    let number = line.split_whitespace().nth(1).expect("a figure");
+    number
+        .replace(',', "")
+        .parse()
+        .unwrap_or_else(|_| panic!("{line}"))
+}
+
+#[test]
+fn too_few_answers_end_with_3_and_leave_a_whole_dataset() {
+    let place = Place::new();
+    let out = place.text("out");
+    let arguments = [
+        "--lab",
+        "labs/silence.toml",
+        "198.18.1.0/28",
+        "-o",
+        &out,
+        "--min-reply-rate",
+    ];
+    let low = survey(&[&arguments[..], &["0.9"]].concat());
+    check(&low, 3, &["--min-reply-rate", "survey complete"]);
+    assert_eq!(
+        json_file(&place.path("out/manifest.json"))["state"],
+        "complete"
+    );
+    let enough = survey(
+        &[
+            &["198.18.0.1", "-o", &place.text("enough")][..],
+            &["--min-reply-rate", "0.1"],
+        ]
+        .concat(),
+    );
+    check(&enough, 0, &[]);
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let place = Place::new();
+    let output = survey(&["--quiet", "198.18.0.1", "-o", &place.text("out")]);
+    check(&output, 0, &[]);
+    assert_eq!((output.stdout.len(), errors(&output).as_str()), (0, ""));
+}
+
+#[test]
+fn json_messages_are_nothing_but_json_lines() {
+    let place = Place::new();
+    let list = place.file("list", "198.18.0.1\nnot a target\n198.18.0.2\n");
+    let ok = survey(&[
+        "--log-format",
+        "json",
+        "-v",
+        "-i",
+        &list,
+        "-o",
+        &place.text("out"),
+    ]);
+    check(&ok, 0, &["list:2"]);
+    let summary = json_lines(&ok).pop().expect("a summary");
+    assert_eq!(summary["summary"]["targets"], 2);
+    assert!(
+        summary["manifest"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("manifest.json"))
+    );
+    for refused in [
+        survey(&["--log-format", "json", "198.18.0.1", "-o", "-"]),
+        survey(&["--log-format", "json", "-o", &place.text("none")]),
+        survey(&[
+            "--log-format",
+            "json",
+            "-i",
+            "no/such/list",
+            "-o",
+            &place.text("none"),
+        ]),
+    ] {
+        assert_ne!(refused.status.code(), Some(0));
+        assert_eq!(json_lines(&refused).len(), 1);
+    }
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    errors(output).lines().map(parse).collect()
+}

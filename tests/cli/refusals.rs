@@ -1,0 +1,237 @@
+//! What is refused, and with which words.
+
+use super::*;
+
+/// Bad options: exit code 2, and a message that names what is wrong.
+#[test]
+fn bad_options_end_with_2() {
+    let place = Place::new();
+    let out = place.text("out");
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["198.18.0.1"], &["--output-file"]),
+        (&["-o", &out], &["no targets", "--input-file"]),
+        (
+            &["198.18.0.1", "-o", "-"],
+            &["--format csv, jsonl or arrow"],
+        ),
+        (
+            &["198.18.0.1", "-o", "-", "--format", "parquet"],
+            &["parquet cannot be read from a stream"],
+        ),
+        (
+            &["198.18.0.1", "-o", "-", "--format", "xyz"],
+            &["`xyz` is not a format"],
+        ),
+        (&["198.18.0.1", "-o", "a.xyz.gz"], &["a.xyz.gz", "*.csv"]),
+        (&["198.18.0.1", "-o", ""], &["-o wants"]),
+        (
+            &["198.18.0.1", "-o", "a.csv", "--format", "jsonl"],
+            &["disagree"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "-r", "fast"],
+            &["`fast` is not a rate"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "-r", "0"],
+            &["`0` is not a rate"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "-r", "-5"],
+            &["`-5` is not a rate"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "-f", "9", "-m", "4"],
+            &["--first-ttl 9 is above --max-ttl 4"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "-f", "0"],
+            &["'0' for '--first-ttl", "1..=255"],
+        ),
+        (&["198.18.0.1", "-o", &out, "-m", "300"], &["300"]),
+        (&["198.18.0.1", "-o", &out, "--flows", "0"], &["--flows 0"]),
+        (
+            &["198.18.0.1", "-o", &out, "--window", "0"],
+            &["--window 0"],
+        ),
+        (&["198.18.0.1", "-o", &out, "-q", "0"], &["--attempts 0"]),
+        (
+            &["198.18.0.1", "-o", &out, "--gap-limit", "0"],
+            &["--gap-limit 0"],
+        ),
+        (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "--source-port",
+                "65535",
+                "--flows",
+                "2",
+            ],
+            &["--source-port 65535"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--dest-port", "0"],
+            &["--dest-port 0"],
+        ),
+        (&["198.18.0.1", "-o", &out, "-w", "0"], &["--timeout"]),
+        (&["198.18.0.1", "-o", &out, "-w", "soon"], &["give seconds"]),
+        (
+            &["198.18.0.1", "-o", &out, "--cooldown", "-1"],
+            &["0 and 86400"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--min-reply-rate", "7"],
+            &["--min-reply-rate 7"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--min-reply-rate", "NaN"],
+            &["--min-reply-rate NaN"],
+        ),
+        (&["198.18.0.1", "-o", &out, "--vantage", ""], &["--vantage"]),
+        (
+            &["198.18.0.1", "-o", &out, "--survey-id", ""],
+            &["--survey-id"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--strategy", "guess"],
+            &["trace, sweep"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--per-prefix", "900"],
+            &["900", "1..=254"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--per-prefix", "0"],
+            &["1..=254"],
+        ),
+        (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "--rate",
+                "1G",
+                "--late-window",
+                "86400",
+            ],
+            &["probes live at a time"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--no-such-option"],
+            &["--no-such-option"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--target-seed", "x"],
+            &["'x' for '--target-seed"],
+        ),
+    ];
+    for (arguments, parts) in cases {
+        let output = survey(arguments);
+        check(&output, 2, parts);
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    }
+    assert!(!place.path("out").exists());
+}
+
+/// What the options name cannot be had: exit code 1, and a message that names it and what to do.
+#[test]
+fn what_cannot_be_had_ends_with_1() {
+    let place = Place::new();
+    let out = place.text("out");
+    let taken = place.file("taken", "a file");
+    let under_a_file = format!("{taken}/below");
+    let is_directory = place.text("directory.csv");
+    fs::create_dir(&is_directory).expect("a directory");
+    let network = place.file(
+        "bad.toml",
+        "[[router]]\nname = \"a\"\naddress = \"10.0.0.1\"\ncolor = 3\n",
+    );
+    let no_toml = place.text("none.toml");
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["-i", "no/such/list", "-o", &out], &["no/such/list"]),
+        (&["-i", "src", "-o", &out], &["src"]),
+        (
+            &["198.18.0.1", "-b", "no/such/blocklist", "-o", &out],
+            &["no/such/blocklist"],
+        ),
+        (
+            &["198.18.0.1", "-o", &taken],
+            &["taken", "a file stands in the way"],
+        ),
+        (
+            &["198.18.0.1", "-o", &under_a_file],
+            &["below", "a file stands in the way"],
+        ),
+        (
+            &["198.18.0.1", "-o", "/proc/pathsurvey"],
+            &["/proc/pathsurvey"],
+        ),
+        (&["198.18.0.1", "-o", "/proc/pathsurvey.csv"], &["/proc/"]),
+        (&["198.18.0.1", "-o", &is_directory], &["directory.csv"]),
+        (
+            &["300.300.300.300", "-o", &out],
+            &["300.300.300.300", "not an IPv4 address"],
+        ),
+        (
+            &["198.18.0.0/33", "-o", &out],
+            &["198.18.0.0/33", "0 to 32"],
+        ),
+        (
+            &["--lab", &no_toml, "198.18.0.1", "-o", &out],
+            &["none.toml", "docs/lab.md"],
+        ),
+        (
+            &["--lab", &network, "198.18.0.1", "-o", &out],
+            &["bad.toml:4", "color", "expected"],
+        ),
+        (
+            &["--lab", "Cargo.toml", "198.18.0.1", "-o", &out],
+            &["Cargo.toml:", "unknown field"],
+        ),
+        (&["-i", "-", "-o", &out], &["no target is left"]),
+        (
+            &["0.0.0.0/0", "--per-prefix", "254", "-o", &out],
+            &["--yes-large"],
+        ),
+    ];
+    for (arguments, parts) in cases {
+        let output = survey(arguments);
+        check(&output, 1, parts);
+        let told = errors(&output).matches("os error").count();
+        assert!(told <= 1, "the cause is told once: {}", errors(&output));
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    }
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn the_lab_s_own_commands_refuse_nonsense_too() {
+    let place = Place::new();
+    let network = place.file("bad.toml", "[[router]]\nname = 3\n");
+    for (arguments, code) in [
+        (&[][..], 2),
+        (&["no-such-command"][..], 2),
+        (&["lab"], 2),
+        (&["lab", "truth"], 2),
+        (&["lab", "truth", "nowhere"], 2),
+        (&["lab", "truth", "::1"], 2),
+        (&["lab", "truth", "198.18.0.1", "-m", "1000"], 2),
+        (&["lab", "truth", "198.18.0.1", "--network", "none.toml"], 1),
+        (
+            &["lab", "truth", "198.18.0.1", "--network", network.as_str()],
+            1,
+        ),
+        (&["lab", "truth", "198.18.0.1", "--source-port", "70000"], 2),
+        (&["lab", "exec"], 2),
+        (&["schema"], 2),
+        (&["schema", "hosts"], 2),
+        (&["survey", "--virtual-time", "198.18.0.1", "-o", "x"], 2),
+        (&["--log-format", "xml", "schema", "hops"], 2),
+    ] {
+        let output = run(arguments);
+        check(&output, code, &[]);
+        assert!(!errors(&output).is_empty(), "{arguments:?} says nothing");
+    }
+}

@@ -1,0 +1,145 @@
+//! What may be named as a target, and where from.
+
+use super::*;
+
+use parquet::record::Field;
+
+/// Surveys into JSON lines; gives the distinct destinations, and the messages.
+fn destinations(arguments: &[&str], input: &[u8]) -> (Vec<String>, String) {
+    let output = fed(
+        &survey_arguments(&[arguments, &["-o", "-", "--format", "jsonl"]].concat()),
+        input,
+    );
+    check(&output, 0, &[]);
+    let rows = text(&output.stdout);
+    let destination = |line: &str| {
+        let row: Value = serde_json::from_str(line).expect("JSON");
+        row["destination"].as_str().expect("an address").to_owned()
+    };
+    let mut found: Vec<String> = rows.lines().map(destination).collect();
+    found.sort();
+    found.dedup();
+    (found, errors(&output))
+}
+
+const LIST: &str = "# ours\n198.18.0.1\n\n198.18.0.2 # behind\n198.18.0.1\n";
+
+#[test]
+fn lists_come_from_files_standard_input_and_compressed_files_alike() {
+    let place = Place::new();
+    let plain = place.file("list.txt", LIST);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(LIST.as_bytes()).expect("memory");
+    let gz = place.file("list.gz", gzip.finish().expect("memory"));
+    let zst = place.file(
+        "list.zst",
+        zstd::encode_all(LIST.as_bytes(), 3).expect("memory"),
+    );
+    for (arguments, input) in [
+        (["-i", plain.as_str()], ""),
+        (["-i", &gz], ""),
+        (["-i", &zst], ""),
+        (["-i", "-"], LIST),
+    ] {
+        let (found, _) = destinations(&arguments, input.as_bytes());
+        assert_eq!(found, ["198.18.0.1", "198.18.0.2"], "{arguments:?}");
+    }
+}
+
+#[test]
+fn bad_lines_are_named_by_file_and_line_and_counted() {
+    let place = Place::new();
+    let list = place.file(
+        "list.txt",
+        "198.18.0.1\n300.1.2.3\n198.18.0.2\n198.18.0.0/40\nhalf a line\n",
+    );
+    let out = place.text("out");
+    let output = survey(&["-i", &list, "-o", &out]);
+    check(
+        &output,
+        0,
+        &["list.txt:2: ", "list.txt:4: ", "list.txt:5: ", "300.1.2.3"],
+    );
+    let manifest = json_file(&place.path("out/manifest.json"));
+    assert_eq!(manifest["targets"]["bad_lines"], 3);
+    assert_eq!(manifest["targets"]["targets"], 2);
+    let strict = survey(&["--strict", "-i", &list, "-o", &place.text("strict")]);
+    check(&strict, 1, &["list.txt:2: ", "--strict"]);
+    assert!(
+        !place.path("strict").exists(),
+        "nothing was probed, nothing is written"
+    );
+}
+
+#[test]
+fn an_ipv6_line_breaks_nothing() {
+    let (found, errors) = destinations(
+        &["-i", "-"],
+        b"198.18.0.1\n2001:db8::1\n2001:db8::/32\n198.18.0.2\n",
+    );
+    assert_eq!(found, ["198.18.0.1", "198.18.0.2"]);
+    assert!(!errors.contains("error"), "{errors}");
+    let place = Place::new();
+    let none = survey(&["2001:db8::1", "-o", &place.text("out")]);
+    check(&none, 1, &["IPv6"]);
+    let blocklist = place.file("block", "2001:db8::/32\n198.18.0.2\n");
+    let (found, _) = destinations(&["198.18.0.1", "198.18.0.2", "-b", &blocklist], b"");
+    assert_eq!(found, ["198.18.0.1"]);
+}
+
+#[test]
+fn labels_arrive_with_their_traces() {
+    let place = Place::new();
+    let list = place.file(
+        "list.csv",
+        "name,target,site\nalpha,198.18.0.1,fra\nbeta,198.18.0.2,\n",
+    );
+    let out = place.text("out");
+    check(&survey(&["-i", &list, "-o", &out]), 0, &[]);
+    let mut seen = BTreeMap::new();
+    for part in parquet_parts(&place.path("out/traces")) {
+        let file = fs::File::open(part).expect("a part");
+        let reader = parquet::file::reader::SerializedFileReader::new(file).expect("Parquet");
+        for row in reader {
+            let row = row.expect("a row");
+            let cell = |name| {
+                let mut columns = row.get_column_iter();
+                columns
+                    .find(|(column, _)| *column == name)
+                    .map(|(_, cell)| cell)
+            };
+            let (Some(Field::Str(destination)), Some(Field::MapInternal(labels))) =
+                (cell("destination"), cell("labels"))
+            else {
+                panic!("no labels in {row}");
+            };
+            let pair = |(key, value): &(Field, Field)| match (key, value) {
+                (Field::Str(key), Field::Str(value)) => (key.clone(), value.clone()),
+                other => panic!("{other:?}"),
+            };
+            let labels: Vec<_> = labels.entries().iter().map(pair).collect();
+            seen.insert(destination.clone(), labels);
+        }
+    }
+    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let expected = [
+        (
+            "198.18.0.1".to_owned(),
+            vec![label("name", "alpha"), label("site", "fra")],
+        ),
+        ("198.18.0.2".to_owned(), vec![label("name", "beta")]),
+    ];
+    assert_eq!(seen, BTreeMap::from(expected));
+}
+
+fn parquet_parts(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(parquet_parts(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
