@@ -156,3 +156,6 @@ fn join<T>(
 ) -> Result<T, LiveError> {
     joined.unwrap_or(Err(LiveError::Thread(thread)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,10 +63,8 @@ impl Sender<'_> {
             stamp_error: MicrosHistogram::default(),
         };
         let result = self.send_all(&mut report);
+        // Also after an error of ours: only sending is over, and what was sent is accounted for.
         self.gauges.sending_done.store(true, Ordering::Release);
-        if result.is_err() {
-            self.stop.fail();
-        }
         // What was sent is still being answered: the receiver hangs up when it has heard everything.
         while let Ok(outcomes) = self.outcomes.recv() {
             self.observe(&outcomes);
@@ -150,10 +148,17 @@ impl Sender<'_> {
         let mut longest = Duration::ZERO;
         while first < scratch.batch.len() {
             let before = self.clock.now();
-            let progress = self
-                .transport
-                .send(&scratch.batch, first)
-                .map_err(LiveError::Send)?;
+            let progress = match self.transport.send(&scratch.batch, first) {
+                Ok(progress) => progress,
+                Err(error) => {
+                    let reason = UnsentReason::Errno(error.raw_os_error().unwrap_or(libc::EIO));
+                    let mut tracker = lock(self.tracker);
+                    for (id, _) in &scratch.marked[first..] {
+                        tracker.refuse(*id, reason, &mut scratch.findings);
+                    }
+                    return Err(LiveError::Send(error));
+                }
+            };
             let after = self.clock.now();
             let taken = &scratch.marked[first..first + progress.taken];
             if !taken.is_empty() {

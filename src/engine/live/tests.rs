@@ -1,0 +1,178 @@
+//! Runs whose parts break: they end, and account for what was sent.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::*;
+use crate::engine::assembler::Assembled;
+use crate::engine::format::ProbeFormat;
+use crate::engine::tracker::Patience;
+use crate::model::{Consecutive, Protocol, Rate, Status, Time, Ttl, UnsentReason};
+use crate::strategy::Sweep;
+use crate::transport::{PacketBatch, Progress};
+use crate::wire::token::{RunKey, TokenMaker};
+
+/// Takes packets until it has had `takes`; then it breaks, or panics.
+struct Fragile {
+    takes: usize,
+    panics: bool,
+}
+
+impl PacketSender for Fragile {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
+        if self.takes == 0 {
+            assert!(!self.panics, "the sender breaks, as this test wants");
+            return Err(io::Error::from_raw_os_error(libc::ENODEV));
+        }
+        let taken = self.takes.min(batch.len() - first);
+        self.takes -= taken;
+        Ok(Progress {
+            taken,
+            stopped: None,
+        })
+    }
+
+    fn source_for(&mut self, _: IpAddr) -> Result<IpAddr, UnsentReason> {
+        Ok(Ipv4Addr::LOCALHOST.into())
+    }
+}
+
+/// Hears nothing, or breaks at once.
+struct Deaf {
+    breaks: bool,
+}
+
+impl PacketReceiver for Deaf {
+    fn receive(
+        &mut self,
+        timeout: Duration,
+        _: &mut dyn FnMut(&[u8], Option<u64>),
+    ) -> io::Result<usize> {
+        if self.breaks {
+            return Err(io::Error::from_raw_os_error(libc::ENETDOWN));
+        }
+        std::thread::park_timeout(timeout);
+        Ok(0)
+    }
+
+    fn dropped(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Takes everything, or refuses at once.
+struct Disk {
+    full: bool,
+}
+
+impl RecordSink for Disk {
+    fn write(&mut self, records: &mut Assembled, _: Time) -> Result<(), SinkError> {
+        if self.full {
+            return Err("no room".into());
+        }
+        records.hops.clear();
+        records.traces.clear();
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Time, _: &Tally) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Sweeps 100 targets with one probe each over these parts.
+fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
+    let clock = Clock::start();
+    let format = ProbeFormat {
+        protocol: Protocol::Udp,
+        source_port: 24_000,
+        flows: 1,
+        destination_port: 33_434,
+        port_per_ttl: false,
+    };
+    let patience = Patience {
+        timeout: Duration::from_millis(20),
+        late_window: Duration::ZERO,
+    };
+    let targets = Arc::new(Consecutive {
+        first: Ipv4Addr::new(198, 18, 0, 1),
+        len: 100,
+    });
+    let sweep = Sweep::new(targets, 1, Ttl(1), Ttl(1), 1);
+    let rate = Rate::new(1e6).expect("a rate");
+    let run = LiveRun {
+        dispatcher: Dispatcher::new(Box::new(sweep), rate, clock.started_at()),
+        tracker: Tracker::new(format, patience, TokenMaker::new(RunKey::new([1; 16])), 100),
+        assembler: Assembler::new(false, 1),
+        sender: Box::new(sender),
+        receiver: Box::new(receiver),
+        sink,
+        clock,
+        cooldown: Duration::ZERO,
+    };
+    run.run(&Stop::default(), &Gauges::default(), |_| {})
+}
+
+const WHOLE: usize = usize::MAX;
+
+fn sender(takes: usize, panics: bool) -> Fragile {
+    Fragile { takes, panics }
+}
+
+#[test]
+fn a_run_without_a_fault_accounts_for_every_probe() {
+    let end = run(
+        sender(WHOLE, false),
+        Deaf { breaks: false },
+        Disk { full: false },
+    );
+    assert!(end.error.is_none());
+    assert_eq!(end.tally.statistics.probes(Status::Timeout), 100);
+}
+
+#[test]
+fn a_socket_that_breaks_while_sending_leaves_no_probe_unaccounted_for() {
+    let end = run(
+        sender(37, false),
+        Deaf { breaks: false },
+        Disk { full: false },
+    );
+    assert!(matches!(end.error, Some(LiveError::Send(_))));
+    let counts = &end.tally.statistics;
+    assert_eq!(counts.probes(Status::Timeout), 37);
+    assert!(
+        counts.probes(Status::SendError) > 0,
+        "the rest of the batch was not sent"
+    );
+}
+
+#[test]
+fn a_socket_that_breaks_while_receiving_ends_the_run() {
+    let end = run(
+        sender(WHOLE, false),
+        Deaf { breaks: true },
+        Disk { full: false },
+    );
+    assert!(matches!(end.error, Some(LiveError::Receive(_))));
+}
+
+#[test]
+fn a_disk_that_is_full_ends_the_run() {
+    let end = run(
+        sender(WHOLE, false),
+        Deaf { breaks: false },
+        Disk { full: true },
+    );
+    assert!(matches!(end.error, Some(LiveError::Sink(_))));
+}
+
+#[test]
+fn a_panic_in_the_sender_ends_the_run() {
+    let end = run(
+        sender(10, true),
+        Deaf { breaks: false },
+        Disk { full: false },
+    );
+    assert!(matches!(end.error, Some(LiveError::Thread("sender"))));
+}
