@@ -10,11 +10,11 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 
 use pathsurvey::engine::format::ProbeFormat;
 use pathsurvey::engine::tracker::{Findings, Patience, Tracker};
-use pathsurvey::model::{FlowId, Probe, Protocol, Purpose, TargetId, Time, Ttl};
+use pathsurvey::model::{FlowId, Probe, Purpose, TargetId, Time, Ttl};
 use pathsurvey::strategy::Permutation;
 use pathsurvey::transport::PacketBatch;
+use pathsurvey::wire;
 use pathsurvey::wire::checksum::Sum;
-use pathsurvey::wire::icmp;
 use pathsurvey::wire::token::{RunKey, TokenMaker};
 
 const LIVE: u32 = 100_000;
@@ -22,13 +22,7 @@ const BATCH: usize = 64;
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
 
-const FORMAT: ProbeFormat = ProbeFormat {
-    protocol: Protocol::Udp,
-    source_port: 24_000,
-    flows: 1,
-    destination_port: 33_434,
-    port_per_ttl: false,
-};
+const FORMAT: ProbeFormat = ProbeFormat::udp(1);
 
 fn probe(number: u32) -> Probe {
     let target = number / 16;
@@ -132,7 +126,7 @@ fn decode(criterion: &mut Criterion) {
                 |(mut tracker, replies, mut findings)| {
                     let at = START + Duration::from_millis(20);
                     for packet in &replies {
-                        if let Ok(reply) = icmp::decode(packet, at) {
+                        if let Ok(reply) = wire::decode(packet, at) {
                             black_box(tracker.reply(Box::new(reply), &mut findings));
                         }
                         if findings.rows.len() >= 256 {

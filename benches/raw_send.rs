@@ -21,20 +21,14 @@ use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Patience, Tracker};
 use pathsurvey::lab::driver::enter_drop_namespace;
-use pathsurvey::model::{Protocol, Rate, Targets, Time, Ttl, UnsentReason};
+use pathsurvey::model::{Rate, Targets, Time, Ttl, UnsentReason};
 use pathsurvey::strategy::{Poll, Strategy, Sweep};
 use pathsurvey::targets::{TargetSpec, load};
 use pathsurvey::transport::raw::{RawReceiver, RawSender};
 use pathsurvey::transport::{PacketBatch, PacketSender, Progress};
 use pathsurvey::wire::token::{Marks, RunKey, TokenMaker};
 
-const FORMAT: ProbeFormat = ProbeFormat {
-    protocol: Protocol::Udp,
-    source_port: 24_000,
-    flows: 1,
-    destination_port: 33_434,
-    port_per_ttl: false,
-};
+const FORMAT: ProbeFormat = ProbeFormat::udp(1);
 const TTLS: u8 = 16;
 const ROUNDS: usize = 5;
 /// Packets a call of the bare loop: enough that the call itself costs next to nothing.
@@ -158,7 +152,8 @@ fn bare(probes: u64) -> f64 {
             destination: probe.destination,
             flow: probe.flow,
             ttl: probe.ttl,
-            ip_id: 1,
+            serial: 1,
+            flow_label: 0,
             marks: Marks { check: 1, tag: 2 },
         };
         if batches.last().is_none_or(|batch| batch.len() == BARE_BATCH) {

@@ -1,10 +1,11 @@
 //! What a survey is to do: one validated, immutable value, written whole into the manifest.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::{Protocol, Rate, Ttl};
+use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::TargetSpec;
 
 /// Everything that decides what a survey does. Its JSON form is the manifest's `config`.
@@ -16,6 +17,16 @@ pub struct SurveyConfig {
     pub method: Method,
     /// The probes' protocol.
     pub protocol: Protocol,
+    /// Which TCP segment.
+    pub tcp_flags: TcpFlags,
+    /// Type of service (IPv6: traffic class) of every probe.
+    pub tos: u8,
+    /// Size of every probe with its IP header, bytes; the smallest possible where none was given.
+    pub packet_size: Option<u16>,
+    /// Our addresses, at most one a family; the kernel's choice where none was given.
+    pub sources: Vec<IpAddr>,
+    /// The interface that probes leave by; the routes' choice where none was given.
+    pub interface: Option<String>,
     /// The first TTL probed hop by hop.
     pub first_ttl: Ttl,
     /// The highest TTL.
@@ -28,7 +39,7 @@ pub struct SurveyConfig {
     pub window: u32,
     /// Flows a target: source ports probed.
     pub flows: u16,
-    /// Source port of flow 0, as asked for; the manifest's `run` says which block was got.
+    /// Source port (ICMP: identifier) of flow 0, as asked for; the manifest's `run` says which block was got.
     pub source_port: u16,
     /// Destination port.
     pub destination_port: u16,
@@ -58,6 +69,41 @@ pub struct SurveyConfig {
     /// A part of the dataset is sealed at this age, seconds.
     #[serde(serialize_with = "seconds", rename = "seal_interval_s")]
     pub seal_interval: Duration,
+}
+
+impl Default for SurveyConfig {
+    /// What the command line asks for where nothing is said, but for the seed, which is 0.
+    fn default() -> Self {
+        SurveyConfig {
+            targets: TargetSpec::default(),
+            method: Method::Trace,
+            protocol: Protocol::Udp,
+            tcp_flags: TcpFlags::Syn,
+            tos: 0,
+            packet_size: None,
+            sources: Vec::new(),
+            interface: None,
+            first_ttl: Ttl(1),
+            max_ttl: Ttl(32),
+            attempts: 2,
+            gap_limit: 5,
+            window: 1_000,
+            flows: 1,
+            source_port: 24_000,
+            destination_port: 33_434,
+            port_per_ttl: false,
+            rate: Rate::THOUSAND,
+            timeout: Duration::from_secs(3),
+            late_window: Duration::from_secs(10),
+            cooldown: Duration::from_secs(3),
+            seed: 0,
+            network: Network::Real,
+            min_reply_rate: None,
+            vantage: "local".to_owned(),
+            survey_id: None,
+            seal_interval: Duration::from_secs(10),
+        }
+    }
 }
 
 /// The strategies.

@@ -2,6 +2,7 @@
 
 mod lab;
 mod log;
+mod names;
 mod schema;
 mod survey;
 mod terminal;

@@ -1,22 +1,24 @@
 //! `pathsurvey survey`: its options, and what its end means for the exit code.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use pathsurvey::config::{Method, Network, SurveyConfig};
+use pathsurvey::config::{Network, SurveyConfig};
 use pathsurvey::dataset::{Format, Output};
 use pathsurvey::engine::stop::Stop;
-use pathsurvey::model::{Protocol, Rate, Ttl};
+use pathsurvey::model::{Rate, Ttl};
 use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{Families, TargetSpec, system_resolver};
 
 use super::log::LogOptions;
+use super::names::{FlagsName, MethodName, ProtocolName};
 use super::terminal::Terminal;
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
 
@@ -27,14 +29,10 @@ const LAB_RATE: f64 = 20_000.0;
 /// The default window is a second's worth of probes, one a trace, within these bounds.
 const WINDOW: (f64, f64) = (64.0, 65_536.0);
 
-/// How targets are probed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum MethodName {
-    /// Complete paths with few probes: distance first, then hop by hop until target, unreachable, loop or gap limit.
-    Trace,
-    /// Every (target, TTL, flow) exactly once, in a random order.
-    Sweep,
-}
+/// The destination port of UDP probes.
+const UDP_PORT: u16 = 33_434;
+/// The destination port of TCP probes.
+const TCP_PORT: u16 = 80;
 
 /// Options of `survey`.
 #[derive(Debug, Args)]
@@ -67,6 +65,14 @@ pub struct SurveyArgs {
     /// Accept more than 16,777,216 targets.
     #[arg(long, help_heading = "Targets")]
     yes_large: bool,
+
+    /// Probe IPv4 targets only.
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = "Targets")]
+    ipv4: bool,
+
+    /// Probe IPv6 targets only.
+    #[arg(short = '6', long, help_heading = "Targets")]
+    ipv6: bool,
 
     /// End before the first probe when a line of the input is bad.
     #[arg(long, help_heading = "Targets")]
@@ -101,6 +107,10 @@ pub struct SurveyArgs {
     /// How targets are probed.
     #[arg(long, value_enum, default_value = "trace", help_heading = "Probing")]
     strategy: MethodName,
+
+    /// What is sent: UDP datagrams, TCP segments or ICMP echo requests.
+    #[arg(long, value_enum, default_value = "udp", help_heading = "Probing")]
+    protocol: ProtocolName,
 
     /// Probes a second in all (10k and 1.5M are understood) [default: 1000; in the lab 20k].
     #[arg(short, long, allow_negative_numbers = true, help_heading = "Probing")]
@@ -162,7 +172,27 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Probing")]
     flows: u16,
 
-    /// The source port of the first flow; another block if these are taken.
+    /// Which segment a TCP probe is.
+    #[arg(long, value_enum, default_value = "syn", help_heading = "Probing")]
+    tcp_flags: FlagsName,
+
+    /// The type of service (traffic class) of every probe: 0 to 255; DSCP is its upper six bits.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Probing")]
+    tos: u8,
+
+    /// Make every probe this long, with its IP header [default: as short as possible].
+    #[arg(long, value_name = "BYTES", help_heading = "Probing")]
+    packet_size: Option<u16>,
+
+    /// Send from this address of ours; give one for each address family.
+    #[arg(short, long, value_name = "ADDRESS", help_heading = "Probing")]
+    source: Vec<IpAddr>,
+
+    /// Send by this interface, whatever the routes say.
+    #[arg(long, value_name = "NAME", help_heading = "Probing")]
+    interface: Option<String>,
+
+    /// The source port (with ICMP the identifier) of the first flow; another block of ports if these are taken.
     #[arg(
         long,
         value_name = "PORT",
@@ -171,14 +201,9 @@ pub struct SurveyArgs {
     )]
     source_port: u16,
 
-    /// The destination port.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 33_434,
-        help_heading = "Probing"
-    )]
-    dest_port: u16,
+    /// The destination port [default: 33434; with TCP 80].
+    #[arg(long, value_name = "PORT", help_heading = "Probing")]
+    dest_port: Option<u16>,
 
     /// Let the destination port grow with the TTL, as the classic traceroute does; balancers then see many flows.
     #[arg(long, help_heading = "Probing")]
@@ -277,13 +302,19 @@ impl SurveyArgs {
                 allow_special: self.allow_special || in_lab,
                 allow_large: self.yes_large,
                 strict: self.strict,
-                families: Families::Ipv4,
+                families: match (self.ipv4, self.ipv6) {
+                    (true, _) => Families::Ipv4,
+                    (_, true) => Families::Ipv6,
+                    _ => Families::Both,
+                },
             },
-            method: match self.strategy {
-                MethodName::Trace => Method::Trace,
-                MethodName::Sweep => Method::Sweep,
-            },
-            protocol: Protocol::Udp,
+            method: self.strategy.into(),
+            protocol: self.protocol.into(),
+            tcp_flags: self.tcp_flags.into(),
+            tos: self.tos,
+            packet_size: self.packet_size,
+            sources: self.source,
+            interface: self.interface,
             first_ttl: Ttl(self.first_ttl),
             max_ttl: Ttl(self.max_ttl),
             attempts: self.attempts,
@@ -291,7 +322,10 @@ impl SurveyArgs {
             window: self.window.unwrap_or(window),
             flows: self.flows,
             source_port: self.source_port,
-            destination_port: self.dest_port,
+            destination_port: self.dest_port.unwrap_or(match self.protocol {
+                ProtocolName::Tcp => TCP_PORT,
+                ProtocolName::Udp | ProtocolName::Icmp => UDP_PORT,
+            }),
             port_per_ttl: self.port_per_ttl,
             rate,
             timeout: self.timeout,

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 
 use super::columns::{Columns, push_address};
 use super::schema::{Table, interface_info_fields, list_child, mpls_fields};
-use crate::model::{HopRecord, QuotedProbe, Reply};
+use crate::model::{Echoed, HopRecord, QuotedProbe, Reply};
 
 /// What every row of a run shares.
 #[derive(Clone, Debug)]
@@ -79,30 +79,33 @@ fn reply(columns: &mut Hops) {
     columns.name(|row| Some(reply_of(row)?.kind.as_str()));
     columns.int16(|row| reply_of(row)?.icmp_type.map(i16::from));
     columns.int16(|row| reply_of(row)?.icmp_code.map(i16::from));
-    // No protocol of this version draws a TCP answer.
-    columns.null();
-    columns.int16(|row| Some(i16::from(reply_of(row)?.ttl)));
-    columns.int16(|row| Some(i16::from(reply_of(row)?.tos)));
-    columns.int32(|row| Some(i32::from(reply_of(row)?.size)));
+    columns.int16(|row| tcp_flags(reply_of(row)?).map(i16::from));
+    columns.int16(|row| reply_of(row)?.ttl.map(i16::from));
+    columns.int16(|row| reply_of(row)?.tos.map(i16::from));
+    columns.int32(|row| reply_of(row)?.size.map(u32::cast_signed));
     columns.int32(|row| reply_of(row)?.ip_id.map(i32::from));
-    columns.address(|row| Some(reply_of(row)?.destination));
+    columns.address(|row| reply_of(row)?.destination);
 }
 
 fn quoted(columns: &mut Hops) {
-    columns.int16(|row| Some(i16::from(quote_of(row)?.ttl)));
-    columns.int16(|row| Some(i16::from(quote_of(row)?.tos)));
+    columns.int16(|row| quote_of(row)?.ttl.map(i16::from));
+    columns.int16(|row| quote_of(row)?.tos.map(i16::from));
     columns.int32(|row| quote_of(row)?.ip_id.map(i32::from));
-    columns.int32(|row| Some(i32::from(quote_of(row)?.length)));
+    columns.int32(|row| quote_of(row)?.length.map(u32::cast_signed));
     columns.int32(|row| quote_of(row)?.checksum.map(i32::from));
     columns.int32(|row| quote_of(row)?.src_port.map(i32::from));
     columns.int32(|row| quote_of(row)?.dst_port.map(i32::from));
-    columns.address(|row| Some(quote_of(row)?.source));
+    columns.address(|row| quote_of(row)?.source);
     columns.address(|row| Some(quote_of(row)?.destination));
     columns.int32(|row| Some(i32::from(quote_of(row)?.quote_size)));
 }
 
 fn extensions(columns: &mut Hops) {
-    columns.int32(|row| reply_of(row)?.next_hop_mtu.map(i32::from));
+    columns.int32(|row| {
+        reply_of(row)?
+            .next_hop_mtu
+            .map(|mtu| i32::try_from(mtu).unwrap_or(i32::MAX))
+    });
     columns.name(|row| Some(row.evidence?.as_str()));
     match has(columns.rows(), |reply| !reply.mpls.is_empty()) {
         true => columns.push(mpls(columns.rows())),
@@ -121,6 +124,14 @@ fn extensions(columns: &mut Hops) {
 
 fn reply_of(row: &HopRecord) -> Option<&Reply> {
     row.reply.as_deref()
+}
+
+/// The flags byte of a TCP answer.
+fn tcp_flags(reply: &Reply) -> Option<u8> {
+    match reply.echoed? {
+        Echoed::Tcp { flags, .. } => Some(flags),
+        Echoed::Echo { .. } | Echoed::Udp { .. } => None,
+    }
 }
 
 fn quote_of(row: &HopRecord) -> Option<&QuotedProbe> {

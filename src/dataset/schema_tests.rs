@@ -84,7 +84,7 @@ macro_rules! names {
 
 #[test]
 fn listed_values_are_the_code_s() {
-    let protocols = names!(Protocol: Udp);
+    let protocols = names!(Protocol: Udp Icmp Tcp);
     let expected = [
         (
             Table::Hops,
@@ -106,7 +106,8 @@ fn listed_values_are_the_code_s() {
             "reply_kind",
             names!(ReplyKind: TimeExceeded ReassemblyTimeExceeded NetworkUnreachable HostUnreachable
                 ProtocolUnreachable PortUnreachable FragmentationNeeded SourceRouteFailed
-                AdministrativelyProhibited Unreachable ParameterProblem),
+                AdministrativelyProhibited Unreachable ParameterProblem PacketTooBig EchoReply
+                SynAck Rst Ack Udp),
         ),
         (Table::Hops, "protocol", protocols.clone()),
         (Table::Traces, "protocol", protocols),

@@ -170,21 +170,9 @@ mod tests {
 
     fn reply(responder: Ipv4Addr, kind: ReplyKind) -> Box<Reply> {
         Box::new(Reply {
-            responder: responder.into(),
-            received_at: Time::default(),
-            kind,
             icmp_type: Some(11),
             icmp_code: Some(0),
-            ttl: 60,
-            tos: 0,
-            size: 56,
-            ip_id: None,
-            destination: Ipv4Addr::LOCALHOST.into(),
-            quoted: None,
-            next_hop_mtu: None,
-            mpls: Vec::new(),
-            interface_info: Vec::new(),
-            icmp_extensions: None,
+            ..Reply::bare(responder.into(), Time::default(), kind)
         })
     }
 

@@ -1,17 +1,21 @@
-//! Every live probe, found by its open facts and by its IP ID.
+//! Every live probe, found by its open facts and by its serial.
 //!
 //! Probes are numbered in the order of sending and all live equally long, so the live ones are a sliding window of numbers: a
 //! ring. Two indices of bucket heads lead into it; entries of one bucket are chained from the newest to the oldest, and a
-//! chain ends where the window does, so nothing is ever removed from an index. At 100,000 probes a second an
-//! IP ID is live many times over: every look-up gives several entries, and the matcher decides.
+//! chain ends where the window does, so nothing is ever removed from an index. At 100,000 probes a second a
+//! serial is live many times over: every look-up gives several entries, and the matcher decides.
+//!
+//! Where probes do not show their TTL in every quote, the open facts are destination and flow alone.
 //!
 //! Memory: about [`Ledger::BYTES_PER_PROBE`] bytes × rate × (timeout + late window).
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, Time, Ttl};
+use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, ReplyKind, Time, Ttl};
 use crate::wire::token::Marks;
+
+use super::format::Marked;
 
 /// Where a probe stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,13 @@ pub struct Held {
     pub evidence: Evidence,
 }
 
+impl Held {
+    /// Whether nothing stronger is to be waited for. A UDP datagram of the target is weak for good: it quotes nothing.
+    pub fn is_final(&self) -> bool {
+        self.evidence > Evidence::Weak || self.reply.kind == ReplyKind::Udp
+    }
+}
+
 /// A live probe.
 #[derive(Debug)]
 pub struct Entry {
@@ -44,10 +55,12 @@ pub struct Entry {
     pub probe: Probe,
     /// Our address; none where no route gave one, and nothing was sent.
     pub source: Option<IpAddr>,
-    /// IP ID sent.
-    pub ip_id: u16,
+    /// Serial sent; with IPv4 the IP ID.
+    pub serial: u16,
     /// Check and tag sent.
     pub marks: Marks,
+    /// IPv6 flow label sent.
+    pub flow_label: u32,
     /// When the kernel took it (provisional while unstamped).
     pub sent_at: Time,
     /// Where it stands.
@@ -57,7 +70,22 @@ pub struct Entry {
     /// Replies recorded beyond the first.
     pub extra_replies: u16,
     older_by_facts: Link,
-    older_by_ip_id: Link,
+    older_by_serial: Link,
+}
+
+impl Entry {
+    /// The probe as it was written; `None` where no source address was known, and nothing was.
+    pub fn marked(&self) -> Option<Marked> {
+        Some(Marked {
+            source: self.source?,
+            destination: self.probe.destination,
+            flow: self.probe.flow,
+            ttl: self.probe.ttl,
+            serial: self.serial,
+            marks: self.marks,
+            flow_label: self.flow_label,
+        })
+    }
 }
 
 /// The low 32 bits of the number of an older entry of the same bucket, plus one. A link to an entry that has left the window
@@ -73,21 +101,25 @@ pub struct Ledger {
     /// The number of the oldest live entry.
     oldest: u64,
     by_facts: Vec<Link>,
-    by_ip_id: Vec<Link>,
+    by_serial: Vec<Link>,
+    /// Whether the TTL is one of the facts.
+    by_ttl: bool,
 }
 
 impl Ledger {
     /// What a live probe costs, with its share of the indices, bytes.
     pub const BYTES_PER_PROBE: usize = size_of::<Entry>() + 2 * size_of::<Link>();
 
-    /// Prepares room for `expected` live probes; more are taken too.
-    pub fn new(expected: usize) -> Self {
+    /// Prepares room for `expected` live probes; more are taken too. `by_ttl`: the TTL is one of the facts that probes are looked
+    /// up by.
+    pub fn new(expected: usize, by_ttl: bool) -> Self {
         let buckets = expected.next_power_of_two().clamp(1 << 10, 1 << 24);
         Ledger {
             entries: VecDeque::with_capacity(expected.min(1 << 22)),
             oldest: 0,
             by_facts: vec![Link::NONE; buckets],
-            by_ip_id: vec![Link::NONE; 1 << 16],
+            by_serial: vec![Link::NONE; 1 << 16],
+            by_ttl,
         }
     }
 
@@ -96,15 +128,26 @@ impl Ledger {
         ProbeId(self.oldest + self.entries.len() as u64)
     }
 
-    /// Adds a probe, as yet unstamped, or refused where `source` is unknown.
-    pub fn add(
-        &mut self,
-        probe: Probe,
-        source: Option<IpAddr>,
-        ip_id: u16,
-        marks: Marks,
-        now: Time,
-    ) -> ProbeId {
+    /// Adds a probe that is about to be sent.
+    pub fn add(&mut self, probe: Probe, sent: &Marked, now: Time) -> ProbeId {
+        self.push(probe, Some(sent.source), sent, now)
+    }
+
+    /// Adds a probe that cannot be sent, because no source address is known.
+    pub fn add_refused(&mut self, probe: Probe, now: Time) -> ProbeId {
+        let unused = Marked {
+            source: probe.destination,
+            destination: probe.destination,
+            flow: probe.flow,
+            ttl: probe.ttl,
+            serial: 0,
+            marks: Marks { check: 0, tag: 0 },
+            flow_label: 0,
+        };
+        self.push(probe, None, &unused, now)
+    }
+
+    fn push(&mut self, probe: Probe, source: Option<IpAddr>, sent: &Marked, now: Time) -> ProbeId {
         if self.entries.len() >= 2 * self.by_facts.len() {
             self.widen();
         }
@@ -112,22 +155,23 @@ impl Ledger {
         let link = Link::to(id);
         let bucket = self.bucket(probe.destination, probe.flow, probe.ttl);
         let older_by_facts = std::mem::replace(&mut self.by_facts[bucket], link);
-        let older_by_ip_id = std::mem::replace(&mut self.by_ip_id[usize::from(ip_id)], link);
+        let older_by_serial =
+            std::mem::replace(&mut self.by_serial[usize::from(sent.serial)], link);
         self.entries.push_back(Entry {
             probe,
             source,
-            ip_id,
-            marks,
+            serial: sent.serial,
+            marks: sent.marks,
+            flow_label: sent.flow_label,
             sent_at: now,
-            state: if source.is_some() {
-                State::Unstamped
-            } else {
-                State::Refused
+            state: match source {
+                Some(_) => State::Unstamped,
+                None => State::Refused,
             },
             held: None,
             extra_replies: 0,
             older_by_facts,
-            older_by_ip_id,
+            older_by_serial,
         });
         id
     }
@@ -144,27 +188,30 @@ impl Ledger {
             .get_mut(usize::try_from(id.0.checked_sub(self.oldest)?).ok()?)
     }
 
-    /// The live probes with these open facts, newest first; without those that no source address could be found for.
+    /// The live probes with these open facts, newest first; without those that no source address could be found for. Where the
+    /// TTL is one of the facts, `ttl` must be given; where it is not, it only narrows what is found.
     pub fn with_facts(
         &self,
         destination: IpAddr,
         flow: FlowId,
-        ttl: Ttl,
+        ttl: Option<Ttl>,
     ) -> impl Iterator<Item = (ProbeId, &Entry)> {
-        let head = self.by_facts[self.bucket(destination, flow, ttl)];
+        debug_assert!(ttl.is_some() || !self.by_ttl, "a fact is missing");
+        let head = self.by_facts[self.bucket(destination, flow, ttl.unwrap_or(Ttl(0)))];
         self.chain(head, |entry| entry.older_by_facts)
             .filter(move |(_, entry)| {
                 let probe = &entry.probe;
                 let same = probe.destination == destination && probe.flow == flow;
-                same && probe.ttl == ttl && entry.source.is_some()
+                let same = same && ttl.is_none_or(|ttl| probe.ttl == ttl);
+                same && entry.source.is_some()
             })
     }
 
-    /// The live probes with this IP ID, newest first; without those that no source address could be found for.
-    pub fn with_ip_id(&self, ip_id: u16) -> impl Iterator<Item = (ProbeId, &Entry)> {
-        let head = self.by_ip_id[usize::from(ip_id)];
-        self.chain(head, |entry| entry.older_by_ip_id)
-            .filter(move |(_, entry)| entry.ip_id == ip_id && entry.source.is_some())
+    /// The live probes with this serial, newest first; without those that no source address could be found for.
+    pub fn with_serial(&self, serial: u16) -> impl Iterator<Item = (ProbeId, &Entry)> {
+        let head = self.by_serial[usize::from(serial)];
+        self.chain(head, |entry| entry.older_by_serial)
+            .filter(move |(_, entry)| entry.serial == serial && entry.source.is_some())
     }
 
     /// The oldest live probe.
@@ -222,7 +269,8 @@ impl Ledger {
                 (bits >> 64) as u64 ^ (bits as u64).rotate_left(29)
             }
         };
-        let facts = address << 24 ^ u64::from(flow.0) << 8 ^ u64::from(ttl.0);
+        let ttl = if self.by_ttl { ttl.0 } else { 0 };
+        let facts = address << 24 ^ u64::from(flow.0) << 8 ^ u64::from(ttl);
         let mixed = facts.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (mixed >> 40) as usize & (self.by_facts.len() - 1)
@@ -271,9 +319,17 @@ mod tests {
         }
     }
 
-    fn add(ledger: &mut Ledger, probe: Probe, ip_id: u16) -> ProbeId {
-        let source = Some(Ipv4Addr::LOCALHOST.into());
-        ledger.add(probe, source, ip_id, MARKS, Time::default())
+    fn add(ledger: &mut Ledger, probe: Probe, serial: u16) -> ProbeId {
+        let sent = Marked {
+            source: Ipv4Addr::LOCALHOST.into(),
+            destination: probe.destination,
+            flow: probe.flow,
+            ttl: probe.ttl,
+            serial,
+            marks: MARKS,
+            flow_label: 0,
+        };
+        ledger.add(probe, &sent, Time::default())
     }
 
     fn found<'a>(entries: impl Iterator<Item = (ProbeId, &'a Entry)>) -> Vec<u64> {
@@ -283,7 +339,7 @@ mod tests {
     #[test]
     fn both_indices_find_exactly_the_live_probes_in_a_small_and_a_widened_ledger() {
         // Few buckets and many probes: long chains, several widenings.
-        let mut ledger = Ledger::new(0);
+        let mut ledger = Ledger::new(0, true);
         let of = |n: u64| {
             (
                 probe((n % 97) as u32, (n % 7) as u8 + 1, 1),
@@ -304,45 +360,67 @@ mod tests {
         let live = || (12_000..20_000u64).rev();
         for n in 19_000..19_700u64 {
             let (wanted, ip_id) = of(n);
-            let by_facts = found(ledger.with_facts(wanted.destination, wanted.flow, wanted.ttl));
+            let by_facts =
+                found(ledger.with_facts(wanted.destination, wanted.flow, Some(wanted.ttl)));
             assert_eq!(
                 by_facts,
                 live().filter(|m| of(*m).0 == wanted).collect::<Vec<_>>()
             );
-            let by_ip_id = found(ledger.with_ip_id(ip_id));
+            let by_serial = found(ledger.with_serial(ip_id));
             assert_eq!(
-                by_ip_id,
+                by_serial,
                 live().filter(|m| of(*m).1 == ip_id).collect::<Vec<_>>()
             );
         }
     }
 
     #[test]
+    fn where_the_ttl_is_no_fact_every_ttl_of_the_flow_is_found() {
+        let mut ledger = Ledger::new(16, false);
+        for n in 0..40u64 {
+            add(&mut ledger, probe((n % 4) as u32, n as u8 + 1, 1), 7);
+        }
+        let destination = Ipv4Addr::from_bits(3).into();
+        let all = found(ledger.with_facts(destination, FlowId(0), None));
+        assert_eq!(
+            all,
+            (0..40).rev().filter(|n| n % 4 == 3).collect::<Vec<_>>()
+        );
+        let one = found(ledger.with_facts(destination, FlowId(0), Some(Ttl(8))));
+        assert_eq!(one, [7]);
+    }
+
+    #[test]
     fn nothing_is_found_that_has_left() {
-        let mut ledger = Ledger::new(16);
+        let mut ledger = Ledger::new(16, true);
         let gone = add(&mut ledger, probe(1, 1, 1), 7);
         assert!(ledger.retire().is_some());
         assert!(ledger.get(gone).is_none());
         let destination = Ipv4Addr::from_bits(1).into();
-        assert_eq!(ledger.with_facts(destination, FlowId(0), Ttl(1)).count(), 0);
-        assert_eq!(ledger.with_ip_id(7).count(), 0);
+        assert_eq!(
+            ledger
+                .with_facts(destination, FlowId(0), Some(Ttl(1)))
+                .count(),
+            0
+        );
+        assert_eq!(ledger.with_serial(7).count(), 0);
         assert!(ledger.retire().is_none());
         assert_eq!(ledger.next_id(), ProbeId(1));
     }
 
     #[test]
     fn numbers_beyond_32_bits_are_found() {
-        let mut ledger = Ledger::new(16);
+        let mut ledger = Ledger::new(16, true);
         ledger.oldest = (1 << 32) - 3;
         let ids: Vec<u64> = (0..6)
             .map(|n| add(&mut ledger, probe(9, 1, n), 5).0)
             .collect();
-        let mut seen = found(ledger.with_ip_id(5));
+        let mut seen = found(ledger.with_serial(5));
         seen.reverse();
         assert_eq!(ids.last(), Some(&((1 << 32) + 2)));
         assert_eq!(seen, ids);
         assert_eq!(
-            ledger.with_ip_id(6).count(),
+            ledger.with_serial(6).count(),
             0,
             "an empty bucket stays empty"
         );

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::{Probe, Time, UnsentReason};
 use crate::transport::{InProcessNetwork, PacketBatch};
-use crate::wire::icmp;
+use crate::wire;
 
 use super::assembler::{Assembled, Assembler};
 use super::dispatch::{Dispatcher, Next};
@@ -155,7 +155,7 @@ impl VirtualRun<'_> {
 
     fn receive(&mut self, now: Time, tally: &mut Tally, findings: &mut Findings) {
         while let Some((at, packet)) = self.network.receive(now) {
-            let refused = match icmp::decode(&packet, at) {
+            let refused = match wire::decode(&packet, at) {
                 Ok(reply) => self.tracker.reply(Box::new(reply), findings),
                 Err(reason) => Some(self.tracker.discard(reason)),
             };
@@ -166,14 +166,14 @@ impl VirtualRun<'_> {
     }
 
     fn send(&mut self, probes: &[Probe], batch: &mut PacketBatch, course: &mut Course) {
-        let (source, now) = (self.network.vantage(), course.now);
+        let now = course.now;
         for probe in probes {
-            if source.is_ipv4() != probe.destination.is_ipv4() {
+            let Some(source) = self.network.source_for(probe.destination) else {
                 let out = &mut course.findings;
                 self.tracker
                     .enter_refused(*probe, UnsentReason::NoRoute, now, out);
                 continue;
-            }
+            };
             let (id, marked) = self.tracker.enter(*probe, source, now);
             batch.clear();
             self.tracker.format().encode(&marked, batch);

@@ -73,8 +73,8 @@ impl<R: Respond> VirtualNetwork<R> {
 }
 
 impl InProcessNetwork for VirtualNetwork<LabNetwork> {
-    fn vantage(&self) -> IpAddr {
-        self.network.vantage().into()
+    fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
+        destination.is_ipv4().then(|| self.network.vantage().into())
     }
 
     fn send(&mut self, packet: &[u8], now: Time) {

@@ -14,9 +14,11 @@ mod time;
 
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
 pub use outcome::{Outcome, ProbeResult, TraceEnd};
-pub use probe::{Probe, Protocol, Purpose};
+pub use probe::{Probe, Protocol, Purpose, TcpFlags};
 pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_hash};
-pub use reply::{DiscardReason, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind};
+pub use reply::{
+    DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind,
+};
 pub use statistics::{KernelDrops, Statistics};
 #[cfg(test)]
 pub(crate) use target::Consecutive;

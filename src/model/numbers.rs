@@ -42,6 +42,9 @@ pub struct ProbeId(pub u64);
 pub struct Rate(f64);
 
 impl Rate {
+    /// A thousand probes a second.
+    pub const THOUSAND: Rate = Rate(1_000.0);
+
     /// Probes a second; `None` unless finite and at least one probe in 1,000 s.
     pub fn new(per_second: f64) -> Option<Self> {
         (per_second.is_finite() && (0.001..=1e9).contains(&per_second)).then_some(Rate(per_second))

@@ -34,6 +34,8 @@ pub enum ProbeResult {
         kind: ReplyKind,
         /// The quoted TTL, where the reply quotes one.
         quoted_ttl: Option<u8>,
+        /// The reply's own TTL on arrival, where it is known.
+        reply_ttl: Option<u8>,
         /// Whether the responder is the target itself.
         from_target: bool,
     },

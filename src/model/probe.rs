@@ -12,6 +12,10 @@ use super::{FlowId, TargetId, Ttl};
 pub enum Protocol {
     /// UDP datagrams to a port where nothing should listen.
     Udp,
+    /// ICMP echo requests (ICMPv6 to IPv6 targets).
+    Icmp,
+    /// TCP segments of no connection; see [`TcpFlags`].
+    Tcp,
 }
 
 impl Protocol {
@@ -19,6 +23,37 @@ impl Protocol {
     pub const fn as_str(self) -> &'static str {
         match self {
             Protocol::Udp => "udp",
+            Protocol::Icmp => "icmp",
+            Protocol::Tcp => "tcp",
+        }
+    }
+
+    /// Whether its probes have ports.
+    pub const fn has_ports(self) -> bool {
+        !matches!(self, Protocol::Icmp)
+    }
+}
+
+/// Which segment a TCP probe is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TcpFlags {
+    /// A connection request: answered by SYN-ACK or RST.
+    #[default]
+    Syn,
+    /// An acknowledgement of nothing: answered by RST.
+    Ack,
+    /// Data of no connection (PSH and ACK): answered by RST.
+    Psh,
+}
+
+impl TcpFlags {
+    /// The flags byte (RFC 9293).
+    pub const fn bits(self) -> u8 {
+        match self {
+            TcpFlags::Syn => 0x02,
+            TcpFlags::Ack => 0x10,
+            TcpFlags::Psh => 0x18,
         }
     }
 }

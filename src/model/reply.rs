@@ -10,28 +10,40 @@ use super::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplyKind {
-    /// The TTL ran out in transit (ICMP type 11 code 0).
+    /// The TTL ran out in transit (ICMP type 11 code 0; ICMPv6 type 3 code 0).
     TimeExceeded,
-    /// Reassembly took too long (type 11 code 1).
+    /// Reassembly took too long (type 11 code 1; ICMPv6 type 3 code 1).
     ReassemblyTimeExceeded,
-    /// Type 3 code 0.
+    /// Type 3 code 0; ICMPv6 type 1 code 0 (no route).
     NetworkUnreachable,
-    /// Type 3 code 1.
+    /// Type 3 code 1; ICMPv6 type 1 code 3 (address unreachable).
     HostUnreachable,
     /// Type 3 code 2.
     ProtocolUnreachable,
-    /// Type 3 code 3.
+    /// Type 3 code 3; ICMPv6 type 1 code 4.
     PortUnreachable,
     /// Type 3 code 4.
     FragmentationNeeded,
     /// Type 3 code 5.
     SourceRouteFailed,
-    /// Type 3 codes 9, 10 and 13.
+    /// Type 3 codes 9, 10 and 13; ICMPv6 type 1 codes 1, 5 and 6.
     AdministrativelyProhibited,
     /// Type 3 with any other code.
     Unreachable,
-    /// Type 12.
+    /// Type 12; ICMPv6 type 4.
     ParameterProblem,
+    /// ICMPv6 type 2.
+    PacketTooBig,
+    /// An answer to an ICMP echo request.
+    EchoReply,
+    /// TCP SYN and ACK: the port is open.
+    SynAck,
+    /// TCP RST: the port is closed, or the segment belonged to no connection.
+    Rst,
+    /// TCP ACK without SYN or RST: what a half-open connection says to a further SYN.
+    Ack,
+    /// A UDP datagram from the port probed.
+    Udp,
 }
 
 impl ReplyKind {
@@ -54,6 +66,22 @@ impl ReplyKind {
         })
     }
 
+    /// The kind of an ICMPv6 error message (RFC 4443); `None` for any other type.
+    pub const fn of_icmpv6(icmp_type: u8, code: u8) -> Option<Self> {
+        Some(match (icmp_type, code) {
+            (3, 0) => ReplyKind::TimeExceeded,
+            (3, _) => ReplyKind::ReassemblyTimeExceeded,
+            (1, 0) => ReplyKind::NetworkUnreachable,
+            (1, 1 | 5 | 6) => ReplyKind::AdministrativelyProhibited,
+            (1, 3) => ReplyKind::HostUnreachable,
+            (1, 4) => ReplyKind::PortUnreachable,
+            (1, _) => ReplyKind::Unreachable,
+            (2, _) => ReplyKind::PacketTooBig,
+            (4, _) => ReplyKind::ParameterProblem,
+            _ => return None,
+        })
+    }
+
     /// The name in the `reply_kind` column.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,10 +96,25 @@ impl ReplyKind {
             ReplyKind::AdministrativelyProhibited => "administratively_prohibited",
             ReplyKind::Unreachable => "unreachable",
             ReplyKind::ParameterProblem => "parameter_problem",
+            ReplyKind::PacketTooBig => "packet_too_big",
+            ReplyKind::EchoReply => "echo_reply",
+            ReplyKind::SynAck => "syn_ack",
+            ReplyKind::Rst => "rst",
+            ReplyKind::Ack => "ack",
+            ReplyKind::Udp => "udp",
         }
     }
 
-    /// Whether it says that the packet cannot be delivered (Destination Unreachable, any code).
+    /// Whether answers of this kind may be to any of several probes, or spoil those to others: TCP answers a connection, UDP
+    /// nothing in particular.
+    pub const fn tells_no_probe_apart(self) -> bool {
+        matches!(
+            self,
+            ReplyKind::SynAck | ReplyKind::Rst | ReplyKind::Ack | ReplyKind::Udp
+        )
+    }
+
+    /// Whether it says that the packet cannot be delivered (Destination Unreachable, any code; Packet Too Big).
     pub const fn is_unreachable(self) -> bool {
         matches!(
             self,
@@ -80,6 +123,7 @@ impl ReplyKind {
                 | ReplyKind::ProtocolUnreachable
                 | ReplyKind::PortUnreachable
                 | ReplyKind::FragmentationNeeded
+                | ReplyKind::PacketTooBig
                 | ReplyKind::SourceRouteFailed
                 | ReplyKind::AdministrativelyProhibited
                 | ReplyKind::Unreachable
@@ -138,35 +182,111 @@ pub struct InterfaceInfo {
     pub mtu: Option<u32>,
 }
 
-/// The probe as a reply quotes it: what of it survived the way out.
+/// The probe as a reply quotes it: what of it survived the way out. What the quote does not show is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotedProbe {
     /// Source address as quoted.
-    pub source: IpAddr,
+    pub source: Option<IpAddr>,
     /// Destination address as quoted.
     pub destination: IpAddr,
     /// IP protocol number.
     pub protocol: u8,
     /// TTL as it reached the responder.
-    pub ttl: u8,
+    pub ttl: Option<u8>,
     /// Type of service as it reached the responder.
-    pub tos: u8,
+    pub tos: Option<u8>,
     /// IP ID (IPv4).
     pub ip_id: Option<u16>,
-    /// The IP total length as quoted, bytes.
-    pub length: u16,
-    /// Source port, where the quote reaches that far.
+    /// Flow label (IPv6).
+    pub flow_label: Option<u32>,
+    /// The packet's length with its IP header as quoted, bytes.
+    pub length: Option<u32>,
+    /// UDP or TCP source port, where the quote reaches that far.
     pub src_port: Option<u16>,
-    /// Destination port.
+    /// UDP or TCP destination port.
     pub dst_port: Option<u16>,
     /// UDP length field, bytes.
     pub udp_length: Option<u16>,
+    /// TCP sequence number.
+    pub tcp_sequence: Option<u32>,
+    /// ICMP echo identifier.
+    pub icmp_id: Option<u16>,
+    /// ICMP echo sequence number.
+    pub icmp_sequence: Option<u16>,
     /// Transport checksum.
     pub checksum: Option<u16>,
     /// The 64-bit tag behind the compensation word, where the quote reaches that far.
     pub tag: Option<u64>,
+    /// The serial that the payload repeats behind the tag.
+    pub serial: Option<u16>,
     /// How many bytes of the probe (from its IP header on) came back.
     pub quote_size: u16,
+}
+
+impl QuotedProbe {
+    /// A quote that shows its destination and protocol and nothing else.
+    pub fn bare(destination: IpAddr, protocol: u8) -> Self {
+        QuotedProbe {
+            source: None,
+            destination,
+            protocol,
+            ttl: None,
+            tos: None,
+            ip_id: None,
+            flow_label: None,
+            length: None,
+            src_port: None,
+            dst_port: None,
+            udp_length: None,
+            tcp_sequence: None,
+            icmp_id: None,
+            icmp_sequence: None,
+            checksum: None,
+            tag: None,
+            serial: None,
+            quote_size: 0,
+        }
+    }
+}
+
+/// What a reply that quotes nothing repeats of the probe it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echoed {
+    /// An ICMP echo reply.
+    Echo {
+        /// Identifier.
+        identifier: u16,
+        /// Sequence number.
+        sequence: u16,
+        /// The tag in the payload.
+        tag: Option<u64>,
+        /// The serial in the payload.
+        serial: Option<u16>,
+    },
+    /// A TCP segment.
+    Tcp {
+        /// The responder's port.
+        src_port: u16,
+        /// Our port.
+        dst_port: u16,
+        /// The flags byte.
+        flags: u8,
+        /// Sequence number.
+        sequence: u32,
+        /// Acknowledgement number; meaningless without the ACK flag.
+        acknowledgement: u32,
+    },
+    /// A UDP datagram.
+    Udp {
+        /// The responder's port.
+        src_port: u16,
+        /// Our port.
+        dst_port: u16,
+        /// The tag, where the datagram repeats our payload.
+        tag: Option<u64>,
+        /// The serial, where it does.
+        serial: Option<u16>,
+    },
 }
 
 /// A reply that was read from the network.
@@ -183,19 +303,21 @@ pub struct Reply {
     /// ICMP code.
     pub icmp_code: Option<u8>,
     /// The reply's own TTL on arrival.
-    pub ttl: u8,
+    pub ttl: Option<u8>,
     /// The reply's type of service.
-    pub tos: u8,
+    pub tos: Option<u8>,
     /// The reply's size with its IP header, bytes.
-    pub size: u16,
+    pub size: Option<u32>,
     /// The reply's IP ID (IPv4).
     pub ip_id: Option<u16>,
     /// Which of our addresses it was sent to.
-    pub destination: IpAddr,
+    pub destination: Option<IpAddr>,
     /// The probe it quotes.
     pub quoted: Option<QuotedProbe>,
-    /// Next-hop MTU of a fragmentation-needed message, bytes; absent where the router wrote none.
-    pub next_hop_mtu: Option<u16>,
+    /// What it repeats of the probe, where it quotes none.
+    pub echoed: Option<Echoed>,
+    /// Next-hop MTU of a fragmentation-needed or packet-too-big message, bytes; absent where the router wrote none.
+    pub next_hop_mtu: Option<u32>,
     /// MPLS label stack, top first.
     pub mpls: Vec<MplsLabel>,
     /// Interface information objects.
@@ -204,17 +326,41 @@ pub struct Reply {
     pub icmp_extensions: Option<Vec<u8>>,
 }
 
+impl Reply {
+    /// A reply of `kind` of which nothing else is known.
+    pub fn bare(responder: IpAddr, received_at: Time, kind: ReplyKind) -> Self {
+        Reply {
+            responder,
+            received_at,
+            kind,
+            icmp_type: None,
+            icmp_code: None,
+            ttl: None,
+            tos: None,
+            size: None,
+            ip_id: None,
+            destination: None,
+            quoted: None,
+            echoed: None,
+            next_hop_mtu: None,
+            mpls: Vec::new(),
+            interface_info: Vec::new(),
+            icmp_extensions: None,
+        }
+    }
+}
+
 /// Why a received packet is counted but matched to no probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscardReason {
     /// Too short for the headers it claims.
     Truncated,
-    /// Not IPv4, a fragment, or header fields that contradict each other.
+    /// Not IP, a fragment, or header fields that contradict each other.
     Malformed,
     /// The ICMP checksum does not fit.
     BadChecksum,
-    /// An ICMP type that answers no probe of ours.
+    /// An ICMP type, a TCP segment or another packet that answers no probe of ours.
     OtherType,
     /// Quotes a packet that this run cannot have sent: another protocol, or ports that are not ours.
     Foreign,
@@ -224,13 +370,15 @@ pub enum DiscardReason {
     Forged,
     /// Came from one of our own addresses: a local failure to send, not a hop.
     Local,
+    /// Several live probes may be the one answered, and nothing in the packet tells which.
+    Ambiguous,
     /// A further reply to a probe that has had a thousand.
     Excess,
 }
 
 impl DiscardReason {
     /// Every reason, in the order of the manifest.
-    pub const ALL: [DiscardReason; 9] = [
+    pub const ALL: [DiscardReason; 10] = [
         DiscardReason::Truncated,
         DiscardReason::Malformed,
         DiscardReason::BadChecksum,
@@ -239,6 +387,7 @@ impl DiscardReason {
         DiscardReason::Unknown,
         DiscardReason::Forged,
         DiscardReason::Local,
+        DiscardReason::Ambiguous,
         DiscardReason::Excess,
     ];
 
@@ -253,6 +402,7 @@ impl DiscardReason {
             DiscardReason::Unknown => "unknown",
             DiscardReason::Forged => "forged",
             DiscardReason::Local => "local",
+            DiscardReason::Ambiguous => "ambiguous",
             DiscardReason::Excess => "excess",
         }
     }

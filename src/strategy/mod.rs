@@ -10,7 +10,7 @@ mod trace;
 
 pub use permutation::Permutation;
 pub use sweep::Sweep;
-pub use trace::{Trace, TraceLimits};
+pub use trace::{Arrivals, Trace, TraceLimits};
 
 use crate::model::{Outcome, Probe, Time, TraceEnd};
 

@@ -6,6 +6,7 @@
 mod error;
 mod identity;
 mod observer;
+pub mod parts;
 mod setup;
 mod sink;
 mod summary;
@@ -16,21 +17,17 @@ use serde_json::{Value, json};
 
 use crate::config::{Method, Network, SurveyConfig};
 use crate::dataset::{DatasetWriter, Ending, Finished, Output, PartLimits, RunMeta, Vantage};
-use crate::engine::assembler::Assembler;
 use crate::engine::clock::Clock;
 use crate::engine::dispatch::Dispatcher;
 use crate::engine::format::ProbeFormat;
 use crate::engine::live::{Gauges, LiveError, LiveRun};
 use crate::engine::report::Tally;
 use crate::engine::stop::Stop;
-use crate::engine::tracker::{Patience, Tracker};
 use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Status, Targets, Time};
-use crate::strategy::{Strategy, Sweep, Trace, TraceLimits};
 use crate::targets::{LoadReport, Resolve, TargetSet};
-use crate::wire::token::TokenMaker;
 
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
@@ -161,15 +158,19 @@ impl Job<'_> {
         for warning in &setup.warnings {
             observer.warn(warning);
         }
-        let format = self.format(setup.source_port);
+        let format = parts::format(self.config, setup.source_port);
         let mut facts = self.facts(setup.describe());
         facts.warnings.clone_from(&setup.warnings);
         let vantage = setup.vantage(&self.config.vantage);
         let sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
         let run = LiveRun {
-            dispatcher: Dispatcher::new(self.strategy(), self.config.rate, start),
-            tracker: self.tracker(format, &identity),
-            assembler: self.assembler(),
+            dispatcher: Dispatcher::new(
+                parts::strategy(self.config, self.targets.clone()),
+                self.config.rate,
+                start,
+            ),
+            tracker: parts::tracker(self.config, format, identity.key.clone()),
+            assembler: parts::assembler(self.config),
             sender: setup.sender,
             receiver: setup.receiver,
             sink,
@@ -211,7 +212,7 @@ impl Job<'_> {
     ) -> Result<SurveyEnd, SurveyError> {
         let start = VIRTUAL_START;
         let identity = Identity::of_seed(start, self.config.seed);
-        let format = self.format(self.config.source_port);
+        let format = parts::format(self.config, self.config.source_port);
         let facts = self.facts(json!({ "network": network.name(), "virtual_time": true }));
         let vantage = Vantage {
             id: self.config.vantage.clone(),
@@ -222,9 +223,13 @@ impl Job<'_> {
         let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
         let mut network = VirtualNetwork::new(network);
         let run = VirtualRun {
-            dispatcher: Dispatcher::new(self.strategy(), self.config.rate, start),
-            tracker: self.tracker(format, &identity),
-            assembler: self.assembler(),
+            dispatcher: Dispatcher::new(
+                parts::strategy(self.config, self.targets.clone()),
+                self.config.rate,
+                start,
+            ),
+            tracker: parts::tracker(self.config, format, identity.key.clone()),
+            assembler: parts::assembler(self.config),
             network: &mut network,
             sink: &mut sink,
             start,
@@ -298,59 +303,6 @@ impl Job<'_> {
         })
     }
 
-    fn format(&self, source_port: u16) -> ProbeFormat {
-        ProbeFormat {
-            protocol: self.config.protocol,
-            source_port,
-            flows: self.config.flows,
-            destination_port: self.config.destination_port,
-            port_per_ttl: self.config.port_per_ttl,
-        }
-    }
-
-    fn strategy(&self) -> Box<dyn Strategy> {
-        let config = self.config;
-        let targets: Arc<dyn Targets> = self.targets.clone();
-        match config.method {
-            Method::Trace => {
-                let limits = TraceLimits {
-                    first_ttl: config.first_ttl,
-                    max_ttl: config.max_ttl,
-                    attempts: config.attempts,
-                    gap_limit: config.gap_limit,
-                    flows: config.flows,
-                    window: config.window,
-                };
-                Box::new(Trace::new(targets, limits, config.seed))
-            }
-            Method::Sweep => Box::new(Sweep::new(
-                targets,
-                config.flows,
-                config.first_ttl,
-                config.max_ttl,
-                config.seed,
-            )),
-        }
-    }
-
-    fn tracker(&self, format: ProbeFormat, identity: &Identity) -> Tracker {
-        let patience = Patience {
-            timeout: self.config.timeout,
-            late_window: self.config.late_window,
-        };
-        let expected = usize::try_from(self.config.live_probes()).unwrap_or(usize::MAX);
-        Tracker::new(
-            format,
-            patience,
-            TokenMaker::new(identity.key.clone()),
-            expected,
-        )
-    }
-
-    fn assembler(&self) -> Assembler {
-        Assembler::new(self.config.method == Method::Trace, self.config.flows)
-    }
-
     fn facts(&self, setup: Value) -> FixedFacts {
         FixedFacts {
             targets: to_json(&self.report),
@@ -383,11 +335,12 @@ impl Job<'_> {
             started_at: start,
             method: config.method.as_str().to_owned(),
             protocol: config.protocol,
-            base_src_port: Some(format.source_port),
-            dst_port: (!format.port_per_ttl).then_some(format.destination_port),
+            base_src_port: config.protocol.has_ports().then_some(format.source_port),
+            dst_port: (config.protocol.has_ports() && !format.port_per_ttl)
+                .then_some(format.destination_port),
             attempts: if tracing { config.attempts } else { 1 },
             gap_limit: tracing.then_some(config.gap_limit),
-            probe_size: None,
+            probe_size: config.packet_size,
             config: to_json(config),
         };
         let limits = PartLimits {

@@ -6,8 +6,8 @@ use crate::model::Time;
 
 /// Packets in, packets out, at times that the caller sets. Time never goes back.
 pub trait InProcessNetwork {
-    /// Our address in this network.
-    fn vantage(&self) -> IpAddr;
+    /// The address that packets to `destination` leave with, if there is one of its family.
+    fn source_for(&self, destination: IpAddr) -> Option<IpAddr>;
 
     /// Takes a packet at `now`.
     fn send(&mut self, packet: &[u8], now: Time);

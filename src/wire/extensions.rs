@@ -1,11 +1,14 @@
-//! Extension structures behind the quoted packet of an ICMP error (RFC 4884), of which MPLS label stacks (RFC 4950) are read.
+//! Extension structures behind the quoted packet of an ICMP error (RFC 4884), of which MPLS label stacks (RFC 4950)
+//! and interface information (RFC 5837) are read.
 //!
 //! Compliant routers give the length of the quote in the message; others put the structure behind 128 bytes without
 //! saying so. Both are read, the second only where version and checksum of the structure are right. The raw structure
 //! is kept whatever it holds.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use super::checksum::Sum;
-use crate::model::MplsLabel;
+use crate::model::{InterfaceInfo, MplsLabel};
 
 /// Where the structure stands when the message does not tell (RFC 4884, section 5.5).
 const LEGACY_QUOTE: usize = 128;
@@ -13,11 +16,16 @@ const HEADER: usize = 4;
 const OBJECT_HEADER: usize = 4;
 const MPLS_CLASS: u8 = 1;
 const MPLS_INCOMING_STACK: u8 = 1;
+const INTERFACE_CLASS: u8 = 2;
+/// Which parts an interface information object has: bits of its type, in the order of the parts.
+const HAS_INDEX: u8 = 0x08;
+const HAS_ADDRESS: u8 = 0x04;
+const HAS_NAME: u8 = 0x02;
+const HAS_MTU: u8 = 0x01;
 
-/// Splits what follows the 8-byte ICMPv4 header into the quote and the extension structure, if there is one.
-/// `length_words` is the message's length field in 32-bit words; 0 where the router wrote none.
-pub fn split(body: &[u8], length_words: u8) -> (&[u8], Option<&[u8]>) {
-    let announced = usize::from(length_words) * 4;
+/// Splits what follows the 8-byte ICMP header into the quote and the extension structure, if there is one.
+/// `announced` is the quote's length that the message states, bytes; 0 where the router stated none.
+pub fn split(body: &[u8], announced: usize) -> (&[u8], Option<&[u8]>) {
     if announced > 0 {
         return match body.split_at_checked(announced) {
             Some((quote, structure)) if is_structure(structure) => (quote, Some(structure)),
@@ -59,6 +67,81 @@ pub fn mpls_stack(structure: &[u8]) -> Vec<MplsLabel> {
             }
         })
         .collect()
+}
+
+/// The interface information objects in a structure (RFC 5837). Parts of an object behind one that cannot be read are absent.
+pub fn interface_info(structure: &[u8]) -> Vec<InterfaceInfo> {
+    objects(structure)
+        .filter(|object| object.class == INTERFACE_CLASS)
+        .map(|object| read_interface(object.kind, object.payload))
+        .collect()
+}
+
+fn read_interface(kind: u8, payload: &[u8]) -> InterfaceInfo {
+    let mut info = InterfaceInfo {
+        role: match kind >> 6 {
+            0 => "incoming",
+            1 => "sub_ip",
+            2 => "outgoing",
+            _ => "next_hop",
+        },
+        ifindex: None,
+        address: None,
+        name: None,
+        mtu: None,
+    };
+    let mut rest = payload;
+    // A part that cannot be read leaves nothing behind it that could be trusted.
+    let _ = (|| {
+        if kind & HAS_INDEX != 0 {
+            info.ifindex = Some(take_number(&mut rest)?);
+        }
+        if kind & HAS_ADDRESS != 0 {
+            info.address = Some(take_address(&mut rest)?);
+        }
+        if kind & HAS_NAME != 0 {
+            info.name = take_name(&mut rest)?;
+        }
+        if kind & HAS_MTU != 0 {
+            info.mtu = Some(take_number(&mut rest)?);
+        }
+        Some(())
+    })();
+    info
+}
+
+fn take_number(rest: &mut &[u8]) -> Option<u32> {
+    let (number, behind) = rest.split_first_chunk::<4>()?;
+    *rest = behind;
+    Some(u32::from_be_bytes(*number))
+}
+
+/// Address family (1: IPv4, 2: IPv6), two reserved bytes, the address.
+fn take_address(rest: &mut &[u8]) -> Option<IpAddr> {
+    let ([high, low, _, _], behind) = rest.split_first_chunk::<4>()?;
+    match u16::from_be_bytes([*high, *low]) {
+        1 => {
+            let (address, behind) = behind.split_first_chunk::<4>()?;
+            *rest = behind;
+            Some(Ipv4Addr::from(*address).into())
+        }
+        2 => {
+            let (address, behind) = behind.split_first_chunk::<16>()?;
+            *rest = behind;
+            Some(Ipv6Addr::from(*address).into())
+        }
+        _ => None,
+    }
+}
+
+/// A length byte that counts itself, then UTF-8 padded with zeros. The inner `None` is a name of nothing readable.
+fn take_name(rest: &mut &[u8]) -> Option<Option<String>> {
+    let length = usize::from(*rest.first()?);
+    let name = rest.get(1..length)?;
+    *rest = &rest[length..];
+    let end = name.iter().position(|byte| *byte == 0);
+    let text = std::str::from_utf8(&name[..end.unwrap_or(name.len())]).ok();
+    Some(text.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 /// One object of a structure.
@@ -122,12 +205,12 @@ mod tests {
     fn compliant_and_legacy_places_are_found() {
         let structure = structure();
         let body = [vec![7; 128], structure.clone()].concat();
-        for words in [32, 0] {
-            let (quote, found) = split(&body, words);
+        for announced in [128, 0] {
+            let (quote, found) = split(&body, announced);
             assert_eq!(
                 (quote.len(), found),
                 (128, Some(&structure[..])),
-                "length field {words}"
+                "announced {announced}"
             );
         }
     }
@@ -145,7 +228,7 @@ mod tests {
     #[test]
     fn a_length_beyond_the_message_gives_the_whole_message() {
         let body = [1; 40];
-        assert_eq!(split(&body, 200), (&body[..], None));
+        assert_eq!(split(&body, 800), (&body[..], None));
     }
 
     #[test]
@@ -153,6 +236,50 @@ mod tests {
         for length in [0u8, 3, 200] {
             let bytes = [0x20, 0, 0, 0, 0, length, 1, 1, 0, 0, 0, 0];
             assert_eq!(mpls_stack(&bytes), [], "length {length}");
+        }
+    }
+
+    /// A structure with one interface information object.
+    fn interface(kind: u8, parts: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x20, 0, 0, 0, 0, (4 + parts.len()) as u8, 2, kind];
+        bytes.extend(parts);
+        bytes
+    }
+
+    #[test]
+    fn interface_information_is_read_part_by_part() {
+        let parts = [
+            &[0, 0, 0, 7][..],
+            &[0, 1, 0, 0, 192, 0, 2, 9],
+            b"\x08eth0\0\0\0",
+            &[0, 0, 5, 220],
+        ]
+        .concat();
+        let expected = InterfaceInfo {
+            role: "incoming",
+            ifindex: Some(7),
+            address: Some(Ipv4Addr::new(192, 0, 2, 9).into()),
+            name: Some("eth0".to_owned()),
+            mtu: Some(1_500),
+        };
+        assert_eq!(interface_info(&interface(0x0f, &parts)), [expected]);
+
+        let mut six = vec![0, 2, 0, 0];
+        six.extend("2001:db8::7".parse::<Ipv6Addr>().unwrap().octets());
+        let found = interface_info(&interface(0x84, &six));
+        assert_eq!(found[0].role, "outgoing");
+        assert_eq!(found[0].address, "2001:db8::7".parse().ok());
+        assert_eq!((found[0].ifindex, found[0].mtu), (None, None));
+    }
+
+    #[test]
+    fn parts_that_cannot_be_read_are_absent() {
+        let cut = interface_info(&interface(0x0f, &[0, 0, 0, 7, 0, 1, 0]));
+        assert_eq!((cut[0].ifindex, cut[0].address), (Some(7), None));
+        let odd_family = interface_info(&interface(0x05, &[0, 9, 0, 0, 1, 2, 3, 4]));
+        assert_eq!((odd_family[0].address, odd_family[0].mtu), (None, None));
+        for name in [&b"\x00"[..], b"\x40abc", b"\x04\xff\xfe\0", b"\x04\0\0\0"] {
+            assert_eq!(interface_info(&interface(0x02, name))[0].name, None);
         }
     }
 }

@@ -1,70 +1,148 @@
-//! ICMPv4 error messages: from received bytes to a [`Reply`].
-
-use pnet_packet::ip::IpNextHeaderProtocols;
-use pnet_packet::ipv4::Ipv4Packet;
+//! ICMP messages that answer probes, ICMPv4 (RFC 792) and ICMPv6 (RFC 4443): errors that quote a probe, and echo replies.
 
 use super::checksum::Sum;
-use super::{extensions, quote};
-use crate::model::{DiscardReason, Reply, ReplyKind, Time};
+use super::ip::{Ends, ICMPV6};
+use super::outer::Outer;
+use super::{echo, extensions, payload, quote};
+use crate::model::{DiscardReason, Echoed, Reply, ReplyKind};
 
-const ICMP_HEADER: usize = 8;
-const DESTINATION_UNREACHABLE: u8 = 3;
-const TIME_EXCEEDED: u8 = 11;
-const PARAMETER_PROBLEM: u8 = 12;
+const HEADER: usize = 8;
 
-/// Reads a received IPv4 packet, from its IP header on, as an ICMP error that quotes a probe.
-pub fn decode(bytes: &[u8], received_at: Time) -> Result<Reply, DiscardReason> {
-    let ip = Ipv4Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
-    let header = usize::from(ip.get_header_length()) * 4;
-    let size = usize::from(ip.get_total_length());
-    if ip.get_version() != 4 || header < 20 || size < header {
-        return Err(DiscardReason::Malformed);
-    }
-    if ip.get_next_level_protocol() != IpNextHeaderProtocols::Icmp {
-        return Err(DiscardReason::OtherType);
-    }
-    let more_fragments = ip.get_flags() & 0b001 != 0;
-    if ip.get_fragment_offset() != 0 || more_fragments {
-        return Err(DiscardReason::Malformed);
-    }
-    let message = bytes.get(header..size).ok_or(DiscardReason::Truncated)?;
-    let (&[icmp_type, code, _, _, _, length, mtu_high, mtu_low], body) = message
-        .split_first_chunk::<ICMP_HEADER>()
-        .ok_or(DiscardReason::Truncated)?;
-    if Sum::default().bytes(message).folded() != 0xffff {
-        return Err(DiscardReason::BadChecksum);
-    }
-    let kind = ReplyKind::of_icmpv4(icmp_type, code).ok_or(DiscardReason::OtherType)?;
-    let (quoted, structure) = match (icmp_type, code) {
-        // RFC 4884 gives these types a length field. Reassembly timeouts (11, 1) carry none in practice.
-        (DESTINATION_UNREACHABLE | PARAMETER_PROBLEM, _) | (TIME_EXCEEDED, 0) => {
-            extensions::split(body, length)
+/// ICMPv4 types.
+mod v4 {
+    pub const DESTINATION_UNREACHABLE: u8 = 3;
+    pub const TIME_EXCEEDED: u8 = 11;
+    pub const PARAMETER_PROBLEM: u8 = 12;
+}
+
+/// ICMPv6 types.
+mod v6 {
+    pub const DESTINATION_UNREACHABLE: u8 = 1;
+    pub const TIME_EXCEEDED: u8 = 3;
+}
+
+/// What the two versions have in common.
+struct Message<'a> {
+    icmp_type: u8,
+    code: u8,
+    /// The four bytes behind the checksum.
+    rest: [u8; 4],
+    body: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Checks the checksum, which with ICMPv6 covers the addresses too.
+    fn parse(bytes: &'a [u8], pseudo_header: Sum) -> Result<Self, DiscardReason> {
+        let ([icmp_type, code, _, _, rest @ ..], body) = bytes
+            .split_first_chunk::<HEADER>()
+            .ok_or(DiscardReason::Truncated)?;
+        if pseudo_header.bytes(bytes).folded() != 0xffff {
+            return Err(DiscardReason::BadChecksum);
         }
-        _ => (body, None),
+        Ok(Message {
+            icmp_type: *icmp_type,
+            code: *code,
+            rest: *rest,
+            body,
+        })
+    }
+
+    fn reply(&self, outer: &Outer, kind: ReplyKind) -> Reply {
+        Reply {
+            icmp_type: Some(self.icmp_type),
+            icmp_code: Some(self.code),
+            ..outer.reply(kind)
+        }
+    }
+
+    fn echo_reply(&self, outer: &Outer) -> Reply {
+        let [identifier @ .., high, low] = self.rest;
+        Reply {
+            echoed: Some(Echoed::Echo {
+                identifier: u16::from_be_bytes(identifier),
+                sequence: u16::from_be_bytes([high, low]),
+                tag: payload::tag(self.body),
+                serial: payload::serial(self.body),
+            }),
+            ..self.reply(outer, ReplyKind::EchoReply)
+        }
+    }
+
+    /// An error whose quote is `announced` bytes long (0: the router did not say); `None` for types that cannot say.
+    fn error(
+        &self,
+        outer: &Outer,
+        kind: ReplyKind,
+        announced: Option<usize>,
+    ) -> Result<Reply, DiscardReason> {
+        let (quoted, structure) = match announced {
+            Some(announced) => extensions::split(self.body, announced),
+            None => (self.body, None),
+        };
+        Ok(Reply {
+            quoted: Some(quote::parse(quoted)?),
+            mpls: structure.map(extensions::mpls_stack).unwrap_or_default(),
+            interface_info: structure
+                .map(extensions::interface_info)
+                .unwrap_or_default(),
+            icmp_extensions: structure.map(<[u8]>::to_vec),
+            ..self.reply(outer, kind)
+        })
+    }
+}
+
+/// Reads an ICMPv4 message.
+pub(super) fn decode_v4(outer: &Outer) -> Result<Reply, DiscardReason> {
+    let message = Message::parse(outer.payload, Sum::default())?;
+    if (message.icmp_type, message.code) == (echo::REPLY_V4, 0) {
+        return Ok(message.echo_reply(outer));
+    }
+    let kind =
+        ReplyKind::of_icmpv4(message.icmp_type, message.code).ok_or(DiscardReason::OtherType)?;
+    let [_, length, mtu @ ..] = message.rest;
+    let announced = match (message.icmp_type, message.code) {
+        // RFC 4884 gives these types a length field. Reassembly timeouts (11, 1) carry none in practice.
+        (v4::DESTINATION_UNREACHABLE | v4::PARAMETER_PROBLEM, _) | (v4::TIME_EXCEEDED, 0) => {
+            Some(usize::from(length) * 4)
+        }
+        _ => None,
     };
-    let mtu = u16::from_be_bytes([mtu_high, mtu_low]);
+    let mtu = u32::from(u16::from_be_bytes(mtu));
     Ok(Reply {
-        responder: ip.get_source().into(),
-        received_at,
-        kind,
-        icmp_type: Some(icmp_type),
-        icmp_code: Some(code),
-        ttl: ip.get_ttl(),
-        tos: ip.get_dscp() << 2 | ip.get_ecn(),
-        size: ip.get_total_length(),
-        ip_id: Some(ip.get_identification()),
-        destination: ip.get_destination().into(),
-        quoted: Some(quote::parse_ipv4(quoted)?),
         next_hop_mtu: (kind == ReplyKind::FragmentationNeeded && mtu != 0).then_some(mtu),
-        mpls: structure.map(extensions::mpls_stack).unwrap_or_default(),
-        interface_info: Vec::new(),
-        icmp_extensions: structure.map(<[u8]>::to_vec),
+        ..message.error(outer, kind, announced)?
+    })
+}
+
+/// Reads an ICMPv6 message.
+pub(super) fn decode_v6(outer: &Outer) -> Result<Reply, DiscardReason> {
+    let pseudo_header = Ends::new(outer.source, outer.destination).map_or(Sum::default(), |ends| {
+        ends.pseudo_header(ICMPV6, outer.payload.len())
+    });
+    let message = Message::parse(outer.payload, pseudo_header)?;
+    if (message.icmp_type, message.code) == (echo::REPLY_V6, 0) {
+        return Ok(message.echo_reply(outer));
+    }
+    let kind =
+        ReplyKind::of_icmpv6(message.icmp_type, message.code).ok_or(DiscardReason::OtherType)?;
+    let announced = match (message.icmp_type, message.code) {
+        (v6::DESTINATION_UNREACHABLE, _) | (v6::TIME_EXCEEDED, 0) => {
+            Some(usize::from(message.rest[0]) * 8)
+        }
+        _ => None,
+    };
+    let mtu = u32::from_be_bytes(message.rest);
+    Ok(Reply {
+        next_hop_mtu: (kind == ReplyKind::PacketTooBig && mtu != 0).then_some(mtu),
+        ..message.error(outer, kind, announced)?
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Time;
+    use crate::wire::outer::decode;
 
     /// An ICMP error around `body`, with both checksums right.
     fn message(icmp_type: u8, code: u8, length: u8, body: &[u8]) -> Vec<u8> {
@@ -93,8 +171,11 @@ mod tests {
             decode(&message(11, 0, 0, &quoted_probe()), Time::from_nanos(5)).expect("a reply");
         assert_eq!(reply.kind, ReplyKind::TimeExceeded);
         assert_eq!(reply.responder.to_string(), "203.0.113.9");
-        assert_eq!(reply.destination.to_string(), "192.0.2.1");
-        assert_eq!((reply.ttl, reply.tos, reply.size), (61, 0xc0, 56));
+        assert_eq!(reply.destination, "192.0.2.1".parse().ok());
+        assert_eq!(
+            (reply.ttl, reply.tos, reply.size),
+            (Some(61), Some(0xc0), Some(56))
+        );
         assert_eq!((reply.ip_id, reply.next_hop_mtu), (Some(0xabcd), None));
         let quoted = reply.quoted.expect("a quote");
         assert_eq!(
@@ -126,11 +207,11 @@ mod tests {
         let mut fragment = good.clone();
         fragment[6] = 0x20;
         assert_eq!(decode(&fragment), DiscardReason::Malformed);
-        let mut six = good.clone();
-        six[0] = 0x65;
-        assert_eq!(decode(&six), DiscardReason::Malformed);
+        let mut five = good.clone();
+        five[0] = 0x55;
+        assert_eq!(decode(&five), DiscardReason::Malformed);
         assert_eq!(
-            decode(&message(0, 0, 0, &quoted_probe())),
+            decode(&message(5, 0, 0, &quoted_probe())),
             DiscardReason::OtherType
         );
         assert_eq!(

@@ -7,15 +7,27 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `checksum` | one's complement sums (RFC 1071) and their adjustment (RFC 1624) |
-//! | `token` | the secrets of a run: IP ID order, check and tag of a probe |
-//! | `udp` | UDP probes over IPv4 |
-//! | `icmp` | ICMPv4 error messages |
-//! | `quote` | the quoted packet inside them |
-//! | `extensions` | ICMP extension structures (RFC 4884, RFC 4950) |
+//! | `token` | the secrets of a run: serials, check and tag of a probe |
+//! | `ip` | IP headers of probes |
+//! | `payload` | the marks behind a transport header |
+//! | `udp`, `echo`, `tcp` | probes, one file a protocol |
+//! | `outer` | a received packet, from its IP header on |
+//! | `icmp` | ICMP errors and echo replies, both versions |
+//! | `segment` | TCP and UDP answers |
+//! | `quote` | the quoted packet inside an error |
+//! | `extensions` | ICMP extension structures (RFC 4884, RFC 4950, RFC 5837) |
 
 pub mod checksum;
+pub mod echo;
 pub mod extensions;
 pub mod icmp;
+pub mod ip;
+mod outer;
+pub mod payload;
 pub mod quote;
+mod segment;
+pub mod tcp;
 pub mod token;
 pub mod udp;
+
+pub use outer::decode;

@@ -1,63 +1,142 @@
 //! The packet that an ICMP error quotes.
 //!
-//! Routers quote at least the IP header and 8 bytes (RFC 792), most more, some with fields swapped or zeroed. So
-//! only the header's own length is believed; the quoted total length bounds the quote where it is plausible, and
-//! nothing else depends on it.
+//! IPv4 routers quote at least the IP header and 8 bytes (RFC 792), most more, some with fields swapped or zeroed; IPv6 routers
+//! quote what fits into 1,280 bytes (RFC 4443). So only the header's own length is believed; the quoted total length bounds
+//! the quote where it is plausible, and nothing else depends on it.
 
 use pnet_packet::ipv4::Ipv4Packet;
+use pnet_packet::ipv6::Ipv6Packet;
 
-use super::udp::{IP_HEADER, MARKS, UDP_HEADER};
+use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, TCP, UDP};
+use super::{echo, payload, udp};
 use crate::model::{DiscardReason, QuotedProbe};
 
-/// The IP protocol number of UDP.
-pub const UDP: u8 = 17;
+/// The least that is a transport header of a quote.
+const LEAST_TRANSPORT: usize = 8;
 
-/// Reads a quoted IPv4 packet. `bytes` is the quote alone: extensions are cut off before.
+/// Reads a quoted packet, of the family that its first byte says.
+pub fn parse(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
+    match bytes.first().map(|first| first >> 4) {
+        Some(6) => parse_ipv6(bytes),
+        _ => parse_ipv4(bytes),
+    }
+}
+
+/// Reads a quoted IPv4 packet.
 pub fn parse_ipv4(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let ip = Ipv4Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
     let header = usize::from(ip.get_header_length()) * 4;
-    if ip.get_version() != 4 || header < IP_HEADER {
+    if ip.get_version() != 4 || header < IPV4_HEADER {
         return Err(DiscardReason::Malformed);
     }
     let length = ip.get_total_length();
-    let quoted = match usize::from(length) {
-        // Padding behind a short packet is not part of it.
-        plausible if plausible >= header + UDP_HEADER => &bytes[..bytes.len().min(plausible)],
-        _ => bytes,
-    };
+    let quoted = bounded(bytes, usize::from(length), header);
     let transport = quoted.get(header..).ok_or(DiscardReason::Truncated)?;
     let mut probe = QuotedProbe {
-        source: ip.get_source().into(),
-        destination: ip.get_destination().into(),
-        protocol: ip.get_next_level_protocol().0,
-        ttl: ip.get_ttl(),
-        tos: ip.get_dscp() << 2 | ip.get_ecn(),
+        source: Some(ip.get_source().into()),
+        ttl: Some(ip.get_ttl()),
+        tos: Some(ip.get_dscp() << 2 | ip.get_ecn()),
         ip_id: Some(ip.get_identification()),
-        length,
-        src_port: None,
-        dst_port: None,
-        udp_length: None,
-        checksum: None,
-        tag: None,
+        length: Some(length.into()),
         quote_size: u16::try_from(quoted.len()).unwrap_or(u16::MAX),
+        ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_level_protocol().0)
     };
     // A later fragment has no transport header, whatever stands in its place.
-    if probe.protocol == UDP && ip.get_fragment_offset() == 0 {
-        read_udp(transport, &mut probe);
+    if ip.get_fragment_offset() == 0 {
+        read_transport(transport, &mut probe);
     }
     Ok(probe)
 }
 
-fn read_udp(transport: &[u8], probe: &mut QuotedProbe) {
+/// Reads a quoted IPv6 packet. Our probes have no extension headers, so a quote that has some is not ours.
+pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
+    let ip = Ipv6Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
+    if ip.get_version() != 6 {
+        return Err(DiscardReason::Malformed);
+    }
+    let length = IPV6_HEADER + usize::from(ip.get_payload_length());
+    let quoted = bounded(bytes, length, IPV6_HEADER);
+    let transport = quoted.get(IPV6_HEADER..).ok_or(DiscardReason::Truncated)?;
+    let mut probe = QuotedProbe {
+        source: Some(ip.get_source().into()),
+        ttl: Some(ip.get_hop_limit()),
+        tos: Some(ip.get_traffic_class()),
+        flow_label: Some(ip.get_flow_label()),
+        length: u32::try_from(length).ok(),
+        quote_size: u16::try_from(quoted.len()).unwrap_or(u16::MAX),
+        ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_header().0)
+    };
+    read_transport(transport, &mut probe);
+    Ok(probe)
+}
+
+/// What a kernel tells of an error to an ordinary UDP socket: ports and destination from the socket's own knowledge, and
+/// the datagram's payload as far as the router quoted it.
+pub fn of_datagram(
+    destination: std::net::IpAddr,
+    src_port: u16,
+    dst_port: u16,
+    returned: &[u8],
+) -> QuotedProbe {
+    QuotedProbe {
+        src_port: Some(src_port),
+        dst_port: Some(dst_port),
+        tag: payload::tag(returned),
+        serial: payload::serial(returned),
+        quote_size: u16::try_from(returned.len()).unwrap_or(u16::MAX),
+        ..QuotedProbe::bare(destination, UDP)
+    }
+}
+
+/// The quote without the padding behind a short packet, where the quoted length is plausible.
+fn bounded(bytes: &[u8], length: usize, header: usize) -> &[u8] {
+    if length >= header + LEAST_TRANSPORT {
+        &bytes[..bytes.len().min(length)]
+    } else {
+        bytes
+    }
+}
+
+fn read_transport(transport: &[u8], probe: &mut QuotedProbe) {
     let word = |at: usize| Some(u16::from_be_bytes(*transport.get(at..)?.first_chunk()?));
-    probe.src_port = word(0);
-    probe.dst_port = word(2);
-    probe.udp_length = word(4);
-    probe.checksum = word(6);
-    probe.tag = transport
-        .get(UDP_HEADER + 2..UDP_HEADER + MARKS)
-        .and_then(|tag| tag.first_chunk())
-        .map(|tag| u64::from_be_bytes(*tag));
+    let carried = match probe.protocol {
+        UDP => {
+            probe.src_port = word(0);
+            probe.dst_port = word(2);
+            probe.udp_length = word(4);
+            probe.checksum = word(6);
+            transport.get(udp::HEADER..)
+        }
+        TCP => {
+            probe.src_port = word(0);
+            probe.dst_port = word(2);
+            probe.tcp_sequence = transport
+                .get(4..)
+                .and_then(|rest| rest.first_chunk())
+                .map(|bytes| u32::from_be_bytes(*bytes));
+            probe.checksum = word(16);
+            None
+        }
+        ICMP | ICMPV6 if is_echo_request(transport, probe.protocol) => {
+            probe.checksum = word(2);
+            probe.icmp_id = word(4);
+            probe.icmp_sequence = word(6);
+            transport.get(echo::HEADER..)
+        }
+        _ => None,
+    };
+    if let Some(carried) = carried {
+        probe.tag = payload::tag(carried);
+        probe.serial = payload::serial(carried);
+    }
+}
+
+fn is_echo_request(transport: &[u8], protocol: u8) -> bool {
+    let request = match protocol {
+        ICMP => echo::REQUEST_V4,
+        _ => echo::REQUEST_V6,
+    };
+    transport.first() == Some(&request)
 }
 
 #[cfg(test)]
@@ -80,7 +159,10 @@ mod tests {
             let quoted = parse_ipv4(&packet(length, &transport)).expect("readable");
             assert_eq!(quoted.src_port, Some(0x0001), "length {length}");
             assert_eq!(quoted.tag, Some(0x0a0b_0c0d_0e0f_1011), "length {length}");
-            assert_eq!((quoted.length, quoted.quote_size), (length, 38));
+            assert_eq!(
+                (quoted.length, quoted.quote_size),
+                (Some(length.into()), 38)
+            );
         }
     }
 
@@ -116,12 +198,54 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_quote_is_read_field_by_field() {
+        let mut bytes = vec![0x6b, 0x81, 0x23, 0x45, 0, 20, UDP, 3];
+        bytes.extend(
+            "2001:db8::1"
+                .parse::<std::net::Ipv6Addr>()
+                .unwrap()
+                .octets(),
+        );
+        bytes.extend(
+            "2001:db8::2"
+                .parse::<std::net::Ipv6Addr>()
+                .unwrap()
+                .octets(),
+        );
+        bytes.extend([0x5d, 0xc0, 0x82, 0x9a, 0, 20, 0x77, 0x88]);
+        bytes.extend(0..12);
+        let quoted = parse(&bytes).expect("readable");
+        assert_eq!(quoted.source, Some("2001:db8::1".parse().unwrap()));
+        assert_eq!(quoted.destination.to_string(), "2001:db8::2");
+        assert_eq!((quoted.ttl, quoted.tos), (Some(3), Some(0xb8)));
+        assert_eq!(
+            (quoted.flow_label, quoted.length, quoted.ip_id),
+            (Some(0x12345), Some(60), None)
+        );
+        assert_eq!(quoted.tag, Some(0x0203_0405_0607_0809));
+        assert_eq!(quoted.serial, Some(0x0a0b));
+        for size in 0..40 {
+            assert!(parse(&bytes[..size]).is_err(), "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn only_an_echo_request_is_a_quoted_echo_probe() {
+        for (kind, ours) in [(8, true), (0, false), (13, false)] {
+            let mut bytes = packet(28, &[kind, 0, 1, 2, 3, 4, 5, 6]);
+            bytes[9] = ICMP;
+            let quoted = parse_ipv4(&bytes).expect("readable");
+            assert_eq!(quoted.icmp_id, ours.then_some(0x0304), "type {kind}");
+        }
+    }
+
+    #[test]
     fn a_later_fragment_and_another_protocol_have_no_ports() {
         let mut fragment = packet(28, &[1; 8]);
         fragment[7] = 5;
         assert_eq!(parse_ipv4(&fragment).expect("readable").src_port, None);
-        let mut tcp = packet(28, &[1; 8]);
-        tcp[9] = 6;
-        assert_eq!(parse_ipv4(&tcp).expect("readable").src_port, None);
+        let mut gre = packet(28, &[1; 8]);
+        gre[9] = 47;
+        assert_eq!(parse_ipv4(&gre).expect("readable").src_port, None);
     }
 }

@@ -1,8 +1,8 @@
 //! The secrets of a run: what proves that a reply answers a probe of ours.
 //!
-//! Open facts name a probe: destination, flow (source port) and TTL (UDP length). Two secrets prove it: the IP ID, taken
-//! from a keyed order of all non-zero values, and the check, a keyed hash of everything else, which becomes the UDP
-//! checksum. A 64-bit tag rides in the payload for routers that quote more than 8 bytes. Without the key,
+//! Open facts name a probe: destination, flow (source port, ICMP identifier) and TTL (UDP length, ICMP sequence). Two secrets
+//! prove it: the serial, taken from a keyed order of all non-zero values (it is the IP ID too), and the check, a keyed hash of
+//! everything else, which becomes the UDP checksum or half of the TCP sequence number; echo probes have one check a flow. A 64-bit tag rides in the payload for routers that quote more than 8 bytes. Without the key,
 //! which is drawn anew for every run, none of them can be guessed, and two runs on one host tell
 //! their replies apart even where their ports are the same.
 
@@ -15,7 +15,7 @@ use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13_128};
 use crate::model::{ProbeId, Ttl};
 
 /// The distinct values of the IP ID: all but 0, which Linux replaces.
-const IP_IDS: u64 = 65_535;
+const SERIALS: u64 = 65_535;
 
 /// The key of a run. Draw it from the operating system's entropy for real runs: whoever knows it can forge replies.
 #[derive(Clone)]
@@ -45,8 +45,8 @@ pub struct Facts {
     pub dst_port: u16,
     /// The TTL sent.
     pub ttl: Ttl,
-    /// The IP ID sent.
-    pub ip_id: u16,
+    /// The serial sent (IP ID, payload or sequence number).
+    pub serial: u16,
     /// The probe's running number.
     pub probe_id: ProbeId,
 }
@@ -70,18 +70,18 @@ pub struct TokenMaker {
 impl TokenMaker {
     /// Prepares the secrets under `key`.
     pub fn new(key: RunKey) -> Self {
-        let order = shuffled_ip_ids(&key);
+        let order = shuffled_serials(&key);
         TokenMaker { key, order }
     }
 
-    /// The IP ID of serial number `serial`: over any 65,535 consecutive serials from a multiple of 65,535 on, each
+    /// The serial of sending `number`: over any 65,535 consecutive numbers from a multiple of 65,535 on, each
     /// value from 1 to 65,535 comes exactly once. Every such cycle starts at another place of the order.
     #[inline]
-    pub fn ip_id(&self, serial: u64) -> u16 {
-        let (cycle, place) = (serial / IP_IDS, serial % IP_IDS);
+    pub fn serial(&self, number: u64) -> u16 {
+        let (cycle, place) = (number / SERIALS, number % SERIALS);
         // A step that is odd and unequal to the order's length moves successive cycles apart; the order itself is secret.
         let start = cycle.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-        self.order[((place + start) % IP_IDS) as usize]
+        self.order[((place + start) % SERIALS) as usize]
     }
 
     /// The check and the tag of the probe with these facts.
@@ -89,28 +89,57 @@ impl TokenMaker {
     pub fn marks(&self, facts: &Facts) -> Marks {
         let mut hasher = SipHasher13_128::new_with_key(&self.key.0);
         let mut bytes = [0u8; 32];
-        let address = match facts.destination {
-            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-            IpAddr::V6(address) => address.octets(),
-        };
-        bytes[..16].copy_from_slice(&address);
+        bytes[..16].copy_from_slice(&octets(facts.destination));
         bytes[16..18].copy_from_slice(&facts.src_port.to_be_bytes());
         bytes[18..20].copy_from_slice(&facts.dst_port.to_be_bytes());
-        bytes[20..22].copy_from_slice(&facts.ip_id.to_be_bytes());
+        bytes[20..22].copy_from_slice(&facts.serial.to_be_bytes());
         // The TTL and 56 bits of the probe number share the last words: 2^56 probes are 22,000 years at 100,000 a second.
         bytes[24..32].copy_from_slice(&facts.probe_id.0.to_be_bytes());
         bytes[24] = facts.ttl.0;
         hasher.write(&bytes);
         let hash = hasher.finish128();
         Marks {
-            check: (hash.h1 % IP_IDS) as u16 + 1,
+            check: (hash.h1 % SERIALS) as u16 + 1,
             tag: hash.h2,
         }
+    }
+
+    /// The checksum that all echo probes of a flow carry: from 1 to 65534, a keyed hash of target and flow.
+    pub fn flow_check(&self, destination: IpAddr, identifier: u16) -> u16 {
+        // 0 and 0xffff stand for the same sum: neither is used.
+        (self.of_flow(destination, identifier, FLOW_CHECK) % (SERIALS - 1)) as u16 + 1
+    }
+
+    /// The IPv6 flow label of all probes to a target: 20 bits, never 0, a keyed hash of the target. Flows of a target share it, so
+    /// that they differ in their ports alone.
+    pub fn flow_label(&self, destination: IpAddr) -> u32 {
+        (self.of_flow(destination, 0, FLOW_LABEL) % 0xf_ffff) as u32 + 1
+    }
+
+    fn of_flow(&self, destination: IpAddr, number: u16, purpose: u8) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.key.0);
+        let mut bytes = [0u8; 19];
+        bytes[..16].copy_from_slice(&octets(destination));
+        bytes[16..18].copy_from_slice(&number.to_be_bytes());
+        bytes[18] = purpose;
+        hasher.write(&bytes);
+        hasher.finish()
+    }
+}
+
+/// Keep hashes for different purposes apart.
+const FLOW_CHECK: u8 = 1;
+const FLOW_LABEL: u8 = 2;
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
     }
 }
 
 /// All values from 1 to 65,535 in an order that only the key tells (Fisher-Yates).
-fn shuffled_ip_ids(key: &RunKey) -> Vec<u16> {
+fn shuffled_serials(key: &RunKey) -> Vec<u16> {
     let mut order: Vec<u16> = (1..=u16::MAX).collect();
     for place in (1..order.len()).rev() {
         let mut hasher = SipHasher13::new_with_key(&key.0);
@@ -136,7 +165,7 @@ mod tests {
             src_port: 24_000,
             dst_port: 33_434,
             ttl: Ttl(7),
-            ip_id: 99,
+            serial: 99,
             probe_id: ProbeId(probe_id),
         }
     }
@@ -146,8 +175,8 @@ mod tests {
         let maker = maker(3);
         for cycle in [0, 1, 77] {
             let mut seen = vec![false; 65_536];
-            for serial in cycle * IP_IDS..(cycle + 1) * IP_IDS {
-                let id = usize::from(maker.ip_id(serial));
+            for serial in cycle * SERIALS..(cycle + 1) * SERIALS {
+                let id = usize::from(maker.serial(serial));
                 assert!(!std::mem::replace(&mut seen[id], true), "{id} came twice");
             }
             assert!(!seen[0]);
@@ -157,8 +186,8 @@ mod tests {
     #[test]
     fn keys_give_unrelated_orders() {
         let (one, two) = (maker(1), maker(2));
-        let equal = (0..IP_IDS)
-            .filter(|n| one.ip_id(*n) == two.ip_id(*n))
+        let equal = (0..SERIALS)
+            .filter(|n| one.serial(*n) == two.serial(*n))
             .count();
         // Expected 1 of 65,535 places; 12 or more has a probability below 1e-9.
         assert!(equal < 12, "{equal} places agree");
@@ -176,13 +205,37 @@ mod tests {
                 1 => other.src_port += 1,
                 2 => other.dst_port += 1,
                 3 => other.ttl = Ttl(8),
-                _ => other.ip_id += 1,
+                _ => other.serial += 1,
             }
             others.push(other);
         }
         for other in others {
             assert_ne!(maker.marks(&base).tag, maker.marks(&other).tag, "{other:?}");
         }
+    }
+
+    #[test]
+    fn flow_checks_and_labels_are_constant_keyed_and_in_range() {
+        let (maker, other) = (maker(5), self::maker(6));
+        let target = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0xc612_0000 + n));
+        let checks: Vec<u16> = (0..200_000)
+            .map(|n| maker.flow_check(target(n), 24_000))
+            .collect();
+        assert!(checks.contains(&1) && checks.contains(&0xfffe));
+        assert!(!checks.contains(&0) && !checks.contains(&0xffff));
+        assert_eq!(checks[7], maker.flow_check(target(7), 24_000));
+        let differs = |count: usize| count > 990;
+        let changed = |of: &dyn Fn(u32) -> bool| (0..1_000).filter(|n| of(*n)).count();
+        assert!(differs(changed(&|n| {
+            maker.flow_check(target(n), 24_001) != checks[n as usize]
+        })));
+        assert!(differs(changed(&|n| {
+            other.flow_check(target(n), 24_000) != checks[n as usize]
+        })));
+        assert!((0..100_000).all(|n| (1..=0xf_ffff).contains(&maker.flow_label(target(n)))));
+        assert!(differs(changed(&|n| {
+            maker.flow_label(target(n)) != other.flow_label(target(n))
+        })));
     }
 
     #[test]

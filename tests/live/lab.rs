@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pathsurvey::config::{Method, Network, SurveyConfig};
+use pathsurvey::config::{Network, SurveyConfig};
 use pathsurvey::dataset::Output;
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::lab::{LabNetwork, Recorded, Recording};
-use pathsurvey::model::{Protocol, Rate, Ttl};
+use pathsurvey::model::Rate;
 use pathsurvey::survey::{Observer, Simulation, SurveyEnd, SurveyError, run_over};
 use pathsurvey::targets::TargetSpec;
 
@@ -53,27 +53,13 @@ pub fn config(targets: &[&str]) -> SurveyConfig {
             allow_special: true,
             ..TargetSpec::default()
         },
-        method: Method::Trace,
-        protocol: Protocol::Udp,
-        first_ttl: Ttl(1),
-        max_ttl: Ttl(32),
-        attempts: 2,
-        gap_limit: 5,
         window: 4_096,
-        flows: 1,
-        source_port: 24_000,
-        destination_port: 33_434,
-        port_per_ttl: false,
         rate: Rate::new(4_000.0).unwrap(),
         timeout: Duration::from_secs(30),
-        late_window: Duration::from_secs(10),
         cooldown: Duration::from_secs(1),
         seed: 1,
         network: Network::Lab { file: None },
-        min_reply_rate: None,
-        vantage: "local".to_owned(),
-        survey_id: None,
-        seal_interval: Duration::from_secs(10),
+        ..SurveyConfig::default()
     }
 }
 

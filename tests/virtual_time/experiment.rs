@@ -3,25 +3,21 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use pathsurvey::config::{Method, Network, SurveyConfig};
 use pathsurvey::dataset::Output;
 use pathsurvey::engine::assembler::{Assembled, Assembler};
 use pathsurvey::engine::dispatch::Dispatcher;
-use pathsurvey::engine::format::ProbeFormat;
 use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
-use pathsurvey::engine::tracker::{Patience, Tracker};
+use pathsurvey::engine::tracker::Tracker;
 use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
 use pathsurvey::lab::{LabNetwork, Recorded, Recording, VirtualNetwork};
-use pathsurvey::model::{HopRecord, Protocol, Rate, Targets, Time, TraceRecord, Ttl};
-use pathsurvey::strategy::{Strategy, Sweep, Trace, TraceLimits};
-use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START};
+use pathsurvey::model::{HopRecord, Rate, Time, TraceRecord};
+use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START, parts};
 use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
 use pathsurvey::transport::InProcessNetwork;
-use pathsurvey::wire::token::TokenMaker;
 
 /// Everything that a survey did, and that the network did to it.
 pub struct Observed {
@@ -46,27 +42,11 @@ pub fn config(targets: &[&str], seed: u64) -> SurveyConfig {
             allow_special: true,
             ..TargetSpec::default()
         },
-        method: Method::Trace,
-        protocol: Protocol::Udp,
-        first_ttl: Ttl(1),
-        max_ttl: Ttl(32),
-        attempts: 2,
-        gap_limit: 5,
         window: 20_000,
-        flows: 1,
-        source_port: 24_000,
-        destination_port: 33_434,
-        port_per_ttl: false,
         rate: rate(20_000.0),
-        timeout: Duration::from_secs(3),
-        late_window: Duration::from_secs(10),
-        cooldown: Duration::from_secs(3),
         seed,
         network: Network::VirtualLab { file: None },
-        min_reply_rate: None,
-        vantage: "local".to_owned(),
-        survey_id: None,
-        seal_interval: Duration::from_secs(10),
+        ..SurveyConfig::default()
     }
 }
 
@@ -111,7 +91,11 @@ pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
     };
     let mut rows = Rows::default();
     let run = VirtualRun {
-        dispatcher: Dispatcher::new(strategy(&config, &targets), config.rate, VIRTUAL_START),
+        dispatcher: Dispatcher::new(
+            parts::strategy(&config, targets.clone()),
+            config.rate,
+            VIRTUAL_START,
+        ),
         tracker: tracker(&config),
         assembler: Assembler::new(config.method == Method::Trace, config.flows),
         network: &mut in_process,
@@ -168,40 +152,10 @@ fn no_names(name: &str) -> std::io::Result<Vec<IpAddr>> {
 
 const _: &Resolve<'static> = &no_names;
 
-fn strategy(config: &SurveyConfig, targets: &Arc<TargetSet>) -> Box<dyn Strategy> {
-    let targets: Arc<dyn Targets> = targets.clone();
-    let (first, max) = (config.first_ttl, config.max_ttl);
-    match config.method {
-        Method::Sweep => Box::new(Sweep::new(targets, config.flows, first, max, config.seed)),
-        Method::Trace => {
-            let limits = TraceLimits {
-                first_ttl: first,
-                max_ttl: max,
-                attempts: config.attempts,
-                gap_limit: config.gap_limit,
-                flows: config.flows,
-                window: config.window,
-            };
-            Box::new(Trace::new(targets, limits, config.seed))
-        }
-    }
-}
-
 fn tracker(config: &SurveyConfig) -> Tracker {
-    let format = ProbeFormat {
-        protocol: config.protocol,
-        source_port: config.source_port,
-        flows: config.flows,
-        destination_port: config.destination_port,
-        port_per_ttl: config.port_per_ttl,
-    };
-    let patience = Patience {
-        timeout: config.timeout,
-        late_window: config.late_window,
-    };
     let identity = Identity::of_seed(VIRTUAL_START, config.seed);
-    let live = usize::try_from(config.live_probes()).expect("a machine of 64 bits");
-    Tracker::new(format, patience, TokenMaker::new(identity.key), live)
+    let format = parts::format(config, config.source_port);
+    parts::tracker(config, format, identity.key)
 }
 
 #[derive(Default)]
@@ -225,8 +179,8 @@ struct InProcess {
 }
 
 impl InProcessNetwork for InProcess {
-    fn vantage(&self) -> IpAddr {
-        self.vantage.into()
+    fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
+        destination.is_ipv4().then(|| self.vantage.into())
     }
 
     fn send(&mut self, packet: &[u8], now: Time) {

@@ -143,20 +143,20 @@ fn check_answer(row: &HopRecord, recorded: &Recorded, answer: Option<&Delivery>)
     assert_eq!(row.rtt_us.map(i128::from), i128::try_from(micros).ok());
     assert_eq!(reply.received_at, *at);
     assert_eq!(reply.responder, address(packet, 12));
-    assert_eq!(reply.destination, address(packet, 16));
-    assert_eq!(reply.ttl, packet[8]);
+    assert_eq!(reply.destination, Some(address(packet, 16)));
+    assert_eq!(reply.ttl, Some(packet[8]));
     assert_eq!(reply.ip_id, Some(word(packet, 4)));
-    assert_eq!(usize::from(reply.size), packet.len());
+    assert_eq!(reply.size, u32::try_from(packet.len()).ok());
     assert_eq!(
         (reply.icmp_type, reply.icmp_code),
         (Some(packet[20]), Some(packet[21]))
     );
     let quote = &packet[28..];
     let quoted = reply.quoted.as_ref().expect("an error message quotes");
-    assert_eq!(quoted.ttl, quote[8]);
+    assert_eq!(quoted.ttl, Some(quote[8]));
     assert_eq!(quoted.ip_id, Some(word(quote, 4)));
-    assert_eq!(quoted.length, word(quote, 2));
-    assert_eq!(quoted.source, address(quote, 12));
+    assert_eq!(quoted.length, Some(word(quote, 2).into()));
+    assert_eq!(quoted.source, Some(address(quote, 12)));
     assert_eq!(quoted.destination, address(quote, 16));
     assert_eq!(quoted.src_port, Some(word(quote, 20)));
     assert_eq!(quoted.dst_port, Some(word(quote, 22)));

@@ -71,9 +71,9 @@ fn check_row(row: &HopRecord, truths: &mut Truths) {
             && reply.icmp_type == Some(candidate.icmp_type)
             && reply.icmp_code == Some(candidate.icmp_code)
             && Some(reply.kind) == candidate.kind()
-            && reply.ttl == candidate.reply_ttl
-            && reply.quoted.as_ref().map(|quoted| quoted.ttl) == candidate.quoted_ttl
-            && reply.quoted.as_ref().map(|quoted| quoted.source)
+            && reply.ttl == Some(candidate.reply_ttl)
+            && reply.quoted.as_ref().and_then(|quoted| quoted.ttl) == candidate.quoted_ttl
+            && reply.quoted.as_ref().and_then(|quoted| quoted.source)
                 == candidate.quoted_source.map(IpAddr::from)
             && reply.quoted.as_ref().map(|quoted| quoted.destination)
                 == candidate.quoted_destination.map(IpAddr::from)

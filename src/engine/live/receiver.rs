@@ -13,7 +13,7 @@ use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{DiscardReason, Outcome, Reply, Time};
 use crate::transport::PacketReceiver;
-use crate::wire::icmp;
+use crate::wire;
 
 use super::shared::{PanicGuard, lock, pass_rows};
 use super::{Gauges, LiveError, Message};
@@ -135,7 +135,7 @@ impl Receiver<'_> {
                 read.bytes.extend_from_slice(bytes);
                 read.packets.push(Packet {
                     at,
-                    decoded: icmp::decode(bytes, at).map(Box::new),
+                    decoded: wire::decode(bytes, at).map(Box::new),
                     bytes: start..read.bytes.len(),
                 });
             })

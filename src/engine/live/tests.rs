@@ -8,7 +8,7 @@ use super::*;
 use crate::engine::assembler::Assembled;
 use crate::engine::format::ProbeFormat;
 use crate::engine::tracker::Patience;
-use crate::model::{Consecutive, Protocol, Rate, Status, Time, Ttl, UnsentReason};
+use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
 use crate::transport::{PacketBatch, Progress};
 use crate::wire::token::{RunKey, TokenMaker};
@@ -84,13 +84,7 @@ impl RecordSink for Disk {
 /// Sweeps 100 targets with one probe each over these parts.
 fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
     let clock = Clock::start();
-    let format = ProbeFormat {
-        protocol: Protocol::Udp,
-        source_port: 24_000,
-        flows: 1,
-        destination_port: 33_434,
-        port_per_ttl: false,
-    };
+    let format = ProbeFormat::udp(1);
     let patience = Patience {
         timeout: Duration::from_millis(20),
         late_window: Duration::ZERO,

@@ -3,20 +3,16 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::model::{FlowId, Probe, Protocol, Purpose, TargetId, Time, Ttl};
+use crate::engine::format::Marked;
+use crate::model::{FlowId, Probe, Purpose, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
+use crate::wire::checksum::{self, Sum};
 use crate::wire::quote;
 use crate::wire::token::{Facts, RunKey, TokenMaker};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-const FORMAT: ProbeFormat = ProbeFormat {
-    protocol: Protocol::Udp,
-    source_port: 24_000,
-    flows: 2,
-    destination_port: 33_434,
-    port_per_ttl: false,
-};
+const FORMAT: ProbeFormat = ProbeFormat::udp(2);
 
 /// A ledger with probes to 40 targets, two flows, TTLs 1 to 16; and their packets by number.
 struct Live {
@@ -29,7 +25,7 @@ impl Live {
     fn new() -> Self {
         let tokens = TokenMaker::new(RunKey::new([7; 16]));
         let mut live = Live {
-            ledger: Ledger::new(64),
+            ledger: Ledger::new(64, true),
             nat: NatLearner::default(),
             packets: Vec::new(),
         };
@@ -42,26 +38,26 @@ impl Live {
                 attempt: 1,
                 purpose: Purpose::Trace,
             };
-            let ip_id = tokens.ip_id(u64::from(number));
+            let serial = tokens.serial(u64::from(number));
             let marks = tokens.marks(&Facts {
                 destination: probe.destination,
                 src_port: FORMAT.src_port(probe.flow),
                 dst_port: FORMAT.dst_port(probe.ttl),
                 ttl: probe.ttl,
-                ip_id,
+                serial,
                 probe_id: live.ledger.next_id(),
             });
-            live.ledger
-                .add(probe, Some(SOURCE.into()), ip_id, marks, Time::default());
-            let mut batch = PacketBatch::default();
-            let marked = crate::engine::format::Marked {
+            let marked = Marked {
                 source: SOURCE.into(),
                 destination: probe.destination,
                 flow: probe.flow,
                 ttl: probe.ttl,
-                ip_id,
+                serial,
                 marks,
+                flow_label: 0,
             };
+            live.ledger.add(probe, &marked, Time::default());
+            let mut batch = PacketBatch::default();
             FORMAT.encode(&marked, &mut batch);
             live.packets
                 .push(batch.get(0).expect("a packet").1.to_vec());
@@ -79,7 +75,7 @@ impl Live {
         let mut packet = self.packets[number].clone();
         change(&mut packet);
         let quoted = quote::parse_ipv4(&packet[..size.min(packet.len())])?;
-        find(&self.ledger, &FORMAT, &self.nat, &quoted)
+        quoted::find(&self.ledger, &FORMAT, &self.nat, &quoted)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }

@@ -15,10 +15,10 @@ use crate::model::{
     UnsentReason,
 };
 use crate::wire::checksum;
-use crate::wire::token::{Facts, Marks, TokenMaker};
+use crate::wire::token::{Facts, TokenMaker};
 
 use super::format::{Marked, ProbeFormat};
-use super::ledger::{Held, Ledger, State};
+use super::ledger::{Entry, Held, Ledger, State};
 use super::matcher;
 use super::nat::NatLearner;
 pub use findings::{Findings, Patience};
@@ -40,8 +40,8 @@ pub struct Tracker {
     tokens: TokenMaker,
     ledger: Ledger,
     nat: NatLearner,
-    /// Next serial number: names an IP ID.
-    serial: u64,
+    /// How many serials were drawn.
+    drawn: u64,
     /// The oldest probe whose timeout has not been looked at.
     unsettled: u64,
     /// Probes answered before the kernel's return told when they were sent.
@@ -62,9 +62,9 @@ impl Tracker {
             format,
             patience,
             tokens,
-            ledger: Ledger::new(expected),
+            ledger: Ledger::new(expected, format.shows_ttl()),
             nat: NatLearner::default(),
-            serial: 0,
+            drawn: 0,
             unsettled: 0,
             early: Vec::new(),
             counts: Statistics::default(),
@@ -76,28 +76,33 @@ impl Tracker {
         &self.format
     }
 
-    /// Enters a probe that is about to be sent: draws its IP ID and marks. The entry stands before the packet leaves, because a
+    /// Enters a probe that is about to be sent: draws its serial and marks. The entry stands before the packet leaves, because a
     /// reply can beat the return of the call that sends it.
     pub fn enter(&mut self, probe: Probe, source: IpAddr, now: Time) -> (ProbeId, Marked) {
-        let ip_id = self.draw_ip_id(&probe);
-        let marks = self.tokens.marks(&Facts {
+        let serial = self.draw_serial(&probe);
+        let drawn = self.tokens.marks(&Facts {
             destination: probe.destination,
             src_port: self.format.src_port(probe.flow),
             dst_port: self.format.dst_port(probe.ttl),
             ttl: probe.ttl,
-            ip_id,
+            serial,
             probe_id: self.ledger.next_id(),
         });
-        let id = self.ledger.add(probe, Some(source), ip_id, marks, now);
         let marked = Marked {
             source,
             destination: probe.destination,
             flow: probe.flow,
             ttl: probe.ttl,
-            ip_id,
-            marks,
+            serial,
+            marks: self
+                .format
+                .marks(drawn, &self.tokens, probe.destination, probe.flow),
+            flow_label: match probe.destination {
+                IpAddr::V4(_) => 0,
+                IpAddr::V6(_) => self.tokens.flow_label(probe.destination),
+            },
         };
-        (id, marked)
+        (self.ledger.add(probe, &marked, now), marked)
     }
 
     /// Enters a probe for which there is no source address, and settles it as a send error.
@@ -108,8 +113,7 @@ impl Tracker {
         now: Time,
         out: &mut Findings,
     ) {
-        let unused = Marks { check: 0, tag: 0 };
-        let id = self.ledger.add(probe, None, 0, unused, now);
+        let id = self.ledger.add_refused(probe, now);
         self.settle_refused(id, reason, out);
     }
 
@@ -209,37 +213,39 @@ impl Tracker {
         self.nat.delta()
     }
 
-    /// Draws IP IDs until one is not that of a live attempt of the same target, flow and TTL.
-    fn draw_ip_id(&mut self, probe: &Probe) -> u16 {
+    /// Draws serials until one is not that of a live attempt of the same target, flow and TTL.
+    fn draw_serial(&mut self, probe: &Probe) -> u16 {
         loop {
-            let ip_id = self.tokens.ip_id(self.serial);
-            self.serial += 1;
-            // A first attempt has no earlier one: looking it up would only cost a trip to memory.
-            let taken = probe.attempt > 1
+            let serial = self.tokens.serial(self.drawn);
+            self.drawn += 1;
+            // A first attempt at a TTL that shows has no earlier one: looking it up would only cost a trip to memory.
+            let ttl = self.format.shows_ttl().then_some(probe.ttl);
+            let taken = (probe.attempt > 1 || ttl.is_none())
                 && self
                     .ledger
-                    .with_facts(probe.destination, probe.flow, probe.ttl)
-                    .any(|(_, entry)| entry.ip_id == ip_id);
+                    .with_facts(probe.destination, probe.flow, ttl)
+                    .any(|(_, entry)| entry.serial == serial);
             if !taken {
-                return ip_id;
+                return serial;
             }
         }
     }
 
     fn find(&mut self, reply: &Reply) -> Result<matcher::Match, DiscardReason> {
-        let quoted = reply.quoted.as_ref().ok_or(DiscardReason::OtherType)?;
-        let finding = matcher::find(&self.ledger, &self.format, &self.nat, quoted);
+        let finding = matcher::find(&self.ledger, &self.format, &self.nat, reply);
         self.counts.weak_candidates += u64::from(finding.weak_candidates);
         let found = finding.result?;
         // Every open fact is right; a quote with the tag teaches as well as one that is too short to hold it.
         if found.evidence != Evidence::Rewritten
-            && let Some(entry) = self.ledger.get(found.probe)
-            && quoted.ip_id == Some(entry.ip_id)
+            && let Some(quoted) = &reply.quoted
+            && let Some(sent) = self.ledger.get(found.probe).and_then(Entry::marked)
+            && self.format.check_covers_addresses(sent.destination)
+            && self.format.serial_is_as_sent(&sent, quoted)
             && let Some(quoted_checksum) = quoted.checksum
-            && !checksum::same(entry.marks.check, quoted_checksum)
+            && !checksum::same(sent.marks.check, quoted_checksum)
         {
             self.nat
-                .observe(entry.marks.check, quoted_checksum, reply.responder);
+                .observe(sent.marks.check, quoted_checksum, reply.responder);
         }
         Ok(found)
     }
@@ -277,6 +283,14 @@ impl Tracker {
             }
             _ if from_ourselves => return Some(DiscardReason::Local),
             _ if entry.extra_replies >= MOST_EXTRA_REPLIES => return Some(DiscardReason::Excess),
+            _ if !found.hop_known => {
+                entry.extra_replies += 1;
+                self.emit(id, EXTRA, Status::Duplicate, Some(new), out);
+                // Which of the flow's probes it answers is not known, so neither is the hop.
+                if let Some(row) = out.rows.last_mut() {
+                    (row.ttl, row.rtt_us) = (None, None);
+                }
+            }
             State::Unstamped | State::Waiting => self.take_first(id, new, out),
             State::Answered => {
                 entry.extra_replies += 1;
@@ -310,7 +324,7 @@ impl Tracker {
                 if unstamped && before.is_none() {
                     self.early.push(id);
                 }
-                if unstamped || new.evidence == Evidence::Weak {
+                if unstamped || !new.is_final() {
                     entry.held = Some(new);
                 } else {
                     self.settle_answered(id, new, out);
@@ -332,7 +346,7 @@ impl Tracker {
             match entry.state {
                 State::Unstamped => self.early.push(id),
                 State::Waiting => {
-                    let strong = entry.held.take_if(|held| held.evidence > Evidence::Weak);
+                    let strong = entry.held.take_if(|held| held.is_final());
                     if let Some(held) = strong {
                         self.settle_answered(id, held, out);
                     }
@@ -396,7 +410,8 @@ impl Tracker {
         let result = ProbeResult::Answered {
             responder: reply.responder,
             kind: reply.kind,
-            quoted_ttl: reply.quoted.as_ref().map(|quoted| quoted.ttl),
+            quoted_ttl: reply.quoted.as_ref().and_then(|quoted| quoted.ttl),
+            reply_ttl: reply.ttl,
             from_target: reply.responder == entry.probe.destination,
         };
         out.outcomes.push(outcome_of(entry, result, late));

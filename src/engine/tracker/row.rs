@@ -4,19 +4,16 @@ use std::time::Duration;
 
 use super::Tracker;
 use crate::engine::ledger::Entry;
-use crate::model::{HopRecord, Outcome, ProbeId, ProbeResult, Protocol, Status, Time, TraceId};
+use crate::model::{HopRecord, Outcome, ProbeId, ProbeResult, Status, Time, TraceId};
 
 impl Tracker {
     /// What a row says of the probe itself.
     pub(super) fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
         let probe = &entry.probe;
-        let was_encoded = entry.source.is_some();
-        let ports = match self.format.protocol {
-            Protocol::Udp => (
-                self.format.src_port(probe.flow),
-                self.format.dst_port(probe.ttl),
-            ),
-        };
+        let sent = entry.marked();
+        let (format, number) = (&self.format, self.format.src_port(probe.flow));
+        let ports = format.protocol.has_ports();
+        let six = probe.destination.is_ipv6();
         HopRecord {
             trace_id: TraceId::new(probe.target, probe.flow, self.format.flows),
             probe_id: id,
@@ -24,19 +21,23 @@ impl Tracker {
             destination: probe.destination,
             source: entry.source,
             protocol: self.format.protocol,
-            src_port: Some(ports.0),
-            dst_port: Some(ports.1),
-            icmp_id: None,
-            flow_label: None,
+            src_port: ports.then_some(number),
+            dst_port: ports.then(|| format.dst_port(probe.ttl)),
+            icmp_id: (!ports).then_some(number),
+            flow_label: sent
+                .filter(|_| six && !format.headless)
+                .map(|sent| sent.flow_label),
             flow: probe.flow,
             round: 0,
             ttl: Some(probe.ttl),
             attempt: probe.attempt,
             purpose: probe.purpose,
-            probe_size: self.format.size(probe.ttl),
-            probe_tos: 0,
-            probe_ip_id: was_encoded.then_some(entry.ip_id),
-            probe_checksum: was_encoded.then_some(entry.marks.check),
+            probe_size: format.size(probe.destination, probe.ttl),
+            probe_tos: format.tos,
+            probe_ip_id: sent
+                .filter(|_| !six && !format.headless)
+                .map(|sent| sent.serial),
+            probe_checksum: sent.and_then(|sent| format.checksum(&sent)),
             sent_at: Some(entry.sent_at),
             status,
             reason: None,

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::model::{FlowId, Protocol, Purpose, TargetId, Ttl};
+use crate::model::{FlowId, Purpose, TargetId, Ttl};
 use crate::transport::PacketBatch;
+use crate::wire;
 use crate::wire::checksum::Sum;
-use crate::wire::icmp;
 use crate::wire::token::RunKey;
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -14,13 +14,7 @@ const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
 
-const FORMAT: ProbeFormat = ProbeFormat {
-    protocol: Protocol::Udp,
-    source_port: 24_000,
-    flows: 1,
-    destination_port: 33_434,
-    port_per_ttl: false,
-};
+const FORMAT: ProbeFormat = ProbeFormat::udp(1);
 
 fn ms(n: u64) -> Time {
     START + Duration::from_millis(n)
@@ -94,7 +88,7 @@ impl Bench {
         packet.extend(responder.octets());
         packet.extend(SOURCE.octets());
         packet.extend(message);
-        let reply = icmp::decode(&packet, at).expect("a reply");
+        let reply = wire::decode(&packet, at).expect("a reply");
         self.tracker.reply(Box::new(reply), &mut self.out)
     }
 
@@ -357,8 +351,8 @@ fn a_retry_never_takes_the_ip_id_of_a_live_attempt() {
     bench.send(1, ms(0));
     let first = bench.out.rows.len();
     // A whole cycle of other serials brings the order back to where it was.
-    bench.tracker.serial = (0..)
-        .find(|n| bench.tracker.tokens.ip_id(n + 65_535) == bench.tracker.tokens.ip_id(0))
+    bench.tracker.drawn = (0..)
+        .find(|n| bench.tracker.tokens.serial(n + 65_535) == bench.tracker.tokens.serial(0))
         .expect("it comes back")
         + 65_535;
     bench.send(2, ms(1));

@@ -2,10 +2,14 @@
 //!
 //! 1. One probe at the maximum TTL asks for the distance. An unreachable that quotes the TTL it arrived with gives
 //!    max − quoted + 1. That is a hint: it says how far to probe at once, never how long the path is.
+//!    Answers that quote nothing (echo replies, TCP, UDP) give a guess: the TTL they arrived with says how far they came.
 //! 2. With a hint every TTL up to it is probed at once; without, the next `gap limit` TTLs behind the last that answered.
 //!    Silent TTLs are tried again, up to the number of attempts.
 //! 3. The trace stops at the lowest TTL that the target answered, at an unreachable, at a loop, after `gap limit` silent
 //!    TTLs, or at the maximum.
+//!
+//! Where two probes must not reach the target at a time (one that answers by TCP or UDP, or [`Arrivals::OneByOne`]), the TTLs
+//! well before a guessed distance are probed together, and from there on one after the other.
 //!
 //! A window bounds the targets under way. Flows of a target share one [`Spacing`], because its answers are few; each asks
 //! for its own distance, because flows may differ in length.
@@ -24,6 +28,17 @@ use crate::model::{
     FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
 };
 
+/// How targets answer probes that reach them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// By ICMP errors, of which hosts send few a second: probes to a target are spaced.
+    Limited,
+    /// As often as asked.
+    Free,
+    /// One at a time for each flow: which of several probes is answered could not be told.
+    OneByOne,
+}
+
 /// What bounds a trace.
 #[derive(Clone, Copy, Debug)]
 pub struct TraceLimits {
@@ -39,6 +54,8 @@ pub struct TraceLimits {
     pub flows: u16,
     /// Targets under way at a time; at least 1.
     pub window: u32,
+    /// How targets answer.
+    pub arrivals: Arrivals,
 }
 
 /// Traces every flow of every target.
@@ -123,7 +140,9 @@ impl Trace {
     /// Queues a probe: at once, or, when it is expected to reach its target, when the target may answer again.
     fn schedule(&mut self, probe: Probe, reaches_target: bool, now: Time) {
         let due = match self.active.get_mut(&probe.target) {
-            Some(state) if reaches_target => state.spacing.reserve(now),
+            Some(state) if reaches_target && self.limits.arrivals == Arrivals::Limited => {
+                state.spacing.reserve(now)
+            }
             _ => now,
         };
         if due <= now {

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::TraceLimits;
+use super::{Arrivals, TraceLimits};
 use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind, StopReason, Ttl};
 
 /// A probe that a path wants.
@@ -62,15 +62,32 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 struct Hint {
     ttl: u8,
-    /// A router's unreachable, not the target's: a router that looks at the TTL first shows it one TTL later.
-    by_router: bool,
+    source: HintSource,
 }
+
+/// What a hint was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HintSource {
+    /// The TTL that the target's error quotes.
+    Target,
+    /// A router's unreachable, not the target's: a router that looks at the TTL first shows it one TTL later.
+    Router,
+    /// The TTL of the answer itself, which came back another way and started from who knows what: a guess.
+    Guess,
+}
+
+/// The TTLs that hosts start from.
+const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
+/// TTLs before a guessed distance that are still probed one by one where that is called for.
+const GUESS_MARGIN: u8 = 2;
 
 /// The state of one (target, flow).
 #[derive(Debug)]
 pub struct Path {
     phase: Phase,
     hint: Option<Hint>,
+    /// Whether two probes must not reach the target at a time: its answers would not tell them apart, or disturb each other.
+    one_by_one: bool,
     /// By TTL − first TTL.
     slots: Vec<Slot>,
     first_ttl: u8,
@@ -86,6 +103,7 @@ impl Path {
         Path {
             phase: Phase::AwaitDistance,
             hint: None,
+            one_by_one: limits.arrivals == Arrivals::OneByOne,
             slots: Vec::new(),
             first_ttl: limits.first_ttl.0,
             outstanding: 0,
@@ -97,19 +115,30 @@ impl Path {
     fn observe_distance(&mut self, result: &ProbeResult, late: bool, limits: &TraceLimits) {
         if let ProbeResult::Answered {
             kind,
-            quoted_ttl: Some(quoted),
+            quoted_ttl,
+            reply_ttl,
             from_target,
             ..
         } = *result
-            && kind.is_unreachable()
         {
-            let distance = (limits.max_ttl.0 + 1).checked_sub(quoted);
+            let (distance, source) = match quoted_ttl {
+                Some(quoted) if kind.is_unreachable() && from_target => (
+                    (limits.max_ttl.0 + 1).checked_sub(quoted),
+                    HintSource::Target,
+                ),
+                Some(quoted) if kind.is_unreachable() => (
+                    (limits.max_ttl.0 + 1).checked_sub(quoted),
+                    HintSource::Router,
+                ),
+                _ if from_target && kind != ReplyKind::TimeExceeded => {
+                    self.one_by_one |= kind.tells_no_probe_apart();
+                    (reply_ttl.map(guessed_distance), HintSource::Guess)
+                }
+                _ => (None, HintSource::Guess),
+            };
             self.hint = distance
                 .filter(|ttl| (limits.first_ttl.0..=limits.max_ttl.0).contains(ttl))
-                .map(|ttl| Hint {
-                    ttl,
-                    by_router: !from_target,
-                });
+                .map(|ttl| Hint { ttl, source });
         }
         if !late {
             self.phase = match result {
@@ -223,7 +252,12 @@ impl Path {
     fn confirmation(&mut self, limits: &TraceLimits) -> Option<Want> {
         let (ttl, reason) = self.stop()?;
         let before = ttl.checked_sub(1)?;
-        let expected = self.hint.is_some_and(|hint| hint.ttl == ttl);
+        let told = |hint: Hint| hint.ttl == ttl && hint.source != HintSource::Guess;
+        let expected = match limits.arrivals {
+            // Nothing limits these answers; but of several probes at a time only one may have been answered.
+            Arrivals::Free => !(self.one_by_one && before <= self.together()),
+            Arrivals::Limited | Arrivals::OneByOne => self.hint.is_some_and(told),
+        };
         let asked = self.confirmed.is_some_and(|asked| asked <= before);
         let silent = self.slot(before) == Some(Slot::Silent);
         if reason != StopReason::Completed || expected || asked || !silent {
@@ -253,6 +287,12 @@ impl Path {
         while ttl <= horizon {
             let place = usize::from(ttl - self.first_ttl);
             let base = first_attempt(ttl, limits);
+            // Before its first probe a TTL has no slot, and gets it only when that may be sent.
+            let retried = matches!(self.slots.get(place), Some(Slot::TryAgain { attempt }) if attempt - base < limits.attempts);
+            let unprobed = self.slots.len() == place;
+            if (retried || unprobed && ttl > self.together()) && self.must_wait(&wanted) {
+                break;
+            }
             let attempt = match self.slots.get(place) {
                 None => {
                     self.slots.push(Slot::InFlight { attempt: base });
@@ -286,6 +326,20 @@ impl Path {
         wanted
     }
 
+    /// The highest TTL that may be probed together with others.
+    fn together(&self) -> u8 {
+        match (self.one_by_one, self.hint) {
+            (false, _) => u8::MAX,
+            (true, Some(hint)) => hint.ttl.saturating_sub(GUESS_MARGIN),
+            (true, None) => 0,
+        }
+    }
+
+    /// Whether a probe that may reach the target has to wait for those that are out.
+    fn must_wait(&self, wanted: &[Want]) -> bool {
+        self.one_by_one && (self.outstanding > 0 || !wanted.is_empty())
+    }
+
     /// The highest TTL worth probing as things stand.
     fn horizon(&self, limits: &TraceLimits) -> u8 {
         if let Some((ttl, _)) = self.stop() {
@@ -293,7 +347,8 @@ impl Path {
         }
         let pending = self.hint.and_then(|hint| {
             let next = hint.ttl.saturating_add(1).min(limits.max_ttl.0);
-            let expected = [Some(hint.ttl), hint.by_router.then_some(next)];
+            let by_router = hint.source == HintSource::Router;
+            let expected = [Some(hint.ttl), by_router.then_some(next)];
             expected
                 .into_iter()
                 .flatten()
@@ -363,6 +418,14 @@ impl Path {
 /// The attempt that the first probe of a hop carries: at the maximum TTL the distance probe was the first.
 fn first_attempt(ttl: u8, limits: &TraceLimits) -> u8 {
     if ttl == limits.max_ttl.0 { 2 } else { 1 }
+}
+
+/// How far away an answer with this TTL started, if it came straight back.
+fn guessed_distance(reply_ttl: u8) -> u8 {
+    let initial = INITIAL_TTLS
+        .into_iter()
+        .find(|initial| *initial >= reply_ttl);
+    (initial.unwrap_or(u8::MAX) - reply_ttl).saturating_add(1)
 }
 
 /// Whether an answer ends the path, and as what.

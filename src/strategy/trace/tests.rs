@@ -21,6 +21,7 @@ const LIMITS: TraceLimits = TraceLimits {
     gap_limit: 5,
     flows: 1,
     window: 10,
+    arrivals: Arrivals::Limited,
 };
 
 /// What a run showed: the probes in order, and the traces' ends.
@@ -95,6 +96,7 @@ fn router(number: u8) -> ProbeResult {
         responder: Ipv4Addr::new(10, 0, 0, number).into(),
         kind: ReplyKind::TimeExceeded,
         quoted_ttl: Some(1),
+        reply_ttl: None,
         from_target: false,
     }
 }
@@ -104,6 +106,7 @@ fn arrived(probe: &Probe, length: u8) -> ProbeResult {
         responder: probe.destination,
         kind: ReplyKind::PortUnreachable,
         quoted_ttl: Some(probe.ttl.0 - length + 1),
+        reply_ttl: None,
         from_target: true,
     }
 }
@@ -176,6 +179,7 @@ fn an_unreachable_on_the_way_ends_the_path() {
         responder: Ipv4Addr::new(10, 0, 0, 4).into(),
         kind: ReplyKind::AdministrativelyProhibited,
         quoted_ttl: Some(probe.ttl.0 - 3),
+        reply_ttl: None,
         from_target: false,
     };
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {

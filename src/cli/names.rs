@@ -1,0 +1,66 @@
+//! Names that options take, and what they stand for.
+
+use clap::ValueEnum;
+
+use pathsurvey::config::Method;
+use pathsurvey::model::{Protocol, TcpFlags};
+
+/// How targets are probed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MethodName {
+    /// Complete paths with few probes: distance first, then hop by hop until target, unreachable, loop or gap limit.
+    Trace,
+    /// Every (target, TTL, flow) exactly once, in a random order.
+    Sweep,
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Self {
+        match name {
+            MethodName::Trace => Method::Trace,
+            MethodName::Sweep => Method::Sweep,
+        }
+    }
+}
+
+/// The probes' protocol.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ProtocolName {
+    /// Datagrams to a port where nothing should listen.
+    Udp,
+    /// Segments of no connection.
+    Tcp,
+    /// Echo requests; ICMPv6 to IPv6 targets.
+    Icmp,
+}
+
+impl From<ProtocolName> for Protocol {
+    fn from(name: ProtocolName) -> Self {
+        match name {
+            ProtocolName::Udp => Protocol::Udp,
+            ProtocolName::Tcp => Protocol::Tcp,
+            ProtocolName::Icmp => Protocol::Icmp,
+        }
+    }
+}
+
+/// TCP segments.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FlagsName {
+    /// A connection request.
+    Syn,
+    /// An acknowledgement of nothing.
+    Ack,
+    /// A byte of data of no connection.
+    Psh,
+}
+
+impl From<FlagsName> for TcpFlags {
+    fn from(name: FlagsName) -> Self {
+        match name {
+            FlagsName::Syn => TcpFlags::Syn,
+            FlagsName::Ack => TcpFlags::Ack,
+            FlagsName::Psh => TcpFlags::Psh,
+        }
+    }
+}

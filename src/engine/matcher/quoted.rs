@@ -1,0 +1,183 @@
+//! Finds the probe that an ICMP error quotes.
+//!
+//! A changed destination has only 32 secret bits to be found by, so it is believed
+//! only where nothing speaks against it: the quoted destination is not itself being probed the same way, the tag (where quoted)
+//! is not another one, and exactly one live probe fits.
+
+use crate::model::{DiscardReason, Evidence, ProbeId, QuotedProbe};
+
+use super::{Finding, Match};
+use crate::engine::format::ProbeFormat;
+use crate::engine::ledger::{Entry, Ledger, State};
+use crate::engine::nat::NatLearner;
+
+/// Finds the probe that `quoted` quotes.
+pub(super) fn find(
+    ledger: &Ledger,
+    format: &ProbeFormat,
+    nat: &NatLearner,
+    quoted: &QuotedProbe,
+) -> Finding {
+    if !format.quotes_protocol(quoted) {
+        return Finding::refused(DiscardReason::Foreign);
+    }
+    if !format.is_whole(quoted) {
+        return Finding::refused(DiscardReason::Truncated);
+    }
+    let by_facts = by_open_facts(ledger, format, nat, quoted);
+    if let Some(found) = by_facts
+        .best
+        .filter(|found| found.evidence > Evidence::Weak)
+    {
+        return Finding::found(found.probe, found.evidence);
+    }
+    if let Some(probe) = by_secrets(ledger, format, quoted, by_facts.candidates > 0) {
+        return Finding::found(probe, Evidence::Rewritten);
+    }
+    let ours = format
+        .flow_number(quoted)
+        .and_then(|number| format.flow_of(number))
+        .is_some();
+    let result = match by_facts.best {
+        Some(weak) => Ok(weak),
+        None if by_facts.candidates > 0 && has_no_secret(format, quoted) => {
+            alone(ledger, format, quoted).ok_or(DiscardReason::Ambiguous)
+        }
+        None if by_facts.candidates > 0 => Err(DiscardReason::Forged),
+        None if ours => Err(DiscardReason::Unknown),
+        None => Err(DiscardReason::Foreign),
+    };
+    Finding {
+        result,
+        weak_candidates: by_facts.candidates,
+    }
+}
+
+struct ByFacts {
+    best: Option<Match>,
+    candidates: u32,
+}
+
+/// The strongest match among the live probes with every open fact right.
+fn by_open_facts(
+    ledger: &Ledger,
+    format: &ProbeFormat,
+    nat: &NatLearner,
+    quoted: &QuotedProbe,
+) -> ByFacts {
+    let mut outcome = ByFacts {
+        best: None,
+        candidates: 0,
+    };
+    let Some(facts) = format.open_facts(quoted) else {
+        return outcome;
+    };
+    for (probe, entry) in ledger.with_facts(facts.destination, facts.flow, facts.ttl) {
+        outcome.candidates += 1;
+        let Some(evidence) = evidence_of(entry, format, nat, quoted) else {
+            continue;
+        };
+        if outcome.best.is_none_or(|best| evidence > best.evidence) {
+            outcome.best = Some(Match {
+                probe,
+                evidence,
+                hop_known: true,
+            });
+        }
+        if evidence == Evidence::Full {
+            break;
+        }
+    }
+    outcome
+}
+
+/// How sure it is that `quoted`, whose open facts are those of `entry`, quotes it.
+fn evidence_of(
+    entry: &Entry,
+    format: &ProbeFormat,
+    nat: &NatLearner,
+    quoted: &QuotedProbe,
+) -> Option<Evidence> {
+    let sent = entry.marked()?;
+    if !format.agrees(quoted, sent.ttl, &sent.marks) {
+        return None;
+    }
+    if quoted.tag == Some(sent.marks.tag) {
+        return Some(Evidence::Full);
+    }
+    let serial = format.serial_is_as_sent(&sent, quoted);
+    let check = format.check_is_as_sent(&sent, quoted);
+    match (serial, check) {
+        (true, true) => Some(Evidence::Full),
+        (false, true) if format.check_holds_serial() => Some(Evidence::Full),
+        (true, false) => {
+            let source_changed = quoted.source.is_some_and(|source| source != sent.source)
+                && format.check_is_adjusted(&sent, quoted);
+            let learned = format.check_covers_addresses(sent.destination)
+                && quoted
+                    .checksum
+                    .is_some_and(|checksum| nat.explains(sent.marks.check, checksum));
+            if source_changed || learned {
+                Some(Evidence::Rewritten)
+            } else {
+                Some(Evidence::Weak)
+            }
+        }
+        (false, true) => Some(Evidence::Weak),
+        (false, false) => None,
+    }
+}
+
+/// The one live probe whose secrets came back although an open fact was changed on the way.
+fn by_secrets(
+    ledger: &Ledger,
+    format: &ProbeFormat,
+    quoted: &QuotedProbe,
+    facts_are_live: bool,
+) -> Option<ProbeId> {
+    let mut found = None;
+    for serial in format.serials_of(quoted) {
+        for (probe, entry) in ledger.with_serial(serial) {
+            let fits = entry.marked().is_some_and(|sent| match quoted.tag {
+                Some(tag) if tag == sent.marks.tag => true,
+                // Zeros are padding, not a tag.
+                Some(tag) if tag != 0 => false,
+                _ => {
+                    !facts_are_live
+                        && format.ttl_of(quoted).is_none_or(|ttl| ttl == sent.ttl)
+                        && format.agrees(quoted, sent.ttl, &sent.marks)
+                        && (format.serial_is_as_sent(&sent, quoted) || format.check_holds_serial())
+                        && format.one_side_changed(&sent, quoted)
+                        && format.check_is_adjusted(&sent, quoted)
+                }
+            });
+            if fits {
+                if found.is_some_and(|found| found != probe) {
+                    return None;
+                }
+                found = Some(probe);
+            }
+        }
+    }
+    found
+}
+
+/// Whether a quote holds none of the secrets at all, as an ordinary socket gives a short one.
+fn has_no_secret(format: &ProbeFormat, quoted: &QuotedProbe) -> bool {
+    format.headless && quoted.tag.is_none()
+}
+
+/// The one live probe with a quote's open facts, where no other could be meant, not even a late one.
+fn alone(ledger: &Ledger, format: &ProbeFormat, quoted: &QuotedProbe) -> Option<Match> {
+    let facts = format.open_facts(quoted)?;
+    let open = |entry: &Entry| !matches!(entry.state, State::Answered | State::Refused);
+    let mut live = ledger
+        .with_facts(facts.destination, facts.flow, facts.ttl)
+        .filter(|(_, entry)| open(entry) && format.agrees(quoted, entry.probe.ttl, &entry.marks));
+    let (probe, _) = live.next()?;
+    live.next().is_none().then_some(Match {
+        probe,
+        evidence: Evidence::Weak,
+        hop_known: true,
+    })
+}

@@ -1,0 +1,70 @@
+//! The parts of the engine that a configuration asks for.
+
+use std::sync::Arc;
+
+use crate::config::{Method, SurveyConfig};
+use crate::engine::assembler::Assembler;
+use crate::engine::format::ProbeFormat;
+use crate::engine::tracker::{Patience, Tracker};
+use crate::model::{Protocol, Targets};
+use crate::strategy::{Arrivals, Strategy, Sweep, Trace, TraceLimits};
+use crate::wire::token::{RunKey, TokenMaker};
+
+/// How probes look. `source_port` is the one that flow 0 got.
+pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
+    ProbeFormat {
+        protocol: config.protocol,
+        tcp_flags: config.tcp_flags,
+        source_port,
+        flows: config.flows,
+        destination_port: config.destination_port,
+        port_per_ttl: config.port_per_ttl,
+        tos: config.tos,
+        packet_size: config.packet_size,
+        dont_fragment: false,
+        headless: false,
+    }
+}
+
+/// What decides which probes are sent.
+pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
+    match config.method {
+        Method::Trace => {
+            let limits = TraceLimits {
+                first_ttl: config.first_ttl,
+                max_ttl: config.max_ttl,
+                attempts: config.attempts,
+                gap_limit: config.gap_limit,
+                flows: config.flows,
+                window: config.window,
+                arrivals: match config.protocol {
+                    Protocol::Udp => Arrivals::Limited,
+                    Protocol::Icmp | Protocol::Tcp => Arrivals::Free,
+                },
+            };
+            Box::new(Trace::new(targets, limits, config.seed))
+        }
+        Method::Sweep => Box::new(Sweep::new(
+            targets,
+            config.flows,
+            config.first_ttl,
+            config.max_ttl,
+            config.seed,
+        )),
+    }
+}
+
+/// What follows probes to their end.
+pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey) -> Tracker {
+    let patience = Patience {
+        timeout: config.timeout,
+        late_window: config.late_window,
+    };
+    let expected = usize::try_from(config.live_probes()).unwrap_or(usize::MAX);
+    Tracker::new(format, patience, TokenMaker::new(key), expected)
+}
+
+/// What puts traces together.
+pub fn assembler(config: &SurveyConfig) -> Assembler {
+    Assembler::new(config.method == Method::Trace, config.flows)
+}

@@ -1,0 +1,107 @@
+//! A received packet: its own IP header, and from there to what it says.
+
+use std::net::IpAddr;
+
+use pnet_packet::ipv4::Ipv4Packet;
+use pnet_packet::ipv6::Ipv6Packet;
+
+use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, TCP, UDP};
+use super::{icmp, segment};
+use crate::model::{DiscardReason, Reply, ReplyKind, Time};
+
+/// What a received packet's IP header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outer<'a> {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub protocol: u8,
+    ttl: u8,
+    tos: u8,
+    size: usize,
+    ip_id: Option<u16>,
+    received_at: Time,
+    pub payload: &'a [u8],
+}
+
+impl Outer<'_> {
+    /// A reply of `kind` in this packet, as yet without what it says.
+    pub fn reply(&self, kind: ReplyKind) -> Reply {
+        Reply {
+            ttl: Some(self.ttl),
+            tos: Some(self.tos),
+            size: u32::try_from(self.size).ok(),
+            ip_id: self.ip_id,
+            destination: Some(self.destination),
+            ..Reply::bare(self.source, self.received_at, kind)
+        }
+    }
+}
+
+/// Reads a received packet, from its IP header on, as an answer to a probe.
+pub fn decode(bytes: &[u8], received_at: Time) -> Result<Reply, DiscardReason> {
+    match bytes.first().map(|first| first >> 4) {
+        None => Err(DiscardReason::Truncated),
+        Some(4) => {
+            let outer = outer_v4(bytes, received_at)?;
+            match outer.protocol {
+                ICMP => icmp::decode_v4(&outer),
+                TCP => segment::decode_tcp(&outer),
+                UDP => segment::decode_udp(&outer),
+                _ => Err(DiscardReason::OtherType),
+            }
+        }
+        Some(6) => {
+            let outer = outer_v6(bytes, received_at)?;
+            match outer.protocol {
+                ICMPV6 => icmp::decode_v6(&outer),
+                TCP => segment::decode_tcp(&outer),
+                UDP => segment::decode_udp(&outer),
+                _ => Err(DiscardReason::OtherType),
+            }
+        }
+        Some(_) => Err(DiscardReason::Malformed),
+    }
+}
+
+fn outer_v4(bytes: &[u8], received_at: Time) -> Result<Outer<'_>, DiscardReason> {
+    let ip = Ipv4Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
+    let header = usize::from(ip.get_header_length()) * 4;
+    let size = usize::from(ip.get_total_length());
+    if header < IPV4_HEADER || size < header {
+        return Err(DiscardReason::Malformed);
+    }
+    let more_fragments = ip.get_flags() & 0b001 != 0;
+    if ip.get_fragment_offset() != 0 || more_fragments {
+        return Err(DiscardReason::Malformed);
+    }
+    Ok(Outer {
+        source: ip.get_source().into(),
+        destination: ip.get_destination().into(),
+        protocol: ip.get_next_level_protocol().0,
+        ttl: ip.get_ttl(),
+        tos: ip.get_dscp() << 2 | ip.get_ecn(),
+        size,
+        ip_id: Some(ip.get_identification()),
+        received_at,
+        payload: bytes.get(header..size).ok_or(DiscardReason::Truncated)?,
+    })
+}
+
+fn outer_v6(bytes: &[u8], received_at: Time) -> Result<Outer<'_>, DiscardReason> {
+    let ip = Ipv6Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
+    let size = IPV6_HEADER + usize::from(ip.get_payload_length());
+    let payload = bytes
+        .get(IPV6_HEADER..size)
+        .ok_or(DiscardReason::Truncated)?;
+    Ok(Outer {
+        source: ip.get_source().into(),
+        destination: ip.get_destination().into(),
+        protocol: ip.get_next_header().0,
+        ttl: ip.get_hop_limit(),
+        tos: ip.get_traffic_class(),
+        size,
+        ip_id: None,
+        received_at,
+        payload,
+    })
+}

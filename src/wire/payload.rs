@@ -1,0 +1,73 @@
+//! What a probe carries behind its transport header: the marks that prove it ours.
+//!
+//! | bytes | holds |
+//! |---|---|
+//! | 0–1 | compensation word: makes the checksum that we want the right one |
+//! | 2–9 | tag: 64 bits, keyed, of this one probe |
+//! | 10–11 | serial: as the IP ID of IPv4 |
+//! | 12… | zeros up to the wanted size |
+//!
+//! Whoever quotes the whole probe (ICMPv6 always does), or echoes it, brings them back.
+
+use super::checksum::Sum;
+use super::token::Marks;
+
+/// Size of the marks, bytes.
+pub const MARKS: usize = 12;
+
+/// Writes marks into the payload (the end of a transport segment whose checksum field holds the wanted checksum), given
+/// the sum of everything else that the checksum covers, the checksum included.
+#[inline]
+pub fn encode(payload: &mut [u8], marks: &Marks, serial: u16, rest: Sum) {
+    let Some((head, padding)) = payload.split_first_chunk_mut::<MARKS>() else {
+        return;
+    };
+    let compensation = rest.long(marks.tag).word(serial).checksum();
+    head[..2].copy_from_slice(&compensation.to_be_bytes());
+    head[2..10].copy_from_slice(&marks.tag.to_be_bytes());
+    head[10..].copy_from_slice(&serial.to_be_bytes());
+    padding.fill(0);
+}
+
+/// The tag of a payload that reaches that far.
+pub fn tag(payload: &[u8]) -> Option<u64> {
+    let bytes = payload.get(2..)?.first_chunk::<8>()?;
+    Some(u64::from_be_bytes(*bytes))
+}
+
+/// The serial of a payload that reaches that far.
+pub fn serial(payload: &[u8]) -> Option<u16> {
+    let bytes = payload.get(10..)?.first_chunk::<2>()?;
+    Some(u16::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_come_back_as_far_as_the_payload_reaches() {
+        let marks = Marks {
+            check: 0x4321,
+            tag: 0x0123_4567_89ab_cdef,
+        };
+        let mut payload = [0xff; 20];
+        encode(
+            &mut payload,
+            &marks,
+            0xfeed,
+            Sum::default().word(marks.check),
+        );
+        assert_eq!(tag(&payload), Some(marks.tag));
+        assert_eq!(serial(&payload), Some(0xfeed));
+        assert_eq!(tag(&payload[..9]), None);
+        assert_eq!(serial(&payload[..11]), None);
+        assert_eq!(payload[MARKS..], [0; 8]);
+        let whole = Sum::default().bytes(&payload).word(marks.check);
+        assert_eq!(
+            whole.folded(),
+            0xffff,
+            "the wanted checksum is the right one"
+        );
+    }
+}
