@@ -122,7 +122,9 @@ fn run_in(
     let end = match &config.network {
         Network::VirtualLab { file } => job.run_virtual(lab_network(file.as_deref())?, observer),
         Network::Real | Network::Lab { .. } => {
-            job.run_live(LiveSetup::open(config, lab)?, observer)
+            let ipv4 = job.targets.ipv4_len();
+            let families = (ipv4 > 0, ipv4 < job.targets.len());
+            job.run_live(LiveSetup::open(config, families, lab)?, observer)
         }
     };
     observer.finished();

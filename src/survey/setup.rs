@@ -10,7 +10,7 @@ use crate::config::{Network, SurveyConfig};
 use crate::dataset::Vantage;
 use crate::lab::driver::{LabHost, Namespace, enter_namespace};
 use crate::lab::{LabError, LabNetwork, Respond};
-use crate::transport::raw::{BufferKind, PortBlock, RawReceiver, RawSender};
+use crate::transport::raw::{Answers, BufferKind, Origin, PortBlock, RawReceiver, RawSender};
 use crate::transport::{PacketReceiver, PacketSender, loopback_test};
 
 use super::SurveyError;
@@ -99,11 +99,24 @@ pub struct LiveSetup {
 }
 
 impl LiveSetup {
-    /// Opens sockets and ports, and starts the lab's network. The receiver comes first and is tested.
-    pub fn open(config: &SurveyConfig, lab: Option<EnteredLab>) -> Result<Self, SurveyError> {
+    /// Opens sockets and ports, and starts the lab's network. The receiver comes first and is tested. `families` says whether there
+    /// are IPv4 and IPv6 targets.
+    pub fn open(
+        config: &SurveyConfig,
+        families: (bool, bool),
+        lab: Option<EnteredLab>,
+    ) -> Result<Self, SurveyError> {
         let mut warnings = Vec::new();
         let wanted = (config.rate.per_second() * BYTES_PER_REPLY) as usize;
-        let mut receiver = RawReceiver::open(wanted.clamp(LEAST_BUFFER, MOST_BUFFER))?;
+        let ports = PortBlock::bind(config.protocol, config.source_port, config.flows)?;
+        let answers = Answers {
+            ipv4: families.0,
+            ipv6: families.1,
+            protocol: Some(config.protocol),
+            ports: ports.ports(),
+        };
+        let mut receiver =
+            RawReceiver::open_for(&answers, wanted.clamp(LEAST_BUFFER, MOST_BUFFER))?;
         let buffer = receiver.buffer();
         let holds = buffer.packets() as f64 / config.rate.per_second();
         if holds < SHORT_BUFFER.as_secs_f64() {
@@ -114,7 +127,6 @@ impl LiveSetup {
                 config.rate
             ));
         }
-        let ports = PortBlock::bind(config.source_port, config.flows)?;
         if ports.moved() {
             warnings.push(format!(
                 "source port {} is taken: using {} to {} instead",
@@ -123,7 +135,9 @@ impl LiveSetup {
                 u32::from(ports.base()) + u32::from(config.flows) - 1
             ));
         }
-        match loopback_test(&mut receiver, LOOPBACK_PATIENCE) {
+        if families.0 {
+            match loopback_test(&mut receiver, LOOPBACK_PATIENCE) {
+            _ if !families.0 => {}
             Ok(true) => {}
             Ok(false) => warnings.push(
                 "an ICMP message sent over loopback as a test did not reach the receiver: a firewall rule on input may be \
@@ -132,7 +146,11 @@ impl LiveSetup {
             ),
             Err(error) => warnings.push(format!("the receiver could not be tested over loopback ({error})")),
         }
-        let mut sender = RawSender::open()?;
+        }
+        let mut sender = RawSender::open_from(&Origin {
+            sources: config.sources.clone(),
+            interface: config.interface.clone(),
+        })?;
         let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
         let lab = match lab {
             None => None,

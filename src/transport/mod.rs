@@ -46,16 +46,37 @@ pub trait PacketSender: Send {
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason>;
 }
 
+/// What a call to [`PacketReceiver::receive`] passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// How many packets.
+    pub count: usize,
+    /// `None`: everything that had arrived before the call. Else everything that had arrived by this stamp (nanoseconds of
+    /// the wall clock); more may be waiting behind it.
+    pub drained_until: Option<u64>,
+}
+
+impl Received {
+    /// Both together, of two sources.
+    pub fn and(self, other: Received) -> Received {
+        let both = [self.drained_until, other.drained_until];
+        Received {
+            count: self.count + other.count,
+            drained_until: both.into_iter().flatten().min(),
+        }
+    }
+}
+
 /// The receiving half of a transport.
 pub trait PacketReceiver: Send {
     /// Waits up to `timeout` for packets and passes each one that is there (a bounded number) to `visit`: its bytes from the
     /// IP header on, and the kernel's receive stamp in nanoseconds of the wall clock (CLOCK_REALTIME), where there is one.
-    /// Returns how many were passed; 0 after an idle `timeout`.
+    /// Nothing is passed after an idle `timeout`.
     fn receive(
         &mut self,
         timeout: Duration,
         visit: &mut dyn FnMut(&[u8], Option<u64>),
-    ) -> io::Result<usize>;
+    ) -> io::Result<Received>;
 
     /// Packets that the kernel has dropped so far because our buffer was full; `None` where it does not tell.
     fn dropped(&self) -> Option<u64>;

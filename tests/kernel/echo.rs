@@ -152,7 +152,7 @@ fn survey(
                 received[number] = stamp.expect("the kernel stamps every packet");
                 missing -= 1;
             });
-            if count.unwrap() == 0 {
+            if count.unwrap().count == 0 {
                 break;
             }
             progress.store(probes - missing, Ordering::Relaxed);

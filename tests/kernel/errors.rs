@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pathsurvey::lab::driver::{LabHost, RouteKind, enter_drop_namespace, enter_namespace};
 use pathsurvey::lab::{Delivery, Respond};
-use pathsurvey::model::{Time, UnsentReason};
+use pathsurvey::model::{Protocol, Time, UnsentReason};
 use pathsurvey::transport::raw::{BufferKind, PortBlock, RawReceiver, RawSender, TransportError};
 use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender, Progress, Stopped};
 
@@ -174,14 +174,16 @@ fn overflow(open: fn() -> RawReceiver, copies: usize) -> Outcome {
     while seen < copies {
         let count = witness
             .receive(Duration::from_secs(5), &mut |_, _| {})
-            .unwrap();
+            .unwrap()
+            .count;
         assert_ne!(count, 0, "only {seen} of {copies} replies were delivered");
         seen += count;
     }
     assert_eq!(host.stop().unwrap().delivered, copies as u64);
     let mut kept = 0;
     loop {
-        let count = receiver.receive(Duration::ZERO, &mut |_, _| {}).unwrap();
+        let received = receiver.receive(Duration::ZERO, &mut |_, _| {}).unwrap();
+        let count = received.count;
         if count == 0 {
             break;
         }
@@ -229,18 +231,24 @@ pub fn dropping() -> Outcome {
             stopped: None
         }
     );
-    assert_eq!(receiver.receive(Duration::ZERO, &mut |_, _| {}).unwrap(), 0);
+    assert_eq!(
+        receiver
+            .receive(Duration::ZERO, &mut |_, _| {})
+            .unwrap()
+            .count,
+        0
+    );
     Ok(())
 }
 
 pub fn port_blocks() -> Outcome {
     let _namespace = allowed(enter_namespace())?;
-    let first = PortBlock::bind(24000, 64).unwrap();
+    let first = PortBlock::bind(Protocol::Udp, 24000, 64).unwrap();
     assert_eq!((first.base(), first.moved()), (24000, false));
-    let second = PortBlock::bind(24000, 64).unwrap();
+    let second = PortBlock::bind(Protocol::Udp, 24000, 64).unwrap();
     assert_eq!((second.base(), second.moved()), (24064, true));
     // One taken port moves the whole block.
-    let third = PortBlock::bind(24127, 2).unwrap();
+    let third = PortBlock::bind(Protocol::Udp, 24127, 2).unwrap();
     assert_eq!(third.base(), 24129);
     let mut ports: Vec<u16> = first
         .ports()
@@ -254,8 +262,11 @@ pub fn port_blocks() -> Outcome {
         assert!(std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_err());
     }
     drop(first);
-    assert_eq!(PortBlock::bind(24000, 64).unwrap().base(), 24000);
-    let error = PortBlock::bind(65000, 1000).unwrap_err();
+    assert_eq!(
+        PortBlock::bind(Protocol::Udp, 24000, 64).unwrap().base(),
+        24000
+    );
+    let error = PortBlock::bind(Protocol::Udp, 65000, 1000).unwrap_err();
     assert!(matches!(error, TransportError::PortsOutOfRange { .. }));
     Ok(())
 }

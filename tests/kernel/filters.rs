@@ -50,7 +50,7 @@ fn received(receiver: &mut RawReceiver, mut batch: PacketBatch) -> Vec<Vec<u8>> 
             assert!(stamp.is_some());
             packets.push(packet.to_vec());
         });
-        assert_ne!(count.unwrap(), 0, "the last packet never came");
+        assert_ne!(count.unwrap().count, 0, "the last packet never came");
         if let Some(last) = packets.pop_if(|packet| packet[21] == LAST) {
             assert_eq!(last[20], 11);
             return packets;

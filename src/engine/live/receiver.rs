@@ -126,7 +126,8 @@ impl Receiver<'_> {
         let before = self.clock.now();
         let offset = self.clock.wall_offset();
         let clock = self.clock;
-        self.transport
+        let received = self
+            .transport
             .receive(wait, &mut |bytes, stamp| {
                 // A wall clock that was stepped forward since the offset was taken must not bring the future.
                 let now = clock.now();
@@ -140,8 +141,10 @@ impl Receiver<'_> {
                 });
             })
             .map_err(LiveError::Receive)?;
-        // With nothing there, everything up to the call has been read; with something, everything up to the last of it.
-        Ok(read.packets.last().map_or(before, |last| last.at))
+        Ok(match received.drained_until {
+            None => before,
+            Some(wall) => offset.to_run_time(wall).min(before),
+        })
     }
 
     fn is_quiet(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::engine::format::ProbeFormat;
 use crate::engine::tracker::Patience;
 use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
-use crate::transport::{PacketBatch, Progress};
+use crate::transport::{PacketBatch, Progress, Received};
 use crate::wire::token::{RunKey, TokenMaker};
 
 /// Takes packets until it has had `takes`; then it breaks, or panics.
@@ -48,12 +48,12 @@ impl PacketReceiver for Deaf {
         &mut self,
         timeout: Duration,
         _: &mut dyn FnMut(&[u8], Option<u64>),
-    ) -> io::Result<usize> {
+    ) -> io::Result<Received> {
         if self.breaks {
             return Err(io::Error::from_raw_os_error(libc::ENETDOWN));
         }
         std::thread::park_timeout(timeout);
-        Ok(0)
+        Ok(Received::default())
     }
 
     fn dropped(&self) -> Option<u64> {

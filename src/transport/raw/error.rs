@@ -28,9 +28,35 @@ pub enum TransportError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// An interface that is not there, or may not be used.
+    #[error(
+        "--interface {name}: the kernel refuses it ({source}); `ip link` lists the interfaces there are"
+    )]
+    NoInterface {
+        /// As given.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// An interface that is down.
+    #[error("--interface {name}: it is down; bring it up with `ip link set {name} up`")]
+    InterfaceDown {
+        /// As given.
+        name: String,
+    },
+    /// A source address that is not ours.
+    #[error(
+        "--source {address}: not an address of this machine ({source}); `ip address` lists those that are"
+    )]
+    ForeignSource {
+        /// As given.
+        address: std::net::IpAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// No block of source ports is free.
     #[error(
-        "cannot bind {flows} UDP source ports from {base} on, nor in another block outside the ephemeral range ({source}): \
+        "cannot bind {flows} source ports from {base} on, nor in another block outside the ephemeral range ({source}): \
          free them, or ask for another base with --source-port, or for fewer flows"
     )]
     PortsTaken {
@@ -43,7 +69,7 @@ pub enum TransportError {
     },
     /// So many ports do not exist above the base.
     #[error(
-        "{flows} UDP source ports from {base} on do not fit below 65536: give a lower --source-port or fewer flows"
+        "{flows} source ports from {base} on do not fit below 65536: give a lower --source-port or fewer flows"
     )]
     PortsOutOfRange {
         /// The first port that was asked for.
@@ -53,7 +79,7 @@ pub enum TransportError {
     },
     /// A socket a port: more than this process may open.
     #[error(
-        "binding {flows} UDP source ports needs as many open files and only {limit} are allowed ({source}): \
+        "binding {flows} source ports needs as many open files and only {limit} are allowed ({source}): \
          raise the limit with `ulimit -n`, or ask for fewer flows"
     )]
     TooManyFiles {

@@ -1,11 +1,13 @@
 //! Raw sockets: probes leave with an IP header of our own making, replies come in whole.
 //!
-//! IPv4 here: [`RawSender`] takes packets of any protocol, [`RawReceiver`] gives the ICMP errors that answer them,
-//! [`PortBlock`] holds the source ports. All need CAP_NET_RAW in the network namespace, but for the ports.
+//! [`RawSender`] takes packets of any protocol over IPv4 and IPv6, [`RawReceiver`] gives what answers them,
+//! [`PortBlock`] holds the source ports, [`Origin`] says where to send from. All need CAP_NET_RAW in the network namespace, but for the ports.
 //! What the kernel refuses at opening is a [`TransportError`]; what it refuses for one packet is that packet's
 //! [`Stopped`](super::Stopped).
 
 mod error;
+mod filter;
+mod origin;
 mod ports;
 mod receiver;
 pub(crate) mod ring;
@@ -14,6 +16,8 @@ mod source;
 pub(crate) mod sys;
 
 pub use error::TransportError;
+pub use filter::Answers;
+pub use origin::Origin;
 pub use ports::PortBlock;
 pub use receiver::{BufferKind, RawReceiver, ReceiveBuffer};
 pub use sender::RawSender;

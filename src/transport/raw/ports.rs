@@ -1,44 +1,60 @@
 //! The source ports of a run.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::ops::Range;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::{Range, RangeInclusive};
 
-use socket2::SockRef;
+use socket2::{Domain, Socket, Type};
 
 use super::{TransportError, sys};
+use crate::model::Protocol;
 
 /// Files this process may have open besides the ports.
 const OTHER_FILES: u64 = 256;
 
-/// Consecutive UDP source ports, held as long as this value lives.
+/// Consecutive source ports, held as long as this value lives.
 ///
 /// Held ports are nobody else's: two runs on one host then differ in their ports, and our kernel does not answer targets'
-/// UDP replies with a port unreachable. Nothing is ever read from them.
+/// UDP replies with a port unreachable. Nothing is ever read from them. TCP ports are bound and do not listen, so that our kernel
+/// resets what a target opens. ICMP has no ports: its block holds nothing.
 #[derive(Debug)]
 pub struct PortBlock {
     base: u16,
     asked: u16,
-    sockets: Vec<UdpSocket>,
+    flows: u16,
+    _sockets: Vec<Socket>,
 }
 
 impl PortBlock {
     /// Binds `flows` ports from `base` on, or where one of them is taken the next block that is free: base + flows,
     /// base + 2·flows … below the ephemeral range, then from 1025 up.
-    pub fn bind(base: u16, flows: u16) -> Result<Self, TransportError> {
+    pub fn bind(protocol: Protocol, base: u16, flows: u16) -> Result<Self, TransportError> {
         let last = u32::from(base) + u32::from(flows.max(1)) - 1;
         if base == 0 || flows == 0 || last > u32::from(u16::MAX) {
             return Err(TransportError::PortsOutOfRange { base, flows });
         }
-        let limit = sys::allow_open_files(u64::from(flows) + OTHER_FILES).unwrap_or(0);
+        let kind = match protocol {
+            Protocol::Udp => Type::DGRAM,
+            Protocol::Tcp => Type::STREAM,
+            Protocol::Icmp => {
+                return Ok(PortBlock {
+                    base,
+                    asked: base,
+                    flows,
+                    _sockets: Vec::new(),
+                });
+            }
+        };
+        let limit = sys::allow_open_files(2 * u64::from(flows) + OTHER_FILES).unwrap_or(0);
         let mut refusal = io::Error::from_raw_os_error(libc::EADDRINUSE);
         for first in candidates(base, flows, ephemeral_start()) {
-            match bind_all(first, flows) {
+            match bind_all(kind, first, flows) {
                 Ok(sockets) => {
                     return Ok(PortBlock {
                         base: first,
                         asked: base,
-                        sockets,
+                        flows,
+                        _sockets: sockets,
                     });
                 }
                 Err(source)
@@ -70,10 +86,9 @@ impl PortBlock {
         self.base != self.asked
     }
 
-    /// The ports.
-    pub fn ports(&self) -> impl Iterator<Item = u16> {
-        let base = self.base;
-        (0..self.sockets.len()).map(move |flow| base + flow as u16)
+    /// The ports (ICMP: the identifiers).
+    pub fn ports(&self) -> RangeInclusive<u16> {
+        self.base..=self.base + (self.flows - 1)
     }
 }
 
@@ -100,14 +115,36 @@ fn ephemeral_start() -> u16 {
         .unwrap_or(DEFAULT)
 }
 
-fn bind_all(first: u16, flows: u16) -> io::Result<Vec<UdpSocket>> {
-    (first..=first + (flows - 1)).map(bind_one).collect()
+fn bind_all(kind: Type, first: u16, flows: u16) -> io::Result<Vec<Socket>> {
+    let mut sockets = Vec::with_capacity(2 * usize::from(flows));
+    for port in first..=first + (flows - 1) {
+        sockets.push(bind_one(kind, Ipv4Addr::UNSPECIFIED.into(), port)?);
+        match bind_one(kind, Ipv6Addr::UNSPECIFIED.into(), port) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) if is_without_ipv6(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sockets)
 }
 
-fn bind_one(port: u16) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))?;
+/// A machine without IPv6 has no such ports to hold.
+fn is_without_ipv6(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+    )
+}
+
+fn bind_one(kind: Type, address: IpAddr, port: u16) -> io::Result<Socket> {
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     // What arrives is never read: let it take as little memory as the kernel agrees to.
-    SockRef::from(&socket).set_recv_buffer_size(1)?;
+    socket.set_recv_buffer_size(1)?;
+    socket.bind(&address.into())?;
     Ok(socket)
 }
 
@@ -129,7 +166,7 @@ mod tests {
 
     #[test]
     fn ports_beyond_65535_are_refused_by_name() {
-        let error = PortBlock::bind(65000, 1000).unwrap_err();
+        let error = PortBlock::bind(Protocol::Udp, 65000, 1000).unwrap_err();
         assert!(matches!(
             error,
             TransportError::PortsOutOfRange {
@@ -137,6 +174,6 @@ mod tests {
                 flows: 1000
             }
         ));
-        assert!(PortBlock::bind(1, 0).is_err());
+        assert!(PortBlock::bind(Protocol::Udp, 1, 0).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Receiving the ICMP errors that answer our probes.
+//! Receiving what answers our probes.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::filter::{self, Answers};
 use super::ring::{PacketRing, RingConfig};
 use super::{TransportError, ring, sys};
-use crate::transport::PacketReceiver;
+use crate::transport::{PacketReceiver, Received};
 
 /// What the kernel counts against the receive buffer for one ICMP error: its memory, not its length (measured).
 const BYTES_PER_PACKET: usize = 830;
-
-/// ICMP types that answer a UDP probe: destination unreachable, time exceeded, parameter problem.
-const TYPES: [u8; 3] = [3, 11, 12];
 
 /// How the receive buffer was come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +44,13 @@ impl ReceiveBuffer {
     }
 }
 
-/// Receives IPv4 ICMP errors, each from its IP header on, with the kernel's stamp.
+/// Receives ICMP errors and whatever else [`Answers`] asks for, each packet from its IP header on, with the kernel's stamp.
 ///
-/// Of every ICMP error that reaches this host one copy comes here, whoever's probe it answers; telling them apart is the
-/// matcher's work. Packets over 2 KiB are cut off there.
+/// Of every such packet that reaches this host one copy comes here, whoever's probe it answers; telling them apart is the
+/// matcher's work. Packets over 2 KiB are cut off there. IPv4 comes through raw sockets, or a packet ring where their buffer
+/// may not be enlarged; IPv6 always through a ring, because raw IPv6 sockets keep the IP header to themselves.
 pub struct RawReceiver {
-    source: Source,
+    sources: Vec<Source>,
     buffer: ReceiveBuffer,
 }
 
@@ -61,69 +60,114 @@ enum Source {
 }
 
 impl RawReceiver {
-    /// Opens the receiver with a buffer of `buffer_bytes`, or as near as the kernel lets us: a socket buffer if it may be that
-    /// large, else a packet ring, else what the socket got.
+    /// Opens a receiver of ICMPv4 errors with a buffer of `buffer_bytes`.
     pub fn open(buffer_bytes: usize) -> Result<Self, TransportError> {
-        let (socket, obtained) = open_socket(buffer_bytes)?;
-        if obtained < buffer_bytes
-            && let Ok(ring) = Self::open_ring(buffer_bytes)
-        {
-            return Ok(ring);
-        }
-        let kind = if obtained < buffer_bytes {
-            BufferKind::SmallSocket
-        } else {
-            BufferKind::Socket
-        };
-        Ok(RawReceiver {
-            source: Source::Socket(socket, Box::new(sys::ReceiveArena::new())),
+        Self::open_for(&Answers::errors(), buffer_bytes)
+    }
+
+    /// Opens the receiver with a buffer of `buffer_bytes` for each family, or as near as the kernel lets us: a socket
+    /// buffer if it may be that large, else a packet ring, else what the socket got.
+    pub fn open_for(answers: &Answers, buffer_bytes: usize) -> Result<Self, TransportError> {
+        let mut receiver = RawReceiver {
+            sources: Vec::new(),
             buffer: ReceiveBuffer {
-                kind,
-                bytes: obtained,
+                kind: BufferKind::Ring,
+                bytes: buffer_bytes,
             },
-        })
-    }
-
-    /// Opens the receiver on a packet ring of `buffer_bytes`.
-    pub fn open_ring(buffer_bytes: usize) -> Result<Self, TransportError> {
-        let ring = PacketRing::open(&RingConfig {
-            interface: None,
-            filter: Some(&icmp_error_filter()),
-            protocol: libc::ETH_P_IP as u16,
-            bytes: buffer_bytes,
-        })
-        .map_err(|error| TransportError::opening("a packet ring for receiving", error))?;
-        let buffer = ReceiveBuffer {
-            kind: BufferKind::Ring,
-            bytes: ring.bytes(),
         };
+        if answers.ipv4 {
+            receiver.add_ipv4(answers, buffer_bytes)?;
+        }
+        if answers.ipv6 {
+            let ring = open_ring(libc::ETH_P_IPV6, &filter::ipv6(answers), buffer_bytes)?;
+            if !answers.ipv4 {
+                receiver.buffer.bytes = ring.bytes();
+            }
+            receiver.sources.push(Source::Ring(ring));
+        }
+        Ok(receiver)
+    }
+
+    /// Opens a receiver of ICMPv4 errors on a packet ring of `buffer_bytes`.
+    pub fn open_ring(buffer_bytes: usize) -> Result<Self, TransportError> {
+        let ring = open_ipv4_ring(&Answers::errors(), buffer_bytes)?;
         Ok(RawReceiver {
-            source: Source::Ring(ring),
-            buffer,
+            buffer: ReceiveBuffer {
+                kind: BufferKind::Ring,
+                bytes: ring.bytes(),
+            },
+            sources: vec![Source::Ring(ring)],
         })
     }
 
-    /// The receive buffer obtained.
+    fn add_ipv4(&mut self, answers: &Answers, buffer_bytes: usize) -> Result<(), TransportError> {
+        let types = answers.icmpv4_types();
+        let filter = filter::ipv4(&types, None, &answers.ports);
+        let (socket, obtained) = open_socket(Protocol::ICMPV4, &filter, buffer_bytes)?;
+        self.buffer = ReceiveBuffer {
+            kind: BufferKind::Socket,
+            bytes: obtained,
+        };
+        if obtained < buffer_bytes {
+            if let Ok(ring) = open_ipv4_ring(answers, buffer_bytes) {
+                self.buffer = ReceiveBuffer {
+                    kind: BufferKind::Ring,
+                    bytes: ring.bytes(),
+                };
+                self.sources.push(Source::Ring(ring));
+                return Ok(());
+            }
+            self.buffer.kind = BufferKind::SmallSocket;
+        }
+        filter_icmp_types(&socket, &types)?;
+        let arena = || Box::new(sys::ReceiveArena::new());
+        self.sources.push(Source::Socket(socket, arena()));
+        if let Some(protocol) = answers.segments() {
+            let filter = filter::ipv4(&[], Some(protocol), &answers.ports);
+            let protocol = Protocol::from(i32::from(protocol));
+            let (socket, _) = open_socket(protocol, &filter, buffer_bytes)?;
+            self.sources.push(Source::Socket(socket, arena()));
+        }
+        Ok(())
+    }
+
+    /// The receive buffer obtained; with both families that of IPv4.
     pub fn buffer(&self) -> ReceiveBuffer {
         self.buffer
     }
 }
 
-/// A raw ICMP socket and the size of its receive buffer.
-fn open_socket(buffer_bytes: usize) -> Result<(Socket, usize), TransportError> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))
-        .map_err(|error| TransportError::opening("a raw ICMP socket for receiving", error))?;
+fn open_ipv4_ring(answers: &Answers, bytes: usize) -> Result<PacketRing, TransportError> {
+    let filter = filter::ipv4(&answers.icmpv4_types(), answers.segments(), &answers.ports);
+    open_ring(libc::ETH_P_IP, &filter, bytes)
+}
+
+fn open_ring(
+    protocol: libc::c_int,
+    filter: &[SockFilter],
+    bytes: usize,
+) -> Result<PacketRing, TransportError> {
+    PacketRing::open(&RingConfig {
+        interface: None,
+        filter: Some(filter),
+        protocol: protocol as u16,
+        bytes,
+    })
+    .map_err(|error| TransportError::opening("a packet ring for receiving", error))
+}
+
+/// A raw socket that receives what passes `filter`, and the size of its receive buffer.
+fn open_socket(
+    protocol: Protocol,
+    filter: &[SockFilter],
+    buffer_bytes: usize,
+) -> Result<(Socket, usize), TransportError> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(protocol))
+        .map_err(|error| TransportError::opening("a raw socket for receiving", error))?;
     let setup = TransportError::setup;
-    // In this filter a set bit keeps the type away.
-    let blocked = TYPES
-        .iter()
-        .fold(u32::MAX, |mask, kind| mask & !(1 << kind));
-    sys::set_option(socket.as_fd(), sys::SOL_RAW, sys::ICMP_FILTER, &blocked)
-        .map_err(setup("filtering ICMP types (ICMP_FILTER)"))?;
-    // That one lets types over 31 through; it stays because it refuses the others before they cost anything.
     socket
-        .attach_filter(&icmp_error_filter())
-        .map_err(setup("filtering ICMP types (SO_ATTACH_FILTER)"))?;
+        .attach_filter(filter)
+        .map_err(setup("filtering answers (SO_ATTACH_FILTER)"))?;
     sys::set_option(
         socket.as_fd(),
         libc::SOL_SOCKET,
@@ -147,52 +191,15 @@ fn open_socket(buffer_bytes: usize) -> Result<(Socket, usize), TransportError> {
     Ok((socket, obtained))
 }
 
-/// Lets through whole IPv4 packets (or first fragments) to this host that are ICMP of one of [`TYPES`].
-fn icmp_error_filter() -> Vec<SockFilter> {
-    use libc::{
-        BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K,
-        BPF_LD, BPF_LDX, BPF_MSH, BPF_RET, BPF_W,
-    };
-    let step = |code: u32, jt, jf, k| SockFilter::new(code as u16, jt, jf, k);
-    let packet_type = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
-    let types = TYPES.len() as u8;
-    // Jumps count the steps in between; "refuse" is the step behind the type checks, "accept" the last one.
-    let refuse_from = |step: u8| 10 + types - step - 1;
-    let mut program = vec![
-        step(BPF_LD | BPF_W | BPF_ABS, 0, 0, packet_type),
-        step(
-            BPF_JMP | BPF_JEQ | BPF_K,
-            0,
-            refuse_from(1),
-            libc::PACKET_HOST.into(),
-        ),
-        step(BPF_LD | BPF_B | BPF_ABS, 0, 0, 0),
-        step(BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xf0),
-        step(BPF_JMP | BPF_JEQ | BPF_K, 0, refuse_from(4), 0x40),
-        step(BPF_LD | BPF_B | BPF_ABS, 0, 0, 9),
-        step(
-            BPF_JMP | BPF_JEQ | BPF_K,
-            0,
-            refuse_from(6),
-            libc::IPPROTO_ICMP as u32,
-        ),
-        step(BPF_LD | BPF_H | BPF_ABS, 0, 0, 6),
-        step(BPF_JMP | BPF_JSET | BPF_K, refuse_from(8), 0, 0x1fff),
-        step(BPF_LDX | BPF_B | BPF_MSH, 0, 0, 0),
-    ];
-    program.push(step(BPF_LD | BPF_B | BPF_IND, 0, 0, 0));
-    for (index, kind) in TYPES.iter().enumerate() {
-        let remaining = types - index as u8;
-        program.push(step(
-            BPF_JMP | BPF_JEQ | BPF_K,
-            remaining,
-            0,
-            (*kind).into(),
-        ));
-    }
-    program.push(step(BPF_RET | BPF_K, 0, 0, 0));
-    program.push(step(BPF_RET | BPF_K, 0, 0, u32::MAX));
-    program
+/// Refuses ICMP types before the kernel has made a copy for us. The filter of its own lets types over 31 through, so the
+/// general one stays.
+fn filter_icmp_types(socket: &Socket, types: &[u8]) -> Result<(), TransportError> {
+    // In this filter a set bit keeps the type away.
+    let blocked = types
+        .iter()
+        .fold(u32::MAX, |mask, kind| mask & !(1 << kind));
+    sys::set_option(socket.as_fd(), sys::SOL_RAW, sys::ICMP_FILTER, &blocked)
+        .map_err(TransportError::setup("filtering ICMP types (ICMP_FILTER)"))
 }
 
 impl PacketReceiver for RawReceiver {
@@ -200,25 +207,60 @@ impl PacketReceiver for RawReceiver {
         &mut self,
         timeout: Duration,
         visit: &mut dyn FnMut(&[u8], Option<u64>),
-    ) -> io::Result<usize> {
+    ) -> io::Result<Received> {
         let mut deadline = None;
         loop {
-            let count = self.source.take(visit)?;
-            if count > 0 {
-                return Ok(count);
+            let mut all = Received::default();
+            for source in &mut self.sources {
+                all = all.and(source.take(visit)?);
+            }
+            if all.count > 0 {
+                return Ok(all);
             }
             // The clock is read only when there is nothing to do, and the wait goes on after a signal.
             let now = Instant::now();
             let deadline = *deadline.get_or_insert(now + timeout);
             if now >= deadline {
-                return Ok(0);
+                return Ok(all);
             }
-            sys::wait_readable([self.source.as_fd()], Some(deadline - now))?;
+            let descriptors: Vec<BorrowedFd<'_>> = self.sources.iter().map(AsFd::as_fd).collect();
+            sys::wait_any_readable(&descriptors, deadline - now)?;
         }
     }
 
     fn dropped(&self) -> Option<u64> {
-        match &self.source {
+        self.sources.iter().map(Source::dropped).sum()
+    }
+}
+
+impl Source {
+    fn take(&mut self, visit: &mut dyn FnMut(&[u8], Option<u64>)) -> io::Result<Received> {
+        let mut last = None;
+        let mut note = |packet: &[u8], stamp: Option<u64>| {
+            last = stamp;
+            visit(packet, stamp);
+        };
+        let count = match self {
+            Source::Socket(socket, arena) => {
+                let count = arena.receive(socket.as_fd())?;
+                for slot in 0..count {
+                    let (packet, stamp) = arena.packet(slot);
+                    note(packet, stamp);
+                }
+                count
+            }
+            Source::Ring(ring) => ring.visit(sys::ReceiveArena::SLOTS, &mut note),
+        };
+        // As many as fit: more may wait behind the last of them.
+        let drained_until = (count == sys::ReceiveArena::SLOTS).then_some(last.unwrap_or_default());
+        Ok(Received {
+            count,
+            drained_until,
+        })
+    }
+
+    fn dropped(&self) -> Option<u64> {
+        match self {
             Source::Socket(socket, _) => {
                 // The ninth word (SK_MEMINFO_DROPS) counts the packets that found the buffer full.
                 let words =
@@ -226,22 +268,6 @@ impl PacketReceiver for RawReceiver {
                 words.ok().map(|words| words[8].into())
             }
             Source::Ring(ring) => ring.dropped(),
-        }
-    }
-}
-
-impl Source {
-    fn take(&mut self, visit: &mut dyn FnMut(&[u8], Option<u64>)) -> io::Result<usize> {
-        match self {
-            Source::Socket(socket, arena) => {
-                let count = arena.receive(socket.as_fd())?;
-                for slot in 0..count {
-                    let (packet, stamp) = arena.packet(slot);
-                    visit(packet, stamp);
-                }
-                Ok(count)
-            }
-            Source::Ring(ring) => Ok(ring.visit(sys::ReceiveArena::SLOTS, visit)),
         }
     }
 }

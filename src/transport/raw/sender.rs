@@ -1,11 +1,12 @@
-//! Sending IPv4 packets with our own header.
+//! Sending packets with our own header.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::origin::Origin;
 use super::source::SourceTable;
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
@@ -17,50 +18,74 @@ const SEND_BUFFER: usize = 8 << 20;
 /// Error-queue messages dropped at one refusal; a refusal makes one, so that the queue never grows.
 const ERRORS_AT_ONCE: usize = 16;
 
-/// Sends IPv4 packets through a raw socket (IPPROTO_RAW: the header is ours).
+/// Sends packets through raw sockets (IPPROTO_RAW: the header is ours), one socket a family.
 ///
-/// The kernel still fills total length and header checksum, the source where it is 0.0.0.0 and the IP ID where that is 0
-/// without DF. The socket never blocks: a full queue is [`Stopped::Full`].
+/// With IPv4 the kernel still fills total length and header checksum, the source where it is 0.0.0.0 and the IP ID where that is 0
+/// without DF; with IPv6 nothing. The sockets never block: a full queue is [`Stopped::Full`].
 pub struct RawSender {
-    socket: Socket,
+    v4: Socket,
+    /// Absent on a machine without IPv6.
+    v6: Option<Socket>,
     arena: sys::SendArena,
     sources: SourceTable,
 }
 
 impl RawSender {
-    /// Opens the socket.
+    /// Opens the sockets; addresses and interfaces are the kernel's choice.
     pub fn open() -> Result<Self, TransportError> {
-        let protocol = Some(Protocol::from(libc::IPPROTO_RAW));
-        let socket = Socket::new(Domain::IPV4, Type::RAW, protocol)
-            .map_err(|error| TransportError::opening("a raw socket for sending", error))?;
-        socket
-            .set_nonblocking(true)
-            .map_err(TransportError::setup("making the raw socket non-blocking"))?;
-        // Without it the kernel reports success when the device queue is full and nothing is sent.
-        sys::set_option(socket.as_fd(), libc::SOL_IP, libc::IP_RECVERR, &1_i32)
-            .map_err(TransportError::setup("asking for send errors (IP_RECVERR)"))?;
-        grow_send_buffer(&socket).map_err(TransportError::setup(
-            "enlarging the raw socket's send buffer",
-        ))?;
-        let sources = SourceTable::new().map_err(TransportError::setup(
-            "opening a UDP socket for route look-ups",
-        ))?;
-        Ok(RawSender {
-            socket,
-            arena: sys::SendArena::new(),
-            sources,
-        })
+        Self::open_from(&Origin::default())
     }
 
-    /// Empties the error queue, so that what stands there fails no later packet.
-    fn forget_errors(&self) -> io::Result<()> {
-        for _ in 0..ERRORS_AT_ONCE {
-            if !sys::discard_queued_error(self.socket.as_fd()) {
-                break;
+    /// Opens the sockets, to send from `origin`.
+    pub fn open_from(origin: &Origin) -> Result<Self, TransportError> {
+        let v4 = open_socket(Domain::IPV4, origin)?;
+        let v6 = match open_socket(Domain::IPV6, origin) {
+            Ok(socket) => Some(socket),
+            Err(TransportError::Setup { source, .. })
+                if source.raw_os_error() == Some(libc::EAFNOSUPPORT) =>
+            {
+                None
             }
-        }
-        self.socket.take_error().map(drop)
+            Err(error) => return Err(error),
+        };
+        Ok(RawSender {
+            v4,
+            v6,
+            arena: sys::SendArena::new(),
+            sources: SourceTable::new(origin)?,
+        })
     }
+}
+
+fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError> {
+    let protocol = Some(Protocol::from(libc::IPPROTO_RAW));
+    let socket = Socket::new(domain, Type::RAW, protocol)
+        .map_err(|error| TransportError::opening("a raw socket for sending", error))?;
+    socket
+        .set_nonblocking(true)
+        .map_err(TransportError::setup("making the raw socket non-blocking"))?;
+    // Without it the kernel reports success when the device queue is full and nothing is sent.
+    let (level, option) = match domain {
+        Domain::IPV6 => (libc::SOL_IPV6, libc::IPV6_RECVERR),
+        _ => (libc::SOL_IP, libc::IP_RECVERR),
+    };
+    sys::set_option(socket.as_fd(), level, option, &1_i32)
+        .map_err(TransportError::setup("asking for send errors (IP_RECVERR)"))?;
+    grow_send_buffer(&socket).map_err(TransportError::setup(
+        "enlarging the raw socket's send buffer",
+    ))?;
+    origin.fix_interface(&socket)?;
+    Ok(socket)
+}
+
+/// Empties the error queue, so that what stands there fails no later packet.
+fn forget_errors(socket: &Socket) -> io::Result<()> {
+    for _ in 0..ERRORS_AT_ONCE {
+        if !sys::discard_queued_error(socket.as_fd()) {
+            break;
+        }
+    }
+    socket.take_error().map(drop)
 }
 
 /// Past `wmem_max` where we may (CAP_NET_ADMIN), else as far as it goes. The kernel doubles what it is given.
@@ -73,14 +98,6 @@ fn grow_send_buffer(socket: &Socket) -> io::Result<()> {
         &half,
     );
     forced.or_else(|_| socket.set_send_buffer_size(SEND_BUFFER / 2))
-}
-
-/// Where a packet can be sent to at all: 0.0.0.0 would succeed and go to ourselves.
-fn sendable(destination: IpAddr) -> Option<Ipv4Addr> {
-    match destination {
-        IpAddr::V4(address) if !address.is_unspecified() => Some(address),
-        _ => None,
-    }
 }
 
 /// What a failed call means.
@@ -112,13 +129,22 @@ impl PacketSender for RawSender {
         let wanted = batch.len().saturating_sub(first);
         let mut taken = 0;
         let stopped = loop {
-            if taken == wanted {
+            let Some((next, _)) = batch.get(first + taken) else {
                 break None;
-            }
-            let packets = batch
-                .iter_from(first + taken)
-                .map_while(|(destination, packet)| Some((sendable(destination)?, packet)));
-            match self.arena.send(self.socket.as_fd(), packets) {
+            };
+            let socket = match next {
+                // 0.0.0.0 and :: would succeed and go to ourselves.
+                _ if next.is_unspecified() => break Some(Stopped::Refused(UnsentReason::Invalid)),
+                IpAddr::V4(_) => &self.v4,
+                IpAddr::V6(_) => match &self.v6 {
+                    Some(socket) => socket,
+                    None => break Some(Stopped::Refused(UnsentReason::NoRoute)),
+                },
+            };
+            let packets = batch.iter_from(first + taken).take_while(|(address, _)| {
+                address.is_ipv4() == next.is_ipv4() && !address.is_unspecified()
+            });
+            match self.arena.send(socket.as_fd(), packets) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 Ok(count) => taken += count,
                 Err(error) => match Refusal::of(&error) {
@@ -126,20 +152,18 @@ impl PacketSender for RawSender {
                     Refusal::Full => break Some(Stopped::Full),
                     Refusal::Broken => return Err(error),
                     Refusal::Packet(reason) => {
-                        self.forget_errors()?;
+                        forget_errors(socket)?;
                         break Some(Stopped::Refused(reason));
                     }
                 },
             }
         };
+        debug_assert!(taken <= wanted);
         Ok(Progress { taken, stopped })
     }
 
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
-        match destination {
-            IpAddr::V4(address) => self.sources.source_for(address).map(IpAddr::V4),
-            IpAddr::V6(_) => Err(UnsentReason::Invalid),
-        }
+        self.sources.source_for(destination)
     }
 }
 

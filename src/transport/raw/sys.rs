@@ -4,13 +4,13 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::slice;
 use std::time::Duration;
 
-use libc::{c_int, iovec, mmsghdr, sockaddr_in, socklen_t};
+use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
 
 /// `SO_MEMINFO` (include/uapi/asm-generic/socket.h), which libc does not name.
 pub(crate) const SO_MEMINFO: c_int = 55;
@@ -101,6 +101,38 @@ pub(crate) fn wait_readable<const N: usize>(
     }
 }
 
+/// Waits until any of `descriptors` is readable, at most for `timeout`. A signal ends the wait early.
+pub(crate) fn wait_any_readable(
+    descriptors: &[BorrowedFd<'_>],
+    timeout: Duration,
+) -> io::Result<()> {
+    let mut polled: Vec<libc::pollfd> = descriptors
+        .iter()
+        .map(|descriptor| libc::pollfd {
+            fd: descriptor.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    let span = libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // SAFETY: `polled` has as many entries as are announced; `span` lives to the end of this function; a null signal mask
+    // leaves the mask as it is.
+    match check(unsafe {
+        libc::ppoll(
+            polled.as_mut_ptr(),
+            polled.len() as libc::nfds_t,
+            &span,
+            ptr::null::<libc::sigset_t>(),
+        )
+    }) {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Undoes the connect of a UDP socket, so that the next one chooses the source address afresh.
 pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
     let nowhere = libc::sockaddr {
@@ -116,6 +148,23 @@ pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
         )
     })
     .map(drop)
+}
+
+/// Whether the interface `name` is up; an error where there is none of that name.
+pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    // SAFETY: all zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    if name.len() >= request.ifr_name.len() {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: the kernel reads the name, which ends in a zero, and writes the flags into the same structure.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &mut request) })?;
+    // SAFETY: the call has filled in the flags.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Ok(c_int::from(flags) & libc::IFF_UP != 0)
 }
 
 /// Takes one message off the socket's error queue and throws it away; `false` when there is none.
@@ -151,7 +200,8 @@ pub(crate) fn allow_open_files(wanted: u64) -> io::Result<u64> {
 
 /// The arrays that sendmmsg wants, used again and again.
 pub(crate) struct SendArena {
-    addresses: Vec<sockaddr_in>,
+    addresses_v4: Vec<sockaddr_in>,
+    addresses_v6: Vec<sockaddr_in6>,
     pieces: Vec<iovec>,
     messages: Vec<mmsghdr>,
 }
@@ -165,31 +215,44 @@ impl SendArena {
 
     pub(crate) fn new() -> Self {
         SendArena {
-            addresses: Vec::with_capacity(Self::CHUNK),
+            addresses_v4: Vec::with_capacity(Self::CHUNK),
+            addresses_v6: Vec::with_capacity(Self::CHUNK),
             pieces: Vec::with_capacity(Self::CHUNK),
             messages: Vec::with_capacity(Self::CHUNK),
         }
     }
 
-    /// Offers up to [`CHUNK`](Self::CHUNK) of `packets` to the kernel without waiting; returns how many it took, or the errno
-    /// that the first one met. 0 when there are none.
+    /// Offers up to [`CHUNK`](Self::CHUNK) of `packets`, all to addresses of one family, to the kernel without waiting; returns
+    /// how many it took, or the errno that the first one met. 0 when there are none.
     pub(crate) fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
-        packets: impl Iterator<Item = (Ipv4Addr, &'a [u8])>,
+        packets: impl Iterator<Item = (IpAddr, &'a [u8])>,
     ) -> io::Result<usize> {
-        self.addresses.clear();
+        self.addresses_v4.clear();
+        self.addresses_v6.clear();
         self.pieces.clear();
         self.messages.clear();
         for (destination, packet) in packets.take(Self::CHUNK) {
-            self.addresses.push(sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: 0,
-                sin_addr: libc::in_addr {
-                    s_addr: u32::from(destination).to_be(),
-                },
-                sin_zero: [0; 8],
-            });
+            match destination {
+                IpAddr::V4(address) => self.addresses_v4.push(sockaddr_in {
+                    sin_family: libc::AF_INET as libc::sa_family_t,
+                    sin_port: 0,
+                    sin_addr: libc::in_addr {
+                        s_addr: u32::from(address).to_be(),
+                    },
+                    sin_zero: [0; 8],
+                }),
+                IpAddr::V6(address) => self.addresses_v6.push(sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                    sin6_port: 0,
+                    sin6_flowinfo: 0,
+                    sin6_addr: libc::in6_addr {
+                        s6_addr: address.octets(),
+                    },
+                    sin6_scope_id: 0,
+                }),
+            }
             self.pieces.push(iovec {
                 iov_base: packet.as_ptr().cast_mut().cast(),
                 iov_len: packet.len(),
@@ -198,11 +261,22 @@ impl SendArena {
         if self.pieces.is_empty() {
             return Ok(0);
         }
-        for (address, piece) in self.addresses.iter_mut().zip(&mut self.pieces) {
+        if !self.addresses_v4.is_empty() && !self.addresses_v6.is_empty() {
+            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+        }
+        let v4 = self.addresses_v4.iter_mut().map(|address| {
+            let size = size_of::<sockaddr_in>();
+            (ptr::from_mut(address).cast::<libc::c_void>(), size)
+        });
+        let v6 = self.addresses_v6.iter_mut().map(|address| {
+            let size = size_of::<sockaddr_in6>();
+            (ptr::from_mut(address).cast::<libc::c_void>(), size)
+        });
+        for ((address, size), piece) in v4.chain(v6).zip(&mut self.pieces) {
             // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
             let mut message: mmsghdr = unsafe { zeroed() };
-            message.msg_hdr.msg_name = ptr::from_mut(address).cast();
-            message.msg_hdr.msg_namelen = size_of::<sockaddr_in>() as socklen_t;
+            message.msg_hdr.msg_name = address;
+            message.msg_hdr.msg_namelen = size as socklen_t;
             message.msg_hdr.msg_iov = piece;
             message.msg_hdr.msg_iovlen = 1;
             self.messages.push(message);

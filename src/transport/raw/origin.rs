@@ -1,0 +1,69 @@
+//! Where probes leave from, as far as somebody asked for it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Socket};
+
+use super::{TransportError, sys};
+
+/// Source addresses and interface; what is absent is the kernel's choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Our addresses, at most one a family.
+    pub sources: Vec<IpAddr>,
+    /// An interface's name.
+    pub interface: Option<String>,
+}
+
+impl Origin {
+    /// The address asked for of one family.
+    pub fn source(&self, ipv6: bool) -> Option<IpAddr> {
+        self.sources
+            .iter()
+            .copied()
+            .find(|source| source.is_ipv6() == ipv6)
+    }
+
+    /// Looks whether the interface is there and up.
+    pub(super) fn check_interface(&self, socket: &Socket) -> Result<(), TransportError> {
+        let Some(name) = &self.interface else {
+            return Ok(());
+        };
+        match sys::interface_is_up(socket.as_fd(), name) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(TransportError::InterfaceDown { name: name.clone() }),
+            Err(source) => Err(TransportError::NoInterface {
+                name: name.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// Binds a socket to the source address and the interface.
+    pub(super) fn fix(&self, socket: &Socket, domain: Domain) -> Result<(), TransportError> {
+        self.fix_interface(socket)?;
+        let Some(source) = self.source(domain == Domain::IPV6) else {
+            return Ok(());
+        };
+        socket
+            .bind(&SocketAddr::new(source, 0).into())
+            .map_err(|error| TransportError::ForeignSource {
+                address: source,
+                source: error,
+            })
+    }
+
+    /// Binds a socket to the interface.
+    pub(super) fn fix_interface(&self, socket: &Socket) -> Result<(), TransportError> {
+        let Some(name) = &self.interface else {
+            return Ok(());
+        };
+        socket
+            .bind_device(Some(name.as_bytes()))
+            .map_err(|source| TransportError::NoInterface {
+                name: name.clone(),
+                source,
+            })
+    }
+}
