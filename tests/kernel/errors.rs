@@ -68,7 +68,7 @@ pub fn send_errors() -> Outcome {
             expected.push((batch.len(), reason));
             push_probe(&mut batch, host);
         }
-        // 0.0.0.0 would reach ourselves; a packet larger than the interface takes; IPv6 on an IPv4 socket.
+        // 0.0.0.0 and :: would reach ourselves; a packet larger than the interface takes.
         for (destination, size, reason) in [
             (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 32, UnsentReason::Invalid),
             (
@@ -77,7 +77,7 @@ pub fn send_errors() -> Outcome {
                 UnsentReason::TooLarge,
             ),
             (
-                IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+                IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
                 60,
                 UnsentReason::Invalid,
             ),
