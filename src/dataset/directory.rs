@@ -11,7 +11,7 @@ use chrono::DateTime;
 use super::files::{self, Disk, PendingFile};
 use super::hops_batch::{HopConstants, hops_batch};
 use super::manifest::{self, Part, Progress, TableParts};
-use super::parquet::{self, Footer};
+use super::parquet::{Footer, ParquetFile};
 use super::schema::Table;
 use super::sort::{sorted_hops, sorted_traces};
 use super::traces_batch::traces_batch;
@@ -199,12 +199,12 @@ impl Directory {
         let encode =
             |error: &(dyn std::error::Error + 'static)| DatasetError::encode(&destination, error);
         let file = PendingFile::create(temporary, destination.clone(), &self.disk)?;
-        let mut writer = parquet::writer(file, *table, &self.footer).map_err(|e| encode(&e))?;
+        let mut writer = ParquetFile::new(file, *table, &self.footer).map_err(|e| encode(&e))?;
         for batch in batches {
             let batch = batch.map_err(|e| encode(&e))?;
             writer.write(&batch).map_err(|e| encode(&e))?;
         }
-        let sealed = writer.into_inner().map_err(|e| encode(&e))?.seal()?;
+        let sealed = writer.finish().map_err(|e| encode(&e))?.seal()?;
         Ok(Part {
             path: manifest::path_text(&relative),
             rows: rows as u64,

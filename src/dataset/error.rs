@@ -104,7 +104,7 @@ fn io_cause(error: &(dyn Error + 'static)) -> Option<io::Error> {
                     next = Some(inner);
                     continue;
                 }
-                _ => return Some(copy(found)),
+                _ => return Some(copy_of(found)),
             }
         }
         next = error.source();
@@ -112,7 +112,8 @@ fn io_cause(error: &(dyn Error + 'static)) -> Option<io::Error> {
     None
 }
 
-fn copy(error: &io::Error) -> io::Error {
+/// An error that says the same: I/O errors cannot be cloned.
+pub(super) fn copy_of(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),

@@ -1,7 +1,9 @@
 //! The Parquet encoder: how rows become a file that every reader opens fast.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -9,6 +11,7 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
+use super::error::copy_of;
 use super::schema::Table;
 
 /// zstd's own default: measured as the point where smaller costs more than it saves.
@@ -59,12 +62,86 @@ impl Footer {
 
 /// Writes one file; `W` gets bytes in order and is never sought in. Batches may have dictionaries where the schema has
 /// text: the encoder takes either and writes the schema's.
-pub(super) fn writer<W: Write + Send>(
+pub(super) struct ParquetFile<W: Write + Send> {
+    writer: ArrowWriter<Watched<W>>,
+    trouble: Trouble,
+}
+
+impl<W: Write + Send> ParquetFile<W> {
+    pub(super) fn new(out: W, table: Table, footer: &Footer) -> Result<Self, ParquetError> {
+        let trouble = Trouble::default();
+        let out = Watched {
+            out,
+            trouble: trouble.clone(),
+        };
+        let properties = properties(table, footer)?;
+        let writer = ArrowWriter::try_new(out, table.arrow_schema(), Some(properties));
+        match writer {
+            Ok(writer) => Ok(ParquetFile { writer, trouble }),
+            Err(error) => Err(trouble.behind(error)),
+        }
+    }
+
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        self.writer
+            .write(batch)
+            .map_err(|error| self.trouble.behind(error))
+    }
+
+    /// Ends the row group.
+    pub(super) fn end_group(&mut self) -> Result<(), ParquetError> {
+        self.writer
+            .flush()
+            .map_err(|error| self.trouble.behind(error))
+    }
+
+    /// Writes the footer and gives back what was written to.
+    pub(super) fn finish(self) -> Result<W, ParquetError> {
+        match self.writer.into_inner() {
+            Ok(watched) => Ok(watched.out),
+            Err(error) => Err(self.trouble.behind(error)),
+        }
+    }
+}
+
+/// The last I/O error of a file, kept outside its writer: the encoder buffers, and of an error met while it lets go of
+/// the buffer (the footer, at the latest) it hands on the words only.
+#[derive(Clone, Default)]
+struct Trouble(Arc<Mutex<Option<io::Error>>>);
+
+impl Trouble {
+    fn remember(&self, error: &io::Error) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(copy_of(error));
+    }
+
+    /// What stands behind an encoder's error: the I/O error if there was one, else the error itself.
+    fn behind(&self, error: ParquetError) -> ParquetError {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.take() {
+            Some(cause) => ParquetError::External(Box::new(cause)),
+            None => error,
+        }
+    }
+}
+
+struct Watched<W> {
     out: W,
-    table: Table,
-    footer: &Footer,
-) -> Result<ArrowWriter<W>, ParquetError> {
-    ArrowWriter::try_new(out, table.arrow_schema(), Some(properties(table, footer)?))
+    trouble: Trouble,
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out
+            .write(bytes)
+            .inspect_err(|error| self.trouble.remember(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out
+            .flush()
+            .inspect_err(|error| self.trouble.remember(error))
+    }
 }
 
 fn properties(table: Table, footer: &Footer) -> Result<WriterProperties, ParquetError> {
@@ -105,4 +182,42 @@ fn sorting_columns(table: Table) -> Vec<SortingColumn> {
             nulls_first: false,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::DatasetError;
+
+    /// Takes the first bytes and refuses all that follow.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self
+                .0
+                .checked_sub(bytes.len())
+                .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_footer_that_does_not_fit_is_named_with_its_cause() {
+        let footer = Footer {
+            run_id: "run".to_owned(),
+            config_sha256: "0".to_owned(),
+        };
+        // Without rows the magic number and the footer are the whole file.
+        let file = ParquetFile::new(Full(100), Table::Hops, &footer).unwrap();
+        let Err(error) = file.finish() else {
+            panic!("a footer within 100 bytes");
+        };
+        let error = DatasetError::encode("a.parquet".as_ref(), &error).to_string();
+        assert!(error.contains("free space there"), "{error}");
+    }
 }

@@ -7,8 +7,8 @@ use arrow::array::RecordBatch;
 
 use super::Format;
 use super::files::PendingFile;
-use super::parquet::Footer;
-use super::{arrow_ipc, csv, jsonl, parquet, schema::Table};
+use super::parquet::{Footer, ParquetFile};
+use super::{arrow_ipc, csv, jsonl, schema::Table};
 
 /// An encoder's error; [`DatasetError::encode`](super::DatasetError::encode) finds out what is behind it.
 pub(super) type SinkError = Box<dyn Error + Send + Sync>;
@@ -61,7 +61,7 @@ pub(super) fn open(
         (Format::Csv, target) => Box::new(csv::CsvSink::new(target)?),
         (Format::JsonLines, target) => Box::new(jsonl::JsonLinesSink::new(target)),
         (Format::Parquet, target) => {
-            Box::new(ParquetSink(parquet::writer(target, Table::Hops, footer)?))
+            Box::new(ParquetSink(ParquetFile::new(target, Table::Hops, footer)?))
         }
         (Format::Arrow, target @ Target::File(_)) => {
             Box::new(arrow_ipc::ArrowFileSink::new(target)?)
@@ -72,7 +72,7 @@ pub(super) fn open(
     })
 }
 
-struct ParquetSink(::parquet::arrow::ArrowWriter<Target>);
+struct ParquetSink(ParquetFile<Target>);
 
 impl Sink for ParquetSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
@@ -80,10 +80,10 @@ impl Sink for ParquetSink {
     }
 
     fn end_group(&mut self) -> Result<(), SinkError> {
-        Ok(self.0.flush()?)
+        Ok(self.0.end_group()?)
     }
 
     fn finish(self: Box<Self>) -> Result<Target, SinkError> {
-        Ok(self.0.into_inner()?)
+        Ok(self.0.finish()?)
     }
 }
