@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -23,21 +24,6 @@ pub(super) const ROW_GROUP_ROWS: usize = 1_000_000;
 /// Room for the distinct addresses of a row group: the default of 1 MiB ends at some 60,000.
 const ADDRESS_DICTIONARY_BYTES: usize = 4 << 20;
 
-/// Columns of running, nearly unique or random numbers: deltas are smaller and faster than a dictionary.
-const DELTA_COLUMNS: [&str; 12] = [
-    "probe_ip_id",
-    "probe_checksum",
-    "reply_ip_id",
-    "quoted_ip_id",
-    "quoted_checksum",
-    "trace_id",
-    "probe_id",
-    "sent_at",
-    "received_at",
-    "rtt_us",
-    "started_at",
-    "finished_at",
-];
 const ADDRESS_COLUMNS: [&str; 3] = ["destination", "responder", "quoted_destination"];
 
 /// Footer entries that name what a file is: in a fixed order, so that equal content gives equal bytes.
@@ -154,8 +140,9 @@ fn properties(table: Table, footer: &Footer) -> Result<WriterProperties, Parquet
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting_columns(table)))
         .set_key_value_metadata(Some(footer.entries(table)));
-    for name in DELTA_COLUMNS.iter().filter(present) {
-        let path = ColumnPath::from(*name);
+    // Numbers run, repeat or are nearly unique: deltas are as small as a dictionary, and need no look-ups.
+    for field in schema.fields().iter().filter(|field| is_number(field)) {
+        let path = ColumnPath::from(field.name().as_str());
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
@@ -166,6 +153,10 @@ fn properties(table: Table, footer: &Footer) -> Result<WriterProperties, Parquet
             properties.set_column_dictionary_page_size_limit(path, ADDRESS_DICTIONARY_BYTES);
     }
     Ok(properties.build())
+}
+
+fn is_number(field: &Field) -> bool {
+    field.data_type().is_integer() || matches!(field.data_type(), DataType::Timestamp(..))
 }
 
 /// The table's order by the index of leaf columns, as Parquet counts them. No column of the order stands behind a
