@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, BooleanArray, BooleanBufferBuilder,
-    DictionaryArray, Int32Array, NullBufferBuilder, PrimitiveArray, RecordBatch, StringArray,
-    StringBuilder, new_null_array,
+    DictionaryArray, Int32Array, PrimitiveArray, RecordBatch, StringArray, StringBuilder,
+    new_null_array,
 };
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field, Int16Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
@@ -50,13 +51,12 @@ impl<'a, R> Columns<'a, R> {
 
     fn primitive<T: ArrowPrimitiveType>(&mut self, get: impl Fn(&R) -> Option<T::Native>) {
         let mut values = Vec::with_capacity(self.rows.len());
-        let mut nulls = NullBufferBuilder::new(self.rows.len());
-        for row in self.rows {
+        let nulls = nulls_of(self.rows, |row| {
             let value = get(row);
             values.push(value.unwrap_or_default());
-            nulls.append(value.is_some());
-        }
-        let array = PrimitiveArray::<T>::new(values.into(), nulls.finish());
+            value.is_some()
+        });
+        let array = PrimitiveArray::<T>::new(values.into(), nulls);
         // The time zone is part of the field's type, not of the numbers.
         let data_type = self.schema.field(self.arrays.len()).data_type();
         let array = match data_type {
@@ -108,11 +108,9 @@ impl<'a, R> Columns<'a, R> {
     /// Text out of a small set of names.
     pub(super) fn name(&mut self, get: impl Fn(&R) -> Option<&'static str>) {
         let mut names: Vec<&'static str> = Vec::new();
-        let mut keys = Vec::with_capacity(self.rows.len());
-        let mut nulls = NullBufferBuilder::new(self.rows.len());
-        for row in self.rows {
+        let mut keys: Vec<i32> = Vec::with_capacity(self.rows.len());
+        let nulls = nulls_of(self.rows, |row| {
             let name = get(row);
-            nulls.append(name.is_some());
             keys.push(name.map_or(0, |name| {
                 // Names are constants: the same pointer is the same name, and the other way round it does not matter.
                 let known = names.iter().position(|known| std::ptr::eq(*known, name));
@@ -121,41 +119,60 @@ impl<'a, R> Columns<'a, R> {
                     names.len() - 1
                 }) as i32
             }));
-        }
-        let keys = Int32Array::new(keys.into(), nulls.finish());
+            name.is_some()
+        });
+        let keys = Int32Array::new(keys.into(), nulls);
         self.dictionary(keys, StringArray::from(names));
     }
 
     /// Any text; a value equal to the one before it is stored once.
     pub(super) fn text<'t, V: AsRef<str> + 't>(&mut self, get: impl Fn(&'a R) -> Option<V>) {
-        let mut values = Runs::new(self.rows.len());
-        for row in self.rows {
-            values.append(
-                get(row),
-                |a, b| a.as_ref() == b.as_ref(),
-                |v, out| {
-                    out.push_str(v.as_ref());
-                },
-            );
-        }
-        let (keys, values) = values.finish();
-        self.dictionary(keys, values);
+        let mut keys: Vec<i32> = Vec::with_capacity(self.rows.len());
+        let mut values = StringBuilder::new();
+        let mut last: Option<V> = None;
+        let nulls = nulls_of(self.rows, |row| {
+            let value = get(row);
+            let present = value.is_some();
+            if let Some(value) = value
+                && last.as_ref().map(V::as_ref) != Some(value.as_ref())
+            {
+                values.append_value(value.as_ref());
+                last = Some(value);
+            }
+            // Behind a null the key means nothing, but it must not be negative.
+            keys.push((values.len() as i32 - 1).max(0));
+            present
+        });
+        self.dictionary(Int32Array::new(keys.into(), nulls), values.finish());
     }
 
-    /// Addresses as canonical text; one equal to that before it is formatted once.
+    /// Addresses as canonical text; one seen shortly before is neither formatted nor stored again.
     pub(super) fn address(&mut self, get: impl Fn(&R) -> Option<IpAddr>) {
-        let mut values = Runs::new(self.rows.len());
-        for row in self.rows {
-            values.append(
-                get(row),
-                |a, b| a == b,
-                |address, out| {
-                    push_address(out, *address);
-                },
-            );
-        }
-        let (keys, values) = values.finish();
-        self.dictionary(keys, values);
+        let mut keys: Vec<i32> = Vec::with_capacity(self.rows.len());
+        let mut values = StringBuilder::new();
+        let mut text = String::with_capacity(64);
+        let mut last: (Option<IpAddr>, i32) = (None, 0);
+        let mut recent: [(Option<IpAddr>, i32); RECENT] = [(None, 0); RECENT];
+        let nulls = nulls_of(self.rows, |row| {
+            let address = get(row);
+            let Some(known) = address else {
+                keys.push(0);
+                return false;
+            };
+            if last.0 != address {
+                let place = &mut recent[place_of(known)];
+                if place.0 != address {
+                    text.clear();
+                    push_address(&mut text, known);
+                    values.append_value(&text);
+                    *place = (address, values.len() as i32 - 1);
+                }
+                last = *place;
+            }
+            keys.push(last.1);
+            true
+        });
+        self.dictionary(Int32Array::new(keys.into(), nulls), values.finish());
     }
 
     fn dictionary(&mut self, keys: Int32Array, values: StringArray) {
@@ -168,50 +185,35 @@ impl<'a, R> Columns<'a, R> {
     }
 }
 
-/// Values of a dictionary in which only neighbours are compared.
-struct Runs<V> {
-    last: Option<V>,
-    keys: Vec<i32>,
-    nulls: NullBufferBuilder,
-    values: StringBuilder,
-    scratch: String,
+/// Which of `rows` have a value, as `has` says of each in turn; `None` where all have.
+fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option<NullBuffer> {
+    let mut words: Vec<u64> = Vec::with_capacity(rows.len().div_ceil(64));
+    let mut present = 0;
+    for rows in rows.chunks(64) {
+        let mut word = 0;
+        for (at, row) in rows.iter().enumerate() {
+            word |= u64::from(has(row)) << at;
+        }
+        present += word.count_ones() as usize;
+        words.push(word);
+    }
+    (present < rows.len()).then(|| NullBuffer::new(BooleanBuffer::new(words.into(), 0, rows.len())))
 }
 
-impl<V> Runs<V> {
-    fn new(rows: usize) -> Self {
-        Runs {
-            last: None,
-            keys: Vec::with_capacity(rows),
-            nulls: NullBufferBuilder::new(rows),
-            values: StringBuilder::new(),
-            scratch: String::with_capacity(64),
-        }
-    }
+/// Addresses of a batch that are remembered: more than there are different routers on the paths of its few traces.
+const RECENT: usize = 512;
 
-    fn append(
-        &mut self,
-        value: Option<V>,
-        same: impl Fn(&V, &V) -> bool,
-        write: impl Fn(&V, &mut String),
-    ) {
-        self.nulls.append(value.is_some());
-        let Some(value) = value else {
-            self.keys.push(0);
-            return;
-        };
-        if !self.last.as_ref().is_some_and(|last| same(last, &value)) {
-            self.scratch.clear();
-            write(&value, &mut self.scratch);
-            self.values.append_value(&self.scratch);
-            self.last = Some(value);
+/// Where an address is remembered. Two in one place only cost a second copy of the text.
+fn place_of(address: IpAddr) -> usize {
+    let bits = match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 64) as u64 ^ bits as u64
         }
-        self.keys.push(self.values.len() as i32 - 1);
-    }
-
-    fn finish(mut self) -> (Int32Array, StringArray) {
-        let keys = Int32Array::new(self.keys.into(), self.nulls.finish());
-        (keys, self.values.finish())
-    }
+    };
+    // The upper bits of a product by an odd number without pattern (2^64 / golden ratio) depend on all bits.
+    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
 }
 
 /// Appends an address as canonical text (RFC 5952 for IPv6).
