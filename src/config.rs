@@ -209,6 +209,16 @@ pub enum ConfigError {
         /// The most that are allowed.
         most: u64,
     },
+    /// No name could be resolved.
+    #[error(
+        "--resolver with --virtual-time: such a run opens no sockets; give addresses, or leave --virtual-time out"
+    )]
+    ResolverInVirtualTime,
+    /// No name would give a target.
+    #[error(
+        "--resolve-targets asks for addresses of a family that the run does not probe: choose the other"
+    )]
+    ResolveFamily,
     /// No share.
     #[error("--min-reply-rate {0}: give a share between 0 and 1")]
     MinReplyRate(f64),
@@ -286,6 +296,18 @@ impl SurveyConfig {
             && !(0.0..=1.0).contains(&share)
         {
             return Err(ConfigError::MinReplyRate(share));
+        }
+        let virtual_time = matches!(self.network, Network::VirtualLab { .. });
+        if virtual_time && !self.targets.resolvers.is_empty() {
+            return Err(ConfigError::ResolverInVirtualTime);
+        }
+        if self
+            .targets
+            .resolve_targets
+            .and(self.targets.families)
+            .is_none()
+        {
+            return Err(ConfigError::ResolveFamily);
         }
         if self.vantage.is_empty() || self.survey_id.as_deref() == Some("") {
             return Err(ConfigError::EmptyName);

@@ -8,6 +8,7 @@ mod live {
     pub mod ending;
     pub mod host;
     pub mod lab;
+    pub mod names;
     pub mod ordinary;
     pub mod paths;
     pub mod program;
@@ -18,6 +19,8 @@ mod live {
     pub mod translation;
     pub mod truth;
 }
+#[path = "support/dns.rs"]
+mod dns;
 #[path = "support/rows.rs"]
 mod rows;
 mod support;
@@ -25,7 +28,7 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, ordinary, paths, refused, timing, together, tools, translation,
+    accidents, clean, ending, names, ordinary, paths, refused, timing, together, tools, translation,
 };
 use support::{Case, Outcome, User};
 
@@ -102,6 +105,8 @@ fn main() -> ExitCode {
             "without_namespaces_the_remedy_is_named",
             ordinary::without_namespaces,
         ),
+        ("names_are_asked_of_the_server_named", names::by_a_server),
+        ("names_in_the_lab_stay_in_it", names::in_the_lab),
         ("traceroute_sees_the_true_paths", tools::traceroute),
     ];
     let case = |(name, run): &Named| Case {

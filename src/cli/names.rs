@@ -4,6 +4,7 @@ use clap::ValueEnum;
 
 use pathsurvey::config::Method;
 use pathsurvey::model::{Protocol, TcpFlags};
+use pathsurvey::targets::Families;
 
 /// How targets are probed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,6 +62,29 @@ impl From<FlagsName> for TcpFlags {
             FlagsName::Syn => TcpFlags::Syn,
             FlagsName::Ack => TcpFlags::Ack,
             FlagsName::Psh => TcpFlags::Psh,
+        }
+    }
+}
+
+/// What a host name stands for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum NameFamily {
+    /// Its lowest IPv4 address.
+    #[value(name = "4")]
+    Ipv4,
+    /// Its lowest IPv6 address.
+    #[value(name = "6")]
+    Ipv6,
+    /// All its addresses, IPv4 and IPv6.
+    Both,
+}
+
+impl From<NameFamily> for Families {
+    fn from(family: NameFamily) -> Self {
+        match family {
+            NameFamily::Ipv4 => Families::Ipv4,
+            NameFamily::Ipv6 => Families::Ipv6,
+            NameFamily::Both => Families::Both,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `pathsurvey survey`: its options, and what its end means for the exit code.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -15,11 +15,11 @@ use pathsurvey::dataset::{Format, Output};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::model::{Rate, Ttl};
 use pathsurvey::survey::{self, SurveyEnd, SurveyError};
-use pathsurvey::targets::{Families, TargetSpec, system_resolver};
+use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
 use super::log::LogOptions;
-use super::names::{FlagsName, MethodName, ProtocolName};
-use super::terminal::Terminal;
+use super::names::{FlagsName, MethodName, NameFamily, ProtocolName};
+use super::terminal::{Terminal, names_bar};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
 
 /// The default rate on real networks: polite.
@@ -74,7 +74,15 @@ pub struct SurveyArgs {
     #[arg(short = '6', long, help_heading = "Targets")]
     ipv6: bool,
 
-    /// End before the first probe when a line of the input is bad.
+    /// What a host name stands for [default: 4; with --ipv6 6].
+    #[arg(long, value_enum, value_name = "FAMILY", help_heading = "Targets")]
+    resolve_targets: Option<NameFamily>,
+
+    /// Ask this DNS server for host names, not /etc/hosts and those of /etc/resolv.conf; several are tried in turn.
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = parse_server, help_heading = "Targets")]
+    resolver: Vec<SocketAddr>,
+
+    /// End before the first probe when a line of the input is bad, or a name cannot be resolved.
     #[arg(long, help_heading = "Targets")]
     strict: bool,
 
@@ -277,13 +285,20 @@ impl SurveyArgs {
             Err(error) => return fail(&error),
         };
         let mut terminal = Terminal::new(log);
-        let end = survey::run(&config, &output, &system_resolver, &stop, &mut terminal);
+        let names = DnsResolver::new(&config.targets.resolvers).watched(names_bar(log));
+        let end = survey::run(&config, &output, &names, &stop, &mut terminal);
         conclude(end, log)
     }
 
     fn into_config(mut self) -> anyhow::Result<SurveyConfig> {
         let network = self.network();
         let in_lab = network.is_lab();
+        // A name stands for one address unless more is asked for: IPv4 where both families are probed.
+        let (families, of_names) = match (self.ipv4, self.ipv6) {
+            (true, _) => (Families::Ipv4, Families::Ipv4),
+            (_, true) => (Families::Ipv6, Families::Ipv6),
+            _ => (Families::Both, Families::Ipv4),
+        };
         let default_rate = if in_lab { LAB_RATE } else { POLITE_RATE };
         let rate = self.rate.or(Rate::new(default_rate)).context("no rate")?;
         let window =
@@ -302,11 +317,9 @@ impl SurveyArgs {
                 allow_special: self.allow_special || in_lab,
                 allow_large: self.yes_large,
                 strict: self.strict,
-                families: match (self.ipv4, self.ipv6) {
-                    (true, _) => Families::Ipv4,
-                    (_, true) => Families::Ipv6,
-                    _ => Families::Both,
-                },
+                families,
+                resolve_targets: self.resolve_targets.map_or(of_names, Families::from),
+                resolvers: self.resolver,
             },
             method: self.strategy.into(),
             protocol: self.protocol.into(),

@@ -1,5 +1,7 @@
 //! What a person sees of a survey: a progress bar, warnings, the summary.
 
+use std::sync::Mutex;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use pathsurvey::survey::{Observer, Plan, Progress};
@@ -28,6 +30,36 @@ impl Terminal {
     }
 }
 
+/// Shows how many host names of how many are resolved, where a bar has a place; it is gone when all are.
+pub fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + Sync + 'static {
+    let shows_progress = options.shows_progress();
+    let shown: Mutex<Option<ProgressBar>> = Mutex::new(None);
+    move |done, all| {
+        let Some(mut bar) = shown.lock().ok().filter(|_| shows_progress) else {
+            return;
+        };
+        if done == all {
+            if let Some(bar) = bar.take() {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let style = "{bar:32} {percent:>3}%  {human_pos}/{human_len} names resolved  {elapsed_precise} (eta {eta})";
+        bar.get_or_insert_with(|| new_bar(all as u64, style))
+            .set_position(done as u64);
+    }
+}
+
+/// A bar over so many things on standard error.
+fn new_bar(all: u64, style: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr());
+    // The templates are constants; one that did not parse would leave the default style.
+    match ProgressStyle::with_template(style) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 impl Observer for Terminal {
     fn bad_line(&mut self, line: &BadLine) {
         self.bad_lines += 1;
@@ -47,13 +79,8 @@ impl Observer for Terminal {
     fn started(&mut self, plan: &Plan) {
         tracing::info!("{} targets, {} traces", plan.targets, plan.pairs);
         if self.shows_progress {
-            let bar = ProgressBar::with_draw_target(Some(plan.pairs), ProgressDrawTarget::stderr());
             let style = "{bar:32} {percent:>3}%  {human_pos}/{human_len} traces  {msg}  {elapsed_precise} (eta {eta})";
-            // The template is a constant; one that did not parse would leave the default style.
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                bar.set_style(style);
-            }
-            self.bar = Some(bar);
+            self.bar = Some(new_bar(plan.pairs, style));
         }
     }
 

@@ -4,7 +4,7 @@ use crate::dataset::DatasetError;
 use crate::engine::live::LiveError;
 use crate::lab::LabError;
 use crate::lab::driver::NamespaceError;
-use crate::targets::TargetError;
+use crate::targets::{LoadReport, TargetError};
 use crate::transport::raw::TransportError;
 
 /// Why a survey failed. Each says what to do about it.
@@ -49,5 +49,36 @@ impl SurveyError {
                 .is_some_and(DatasetError::is_broken_pipe),
             _ => false,
         }
+    }
+}
+
+/// In words, what became of everything that was named.
+pub(super) fn why_none(report: &LoadReport) -> String {
+    let reasons = [
+        (
+            report.bad_lines - report.unresolved,
+            "on lines that cannot be read",
+        ),
+        (report.unresolved, "host names that cannot be resolved"),
+        (
+            report.special,
+            "in special-use ranges (--allow-special probes them, --lab has its own)",
+        ),
+        (report.blocked, "blocked by --blocklist-file"),
+        (
+            report.other_family,
+            "of an address family that is not probed (IPv6)",
+        ),
+    ];
+    let told: Vec<String> = reasons
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, why)| format!("{count} {why}"))
+        .collect();
+    if told.is_empty() {
+        "the input names none; give addresses, prefixes or names as arguments or with --input-file"
+            .to_owned()
+    } else {
+        told.join(", ")
     }
 }

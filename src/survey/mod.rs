@@ -101,11 +101,13 @@ fn run_in(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
-    let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
-        observer.bad_line(line)
-    })?;
+    let (targets, report) = crate::targets::load(
+        &config.targets,
+        setup::names(config, resolve),
+        &mut |line| observer.bad_line(line),
+    )?;
     if targets.is_empty() {
-        return Err(SurveyError::NoTargets(why_none(&report)));
+        return Err(SurveyError::NoTargets(error::why_none(&report)));
     }
     let targets = Arc::new(targets);
     observer.started(&Plan {
@@ -372,32 +374,5 @@ fn signal_name(signal: usize) -> &'static str {
         Ok(libc::SIGINT) => "SIGINT",
         Ok(libc::SIGTERM) => "SIGTERM",
         _ => "a signal",
-    }
-}
-
-/// In words, what became of everything that was named.
-fn why_none(report: &LoadReport) -> String {
-    let reasons = [
-        (report.bad_lines, "on lines that cannot be read"),
-        (
-            report.special,
-            "in special-use ranges (--allow-special probes them, --lab has its own)",
-        ),
-        (report.blocked, "blocked by --blocklist-file"),
-        (
-            report.other_family,
-            "of an address family that is not probed (IPv6)",
-        ),
-    ];
-    let told: Vec<String> = reasons
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, why)| format!("{count} {why}"))
-        .collect();
-    if told.is_empty() {
-        "the input names none; give addresses, prefixes or names as arguments or with --input-file"
-            .to_owned()
-    } else {
-        told.join(", ")
     }
 }

@@ -10,6 +10,7 @@ use crate::config::{Network, SurveyConfig};
 use crate::dataset::Vantage;
 use crate::lab::driver::{LabHost, Namespace, enter_namespace};
 use crate::lab::{LabError, LabNetwork, Respond};
+use crate::targets::{NoNames, Resolve, Unresolved};
 use crate::transport::raw::{Answers, BufferKind, Origin, PortBlock, RawReceiver, RawSender};
 use crate::transport::{PacketReceiver, PacketSender, loopback_test};
 
@@ -79,6 +80,15 @@ pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyErro
         return Ok(None);
     };
     EnteredLab::enter(lab_network(file.as_deref())?.into()).map(Some)
+}
+
+/// Who is asked for host names. In the lab only a server that was named: the system's way to others may lead out of the
+/// namespace (a socket file of a local service), and in virtual time there is no namespace at all.
+pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve<'a> {
+    match config.network.is_lab() && config.targets.resolvers.is_empty() {
+        true => &NoNames(Unresolved::Lab),
+        false => resolve,
+    }
 }
 
 /// Everything open that a real run needs.

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::resolver::Unresolved;
+
 /// What a line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
@@ -64,12 +66,9 @@ pub enum Fault {
     /// Too long for any target with its labels.
     #[error("longer than {} bytes", super::reader::LONGEST)]
     Long,
-    /// The resolver failed.
+    /// A host name without an address.
     #[error("cannot be resolved: {0}")]
-    Resolve(String),
-    /// The resolver knows the name, and no address of it.
-    #[error("cannot be resolved: the name has no address")]
-    NoAddress,
+    Unresolved(Unresolved),
     /// A host name in a blocklist.
     #[error("a blocklist takes addresses and prefixes, no host names")]
     BlockedName,

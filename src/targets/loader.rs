@@ -15,9 +15,10 @@ use super::exclusions::Exclusions;
 use super::labels::{Full, Labels};
 use super::line::{Fault, Wish};
 use super::merge::{Asked, Explicit, Stretch, merge};
-use super::names::{Names, Resolve};
+use super::names::{Named, Names, Waiting};
 use super::prefixes::{Draw, Family};
 use super::reader::{Batch, Row, Sink, read_list};
+use super::resolver::Resolve;
 use super::set::TargetSet;
 use super::{Families, LARGE, TargetSpec};
 
@@ -43,6 +44,10 @@ pub struct LoadReport {
     pub other_family: u64,
     /// Accepted inputs that are host names.
     pub names: u64,
+    /// Bad lines that are host names without an address that could be found.
+    pub unresolved: u64,
+    /// Accepted host names of which one family could not be asked for, so that targets may be missing.
+    pub half_resolved: u64,
     /// Addresses that the accepted inputs stand for.
     pub expanded: u64,
     /// Addresses that were asked for before.
@@ -99,7 +104,7 @@ impl<'a> Loader<'a> {
             draw,
             resolve,
             on_bad,
-            names: Names::default(),
+            names: Names::new(spec.resolve_targets, spec.families),
             exclusions: Exclusions::new(spec.allow_special),
             v4: Asked::default(),
             v6: Asked::default(),
@@ -114,7 +119,7 @@ impl<'a> Loader<'a> {
     /// Adds command-line arguments, each an address, a prefix or a host name.
     ///
     /// # Errors
-    /// [`TargetError::Argument`] for the first that is none, or cannot be resolved.
+    /// [`TargetError::Argument`] for the first that is none.
     pub fn arguments(&mut self, arguments: &[String]) -> Result<(), TargetError> {
         let mut batch = Batch::default();
         for argument in arguments {
@@ -163,8 +168,10 @@ impl<'a> Loader<'a> {
     /// The targets: what was asked for, once each, without what is excluded.
     ///
     /// # Errors
-    /// [`TargetError::Large`], [`TargetError::TooMany`].
+    /// [`TargetError::Large`], [`TargetError::TooMany`]; [`TargetError::Argument`] for a name that cannot be resolved,
+    /// [`TargetError::Strict`] for one in a file, if asked for.
     pub fn finish(mut self) -> Result<(TargetSet, LoadReport), TargetError> {
+        self.settle_names()?;
         self.labels.finish();
         let (v4, v4_tally) = merge(self.v4, &self.exclusions.ranges_v4(), self.draw);
         let (v6, v6_tally) = merge(self.v6, &self.exclusions.ranges_v6(), self.draw);
@@ -195,62 +202,90 @@ impl<'a> Loader<'a> {
 
     fn take(&mut self, batch: &Batch, place: &dyn Fn(&Row) -> Place) -> Result<(), TargetError> {
         self.report.lines += batch.lines;
-        let asked: Vec<&str> = batch
-            .rows
-            .iter()
-            .filter(|r| r.wish == Ok(Wish::Name))
-            .filter_map(|r| batch.text(r))
-            .collect();
-        let mut answers = self.names.resolve(&asked, self.resolve).into_iter();
         for row in &batch.rows {
             self.report.inputs += 1;
-            let found = match row.wish.clone() {
-                Ok(Wish::Address(address)) => Ok((address, None)),
-                Ok(Wish::Prefix(address, length)) => Ok((address, Some(length))),
-                Ok(Wish::Name) => match answers.next() {
-                    Some(Ok(addresses)) => self.choose(&addresses).map(|address| (address, None)),
-                    Some(Err(error)) => Err(Fault::Resolve(error.to_string())),
-                    None => Err(Fault::NoAddress),
-                },
-                Err(fault) => Err(fault),
-            };
-            match found {
-                Ok((address, _)) if !self.families.has(address) => self.report.other_family += 1,
-                Ok((address, length)) => {
-                    self.report.names += u64::from(row.wish == Ok(Wish::Name));
-                    let labels = batch.labels(row);
-                    let entry = self
-                        .labels
-                        .add(batch.text(row), self.columns, labels)
-                        .map_err(|Full| TargetError::Labels)?;
-                    self.add(address, length, entry)?;
+            let (address, length) = match row.wish.clone() {
+                Ok(Wish::Address(address)) => (address, None),
+                Ok(Wish::Prefix(address, length)) => (address, Some(length)),
+                Ok(Wish::Name) if !self.names.are_wanted() => {
+                    self.report.other_family += 1;
+                    continue;
+                }
+                Ok(Wish::Name) => {
+                    let (order, entry) = (self.next_order()?, self.keep(batch, row)?);
+                    let name = batch.text(row).unwrap_or_default();
+                    self.names.add(name, place(row), order, entry);
+                    continue;
                 }
                 Err(fault) => {
                     let text = batch.text(row).unwrap_or_default();
-                    self.bad(BadLine::new(place(row), text, fault))?;
+                    let bad = BadLine::new(place(row), text, fault);
+                    if let Some(bad) = self.names.add_bad(bad) {
+                        self.bad(bad)?;
+                    }
+                    continue;
                 }
+            };
+            if !self.families.has(address) {
+                self.report.other_family += 1;
+                continue;
+            }
+            let (order, entry) = (self.next_order()?, self.keep(batch, row)?);
+            self.report.accepted += 1;
+            self.add(address, length, order, entry);
+        }
+        if self.names.are_many() {
+            self.settle_names()?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the names that wait, and takes what they stand for.
+    fn settle_names(&mut self) -> Result<(), TargetError> {
+        for waiting in self.names.settle(self.resolve) {
+            match waiting {
+                Waiting::Name(named) => self.take_name(named)?,
+                Waiting::Bad(bad) => self.bad(bad)?,
             }
         }
         Ok(())
     }
 
-    /// The first address of a family that is probed, else the first.
-    fn choose(&self, addresses: &[IpAddr]) -> Result<IpAddr, Fault> {
-        let wanted = addresses
-            .iter()
-            .find(|address| self.families.has(**address));
-        wanted
-            .or(addresses.first())
-            .copied()
-            .ok_or(Fault::NoAddress)
+    fn take_name(&mut self, named: Named) -> Result<(), TargetError> {
+        let (addresses, failure) = self.names.chosen(&named);
+        if let Some(why) = failure {
+            if self.strict || addresses.is_empty() {
+                self.report.unresolved += 1;
+                let text = self.labels.text(named.entry).unwrap_or_default();
+                let fault = Fault::Unresolved(why);
+                return self.bad(BadLine::new(named.place, text, fault));
+            }
+            self.report.half_resolved += 1;
+        }
+        self.report.accepted += 1;
+        self.report.names += 1;
+        for address in addresses {
+            self.add(address, None, named.order, named.entry);
+        }
+        Ok(())
     }
 
-    fn add(&mut self, address: IpAddr, length: Option<u8>, entry: u32) -> Result<(), TargetError> {
+    fn next_order(&mut self) -> Result<u32, TargetError> {
         let order = self.order;
         self.order = order
             .checked_add(1)
             .ok_or(TargetError::TooMany(self.expanded))?;
-        self.report.accepted += 1;
+        Ok(order)
+    }
+
+    /// Keeps what a row says beside its address.
+    fn keep(&mut self, batch: &Batch, row: &Row) -> Result<u32, TargetError> {
+        self.labels
+            .add(batch.text(row), self.columns, batch.labels(row))
+            .map_err(|Full| TargetError::Labels)
+    }
+
+    fn add(&mut self, address: IpAddr, length: Option<u8>, order: u32, entry: u32) {
         let draw = &self.draw;
         self.expanded += match address {
             IpAddr::V4(a) => self
@@ -260,7 +295,6 @@ impl<'a> Loader<'a> {
                 .v6
                 .add(a.to_bits(), length.unwrap_or(128), order, entry, draw),
         };
-        Ok(())
     }
 
     fn bad(&mut self, bad: BadLine) -> Result<(), TargetError> {

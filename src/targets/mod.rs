@@ -2,7 +2,7 @@
 //!
 //! [`load`] reads addresses, prefixes and host names, plain or as CSV with labels, compressed or not, and gives a
 //! [`TargetSet`]: distinct addresses with random access, in which prefixes stay prefixes. What was left out and why is
-//! counted in a [`LoadReport`]. Nothing is probed here; names are resolved by a function that the caller passes.
+//! counted in a [`LoadReport`]. Nothing is probed here; names are resolved by whom the caller passes, such as [`DnsResolver`].
 
 mod csv_list;
 mod decompress;
@@ -15,10 +15,11 @@ mod merge;
 mod names;
 mod prefixes;
 mod reader;
+mod resolver;
 mod segments;
 mod set;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,8 @@ pub use errors::{BadLine, Place, TargetError};
 pub use exclusions::{Exclusion, Exclusions};
 pub use line::Fault;
 pub use loader::{LoadReport, Loader, MOST_MESSAGES};
-pub use names::{Resolve, system_resolver};
 pub use reader::LONGEST;
+pub use resolver::{Answer, DnsResolver, NoNames, Resolve, ResolveNames, Unresolved, parse_server};
 pub use set::TargetSet;
 
 /// More targets than this must be allowed explicitly: 2^24, one a /24 of all of IPv4.
@@ -56,6 +57,14 @@ impl Families {
             Families::Both => true,
         }
     }
+
+    /// What both have, if anything.
+    pub fn and(self, other: Families) -> Option<Families> {
+        match (self, other) {
+            (Families::Both, families) | (families, Families::Both) => Some(families),
+            (one, other) => (one == other).then_some(one),
+        }
+    }
 }
 
 /// What to load, and how.
@@ -79,6 +88,10 @@ pub struct TargetSpec {
     pub strict: bool,
     /// Targets of another family are left out and counted.
     pub families: Families,
+    /// What a host name stands for: the lowest of its IPv4 or of its IPv6 addresses, or all addresses of both families.
+    pub resolve_targets: Families,
+    /// DNS servers that are asked, in this order, instead of those the system is configured to ask.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 impl Default for TargetSpec {
@@ -94,12 +107,15 @@ impl Default for TargetSpec {
             allow_large: false,
             strict: false,
             families: Families::default(),
+            resolve_targets: Families::default(),
+            resolvers: Vec::new(),
         }
     }
 }
 
 /// Loads the targets of `spec`: blocklists first, then the arguments, then the files in their order. `on_bad` is told of
-/// each bad line when it is met. Host names are resolved with `resolve`, from several threads.
+/// each bad line, in the order of the lines: when it is met or, behind a host name, when that has been resolved. Names are
+/// resolved by `resolve`, together: at the end of the lists, or whenever very many are waiting.
 ///
 /// # Errors
 /// See [`TargetError`]. A set without targets is none.

@@ -1,56 +1,136 @@
-//! Host names: resolved several at once, because each one waits for a server.
+//! Host names of the lists: each asked for once, many at a time, and answered in the order of the lines.
+//!
+//! Names wait until there are enough of them to be asked for together, while the targets around them are taken at once; the
+//! number that each line got in passing still decides who owns an address. Bad lines behind a name wait with it, so that
+//! messages come in the order of the lines. Answers are kept until loading ends, some hundred
+//! bytes a distinct name.
 
-use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::collections::HashMap;
+use std::net::IpAddr;
 
-use rayon::prelude::*;
+use super::Families;
+use super::errors::{BadLine, Place};
+use super::resolver::{Answer, Resolve, Unresolved};
 
-/// Asked at once. Each waits on the network, not on the processor.
-const AT_ONCE: usize = 32;
+/// Lines that wait at most. Asked for in larger portions, the slow names among them hold up the others less.
+const MOST_WAITING: usize = 1 << 16;
 
-/// Turns a host name into its addresses, in the order in which they should be tried.
-pub type Resolve<'a> = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Sync + 'a;
-
-/// Asks the system's resolver (the hosts file, DNS and whatever else is configured).
-pub fn system_resolver(name: &str) -> io::Result<Vec<IpAddr>> {
-    Ok((name, 0)
-        .to_socket_addrs()?
-        .map(|address| address.ip())
-        .collect())
+/// A line that waits.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// For the addresses of a name.
+    Name(Named),
+    /// For the names before it: a bad line to be told of.
+    Bad(BadLine),
 }
 
-/// Resolves names in parallel; answers stand in the order of the names.
-#[derive(Debug, Default)]
+/// A line with a name.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) place: Place,
+    /// Its place in the input.
+    pub(super) order: u32,
+    /// What it says, in the labels.
+    pub(super) entry: u32,
+    question: usize,
+}
+
+/// Names that were met, and what became of them.
+#[derive(Debug)]
 pub(super) struct Names {
-    pool: Option<rayon::ThreadPool>,
+    /// Which families are asked for; `None` if the run probes none of them.
+    families: Option<Families>,
+    /// Every address is a target, not only the lowest.
+    all: bool,
+    known: HashMap<Box<str>, usize>,
+    /// By number; the names behind its end are yet to be asked for.
+    answers: Vec<Answer>,
+    open: Vec<Box<str>>,
+    waiting: Vec<Waiting>,
 }
 
 impl Names {
-    pub(super) fn resolve(
-        &mut self,
-        names: &[&str],
-        resolve: &Resolve<'_>,
-    ) -> Vec<io::Result<Vec<IpAddr>>> {
-        if names.is_empty() {
-            return Vec::new();
+    /// Asks for those of `wanted` that are `probed`.
+    pub(super) fn new(wanted: Families, probed: Families) -> Self {
+        Names {
+            families: wanted.and(probed),
+            all: wanted == Families::Both,
+            known: HashMap::new(),
+            answers: Vec::new(),
+            open: Vec::new(),
+            waiting: Vec::new(),
         }
-        if self.pool.is_none() {
-            // Without threads of their own (a limit on processes) the names share those of the rest.
-            self.pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(AT_ONCE)
-                .build()
-                .ok();
-        }
-        let work = || {
-            names
-                .par_iter()
-                .with_max_len(1)
-                .map(|name| resolve(name))
-                .collect()
+    }
+
+    /// Whether the run probes any family that names are asked for.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.families.is_some()
+    }
+
+    /// Takes note of a line with `name`, which DNS knows in any case and with or without a dot behind it.
+    pub(super) fn add(&mut self, name: &str, place: Place, order: u32, entry: u32) {
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let number = self.known.len();
+        let question = match self.known.get(name.as_str()) {
+            Some(question) => *question,
+            None => {
+                self.open.push(name.as_str().into());
+                self.known.insert(name.into(), number);
+                number
+            }
         };
-        match &self.pool {
-            Some(pool) => pool.install(work),
-            None => work(),
+        self.waiting.push(Waiting::Name(Named {
+            place,
+            order,
+            entry,
+            question,
+        }));
+    }
+
+    /// Lets a bad line wait; gives it back if nobody else does.
+    pub(super) fn add_bad(&mut self, bad: BadLine) -> Option<BadLine> {
+        if self.waiting.is_empty() {
+            return Some(bad);
+        }
+        self.waiting.push(Waiting::Bad(bad));
+        None
+    }
+
+    /// Whether it is time to ask.
+    pub(super) fn are_many(&self) -> bool {
+        self.waiting.len() >= MOST_WAITING
+    }
+
+    /// Asks for what has not been asked for, and gives the lines that waited, in their order.
+    pub(super) fn settle(&mut self, resolve: &Resolve<'_>) -> Vec<Waiting> {
+        let open = std::mem::take(&mut self.open);
+        if let (Some(families), false) = (self.families, open.is_empty()) {
+            let names: Vec<&str> = open.iter().map(AsRef::as_ref).collect();
+            self.answers.extend(resolve.resolve(&names, families));
+        }
+        // Whatever a resolver does, each question has its answer.
+        let lost = Answer::failed(Unresolved::Other("the resolver gave no answer".to_owned()));
+        self.answers.resize(self.known.len(), lost);
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// What to probe for a line: the name's lowest address, or all of them in rising order; and what went wrong, if anything
+    /// did. Without an address something did.
+    pub(super) fn chosen(&self, named: &Named) -> (Vec<IpAddr>, Option<Unresolved>) {
+        let answer = &self.answers[named.question];
+        let Some(families) = self.families else {
+            return (Vec::new(), answer.failure.clone());
+        };
+        let asked = answer.addresses.iter().filter(|a| families.has(**a));
+        let mut addresses: Vec<IpAddr> = asked.copied().collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if !self.all {
+            addresses.truncate(1);
+        }
+        match &answer.failure {
+            None if addresses.is_empty() => (addresses, Some(Unresolved::NoAddress(families))),
+            failure => (addresses, failure.clone()),
         }
     }
 }

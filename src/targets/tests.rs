@@ -44,6 +44,7 @@ fn load_text(text: &str) -> (TargetSet, LoadReport, Vec<String>) {
 fn both() -> TargetSpec {
     TargetSpec {
         families: Families::Both,
+        resolve_targets: Families::Both,
         ..TargetSpec::default()
     }
 }
@@ -253,13 +254,14 @@ fn ambiguous_headers_are_refused() {
 
 #[test]
 fn the_other_family_is_counted_and_never_in_the_way() {
-    let list = b"9.0.0.1\n2a00::1\n2a00::/8\ntwo.example\nsix.example\n";
+    let list = b"9.0.0.1\n2a00::1\n2a00::/8\ntwo.example\n";
     for (families, expected, other) in [
-        (Families::Ipv4, vec!["9.0.0.1", "9.0.0.2"], 3),
+        (Families::Ipv4, vec!["9.0.0.1", "9.0.0.2"], 2),
         (Families::Ipv6, vec!["2a00::1", "2a00::2", "2a00::6"], 1),
     ] {
         let spec = TargetSpec {
             families,
+            resolve_targets: families,
             ..TargetSpec::default()
         };
         let list: &[u8] = if families == Families::Ipv4 {
@@ -271,16 +273,21 @@ fn the_other_family_is_counted_and_never_in_the_way() {
         assert_eq!(addresses(&set), expected);
         assert_eq!((report.other_family, report.bad_lines), (other, 0));
     }
-    assert_eq!(
-        said(
-            &load_lists(&both(), &[("list", b"two.example\n")])
-                .unwrap()
-                .0,
-            "2a00::2"
-        )
-        .0,
-        "two.example"
-    );
+    let (set, report, _) = load_lists(&both(), &[("list", b"two.example\n")]).unwrap();
+    for address in ["9.0.0.2", "2a00::2"] {
+        assert_eq!(said(&set, address).0, "two.example");
+    }
+    assert_eq!((report.accepted, report.expanded), (1, 2));
+    let (_, report, told) =
+        load_lists(&TargetSpec::default(), &[("list", b"six.example\n")]).unwrap();
+    assert_eq!((report.bad_lines, report.unresolved), (1, 1));
+    assert!(told[0].contains("no IPv4 address"), "{told:?}");
+    let unwanted = TargetSpec {
+        resolve_targets: Families::Ipv6,
+        ..TargetSpec::default()
+    };
+    let (_, report, _) = load_lists(&unwanted, &[("list", b"nowhere.example\n")]).unwrap();
+    assert_eq!(report.other_family, 1, "nobody need be asked");
 }
 
 #[test]

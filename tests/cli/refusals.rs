@@ -49,6 +49,22 @@ fn bad_options_end_with_2() {
             &["'0' for '--first-ttl", "1..=255"],
         ),
         (&["198.18.0.1", "-o", &out, "-m", "300"], &["300"]),
+        (
+            &["198.18.0.1", "-o", &out, "--resolver", "127.0.0.1"],
+            &["--resolver with --virtual-time", "give addresses"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--resolver", "dns.example"],
+            &["dns.example", "[2001:db8::53]:5353"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--resolve-targets", "6"],
+            &["--resolve-targets asks", "does not probe"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--resolve-targets", "5"],
+            &["4, 6, both"],
+        ),
         (&["198.18.0.1", "-o", &out, "--flows", "0"], &["--flows 0"]),
         (
             &["198.18.0.1", "-o", &out, "--window", "0"],

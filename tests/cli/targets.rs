@@ -72,6 +72,27 @@ fn bad_lines_are_named_by_file_and_line_and_counted() {
 }
 
 #[test]
+fn names_in_the_lab_are_asked_of_nobody() {
+    let place = Place::new();
+    let list = place.file("list.txt", "198.18.0.1\nlocalhost\nhost.example\n");
+    let out = place.text("out");
+    let output = survey(&["-i", &list, "-o", &out]);
+    let hint = "the lab has no DNS server";
+    check(&output, 0, &["list.txt:2: ", "list.txt:3: ", hint]);
+    let manifest = json_file(&place.path("out/manifest.json"));
+    assert_eq!(manifest["targets"]["targets"], 1);
+    assert_eq!(manifest["targets"]["unresolved"], 2);
+    assert_eq!(manifest["config"]["targets"]["resolve_targets"], "ipv4");
+    let strict = survey(&["--strict", "-i", &list, "-o", &place.text("strict")]);
+    check(&strict, 1, &["list.txt:2: ", hint, "--strict"]);
+    let argument = survey(&["host.example", "-o", &place.text("argument")]);
+    check(&argument, 1, &["argument `host.example`", hint]);
+    let list = place.file("names.txt", "host.example\n");
+    let none = survey(&["-i", &list, "-o", &place.text("none")]);
+    check(&none, 1, &["1 host names that cannot be resolved"]);
+}
+
+#[test]
 fn an_ipv6_line_breaks_nothing() {
     let (found, errors) = destinations(
         &["-i", "-"],

@@ -9,7 +9,7 @@ use pathsurvey::engine::stop::Stop;
 use pathsurvey::lab::{LabNetwork, Recorded, Recording};
 use pathsurvey::model::Rate;
 use pathsurvey::survey::{Observer, Simulation, SurveyEnd, SurveyError, run_over};
-use pathsurvey::targets::TargetSpec;
+use pathsurvey::targets::{NoNames, TargetSpec, Unresolved};
 
 use crate::rows::Dataset;
 use crate::support::Ignored;
@@ -82,7 +82,7 @@ pub fn survey(network: LabNetwork, config: SurveyConfig) -> Result<Surveyed, Ign
         simulation,
         &config,
         &output,
-        &pathsurvey::targets::system_resolver,
+        &NoNames(Unresolved::Lab),
         &Stop::default(),
         &mut Unwatched,
     );

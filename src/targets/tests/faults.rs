@@ -16,7 +16,7 @@ fn bad_lines_are_told_counted_and_left_out() {
         "a.txt:3: `\u{FFFD}\u{FFFD}`, not UTF-8",
         "a.txt:4: `10.0.0.0/33`, not a prefix: the length is a number from 0 to 32",
         "a.txt:5: `nowhere.example`, cannot be resolved: no such name",
-        "a.txt:6: `empty.example`, cannot be resolved: the name has no",
+        "a.txt:6: `empty.example`, cannot be resolved: it has no IPv4 or IPv6 address",
         "a.txt:7: `\\u{1b}[31m`, not a host name",
     ];
     for (message, start) in told.iter().zip(starts) {

@@ -1,0 +1,109 @@
+//! Why a name has no address, and what to do about it.
+
+use std::time::Duration;
+
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::op::ResponseCode;
+
+use super::Families;
+use super::dns::TRIES;
+
+/// Why a name could not be resolved. Each says what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// NXDOMAIN.
+    #[error("there is no such name (NXDOMAIN): check its spelling")]
+    NoSuchName,
+    /// The name exists and has no address of these families.
+    #[error(
+        "it has no {} address: leave it out, or choose the family with --resolve-targets",
+        family(.0)
+    )]
+    NoAddress(Families),
+    /// Nobody answered within this time, however often asked.
+    #[error(
+        "no DNS server answered, asked {TRIES} times for {} s: check the network, or name a server with --resolver",
+        .0.as_secs_f64()
+    )]
+    Silent(Duration),
+    /// REFUSED.
+    #[error(
+        "the DNS server refused to answer (REFUSED): it may serve others only; name one that serves this host with --resolver"
+    )]
+    Refused,
+    /// SERVFAIL.
+    #[error(
+        "the DNS server failed (SERVFAIL): the name's own servers may be broken; try later, or name a server with --resolver"
+    )]
+    Failed,
+    /// Another code that is no answer, by its name.
+    #[error("the DNS server answered `{0}`: name another server with --resolver")]
+    Code(String),
+    /// The system cannot send to the servers.
+    #[error(
+        "no DNS server can be reached ({0}): check the network, or name a server with --resolver"
+    )]
+    Unreachable(String),
+    /// Spared, because the servers are silent.
+    #[error(
+        "not asked, because nobody answered the {0} questions before it: check the network, or name a server with --resolver"
+    )]
+    NotAsked(usize),
+    /// The system's configuration names no server.
+    #[error("there is no DNS server to ask ({0}): name one with --resolver")]
+    NoServer(String),
+    /// A run in the lab, which has no DNS server.
+    #[error(
+        "the lab has no DNS server, and nobody outside is asked: give its address, or a server inside with --resolver"
+    )]
+    Lab,
+    /// What else a resolver may say.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Unresolved {
+    /// Whether no server had anything to say.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Unresolved::Silent(_) | Unresolved::Unreachable(_))
+    }
+
+    /// Whether the name is known to have no address, so that asking again is no use.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, Unresolved::NoSuchName | Unresolved::NoAddress(_))
+    }
+
+    /// What `error` says of a question for addresses of `family`, for whose answer `patience` was waited.
+    pub(super) fn from_error(error: &NetError, family: Families, patience: Duration) -> Self {
+        match error {
+            NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. })) => {
+                match response_code {
+                    ResponseCode::NoError => Unresolved::NoAddress(family),
+                    code => Unresolved::from_code(*code),
+                }
+            }
+            NetError::Dns(DnsError::ResponseCode(code)) => Unresolved::from_code(*code),
+            NetError::Timeout => Unresolved::Silent(patience),
+            NetError::Io(error) => Unresolved::Unreachable(error.to_string()),
+            NetError::NoConnections => Unresolved::Unreachable("no connection".to_owned()),
+            other => Unresolved::Other(other.to_string()),
+        }
+    }
+
+    fn from_code(code: ResponseCode) -> Self {
+        match code {
+            ResponseCode::NXDomain => Unresolved::NoSuchName,
+            ResponseCode::ServFail => Unresolved::Failed,
+            ResponseCode::Refused => Unresolved::Refused,
+            other => Unresolved::Code(other.to_string()),
+        }
+    }
+}
+
+fn family(families: &Families) -> &'static str {
+    match families {
+        Families::Ipv4 => "IPv4",
+        Families::Ipv6 => "IPv6",
+        Families::Both => "IPv4 or IPv6",
+    }
+}

@@ -1,0 +1,105 @@
+//! Host names on the command line and in lists, resolved by a DNS server in the test's own namespace.
+
+use std::path::Path;
+
+use arrow::array::{Array, StringArray};
+use hickory_resolver::proto::op::ResponseCode;
+
+use super::host::World;
+use super::lab::{network, repository};
+use super::program::{pathsurvey, run};
+use crate::dns::{DnsServer, Reply};
+use crate::rows::{batches, manifest, verified_parts};
+use crate::support::Outcome;
+
+/// Destinations and what they were asked for as, in rising order.
+fn inputs(output: &Path) -> Vec<(String, String)> {
+    let manifest = manifest(output).unwrap();
+    let mut inputs = Vec::new();
+    for batch in verified_parts(output, &manifest, "traces")
+        .iter()
+        .flat_map(|part| batches(part))
+    {
+        let column = |name| {
+            let column = batch.column_by_name(name).unwrap().as_any();
+            column.downcast_ref::<StringArray>().unwrap().clone()
+        };
+        let (destinations, texts) = (column("destination"), column("target_input"));
+        inputs.extend((0..texts.len()).map(|row| {
+            (
+                destinations.value(row).to_owned(),
+                texts.value(row).to_owned(),
+            )
+        }));
+    }
+    inputs.sort();
+    inputs
+}
+
+/// The program asks the server it is told to, reports what failed, and keeps the names in the dataset.
+pub fn by_a_server() -> Outcome {
+    let world = World::start(&network("clean.toml"))?;
+    let server = DnsServer::start(|name| match name {
+        "two.example" => Reply::of(&["198.18.0.2", "198.18.0.1", "2a00::1"]),
+        "alias.example" => Reply::alias("end.example", &["198.18.0.3"]),
+        _ => Reply::Code(ResponseCode::NXDomain),
+    });
+    let place = tempfile::tempdir().unwrap();
+    let list = place.path().join("list.txt");
+    std::fs::write(&list, "two.example\nabsent.example\nalias.example\n").unwrap();
+    let resolver = server.address.to_string();
+    let survey = |output: &Path, options: &[&str]| {
+        let mut command = world.survey(output, &["--resolver", &resolver, "-i"]);
+        command.arg(&list).args(options);
+        run(command)
+    };
+    let pair = |address: &str, name: &str| (address.to_owned(), name.to_owned());
+    let one = place.path().join("one");
+    let (code, _, told) = survey(&one, &[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("list.txt:2: `absent.example`"), "{told}");
+    assert!(told.contains("NXDOMAIN"), "{told}");
+    let expected = [
+        pair("198.18.0.1", "two.example"),
+        pair("198.18.0.3", "alias.example"),
+    ];
+    assert_eq!(inputs(&one), expected);
+    let manifest = manifest(&one).unwrap();
+    assert_eq!(manifest["targets"]["names"], 2);
+    assert_eq!(manifest["targets"]["unresolved"], 1);
+    assert_eq!(manifest["config"]["targets"]["resolvers"][0], resolver);
+    let all = place.path().join("all");
+    let (code, _, told) = survey(&all, &["--resolve-targets", "both"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(inputs(&all).contains(&pair("198.18.0.2", "two.example")));
+    let strict = place.path().join("strict");
+    let (code, _, told) = survey(&strict, &["--strict"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("list.txt:2: `absent.example`"), "{told}");
+    assert!(!strict.exists(), "nothing was probed, nothing is written");
+    world.stop();
+    Ok(())
+}
+
+/// With `--lab` nobody is asked without `--resolver`, and with it nobody outside of the lab's namespace.
+pub fn in_the_lab() -> Outcome {
+    // The test's own namespace, where a server would answer: the program enters another.
+    let world = World::start(&network("clean.toml"))?;
+    let server = DnsServer::start(|_| Reply::of(&["198.18.0.1"]));
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    let survey = |options: &[&str]| {
+        let mut command = pathsurvey(&["survey", "--lab", "host.example", "-o"]);
+        command.current_dir(repository()).arg(&out).args(options);
+        run(command)
+    };
+    let (code, _, told) = survey(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("the lab has no DNS server"), "{told}");
+    let (code, _, told) = survey(&["--resolver", &server.address.to_string()]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("argument `host.example`"), "{told}");
+    assert!(server.asked().is_empty(), "{:?}", server.asked());
+    world.stop();
+    Ok(())
+}
