@@ -19,7 +19,7 @@ use super::servers::{Sources, SystemFiles};
 use super::{Answer, Families, ResolveNames, Unresolved};
 
 /// Questions under way at a time.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// How long one server is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often each server is asked a question at most.

@@ -11,6 +11,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{Hosts, Resolver, TokioResolver};
 
+use super::dns::AT_ONCE;
+
 /// DNS's own port.
 const PORT: u16 = 53;
 
@@ -118,6 +120,8 @@ fn one_each(
         options.edns0 = system.edns0;
         options.timeout = patience;
         options.attempts = 0;
+        // Over one TCP connection; beyond it a question fails.
+        options.max_active_requests = AT_ONCE;
         // The hosts file comes first for us, whatever the search list.
         options.use_hosts_file = ResolveHosts::Never;
         builder.build()
