@@ -1,10 +1,13 @@
 //! Load balancers: which of several next hops a packet takes.
 //!
-//! A per-flow balancer hashes source address, destination address, protocol, source port and destination port, and
-//! nothing else (not the TOS). For ICMP the place of the ports is taken by type and code, and by the checksum, as in
-//! routers that hash the first four bytes behind the IP header. Addresses and ports count as they are at that router,
-//! behind any box that rewrote them.
+//! A per-flow balancer hashes source address, destination address, protocol, source port, destination port and the IPv6
+//! flow label (RFC 6438), and nothing else (not the TOS). For ICMP echo requests, whose type and code are always the same,
+//! the place of the ports is taken by identifier and checksum. Addresses and ports count as they are at that router, behind
+//! any box that rewrote them.
 
+use std::net::IpAddr;
+
+use super::address::key;
 use super::hash::{Chance, mix, mix2, scaled};
 use super::topology::Balance;
 use super::walk::Flight;
@@ -20,15 +23,23 @@ pub(super) fn choose(
     if width <= 1 {
         return 0;
     }
-    let destination = u64::from(u32::from(flight.destination));
     let hash = match balance {
         Balance::Packet => return chance.pick(width),
-        Balance::Destination => mix2(hash_seed, destination),
+        Balance::Destination => mix2(hash_seed, key(flight.destination)),
         Balance::Flow => {
-            let addresses = u64::from(u32::from(flight.source)) << 32 | destination;
+            let addresses = match (flight.source, flight.destination) {
+                (IpAddr::V4(_), IpAddr::V4(_)) => {
+                    key(flight.source) << 32 | key(flight.destination)
+                }
+                _ => mix2(key(flight.source), key(flight.destination)),
+            };
             let [source_port, destination_port] = flight.ports.map(u64::from);
             let rest = u64::from(flight.protocol) << 32 | source_port << 16 | destination_port;
-            mix(mix2(hash_seed, addresses) ^ rest)
+            let hash = mix(mix2(hash_seed, addresses) ^ rest);
+            match flight.flow_label {
+                0 => hash,
+                label => mix2(hash, u64::from(label)),
+            }
         }
     };
     scaled(hash, width as u64) as usize
@@ -36,7 +47,7 @@ pub(super) fn choose(
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
     use crate::lab::hash::Dice;
@@ -44,8 +55,8 @@ mod tests {
     fn flight(last: u8, source_port: u16) -> Flight {
         let destination = Ipv4Addr::new(198, 18, 0, last);
         Flight::new(
-            Ipv4Addr::new(192, 0, 2, 1),
-            destination,
+            Ipv4Addr::new(192, 0, 2, 1).into(),
+            destination.into(),
             17,
             [source_port, 33434],
             9,
@@ -88,5 +99,24 @@ mod tests {
         other.ttl = 200;
         let choice = |f: &Flight| choose(Balance::Flow, 5, 4, f, &mut Dice::new(1, 1));
         assert_eq!(choice(&flight(1, 24000)), choice(&other));
+    }
+
+    #[test]
+    fn the_flow_label_tells_flows_of_ipv6_apart() {
+        let labelled = |host: u16, flow_label| {
+            let to = Ipv6Addr::new(0x2001, 0xdb8, 0x1000, 0, 0, 0, 0, host);
+            let from = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+            let plain = Flight::new(from.into(), to.into(), 17, [24000, 33434], 9);
+            Flight {
+                flow_label,
+                ..plain
+            }
+        };
+        let labels = counts(Balance::Flow, (0..4000).map(|label| labelled(1, label)));
+        assert!(labels.iter().all(|c| (900..1100).contains(c)), "{labels:?}");
+        let hosts = counts(Balance::Flow, (0..4000).map(|host| labelled(host, 0)));
+        assert!(hosts.iter().all(|c| (900..1100).contains(c)), "{hosts:?}");
+        let destination = (0..100).map(|label| labelled(1, label));
+        assert!(counts(Balance::Destination, destination).contains(&100));
     }
 }

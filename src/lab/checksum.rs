@@ -3,7 +3,9 @@
 //! Written here rather than taken from a packet library because routers and boxes of the lab adjust checksums
 //! without seeing the whole packet, and because every delivered packet costs two sums.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+
+use super::address::with_octets;
 
 /// The ones' complement sum of `bytes`, continued from `start` and folded to 16 bits; not inverted.
 pub(super) fn sum(bytes: &[u8], start: u16) -> u16 {
@@ -32,29 +34,32 @@ pub(super) fn is_intact(bytes: &[u8]) -> bool {
     sum(bytes, 0) == 0xffff
 }
 
-/// The sum of the IPv4 pseudo-header of a UDP or TCP segment of `length` bytes.
-pub(super) fn pseudo_header(
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    protocol: u8,
-    length: u16,
-) -> u16 {
-    let start = sum(&source.octets(), sum(&destination.octets(), 0));
+/// The sum of the pseudo-header of a UDP, TCP or ICMPv6 message of `length` bytes (RFC 768, RFC 9293; RFC 8200 for IPv6,
+/// whose wider fields add up to the same).
+pub(super) fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: u16) -> u16 {
+    let start = address_sum(source, address_sum(destination, 0));
     fold(u64::from(start) + u64::from(protocol) + u64::from(length))
 }
 
-/// A UDP or TCP checksum after the address `old` beneath it became `new` (RFC 1624, equation 3).
-///
-/// A UDP checksum of 0 means "none" and stays 0; a result of 0 is written as 0xffff, as UDP demands.
-pub(super) fn adjusted(checksum: u16, old: Ipv4Addr, new: Ipv4Addr) -> u16 {
-    if checksum == 0 {
-        return 0;
-    }
+fn address_sum(address: IpAddr, start: u16) -> u16 {
+    with_octets(address, |octets| sum(octets, start))
+}
+
+/// A transport checksum after the address `old` beneath it became `new` (RFC 1624, equation 3).
+pub(super) fn adjusted(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
     let changed =
-        u64::from(!checksum) + u64::from(!sum(&old.octets(), 0)) + u64::from(sum(&new.octets(), 0));
-    match !fold(changed) {
-        0 => 0xffff,
-        value => value,
+        u64::from(!checksum) + u64::from(!address_sum(old, 0)) + u64::from(address_sum(new, 0));
+    !fold(changed)
+}
+
+/// As [`adjusted`] for UDP, whose checksum of 0 means "none" and stays 0; a result of 0 is written as 0xffff.
+pub(super) fn adjusted_udp(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
+    match checksum {
+        0 => 0,
+        sum => match adjusted(sum, old, new) {
+            0 => 0xffff,
+            value => value,
+        },
     }
 }
 
@@ -84,22 +89,33 @@ mod tests {
     #[test]
     fn an_adjusted_checksum_is_the_one_computed_afresh() {
         let segment = [0x5d, 0xc0, 0x82, 0x9a, 0, 12, 0, 0, 1, 2, 3, 4];
-        let destination = Ipv4Addr::new(198, 18, 0, 1);
-        let fresh = |source: Ipv4Addr| !sum(&segment, pseudo_header(source, destination, 17, 12));
-        for last in 0..=255 {
-            let (old, new) = (
-                Ipv4Addr::new(192, 0, 2, 1),
-                Ipv4Addr::new(203, 0, 113, last),
-            );
-            assert_eq!(adjusted(fresh(old), old, new), fresh(new), "{new}");
+        for (destination, old, new) in [
+            ("198.18.0.1", "192.0.2.1", "203.0.113."),
+            ("2001:db8:1000::1", "2001:db8::1", "2001:db8:ffff::"),
+        ] {
+            let destination = destination.parse().unwrap();
+            let old = old.parse().unwrap();
+            let fresh = |source| !sum(&segment, pseudo_header(source, destination, 17, 12));
+            for last in 0..=255 {
+                let new = format!("{new}{last}").parse().unwrap();
+                assert_eq!(adjusted(fresh(old), old, new), fresh(new), "{new}");
+                assert_eq!(adjusted_udp(fresh(old), old, new), fresh(new), "{new}");
+            }
         }
     }
 
     #[test]
     fn no_checksum_stays_none() {
-        assert_eq!(
-            adjusted(0, Ipv4Addr::new(1, 2, 3, 4), Ipv4Addr::new(4, 3, 2, 9)),
-            0
-        );
+        let (old, new) = ("1.2.3.4".parse().unwrap(), "4.3.2.9".parse().unwrap());
+        assert_eq!(adjusted_udp(0, old, new), 0);
+        // One that comes out as 0 is written as its other form, so that it is not taken for "none".
+        let sum = difference(old, new);
+        assert_eq!(adjusted(sum, old, new), 0);
+        assert_eq!(adjusted_udp(sum, old, new), 0xffff);
+    }
+
+    /// What `new` adds to a sum in place of `old`.
+    fn difference(old: IpAddr, new: IpAddr) -> u16 {
+        fold(u64::from(!address_sum(old, 0)) + u64::from(address_sum(new, 0)))
     }
 }

@@ -1,11 +1,13 @@
 //! A network declared router by router, as files describe it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
+use super::address::Family;
 use super::topology::{
-    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Topology, Translation,
+    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Quoting, Topology,
+    Translation,
 };
 use crate::model::MplsLabel;
 
@@ -13,7 +15,7 @@ use crate::model::MplsLabel;
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub(super) routers: Vec<DeclaredRouter>,
-    pub(super) hosts: Vec<(Ipv4Net, Host)>,
+    pub(super) hosts: Vec<(IpNet, Host)>,
     pub(super) first: NodeId,
     pub(super) first_line: Line,
     /// What routers do with packets they have no route for.
@@ -23,13 +25,14 @@ pub(super) struct Declared {
 /// One router.
 #[derive(Clone, Debug)]
 pub(super) struct DeclaredRouter {
-    pub(super) answering: Answering,
+    /// To packets of IPv4 and of IPv6.
+    pub(super) answering: [Answering; 2],
     pub(super) zero_ttl_forwarding: bool,
     pub(super) tunnel: Option<Tunnel>,
     pub(super) translation: Option<Translation>,
     pub(super) hash_seed: u64,
     /// Longest prefixes first.
-    pub(super) routes: Vec<(Ipv4Net, Action)>,
+    pub(super) routes: Vec<(IpNet, Action)>,
 }
 
 /// How packets reach a router inside an MPLS tunnel.
@@ -63,15 +66,17 @@ impl Declared {
 }
 
 impl Topology for Declared {
-    type Plan = ();
+    type Plan = Family;
 
     fn entry(&self) -> (NodeId, Line) {
         (self.first, self.first_line)
     }
 
-    fn plan(&self, _destination: Ipv4Addr) {}
+    fn plan(&self, destination: IpAddr) -> Family {
+        Family::of(destination)
+    }
 
-    fn passage(&self, node: NodeId, (): &()) -> Passage<'_> {
+    fn passage(&self, node: NodeId, _: &Family) -> Passage<'_> {
         let router = self.router(node);
         Passage {
             zero_ttl_forwarding: router.zero_ttl_forwarding,
@@ -80,7 +85,7 @@ impl Topology for Declared {
         }
     }
 
-    fn next(&self, node: NodeId, (): &(), destination: Ipv4Addr) -> Next {
+    fn next(&self, node: NodeId, _: &Family, destination: IpAddr) -> Next {
         let router = self.router(node);
         let found = router
             .routes
@@ -106,7 +111,7 @@ impl Topology for Declared {
         }
     }
 
-    fn branch(&self, node: NodeId, (): &(), routes: usize, choice: usize) -> (NodeId, Line) {
+    fn branch(&self, node: NodeId, _: &Family, routes: usize, choice: usize) -> (NodeId, Line) {
         match &self.router(node).routes[routes].1 {
             Action::Forward { hops, .. } => hops[choice],
             // `routes` is the index of a forwarding route: `next` said so.
@@ -114,11 +119,15 @@ impl Topology for Declared {
         }
     }
 
-    fn answering(&self, node: NodeId, (): &()) -> Answering {
-        self.router(node).answering
+    fn answering(&self, node: NodeId, family: &Family) -> Answering {
+        let [v4, v6] = self.router(node).answering;
+        match family {
+            Family::V4 => v4,
+            Family::V6 => v6,
+        }
     }
 
-    fn labels(&self, node: NodeId, (): &()) -> Vec<MplsLabel> {
+    fn labels(&self, node: NodeId, _: &Family) -> Vec<MplsLabel> {
         let shown = self.router(node).tunnel.iter().filter(|t| t.shown);
         shown
             .flat_map(|tunnel| &tunnel.labels)
@@ -131,12 +140,12 @@ impl Topology for Declared {
             .collect()
     }
 
-    fn host(&self, destination: Ipv4Addr) -> Host {
+    fn host(&self, destination: IpAddr) -> Host {
         let silent = Host {
             code: None,
             limit: None,
             initial_ttl: 64,
-            quote_bytes: None,
+            quoting: Quoting::default(),
         };
         self.hosts
             .iter()

@@ -1,30 +1,30 @@
 //! A generated internet: of any size, with no memory for targets or routers.
 //!
-//! The way to a target is a function of (seed, destination's /24, destination, flow). Ways share their beginnings as
-//! real ones do:
+//! The way to a target is a function of (seed, destination's block, destination, flow); a block is a /24, in IPv6 a /48. Ways
+//! share their beginnings as real ones do:
 //!
-//! | part | routers | shared by | addresses |
-//! |---|---|---|---|
-//! | near | gateway, a two-wide diamond, its end | everything | `10.224.0.x` |
-//! | transit | 1 to 4 hops, one of 8 carriers | an eighth of all /24s | `10.225.carrier.x` |
-//! | region | 0 to 5 hops, one of 256 | the /24s of a region | `10.226.region.x` |
-//! | site | 0 to 2 hops, one of 16 in its region | the /24s of a site | `10.(228 + site).region.x` |
-//! | last hop | 1 | the /24 | of `a.b.c.0/24`: `10.a.b.c` |
+//! | part | routers | shared by |
+//! |---|---|---|
+//! | near | gateway, a two-wide diamond, its end | everything |
+//! | transit | 1 to 4 hops, one of 8 carriers | an eighth of all blocks |
+//! | region | 0 to 5 hops, one of 256 | the blocks of a region |
+//! | site | 0 to 2 hops, one of 16 in its region | the blocks of a site |
+//! | last hop | 1 | the block |
 //!
 //! Hops of transit, region and site may be 2 to 4 wide behind per-flow or, more rarely, per-destination balancers;
 //! some diamonds have a branch that is one hop shorter. Some carriers run MPLS. Targets are 6 to 16 hops away, 1 to
-//! 150 ms there and back (times the delay scale).
-//!
-//! Targets: every unicast address but those of 0/8, 10/8 (the routers), 127/8 and 192.0.2.0/24 (the vantage point's);
-//! for these the end of the near part says "network unreachable".
+//! 150 ms there and back (times the delay scale). Which addresses are targets, and which of a router's tell where it is:
+//! [`super::generated_addresses`]; what targets answer: [`super::generated_hosts`].
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::GeneratedOptions;
-use super::generated_targets::is_target;
+use super::address::{Family, key};
+use super::generated_addresses::{block_of, is_target, router_address};
 use super::hash::{mix2, scaled, within};
 use super::topology::{
-    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, RateLimit, Topology,
+    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Quoting, RateLimit,
+    Topology,
 };
 use crate::model::MplsLabel;
 
@@ -32,24 +32,25 @@ use crate::model::MplsLabel;
 #[derive(Clone, Debug)]
 pub(super) struct Generated {
     seed: u64,
-    options: GeneratedOptions,
+    pub(super) options: GeneratedOptions,
 }
 
-/// What all packets to one /24 have in common.
+/// What all packets to one block have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// The first three bytes of the destination.
-    block: u32,
+    pub(super) family: Family,
+    /// The block's number: see [`block_of`].
+    pub(super) block: u32,
     routable: bool,
-    region: u8,
-    site: u8,
+    pub(super) region: u8,
+    pub(super) site: u8,
     /// Where transit, region, site and the last hop begin, as hop indices from 0.
     starts: [u8; 4],
 }
 
 /// The parts of a way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Near,
     Transit,
     Region,
@@ -65,7 +66,8 @@ struct Level {
     shortcut: bool,
 }
 
-const CARRIERS: u8 = 8;
+/// How many carriers there are; a region has one of them.
+pub(super) const CARRIERS: u8 = 8;
 const SITES: u64 = 16;
 const NEAR: u8 = 3;
 const ROUTER_LIMIT: RateLimit = RateLimit {
@@ -75,7 +77,7 @@ const ROUTER_LIMIT: RateLimit = RateLimit {
 
 /// What a hash is for, so that no two uses agree.
 #[derive(Clone, Copy)]
-enum Salt {
+pub(super) enum Salt {
     Region = 1,
     Site,
     TransitLength,
@@ -96,14 +98,11 @@ enum Salt {
 }
 
 impl Generated {
-    /// The vantage point: documentation range, plain unicast to any kernel.
-    pub(super) const VANTAGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-
     pub(super) fn new(seed: u64, options: GeneratedOptions) -> Self {
         Generated { seed, options }
     }
 
-    fn hash(&self, salt: Salt, value: u64) -> u64 {
+    pub(super) fn hash(&self, salt: Salt, value: u64) -> u64 {
         mix2(self.seed ^ (salt as u64) << 56, value)
     }
 
@@ -119,21 +118,14 @@ impl Generated {
         }
     }
 
-    fn address(plan: &Plan, node: NodeId) -> Ipv4Addr {
+    fn address(plan: &Plan, node: NodeId) -> IpAddr {
         let (level, branch) = split(node);
         let (part, place) = Self::place(plan, level);
-        let last = place * 4 + branch + 1;
-        match part {
-            Part::Near => Ipv4Addr::new(10, 224, 0, last),
-            Part::Transit => Ipv4Addr::new(10, 225, plan.region % CARRIERS, last),
-            Part::Region => Ipv4Addr::new(10, 226, plan.region, last),
-            Part::Site => Ipv4Addr::new(10, 228 + plan.site, plan.region, last),
-            Part::Last => Ipv4Addr::from(10 << 24 | plan.block),
-        }
+        router_address(plan, part, place * 4 + branch + 1)
     }
 
-    fn router_hash(&self, salt: Salt, address: Ipv4Addr) -> u64 {
-        self.hash(salt, u64::from(u32::from(address)))
+    pub(super) fn router_hash(&self, salt: Salt, address: IpAddr) -> u64 {
+        self.hash(salt, key(address))
     }
 
     fn level(&self, plan: &Plan, level: u8) -> Level {
@@ -222,8 +214,9 @@ impl Topology for Generated {
     type Plan = Plan;
 
     fn entry(&self) -> (NodeId, Line) {
+        // One line for both families: it has the delay of the gateway's IPv4 address.
         let gateway = node(0, 0);
-        let delay = self.router_hash(Salt::Delay, Ipv4Addr::new(10, 224, 0, 1));
+        let delay = self.router_hash(Salt::Delay, Ipv4Addr::new(10, 224, 0, 1).into());
         let line = Line {
             loss: self.options.loss,
             reply_loss: self.options.loss,
@@ -232,8 +225,8 @@ impl Topology for Generated {
         (gateway, line)
     }
 
-    fn plan(&self, destination: Ipv4Addr) -> Plan {
-        let block = u32::from(destination) >> 8;
+    fn plan(&self, destination: IpAddr) -> Plan {
+        let block = block_of(destination);
         let region = self.hash(Salt::Region, u64::from(block)) as u8;
         let in_region = self.hash(Salt::Site, u64::from(block));
         let site = scaled(in_region, SITES) as u8;
@@ -245,6 +238,7 @@ impl Topology for Generated {
         let local = regional + length(Salt::RegionLength, u64::from(region), 6);
         let last = local + length(Salt::SiteLength, site_name, 3);
         Plan {
+            family: Family::of(destination),
             block,
             routable: is_target(block),
             region,
@@ -261,7 +255,7 @@ impl Topology for Generated {
         }
     }
 
-    fn next(&self, node: NodeId, plan: &Plan, destination: Ipv4Addr) -> Next {
+    fn next(&self, node: NodeId, plan: &Plan, destination: IpAddr) -> Next {
         let (level, _) = split(node);
         if level + 1 == NEAR && !plan.routable {
             return Next::Unreachable {
@@ -270,7 +264,7 @@ impl Topology for Generated {
             };
         }
         if level == plan.starts[3] {
-            let hash = self.hash(Salt::TargetDelay, u64::from(u32::from(destination)));
+            let hash = self.router_hash(Salt::TargetDelay, destination);
             let delay = self.scaled_micros(50 + scaled(hash, 950));
             return Next::Host(self.line(delay));
         }
@@ -311,7 +305,11 @@ impl Topology for Generated {
                 .then_some(ROUTER_LIMIT),
             delay: 0,
             initial_ttl: if is(Salt::InitialTtl, 0.3) { 64 } else { 255 },
-            quote_bytes: is(Salt::Quote, self.options.short_quotes).then_some(8),
+            // ICMPv6 errors quote all that fits (RFC 4443).
+            quoting: Quoting {
+                bytes: (plan.family == Family::V4 && is(Salt::Quote, self.options.short_quotes))
+                    .then_some(8),
+            },
         }
     }
 
@@ -322,8 +320,7 @@ impl Topology for Generated {
         if !self.in_tunnel(plan, level) || self.hash(Salt::Tunnel, carrier) >> 8 & 3 == 0 {
             return Vec::new();
         }
-        let address = u64::from(u32::from(Self::address(plan, node)));
-        let transport = self.hash(Salt::Label, address);
+        let transport = self.router_hash(Salt::Label, Self::address(plan, node));
         let service = self.hash(Salt::Label, u64::from(plan.region) << 40);
         let depth = 1 + usize::from(transport & 3 == 0);
         [transport, service][..depth]
@@ -337,27 +334,15 @@ impl Topology for Generated {
             .collect()
     }
 
-    fn host(&self, destination: Ipv4Addr) -> Host {
-        let name = u64::from(u32::from(destination));
-        let silent = within(
-            self.hash(Salt::SilentTarget, name),
-            self.options.silent_targets,
-        );
-        Host {
-            code: (!silent).then_some(3),
-            limit: self.options.limited_targets.then_some(RateLimit::LINUX),
-            initial_ttl: match self.hash(Salt::TargetTtl, name) & 3 {
-                0 => 128,
-                _ => 64,
-            },
-            quote_bytes: None,
-        }
+    fn host(&self, destination: IpAddr) -> Host {
+        self.generated_host(destination)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::net::Ipv6Addr;
 
     use super::*;
 
@@ -366,8 +351,13 @@ mod tests {
         let network = Generated::new(4, GeneratedOptions::default());
         let mut known = HashMap::new();
         let mut parts = HashMap::new();
-        for block in (0x010000..0xe00000).step_by(997).filter(|b| is_target(*b)) {
-            let plan = network.plan(Ipv4Addr::from(block << 8 | 1));
+        let v4 = (0x010000..0xe00000_u32)
+            .step_by(997)
+            .map(|block| IpAddr::from(Ipv4Addr::from(block << 8 | 1)));
+        let v6 = (0x1000..0x2000_u16)
+            .map(|block| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, block, 0, 0, 0, 0, 1)));
+        for target in v4.chain(v6).filter(|target| is_target(block_of(*target))) {
+            let plan = network.plan(target);
             for level in 0..=plan.starts[3] {
                 for branch in 0..4 {
                     let (part, place) = Generated::place(&plan, level);
@@ -376,12 +366,14 @@ mod tests {
                         Part::Transit => u32::from(plan.region % CARRIERS),
                         Part::Region => u32::from(plan.region),
                         Part::Site => u32::from(plan.region) << 8 | u32::from(plan.site),
-                        Part::Last => block,
+                        Part::Last => plan.block,
                     };
                     let branch = if part == Part::Last { 0 } else { branch };
                     let address = Generated::address(&plan, node(level, branch));
-                    assert!(!is_target(u32::from(address) >> 8), "{address} is a target");
-                    let identity = (part as u8, place, branch, shared_by);
+                    assert_eq!(Family::of(address), Family::of(target));
+                    assert!(!is_target(block_of(address)), "{address} is a target");
+                    let family = address.is_ipv6();
+                    let identity = (family, part as u8, place, branch, shared_by);
                     assert_eq!(*known.entry(address).or_insert(identity), identity);
                     parts.insert(identity, address);
                 }
@@ -389,5 +381,6 @@ mod tests {
         }
         assert_eq!(known.len(), parts.len());
         assert!(known.len() > 20_000);
+        assert!(known.keys().filter(|address| address.is_ipv6()).count() > 8_000);
     }
 }

@@ -1,92 +1,123 @@
-//! The answers: ICMP errors that quote the probe as it arrived, and echo replies.
+//! ICMP answers of both families: errors that quote the probe as it arrived, and echo replies.
+//!
+//! How a router quotes is in one place, [`quote`]: how much of the probe, and what had become of its fields. Boxes on the way
+//! back have had their say in the [`Flight`] that it is given.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use pnet_packet::icmp::{IcmpCode, IcmpType, MutableIcmpPacket};
-use pnet_packet::ip::IpNextHeaderProtocol;
-use pnet_packet::ipv4::MutableIpv4Packet;
-
+use super::address::Family;
 use super::checksum;
-use super::packet::{ICMP, Packet, UDP};
+use super::envelope::Envelope;
+use super::message::Message;
+use super::packet::{ICMP, ICMPV6, Packet};
+use super::topology::Quoting;
 use super::walk::Flight;
 use crate::model::MplsLabel;
 
-/// The most that an ICMP error may take, IP header included (RFC 1812, as Linux does).
-const LARGEST_ERROR: usize = 576;
-/// Bytes of the IP header and of the ICMP header before the quote.
-const HEADERS: usize = 28;
+/// Bytes of an ICMP header before the quote or payload.
+const HEADER: usize = 8;
 /// Bytes of the quote before extensions (RFC 4884): padded or cut to it.
 const QUOTE_BEFORE_EXTENSIONS: usize = 128;
-/// TOS of ICMP errors: internetwork control, as Linux and most routers send them.
+/// TOS of ICMPv4 errors: internetwork control, as Linux and most routers send them. Linux sends ICMPv6 errors without.
 const ERROR_TOS: u8 = 0xc0;
 
-/// The outer header of an answer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Envelope {
-    pub(super) source: Ipv4Addr,
-    pub(super) destination: Ipv4Addr,
-    /// As it arrives at the vantage point.
-    pub(super) ttl: u8,
-    pub(super) ip_id: u16,
+/// The most that an ICMP error may take, IP header included (RFC 1812 as Linux has it; RFC 4443, section 2.4).
+const fn largest_error(family: Family) -> usize {
+    match family {
+        Family::V4 => 576,
+        Family::V6 => 1280,
+    }
 }
 
-/// Builds an ICMP error about `probe`, quoted as `quoted` has it.
-///
-/// `quote_bytes` is how much to quote behind the IP header, `None` for as much as fits in 576 bytes. `labels` go into an RFC 4950 extension.
+/// Builds the ICMP error `message` about `probe`, which is quoted with the fields of `quoted`, as `quoting` says. `labels` go
+/// into an RFC 4950 extension.
 pub(super) fn error(
     envelope: Envelope,
-    (icmp_type, code): (u8, u8),
+    message: Message,
     probe: &Packet,
     quoted: &Flight,
-    quote_bytes: Option<u16>,
+    quoting: Quoting,
     labels: &[MplsLabel],
 ) -> Vec<u8> {
-    let most = if labels.is_empty() {
-        LARGEST_ERROR - HEADERS
+    let family = envelope.family();
+    let header = family.header() + HEADER;
+    let extended = !labels.is_empty() && message.takes_extensions(family);
+    let (most, extension) = if extended {
+        (QUOTE_BEFORE_EXTENSIONS, 8 + 4 * labels.len())
     } else {
-        QUOTE_BEFORE_EXTENSIONS
+        (largest_error(family) - header, 0)
     };
-    let wanted = quote_bytes.map_or(usize::MAX, |n| probe.header_length() + usize::from(n));
-    let quote = probe.bytes().len().min(wanted).min(most);
-    let extension = if labels.is_empty() {
-        0
-    } else {
-        8 + 4 * labels.len()
-    };
-    let quote_field = if labels.is_empty() { quote } else { most };
-    let mut packet = vec![0; HEADERS + quote_field + extension];
-    packet[HEADERS..HEADERS + quote].copy_from_slice(&probe.bytes()[..quote]);
-    patch_quote(&mut packet[HEADERS..HEADERS + quote], probe, quoted);
-    if !labels.is_empty() {
-        packet[25] = (QUOTE_BEFORE_EXTENSIONS / 4) as u8;
-        write_labels(&mut packet[HEADERS + quote_field..], labels);
+    let quote = quote(probe, quoted, quoting, most);
+    let field = if extended { most } else { quote.len() };
+    let mut packet = envelope.room(HEADER + field + extension);
+    packet[header..header + quote.len()].copy_from_slice(&quote);
+    let start = family.header();
+    packet[start] = message.icmp_type;
+    packet[start + 1] = message.code;
+    packet[start + 4..header].copy_from_slice(&message.rest.to_be_bytes());
+    if extended {
+        // In 32-bit words, in IPv6 in 64-bit words and one byte earlier (RFC 4884, sections 4.1 to 4.5).
+        match family {
+            Family::V4 => packet[start + 5] = (QUOTE_BEFORE_EXTENSIONS / 4) as u8,
+            Family::V6 => packet[start + 4] = (QUOTE_BEFORE_EXTENSIONS / 8) as u8,
+        }
+        write_labels(&mut packet[header + field..], labels);
     }
-    finish(&mut packet, envelope, ERROR_TOS, (icmp_type, code));
+    let (protocol, tos) = match family {
+        Family::V4 => (ICMP, ERROR_TOS),
+        Family::V6 => (ICMPV6, 0),
+    };
+    envelope.seal(&mut packet, protocol, tos);
     packet
 }
 
-/// Builds the answer to the echo request `probe`.
+/// Builds the answer to the echo request `probe`: all that it carried.
 pub(super) fn echo_reply(envelope: Envelope, probe: &Packet) -> Vec<u8> {
-    let mut packet = vec![0; 20 + probe.transport().len()];
-    packet[20..].copy_from_slice(probe.transport());
-    finish(&mut packet, envelope, probe.tos(), (0, 0));
+    let family = envelope.family();
+    let request = probe.transport();
+    let mut packet = envelope.room(request.len());
+    let start = family.header();
+    packet[start..].copy_from_slice(request);
+    let (protocol, icmp_type) = match family {
+        Family::V4 => (ICMP, 0),
+        Family::V6 => (ICMPV6, 129),
+    };
+    packet[start..start + 4].copy_from_slice(&[icmp_type, 0, 0, 0]);
+    envelope.seal(&mut packet, protocol, probe.tos());
     packet
 }
 
-/// Writes into the quote what had changed on the way: TTL, addresses, checksums.
-fn patch_quote(quote: &mut [u8], probe: &Packet, quoted: &Flight) {
+/// The probe as it is quoted: at most `most` bytes, with what had changed on the way: TTL, addresses, checksums.
+fn quote(probe: &Packet, quoted: &Flight, quoting: Quoting, most: usize) -> Vec<u8> {
     let header = probe.header_length();
-    quote[8] = quoted.ttl;
-    quote[12..16].copy_from_slice(&quoted.source.octets());
-    quote[16..20].copy_from_slice(&quoted.destination.octets());
-    quote[10..12].fill(0);
-    let sum = checksum::checksum(&quote[..header]);
-    quote[10..12].copy_from_slice(&sum.to_be_bytes());
-    if let (Some(value), UDP) = (quoted.checksum, probe.protocol())
-        && let Some(field) = quote.get_mut(header + 6..header + 8)
+    let wanted = quoting
+        .bytes
+        .map_or(usize::MAX, |bytes| header + usize::from(bytes));
+    let length = probe.bytes().len().min(wanted).min(most);
+    let mut quote = probe.bytes()[..length].to_vec();
+    match (quoted.source, quoted.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            quote[8] = quoted.ttl;
+            quote[12..16].copy_from_slice(&source.octets());
+            quote[16..20].copy_from_slice(&destination.octets());
+            quote[10..12].fill(0);
+            let sum = checksum::checksum(&quote[..header]);
+            quote[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            quote[7] = quoted.ttl;
+            quote[8..24].copy_from_slice(&source.octets());
+            quote[24..40].copy_from_slice(&destination.octets());
+        }
+        // Boxes keep the family.
+        _ => {}
+    }
+    if let (Some(value), Some(offset)) = (quoted.checksum, probe.checksum_offset())
+        && let Some(field) = quote.get_mut(header + offset..header + offset + 2)
     {
         field.copy_from_slice(&value.to_be_bytes());
     }
+    quote
 }
 
 /// Writes the extension structure (RFC 4884, section 7) with one MPLS label stack object (RFC 4950).
@@ -105,31 +136,4 @@ fn write_labels(extension: &mut [u8], labels: &[MplsLabel]) {
     }
     let sum = checksum::checksum(extension);
     extension[2..4].copy_from_slice(&sum.to_be_bytes());
-}
-
-fn finish(packet: &mut [u8], envelope: Envelope, tos: u8, (icmp_type, code): (u8, u8)) {
-    let total = packet.len() as u16;
-    if let Some(mut icmp) = MutableIcmpPacket::new(&mut packet[20..]) {
-        icmp.set_icmp_type(IcmpType(icmp_type));
-        icmp.set_icmp_code(IcmpCode(code));
-        icmp.set_checksum(0);
-    }
-    let sum = checksum::checksum(&packet[20..]);
-    if let Some(mut icmp) = MutableIcmpPacket::new(&mut packet[20..]) {
-        icmp.set_checksum(sum);
-    }
-    if let Some(mut ip) = MutableIpv4Packet::new(packet) {
-        ip.set_version(4);
-        ip.set_header_length(5);
-        ip.set_dscp(tos >> 2);
-        ip.set_ecn(tos & 3);
-        ip.set_total_length(total);
-        ip.set_identification(envelope.ip_id);
-        ip.set_ttl(envelope.ttl);
-        ip.set_next_level_protocol(IpNextHeaderProtocol(ICMP));
-        ip.set_source(envelope.source);
-        ip.set_destination(envelope.destination);
-    }
-    let sum = checksum::checksum(&packet[..20]);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
 }

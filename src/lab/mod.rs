@@ -5,28 +5,36 @@
 //!
 //! A packet enters through `packet`, is walked router by router in `walk` over a topology (one `declared` in a
 //! `toml_file`, or one `generated` from a seed) and is answered by `network` with what `icmp` writes. `truth` walks the same
-//! code to say what a survey should have seen. IPv4 with UDP and ICMP echo; routers answer probes of any protocol.
+//! code to say what a survey should have seen. IPv4 and IPv6 with UDP and ICMP echo; routers answer probes of any protocol.
 //!
-//! Left out: TCP and IPv6 hosts, fragments, the routers' own addresses as targets.
+//! Left out: TCP hosts, fragments, IPv6 extension headers, the routers' own addresses as targets.
 
+mod address;
 mod balancer;
 mod checksum;
 mod declared;
+mod envelope;
 mod generated;
+mod generated_addresses;
+mod generated_hosts;
 mod generated_options;
-mod generated_targets;
 mod hash;
 mod icmp;
+mod message;
 mod network;
 mod packet;
 mod recording;
+mod state;
 mod token_bucket;
 mod toml_build;
 mod toml_file;
+mod toml_lines;
+mod toml_routers;
 mod toml_values;
 mod topology;
 mod truth;
 mod truth_table;
+mod truth_walk;
 mod virtual_network;
 mod walk;
 
@@ -37,10 +45,12 @@ pub use generated_options::GeneratedOptions;
 pub use network::{LabNetwork, LabStatistics};
 pub use recording::{Recorded, Recording, RecordingLog};
 pub use toml_file::LabError;
-pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthOutcome};
+pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthOutcome};
 pub use virtual_network::VirtualNetwork;
 
 pub mod driver;
+
+use std::net::Ipv6Addr;
 
 use crate::model::Time;
 
@@ -58,4 +68,10 @@ pub trait Respond: Send {
     /// Takes a packet that the vantage point sent at `now` and adds what comes back, in any order, to `deliveries`.
     /// `now` never goes back from one call to the next.
     fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>);
+
+    /// The vantage point's IPv6 address; `None`, as for any network that does not say otherwise: no IPv6. (Its IPv4 address is
+    /// what a driver is told.)
+    fn vantage_v6(&self) -> Option<Ipv6Addr> {
+        None
+    }
 }

@@ -1,18 +1,26 @@
-//! The packets that the vantage point sends, checked once as the first router would.
+//! The packets that the vantage point sends, checked once as the first router would: IPv4 (RFC 791) and IPv6 (RFC 8200)
+//! without extension headers.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
+use super::address::{Family, ipv4_at, ipv6_at, is_forwarded};
 use super::checksum;
 
 /// Protocol number of ICMP.
 pub(super) const ICMP: u8 = 1;
+/// Protocol number of TCP.
+pub(super) const TCP: u8 = 6;
 /// Protocol number of UDP.
 pub(super) const UDP: u8 = 17;
+/// Protocol number of ICMPv6.
+pub(super) const ICMPV6: u8 = 58;
+/// Next header number of an IPv6 fragment.
+const FRAGMENT: u8 = 44;
 
 /// Why the first router drops a packet without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Not IPv4, or lengths that do not fit, or a wrong header checksum.
+    /// Not IP, or lengths that do not fit, or a wrong header checksum.
     Malformed,
     /// A fragment: the lab does not reassemble.
     Fragment,
@@ -27,41 +35,67 @@ pub(super) enum Refusal {
 pub(super) struct Packet<'a> {
     bytes: &'a [u8],
     header: usize,
+    source: IpAddr,
+    destination: IpAddr,
 }
 
 impl<'a> Packet<'a> {
-    /// Checks `bytes`; what lies behind the IP total length is cut off.
+    /// Checks `bytes`; what lies behind the length in the IP header is cut off.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
-        let first = *bytes.first().ok_or(Refusal::Malformed)?;
-        let header = usize::from(first & 0x0f) * 4;
-        if first >> 4 != 4 || header < 20 || bytes.len() < header {
+        let packet = match bytes.first().map(|first| first >> 4) {
+            Some(4) => Self::parse_v4(bytes)?,
+            Some(6) => Self::parse_v6(bytes)?,
+            _ => return Err(Refusal::Malformed),
+        };
+        if !is_forwarded(packet.destination) {
+            return Err(Refusal::Address);
+        }
+        // Errors about ICMP messages other than requests are forbidden (RFC 1122, RFC 4443), and only echo is simulated.
+        if packet.is_icmp() && !packet.is_echo_request() {
+            return Err(Refusal::Unanswerable);
+        }
+        Ok(packet)
+    }
+
+    fn parse_v4(bytes: &'a [u8]) -> Result<Self, Refusal> {
+        let header = usize::from(bytes[0] & 0x0f) * 4;
+        if header < 20 || bytes.len() < header {
             return Err(Refusal::Malformed);
         }
         let total = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
         if total < header || total > bytes.len() || !checksum::is_intact(&bytes[..header]) {
             return Err(Refusal::Malformed);
         }
-        let packet = Packet {
-            bytes: &bytes[..total],
-            header,
-        };
         // More fragments, or an offset.
         if u16::from_be_bytes([bytes[6], bytes[7]]) & 0x3fff != 0 {
             return Err(Refusal::Fragment);
         }
-        let destination = packet.destination();
-        if destination.is_multicast()
-            || destination.is_broadcast()
-            || destination.is_unspecified()
-            || destination.is_loopback()
-        {
-            return Err(Refusal::Address);
+        Ok(Packet {
+            bytes: &bytes[..total],
+            header,
+            source: ipv4_at(bytes, 12),
+            destination: ipv4_at(bytes, 16),
+        })
+    }
+
+    fn parse_v6(bytes: &'a [u8]) -> Result<Self, Refusal> {
+        let header = Family::V6.header();
+        if bytes.len() < header {
+            return Err(Refusal::Malformed);
         }
-        // Errors about ICMP messages other than requests are forbidden (RFC 1122), and only echo is simulated.
-        if packet.protocol() == ICMP && !packet.is_echo_request() {
-            return Err(Refusal::Unanswerable);
+        let total = header + usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+        if total > bytes.len() {
+            return Err(Refusal::Malformed);
         }
-        Ok(packet)
+        if bytes[6] == FRAGMENT {
+            return Err(Refusal::Fragment);
+        }
+        Ok(Packet {
+            bytes: &bytes[..total],
+            header,
+            source: ipv6_at(bytes, 8),
+            destination: ipv6_at(bytes, 24),
+        })
     }
 
     pub(super) fn bytes(&self) -> &'a [u8] {
@@ -76,60 +110,124 @@ impl<'a> Packet<'a> {
         &self.bytes[self.header..]
     }
 
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.destination)
+    }
+
+    pub(super) fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    pub(super) fn destination(&self) -> IpAddr {
+        self.destination
+    }
+
     pub(super) fn protocol(&self) -> u8 {
-        self.bytes[9]
+        match self.family() {
+            Family::V4 => self.bytes[9],
+            Family::V6 => self.bytes[6],
+        }
     }
 
+    /// The TOS, or traffic class.
     pub(super) fn tos(&self) -> u8 {
-        self.bytes[1]
+        match self.family() {
+            Family::V4 => self.bytes[1],
+            Family::V6 => self.bytes[0] << 4 | self.bytes[1] >> 4,
+        }
     }
 
+    /// The TTL, or hop limit.
     pub(super) fn ttl(&self) -> u8 {
-        self.bytes[8]
+        match self.family() {
+            Family::V4 => self.bytes[8],
+            Family::V6 => self.bytes[7],
+        }
     }
 
-    pub(super) fn source(&self) -> Ipv4Addr {
-        self.address(12)
+    /// The IPv6 flow label; 0 in IPv4, as for no label.
+    pub(super) fn flow_label(&self) -> u32 {
+        match self.family() {
+            Family::V4 => 0,
+            Family::V6 => {
+                u32::from_be_bytes([0, self.bytes[1] & 0x0f, self.bytes[2], self.bytes[3]])
+            }
+        }
     }
 
-    pub(super) fn destination(&self) -> Ipv4Addr {
-        self.address(16)
+    /// Whether routers may cut it into fragments: IPv4 without DF.
+    pub(super) fn may_be_fragmented(&self) -> bool {
+        self.family() == Family::V4 && self.bytes[6] & 0x40 == 0
     }
 
-    /// What a per-flow balancer hashes behind the addresses: the ports, or for ICMP type and code, and checksum.
+    /// What a per-flow balancer hashes behind addresses and protocol: the ports, or for ICMP identifier and checksum.
     pub(super) fn ports(&self) -> [u16; 2] {
-        match *self.transport() {
-            [a, b, c, d, ..] => [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])],
+        let words = |a, b| [self.word(a), self.word(b)];
+        match self.transport().len() {
+            // An echo request, as `parse` has seen.
+            _ if self.is_icmp() => words(4, 2),
+            4.. => words(0, 2),
             _ => [0, 0],
         }
     }
 
-    /// The UDP checksum; `None` for other protocols, and where the packet is too short to have one.
-    pub(super) fn udp_checksum(&self) -> Option<u16> {
-        (self.protocol() == UDP && self.transport().len() >= 8).then(|| self.word(6))
+    /// Where the transport header has a checksum that covers the addresses; `None` for other protocols, and where the packet is
+    /// too short to have one.
+    pub(super) fn checksum_offset(&self) -> Option<usize> {
+        let offset = checksum_offset(self.protocol())?;
+        (self.transport().len() >= offset + 2).then_some(offset)
     }
 
-    /// Whether a host takes this UDP datagram in: lengths that fit and, unless it is 0, a right checksum.
+    /// The transport checksum that covers the addresses, where there is one.
+    pub(super) fn checksum(&self) -> Option<u16> {
+        self.checksum_offset().map(|offset| self.word(offset))
+    }
+
+    /// Whether a host takes this UDP datagram in: lengths that fit and a right checksum, which IPv4 may leave out as 0.
     pub(super) fn is_sound_udp(&self) -> bool {
-        let Some(field) = self.udp_checksum() else {
+        if self.transport().len() < 8 {
             return false;
-        };
+        }
         let length = self.word(4);
         let Some(datagram) = self.transport().get(..usize::from(length)) else {
             return false;
         };
-        let pseudo = checksum::pseudo_header(self.source(), self.destination(), UDP, length);
-        length >= 8 && (field == 0 || checksum::sum(datagram, pseudo) == 0xffff)
+        let unchecked = self.word(6) == 0 && self.family() == Family::V4;
+        length >= 8 && (unchecked || self.word(6) != 0 && self.adds_up(datagram))
     }
 
     /// Whether this is an ICMP echo request.
     pub(super) fn is_echo_request(&self) -> bool {
-        self.protocol() == ICMP && matches!(self.transport(), [8, 0, _, _, _, _, _, _, ..])
+        let expected = match self.family() {
+            Family::V4 => (ICMP, 8),
+            Family::V6 => (ICMPV6, 128),
+        };
+        matches!(self.transport(), [kind, 0, _, _, _, _, _, _, ..] if (self.protocol(), *kind) == expected)
     }
 
     /// Whether a host takes this ICMP message in.
     pub(super) fn is_sound_icmp(&self) -> bool {
-        checksum::is_intact(self.transport())
+        match self.family() {
+            Family::V4 => checksum::is_intact(self.transport()),
+            Family::V6 => self.adds_up(self.transport()),
+        }
+    }
+
+    /// Whether the checksum of `message`, which starts the transport part, is right over it and the pseudo-header.
+    pub(super) fn adds_up(&self, message: &[u8]) -> bool {
+        // No IP packet holds more than 65,535 bytes.
+        let length = message.len() as u16;
+        let pseudo =
+            checksum::pseudo_header(self.source, self.destination, self.protocol(), length);
+        checksum::sum(message, pseudo) == 0xffff
+    }
+
+    /// Whether the packet carries the ICMP of its family.
+    fn is_icmp(&self) -> bool {
+        match self.family() {
+            Family::V4 => self.protocol() == ICMP,
+            Family::V6 => self.protocol() == ICMPV6,
+        }
     }
 
     /// The 16 bits at `offset` of the transport header, which the caller knows to be there.
@@ -137,9 +235,14 @@ impl<'a> Packet<'a> {
         let transport = self.transport();
         u16::from_be_bytes([transport[offset], transport[offset + 1]])
     }
+}
 
-    fn address(&self, offset: usize) -> Ipv4Addr {
-        let b = &self.bytes[offset..offset + 4];
-        Ipv4Addr::new(b[0], b[1], b[2], b[3])
+/// Where a protocol's header has the checksum that covers the addresses.
+pub(super) const fn checksum_offset(protocol: u8) -> Option<usize> {
+    match protocol {
+        UDP => Some(6),
+        TCP => Some(16),
+        ICMPV6 => Some(2),
+        _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! A network that remembers what it did, so that a dataset can be checked against what happened and not only against
 //! what should have.
 
+use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Delivery, Respond};
@@ -57,6 +58,10 @@ impl<R: Respond> Respond for Recording<R> {
             packet: packet.to_vec(),
             deliveries: deliveries[before..].to_vec(),
         });
+    }
+
+    fn vantage_v6(&self) -> Option<Ipv6Addr> {
+        self.network.vantage_v6()
     }
 }
 

@@ -1,32 +1,21 @@
 //! From what a file says to a network: names are looked up and values checked, so that nothing can be wrong afterwards.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use toml::Spanned;
 
-use super::declared::{Action, Declared, DeclaredRouter, Tunnel};
-use super::hash::mix2;
+use super::declared::{Action, Declared};
+use super::generated_addresses::{VANTAGE_V4, VANTAGE_V6};
 use super::network::{Facts, Kind, LabNetwork};
-use super::toml_file::{
-    LineFile, LinkFile, NetworkFile, RouteFile, RouterFile, TargetFile, UnroutedFile,
-};
-use super::toml_values::{
-    Problem, address, checked_share, nanoseconds, prefix, problem, quote_bytes, rate_limit,
-};
-use super::topology::{
-    Answering, Balance, Host, Line, NodeId, Propagation, RateLimit, Side, Translation,
-};
+use super::toml_file::{LineFile, LinkFile, NetworkFile, TargetFile, UnroutedFile};
+use super::toml_values::{Problem, address_v4, address_v6, prefix, problem, quoting, rate_limit};
+use super::topology::{Host, NodeId, RateLimit};
 
-const DEFAULT_VANTAGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// What a link's `from` calls the vantage point.
 const VANTAGE: &str = "vantage";
-/// One way, where the file says nothing.
-const DEFAULT_DELAY_MS: f64 = 1.0;
-/// Label 0 to 15 are reserved (RFC 3032); 20 bits.
-const LABELS: std::ops::RangeInclusive<u32> = 16..=0xf_ffff;
 
 /// Builds the network that `parsed` describes; `file` names it where it has no name.
 pub(super) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwork, Problem> {
@@ -35,7 +24,11 @@ pub(super) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwork, Probl
         .map(|s| s.to_string_lossy().into_owned());
     let name = parsed.name.clone().or(stem).unwrap_or_default();
     if let Some(options) = &parsed.generated {
-        if !parsed.router.is_empty() || !parsed.target.is_empty() || parsed.vantage.is_some() {
+        if !parsed.router.is_empty()
+            || !parsed.target.is_empty()
+            || parsed.vantage.is_some()
+            || parsed.vantage6.is_some()
+        {
             return Err(problem(
                 options,
                 "a generated network has no routers, targets or vantage point of the file's own",
@@ -63,7 +56,8 @@ pub(super) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwork, Probl
     let declared = builder.declared()?;
     let facts = Facts {
         name,
-        vantage: builder.vantage,
+        vantage_v4: builder.vantage_v4,
+        vantage_v6: builder.vantage_v6,
         seed: parsed.seed,
         targets,
         description: parsed.description.clone(),
@@ -71,19 +65,25 @@ pub(super) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwork, Probl
     Ok(LabNetwork::new(facts, Kind::Declared(declared)))
 }
 
-struct Builder<'a> {
-    file: &'a NetworkFile,
-    vantage: Ipv4Addr,
+/// The file, with its names looked up.
+pub(super) struct Builder<'a> {
+    pub(super) file: &'a NetworkFile,
+    pub(super) vantage_v4: Ipv4Addr,
+    pub(super) vantage_v6: Option<Ipv6Addr>,
     names: HashMap<&'a str, usize>,
-    links: HashMap<(&'a str, &'a str), &'a LinkFile>,
-    default_line: LineFile,
+    pub(super) links: HashMap<(&'a str, &'a str), &'a LinkFile>,
+    pub(super) default_line: LineFile,
 }
 
 impl<'a> Builder<'a> {
     fn new(file: &'a NetworkFile) -> Result<Self, Problem> {
-        let vantage = match &file.vantage {
-            Some(text) => address(text)?,
-            None => DEFAULT_VANTAGE,
+        let vantage_v4 = match &file.vantage {
+            Some(text) => address_v4(text)?,
+            None => VANTAGE_V4,
+        };
+        let vantage_v6 = match &file.vantage6 {
+            Some(text) => Some(address_v6(text)?),
+            None => speaks_ipv6(file)?.then_some(VANTAGE_V6),
         };
         let mut names = HashMap::new();
         for (index, router) in file.router.iter().enumerate() {
@@ -106,7 +106,8 @@ impl<'a> Builder<'a> {
         }
         let mut builder = Builder {
             file,
-            vantage,
+            vantage_v4,
+            vantage_v6,
             names,
             links: HashMap::new(),
             default_line: LineFile::default(),
@@ -162,162 +163,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn router(&self, index: usize, router: &RouterFile) -> Result<DeclaredRouter, Problem> {
-        let name = router.name.get_ref().as_str();
-        let own_seed = if self.file.polarised {
-            0
-        } else {
-            index as u64 + 1
-        };
-        Ok(DeclaredRouter {
-            answering: self.answering(router)?,
-            zero_ttl_forwarding: router.zero_ttl_forwarding,
-            tunnel: tunnel(router)?,
-            translation: self.translation(router)?,
-            hash_seed: mix2(self.file.seed, own_seed),
-            routes: self.routes(name, router)?,
-        })
-    }
-
-    fn answering(&self, router: &RouterFile) -> Result<Answering, Problem> {
-        let own = address(&router.address)?;
-        if own == self.vantage {
-            return Err(problem(
-                &router.address,
-                format!("{own} is the vantage point's address"),
-                "give the router another",
-            ));
-        }
-        for target in &self.file.target {
-            if prefix(&target.prefix)?.contains(&own) {
-                return Err(problem(
-                    &router.address,
-                    format!(
-                        "{own} lies among the targets of `{}`",
-                        target.prefix.get_ref()
-                    ),
-                    "give the router an address outside all targets",
-                ));
-            }
-        }
-        Ok(Answering {
-            address: own,
-            silent: router.silent,
-            answer_loss: router.answer_loss.as_ref().map_or(Ok(0.0), |share| {
-                checked_share(share, "answer_loss", *share.get_ref())
-            })?,
-            limit: router.rate_limit.as_ref().map(rate_limit).transpose()?,
-            delay: router.answer_delay_ms.as_ref().map_or(Ok(0), |ms| {
-                nanoseconds(ms, "answer_delay_ms", *ms.get_ref())
-            })?,
-            initial_ttl: router.initial_ttl.unwrap_or(255),
-            quote_bytes: quote_bytes(router.quote_bytes.as_ref())?,
-        })
-    }
-
-    fn routes(&self, name: &str, router: &RouterFile) -> Result<Vec<(Ipv4Net, Action)>, Problem> {
-        let mut routes: Vec<(Ipv4Net, Action)> = Vec::new();
-        let mut add = |at: &Spanned<String>, prefix: Ipv4Net, action| {
-            if routes.iter().any(|(known, _)| *known == prefix) {
-                return Err(problem(
-                    at,
-                    format!("router `{name}` has two ways to {prefix}"),
-                    "keep one of them (a target hangs off one router and needs no route there)",
-                ));
-            }
-            routes.push((prefix, action));
-            Ok(())
-        };
-        for target in self.file.target.iter().filter(|t| t.at.get_ref() == name) {
-            let line = self.line(&[target.line.as_ref()])?;
-            add(
-                &target.prefix,
-                prefix(&target.prefix)?,
-                Action::Deliver(line),
-            )?;
-        }
-        for route in &router.routes {
-            add(&route.to, prefix(&route.to)?, self.action(name, route)?)?;
-        }
-        if !router.next.is_empty() {
-            let everything = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
-            let action = self.forward(name, router.balance, &router.next)?;
-            add(&router.next[0], everything, action)?;
-        }
-        routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
-        Ok(routes)
-    }
-
-    fn action(&self, name: &str, route: &RouteFile) -> Result<Action, Problem> {
-        match (route.next.is_empty(), route.unreachable, route.discard) {
-            (false, None, false) => self.forward(name, route.balance, &route.next),
-            (true, Some(code), false) => Ok(Action::Unreachable {
-                code: code as u8,
-                before_ttl_check: route.before_ttl_check,
-            }),
-            (true, None, true) => Ok(Action::Discard),
-            _ => Err(problem(
-                &route.to,
-                format!(
-                    "the route to {} must do exactly one thing",
-                    route.to.get_ref()
-                ),
-                "give it one of next, unreachable, discard = true",
-            )),
-        }
-    }
-
-    fn forward(
-        &self,
-        from: &str,
-        balance: Balance,
-        next: &[Spanned<String>],
-    ) -> Result<Action, Problem> {
-        let hops = next
-            .iter()
-            .map(|name| {
-                let to = self.node(name)?;
-                Ok((NodeId(to as u32), self.line_between(from, to)?))
-            })
-            .collect::<Result<_, Problem>>()?;
-        Ok(Action::Forward { balance, hops })
-    }
-
-    fn translation(&self, router: &RouterFile) -> Result<Option<Translation>, Problem> {
-        match (&router.nat, &router.rewrite) {
-            (None, None) => Ok(None),
-            (Some(nat), None) => Ok(Some(Translation {
-                side: Side::Source,
-                from: Ipv4Net::from(self.vantage),
-                to: Ipv4Net::from(address(&nat.get_ref().public)?),
-                restore: nat.get_ref().restore,
-            })),
-            (None, Some(rewrite)) => {
-                let rewrite = rewrite.get_ref();
-                let (from, to) = (prefix(&rewrite.from)?, prefix(&rewrite.to)?);
-                if from.prefix_len() != to.prefix_len() {
-                    return Err(problem(
-                        &rewrite.to,
-                        format!("{from} and {to} differ in size"),
-                        "rewrite to a prefix of the same length",
-                    ));
-                }
-                Ok(Some(Translation {
-                    side: Side::Destination,
-                    from,
-                    to,
-                    restore: rewrite.restore,
-                }))
-            }
-            (Some(nat), Some(_)) => Err(problem(
-                nat,
-                "a router is either a NAT or a rewriting box",
-                "put the second onto a router of its own",
-            )),
-        }
-    }
-
-    fn host(&self, target: &TargetFile) -> Result<(Ipv4Net, Host), Problem> {
+    fn host(&self, target: &TargetFile) -> Result<(IpNet, Host), Problem> {
         self.node(&target.at)?;
         let limit = match (&target.rate_limit, target.unlimited) {
             (Some(limit), true) => {
@@ -335,12 +181,12 @@ impl<'a> Builder<'a> {
             code: (!target.silent).then_some(target.answer as u8),
             limit,
             initial_ttl: target.initial_ttl.unwrap_or(64),
-            quote_bytes: quote_bytes(target.quote_bytes.as_ref())?,
+            quoting: quoting(target.quote_bytes.as_ref())?,
         };
         Ok((prefix(&target.prefix)?, host))
     }
 
-    fn node(&self, name: &Spanned<String>) -> Result<usize, Problem> {
+    pub(super) fn node(&self, name: &Spanned<String>) -> Result<usize, Problem> {
         self.names
             .get(name.get_ref().as_str())
             .copied()
@@ -354,70 +200,17 @@ impl<'a> Builder<'a> {
                 )
             })
     }
-
-    fn line_between(&self, from: &str, to: usize) -> Result<Line, Problem> {
-        let router = &self.file.router[to];
-        let link = self.links.get(&(from, router.name.get_ref().as_str()));
-        self.line(&[link.map(|link| &link.line), router.line.as_ref()])
-    }
-
-    /// A line from what is said of it, the most particular first, and the file's default.
-    fn line(&self, said: &[Option<&Spanned<LineFile>>]) -> Result<Line, Problem> {
-        let share = |name, field: fn(&LineFile) -> Option<f64>| match find(said, field) {
-            Some((line, value)) => checked_share(line, name, value),
-            None => Ok(field(&self.default_line).unwrap_or(0.0)),
-        };
-        let span = |name, field: fn(&LineFile) -> Option<f64>, default: f64| match find(said, field)
-        {
-            Some((line, value)) => nanoseconds(line, name, value),
-            None => Ok((field(&self.default_line).unwrap_or(default) * 1e6).round() as u64),
-        };
-        Ok(Line {
-            delay: span("delay_ms", |l| l.delay_ms, DEFAULT_DELAY_MS)?,
-            jitter: span("jitter_ms", |l| l.jitter_ms, 0.0)?,
-            loss: share("loss", |l| l.loss)?,
-            reply_loss: share("reply_loss", |l| l.reply_loss)?,
-            duplicate: share("duplicate", |l| l.duplicate)?,
-            reorder: share("reorder", |l| l.reorder)?,
-            reorder_by: span("reorder_ms", |l| l.reorder_ms, 0.0)?,
-        })
-    }
 }
 
-/// The most particular value given for a field, and where it stands.
-fn find<'a>(
-    said: &[Option<&'a Spanned<LineFile>>],
-    field: fn(&LineFile) -> Option<f64>,
-) -> Option<(&'a Spanned<LineFile>, f64)> {
-    said.iter()
-        .flatten()
-        .find_map(|line| Some((*line, field(line.get_ref())?)))
-}
-
-fn tunnel(router: &RouterFile) -> Result<Option<Tunnel>, Problem> {
-    let Some(mpls) = &router.mpls else {
-        return Ok(None);
-    };
-    let file = mpls.get_ref();
-    if file.labels.is_empty()
-        || file.labels.len() > 8
-        || !file.labels.iter().all(|l| LABELS.contains(l))
-    {
-        return Err(problem(
-            mpls,
-            "a label stack is 1 to 8 labels of 16 to 1048575",
-            "list the labels from the top, such as labels = [24001]",
-        ));
+/// Whether a router has an IPv6 address, or a target is one.
+fn speaks_ipv6(file: &NetworkFile) -> Result<bool, Problem> {
+    let routers = file.router.iter().any(|router| router.address6.is_some());
+    for target in &file.target {
+        if prefix(&target.prefix)?.addr().is_ipv6() {
+            return Ok(true);
+        }
     }
-    Ok(Some(Tunnel {
-        propagation: if file.propagate_ttl {
-            Propagation::Copied
-        } else {
-            Propagation::Hidden
-        },
-        shown: file.shown,
-        labels: file.labels.clone(),
-    }))
+    Ok(routers)
 }
 
 fn unreachable(code: u8) -> Action {

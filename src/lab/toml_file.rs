@@ -120,6 +120,7 @@ pub(super) struct NetworkFile {
     #[serde(default = "one")]
     pub(super) seed: u64,
     pub(super) vantage: Option<Spanned<String>>,
+    pub(super) vantage6: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) polarised: bool,
     #[serde(default)]
@@ -159,13 +160,15 @@ pub(super) struct LineFile {
     pub(super) duplicate: Option<f64>,
     pub(super) reorder: Option<f64>,
     pub(super) reorder_ms: Option<f64>,
+    pub(super) mtu: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouterFile {
     pub(super) name: Spanned<String>,
-    pub(super) address: Spanned<String>,
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) address6: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) next: Vec<Spanned<String>>,
     #[serde(default)]

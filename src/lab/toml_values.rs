@@ -1,12 +1,13 @@
 //! Single values of a network file: checked, or refused with what to write instead.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use toml::Spanned;
 
+use super::address::is_forwarded;
 use super::toml_file::RateLimitFile;
-use super::topology::RateLimit;
+use super::topology::{Quoting, RateLimit};
 
 /// What is wrong with a file, and where.
 #[derive(Debug)]
@@ -29,39 +30,46 @@ pub(super) fn problem<T>(
     }
 }
 
-pub(super) fn address(text: &Spanned<String>) -> Result<Ipv4Addr, Problem> {
-    let remedy = "write a plain IPv4 address such as 10.0.0.1";
-    let parsed: Ipv4Addr = text.get_ref().parse().map_err(|_| {
+pub(super) fn address_v4(text: &Spanned<String>) -> Result<Ipv4Addr, Problem> {
+    parsed_address(text, "IPv4", "10.0.0.1")
+}
+
+pub(super) fn address_v6(text: &Spanned<String>) -> Result<Ipv6Addr, Problem> {
+    parsed_address(text, "IPv6", "2001:db8:f000::1")
+}
+
+fn parsed_address<A>(text: &Spanned<String>, family: &str, example: &str) -> Result<A, Problem>
+where
+    A: std::str::FromStr + Copy + Into<IpAddr>,
+{
+    let remedy = format!("write a plain {family} address such as {example}");
+    let parsed: A = text.get_ref().parse().map_err(|_| {
         problem(
             text,
-            format!("`{}` is no IPv4 address", text.get_ref()),
-            remedy,
+            format!("`{}` is no {family} address", text.get_ref()),
+            remedy.as_str(),
         )
     })?;
-    if parsed.is_multicast()
-        || parsed.is_broadcast()
-        || parsed.is_unspecified()
-        || parsed.is_loopback()
-    {
+    if !is_forwarded(parsed.into()) {
         return Err(problem(
             text,
-            format!("no machine can have the address {parsed}"),
+            format!("no machine can have the address {}", parsed.into()),
             remedy,
         ));
     }
     Ok(parsed)
 }
 
-pub(super) fn prefix(text: &Spanned<String>) -> Result<Ipv4Net, Problem> {
+pub(super) fn prefix(text: &Spanned<String>) -> Result<IpNet, Problem> {
     let written = text.get_ref();
     let parsed = written
-        .parse::<Ipv4Net>()
-        .or_else(|_| written.parse::<Ipv4Addr>().map(Ipv4Net::from))
+        .parse::<IpNet>()
+        .or_else(|_| written.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| {
             problem(
                 text,
-                format!("`{written}` is no IPv4 prefix"),
-                "write an address such as 198.18.0.1 or a prefix such as 198.18.0.0/24",
+                format!("`{written}` is no prefix"),
+                "write an address such as 198.18.0.1, or a prefix such as 198.18.0.0/24 or 2001:db8:1000::/48",
             )
         })?;
     if parsed.trunc() != parsed {
@@ -72,6 +80,18 @@ pub(super) fn prefix(text: &Spanned<String>) -> Result<Ipv4Net, Problem> {
         ));
     }
     Ok(parsed)
+}
+
+/// IPv6 needs lines of at least 1,280 bytes (RFC 8200, section 5).
+pub(super) fn mtu<T>(at: &Spanned<T>, mtu: u16) -> Result<u16, Problem> {
+    if mtu >= 1280 {
+        return Ok(mtu);
+    }
+    Err(problem(
+        at,
+        format!("mtu = {mtu} is too small for IPv6"),
+        "give 1280 to 65535, or leave it out",
+    ))
 }
 
 pub(super) fn checked_share<T>(at: &Spanned<T>, name: &str, value: f64) -> Result<f64, Problem> {
@@ -111,13 +131,15 @@ pub(super) fn rate_limit(limit: &Spanned<RateLimitFile>) -> Result<RateLimit, Pr
     })
 }
 
-pub(super) fn quote_bytes(bytes: Option<&Spanned<u16>>) -> Result<Option<u16>, Problem> {
+pub(super) fn quoting(bytes: Option<&Spanned<u16>>) -> Result<Quoting, Problem> {
     match bytes {
         Some(at) if *at.get_ref() < 8 => Err(problem(
             at,
             "routers quote at least 8 bytes behind the IP header (RFC 792)",
             "give 8 or more, or leave quote_bytes out to quote all that fits",
         )),
-        given => Ok(given.map(|bytes| *bytes.get_ref())),
+        given => Ok(Quoting {
+            bytes: given.map(|bytes| *bytes.get_ref()),
+        }),
     }
 }

@@ -3,9 +3,9 @@
 //! Two networks implement it: one declared in a file, with every router in memory, and one generated from a seed,
 //! whose routers are computed when a packet comes by.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::model::MplsLabel;
@@ -31,12 +31,14 @@ pub(super) struct Line {
     pub(super) reorder: f64,
     /// For how long those are held back, nanoseconds.
     pub(super) reorder_by: u64,
+    /// The largest packet that it carries, in bytes; `None`: any.
+    pub(super) mtu: Option<u16>,
 }
 
 /// How a router shares packets out over several next hops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum Balance {
-    /// By source, destination, protocol, source port, destination port.
+    /// By source, destination, protocol, source port, destination port, IPv6 flow label.
     #[default]
     #[serde(rename = "per_flow")]
     Flow,
@@ -91,18 +93,26 @@ pub(super) enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Translation {
     pub(super) side: Side,
-    pub(super) from: Ipv4Net,
-    pub(super) to: Ipv4Net,
+    /// Of one family, and one length.
+    pub(super) from: IpNet,
+    pub(super) to: IpNet,
     pub(super) restore: Restore,
 }
 
 impl Translation {
     /// What `address` becomes; `None` where the box leaves it alone.
-    pub(super) fn apply(&self, address: Ipv4Addr) -> Option<Ipv4Addr> {
-        let host_bits = u32::from(address) & u32::from(self.from.hostmask());
-        self.from
-            .contains(&address)
-            .then(|| Ipv4Addr::from(u32::from(self.to.network()) | host_bits))
+    pub(super) fn apply(&self, address: IpAddr) -> Option<IpAddr> {
+        match (self.from, self.to, address) {
+            (IpNet::V4(from), IpNet::V4(to), IpAddr::V4(address)) if from.contains(&address) => {
+                let host_bits = u32::from(address) & u32::from(from.hostmask());
+                Some(IpAddr::V4((u32::from(to.network()) | host_bits).into()))
+            }
+            (IpNet::V6(from), IpNet::V6(to), IpAddr::V6(address)) if from.contains(&address) => {
+                let host_bits = u128::from(address) & u128::from(from.hostmask());
+                Some(IpAddr::V6((u128::from(to.network()) | host_bits).into()))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -138,16 +148,24 @@ pub(super) enum Next {
     },
     /// To the host with the packet's destination address.
     Host(Line),
-    /// Nowhere, and says so with this code of Destination Unreachable.
+    /// Nowhere, and says so with this IPv4 code of Destination Unreachable, or what takes its place in IPv6.
     Unreachable { code: u8, before_ttl_check: bool },
     /// Nowhere, without a word.
     Discard,
 }
 
-/// How a router answers.
+/// How a machine quotes the packet that its ICMP error is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Quoting {
+    /// How many bytes behind the IP header; `None`: as many as fit.
+    pub(super) bytes: Option<u16>,
+}
+
+/// How a router answers packets of one family.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answering {
-    pub(super) address: Ipv4Addr,
+    /// Of that family, but for a silent router that has none.
+    pub(super) address: IpAddr,
     pub(super) silent: bool,
     /// Share of packets that it should answer and does not.
     pub(super) answer_loss: f64,
@@ -156,8 +174,7 @@ pub(super) struct Answering {
     pub(super) delay: u64,
     /// TTL of its own packets when they leave.
     pub(super) initial_ttl: u8,
-    /// How many bytes behind the quoted IP header it quotes; `None`: as many as fit.
-    pub(super) quote_bytes: Option<u16>,
+    pub(super) quoting: Quoting,
 }
 
 /// How a target answers.
@@ -167,7 +184,7 @@ pub(super) struct Host {
     pub(super) code: Option<u8>,
     pub(super) limit: Option<RateLimit>,
     pub(super) initial_ttl: u8,
-    pub(super) quote_bytes: Option<u16>,
+    pub(super) quoting: Quoting,
 }
 
 /// A network that packets can be walked through.
@@ -179,13 +196,13 @@ pub(super) trait Topology {
     fn entry(&self) -> (NodeId, Line);
 
     /// The plan for packets to `destination`.
-    fn plan(&self, destination: Ipv4Addr) -> Self::Plan;
+    fn plan(&self, destination: IpAddr) -> Self::Plan;
 
     /// How `node` treats a packet that passes.
     fn passage(&self, node: NodeId, plan: &Self::Plan) -> Passage<'_>;
 
     /// Where `node` sends packets to `destination`.
-    fn next(&self, node: NodeId, plan: &Self::Plan, destination: Ipv4Addr) -> Next;
+    fn next(&self, node: NodeId, plan: &Self::Plan, destination: IpAddr) -> Next;
 
     /// Next hop `choice` of those that [`Next::Forward`] spoke of.
     fn branch(
@@ -204,5 +221,5 @@ pub(super) trait Topology {
     fn labels(&self, node: NodeId, plan: &Self::Plan) -> Vec<MplsLabel>;
 
     /// How the host with this address answers.
-    fn host(&self, destination: Ipv4Addr) -> Host;
+    fn host(&self, destination: IpAddr) -> Host;
 }

@@ -1,42 +1,65 @@
 //! What a network would show of a path if nothing went missing: the measure of every dataset.
-//!
-//! Truth walks the same forwarding code as the answers do, once for each TTL (and each choice of per-packet balancers on
-//! the way), without loss, jitter or rate limits.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::hash::Chance;
-use super::network::{Kind, LabNetwork, labels_of};
-use super::packet::{ICMP, UDP};
-use super::topology::Topology;
-use super::walk::{Answerer, Fate, Flight, Trail, walk};
+use super::address::Family;
+use super::packet::{ICMP, ICMPV6, TCP, UDP};
 use crate::model::{MplsLabel, ReplyKind, Ttl};
 
-/// Ways that per-packet balancers are followed for one TTL; more are left out.
-const MOST_WAYS: usize = 1024;
-
-/// What every probe of a flow has in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What every probe of a flow has in common: all that a per-flow balancer hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TruthFlow {
     /// The address probed.
-    pub destination: Ipv4Addr,
-    /// Source port; for ICMP echo the type and code: 0x0800.
+    pub destination: IpAddr,
+    /// Source port; for ICMP echo the identifier.
     pub source_port: u16,
     /// Destination port; for ICMP echo the checksum.
     pub destination_port: u16,
-    /// IP protocol number.
+    /// IP protocol number; of ICMP echo 1, or 58 in IPv6.
     pub protocol: u8,
+    /// IPv6 flow label; `None` and `Some(0)` are the same on the wire.
+    pub flow_label: Option<u32>,
 }
 
 impl TruthFlow {
     /// A UDP flow.
-    pub const fn udp(destination: Ipv4Addr, source_port: u16, destination_port: u16) -> Self {
+    pub fn udp(destination: impl Into<IpAddr>, source_port: u16, destination_port: u16) -> Self {
+        Self::new(destination.into(), UDP, source_port, destination_port)
+    }
+
+    /// A TCP flow. Truth is what its SYNs bring; an ACK without a connection brings a reset wherever a SYN brings
+    /// [`TruthKind::SynAck`] or [`TruthKind::Rst`].
+    pub fn tcp(destination: impl Into<IpAddr>, source_port: u16, destination_port: u16) -> Self {
+        Self::new(destination.into(), TCP, source_port, destination_port)
+    }
+
+    /// A flow of ICMP echo requests with this identifier and, whatever they carry, this checksum.
+    pub fn echo(destination: impl Into<IpAddr>, identifier: u16, checksum: u16) -> Self {
+        let destination = destination.into();
+        let protocol = match Family::of(destination) {
+            Family::V4 => ICMP,
+            Family::V6 => ICMPV6,
+        };
+        Self::new(destination, protocol, identifier, checksum)
+    }
+
+    /// The same flow with an IPv6 flow label (20 bits).
+    #[must_use]
+    pub fn with_flow_label(self, label: u32) -> Self {
+        TruthFlow {
+            flow_label: Some(label),
+            ..self
+        }
+    }
+
+    fn new(destination: IpAddr, protocol: u8, source_port: u16, destination_port: u16) -> Self {
         TruthFlow {
             destination,
             source_port,
             destination_port,
-            protocol: UDP,
+            protocol,
+            flow_label: None,
         }
     }
 }
@@ -44,8 +67,8 @@ impl TruthFlow {
 /// The true path of a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
-    /// Where it starts.
-    pub vantage: Ipv4Addr,
+    /// Where it starts: the vantage point's address of the destination's family, or where it has none the other.
+    pub vantage: IpAddr,
     /// Whose path it is.
     pub flow: TruthFlow,
     /// What each TTL shows, from TTL 1 on without a gap.
@@ -70,42 +93,84 @@ pub enum TruthOutcome {
     Answer(TruthAnswer),
     /// Nobody does, and here is where it ended.
     Silence {
-        /// The router or target that says nothing.
-        at: Ipv4Addr,
+        /// The router or target that says nothing; of a router without an address of the flow's family, the other one.
+        at: IpAddr,
         /// Whether it is the target.
         is_target: bool,
     },
+}
+
+/// What kind of packet an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TruthKind {
+    /// An ICMP error; in IPv6 type and code are those of ICMPv6 (RFC 4443).
+    Icmp {
+        /// ICMP type.
+        icmp_type: u8,
+        /// ICMP code.
+        code: u8,
+    },
+    /// An ICMP echo reply: type 0, in IPv6 129.
+    EchoReply,
+    /// A TCP segment with SYN and ACK: the port is open.
+    SynAck,
+    /// A TCP reset: the port is closed.
+    Rst,
+    /// A UDP datagram from the port that was probed.
+    Udp,
 }
 
 /// An answer as it arrives at the vantage point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruthAnswer {
     /// Who sent it.
-    pub responder: Ipv4Addr,
+    pub responder: IpAddr,
     /// Whether that is the target.
     pub is_target: bool,
     /// There and back, without jitter.
     pub rtt: Duration,
-    /// ICMP type.
-    pub icmp_type: u8,
-    /// ICMP code.
-    pub icmp_code: u8,
+    /// What it is.
+    pub answer: TruthKind,
     /// The answer's own TTL on arrival.
     pub reply_ttl: u8,
-    /// TTL in the quoted probe; `None` for an echo reply, which quotes nothing.
+    /// TTL in the quoted probe; `None` for all but ICMP errors, which alone quote it.
     pub quoted_ttl: Option<u8>,
     /// Source address in the quoted probe.
-    pub quoted_source: Option<Ipv4Addr>,
+    pub quoted_source: Option<IpAddr>,
     /// Destination address in the quoted probe.
-    pub quoted_destination: Option<Ipv4Addr>,
+    pub quoted_destination: Option<IpAddr>,
     /// MPLS labels that it shows, top first.
     pub mpls: Vec<MplsLabel>,
 }
 
 impl TruthAnswer {
-    /// What it says; `None` for an echo reply.
+    /// The ICMP type, also of an echo reply; `None` for TCP and UDP.
+    pub fn icmp_type(&self) -> Option<u8> {
+        match self.answer {
+            TruthKind::Icmp { icmp_type, .. } => Some(icmp_type),
+            TruthKind::EchoReply if self.responder.is_ipv6() => Some(129),
+            TruthKind::EchoReply => Some(0),
+            TruthKind::SynAck | TruthKind::Rst | TruthKind::Udp => None,
+        }
+    }
+
+    /// The ICMP code, also of an echo reply; `None` for TCP and UDP.
+    pub fn icmp_code(&self) -> Option<u8> {
+        match self.answer {
+            TruthKind::Icmp { code, .. } => Some(code),
+            TruthKind::EchoReply => Some(0),
+            TruthKind::SynAck | TruthKind::Rst | TruthKind::Udp => None,
+        }
+    }
+
+    /// What an ICMPv4 error says; `None` for everything else.
     pub fn kind(&self) -> Option<ReplyKind> {
-        ReplyKind::of_icmpv4(self.icmp_type, self.icmp_code)
+        match self.answer {
+            TruthKind::Icmp { icmp_type, code } if self.responder.is_ipv4() => {
+                ReplyKind::of_icmpv4(icmp_type, code)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -132,7 +197,7 @@ impl TruthHop {
     }
 
     /// Who answers, where that is certain; `None` for silence and for per-packet balancers with several answers.
-    pub fn responder(&self) -> Option<Ipv4Addr> {
+    pub fn responder(&self) -> Option<IpAddr> {
         self.answer().map(|answer| answer.responder)
     }
 
@@ -168,181 +233,4 @@ impl Truth {
     pub fn hop(&self, ttl: Ttl) -> Option<&TruthHop> {
         self.hops.get(usize::from(ttl.0).checked_sub(1)?)
     }
-}
-
-impl LabNetwork {
-    /// The true path of `flow`, up to the TTL at which it ends, and at most `max_ttl`.
-    pub fn truth(&self, flow: TruthFlow, max_ttl: Ttl) -> Truth {
-        let mut truth = self.truth_of_every_ttl(flow, max_ttl);
-        if let TruthEnd::Reached(Ttl(end))
-        | TruthEnd::SilentTarget(Ttl(end))
-        | TruthEnd::Unreachable(Ttl(end)) = truth.end
-        {
-            truth.hops.truncate(usize::from(end));
-        }
-        truth
-    }
-
-    /// What every TTL from 1 to `max_ttl` shows, also beyond the path's end.
-    pub fn truth_of_every_ttl(&self, flow: TruthFlow, max_ttl: Ttl) -> Truth {
-        let hops: Vec<TruthHop> = (1..=max_ttl.0)
-            .map(|ttl| TruthHop {
-                ttl: Ttl(ttl),
-                outcomes: match &self.kind {
-                    Kind::Declared(topology) => outcomes(topology, self.vantage(), flow, ttl),
-                    Kind::Generated(topology) => outcomes(topology, self.vantage(), flow, ttl),
-                },
-            })
-            .collect();
-        let end = hops.iter().find_map(end_at).unwrap_or(TruthEnd::Nowhere);
-        Truth {
-            vantage: self.vantage(),
-            flow,
-            hops,
-            end,
-        }
-    }
-}
-
-/// How the path ends at this hop, if it does.
-fn end_at(hop: &TruthHop) -> Option<TruthEnd> {
-    hop.outcomes.iter().find_map(|outcome| match outcome {
-        TruthOutcome::Answer(answer) if answer.is_target => Some(TruthEnd::Reached(hop.ttl)),
-        TruthOutcome::Answer(answer) if answer.icmp_type == 3 => {
-            Some(TruthEnd::Unreachable(hop.ttl))
-        }
-        TruthOutcome::Silence {
-            is_target: true, ..
-        } => Some(TruthEnd::SilentTarget(hop.ttl)),
-        _ => None,
-    })
-}
-
-/// No accidents, and per-packet balancers that take the branches written down.
-#[derive(Default)]
-struct Script {
-    choices: Vec<(usize, usize)>,
-    next: usize,
-}
-
-impl Chance for Script {
-    fn happens(&mut self, probability: f64) -> bool {
-        // What always happens is no accident but how the network is.
-        probability >= 1.0
-    }
-
-    fn span(&mut self, _most: u64) -> u64 {
-        0
-    }
-
-    fn pick(&mut self, width: usize) -> usize {
-        if self.next == self.choices.len() {
-            self.choices.push((0, width));
-        }
-        let (choice, _) = self.choices[self.next];
-        self.next += 1;
-        choice
-    }
-}
-
-impl Script {
-    /// Turns to the next way; false when all have been taken.
-    fn advance(&mut self) -> bool {
-        self.next = 0;
-        while let Some((choice, width)) = self.choices.pop() {
-            if choice + 1 < width {
-                self.choices.push((choice + 1, width));
-                return true;
-            }
-        }
-        false
-    }
-}
-
-fn outcomes<T: Topology>(
-    topology: &T,
-    vantage: Ipv4Addr,
-    flow: TruthFlow,
-    ttl: u8,
-) -> Vec<TruthOutcome> {
-    let ports = [flow.source_port, flow.destination_port];
-    let mut found: Vec<TruthOutcome> = Vec::new();
-    let mut script = Script::default();
-    let mut trail = Trail::default();
-    for _ in 0..MOST_WAYS {
-        let flight = Flight::new(vantage, flow.destination, flow.protocol, ports, ttl);
-        let outcome = outcome(topology, flight, &mut script, &mut trail);
-        if !found.contains(&outcome) {
-            found.push(outcome);
-        }
-        if !script.advance() {
-            break;
-        }
-    }
-    found
-}
-
-fn outcome<T: Topology>(
-    topology: &T,
-    flight: Flight,
-    script: &mut Script,
-    trail: &mut Trail,
-) -> TruthOutcome {
-    let plan = topology.plan(flight.destination);
-    let silence = |at, is_target| TruthOutcome::Silence { at, is_target };
-    let stop = match walk(topology, flight, script, trail) {
-        Fate::Stopped(stop) => stop,
-        Fate::Discarded(node) => return silence(topology.answering(node, &plan).address, false),
-        // A line that loses everything: the last that is heard of is the router before it.
-        Fate::Lost => {
-            let last = trail.last_router();
-            let at = last.map_or(flight.source, |node| {
-                topology.answering(node, &plan).address
-            });
-            return silence(at, false);
-        }
-    };
-    let is_target = stop.who == Answerer::Host;
-    let (mut source, icmp, initial_ttl, delay) = match stop.who {
-        Answerer::Router(node) => {
-            let plan = topology.plan(stop.arrived.destination);
-            let router = topology.answering(node, &plan);
-            if router.silent || script.happens(router.answer_loss) {
-                return silence(router.address, false);
-            }
-            (router.address, stop.icmp, router.initial_ttl, router.delay)
-        }
-        Answerer::Host => {
-            let host = topology.host(stop.arrived.destination);
-            let icmp = match (host.code, flight.protocol) {
-                (Some(_), ICMP) => (0, 0),
-                (Some(code), UDP) => (3, code),
-                _ => return silence(flight.destination, true),
-            };
-            (stop.arrived.destination, icmp, host.initial_ttl, 0)
-        }
-    };
-    let Some(way) = trail.way_back(stop.who, script) else {
-        return silence(source, is_target);
-    };
-    let mut quoted = stop.arrived;
-    trail.restore(stop.who, &mut quoted, &mut source);
-    let routers = u8::try_from(trail.routers_back(stop.who)).unwrap_or(u8::MAX);
-    let reply_ttl = initial_ttl.saturating_sub(routers);
-    if reply_ttl == 0 {
-        return silence(source, is_target);
-    }
-    let quotes = icmp.0 != 0;
-    TruthOutcome::Answer(TruthAnswer {
-        responder: source,
-        is_target,
-        rtt: Duration::from_nanos(trail.elapsed + delay + way.delay),
-        icmp_type: icmp.0,
-        icmp_code: icmp.1,
-        reply_ttl,
-        quoted_ttl: quotes.then_some(quoted.ttl),
-        quoted_source: quotes.then_some(quoted.source),
-        quoted_destination: quotes.then_some(quoted.destination),
-        mpls: labels_of(topology, &stop),
-    })
 }

@@ -1,32 +1,24 @@
 //! The true path as a table for people.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use super::packet::{ICMP, UDP};
-use super::truth::{Truth, TruthEnd, TruthFlow, TruthOutcome};
+use super::packet::{ICMP, ICMPV6, TCP, UDP};
+use super::truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthKind, TruthOutcome};
 use crate::model::ReplyKind;
 
 impl fmt::Display for Truth {
     /// A table: a line a TTL and candidate.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TruthFlow {
-            destination,
-            source_port,
-            destination_port,
-            protocol,
-        } = self.flow;
-        let protocol = match protocol {
-            UDP => "udp".to_owned(),
-            ICMP => "icmp".to_owned(),
-            other => format!("protocol {other}"),
-        };
+        let destination = self.flow.destination;
         writeln!(
             f,
-            "true path from {} to {destination}, {protocol} {source_port} to {destination_port}",
-            self.vantage
+            "true path from {} to {destination}, {}",
+            self.vantage,
+            FlowText(self.flow)
         )?;
-        writeln!(f, "ttl  responder              rtt  answer")?;
+        let width = address_width(destination);
+        writeln!(f, "ttl  {:<width$}        rtt  answer", "responder")?;
         for hop in &self.hops {
             for (index, outcome) in hop.outcomes.iter().enumerate() {
                 match index {
@@ -47,22 +39,95 @@ impl fmt::Display for Truth {
     }
 }
 
+/// A flow as its fields are called.
+struct FlowText(TruthFlow);
+
+impl fmt::Display for FlowText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TruthFlow {
+            source_port,
+            destination_port,
+            protocol,
+            flow_label,
+            ..
+        } = self.0;
+        match protocol {
+            UDP => write!(f, "udp {source_port} to {destination_port}")?,
+            TCP => write!(f, "tcp {source_port} to {destination_port}")?,
+            ICMP | ICMPV6 => write!(
+                f,
+                "icmp echo, identifier {source_port}, checksum {destination_port:#06x}"
+            )?,
+            other => write!(f, "protocol {other}, {source_port} to {destination_port}")?,
+        }
+        match flow_label {
+            Some(label) => write!(f, ", flow label {label:#x}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Room for an address: any of IPv4, most of IPv6.
+fn address_width(like: IpAddr) -> usize {
+    match like {
+        IpAddr::V4(_) => 15,
+        IpAddr::V6(_) => 25,
+    }
+}
+
+/// What an answer says, in the words of `reply_kind` where it has one.
+fn name_of(answer: &TruthAnswer) -> String {
+    let name = match answer.answer {
+        TruthKind::EchoReply => "echo_reply",
+        TruthKind::SynAck => "syn_ack",
+        TruthKind::Rst => "rst",
+        TruthKind::Udp => "udp",
+        TruthKind::Icmp { icmp_type, code } => {
+            let known = match answer.responder {
+                IpAddr::V4(_) => answer.kind().map(ReplyKind::as_str),
+                IpAddr::V6(_) => icmpv6_name(icmp_type, code),
+            };
+            match known {
+                Some(name) => name,
+                None => return format!("icmp {icmp_type}/{code}"),
+            }
+        }
+    };
+    name.to_owned()
+}
+
+/// The names of RFC 4443 that the lab's routers and hosts use.
+fn icmpv6_name(icmp_type: u8, code: u8) -> Option<&'static str> {
+    Some(match (icmp_type, code) {
+        (1, 0) => "no_route",
+        (1, 1) => "administratively_prohibited",
+        (1, 3) => "address_unreachable",
+        (1, 4) => "port_unreachable",
+        (1, 6) => "reject_route",
+        (2, 0) => "packet_too_big",
+        (3, 0) => "time_exceeded",
+        (4, 1) => "unrecognised_next_header",
+        _ => return None,
+    })
+}
+
 fn write_outcome(
     f: &mut fmt::Formatter<'_>,
     outcome: &TruthOutcome,
-    destination: Ipv4Addr,
+    destination: IpAddr,
 ) -> fmt::Result {
+    let width = address_width(destination);
     let answer = match outcome {
         TruthOutcome::Silence { at, .. } => {
-            return writeln!(f, "{:<15}  {:>8}     {at} is silent", "*", "");
+            return writeln!(f, "{:<width$}  {:>8}     {at} is silent", "*", "");
         }
         TruthOutcome::Answer(answer) => answer,
     };
-    let name = answer.kind().map_or("echo_reply", ReplyKind::as_str);
+    let name = name_of(answer);
     let millis = answer.rtt.as_secs_f64() * 1e3;
     write!(
         f,
-        "{:<15}  {millis:>8.3} ms  {name}",
+        "{:<width$}  {millis:>8.3} ms  {name}",
         answer.responder.to_string()
     )?;
     if let Some(ttl) = answer

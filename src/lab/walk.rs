@@ -1,10 +1,13 @@
 //! The way of one packet through the network: the forwarding code that answers and truth share.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
+use super::address::Family;
 use super::balancer;
 use super::checksum;
 use super::hash::Chance;
+use super::message::Message;
+use super::packet::{ICMPV6, UDP};
 use super::topology::{Line, Next, NodeId, Propagation, Restore, Side, Topology, Translation};
 
 /// More steps than any packet can take: 255 TTLs, a label's 255 beside each tunnel of a loop.
@@ -16,22 +19,26 @@ const DUPLICATE_GAP: u64 = 500_000;
 /// The fields of a packet that change on the way or that decide where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flight {
-    pub(super) source: Ipv4Addr,
-    pub(super) destination: Ipv4Addr,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
     pub(super) protocol: u8,
     /// See [`super::packet::Packet::ports`].
     pub(super) ports: [u16; 2],
     pub(super) ttl: u8,
     /// TTL of the MPLS label on top, within a tunnel.
     pub(super) label_ttl: Option<u8>,
-    /// The UDP checksum, which boxes adjust with the addresses.
+    /// The transport checksum that covers the addresses, and that boxes adjust with them.
     pub(super) checksum: Option<u16>,
+    /// The IPv6 flow label; 0 for none.
+    pub(super) flow_label: u32,
+    /// Bytes of a packet that must not be cut into fragments; 0 for one that may.
+    pub(super) uncut_length: u16,
 }
 
 impl Flight {
     pub(super) fn new(
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        source: IpAddr,
+        destination: IpAddr,
         protocol: u8,
         ports: [u16; 2],
         ttl: u8,
@@ -44,7 +51,13 @@ impl Flight {
             ttl,
             label_ttl: None,
             checksum: None,
+            flow_label: 0,
+            uncut_length: 0,
         }
+    }
+
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.destination)
     }
 
     fn translate(&mut self, box_: &Translation) -> Option<Translated> {
@@ -55,7 +68,14 @@ impl Flight {
         let (old, new) = (*address, box_.apply(*address)?);
         *address = new;
         let checksum = self.checksum;
-        self.checksum = checksum.map(|c| checksum::adjusted(c, old, new));
+        self.checksum = checksum.map(|sum| match self.protocol {
+            UDP => checksum::adjusted_udp(sum, old, new),
+            _ => checksum::adjusted(sum, old, new),
+        });
+        if let (ICMPV6, Some(sum)) = (self.protocol, self.checksum) {
+            // Balancers see it there.
+            self.ports[1] = sum;
+        }
         Some(Translated {
             side: box_.side,
             restore: box_.restore,
@@ -67,14 +87,21 @@ impl Flight {
     }
 }
 
+impl Line {
+    /// Its MTU, where the packet is larger and must stay whole.
+    fn too_small_for(&self, flight: &Flight) -> Option<u16> {
+        self.mtu.filter(|mtu| flight.uncut_length > *mtu)
+    }
+}
+
 /// What a box on the way did.
 #[derive(Clone, Copy, Debug)]
 struct Translated {
     side: Side,
     restore: Restore,
-    old: Ipv4Addr,
-    new: Ipv4Addr,
-    /// The UDP checksum before.
+    old: IpAddr,
+    new: IpAddr,
+    /// The transport checksum before.
     checksum: Option<u16>,
     /// How many steps the packet had gone when it left the box.
     steps: usize,
@@ -90,7 +117,7 @@ pub(super) enum Answerer {
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It ended at a router that should say so with this ICMP type and code, or at the target.
+    /// It ended at a router that should say so in ICMP, or at the target.
     Stopped(Stop),
     /// A router threw it away.
     Discarded(NodeId),
@@ -102,8 +129,8 @@ pub(super) enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
     pub(super) who: Answerer,
-    /// ICMP type and code of a router's answer; a host's answer depends on the packet.
-    pub(super) icmp: (u8, u8),
+    /// What a router says; a host's answer depends on the packet.
+    pub(super) message: Message,
     pub(super) arrived: Flight,
     /// TTL of the label it arrived with.
     pub(super) label_ttl: Option<u8>,
@@ -179,7 +206,7 @@ impl Trail {
     }
 
     /// What boxes between the answerer and the vantage point make of the quoted probe and of the answer's source.
-    pub(super) fn restore(&self, who: Answerer, quoted: &mut Flight, source: &mut Ipv4Addr) {
+    pub(super) fn restore(&self, who: Answerer, quoted: &mut Flight, source: &mut IpAddr) {
         let routers = self.routers_back(who);
         for done in self.translated.iter().rev().filter(|t| t.steps <= routers) {
             if done.side == Side::Destination && *source == done.new {
@@ -211,6 +238,8 @@ pub(super) fn walk<T: Topology>(
     trail.steps.clear();
     trail.translated.clear();
     trail.elapsed = 0;
+    let family = flight.family();
+    let time_exceeded = Message::time_exceeded(family);
     let mut plan = topology.plan(flight.destination);
     let (mut node, line) = topology.entry();
     if !trail.cross(Some(node), line, chance) {
@@ -218,10 +247,10 @@ pub(super) fn walk<T: Topology>(
     }
     for _ in 0..MOST_STEPS {
         let passage = topology.passage(node, &plan);
-        let stop = |arrived, label_ttl, icmp| {
+        let stop = |arrived, label_ttl, message| {
             Fate::Stopped(Stop {
                 who: Answerer::Router(node),
-                icmp,
+                message,
                 arrived,
                 label_ttl,
             })
@@ -232,7 +261,7 @@ pub(super) fn walk<T: Topology>(
                 Propagation::Hidden => u8::MAX,
             });
             if label_ttl <= 1 {
-                return stop(flight, Some(label_ttl), TIME_EXCEEDED);
+                return stop(flight, Some(label_ttl), time_exceeded);
             }
             flight.label_ttl = Some(label_ttl - 1);
         } else if let Some(label_ttl) = flight.label_ttl.take() {
@@ -246,11 +275,11 @@ pub(super) fn walk<T: Topology>(
             before_ttl_check: true,
         } = next
         {
-            return stop(arrived, None, (3, code));
+            return stop(arrived, None, Message::unreachable(family, code));
         }
         if passage.labelled.is_none() {
             if flight.ttl == 0 || (flight.ttl == 1 && !passage.zero_ttl_forwarding) {
-                return stop(arrived, None, TIME_EXCEEDED);
+                return stop(arrived, None, time_exceeded);
             }
             flight.ttl -= 1;
         }
@@ -273,12 +302,18 @@ pub(super) fn walk<T: Topology>(
             } => {
                 let choice = balancer::choose(balance, hash_seed, width, &flight, chance);
                 let (to, line) = topology.branch(node, &plan, routes, choice);
+                if let Some(mtu) = line.too_small_for(&flight) {
+                    return stop(arrived, None, Message::too_big(family, mtu));
+                }
                 if !trail.cross(Some(to), line, chance) {
                     return Fate::Lost;
                 }
                 node = to;
             }
             Next::Host(line) => {
+                if let Some(mtu) = line.too_small_for(&flight) {
+                    return stop(arrived, None, Message::too_big(family, mtu));
+                }
                 if !trail.cross(None, line, chance) {
                     return Fate::Lost;
                 }
@@ -286,17 +321,16 @@ pub(super) fn walk<T: Topology>(
                 flight.label_ttl = None;
                 return Fate::Stopped(Stop {
                     who: Answerer::Host,
-                    icmp: (3, 3),
+                    message: Message::unreachable(family, 3),
                     arrived: flight,
                     label_ttl: None,
                 });
             }
-            Next::Unreachable { code, .. } => return stop(arrived, None, (3, code)),
+            Next::Unreachable { code, .. } => {
+                return stop(arrived, None, Message::unreachable(family, code));
+            }
             Next::Discard => return Fate::Discarded(node),
         }
     }
     Fate::Discarded(node)
 }
-
-/// ICMP type and code of "the TTL ran out in transit".
-const TIME_EXCEEDED: (u8, u8) = (11, 0);

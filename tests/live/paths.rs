@@ -1,7 +1,7 @@
 //! Networks whose paths are out of the ordinary: each trace has the rows and the ending that follow from its path.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use pathsurvey::model::Ttl;
@@ -143,7 +143,8 @@ pub fn diamond() -> Outcome {
                 .collect();
             assert_eq!(of_ttl.len(), 1, "{} at {ttl}", trace.destination);
             let responder = of_ttl[0].reply.as_ref().unwrap().responder;
-            assert_eq!(Some(responder), truth.hop(Ttl(ttl)).unwrap().responder());
+            let true_one = truth.hop(Ttl(ttl)).unwrap().responder();
+            assert_eq!(Some(IpAddr::from(responder)), true_one);
             path.push(responder);
         }
         paths.entry(trace.destination).or_default().insert(path);

@@ -1,6 +1,6 @@
 //! Other people's programs see the lab's true paths.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
 use pathsurvey::lab::{LabNetwork, Truth};
@@ -41,7 +41,7 @@ fn in_lab(file: &str, command: &[&str]) -> String {
 }
 
 /// The hops that a traceroute printed: a line each, TTL and address or `*`.
-fn hops(printed: &str) -> Vec<(u8, Option<Ipv4Addr>)> {
+fn hops(printed: &str) -> Vec<(u8, Option<IpAddr>)> {
     printed
         .lines()
         .filter_map(|line| {
@@ -53,7 +53,7 @@ fn hops(printed: &str) -> Vec<(u8, Option<Ipv4Addr>)> {
 }
 
 /// The true hops up to the target, where the probe of each TTL has a destination port of its own.
-fn true_hops(truth: impl Fn(u8) -> Truth) -> Vec<(u8, Option<Ipv4Addr>)> {
+fn true_hops(truth: impl Fn(u8) -> Truth) -> Vec<(u8, Option<IpAddr>)> {
     let mut hops = Vec::new();
     for ttl in 1.. {
         let truth = truth(ttl);

@@ -1,7 +1,7 @@
 //! Holds a dataset against the network's truth.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use pathsurvey::lab::{LabNetwork, Truth, TruthAnswer, TruthFlow};
 use pathsurvey::model::Ttl;
@@ -14,12 +14,12 @@ pub const MAX_TTL: u8 = 32;
 /// Everything about an answer that truth and a row both know.
 #[derive(Debug, PartialEq, Eq)]
 struct Known {
-    responder: Ipv4Addr,
-    icmp: (u8, u8),
+    responder: IpAddr,
+    icmp: (Option<u8>, Option<u8>),
     reply_ttl: u8,
     quoted_ttl: Option<u8>,
-    quoted_source: Option<Ipv4Addr>,
-    quoted_destination: Option<Ipv4Addr>,
+    quoted_source: Option<IpAddr>,
+    quoted_destination: Option<IpAddr>,
     mpls: Vec<(u32, u8, bool, u8)>,
 }
 
@@ -30,7 +30,7 @@ impl Known {
         };
         Known {
             responder: answer.responder,
-            icmp: (answer.icmp_type, answer.icmp_code),
+            icmp: (answer.icmp_type(), answer.icmp_code()),
             reply_ttl: answer.reply_ttl,
             quoted_ttl: answer.quoted_ttl,
             quoted_source: answer.quoted_source,
@@ -42,12 +42,12 @@ impl Known {
     fn from_row(row: &Hop) -> Option<Self> {
         let reply = row.reply.as_ref()?;
         Some(Known {
-            responder: reply.responder,
-            icmp: (reply.icmp_type, reply.icmp_code),
+            responder: reply.responder.into(),
+            icmp: (Some(reply.icmp_type), Some(reply.icmp_code)),
             reply_ttl: reply.ttl,
             quoted_ttl: Some(reply.quoted.ttl),
-            quoted_source: Some(reply.quoted.source),
-            quoted_destination: Some(reply.quoted.destination),
+            quoted_source: Some(reply.quoted.source.into()),
+            quoted_destination: Some(reply.quoted.destination.into()),
             mpls: reply.mpls.clone(),
         })
     }

@@ -49,7 +49,7 @@ fn a_clean_network_shows_every_ttl_of_every_flow_to_beyond_the_target() {
         for row in &run.hops {
             let truth = truths.of_row(row).clone();
             let hop = row.ttl.and_then(|ttl| truth.hop(ttl)).expect("a hop");
-            assert_eq!(row.responder(), hop.responder().map(Into::into), "{row:?}");
+            assert_eq!(row.responder(), hop.responder(), "{row:?}");
             let micros = hop.answer().map(|answer| answer.rtt.as_micros());
             assert_eq!(
                 row.rtt_us.map(|micros| micros.unsigned_abs().into()),

@@ -26,12 +26,9 @@ impl<'a> Truths<'a> {
     /// What every TTL of a flow shows, to beyond its end.
     pub fn of(&mut self, destination: IpAddr, src_port: u16, dst_port: u16) -> &Truth {
         let network = self.network;
-        let IpAddr::V4(address) = destination else {
-            panic!("{destination} is not of the lab");
-        };
         let key = (destination, src_port, dst_port);
         self.known.entry(key).or_insert_with(|| {
-            network.truth_of_every_ttl(TruthFlow::udp(address, src_port, dst_port), Ttl(32))
+            network.truth_of_every_ttl(TruthFlow::udp(destination, src_port, dst_port), Ttl(32))
         })
     }
 
@@ -67,16 +64,15 @@ fn check_row(row: &HopRecord, truths: &mut Truths) {
         u64::try_from(row.rtt_us.expect("an RTT")).expect("no time goes back"),
     );
     let fits = hop.candidates().any(|candidate| {
-        reply.responder == IpAddr::from(candidate.responder)
-            && reply.icmp_type == Some(candidate.icmp_type)
-            && reply.icmp_code == Some(candidate.icmp_code)
+        reply.responder == candidate.responder
+            && reply.icmp_type == candidate.icmp_type()
+            && reply.icmp_code == candidate.icmp_code()
             && Some(reply.kind) == candidate.kind()
             && reply.ttl == Some(candidate.reply_ttl)
             && reply.quoted.as_ref().and_then(|quoted| quoted.ttl) == candidate.quoted_ttl
-            && reply.quoted.as_ref().and_then(|quoted| quoted.source)
-                == candidate.quoted_source.map(IpAddr::from)
+            && reply.quoted.as_ref().and_then(|quoted| quoted.source) == candidate.quoted_source
             && reply.quoted.as_ref().map(|quoted| quoted.destination)
-                == candidate.quoted_destination.map(IpAddr::from)
+                == candidate.quoted_destination
             && reply.mpls == candidate.mpls
             && rtt.as_micros() >= candidate.rtt.as_micros()
     });

@@ -7,7 +7,7 @@ use super::*;
 use crate::model::{ReplyKind, Ttl};
 
 /// What a probe shows, in short: responder, type of answer, quoted TTL.
-fn brief(responder: Ipv4Addr, icmp: (u8, u8), quoted_ttl: u8) -> String {
+fn brief(responder: IpAddr, icmp: (u8, u8), quoted_ttl: u8) -> String {
     let kind = ReplyKind::of_icmpv4(icmp.0, icmp.1).unwrap().as_str();
     format!("{responder} {kind} {quoted_ttl}")
 }
@@ -15,21 +15,21 @@ fn brief(responder: Ipv4Addr, icmp: (u8, u8), quoted_ttl: u8) -> String {
 /// Checks TTLs from 1 on: `expected` holds what each shows, `*` for silence.
 fn check(name: &str, destination: &str, port: u16, expected: &[&str]) {
     let mut network = lab(name);
-    let flow = TruthFlow::udp(destination.parse().unwrap(), port, PORT);
+    let flow = TruthFlow::udp(v4(destination), port, PORT);
     let truth = network.truth_of_every_ttl(flow, Ttl(expected.len() as u8));
     for (hop, expected) in truth.hops.iter().zip(expected) {
         let ttl = hop.ttl.0;
         let told = hop.answer().map_or("*".to_owned(), |a| {
             brief(
                 a.responder,
-                (a.icmp_type, a.icmp_code),
+                (a.icmp_type().unwrap(), a.icmp_code().unwrap()),
                 a.quoted_ttl.unwrap(),
             )
         });
         assert_eq!(told, *expected, "truth of {name}, {destination}, TTL {ttl}");
         let answer = ask(&mut network, destination, port, ttl);
         let answered = answer.as_ref().map_or("*".to_owned(), |(_, seen)| {
-            brief(seen.responder, seen.icmp, seen.quoted().get_ttl())
+            brief(seen.responder.into(), seen.icmp, seen.quoted().get_ttl())
         });
         assert_eq!(
             answered, *expected,
@@ -38,11 +38,10 @@ fn check(name: &str, destination: &str, port: u16, expected: &[&str]) {
         if let (Some((at, seen)), Some(told)) = (answer, hop.answer()) {
             assert_eq!(at, START + told.rtt);
             assert_eq!(seen.reply_ttl, told.reply_ttl);
-            assert_eq!(Some(seen.quoted().get_source()), told.quoted_source);
-            assert_eq!(
-                Some(seen.quoted().get_destination()),
-                told.quoted_destination
-            );
+            let quoted = seen.quoted();
+            assert_eq!(Some(quoted.get_source().into()), told.quoted_source);
+            let destination = Some(quoted.get_destination().into());
+            assert_eq!(destination, told.quoted_destination);
         }
     }
 }

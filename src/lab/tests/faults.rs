@@ -217,10 +217,10 @@ fn probes_and_replies_are_lost_apart() {
     let mut network = chain("", "line = { loss = 1.0 }", "");
     assert!(ask(&mut network, TARGET, 24000, 1).is_some());
     assert!(ask(&mut network, TARGET, 24000, 2).is_none());
-    let flow = TruthFlow::udp(TARGET.parse().unwrap(), 24000, PORT);
+    let flow = TruthFlow::udp(v4(TARGET), 24000, PORT);
     let truth = network.truth(flow, Ttl(3));
     let last = TruthOutcome::Silence {
-        at: Ipv4Addr::new(10, 0, 0, 1),
+        at: Ipv4Addr::new(10, 0, 0, 1).into(),
         is_target: false,
     };
     assert_eq!(truth.hops[2].outcomes, [last]);

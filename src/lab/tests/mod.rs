@@ -4,9 +4,11 @@ mod examples;
 mod faults;
 mod files;
 mod generated;
+mod ipv6;
+mod packets6;
 mod robustness;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use pnet_packet::icmp::IcmpPacket;
@@ -163,6 +165,10 @@ fn ask(network: &mut LabNetwork, destination: &str, port: u16, ttl: u8) -> Optio
     let mut seen = send(network, &packet, START);
     assert!(seen.len() <= 1, "{seen:?}");
     seen.pop()
+}
+
+fn v4(text: &str) -> Ipv4Addr {
+    text.parse().unwrap()
 }
 
 fn labs() -> PathBuf {

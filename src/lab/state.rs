@@ -1,0 +1,260 @@
+//! How a network answers one packet after another, and what it remembers in between.
+
+use std::net::IpAddr;
+
+use super::Delivery;
+use super::address::key;
+use super::envelope::Envelope;
+use super::hash::{Dice, mix};
+use super::icmp;
+use super::message::Message;
+use super::network::{Facts, LabStatistics};
+use super::packet::{Packet, Refusal};
+use super::token_bucket::Buckets;
+use super::topology::{Quoting, Topology};
+use super::walk::{Answerer, Fate, Flight, Stop, Trail, walk};
+use crate::model::{MplsLabel, Time};
+
+/// What a network remembers from packet to packet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    packets: u64,
+    buckets: Buckets,
+    trail: Trail,
+    statistics: LabStatistics,
+}
+
+/// An answer that is ready to be written, but for what happens on its way back.
+struct Answer {
+    source: IpAddr,
+    initial_ttl: u8,
+    ip_id: u16,
+    delay: u64,
+    body: Body,
+}
+
+enum Body {
+    Error {
+        message: Message,
+        quoting: Quoting,
+        labels: Vec<MplsLabel>,
+    },
+    EchoReply,
+}
+
+impl State {
+    pub(super) fn statistics(&self) -> LabStatistics {
+        self.statistics
+    }
+
+    pub(super) fn respond<T: Topology>(
+        &mut self,
+        topology: &T,
+        facts: &Facts,
+        bytes: &[u8],
+        now: Time,
+        deliveries: &mut Vec<Delivery>,
+    ) {
+        self.packets += 1;
+        self.statistics.received += 1;
+        let probe = match accept(bytes, facts) {
+            Ok(probe) => probe,
+            Err(_) => {
+                self.statistics.refused += 1;
+                return;
+            }
+        };
+        let mut dice = Dice::new(facts.seed, self.packets);
+        let flight = flight_of(&probe);
+        let stop = match walk(topology, flight, &mut dice, &mut self.trail) {
+            Fate::Stopped(stop) => stop,
+            Fate::Discarded(_) => {
+                self.statistics.silent += 1;
+                return;
+            }
+            Fate::Lost => {
+                self.statistics.lost += 1;
+                return;
+            }
+        };
+        let reached_at = now + std::time::Duration::from_nanos(self.trail.elapsed);
+        let Some(answer) = self.answer(topology, &stop, &probe, reached_at, &mut dice) else {
+            return;
+        };
+        let Some(way) = self.trail.way_back(stop.who, &mut dice) else {
+            self.statistics.replies_lost += 1;
+            return;
+        };
+        let mut quoted = stop.arrived;
+        let mut source = answer.source;
+        self.trail.restore(stop.who, &mut quoted, &mut source);
+        let routers = self.trail.routers_back(stop.who);
+        let envelope = Envelope {
+            source,
+            destination: probe.source(),
+            ttl: answer
+                .initial_ttl
+                .saturating_sub(u8::try_from(routers).unwrap_or(u8::MAX)),
+            ip_id: answer.ip_id,
+        };
+        // An answer whose own TTL runs out on the way back never arrives.
+        if envelope.ttl == 0 {
+            self.statistics.replies_lost += 1;
+            return;
+        }
+        let packet = match answer.body {
+            Body::Error {
+                message,
+                quoting,
+                labels,
+            } => icmp::error(envelope, message, &probe, &quoted, quoting, &labels),
+            Body::EchoReply => icmp::echo_reply(envelope, &probe),
+        };
+        let at = reached_at + std::time::Duration::from_nanos(answer.delay + way.delay);
+        self.statistics.answered += 1;
+        if let Some(gap) = way.duplicate {
+            self.statistics.duplicated += 1;
+            deliveries.push(Delivery {
+                at: at + std::time::Duration::from_nanos(gap),
+                packet: packet.clone(),
+            });
+        }
+        deliveries.push(Delivery { at, packet });
+    }
+
+    fn answer<T: Topology>(
+        &mut self,
+        topology: &T,
+        stop: &Stop,
+        probe: &Packet,
+        at: Time,
+        dice: &mut Dice,
+    ) -> Option<Answer> {
+        match stop.who {
+            Answerer::Router(node) => {
+                // Routers' figures may depend on the way, so they are asked for with the plan of where the probe was bound.
+                let plan = topology.plan(stop.arrived.destination);
+                let router = topology.answering(node, &plan);
+                use super::hash::Chance as _;
+                if router.silent || dice.happens(router.answer_loss) {
+                    self.statistics.silent += 1;
+                    return None;
+                }
+                let owner = key(router.address);
+                if router
+                    .limit
+                    .is_some_and(|l| !self.buckets.take(owner, l, at))
+                {
+                    self.statistics.rate_limited += 1;
+                    return None;
+                }
+                Some(Answer {
+                    source: router.address,
+                    initial_ttl: router.initial_ttl,
+                    ip_id: ip_id(router.address, at),
+                    delay: router.delay,
+                    body: Body::Error {
+                        message: stop.message,
+                        quoting: router.quoting,
+                        labels: labels_of(topology, stop),
+                    },
+                })
+            }
+            Answerer::Host => {
+                let address = stop.arrived.destination;
+                let host = topology.host(address);
+                let Some(code) = host.code else {
+                    self.statistics.silent += 1;
+                    return None;
+                };
+                let ready = |body| Answer {
+                    source: address,
+                    initial_ttl: host.initial_ttl,
+                    ip_id: ip_id(address, at),
+                    delay: 0,
+                    body,
+                };
+                if probe.is_echo_request() {
+                    if !probe.is_sound_icmp() {
+                        self.statistics.corrupt += 1;
+                        return None;
+                    }
+                    return Some(ready(Body::EchoReply));
+                }
+                if probe.protocol() != super::packet::UDP {
+                    self.statistics.silent += 1;
+                    return None;
+                }
+                if !probe.is_sound_udp() {
+                    self.statistics.corrupt += 1;
+                    return None;
+                }
+                let owner = 1 << 32 | key(address);
+                if host.limit.is_some_and(|l| !self.buckets.take(owner, l, at)) {
+                    self.statistics.rate_limited += 1;
+                    return None;
+                }
+                Some(ready(Body::Error {
+                    message: Message::unreachable(probe.family(), code),
+                    quoting: host.quoting,
+                    labels: Vec::new(),
+                }))
+            }
+        }
+    }
+}
+
+/// The labels that whoever a packet stopped at shows, as the packet carried them.
+pub(super) fn labels_of<T: Topology>(topology: &T, stop: &Stop) -> Vec<MplsLabel> {
+    let (Answerer::Router(node), Some(label_ttl)) = (stop.who, stop.label_ttl) else {
+        return Vec::new();
+    };
+    let plan = topology.plan(stop.arrived.destination);
+    let mut labels = topology.labels(node, &plan);
+    let last = labels.len().saturating_sub(1);
+    for (depth, label) in labels.iter_mut().enumerate() {
+        // Only the top label's TTL counts down; those beneath keep what the ingress wrote.
+        label.ttl = if depth == 0 {
+            label_ttl
+        } else {
+            stop.arrived.ttl
+        };
+        label.bottom = depth == last;
+    }
+    labels
+}
+
+fn accept<'a>(bytes: &'a [u8], facts: &Facts) -> Result<Packet<'a>, Refusal> {
+    let packet = Packet::parse(bytes)?;
+    let vantage = facts.vantage_beside(packet.destination());
+    if vantage != Some(packet.source()) || vantage == Some(packet.destination()) {
+        return Err(Refusal::Address);
+    }
+    Ok(packet)
+}
+
+/// The fields of a probe as it leaves the vantage point.
+fn flight_of(probe: &Packet) -> Flight {
+    Flight {
+        checksum: probe.checksum(),
+        flow_label: probe.flow_label(),
+        uncut_length: if probe.may_be_fragmented() {
+            0
+        } else {
+            u16::try_from(probe.bytes().len()).unwrap_or(u16::MAX)
+        },
+        ..Flight::new(
+            probe.source(),
+            probe.destination(),
+            probe.protocol(),
+            probe.ports(),
+            probe.ttl(),
+        )
+    }
+}
+
+/// IP IDs of a machine's own packets: a counter that a busy machine moves on by one each millisecond.
+fn ip_id(address: IpAddr, at: Time) -> u16 {
+    let start = mix(key(address));
+    start.wrapping_add(at.as_nanos() / 1_000_000) as u16
+}
