@@ -5,13 +5,14 @@ mod kernel {
     pub mod echo;
     pub mod errors;
     pub mod filters;
+    pub mod ipv6;
     pub mod namespaces;
 }
 mod support;
 
 use std::process::ExitCode;
 
-use kernel::{echo, errors, filters, namespaces};
+use kernel::{echo, errors, filters, ipv6, namespaces};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -66,6 +67,13 @@ fn main() -> ExitCode {
             "every_reply_comes_back_to_an_ordinary_user",
             User::Ordinary,
             echo::as_ordinary_user,
+        ),
+        case("ipv6_works_over_tun", User::Root, ipv6::over_tun),
+        case("ipv6_works_over_veth", User::Root, ipv6::over_veth),
+        case(
+            "ipv6_works_for_an_ordinary_user",
+            User::Ordinary,
+            ipv6::over_veth,
         ),
         case("at_full_speed_nothing_is_lost", User::Root, echo::at_speed),
         case(

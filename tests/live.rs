@@ -108,6 +108,10 @@ fn main() -> ExitCode {
         ("names_are_asked_of_the_server_named", names::by_a_server),
         ("names_in_the_lab_stay_in_it", names::in_the_lab),
         ("traceroute_sees_the_true_paths", tools::traceroute),
+        (
+            "traceroute_sees_the_true_paths_in_ipv6",
+            tools::traceroute_in_ipv6,
+        ),
     ];
     let case = |(name, run): &Named| Case {
         name,

@@ -1,5 +1,7 @@
 //! Destinations that our own kernel refuses.
 
+use std::net::Ipv4Addr;
+
 use pathsurvey::lab::driver::RouteKind;
 
 use super::account::{account, counts_agree};
@@ -22,7 +24,7 @@ pub fn send_errors() -> Outcome {
     let clean = network("clean.toml");
     let world = World::start(&clean)?;
     for (block, kind, _) in REFUSED {
-        let prefix = [198, 18, block, 0].into();
+        let prefix = Ipv4Addr::new(198, 18, block, 0);
         world
             .namespace
             .add_refusing_route(prefix, 24, kind)

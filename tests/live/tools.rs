@@ -1,14 +1,14 @@
 //! Other people's programs see the lab's true paths.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::process::Command;
 
-use pathsurvey::lab::{LabNetwork, Truth};
+use pathsurvey::lab::{LabNetwork, Truth, TruthFlow};
 use pathsurvey::model::Ttl;
 
 use super::lab::{network, repository};
 use super::program::{pathsurvey, run};
-use super::truth::truth_of;
+use super::truth::MAX_TTL;
 use crate::support::{Ignored, Outcome};
 
 /// Ports that we choose where a tool lets us.
@@ -72,10 +72,22 @@ fn compare(
     command: &[&str],
     destination_port: impl Fn(u8) -> u16,
 ) -> String {
+    let destination: IpAddr = target.parse().unwrap();
+    compare_flows(file, target, command, |ttl| {
+        TruthFlow::udp(destination, SOURCE, destination_port(ttl))
+    })
+}
+
+/// The program prints the true hop of every TTL, where `flow` says which flow its probe belongs to.
+fn compare_flows(
+    file: &str,
+    target: &str,
+    command: &[&str],
+    flow: impl Fn(u8) -> TruthFlow,
+) -> String {
     let lab: LabNetwork = network(file);
     let printed = in_lab(file, &[command, &[target]].concat());
-    let destination: Ipv4Addr = target.parse().unwrap();
-    let expected = true_hops(|ttl| truth_of(&lab, destination, SOURCE, destination_port(ttl)));
+    let expected = true_hops(|ttl| lab.truth_of_every_ttl(flow(ttl), Ttl(MAX_TTL)));
     assert!(expected.len() >= 4);
     assert_eq!(hops(&printed), expected, "{file} {target}:\n{printed}");
     printed
@@ -119,6 +131,32 @@ pub fn traceroute() -> Outcome {
     Ok(())
 }
 
+pub fn traceroute_in_ipv6() -> Outcome {
+    installed("traceroute", "--version", "Modern traceroute for Linux")?;
+    // As everybody calls it, where ways do not depend on ports, nor on the flow label that the kernel chooses.
+    compare(
+        "hosts.toml",
+        "2001:db8:1000::9",
+        &["traceroute", "-6", "-n", "-q1"],
+        |_| DESTINATION,
+    );
+    // With ports and flow label chosen.
+    let source = format!("--sport={SOURCE}");
+    let chosen = ["traceroute", "-6", "-n", "-q1", "-l", "5", &source];
+    for (file, target) in [
+        ("dual-stack.toml", "2001:db8:1000::9"),
+        ("generated-clean.toml", "2001:db8:1007::9"),
+        ("generated-clean.toml", "2001:db8:1fff:1::77"),
+    ] {
+        let destination: IpAddr = target.parse().unwrap();
+        compare_flows(file, target, &chosen, |ttl| {
+            let port = DESTINATION + u16::from(ttl) - 1;
+            TruthFlow::udp(destination, SOURCE, port).with_flow_label(5)
+        });
+    }
+    Ok(())
+}
+
 pub fn scamper() -> Outcome {
     installed("scamper", "-v", "scamper version")?;
     let trace = format!("trace -P udp-paris -s {SOURCE} -d {DESTINATION}");
@@ -136,5 +174,7 @@ pub fn scamper() -> Outcome {
     ] {
         compare(file, target, &command, |_| DESTINATION);
     }
+    // Only where the flow label does not matter: the kernel chooses it.
+    compare("hosts.toml", "2001:db8:1000::9", &command, |_| DESTINATION);
     Ok(())
 }

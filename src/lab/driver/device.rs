@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::namespace::{FAR_MAC, NEAR_MAC, index, open_netlink, route_everything, up};
+use super::namespace::{
+    FAR_MAC, NEAR_MAC, index, open_netlink, route_all_ipv6, route_everything, up,
+};
 use super::netlink::Mac;
 use super::{NamespaceError, sys};
 use crate::transport::raw::ring::{PacketRing, RingConfig};
@@ -61,6 +63,11 @@ pub(super) fn open(
             })
         }),
     }
+}
+
+/// Gives the open device the IPv6 address `vantage`, too, and leads all IPv6 to it.
+pub(super) fn add_ipv6(vantage: Ipv6Addr) -> Result<(), NamespaceError> {
+    route_all_ipv6(NEAR, vantage)
 }
 
 struct Tun {

@@ -1,7 +1,7 @@
 //! The thread that carries packets between a device and a simulated network.
 
 use std::io::{self, PipeReader, PipeWriter};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,6 +49,7 @@ pub struct LabCounts {
 /// A simulated network at work behind a device. Dropping it stops it.
 pub struct LabHost {
     kind: DeviceKind,
+    vantage_v6: Option<Ipv6Addr>,
     running: Option<Running>,
 }
 
@@ -61,7 +62,8 @@ struct Running {
 }
 
 impl LabHost {
-    /// Puts `network` behind a new device of `namespace`, whose address becomes `vantage` and to which every route leads.
+    /// Puts `network` behind a new device of `namespace`, whose address becomes `vantage` and to which every route leads; and
+    /// likewise in IPv6, where the network has that ([`Respond::vantage_v6`]) and the kernel, too.
     /// A TUN device, or where that is refused a veth pair. One host a namespace.
     pub fn start(
         namespace: &Namespace,
@@ -79,6 +81,10 @@ impl LabHost {
         kind: Option<DeviceKind>,
     ) -> Result<Self, NamespaceError> {
         let (device, kind) = device::open(vantage, kind)?;
+        // Without IPv6 the network is whole but for that; who needs it asks `vantage_v6`.
+        let vantage_v6 = network
+            .vantage_v6()
+            .filter(|address| device::add_ipv6(*address).is_ok());
         let step = NamespaceError::network;
         let (wake, waker) = io::pipe().map_err(step("opening a pipe"))?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -100,6 +106,7 @@ impl LabHost {
             .map_err(step("starting the lab's thread"))?;
         Ok(LabHost {
             kind,
+            vantage_v6,
             running: Some(Running {
                 stop,
                 read,
@@ -112,6 +119,11 @@ impl LabHost {
     /// The device it runs on.
     pub fn kind(&self) -> DeviceKind {
         self.kind
+    }
+
+    /// Our IPv6 address; `None` where the network has no IPv6, or the kernel refuses to have any.
+    pub fn vantage_v6(&self) -> Option<Ipv6Addr> {
+        self.vantage_v6
     }
 
     /// Packets that the network was given so far.
@@ -251,11 +263,14 @@ impl Host {
 }
 
 /// What a kernel sends by itself once a device is up: multicast (group membership, IPv6 neighbour and router discovery),
-/// and what is no IP at all.
+/// what stays on the link (IPv6 neighbour discovery once more), and what is no IP at all.
 fn is_chatter(packet: &[u8]) -> bool {
     match packet.first().map(|byte| byte >> 4) {
         Some(4) => packet.get(16).is_none_or(|byte| byte & 0xf0 == 0xe0),
-        Some(6) => packet.get(24).is_none_or(|byte| *byte == 0xff),
+        Some(6) => match packet.get(24..26) {
+            Some([first, second]) => *first == 0xff || (*first, second & 0xc0) == (0xfe, 0x80),
+            _ => true,
+        },
         _ => true,
     }
 }
@@ -275,8 +290,14 @@ mod tests {
         let mut ipv6 = [0_u8; 40];
         ipv6[0] = 0x60;
         assert!(!is_chatter(&ipv6));
-        ipv6[24] = 0xff;
-        assert!(is_chatter(&ipv6));
+        ipv6[24..26].copy_from_slice(&[0x20, 0x01]);
+        assert!(!is_chatter(&ipv6));
+        ipv6[24..26].copy_from_slice(&[0xfe, 0xc0]);
+        assert!(!is_chatter(&ipv6));
+        for on_link in [[0xff, 0x02], [0xfe, 0x80], [0xfe, 0xbf]] {
+            ipv6[24..26].copy_from_slice(&on_link);
+            assert!(is_chatter(&ipv6));
+        }
         assert!(is_chatter(&[]) && is_chatter(&[0x45]));
     }
 }

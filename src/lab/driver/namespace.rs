@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::marker::PhantomData;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::netlink::{Netlink, Route, Via};
 use super::{NamespaceError, sys};
@@ -11,9 +11,15 @@ use super::{NamespaceError, sys};
 /// Our address in a namespace that drops everything (TEST-NET-1, RFC 5737).
 const DROP_SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
+/// The same in IPv6 (RFC 3849).
+const DROP_SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
 /// Gateway of devices with neighbours (link-local, RFC 3927). One neighbour for all destinations: with each destination as
 /// its own neighbour the kernel's table of 1,024 would overflow. It is never seen in a packet.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
+
+/// The same in IPv6, on devices of any kind: there the kernel keeps an entry for each neighbour without a gateway.
+const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// Hardware addresses of the two ends of a pair (locally administered).
 pub(super) const NEAR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
@@ -59,7 +65,7 @@ impl Namespace {
     /// Adds a route to `destination`/`prefix_length` that refuses packets.
     pub fn add_refusing_route(
         &self,
-        destination: Ipv4Addr,
+        destination: impl Into<IpAddr>,
         prefix_length: u8,
         kind: RouteKind,
     ) -> Result<(), NamespaceError> {
@@ -70,7 +76,7 @@ impl Namespace {
             RouteKind::Blackhole => libc::RTN_BLACKHOLE,
         };
         let route = Route {
-            destination,
+            destination: destination.into(),
             prefix_length,
             kind,
             via: None,
@@ -144,6 +150,8 @@ pub fn enter_drop_namespace() -> Result<Namespace, NamespaceError> {
     }
     up(&mut netlink, near, None)?;
     route_everything(&mut netlink, near, DROP_SOURCE, true)?;
+    // A kernel without IPv6 still drops IPv4.
+    let _ = route_all_ipv6("drop0", DROP_SOURCE_V6);
     Ok(namespace)
 }
 
@@ -186,19 +194,45 @@ pub(super) fn route_everything(
     neighbours: bool,
 ) -> Result<(), NamespaceError> {
     let set_up = |netlink: &mut Netlink| -> io::Result<()> {
-        netlink.add_address(interface, source)?;
+        netlink.add_address(interface, source.into())?;
         netlink.add_route(&Route {
-            destination: Ipv4Addr::UNSPECIFIED,
+            destination: Ipv4Addr::UNSPECIFIED.into(),
             prefix_length: 0,
             kind: libc::RTN_UNICAST,
             via: Some(Via {
                 interface,
-                source,
-                gateway: neighbours.then_some(GATEWAY),
+                source: source.into(),
+                gateway: neighbours.then_some(GATEWAY.into()),
             }),
         })
     };
     set_up(netlink).map_err(NamespaceError::network(
         "adding the address and the default route",
+    ))
+}
+
+/// Gives the interface `name` the IPv6 address `source` and the default route. Neighbours are not looked for: the devices
+/// have none (NOARP), and no routers: none ever answers.
+pub(super) fn route_all_ipv6(name: &str, source: Ipv6Addr) -> Result<(), NamespaceError> {
+    // A container may mount /proc/sys read-only, and a kernel have no IPv6. What has to work is tried below.
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "0");
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/accept_ra"), "0");
+    let interface = index(name)?;
+    let mut netlink = open_netlink()?;
+    let mut set_up = || -> io::Result<()> {
+        netlink.add_address(interface, source.into())?;
+        netlink.add_route(&Route {
+            destination: Ipv6Addr::UNSPECIFIED.into(),
+            prefix_length: 0,
+            kind: libc::RTN_UNICAST,
+            via: Some(Via {
+                interface,
+                source: source.into(),
+                gateway: Some(GATEWAY_V6.into()),
+            }),
+        })
+    };
+    set_up().map_err(NamespaceError::network(
+        "adding the IPv6 address and default route",
     ))
 }

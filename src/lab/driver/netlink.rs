@@ -3,7 +3,7 @@
 //! One request, one acknowledgement at a time: enough to set up a namespace once. Only what the lab needs is encoded.
 
 use std::io::{self, Read, Write};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -19,6 +19,9 @@ const VETH_INFO_PEER: u16 = 1;
 const ADDRESS_GENERATION: u16 = 8;
 const NO_ADDRESS: u8 = 1;
 
+/// `IFA_F_NODAD` (include/uapi/linux/if_addr.h): the address is good at once, without asking the link.
+const NO_DETECTION: u8 = 2;
+
 /// A hardware address.
 pub(super) type Mac = [u8; 6];
 
@@ -27,9 +30,9 @@ pub(super) struct Netlink {
     socket: Socket,
 }
 
-/// A route to `destination`/`prefix_length`.
+/// A route to `destination`/`prefix_length`. All its addresses are of one family.
 pub(super) struct Route {
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
     pub prefix_length: u8,
     /// RTN_UNICAST, or one of the kinds that refuse.
     pub kind: u8,
@@ -39,9 +42,9 @@ pub(super) struct Route {
 
 pub(super) struct Via {
     pub interface: u32,
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// A gateway on the link; none where the device has no neighbours to tell apart.
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Option<IpAddr>,
 }
 
 impl Netlink {
@@ -99,14 +102,18 @@ impl Netlink {
         self.ask(message)
     }
 
-    /// Gives the interface `address`, alone (/32).
-    pub(super) fn add_address(&mut self, interface: u32, address: Ipv4Addr) -> io::Result<()> {
+    /// Gives the interface `address`, alone (/32, /128). It can be used at once.
+    pub(super) fn add_address(&mut self, interface: u32, address: IpAddr) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWADDR, CREATE);
         // struct ifaddrmsg: family, prefix length, flags, scope, interface.
-        message.bytes(&[libc::AF_INET as u8, 32, 0, libc::RT_SCOPE_UNIVERSE]);
+        let (length, flags) = match address {
+            IpAddr::V4(_) => (32, 0),
+            IpAddr::V6(_) => (128, NO_DETECTION),
+        };
+        message.bytes(&[family(address), length, flags, libc::RT_SCOPE_UNIVERSE]);
         message.bytes(&interface.to_ne_bytes());
-        message.attribute(libc::IFA_LOCAL, &address.octets());
-        message.attribute(libc::IFA_ADDRESS, &address.octets());
+        message.address(libc::IFA_LOCAL, address);
+        message.address(libc::IFA_ADDRESS, address);
         self.ask(message)
     }
 
@@ -115,12 +122,14 @@ impl Netlink {
         let gateway = route.via.as_ref().and_then(|via| via.gateway);
         let (scope, flags) = match (&route.via, gateway) {
             (Some(_), None) => (libc::RT_SCOPE_LINK, 0),
-            (Some(_), Some(_)) => (libc::RT_SCOPE_UNIVERSE, ONLINK),
+            (Some(_), Some(IpAddr::V4(_))) => (libc::RT_SCOPE_UNIVERSE, ONLINK),
+            // A link-local gateway is on the link by its nature.
+            (Some(_), Some(IpAddr::V6(_))) => (libc::RT_SCOPE_UNIVERSE, 0),
             (None, _) => (libc::RT_SCOPE_UNIVERSE, 0),
         };
         // struct rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, type, flags.
         message.bytes(&[
-            libc::AF_INET as u8,
+            family(route.destination),
             route.prefix_length,
             0,
             0,
@@ -130,13 +139,13 @@ impl Netlink {
             route.kind,
         ]);
         message.bytes(&flags.to_ne_bytes());
-        message.attribute(libc::RTA_DST, &route.destination.octets());
+        message.address(libc::RTA_DST, route.destination);
         if let Some(via) = &route.via {
             message.attribute(libc::RTA_OIF, &via.interface.to_ne_bytes());
-            message.attribute(libc::RTA_PREFSRC, &via.source.octets());
+            message.address(libc::RTA_PREFSRC, via.source);
         }
         if let Some(gateway) = gateway {
-            message.attribute(libc::RTA_GATEWAY, &gateway.octets());
+            message.address(libc::RTA_GATEWAY, gateway);
         }
         self.ask(message)
     }
@@ -154,6 +163,13 @@ impl Netlink {
                 "the kernel's answer is no acknowledgement",
             )),
         }
+    }
+}
+
+fn family(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => libc::AF_INET as u8,
+        IpAddr::V6(_) => libc::AF_INET6 as u8,
     }
 }
 
@@ -211,6 +227,13 @@ impl Message {
     /// An attribute: its length with the header of 4 bytes, its kind, its value, padding to 4 bytes.
     fn attribute(&mut self, kind: u16, value: &[u8]) {
         self.nested(kind, |message| message.bytes(value));
+    }
+
+    fn address(&mut self, kind: u16, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.attribute(kind, &address.octets()),
+            IpAddr::V6(address) => self.attribute(kind, &address.octets()),
+        }
     }
 
     fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Message)) {
