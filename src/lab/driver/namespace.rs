@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
 use super::netlink::{Netlink, Route, Via};
 use super::{NamespaceError, sys};
@@ -20,6 +21,9 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
 
 /// The same in IPv6, on devices of any kind: there the kernel keeps an entry for each neighbour without a gateway.
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+/// A kernel that needs longer for its own route is not going to make it.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Hardware addresses of the two ends of a pair (locally administered).
 pub(super) const NEAR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
@@ -232,7 +236,69 @@ pub(super) fn route_all_ipv6(name: &str, source: Ipv6Addr) -> Result<(), Namespa
             }),
         })
     };
-    set_up().map_err(NamespaceError::network(
-        "adding the IPv6 address and default route",
+    set_up()
+        .and_then(|()| await_local_route(source))
+        .map_err(NamespaceError::network(
+            "adding the IPv6 address and default route",
+        ))
+}
+
+/// Waits until the kernel takes in what is sent to `address`. It acknowledges an IPv6 address at once but makes the route to it
+/// in a work queue, a moment later; until then answers are dropped.
+fn await_local_route(address: Ipv6Addr) -> io::Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < ADDRESS_PATIENCE {
+        if has_local_route(
+            &fs::read_to_string("/proc/thread-self/net/ipv6_route")?,
+            address,
+        ) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Err(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the kernel does not take in what is sent to the address",
     ))
+}
+
+/// Whether the kernel's `table` of IPv6 routes leads `address` to this host: destination, prefix length (hexadecimal, as all)
+/// and, in the ninth column, RTF_LOCAL.
+fn has_local_route(table: &str, address: Ipv6Addr) -> bool {
+    let wanted = format!("{:032x}", u128::from(address));
+    table.lines().any(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        let [destination, length] = [columns.next(), columns.next()];
+        let flags = columns.nth(6).and_then(|f| u32::from_str_radix(f, 16).ok());
+        destination == Some(wanted.as_str())
+            && length == Some("80")
+            && flags.is_some_and(|flags| flags & 0x8000_0000 != 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_route_is_told_from_others_to_the_same_address() {
+        let line = |address: &str, length: &str, flags: &str| {
+            let zero = "0".repeat(32);
+            format!(
+                "{address} {length} {zero} 00 {zero} 00000000 00000001 00000000 {flags}     lab0\n"
+            )
+        };
+        let own = "20010db8000000000000000000000001";
+        let is_local = |table: &str| has_local_route(table, DROP_SOURCE_V6);
+        assert!(is_local(&line(own, "80", "80200001")));
+        let others = [
+            line(own, "80", "00000001"),
+            line(own, "40", "80200001"),
+            line(&own.replace('1', "2"), "80", "80200001"),
+            "rubbish\n".to_owned(),
+        ]
+        .concat();
+        assert!(!is_local(&others));
+        assert!(is_local(&(others + &line(own, "80", "80200001"))));
+    }
 }
