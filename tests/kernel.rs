@@ -7,12 +7,13 @@ mod kernel {
     pub mod filters;
     pub mod ipv6;
     pub mod namespaces;
+    pub mod tcp;
 }
 mod support;
 
 use std::process::ExitCode;
 
-use kernel::{echo, errors, filters, ipv6, namespaces};
+use kernel::{echo, errors, filters, ipv6, namespaces, tcp};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -74,6 +75,11 @@ fn main() -> ExitCode {
             "ipv6_works_for_an_ordinary_user",
             User::Ordinary,
             ipv6::over_veth,
+        ),
+        case(
+            "tcp_hosts_and_our_kernel_understand_each_other",
+            User::Caller,
+            tcp::connections,
         ),
         case("at_full_speed_nothing_is_lost", User::Root, echo::at_speed),
         case(

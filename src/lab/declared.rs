@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::address::Family;
 use super::topology::{
-    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Quoting, Topology,
+    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Quoting, TcpPort, Topology,
     Translation,
 };
 use crate::model::MplsLabel;
@@ -15,7 +15,7 @@ use crate::model::MplsLabel;
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub(super) routers: Vec<DeclaredRouter>,
-    pub(super) hosts: Vec<(IpNet, Host)>,
+    pub(super) hosts: Vec<(IpNet, DeclaredHost)>,
     pub(super) first: NodeId,
     pub(super) first_line: Line,
     /// What routers do with packets they have no route for.
@@ -33,6 +33,15 @@ pub(super) struct DeclaredRouter {
     pub(super) hash_seed: u64,
     /// Longest prefixes first.
     pub(super) routes: Vec<(IpNet, Action)>,
+}
+
+/// A target, or a prefix of them.
+#[derive(Clone, Debug)]
+pub(super) struct DeclaredHost {
+    pub(super) udp_services: Vec<u16>,
+    pub(super) tcp_open: Vec<u16>,
+    /// All else; its lists of ports are empty.
+    pub(super) host: Host<'static>,
 }
 
 /// How packets reach a router inside an MPLS tunnel.
@@ -140,16 +149,29 @@ impl Topology for Declared {
             .collect()
     }
 
-    fn host(&self, destination: IpAddr) -> Host {
-        let silent = Host {
-            code: None,
-            limit: None,
-            initial_ttl: 64,
-            quoting: Quoting::default(),
-        };
-        self.hosts
+    fn host(&self, destination: IpAddr) -> Host<'_> {
+        let found = self
+            .hosts
             .iter()
-            .find(|(prefix, _)| prefix.contains(&destination))
-            .map_or(silent, |(_, host)| *host)
+            .find(|(prefix, _)| prefix.contains(&destination));
+        match found {
+            Some((_, declared)) => Host {
+                udp_services: &declared.udp_services,
+                tcp_open: &declared.tcp_open,
+                ..declared.host
+            },
+            // A box rewrote the destination to what is no target, and a route delivers it all the same.
+            None => Host {
+                silent: true,
+                code: 3,
+                udp_services: &[],
+                echo: false,
+                tcp_open: &[],
+                tcp: TcpPort::Filtered,
+                limit: None,
+                initial_ttl: 64,
+                quoting: Quoting::default(),
+            },
+        }
     }
 }

@@ -13,8 +13,8 @@ pub(super) struct Envelope {
     pub(super) destination: IpAddr,
     /// TTL or hop limit as it arrives at the vantage point.
     pub(super) ttl: u8,
-    /// IPv4 only.
-    pub(super) ip_id: u16,
+    /// IPv4 only. `None`: 0, and the packet must not be cut into fragments (as Linux answers in TCP).
+    pub(super) ip_id: Option<u16>,
 }
 
 impl Envelope {
@@ -38,7 +38,10 @@ impl Envelope {
                 head[0] = 0x45;
                 head[1] = tos;
                 head[2..4].copy_from_slice(&total.to_be_bytes());
-                head[4..6].copy_from_slice(&self.ip_id.to_be_bytes());
+                match self.ip_id {
+                    Some(ip_id) => head[4..6].copy_from_slice(&ip_id.to_be_bytes()),
+                    None => head[6] = 0x40,
+                }
                 head[8] = self.ttl;
                 head[9] = protocol;
                 head[12..16].copy_from_slice(&source.octets());

@@ -95,6 +95,10 @@ pub(super) enum Salt {
     SilentTarget,
     TargetDelay,
     TargetTtl,
+    TargetTcp,
+    TargetFirewall,
+    TargetEcho,
+    TargetService,
 }
 
 impl Generated {
@@ -334,7 +338,7 @@ impl Topology for Generated {
             .collect()
     }
 
-    fn host(&self, destination: IpAddr) -> Host {
+    fn host(&self, destination: IpAddr) -> Host<'_> {
         self.generated_host(destination)
     }
 }

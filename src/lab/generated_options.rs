@@ -16,6 +16,16 @@ pub struct GeneratedOptions {
     pub limited_targets: bool,
     /// Share of routers that quote only 8 bytes behind the IP header (0.2).
     pub short_quotes: f64,
+    /// Share of targets with open TCP ports: 80 and 443, or one of them (0.4).
+    pub open_targets: f64,
+    /// Share of targets that drop TCP to their other ports (0.35).
+    pub filtered_targets: f64,
+    /// Share of targets that say of their other TCP ports that they are prohibited (0.05); of the rest they are closed.
+    pub prohibited_targets: f64,
+    /// Share of targets that do not answer ICMP echo (0.1).
+    pub silent_echo: f64,
+    /// Share of targets with a service on UDP port 53 (0.1).
+    pub udp_services: f64,
     /// Multiplies all delays (1.0: 1 to 150 ms there and back).
     pub delay_scale: f64,
     /// Jitter as a share of each line's delay (0.05).
@@ -34,6 +44,11 @@ impl Default for GeneratedOptions {
             limited_routers: 0.02,
             limited_targets: true,
             short_quotes: 0.2,
+            open_targets: 0.4,
+            filtered_targets: 0.35,
+            prohibited_targets: 0.05,
+            silent_echo: 0.1,
+            udp_services: 0.1,
             delay_scale: 1.0,
             jitter: 0.05,
             loss: 0.001,
@@ -43,7 +58,8 @@ impl Default for GeneratedOptions {
 }
 
 impl GeneratedOptions {
-    /// Everyone answers everything, nothing is lost, and delays do not vary: what comes back is the truth.
+    /// Everyone answers everything (TCP ports are open or closed), nothing is lost, and delays do not vary: what comes back is
+    /// the truth.
     pub fn clean() -> Self {
         GeneratedOptions {
             silent_routers: 0.0,
@@ -51,6 +67,9 @@ impl GeneratedOptions {
             limited_routers: 0.0,
             limited_targets: false,
             short_quotes: 0.0,
+            filtered_targets: 0.0,
+            prohibited_targets: 0.0,
+            silent_echo: 0.0,
             jitter: 0.0,
             loss: 0.0,
             ..GeneratedOptions::default()
@@ -66,6 +85,15 @@ impl GeneratedOptions {
             ("silent_targets", self.silent_targets),
             ("limited_routers", self.limited_routers),
             ("short_quotes", self.short_quotes),
+            ("open_targets", self.open_targets),
+            ("filtered_targets", self.filtered_targets),
+            ("prohibited_targets", self.prohibited_targets),
+            (
+                "filtered_targets + prohibited_targets",
+                self.filtered_targets + self.prohibited_targets,
+            ),
+            ("silent_echo", self.silent_echo),
+            ("udp_services", self.udp_services),
             ("jitter", self.jitter),
             ("loss", self.loss),
         ];

@@ -5,9 +5,9 @@
 //!
 //! A packet enters through `packet`, is walked router by router in `walk` over a topology (one `declared` in a
 //! `toml_file`, or one `generated` from a seed) and is answered by `network` with what `icmp` writes. `truth` walks the same
-//! code to say what a survey should have seen. IPv4 and IPv6 with UDP and ICMP echo; routers answer probes of any protocol.
+//! code to say what a survey should have seen. IPv4 and IPv6; hosts answer UDP, TCP and ICMP echo, routers probes of any protocol.
 //!
-//! Left out: TCP hosts, fragments, IPv6 extension headers, the routers' own addresses as targets.
+//! Left out: TCP connections beyond the handshake, fragments, IPv6 extension headers, the routers' own addresses as targets.
 
 mod address;
 mod balancer;
@@ -18,13 +18,16 @@ mod generated;
 mod generated_addresses;
 mod generated_hosts;
 mod generated_options;
+mod half_open;
 mod hash;
+mod host;
 mod icmp;
 mod message;
 mod network;
 mod packet;
 mod recording;
 mod state;
+mod tcp;
 mod token_bucket;
 mod toml_build;
 mod toml_file;
@@ -51,6 +54,7 @@ pub use virtual_network::VirtualNetwork;
 pub mod driver;
 
 use std::net::Ipv6Addr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::Time;
 
@@ -61,6 +65,20 @@ pub struct Delivery {
     pub at: Time,
     /// The packet, from its IP header on.
     pub packet: Vec<u8>,
+}
+
+/// A network shared with whoever wants to look at it while a driver owns it.
+impl<R: Respond> Respond for Arc<Mutex<R>> {
+    fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>) {
+        let mut network = self.lock().unwrap_or_else(PoisonError::into_inner);
+        network.respond(packet, now, deliveries);
+    }
+
+    fn vantage_v6(&self) -> Option<Ipv6Addr> {
+        self.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .vantage_v6()
+    }
 }
 
 /// A network that answers packets: all that a driver needs to know of it.

@@ -59,7 +59,7 @@ pub struct LabStatistics {
     pub answered: u64,
     /// Second copies of answers.
     pub duplicated: u64,
-    /// Dropped by the first router: malformed, fragments, unroutable addresses, ICMP other than echo requests.
+    /// Dropped by the first router: malformed, fragments, unroutable addresses.
     pub refused: u64,
     /// Probes lost on a line.
     pub lost: u64,
@@ -71,6 +71,12 @@ pub struct LabStatistics {
     pub rate_limited: u64,
     /// Dropped by the target: wrong checksum or lengths.
     pub corrupt: u64,
+    /// Taken in by those whom they were for, and no answer due: TCP resets (such as our own kernel's to an unexpected SYN-ACK) and
+    /// segments that belong to nothing; ICMP other than echo requests.
+    pub absorbed: u64,
+    /// TCP connections that stand half open at hosts, by the time of the last packet: a SYN was answered, and no reset or end of
+    /// the handshake has come, for at most 63 s; of all those the last 65,536. Not a sum, unlike the others.
+    pub half_open: u64,
 }
 
 impl LabNetwork {

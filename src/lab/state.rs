@@ -5,13 +5,16 @@ use std::net::IpAddr;
 use super::Delivery;
 use super::address::key;
 use super::envelope::Envelope;
-use super::hash::{Dice, mix};
+use super::half_open::{Ends, HalfOpens};
+use super::hash::{Dice, mix, mix2};
+use super::host::{Verdict, service_answer};
 use super::icmp;
 use super::message::Message;
 use super::network::{Facts, LabStatistics};
-use super::packet::{Packet, Refusal};
+use super::packet::{Packet, Refusal, TCP};
+use super::tcp::{self, Segment};
 use super::token_bucket::Buckets;
-use super::topology::{Quoting, Topology};
+use super::topology::{Host, Quoting, Topology};
 use super::walk::{Answerer, Fate, Flight, Stop, Trail, walk};
 use crate::model::{MplsLabel, Time};
 
@@ -20,6 +23,7 @@ use crate::model::{MplsLabel, Time};
 pub(super) struct State {
     packets: u64,
     buckets: Buckets,
+    half_open: HalfOpens,
     trail: Trail,
     statistics: LabStatistics,
 }
@@ -28,7 +32,7 @@ pub(super) struct State {
 struct Answer {
     source: IpAddr,
     initial_ttl: u8,
-    ip_id: u16,
+    ip_id: Option<u16>,
     delay: u64,
     body: Body,
 }
@@ -40,11 +44,16 @@ enum Body {
         labels: Vec<MplsLabel>,
     },
     EchoReply,
+    Datagram,
+    Segment(tcp::Reply),
 }
 
 impl State {
     pub(super) fn statistics(&self) -> LabStatistics {
-        self.statistics
+        LabStatistics {
+            half_open: self.half_open.len() as u64,
+            ..self.statistics
+        }
     }
 
     pub(super) fn respond<T: Topology>(
@@ -57,8 +66,13 @@ impl State {
     ) {
         self.packets += 1;
         self.statistics.received += 1;
+        self.half_open.expire(now);
         let probe = match accept(bytes, facts) {
             Ok(probe) => probe,
+            Err(Refusal::Unanswerable) => {
+                self.statistics.absorbed += 1;
+                return;
+            }
             Err(_) => {
                 self.statistics.refused += 1;
                 return;
@@ -78,7 +92,8 @@ impl State {
             }
         };
         let reached_at = now + std::time::Duration::from_nanos(self.trail.elapsed);
-        let Some(answer) = self.answer(topology, &stop, &probe, reached_at, &mut dice) else {
+        let Some(answer) = self.answer(topology, facts, &stop, &probe, reached_at, &mut dice)
+        else {
             return;
         };
         let Some(way) = self.trail.way_back(stop.who, &mut dice) else {
@@ -109,6 +124,8 @@ impl State {
                 labels,
             } => icmp::error(envelope, message, &probe, &quoted, quoting, &labels),
             Body::EchoReply => icmp::echo_reply(envelope, &probe),
+            Body::Datagram => service_answer(envelope, &probe),
+            Body::Segment(reply) => tcp::build(envelope, &reply),
         };
         let at = reached_at + std::time::Duration::from_nanos(answer.delay + way.delay);
         self.statistics.answered += 1;
@@ -125,6 +142,7 @@ impl State {
     fn answer<T: Topology>(
         &mut self,
         topology: &T,
+        facts: &Facts,
         stop: &Stop,
         probe: &Packet,
         at: Time,
@@ -151,7 +169,7 @@ impl State {
                 Some(Answer {
                     source: router.address,
                     initial_ttl: router.initial_ttl,
-                    ip_id: ip_id(router.address, at),
+                    ip_id: Some(ip_id(router.address, at)),
                     delay: router.delay,
                     body: Body::Error {
                         message: stop.message,
@@ -161,47 +179,87 @@ impl State {
                 })
             }
             Answerer::Host => {
+                let host = topology.host(stop.arrived.destination);
+                let body = self.host_body(&host, facts, stop, probe, at)?;
                 let address = stop.arrived.destination;
-                let host = topology.host(address);
-                let Some(code) = host.code else {
-                    self.statistics.silent += 1;
-                    return None;
-                };
-                let ready = |body| Answer {
+                Some(Answer {
                     source: address,
                     initial_ttl: host.initial_ttl,
-                    ip_id: ip_id(address, at),
+                    ip_id: match body {
+                        Body::Segment(_) => None,
+                        _ => Some(ip_id(address, at)),
+                    },
                     delay: 0,
                     body,
-                };
-                if probe.is_echo_request() {
-                    if !probe.is_sound_icmp() {
-                        self.statistics.corrupt += 1;
-                        return None;
-                    }
-                    return Some(ready(Body::EchoReply));
-                }
-                if probe.protocol() != super::packet::UDP {
-                    self.statistics.silent += 1;
-                    return None;
-                }
-                if !probe.is_sound_udp() {
-                    self.statistics.corrupt += 1;
-                    return None;
-                }
+                })
+            }
+        }
+    }
+
+    /// What a host answers, if anything.
+    fn host_body(
+        &mut self,
+        host: &Host,
+        facts: &Facts,
+        stop: &Stop,
+        probe: &Packet,
+        at: Time,
+    ) -> Option<Body> {
+        let verdict = host.verdict(probe.family(), probe.protocol(), probe.ports()[1]);
+        if verdict == Verdict::Silence {
+            self.statistics.silent += 1;
+            return None;
+        }
+        let segment = (probe.protocol() == TCP).then(|| Segment::parse(probe));
+        let sound = match segment {
+            Some(segment) => segment.is_some(),
+            None if probe.is_echo_request() => probe.is_sound_icmp(),
+            None => probe.is_sound_udp(),
+        };
+        if !sound {
+            self.statistics.corrupt += 1;
+            return None;
+        }
+        let address = stop.arrived.destination;
+        match verdict {
+            Verdict::Silence => None,
+            Verdict::Echo => Some(Body::EchoReply),
+            Verdict::Service => Some(Body::Datagram),
+            Verdict::Error(message) => {
                 let owner = 1 << 32 | key(address);
                 if host.limit.is_some_and(|l| !self.buckets.take(owner, l, at)) {
                     self.statistics.rate_limited += 1;
                     return None;
                 }
-                Some(ready(Body::Error {
-                    message: Message::unreachable(probe.family(), code),
+                Some(Body::Error {
+                    message,
                     quoting: host.quoting,
                     labels: Vec::new(),
-                }))
+                })
+            }
+            Verdict::Tcp { listening } => {
+                let segment = segment.flatten()?;
+                let ends = Ends {
+                    host: address,
+                    host_port: segment.destination_port,
+                    vantage_port: segment.source_port,
+                };
+                let isn = initial_sequence(facts.seed, ends, segment.sequence);
+                let half_open = &mut self.half_open;
+                let reply = tcp::answer(&segment, listening, ends, isn, half_open, at);
+                if reply.is_none() {
+                    self.statistics.absorbed += 1;
+                }
+                reply.map(Body::Segment)
             }
         }
     }
+}
+
+/// The sequence number that a connection starts with at a host (RFC 6528 with a SYN's number in place of a clock).
+fn initial_sequence(seed: u64, ends: Ends, theirs: u32) -> u32 {
+    let ports = u64::from(ends.host_port) << 16 | u64::from(ends.vantage_port);
+    mix2(mix2(seed, key(ends.host)), ports << 32 | u64::from(theirs)) as u32
 }
 
 /// The labels that whoever a packet stopped at shows, as the packet carried them.

@@ -7,7 +7,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use toml::Spanned;
 
-use super::declared::{Action, Declared};
+use super::declared::{Action, Declared, DeclaredHost};
 use super::generated_addresses::{VANTAGE_V4, VANTAGE_V6};
 use super::network::{Facts, Kind, LabNetwork};
 use super::toml_file::{LineFile, LinkFile, NetworkFile, TargetFile, UnroutedFile};
@@ -163,7 +163,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn host(&self, target: &TargetFile) -> Result<(IpNet, Host), Problem> {
+    fn host(&self, target: &TargetFile) -> Result<(IpNet, DeclaredHost), Problem> {
         self.node(&target.at)?;
         let limit = match (&target.rate_limit, target.unlimited) {
             (Some(limit), true) => {
@@ -178,12 +178,22 @@ impl<'a> Builder<'a> {
             (None, true) => None,
         };
         let host = Host {
-            code: (!target.silent).then_some(target.answer as u8),
+            silent: target.silent,
+            code: target.answer as u8,
+            udp_services: &[],
+            echo: target.echo,
+            tcp_open: &[],
+            tcp: target.tcp,
             limit,
             initial_ttl: target.initial_ttl.unwrap_or(64),
             quoting: quoting(target.quote_bytes.as_ref())?,
         };
-        Ok((prefix(&target.prefix)?, host))
+        let declared = DeclaredHost {
+            udp_services: target.udp_services.clone(),
+            tcp_open: target.tcp_open.clone(),
+            host,
+        };
+        Ok((prefix(&target.prefix)?, declared))
     }
 
     pub(super) fn node(&self, name: &Spanned<String>) -> Result<usize, Problem> {

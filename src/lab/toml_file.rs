@@ -48,7 +48,7 @@ use toml::Spanned;
 use super::GeneratedOptions;
 use super::network::LabNetwork;
 use super::toml_build::build;
-use super::topology::{Balance, Restore};
+use super::topology::{Balance, Restore, TcpPort};
 
 /// Why a network could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -277,6 +277,14 @@ pub(super) struct TargetFile {
     pub(super) silent: bool,
     #[serde(default = "port")]
     pub(super) answer: UnreachableFile,
+    #[serde(default = "yes")]
+    pub(super) echo: bool,
+    #[serde(default)]
+    pub(super) udp_services: Vec<u16>,
+    #[serde(default)]
+    pub(super) tcp_open: Vec<u16>,
+    #[serde(default)]
+    pub(super) tcp: TcpPort,
     pub(super) rate_limit: Option<Spanned<RateLimitFile>>,
     #[serde(default)]
     pub(super) unlimited: bool,

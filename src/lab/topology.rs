@@ -177,11 +177,35 @@ pub(super) struct Answering {
     pub(super) quoting: Quoting,
 }
 
+/// What a TCP port is like that is not open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TcpPort {
+    /// Resets.
+    #[default]
+    Closed,
+    /// A firewall drops everything.
+    Filtered,
+    /// A firewall says that it is prohibited.
+    Prohibited,
+}
+
 /// How a target answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Host {
-    /// The code of Destination Unreachable that it answers UDP with; `None`: silent to everything.
-    pub(super) code: Option<u8>,
+pub(super) struct Host<'a> {
+    /// Whether it never answers anything.
+    pub(super) silent: bool,
+    /// The code of Destination Unreachable that it answers UDP with, where no service does.
+    pub(super) code: u8,
+    /// UDP ports with a service that answers.
+    pub(super) udp_services: &'a [u16],
+    /// Whether it answers ICMP echo requests.
+    pub(super) echo: bool,
+    /// TCP ports that are open.
+    pub(super) tcp_open: &'a [u16],
+    /// All other TCP ports.
+    pub(super) tcp: TcpPort,
+    /// Of its ICMP errors.
     pub(super) limit: Option<RateLimit>,
     pub(super) initial_ttl: u8,
     pub(super) quoting: Quoting,
@@ -221,5 +245,5 @@ pub(super) trait Topology {
     fn labels(&self, node: NodeId, plan: &Self::Plan) -> Vec<MplsLabel>;
 
     /// How the host with this address answers.
-    fn host(&self, destination: IpAddr) -> Host;
+    fn host(&self, destination: IpAddr) -> Host<'_>;
 }

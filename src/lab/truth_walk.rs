@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::address::Family;
 use super::hash::Chance;
+use super::host::Verdict;
 use super::message::Message;
 use super::network::{Facts, Kind, LabNetwork};
-use super::packet::{ICMP, ICMPV6, UDP};
+use super::packet::ICMPV6;
 use super::state::labels_of;
 use super::topology::Topology;
 use super::truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthOutcome};
@@ -189,10 +190,14 @@ fn outcome<T: Topology>(
         }
         Answerer::Host => {
             let host = topology.host(stop.arrived.destination);
-            let answer = match (host.code, flight.protocol) {
-                (Some(_), ICMP | ICMPV6) => TruthKind::EchoReply,
-                (Some(code), UDP) => icmp(Message::unreachable(flight.family(), code)),
-                _ => return silence(flight.destination, true),
+            let arrived = &stop.arrived;
+            let answer = match host.verdict(arrived.family(), arrived.protocol, arrived.ports[1]) {
+                Verdict::Silence => return silence(flight.destination, true),
+                Verdict::Error(message) => icmp(message),
+                Verdict::Echo => TruthKind::EchoReply,
+                Verdict::Service => TruthKind::Udp,
+                Verdict::Tcp { listening: true } => TruthKind::SynAck,
+                Verdict::Tcp { listening: false } => TruthKind::Rst,
             };
             (stop.arrived.destination, answer, host.initial_ttl, 0)
         }

@@ -26,7 +26,7 @@ prop_compose! {
     ) -> GeneratedOptions {
         GeneratedOptions {
             silent_routers, silent_targets, limited_routers, limited_targets, short_quotes, delay_scale, jitter, loss,
-            polarised,
+            polarised, ..GeneratedOptions::default()
         }
     }
 }

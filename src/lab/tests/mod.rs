@@ -4,9 +4,11 @@ mod examples;
 mod faults;
 mod files;
 mod generated;
+mod hosts;
 mod ipv6;
 mod packets6;
 mod robustness;
+mod tcp;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
