@@ -6,6 +6,7 @@ mod kernel {
     pub mod errors;
     pub mod filters;
     pub mod ipv6;
+    pub mod loopback;
     pub mod namespaces;
     pub mod tcp;
 }
@@ -13,7 +14,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use kernel::{echo, errors, filters, ipv6, namespaces, tcp};
+use kernel::{echo, errors, filters, ipv6, loopback, namespaces, tcp};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -126,6 +127,11 @@ fn main() -> ExitCode {
             "only_icmp_errors_pass_the_ring",
             User::Caller,
             filters::of_the_ring,
+        ),
+        case(
+            "the_test_over_loopback_tells_what_is_heard",
+            User::Caller,
+            loopback::tells_what_is_heard,
         ),
         case(
             "long_packets_are_cut_off_not_lost",

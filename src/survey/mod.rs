@@ -1,15 +1,17 @@
 //! The composition root: targets, strategy, engine, transport and dataset joined into one survey.
 //!
-//! Order matters: the lab's namespace is entered before any thread starts, the receiver is open and has heard a test packet
-//! before the first probe leaves, and the dataset is closed however the run ended.
+//! Order matters: the lab's namespace is entered before any thread starts, the receiver is open and has heard a test packet before the first probe leaves, and the
+//! dataset is closed however the run ended.
 
 mod error;
 mod identity;
 mod observer;
 pub mod parts;
+mod preflight;
 mod setup;
 mod sink;
 mod summary;
+mod words;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ pub use summary::Summary;
 
 use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFacts};
+use words::{signal_name, to_json, why_none};
 
 /// When runs in virtual time begin: 2026-01-01 00:00:00 UTC.
 pub const VIRTUAL_START: Time = Time::from_nanos(1_767_225_600_000_000_000);
@@ -126,7 +129,8 @@ fn run_in(
         Network::Real | Network::Lab { .. } => {
             let ipv4 = job.targets.ipv4_len();
             let families = (ipv4 > 0, ipv4 < job.targets.len());
-            job.run_live(LiveSetup::open(config, families, lab)?, observer)
+            let setup = LiveSetup::open(config, families, job.targets.len(), lab)?;
+            job.run_live(setup, observer)
         }
     };
     observer.finished();
@@ -361,18 +365,5 @@ impl Job<'_> {
             &first,
         )?;
         Ok(DatasetSink::new(writer, facts))
-    }
-}
-
-/// A value of ours as JSON: none of them has anything that JSON cannot say.
-fn to_json(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
-}
-
-fn signal_name(signal: usize) -> &'static str {
-    match i32::try_from(signal) {
-        Ok(libc::SIGINT) => "SIGINT",
-        Ok(libc::SIGTERM) => "SIGTERM",
-        _ => "a signal",
     }
 }

@@ -1,6 +1,6 @@
 //! What a real run needs before its first probe: the lab's namespace, sockets, ports; and a test that they work.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use crate::lab::driver::{LabHost, Namespace, enter_namespace};
 use crate::lab::{LabError, LabNetwork, Respond};
 use crate::targets::{NoNames, Resolve, Unresolved};
 use crate::transport::raw::{Answers, BufferKind, Origin, PortBlock, RawReceiver, RawSender};
-use crate::transport::{PacketReceiver, PacketSender, loopback_test};
+use crate::transport::{PacketReceiver, PacketSender};
 
 use super::SurveyError;
+use super::preflight::{self, Findings};
 
 /// The seed of the generated network: the same for every user, so that its truth can be talked about.
 pub const LAB_SEED: u64 = 1;
@@ -26,8 +27,10 @@ const MOST_BUFFER: usize = 256 << 20;
 const BYTES_PER_REPLY: f64 = 2_048.0;
 /// A buffer for less than this at the full rate is worth a warning.
 const SHORT_BUFFER: Duration = Duration::from_millis(100);
-/// How long the test packet on loopback is waited for.
-const LOOPBACK_PATIENCE: Duration = Duration::from_secs(1);
+/// Stands for the targets where one destination is asked about (RFC 2544): off this network, and inside the lab's.
+const SOME_TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// The same for IPv6 (RFC 3849).
+const SOME_IPV6_TARGET: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 /// The simulated network of `file`, or the generated one.
 pub fn lab_network(file: Option<&Path>) -> Result<LabNetwork, LabError> {
@@ -72,6 +75,14 @@ impl EnteredLab {
             simulation,
         })
     }
+
+    /// Puts the network to work.
+    fn start(self) -> Result<LabHost, SurveyError> {
+        let Simulation {
+            vantage, network, ..
+        } = self.simulation;
+        Ok(LabHost::start(&self.namespace, network, vantage)?)
+    }
 }
 
 /// Enters the lab's namespace, if the run is to take place there. Call it before any thread starts.
@@ -106,14 +117,17 @@ pub struct LiveSetup {
     buffer_kind: &'static str,
     buffer_bytes: usize,
     source: Option<IpAddr>,
+    source_ipv6: Option<IpAddr>,
+    findings: Findings,
 }
 
 impl LiveSetup {
-    /// Opens sockets and ports, and starts the lab's network. The receiver comes first and is tested. `families` says whether there
-    /// are IPv4 and IPv6 targets.
+    /// Opens sockets and ports, tests the receiver, and starts the lab's network. `families` says whether there are IPv4 and IPv6
+    /// targets, `targets` how many in all.
     pub fn open(
         config: &SurveyConfig,
         families: (bool, bool),
+        targets: u32,
         lab: Option<EnteredLab>,
     ) -> Result<Self, SurveyError> {
         let mut warnings = Vec::new();
@@ -145,36 +159,32 @@ impl LiveSetup {
                 u32::from(ports.base()) + u32::from(config.flows) - 1
             ));
         }
-        if families.0 {
-            match loopback_test(&mut receiver, LOOPBACK_PATIENCE) {
-            _ if !families.0 => {}
-            Ok(true) => {}
-            Ok(false) => warnings.push(
-                "an ICMP message sent over loopback as a test did not reach the receiver: a firewall rule on input may be \
-                 dropping replies, and every hop would look silent"
-                    .to_owned(),
-            ),
-            Err(error) => warnings.push(format!("the receiver could not be tested over loopback ({error})")),
-        }
-        }
         let mut sender = RawSender::open_from(&Origin {
             sources: config.sources.clone(),
             interface: config.interface.clone(),
         })?;
         let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
-        let lab = match lab {
-            None => None,
-            Some(EnteredLab {
-                namespace,
-                simulation,
-            }) => Some(LabHost::start(
-                &namespace,
-                simulation.network,
-                simulation.vantage,
-            )?),
+        let lab = lab.map(EnteredLab::start).transpose()?;
+        let mut ours = |wanted: bool, towards: IpAddr| {
+            let source = wanted.then(|| sender.source_for(towards).ok());
+            source.flatten()
         };
+        let source = ours(families.0, SOME_TARGET.into());
+        let source_ipv6 = ours(families.1, SOME_IPV6_TARGET.into());
+        let sources: Vec<IpAddr> = source.into_iter().chain(source_ipv6).collect();
+        let findings = preflight::look(
+            config,
+            targets,
+            &sources,
+            SOME_TARGET,
+            &mut receiver,
+            &mut sender,
+        );
+        warnings.extend_from_slice(&findings.warnings);
         Ok(LiveSetup {
-            source: sender.source_for(Ipv4Addr::new(198, 18, 0, 1).into()).ok(),
+            source,
+            source_ipv6,
+            findings,
             sender: Box::new(sender),
             receiver: Box::new(receiver),
             source_port: ports.base(),
@@ -200,6 +210,8 @@ impl LiveSetup {
             "source_port": self.source_port,
             "receive_buffer": self.buffer_kind,
             "receive_buffer_bytes": self.buffer_bytes,
+            "conntrack": self.findings.conntrack,
+            "conntrack_entries_expected": self.findings.expected_entries,
         })
     }
 
@@ -210,6 +222,11 @@ impl LiveSetup {
             id: id.to_owned(),
             // The address towards the default route; each row has its own.
             source_ipv4: self.source,
+            source_ipv6: self.source_ipv6,
+            interface: self.findings.interface.clone(),
+            clock_synchronised: self.findings.clock.map(|(synchronised, _)| synchronised),
+            clock_error_us: self.findings.clock.map(|(_, error)| error),
+            conntrack: Some(self.findings.conntrack.is_some()),
             kernel: kernel.map(|release| release.trim().to_owned()),
             dont_fragment: Some(false),
             ..Vantage::default()

@@ -17,7 +17,7 @@ use crate::model::UnsentReason;
 
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
-pub use loopback::loopback_test;
+pub use loopback::{Heard, loopback_test};
 
 /// How far a batch came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,118 @@
+//! Connection tracking: each flow of a survey takes an entry of its table, and a full table drops packets, ours and others'.
+
+use std::fs;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::Protocol;
+
+/// Where the kernel tells of it; there only when it is loaded.
+const FILES: &str = "/proc/sys/net/netfilter";
+
+/// The table as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::survey) struct Conntrack {
+    /// Entries in this network namespace.
+    pub entries: u64,
+    /// The most there may be.
+    pub most: u64,
+    /// How long an entry stays that saw nothing but a probe, seconds.
+    pub timeout_s: u64,
+}
+
+impl Conntrack {
+    /// The table of this network namespace; `None` where connections are not tracked.
+    ///
+    /// Call it after a datagram was sent over loopback: rules that want tracking have it from then on hold one entry at least,
+    /// and a table that is still empty is one that nobody uses.
+    pub fn read(protocol: Protocol) -> Option<Self> {
+        let file = |name: &str| fs::read_to_string(format!("{FILES}/{name}")).unwrap_or_default();
+        let timeout = match protocol {
+            Protocol::Udp => "nf_conntrack_udp_timeout",
+            Protocol::Icmp => "nf_conntrack_icmp_timeout",
+            Protocol::Tcp => "nf_conntrack_tcp_timeout_syn_sent",
+        };
+        Self::parse(
+            &file("nf_conntrack_count"),
+            &file("nf_conntrack_max"),
+            &file(timeout),
+        )
+    }
+
+    fn parse(entries: &str, most: &str, timeout: &str) -> Option<Self> {
+        let table = Conntrack {
+            entries: entries.trim().parse().ok()?,
+            most: most.trim().parse().ok()?,
+            timeout_s: timeout.trim().parse().ok()?,
+        };
+        (table.entries > 0).then_some(table)
+    }
+
+    /// Entries that probes will hold at a time, at most: `tuples` differ in addresses or ports, and at `rate` probes a second
+    /// no more than those of one timeout are there at once.
+    pub fn expected(&self, tuples: u64, rate: f64) -> u64 {
+        let timeout = Duration::from_secs(self.timeout_s).as_secs_f64();
+        tuples.min((rate * timeout).ceil() as u64)
+    }
+
+    /// What to tell before `expected` more entries are made; `None` where there is room for them.
+    pub fn warning(&self, expected: u64) -> Option<String> {
+        let wanted = self.entries.saturating_add(expected);
+        (wanted > self.most).then(|| {
+            format!(
+                "connection tracking holds {} entries of at most {}, and this survey would add up to {expected}: a full table \
+                 drops probes, replies and other programs' packets; raise it (sysctl net.netfilter.nf_conntrack_max={}), keep \
+                 probes out of it (a notrack rule in raw/OUTPUT for the run's source ports), or lower --rate",
+                self.entries,
+                self.most,
+                wanted.next_power_of_two()
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_or_absent_table_tracks_nothing() {
+        assert_eq!(Conntrack::parse("", "", ""), None);
+        assert_eq!(Conntrack::parse("0\n", "262144\n", "30\n"), None);
+        assert_eq!(Conntrack::parse("x", "262144", "30"), None);
+        let table = Conntrack {
+            entries: 17,
+            most: 262_144,
+            timeout_s: 30,
+        };
+        assert_eq!(Conntrack::parse("17\n", "262144\n", "30\n"), Some(table));
+    }
+
+    #[test]
+    fn no_more_entries_are_expected_than_live_at_a_time() {
+        let table = Conntrack {
+            entries: 1,
+            most: 65_536,
+            timeout_s: 30,
+        };
+        assert_eq!(table.expected(6_144, 1_000.0), 6_144);
+        assert_eq!(table.expected(1_000_000, 1_000.0), 30_000);
+        assert_eq!(table.expected(u64::MAX, 100_000.0), 3_000_000);
+        assert_eq!(table.expected(10, 0.1), 3);
+    }
+
+    #[test]
+    fn a_table_too_small_is_told_with_what_would_do() {
+        let table = Conntrack {
+            entries: 5_536,
+            most: 65_536,
+            timeout_s: 30,
+        };
+        assert_eq!(table.warning(60_000), None);
+        let told = table.warning(60_001).unwrap();
+        assert!(told.contains("5536 entries of at most 65536"), "{told}");
+        assert!(told.contains("nf_conntrack_max=131072"), "{told}");
+        assert!(told.contains("notrack"), "{told}");
+    }
+}

@@ -1,0 +1,162 @@
+//! What is looked at before the first probe: things that would make a survey wrong or harm others, each with its remedy, and
+//! facts for the manifest. Nothing leaves the machine, and nothing found here ends the run.
+
+mod addresses;
+mod conntrack;
+mod sys;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::config::SurveyConfig;
+use crate::transport::{PacketReceiver, PacketSender, loopback_test};
+
+pub(super) use conntrack::Conntrack;
+
+/// How long each test packet on loopback is waited for.
+const LOOPBACK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Findings {
+    /// Things worth telling, each with what to do about it.
+    pub warnings: Vec<String>,
+    /// The table of tracked connections; `None` where connections are not tracked.
+    pub conntrack: Option<Conntrack>,
+    /// Entries of it that this survey will hold at a time, at most.
+    pub expected_entries: Option<u64>,
+    /// The interface that probes leave by.
+    pub interface: Option<String>,
+    /// Whether the system clock is synchronised, and the kernel's estimate of its error in µs.
+    pub clock: Option<(bool, i64)>,
+}
+
+/// Looks at everything. `sources` are our addresses, one a family at most; `towards` an address that stands for the targets.
+pub(super) fn look(
+    config: &SurveyConfig,
+    targets: u32,
+    sources: &[IpAddr],
+    towards: Ipv4Addr,
+    receiver: &mut dyn PacketReceiver,
+    sender: &mut dyn PacketSender,
+) -> Findings {
+    let mut warnings = Vec::new();
+    let ours = sources.iter().find_map(|source| match source {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    });
+    // A receiver for IPv6 alone hears none of these.
+    if let Some(address) = ours {
+        hear(receiver, sender, address, &mut warnings);
+    }
+    // Behind that test (of IPv4), whose datagram an active table holds.
+    let conntrack = Conntrack::read(config.protocol);
+    let expected_entries =
+        conntrack.map(|table| table.expected(tuples(config, targets), config.rate.per_second()));
+    warnings.extend(
+        conntrack
+            .zip(expected_entries)
+            .and_then(|(table, expected)| table.warning(expected)),
+    );
+    let if_inet6 = addresses::of_thread("if_inet6");
+    warnings.extend(
+        sources
+            .iter()
+            .filter_map(|source| about_temporary(&if_inet6, *source)),
+    );
+    Findings {
+        warnings,
+        conntrack,
+        expected_entries,
+        interface: interface(sources, towards, &if_inet6),
+        clock: sys::clock_state().ok(),
+    }
+}
+
+/// Addresses and ports that differ among the probes: (target, flow) pairs, times the destination ports.
+fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
+    let ports = match config.port_per_ttl {
+        true => u64::from(config.max_ttl.0) + 1 - u64::from(config.first_ttl.0),
+        false => 1,
+    };
+    u64::from(targets) * u64::from(config.flows) * ports
+}
+
+/// Tests the receiver over loopback, with the address that probes carry.
+fn hear(
+    receiver: &mut dyn PacketReceiver,
+    sender: &mut dyn PacketSender,
+    address: Ipv4Addr,
+    warnings: &mut Vec<String>,
+) {
+    let heard = match loopback_test(receiver, sender, address, LOOPBACK_PATIENCE) {
+        Ok(heard) => heard,
+        Err(error) => {
+            warnings.push(format!(
+                "the receiver could not be tested over loopback ({error})"
+            ));
+            return;
+        }
+    };
+    let deaf = |what, consequence| {
+        format!(
+            "an ICMP {what} sent over loopback as a test did not reach the receiver: a firewall rule on input may be dropping \
+             replies, and {consequence} would look silent; let ICMP errors in (types 3, 11 and 12)"
+        )
+    };
+    match (heard.unreachable, heard.time_exceeded) {
+        (false, None | Some(false)) => warnings.push(deaf("message", "every hop")),
+        (false, Some(true)) => warnings.push(deaf("destination unreachable", "every target")),
+        (true, Some(false)) => warnings.push(deaf("time exceeded", "every router")),
+        (true, None | Some(true)) => {}
+    }
+}
+
+/// What to tell of a source address that will not be ours for long.
+fn about_temporary(if_inet6: &str, source: IpAddr) -> Option<String> {
+    let IpAddr::V6(address) = source else {
+        return None;
+    };
+    addresses::temporary_ipv6(if_inet6, address).then(|| {
+        let interface = addresses::ipv6_interface(if_inet6, address).unwrap_or("INTERFACE");
+        format!(
+            "probes would leave from {address}, a temporary address that changes within hours: nights could not be compared, and \
+             nobody can tell who is probing; prefer the permanent one (sysctl net.ipv6.conf.{interface}.use_tempaddr=1)"
+        )
+    })
+}
+
+fn interface(sources: &[IpAddr], towards: Ipv4Addr, if_inet6: &str) -> Option<String> {
+    sources.iter().find_map(|source| match source {
+        IpAddr::V4(_) => {
+            addresses::ipv4_interface(&addresses::of_thread("route"), towards).map(str::to_owned)
+        }
+        IpAddr::V6(address) => addresses::ipv6_interface(if_inet6, *address).map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_source_is_named_with_its_interface_and_remedy() {
+        let table = "20010db80000000012345678abcdef01 02 40 00 01    wlan0\n\
+                     20010db8000000000000000000000005 02 40 00 80    wlan0\n";
+        let told = |source: &str| about_temporary(table, source.parse().unwrap());
+        let warning = told("2001:db8::1234:5678:abcd:ef01").unwrap();
+        assert!(
+            warning.contains("2001:db8::1234:5678:abcd:ef01")
+                && warning.contains("conf.wlan0.use_tempaddr=1"),
+            "{warning}"
+        );
+        assert_eq!(told("2001:db8::5"), None);
+        assert_eq!(told("192.0.2.1"), None);
+    }
+
+    #[test]
+    fn the_clock_s_state_can_be_had() {
+        let (_, error) = sys::clock_state().unwrap();
+        assert!(error >= 0, "{error}");
+    }
+}
