@@ -75,45 +75,12 @@ impl LabHost {
 
     /// As [`start`](LabHost::start), on a device of the `kind` given.
     pub fn start_on(
-        _namespace: &Namespace,
+        namespace: &Namespace,
         network: Box<dyn Respond>,
         vantage: Ipv4Addr,
         kind: Option<DeviceKind>,
     ) -> Result<Self, NamespaceError> {
-        let (device, kind) = device::open(vantage, kind)?;
-        // Without IPv6 the network is whole but for that; who needs it asks `vantage_v6`.
-        let vantage_v6 = network
-            .vantage_v6()
-            .filter(|address| device::add_ipv6(*address).is_ok());
-        let step = NamespaceError::network;
-        let (wake, waker) = io::pipe().map_err(step("opening a pipe"))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let read = Arc::new(AtomicU64::new(0));
-        let host = Host {
-            device,
-            network,
-            clock: Clock::start(),
-            schedule: Schedule::default(),
-            counts: LabCounts::default(),
-            scratch: Vec::new(),
-            stop: Arc::clone(&stop),
-            read: Arc::clone(&read),
-            wake,
-        };
-        let thread = std::thread::Builder::new()
-            .name("lab".to_owned())
-            .spawn(move || host.run())
-            .map_err(step("starting the lab's thread"))?;
-        Ok(LabHost {
-            kind,
-            vantage_v6,
-            running: Some(Running {
-                stop,
-                read,
-                waker,
-                thread,
-            }),
-        })
+        ReadyLab::open(namespace, network, vantage, kind)?.start()
     }
 
     /// The device it runs on.
@@ -155,6 +122,71 @@ impl Drop for LabHost {
     fn drop(&mut self) {
         // Who wants to know how it went calls `stop`.
         let _ = self.end();
+    }
+}
+
+/// A device that is up, and the network that is to answer behind it. Nothing answers yet.
+///
+/// Opening needs privileges, answering does not: whoever gives them up does so between the two.
+pub struct ReadyLab {
+    kind: DeviceKind,
+    vantage_v6: Option<Ipv6Addr>,
+    device: Box<dyn Device>,
+    network: Box<dyn Respond>,
+}
+
+impl ReadyLab {
+    /// Opens the device, as [`LabHost::start_on`] does.
+    pub fn open(
+        _namespace: &Namespace,
+        network: Box<dyn Respond>,
+        vantage: Ipv4Addr,
+        kind: Option<DeviceKind>,
+    ) -> Result<Self, NamespaceError> {
+        let (device, kind) = device::open(vantage, kind)?;
+        // Without IPv6 the network is whole but for that; who needs it asks `vantage_v6`.
+        let vantage_v6 = network
+            .vantage_v6()
+            .filter(|address| device::add_ipv6(*address).is_ok());
+        Ok(ReadyLab {
+            kind,
+            vantage_v6,
+            device,
+            network,
+        })
+    }
+
+    /// Puts the network to work, in a thread with the privileges of the calling one.
+    pub fn start(self) -> Result<LabHost, NamespaceError> {
+        let step = NamespaceError::network;
+        let (wake, waker) = io::pipe().map_err(step("opening a pipe"))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let read = Arc::new(AtomicU64::new(0));
+        let host = Host {
+            device: self.device,
+            network: self.network,
+            clock: Clock::start(),
+            schedule: Schedule::default(),
+            counts: LabCounts::default(),
+            scratch: Vec::new(),
+            stop: Arc::clone(&stop),
+            read: Arc::clone(&read),
+            wake,
+        };
+        let thread = std::thread::Builder::new()
+            .name("lab".to_owned())
+            .spawn(move || host.run())
+            .map_err(step("starting the lab's thread"))?;
+        Ok(LabHost {
+            kind: self.kind,
+            vantage_v6: self.vantage_v6,
+            running: Some(Running {
+                stop,
+                read,
+                waker,
+                thread,
+            }),
+        })
     }
 }
 

@@ -17,7 +17,7 @@ mod sys;
 pub use child::{ExecError, exec_in_lab};
 pub use device::DeviceKind;
 pub use error::NamespaceError;
-pub use host::{LabCounts, LabHost};
+pub use host::{LabCounts, LabHost, ReadyLab};
 pub use lateness::Lateness;
 pub use namespace::{
     Isolation, Namespace, RouteKind, enter_drop_namespace, enter_namespace, enter_user_namespace,
