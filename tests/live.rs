@@ -11,6 +11,7 @@ mod live {
     pub mod names;
     pub mod ordinary;
     pub mod paths;
+    pub mod privileges;
     pub mod program;
     pub mod refused;
     pub mod timing;
@@ -28,7 +29,8 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, names, ordinary, paths, refused, timing, together, tools, translation,
+    accidents, clean, ending, names, ordinary, paths, privileges, refused, timing, together, tools,
+    translation,
 };
 use support::{Case, Outcome, User};
 
@@ -107,6 +109,14 @@ fn main() -> ExitCode {
         ),
         ("names_are_asked_of_the_server_named", names::by_a_server),
         ("names_in_the_lab_stay_in_it", names::in_the_lab),
+        (
+            "privileges_are_given_up_by_every_thread",
+            privileges::given_up,
+        ),
+        (
+            "programs_in_the_lab_keep_privileges",
+            privileges::lab_exec_keeps_them,
+        ),
         ("traceroute_sees_the_true_paths", tools::traceroute),
         (
             "traceroute_sees_the_true_paths_in_ipv6",
@@ -119,6 +129,30 @@ fn main() -> ExitCode {
         run: *run,
     };
     let mut cases: Vec<Case> = cases.iter().map(case).collect();
+    for (name, user, run) in [
+        (
+            "an_ordinary_user_s_privileges_are_given_up_too",
+            User::Ordinary,
+            privileges::given_up_in_a_user_namespace as fn() -> Outcome,
+        ),
+        (
+            "one_right_granted_is_enough_and_given_up",
+            User::Root,
+            privileges::with_one_right_granted,
+        ),
+        (
+            "root_goes_on_as_the_owner_of_the_place",
+            User::Root,
+            privileges::root_writes_as_the_owner,
+        ),
+        (
+            "a_place_closed_to_everybody_is_refused_at_once",
+            User::Root,
+            privileges::a_closed_place_is_refused_at_once,
+        ),
+    ] {
+        cases.push(Case { name, user, run });
+    }
     // It gives up its privileges on the way, and has none to give up in a user namespace.
     cases.push(Case {
         name: "scamper_sees_the_true_paths",

@@ -87,6 +87,11 @@ impl DatasetError {
         }
     }
 
+    /// Whether permissions are what is in the way.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, DatasetError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether standard output was closed by its reader.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, DatasetError::BrokenPipe)

@@ -7,6 +7,8 @@ use crate::lab::driver::NamespaceError;
 use crate::targets::{LoadReport, TargetError};
 use crate::transport::raw::TransportError;
 
+use super::privilege::PrivilegeError;
+
 /// Why a survey failed. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
@@ -25,6 +27,21 @@ pub enum SurveyError {
     /// The sockets cannot be had.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// Privileges cannot be given up.
+    #[error(transparent)]
+    Privilege(#[from] PrivilegeError),
+    /// The dataset's place is closed to whom the survey goes on as.
+    #[error(
+        "{source} (a survey gives up root's privileges before it writes, and goes on as user {user}): choose a place that is \
+         this user's all the way down, change its owner (chown), or run the program as its owner with the right granted by \
+         `sudo setcap cap_net_raw+ep`"
+    )]
+    Closed {
+        /// The user that the survey went on as.
+        user: u32,
+        /// What was refused.
+        source: DatasetError,
+    },
     /// The dataset cannot be written.
     #[error(transparent)]
     Dataset(#[from] DatasetError),

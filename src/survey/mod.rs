@@ -1,6 +1,7 @@
 //! The composition root: targets, strategy, engine, transport and dataset joined into one survey.
 //!
-//! Order matters: the lab's namespace is entered before any thread starts, the receiver is open and has heard a test packet before the first probe leaves, and the
+//! Order matters: the lab's namespace is entered before any thread starts, privileges are given up when all sockets are open and
+//! before anything is read from them, the receiver is open and has heard a test packet before the first probe leaves, and the
 //! dataset is closed however the run ended.
 
 mod error;
@@ -8,6 +9,7 @@ mod identity;
 mod observer;
 pub mod parts;
 mod preflight;
+mod privilege;
 mod setup;
 mod sink;
 mod summary;
@@ -34,12 +36,13 @@ use crate::targets::{LoadReport, Resolve, TargetSet};
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
 pub use observer::{Observer, Plan, Progress};
+pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::Summary;
 
 use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFacts};
-use words::{signal_name, to_json, why_none};
+use words::{signal_name, to_json};
 
 /// When runs in virtual time begin: 2026-01-01 00:00:00 UTC.
 pub const VIRTUAL_START: Time = Time::from_nanos(1_767_225_600_000_000_000);
@@ -59,7 +62,8 @@ pub struct SurveyEnd {
     pub lab: Option<LabCounts>,
 }
 
-/// Runs a survey from its first target to its last row.
+/// Runs a survey from its first target to its last row. Over real sockets, the process gives up its privileges for good as soon
+/// as these are open; run by root, it goes on as the owner of the place that `output` goes to.
 ///
 /// # Errors
 /// [`SurveyError`]; what was sealed before stays.
@@ -104,11 +108,14 @@ fn run_in(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
-    let (targets, report) = crate::targets::load(
-        &config.targets,
-        setup::names(config, resolve),
-        &mut |line| observer.bad_line(line),
-    )?;
+    let unprivileged = privilege::Unprivileged(setup::names(config, resolve));
+    let resolve: &Resolve<'_> = match config.network {
+        Network::VirtualLab { .. } => setup::names(config, resolve),
+        Network::Real | Network::Lab { .. } => &unprivileged,
+    };
+    let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
+        observer.bad_line(line)
+    })?;
     if targets.is_empty() {
         return Err(SurveyError::NoTargets(error::why_none(&report)));
     }
@@ -129,7 +136,7 @@ fn run_in(
         Network::Real | Network::Lab { .. } => {
             let ipv4 = job.targets.ipv4_len();
             let families = (ipv4 > 0, ipv4 < job.targets.len());
-            let setup = LiveSetup::open(config, families, job.targets.len(), lab)?;
+            let setup = LiveSetup::open(config, families, job.targets.len(), output, lab)?;
             job.run_live(setup, observer)
         }
     };
@@ -170,7 +177,9 @@ impl Job<'_> {
         let mut facts = self.facts(setup.describe());
         facts.warnings.clone_from(&setup.warnings);
         let vantage = setup.vantage(&self.config.vantage);
-        let sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
+        let sink = self
+            .open_dataset(&identity, &format, vantage, start, facts.clone())
+            .map_err(|error| setup.given_up().explain(error))?;
         let run = LiveRun {
             dispatcher: Dispatcher::new(
                 parts::strategy(self.config, self.targets.clone()),

@@ -1,4 +1,7 @@
 //! What a real run needs before its first probe: the lab's namespace, sockets, ports; and a test that they work.
+//!
+//! In this order: everything is opened that takes privileges, the privileges are given up, and only then the first byte is
+//! read from a socket and the first thread started that handles packets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -7,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::config::{Network, SurveyConfig};
-use crate::dataset::Vantage;
-use crate::lab::driver::{LabHost, Namespace, enter_namespace};
+use crate::dataset::{Output, Vantage};
+use crate::lab::driver::{LabHost, Namespace, ReadyLab, enter_namespace};
 use crate::lab::{LabError, LabNetwork, Respond};
 use crate::targets::{NoNames, Resolve, Unresolved};
 use crate::transport::raw::{Answers, BufferKind, Origin, PortBlock, RawReceiver, RawSender};
@@ -16,6 +19,7 @@ use crate::transport::{PacketReceiver, PacketSender};
 
 use super::SurveyError;
 use super::preflight::{self, Findings};
+use super::privilege::{self, GivenUp};
 
 /// The seed of the generated network: the same for every user, so that its truth can be talked about.
 pub const LAB_SEED: u64 = 1;
@@ -76,13 +80,23 @@ impl EnteredLab {
         })
     }
 
-    /// Puts the network to work.
-    fn start(self) -> Result<LabHost, SurveyError> {
+    /// Opens the device that leads to the network, which does not answer yet.
+    fn open_device(self) -> Result<ReadyLab, SurveyError> {
         let Simulation {
             vantage, network, ..
         } = self.simulation;
-        Ok(LabHost::start(&self.namespace, network, vantage)?)
+        Ok(ReadyLab::open(&self.namespace, network, vantage, None)?)
     }
+}
+
+/// What to tell where other threads than ours keep privileges.
+fn about_threads(given_up: &GivenUp) -> Option<String> {
+    (!given_up.kept_by.is_empty()).then(|| {
+        format!(
+            "threads that were there before the survey keep their privileges ({}): start it before them",
+            given_up.kept_by.join(", ")
+        )
+    })
 }
 
 /// Enters the lab's namespace, if the run is to take place there. Call it before any thread starts.
@@ -119,15 +133,17 @@ pub struct LiveSetup {
     source: Option<IpAddr>,
     source_ipv6: Option<IpAddr>,
     findings: Findings,
+    given_up: GivenUp,
 }
 
 impl LiveSetup {
-    /// Opens sockets and ports, tests the receiver, and starts the lab's network. `families` says whether there are IPv4 and IPv6
-    /// targets, `targets` how many in all.
+    /// Opens sockets and ports, gives up this process's privileges, tests the receiver, and starts the lab's network. `families`
+    /// says whether there are IPv4 and IPv6 targets, `targets` how many in all; `output` decides whom root goes on as.
     pub fn open(
         config: &SurveyConfig,
         families: (bool, bool),
         targets: u32,
+        output: &Output,
         lab: Option<EnteredLab>,
     ) -> Result<Self, SurveyError> {
         let mut warnings = Vec::new();
@@ -164,7 +180,10 @@ impl LiveSetup {
             interface: config.interface.clone(),
         })?;
         let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
-        let lab = lab.map(EnteredLab::start).transpose()?;
+        let lab = lab.map(EnteredLab::open_device).transpose()?;
+        // Everything that takes privileges is open: what needs some must go above this line.
+        let given_up = privilege::give_up(output)?;
+        warnings.extend(about_threads(&given_up));
         let mut ours = |wanted: bool, towards: IpAddr| {
             let source = wanted.then(|| sender.source_for(towards).ok());
             source.flatten()
@@ -181,10 +200,12 @@ impl LiveSetup {
             &mut sender,
         );
         warnings.extend_from_slice(&findings.warnings);
+        let lab = lab.map(ReadyLab::start).transpose()?;
         Ok(LiveSetup {
             source,
             source_ipv6,
             findings,
+            given_up,
             sender: Box::new(sender),
             receiver: Box::new(receiver),
             source_port: ports.base(),
@@ -201,6 +222,11 @@ impl LiveSetup {
         })
     }
 
+    /// What became of the privileges.
+    pub fn given_up(&self) -> &GivenUp {
+        &self.given_up
+    }
+
     /// What the manifest says of it.
     pub fn describe(&self) -> Value {
         json!({
@@ -212,6 +238,7 @@ impl LiveSetup {
             "receive_buffer_bytes": self.buffer_bytes,
             "conntrack": self.findings.conntrack,
             "conntrack_entries_expected": self.findings.expected_entries,
+            "went_on_as_user": self.given_up.owner.as_ref().map(|owner| owner.user),
         })
     }
 

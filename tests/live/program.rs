@@ -47,6 +47,11 @@ impl Started {
         Started(command.spawn().unwrap())
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Sends it `signal`, such as `INT`. Not for one that has been waited for.
     pub fn signal(&self, signal: &str) {
         let pid = self.0.id().to_string();

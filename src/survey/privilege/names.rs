@@ -1,0 +1,24 @@
+//! Asking for host names without privileges: the answers come from strangers, before the sockets of the survey are open.
+
+use crate::targets::{Answer, Families, Resolve, ResolveNames, Unresolved};
+
+use super::give_up_here;
+
+/// Asks another in a thread that has given up its privileges.
+pub struct Unprivileged<'a>(pub &'a Resolve<'a>);
+
+impl ResolveNames for Unprivileged<'_> {
+    fn resolve(&self, names: &[&str], families: Families) -> Vec<Answer> {
+        let ask = || match give_up_here() {
+            Ok(()) => self.0.resolve(names, families),
+            Err(error) => {
+                let failed = |_: &&str| Answer::failed(Unresolved::Other(error.to_string()));
+                names.iter().map(failed).collect()
+            }
+        };
+        std::thread::scope(|scope| match scope.spawn(ask).join() {
+            Ok(answers) => answers,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+}

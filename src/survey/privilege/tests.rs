@@ -1,0 +1,54 @@
+//! What is read from texts and paths; what the kernel does is shown by the live tests.
+
+use super::*;
+use crate::dataset::Format;
+
+#[test]
+fn a_capability_in_any_set_is_seen() {
+    let status = |inheritable, bounding| {
+        format!(
+            "Name:\tlab\nCapInh:\t{inheritable}\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
+             CapBnd:\t{bounding}\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\n"
+        )
+    };
+    let (none, some) = ("0000000000000000", "0000000000002000");
+    assert!(!has_capabilities(&status(none, none), true));
+    assert!(has_capabilities(&status(some, none), false));
+    assert!(has_capabilities(&status(none, some), true));
+    assert!(!has_capabilities(&status(none, some), false));
+}
+
+#[test]
+fn only_numbers_of_the_map_can_be_become() {
+    let everybody = "         0          0 4294967295\n";
+    assert!(is_mapped(everybody, 0) && is_mapped(everybody, 1000));
+    let alone = "         0       1000          1\n";
+    assert!(is_mapped(alone, 0) && !is_mapped(alone, 1000) && !is_mapped(alone, 65534));
+    let two = "0 1000 1\n1 100000 65536\n";
+    assert!(is_mapped(two, 65536) && !is_mapped(two, 65537));
+    assert!(!is_mapped("", 0) && !is_mapped("0 0\nx y z\n", 0));
+}
+
+#[test]
+fn the_place_is_the_nearest_directory_that_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let of =
+        |path: &str| place_of(&Output::parse(here.join(path).to_str().unwrap(), None).unwrap());
+    assert_eq!(of(""), Some(here.to_owned()));
+    assert_eq!(of("a/b/nightly"), Some(here.to_owned()));
+    assert_eq!(of("hops.csv"), Some(here.to_owned()));
+    assert_eq!(
+        place_of(&Output::Directory("no-such-place".into())),
+        Some(".".into())
+    );
+    let format = Format::Csv;
+    assert_eq!(
+        place_of(&Output::File {
+            path: "hops.csv".into(),
+            format
+        }),
+        Some(".".into())
+    );
+    assert_eq!(place_of(&Output::Stdout { format }), None);
+}
