@@ -69,6 +69,8 @@ pub struct SurveyConfig {
     /// A part of the dataset is sealed at this age, seconds.
     #[serde(serialize_with = "seconds", rename = "seal_interval_s")]
     pub seal_interval: Duration,
+    /// Where every packet received is kept as well, for runs over real sockets.
+    pub pcap: Option<std::path::PathBuf>,
 }
 
 impl Default for SurveyConfig {
@@ -102,6 +104,7 @@ impl Default for SurveyConfig {
             vantage: "local".to_owned(),
             survey_id: None,
             seal_interval: Duration::from_secs(10),
+            pcap: None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod live {
     pub mod clean;
     pub mod ending;
     pub mod host;
+    pub mod kept;
     pub mod lab;
     pub mod names;
     pub mod ordinary;
@@ -29,7 +30,8 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, names, ordinary, paths, privileges, refused, timing, together, tools,
+    accidents, clean, ending, kept, names, ordinary, paths, privileges, refused, timing, together,
+    tools,
     translation,
 };
 use support::{Case, Outcome, User};
@@ -97,6 +99,8 @@ fn main() -> ExitCode {
         ("sigint_ends_a_survey_in_order", ending::by_sigint),
         ("sigterm_ends_a_survey_in_order", ending::by_sigterm),
         ("a_second_sigint_ends_it_at_once", ending::at_once),
+        ("every_packet_received_is_kept", kept::every_packet),
+        ("an_interrupted_survey_keeps_its_packets", kept::interrupted),
         ("refused_destinations_are_send_errors", refused::send_errors),
         ("an_ordinary_user_surveys_the_lab", ordinary::lab_survey),
         (
@@ -139,6 +143,11 @@ fn main() -> ExitCode {
             "one_right_granted_is_enough_and_given_up",
             User::Root,
             privileges::with_one_right_granted,
+        ),
+        (
+            "a_full_disk_for_packets_ends_the_survey_in_order",
+            User::Root,
+            kept::full_disk,
         ),
         (
             "root_goes_on_as_the_owner_of_the_place",

@@ -112,6 +112,15 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     seal_interval: Duration,
 
+    /// Keep every packet received, with its stamp, in FILE (pcap): for Wireshark, tcpdump and second thoughts.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "virtual_time",
+        help_heading = "Output"
+    )]
+    pcap: Option<PathBuf>,
+
     /// How targets are probed.
     #[arg(long, value_enum, default_value = "trace", help_heading = "Probing")]
     strategy: MethodName,
@@ -350,6 +359,7 @@ impl SurveyArgs {
             vantage: self.vantage,
             survey_id: self.survey_id,
             seal_interval: self.seal_interval,
+            pcap: self.pcap,
         })
     }
 

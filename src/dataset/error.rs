@@ -17,6 +17,16 @@ pub enum DatasetError {
         /// The reason.
         source: io::Error,
     },
+    /// The file system refused an operation on the file of received packets.
+    #[error("cannot {operation} {}: {source}{}", path.display(), packets_remedy(source))]
+    Packets {
+        /// What was tried, as in "cannot write".
+        operation: &'static str,
+        /// The file under its final name.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     /// Another process is writing there.
     #[error(
         "{} is being written by another run: wait for it to end, or give this one another place with -o",
@@ -76,6 +86,19 @@ impl DatasetError {
         }
     }
 
+    /// As [`file`](DatasetError::file), for the file of received packets.
+    pub(super) fn packets(
+        operation: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> DatasetError {
+        let path = path.to_owned();
+        move |source| DatasetError::Packets {
+            operation,
+            path,
+            source,
+        }
+    }
+
     /// An encoder's error: the I/O error behind it, if there is one, else its own words.
     pub(super) fn encode(path: &Path, error: &(dyn Error + 'static)) -> DatasetError {
         match io_cause(error) {
@@ -89,7 +112,12 @@ impl DatasetError {
 
     /// Whether permissions are what is in the way.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, DatasetError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+        match self {
+            DatasetError::File { source, .. } | DatasetError::Packets { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        }
     }
 
     /// Whether standard output was closed by its reader.
@@ -140,6 +168,18 @@ fn remedy(error: &io::Error) -> &'static str {
             ": a file stands in the way; name another place with -o"
         }
         _ => "",
+    }
+}
+
+fn packets_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": free space there, or name a file on another disk with --pcap (the packets before are kept, and so is the dataset)"
+        }
+        io::ErrorKind::FileTooLarge => {
+            ": raise the file size limit (ulimit -f), or leave out --pcap"
+        }
+        _ => ": name a file in a directory that is there and that you may write to with --pcap",
     }
 }
 

@@ -28,7 +28,7 @@ impl Disk {
         (disk, room)
     }
 
-    fn admit(&self, bytes: usize) -> io::Result<()> {
+    pub(super) fn admit(&self, bytes: usize) -> io::Result<()> {
         let Some(room) = &self.room else {
             return Ok(());
         };
@@ -183,7 +183,8 @@ pub(super) fn lock(file: &File, subject: &Path) -> Result<(), DatasetError> {
     }
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
+/// Whether `path` still leads to `file`.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
         _ => false,

@@ -42,6 +42,7 @@ mod manifest;
 mod meta;
 mod output;
 mod parquet;
+mod pcap;
 mod schema;
 mod single;
 mod sink;
@@ -53,6 +54,7 @@ pub use error::DatasetError;
 pub use manifest::MANIFEST_VERSION;
 pub use meta::{Ending, RunFacts, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
+pub use pcap::{Kept, PcapFile};
 pub use schema::{Table, schema_text};
 pub use writer::{DatasetWriter, Finished, PartLimits};
 

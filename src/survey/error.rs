@@ -48,6 +48,9 @@ pub enum SurveyError {
     /// A socket or thread broke while the run went on.
     #[error(transparent)]
     Run(#[from] LiveError),
+    /// A thread could not be started.
+    #[error("cannot start a thread ({0}): raise the limit on processes (ulimit -u)")]
+    Thread(std::io::Error),
     /// The system gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Entropy(#[from] getrandom::Error),

@@ -7,6 +7,7 @@
 mod error;
 mod identity;
 mod observer;
+mod packets;
 pub mod parts;
 mod preflight;
 mod privilege;
@@ -40,6 +41,7 @@ pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::Summary;
 
+use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFacts};
 use words::{signal_name, to_json};
@@ -177,9 +179,12 @@ impl Job<'_> {
         let mut facts = self.facts(setup.describe());
         facts.warnings.clone_from(&setup.warnings);
         let vantage = setup.vantage(&self.config.vantage);
+        let closed = |error| setup.given_up().explain(error);
+        let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
         let sink = self
             .open_dataset(&identity, &format, vantage, start, facts.clone())
-            .map_err(|error| setup.given_up().explain(error))?;
+            .map_err(closed)?;
+        let (packets, receiver) = PacketLog::start(pcap, setup.receiver)?;
         let run = LiveRun {
             dispatcher: Dispatcher::new(
                 parts::strategy(self.config, self.targets.clone()),
@@ -189,7 +194,7 @@ impl Job<'_> {
             tracker: parts::tracker(self.config, format, identity.key.clone()),
             assembler: parts::assembler(self.config),
             sender: setup.sender,
-            receiver: setup.receiver,
+            receiver,
             sink,
             clock,
             cooldown: self.config.cooldown,
@@ -204,7 +209,8 @@ impl Job<'_> {
             });
         });
         let mut tally = end.tally;
-        let mut error = end.error.map(SurveyError::from);
+        let (kept, mut error) = packets.finish(end.error.map(SurveyError::from));
+        facts.setup["pcap"] = to_json(&kept);
         let lab = match setup.lab.map(|host| host.stop()).transpose() {
             Ok(lab) => lab,
             Err(broke) => {

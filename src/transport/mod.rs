@@ -8,6 +8,7 @@ mod batch;
 mod in_process;
 mod loopback;
 pub mod raw;
+mod recorded;
 
 use std::io;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use crate::model::UnsentReason;
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
 pub use loopback::{Heard, loopback_test};
+pub use recorded::{ReceivedBatch, RecordedReceiver};
 
 /// How far a batch came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,6 +92,10 @@ fn bad_options_end_with_2() {
             &["--dest-port 0"],
         ),
         (&["198.18.0.1", "-o", &out, "-w", "0"], &["--timeout"]),
+        (
+            &["198.18.0.1", "-o", &out, "--pcap", "x.pcap"],
+            &["--pcap", "--virtual-time"],
+        ),
         (&["198.18.0.1", "-o", &out, "-w", "soon"], &["give seconds"]),
         (
             &["198.18.0.1", "-o", &out, "--cooldown", "-1"],

@@ -1,0 +1,320 @@
+//! Packets as they were received, in the file format that tcpdump and Wireshark read.
+//!
+//! pcap with nanosecond stamps (magic 0xa1b23c4d, little-endian) and link type RAW (101: a packet begins with its IP header):
+//! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html>. The file appears under its name when it is sealed. After an
+//! error it holds the packets before it, whole. A killed run leaves them under the temporary name `.NAME.partial`, which
+//! is readable, too, but may end within a packet.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::DatasetError;
+use super::files::{self, Disk};
+
+const MAGIC: u32 = 0xa1b2_3c4d;
+const VERSION: [u16; 2] = [2, 4];
+/// No packet is longer.
+const SNAP_LENGTH: u32 = 65_535;
+const LINK_RAW: u32 = 101;
+
+const RECORD_HEADER: usize = 16;
+
+const NANOS: u64 = 1_000_000_000;
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Kept {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// A file of packets that is being written. Dropped without [`seal`](PcapFile::seal) it stays as it is under its temporary name,
+/// or is removed when there is no packet in it.
+#[derive(Debug)]
+pub struct PcapFile {
+    file: File,
+    temporary: PathBuf,
+    destination: PathBuf,
+    disk: Disk,
+    /// What was written whole.
+    kept: Kept,
+    buffer: Vec<u8>,
+    sealed: bool,
+}
+
+impl PcapFile {
+    /// Starts a file that will be `path`; one that is there already is replaced when this one is sealed.
+    ///
+    /// # Errors
+    /// [`DatasetError::InUse`] where another run writes it, and [`DatasetError::Packets`].
+    pub fn create(path: &Path) -> Result<Self, DatasetError> {
+        Self::create_on(Disk::default(), path)
+    }
+
+    pub(super) fn create_on(disk: Disk, path: &Path) -> Result<Self, DatasetError> {
+        let error = |source| DatasetError::packets("create", path)(source);
+        let name = path.file_name().filter(|_| !path.is_dir());
+        let name = name.ok_or_else(|| error(io::Error::from_raw_os_error(libc::EISDIR)))?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(".partial");
+        let temporary = path.with_file_name(hidden);
+        let file = open_locked(&temporary, path)?;
+        let mut pcap = PcapFile {
+            file,
+            temporary,
+            destination: path.to_owned(),
+            disk,
+            kept: Kept {
+                packets: 0,
+                bytes: 0,
+            },
+            buffer: Vec::new(),
+            sealed: false,
+        };
+        let header = header();
+        pcap.put(&header).1.map_err(error)?;
+        pcap.kept.bytes = header.len() as u64;
+        Ok(pcap)
+    }
+
+    /// Writes packets, each from its IP header on and with its stamp in nanoseconds of the wall clock, and passes them
+    /// to the operating system.
+    ///
+    /// # Errors
+    /// [`DatasetError::Packets`]: of these packets the first are in the file then, as far as there was room.
+    pub fn write<'a>(
+        &mut self,
+        packets: impl Iterator<Item = (&'a [u8], u64)>,
+    ) -> Result<(), DatasetError> {
+        self.buffer.clear();
+        for (packet, stamp) in packets {
+            put_record(&mut self.buffer, packet, stamp);
+        }
+        let (written, result) = self.put(&self.buffer);
+        let (packets, bytes) = whole_records(&self.buffer[..written]);
+        self.kept.packets += packets;
+        self.kept.bytes += bytes;
+        result.map_err(|error| {
+            // Without it the beginning of a packet would be left at the end; readers cope with that, too.
+            let _ = self.file.set_len(self.kept.bytes);
+            DatasetError::packets("write", &self.destination)(error)
+        })
+    }
+
+    /// Writes `bytes`; gives how many were written, whatever came then.
+    fn put(&self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        let mut put = || {
+            self.disk.admit(bytes.len())?;
+            while written < bytes.len() {
+                match (&self.file).write(&bytes[written..]) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => written += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        let result = put();
+        (written, result)
+    }
+
+    /// Syncs the file and gives it its name.
+    ///
+    /// # Errors
+    /// [`DatasetError::Packets`].
+    pub fn seal(mut self) -> Result<Kept, DatasetError> {
+        let error = |operation| DatasetError::packets(operation, &self.destination);
+        self.file.sync_all().map_err(error("sync"))?;
+        fs::rename(&self.temporary, &self.destination).map_err(error("rename to"))?;
+        self.sealed = true;
+        files::sync_parent(&self.destination)?;
+        Ok(self.kept)
+    }
+}
+
+impl Drop for PcapFile {
+    fn drop(&mut self) {
+        if !self.sealed && self.kept.packets == 0 {
+            // Nobody is left to tell; the next run into this place takes it over.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Opens `temporary` for us alone and empties it.
+fn open_locked(temporary: &Path, path: &Path) -> Result<File, DatasetError> {
+    loop {
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(temporary)
+            .map_err(DatasetError::packets("create", path))?;
+        files::lock(&file, path)?;
+        // Between opening and locking, its holder may have renamed it to its final name.
+        if files::is_at(&file, temporary) {
+            file.set_len(0)
+                .map_err(DatasetError::packets("create", path))?;
+            return Ok(file);
+        }
+    }
+}
+
+fn header() -> Vec<u8> {
+    let mut header = Vec::with_capacity(24);
+    header.extend_from_slice(&MAGIC.to_le_bytes());
+    header.extend(VERSION.iter().flat_map(|part| part.to_le_bytes()));
+    // Reserved.
+    header.extend_from_slice(&[0; 8]);
+    header.extend_from_slice(&SNAP_LENGTH.to_le_bytes());
+    header.extend_from_slice(&LINK_RAW.to_le_bytes());
+    header
+}
+
+fn put_record(to: &mut Vec<u8>, packet: &[u8], stamp: u64) {
+    let captured = packet.len() as u32;
+    for word in [
+        (stamp / NANOS) as u32,
+        (stamp % NANOS) as u32,
+        captured,
+        captured.max(length_on_the_wire(packet)),
+    ] {
+        to.extend_from_slice(&word.to_le_bytes());
+    }
+    to.extend_from_slice(packet);
+}
+
+/// How many records `bytes` begins with that are whole, and how many bytes these take.
+fn whole_records(bytes: &[u8]) -> (u64, u64) {
+    let (mut packets, mut at) = (0, 0);
+    while let Some(captured) = bytes.get(at + 8..at + 12) {
+        let captured = u32::from_le_bytes([captured[0], captured[1], captured[2], captured[3]]);
+        let end = at + RECORD_HEADER + captured as usize;
+        if end > bytes.len() {
+            break;
+        }
+        (packets, at) = (packets + 1, end);
+    }
+    (packets, at as u64)
+}
+
+/// What the IP header says: a receiver may have cut the packet off. 0 where it says nothing.
+fn length_on_the_wire(packet: &[u8]) -> u32 {
+    let word = |at: usize| match packet.get(at..at + 2) {
+        Some(bytes) => u32::from(u16::from_be_bytes([bytes[0], bytes[1]])),
+        None => 0,
+    };
+    match packet.first().map(|byte| byte >> 4) {
+        Some(4) => word(2),
+        Some(6) => 40 + word(4),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: u64 = 1_772_323_200_123_456_789;
+
+    fn packet(total: u16, captured: usize) -> Vec<u8> {
+        let mut packet = vec![0x45, 0];
+        packet.extend(total.to_be_bytes());
+        packet.resize(captured, 7);
+        packet
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_format() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("replies.pcap");
+        let mut file = PcapFile::create(&path).unwrap();
+        assert!(!path.exists());
+        let (whole, cut) = (packet(56, 56), packet(3_000, 2_048));
+        let packets = [(&whole[..], STAMP), (&cut[..], STAMP + NANOS)];
+        file.write(packets.into_iter()).unwrap();
+        let kept = file.seal().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!((kept.packets, kept.bytes), (2, bytes.len() as u64));
+        // By hand from the format's description.
+        assert_eq!(
+            bytes[..24],
+            [
+                0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101,
+                0, 0, 0
+            ]
+        );
+        let words = |at: usize| {
+            [0, 4, 8, 12]
+                .map(|word| u32::from_le_bytes(bytes[at + word..at + word + 4].try_into().unwrap()))
+        };
+        assert_eq!(words(24), [1_772_323_200, 123_456_789, 56, 56]);
+        assert_eq!(bytes[40..96], whole);
+        assert_eq!(words(96), [1_772_323_201, 123_456_789, 2_048, 3_000]);
+        assert_eq!(bytes[112..], cut);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_whole_packets() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("replies.pcap");
+        let (disk, _room) = Disk::of_size(24 + 2 * 72);
+        let mut file = PcapFile::create_on(disk, &path).unwrap();
+        let packet = packet(56, 56);
+        let twice = || [(&packet[..], STAMP); 2].into_iter();
+        file.write(twice()).unwrap();
+        let told = file.write(twice()).unwrap_err().to_string();
+        assert!(
+            told.contains("replies.pcap") && told.contains("--pcap") && told.contains("free space"),
+            "{told}"
+        );
+        let kept = file.seal().unwrap();
+        assert_eq!((kept.packets, kept.bytes), (2, 24 + 2 * 72));
+        assert_eq!(fs::read(&path).unwrap().len(), 24 + 2 * 72);
+    }
+
+    #[test]
+    fn records_are_counted_as_far_as_they_are_whole() {
+        let mut records = Vec::new();
+        for length in [56, 0, 56] {
+            put_record(&mut records, &packet(56, 56)[..length], STAMP);
+        }
+        let ends = [72, 88, 160];
+        for cut in 0..=records.len() {
+            let whole = ends.iter().filter(|end| **end <= cut).count();
+            let bytes = whole.checked_sub(1).map_or(0, |last| ends[last]);
+            assert_eq!(
+                whole_records(&records[..cut]),
+                (whole as u64, bytes as u64),
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_place_in_use_or_taken_by_a_directory_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("replies.pcap");
+        let first = PcapFile::create(&path).unwrap();
+        assert!(matches!(
+            PcapFile::create(&path),
+            Err(DatasetError::InUse(_))
+        ));
+        drop(first);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        for place in [directory.path(), &directory.path().join("no/such/file")] {
+            let refused = PcapFile::create(place);
+            assert!(
+                matches!(refused, Err(DatasetError::Packets { .. })),
+                "{refused:?}"
+            );
+        }
+    }
+}
