@@ -63,7 +63,8 @@ impl Conntrack {
             format!(
                 "connection tracking holds {} entries of at most {}, and this survey would add up to {expected}: a full table \
                  drops probes, replies and other programs' packets; raise it (sysctl net.netfilter.nf_conntrack_max={}), keep \
-                 probes out of it (a notrack rule in raw/OUTPUT for the run's source ports), or lower --rate",
+                 probes out of it (a notrack rule in raw/OUTPUT for the run's source ports, and one that lets ICMP errors in, \
+                 which are related to nothing then), or lower --rate",
                 self.entries,
                 self.most,
                 wanted.next_power_of_two()
