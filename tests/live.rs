@@ -31,8 +31,7 @@ use std::process::ExitCode;
 
 use live::{
     accidents, clean, ending, kept, names, ordinary, paths, privileges, refused, timing, together,
-    tools,
-    translation,
+    tools, translation,
 };
 use support::{Case, Outcome, User};
 

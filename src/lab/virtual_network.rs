@@ -74,7 +74,10 @@ impl<R: Respond> VirtualNetwork<R> {
 
 impl InProcessNetwork for VirtualNetwork<LabNetwork> {
     fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
-        destination.is_ipv4().then(|| self.network.vantage().into())
+        match destination {
+            IpAddr::V4(_) => Some(self.network.vantage_v4().into()),
+            IpAddr::V6(_) => self.network.vantage_v6().map(IpAddr::from),
+        }
     }
 
     fn send(&mut self, packet: &[u8], now: Time) {

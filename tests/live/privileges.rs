@@ -105,7 +105,7 @@ fn look() -> Outcome {
         Simulation::from(network),
         &config.validate().unwrap(),
         &Output::Directory(directory.path().join("night")),
-        &|name| {
+        &|name: &str| {
             // Already here: what answers is the network.
             let status = fs::read_to_string("/proc/thread-self/status")?;
             assert_eq!(thread(&status).values, [0, 0, 0, 0, 0, 1], "{name}");
