@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use pathsurvey::lab::TruthFlow;
 use pathsurvey::lab::driver::{LabHost, enter_namespace, exec_in_lab};
@@ -41,16 +41,24 @@ pub struct ExecArgs {
 /// Options of `lab truth`.
 #[derive(Debug, Args)]
 pub struct TruthArgs {
-    /// The target's address.
-    target: Ipv4Addr,
+    /// The target's address, IPv4 or IPv6.
+    target: IpAddr,
 
-    /// The flow's UDP source port.
+    /// What the flow's probes are: UDP datagrams, TCP SYNs or ICMP echo requests.
+    #[arg(long, value_name = "PROTOCOL", value_enum, default_value_t = TruthProtocol::Udp)]
+    protocol: TruthProtocol,
+
+    /// The flow's source port; of ICMP the identifier.
     #[arg(long, value_name = "PORT", default_value_t = 24_000)]
     source_port: u16,
 
-    /// The flow's UDP destination port.
-    #[arg(long, value_name = "PORT", default_value_t = 33_434)]
-    dest_port: u16,
+    /// The flow's destination port; of ICMP the checksum. [default: UDP 33434, TCP 80, ICMP 0]
+    #[arg(long, value_name = "PORT")]
+    dest_port: Option<u16>,
+
+    /// The IPv6 flow label; 0 without it.
+    #[arg(long, value_name = "LABEL", value_parser = clap::value_parser!(u32).range(0..1 << 20))]
+    flow_label: Option<u32>,
 
     /// The highest TTL looked at.
     #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..))]
@@ -59,6 +67,14 @@ pub struct TruthArgs {
     /// The network's file; the generated network without it.
     #[arg(long, value_name = "NETWORK.toml")]
     network: Option<PathBuf>,
+}
+
+/// What the probes of a flow are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TruthProtocol {
+    Udp,
+    Tcp,
+    Icmp,
 }
 
 impl LabCommand {
@@ -91,10 +107,23 @@ impl ExecArgs {
 }
 
 impl TruthArgs {
+    fn flow(&self) -> TruthFlow {
+        let (target, source) = (self.target, self.source_port);
+        let port = |default| self.dest_port.unwrap_or(default);
+        let flow = match self.protocol {
+            TruthProtocol::Udp => TruthFlow::udp(target, source, port(33_434)),
+            TruthProtocol::Tcp => TruthFlow::tcp(target, source, port(80)),
+            TruthProtocol::Icmp => TruthFlow::echo(target, source, port(0)),
+        };
+        match self.flow_label {
+            Some(label) => flow.with_flow_label(label),
+            None => flow,
+        }
+    }
+
     fn run(&self) -> anyhow::Result<()> {
         let network = lab_network(self.network.as_deref())?;
-        let flow = TruthFlow::udp(self.target, self.source_port, self.dest_port);
-        let truth = network.truth(flow, Ttl(self.max_ttl));
+        let truth = network.truth(self.flow(), Ttl(self.max_ttl));
         match write!(std::io::stdout(), "{truth}") {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(error).context("cannot write to standard output")

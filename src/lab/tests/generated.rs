@@ -171,20 +171,25 @@ fn the_file_with_everything_off_is_the_clean_network() {
 
 #[test]
 fn the_sample_targets_are_targets() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample-targets/lab.csv");
-    let mut rows = csv::Reader::from_path(path).unwrap();
-    assert_eq!(rows.headers().unwrap().get(0), Some("target"));
-    let network = LabNetwork::generated(1);
-    let mut seen = BTreeSet::new();
-    for row in rows.records() {
-        let address: IpAddr = row.unwrap()[0].parse().unwrap();
-        assert!(
-            network
-                .target_prefixes()
-                .iter()
-                .any(|prefix| prefix.contains(&address))
-        );
-        assert!(seen.insert(address), "{address} twice");
+    for (file, least, in_ipv6) in [("lab.csv", 5000, false), ("lab6.csv", 1000, true)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("sample-targets")
+            .join(file);
+        let mut rows = csv::Reader::from_path(path).unwrap();
+        assert_eq!(rows.headers().unwrap().get(0), Some("target"));
+        let network = LabNetwork::generated(1);
+        let mut seen = BTreeSet::new();
+        for row in rows.records() {
+            let address: IpAddr = row.unwrap()[0].parse().unwrap();
+            assert_eq!(address.is_ipv6(), in_ipv6);
+            assert!(
+                network
+                    .target_prefixes()
+                    .iter()
+                    .any(|prefix| prefix.contains(&address))
+            );
+            assert!(seen.insert(address), "{address} twice");
+        }
+        assert!(seen.len() >= least);
     }
-    assert!(seen.len() >= 5000);
 }

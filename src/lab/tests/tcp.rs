@@ -376,6 +376,53 @@ fn truth_says_what_a_syn_brings() {
 }
 
 #[test]
+fn the_table_names_what_hosts_answer() {
+    let network = lab("hosts");
+    let to: IpAddr = WEB[1].parse().unwrap();
+    let flow = TruthFlow::tcp(to, 24000, 80).with_flow_label(5);
+    let expected = "\
+true path from 2001:db8::1 to 2001:db8:1000::9, tcp 24000 to 80, flow label 0x5
+ttl  responder                        rtt  answer
+  1  2001:db8:f000::1              2.000 ms  time_exceeded
+  2  2001:db8:f001::1             12.000 ms  time_exceeded
+  3  2001:db8:f002::1             14.000 ms  time_exceeded
+  4  2001:db8:1000::9             16.000 ms  syn_ack
+the target answers at distance 4
+";
+    assert_eq!(network.truth(flow, Ttl(32)).to_string(), expected);
+    let last = |flow| {
+        let table = network.truth(flow, Ttl(32)).to_string();
+        let line = table.lines().nth(5).unwrap();
+        line.rsplit("ms  ").next().unwrap().to_owned()
+    };
+    let v4: IpAddr = WEB[0].parse().unwrap();
+    let shown = [
+        last(TruthFlow::tcp(v4, 24000, 81)),
+        last(TruthFlow::udp(v4, 24000, 53)),
+        last(TruthFlow::udp(to, 24000, PORT)),
+        last(TruthFlow::echo(to, 1, 2)),
+        last(TruthFlow::tcp(
+            PROHIBITED[1].parse::<IpAddr>().unwrap(),
+            1,
+            80,
+        )),
+    ];
+    let expected = [
+        "rst",
+        "udp",
+        "port_unreachable",
+        "echo_reply",
+        "administratively_prohibited",
+    ];
+    assert_eq!(shown, expected);
+    let echo = network.truth(TruthFlow::echo(to, 1, 0xabcd), Ttl(4));
+    assert!(
+        echo.to_string()
+            .contains("icmp echo, identifier 1, checksum 0xabcd\n")
+    );
+}
+
+#[test]
 fn routers_answer_about_segments_and_boxes_adjust_them() {
     let mut network = lab("rewriting");
     // The host behind the box resets, and its answer comes from the address that was probed.
