@@ -61,4 +61,49 @@ proptest! {
         bytes[10..12].copy_from_slice(&sum.to_be_bytes());
         survives(&bytes);
     }
+
+    /// IPv6 packets around anything, hosts' TCP and extension headers among it.
+    #[test]
+    fn arbitrary_ipv6_payloads_do_no_harm(
+        protocol in prop_oneof![Just(58u8), Just(6), Just(17), Just(44), any::<u8>()],
+        hop_limit in any::<u8>(),
+        destination in prop_oneof![Just(0x1000u16), Just(0x1001), Just(0x1002), any::<u16>()],
+        message in prop::collection::vec(any::<u8>(), 0..120),
+        icmp_type in prop_oneof![Just(128u8), any::<u8>()],
+        right_checksum: bool,
+    ) {
+        let to = std::net::Ipv6Addr::new(0x2001, 0xdb8, destination, 0, 0, 0, 0, 9);
+        let mut message = message;
+        if protocol == 58 && message.len() >= 8 {
+            message[..2].copy_from_slice(&[icmp_type, 0]);
+        }
+        let offset = match protocol {
+            58 => 2,
+            17 => 6,
+            _ => 16,
+        };
+        if right_checksum && message.len() >= offset + 2 {
+            if protocol == 17 {
+                let length = (message.len() as u16).to_be_bytes();
+                message[4..6].copy_from_slice(&length);
+            }
+            let skip = offset / 2;
+            let next = pnet_packet::ip::IpNextHeaderProtocol(protocol);
+            let sum = util::ipv6_checksum(&message, skip, &[], &packets6::VANTAGE, &to, next);
+            message[offset..offset + 2].copy_from_slice(&sum.to_be_bytes());
+        }
+        let packet = packets6::packet(to, protocol, hop_limit, 0, &message);
+        let mut networks = ["dual-stack", "hosts"].map(lab).to_vec();
+        networks.push(LabNetwork::generated(1));
+        for mut network in networks {
+            let mut deliveries = Vec::new();
+            network.respond(&packet, START, &mut deliveries);
+            for Delivery { packet, .. } in deliveries {
+                let (protocol, _) = packets6::message(&packet);
+                if protocol == 58 {
+                    packets6::read(&packet);
+                }
+            }
+        }
+    }
 }
