@@ -118,7 +118,7 @@ fn what_is_no_probe_is_absorbed_and_not_refused() {
     told.extend([0x60; 48]);
     let packet = packets6::packet(v6("2001:db8:1000::9"), 58, 64, 0, &told);
     let in_v4 = [&[3, 3, 0, 0, 0, 0, 0, 0][..], &[0x45; 28]].concat();
-    let in_v4 = super::tcp::packet4(Ipv4Addr::new(198, 18, 0, 9), 1, 64, &in_v4);
+    let in_v4 = packet4(Ipv4Addr::new(198, 18, 0, 9), 1, 64, &in_v4);
     for packet in [packet, in_v4] {
         let mut deliveries = Vec::new();
         network.respond(&packet, START, &mut deliveries);

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use pnet_packet::icmp::IcmpPacket;
-use pnet_packet::ip::IpNextHeaderProtocols;
+use pnet_packet::ip::{IpNextHeaderProtocol, IpNextHeaderProtocols};
 use pnet_packet::ipv4::{self, Ipv4Packet, MutableIpv4Packet};
 use pnet_packet::udp::{self, MutableUdpPacket, UdpPacket};
 use pnet_packet::util;
@@ -48,6 +48,24 @@ fn probe(source: Ipv4Addr, destination: Ipv4Addr, port: u16, ttl: u8, payload: u
     header.set_next_level_protocol(IpNextHeaderProtocols::Udp);
     header.set_source(source);
     header.set_destination(destination);
+    let sum = ipv4::checksum(&header.to_immutable());
+    header.set_checksum(sum);
+    bytes
+}
+
+/// An IPv4 packet from the vantage point around `message`, whose checksum is right already.
+fn packet4(to: Ipv4Addr, protocol: u8, ttl: u8, message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; 20];
+    bytes.extend(message);
+    let total = bytes.len() as u16;
+    let mut header = MutableIpv4Packet::new(&mut bytes).unwrap();
+    header.set_version(4);
+    header.set_header_length(5);
+    header.set_total_length(total);
+    header.set_ttl(ttl);
+    header.set_next_level_protocol(IpNextHeaderProtocol(protocol));
+    header.set_source(Ipv4Addr::new(192, 0, 2, 1));
+    header.set_destination(to);
     let sum = ipv4::checksum(&header.to_immutable());
     header.set_checksum(sum);
     bytes

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pnet_packet::ip::IpNextHeaderProtocol;
 use pnet_packet::ipv6::Ipv6Packet;
 use pnet_packet::tcp::{self, MutableTcpPacket, TcpPacket};
 
@@ -436,22 +435,4 @@ fn routers_answer_about_segments_and_boxes_adjust_them() {
         (seen.icmp, &seen.quote[..]),
         ((11, 0), &syn(to, 80, 1).packet(1)[..])
     );
-}
-
-/// An IPv4 packet from the vantage point around `message`, whose checksum is right already.
-pub(super) fn packet4(to: Ipv4Addr, protocol: u8, ttl: u8, message: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0; 20];
-    bytes.extend(message);
-    let total = bytes.len() as u16;
-    let mut header = MutableIpv4Packet::new(&mut bytes).unwrap();
-    header.set_version(4);
-    header.set_header_length(5);
-    header.set_total_length(total);
-    header.set_ttl(ttl);
-    header.set_next_level_protocol(IpNextHeaderProtocol(protocol));
-    header.set_source(VANTAGE_V4);
-    header.set_destination(to);
-    let sum = ipv4::checksum(&header.to_immutable());
-    header.set_checksum(sum);
-    bytes
 }
