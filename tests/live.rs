@@ -14,6 +14,7 @@ mod live {
     pub mod paths;
     pub mod privileges;
     pub mod program;
+    pub mod protocols;
     pub mod refused;
     pub mod timing;
     pub mod together;
@@ -30,8 +31,8 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, kept, names, ordinary, paths, privileges, refused, timing, together,
-    tools, translation,
+    accidents, clean, ending, kept, names, ordinary, paths, privileges, protocols, refused, timing,
+    together, tools, translation,
 };
 use support::{Case, Outcome, User};
 
@@ -59,6 +60,17 @@ fn main() -> ExitCode {
             "all_accidents_at_once_are_accounted_for",
             accidents::everything,
         ),
+        ("udp_over_ipv4_equals_the_truth", protocols::udp_ipv4),
+        ("udp_over_ipv6_equals_the_truth", protocols::udp_ipv6),
+        ("icmp_over_ipv4_equals_the_truth", protocols::icmp_ipv4),
+        ("icmp_over_ipv6_equals_the_truth", protocols::icmp_ipv6),
+        ("tcp_over_ipv4_equals_the_truth", protocols::tcp_ipv4),
+        ("tcp_over_ipv6_equals_the_truth", protocols::tcp_ipv6),
+        ("tcp_ack_equals_the_truth", protocols::tcp_ack),
+        ("tcp_psh_equals_the_truth", protocols::tcp_psh),
+        ("udp_services_equal_the_truth", protocols::udp_service),
+        ("probes_of_one_size_equal_the_truth", protocols::one_size),
+        ("tcp_leaves_nothing_half_open", protocols::no_half_open),
         ("silence_ends_traces_at_the_gap_limit", paths::silence),
         ("loops_end_traces", paths::looping),
         (

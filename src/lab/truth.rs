@@ -163,13 +163,17 @@ impl TruthAnswer {
         }
     }
 
-    /// What an ICMPv4 error says; `None` for everything else.
+    /// What it says; `None` for an ICMP error of a type that answers nothing.
     pub fn kind(&self) -> Option<ReplyKind> {
         match self.answer {
             TruthKind::Icmp { icmp_type, code } if self.responder.is_ipv4() => {
                 ReplyKind::of_icmpv4(icmp_type, code)
             }
-            _ => None,
+            TruthKind::Icmp { icmp_type, code } => ReplyKind::of_icmpv6(icmp_type, code),
+            TruthKind::EchoReply => Some(ReplyKind::EchoReply),
+            TruthKind::SynAck => Some(ReplyKind::SynAck),
+            TruthKind::Rst => Some(ReplyKind::Rst),
+            TruthKind::Udp => Some(ReplyKind::Udp),
         }
     }
 }

@@ -58,7 +58,7 @@ fn bad_options_end_with_2() {
             &["dns.example", "[2001:db8::53]:5353"],
         ),
         (
-            &["198.18.0.1", "-o", &out, "--resolve-targets", "6"],
+            &["-4", "198.18.0.1", "-o", &out, "--resolve-targets", "6"],
             &["--resolve-targets asks", "does not probe"],
         ),
         (

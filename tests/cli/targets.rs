@@ -95,13 +95,13 @@ fn names_in_the_lab_are_asked_of_nobody() {
 #[test]
 fn an_ipv6_line_breaks_nothing() {
     let (found, errors) = destinations(
-        &["-i", "-"],
+        &["-4", "-i", "-"],
         b"198.18.0.1\n2001:db8::1\n2001:db8::/32\n198.18.0.2\n",
     );
     assert_eq!(found, ["198.18.0.1", "198.18.0.2"]);
     assert!(!errors.contains("error"), "{errors}");
     let place = Place::new();
-    let none = survey(&["2001:db8::1", "-o", &place.text("out")]);
+    let none = survey(&["-4", "2001:db8::1", "-o", &place.text("out")]);
     check(&none, 1, &["IPv6"]);
     let blocklist = place.file("block", "2001:db8::/32\n198.18.0.2\n");
     let (found, _) = destinations(&["198.18.0.1", "198.18.0.2", "-b", &blocklist], b"");

@@ -8,7 +8,7 @@ use pnet_packet::ipv6::Ipv6Packet;
 use super::super::{TruthEnd, TruthFlow, TruthKind};
 use super::packets6::{self, VANTAGE, v6};
 use super::*;
-use crate::model::Ttl;
+use crate::model::{ReplyKind, Ttl};
 
 #[test]
 fn a_udp_service_answers_from_its_port_as_a_name_server_does() {
@@ -55,7 +55,10 @@ fn a_udp_service_answers_from_its_port_as_a_name_server_does() {
         let truth = network.truth(TruthFlow::udp(to, 24000, 53), Ttl(32));
         let answer = truth.hops[3].answer().unwrap();
         assert_eq!((answer.answer, answer.quoted_ttl), (TruthKind::Udp, None));
-        assert_eq!((answer.icmp_type(), answer.kind()), (None, None));
+        assert_eq!(
+            (answer.icmp_type(), answer.kind()),
+            (None, Some(ReplyKind::Udp))
+        );
     }
 }
 
