@@ -1,7 +1,6 @@
 //! Other people's programs see the lab's true paths.
 
 use std::net::IpAddr;
-use std::process::Command;
 
 use pathsurvey::lab::{LabNetwork, Truth, TruthFlow};
 use pathsurvey::model::Ttl;
@@ -9,26 +8,15 @@ use pathsurvey::model::Ttl;
 use super::lab::{network, repository};
 use super::program::{pathsurvey, run};
 use super::truth::MAX_TTL;
-use crate::support::{Ignored, Outcome};
+use crate::support::Outcome;
+use others::{hops, scamper_installed, traceroute_installed};
+
+#[path = "../support/tools.rs"]
+mod others;
 
 /// Ports that we choose where a tool lets us.
 const SOURCE: u16 = 24_000;
 const DESTINATION: u16 = 33_434;
-
-/// Leaves the case out unless `program` is there and says that it is the one we mean.
-fn installed(program: &str, version: &str, says: &str) -> Result<(), Ignored> {
-    let output = Command::new(program)
-        .arg(version)
-        .output()
-        .map_err(|error| Ignored(format!("{program} cannot be run: {error}")))?;
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told);
-    if told.contains(says) {
-        return Ok(());
-    }
-    let first = told.lines().next().unwrap_or_default();
-    Err(Ignored(format!("another {program} is installed: {first}")))
-}
 
 /// Runs `command` in the lab and gives what it printed.
 fn in_lab(file: &str, command: &[&str]) -> String {
@@ -38,18 +26,6 @@ fn in_lab(file: &str, command: &[&str]) -> String {
     let (code, out, told) = run(exec);
     assert_eq!(code, Some(0), "{out}{told}");
     out
-}
-
-/// The hops that a traceroute printed: a line each, TTL and address or `*`.
-fn hops(printed: &str) -> Vec<(u8, Option<IpAddr>)> {
-    printed
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let ttl = words.next()?.parse().ok()?;
-            Some((ttl, words.next()?.parse().ok()))
-        })
-        .collect()
 }
 
 /// The true hops up to the target, where the probe of each TTL has a destination port of its own.
@@ -94,7 +70,7 @@ fn compare_flows(
 }
 
 pub fn traceroute() -> Outcome {
-    installed("traceroute", "--version", "Modern traceroute for Linux")?;
+    traceroute_installed()?;
     // Paths that do not depend on ports: as everybody calls it.
     let plain = ["traceroute", "-n", "-q1"];
     for file in ["clean.toml", "zero-ttl.toml", "silence.toml"] {
@@ -132,7 +108,7 @@ pub fn traceroute() -> Outcome {
 }
 
 pub fn traceroute_in_ipv6() -> Outcome {
-    installed("traceroute", "--version", "Modern traceroute for Linux")?;
+    traceroute_installed()?;
     // As everybody calls it, where ways do not depend on ports, nor on the flow label that the kernel chooses.
     compare(
         "hosts.toml",
@@ -158,7 +134,7 @@ pub fn traceroute_in_ipv6() -> Outcome {
 }
 
 pub fn scamper() -> Outcome {
-    installed("scamper", "-v", "scamper version")?;
+    scamper_installed()?;
     let trace = format!("trace -P udp-paris -s {SOURCE} -d {DESTINATION}");
     let command = ["scamper", "-c", &trace, "-i"];
     for (file, target) in [
