@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# A chain of real Linux routers in network namespaces, for IPv4 and IPv6:
+#
+#                    r2a             r4a
+#     vantage -- r1 <   > r3 --<-- r4b -->-- r5 -- target
+#                    r2b             r4c
+#
+#   build.sh enter PROGRAM…   run PROGRAM where all of this can be made and vanishes with it (needs root)
+#   build.sh up NAME          make the namespaces NAME-vantage, NAME-r1, …; ready when it returns
+#   build.sh five-tuple NAME  let NAME's balancers hash the five-tuple themselves, whatever the kernel has noted about a packet
+#   build.sh down NAME        delete exactly these
+#
+# Every router has one address a family, 198.51.100.N and 2001:db8:1::N with N as below, on all its links: whatever it answers,
+# and by whichever link, comes from that. Neighbours are static and nothing is detected, so that nothing waits for ARP or
+# neighbour discovery. No route leads out of the chain.
+set -euo pipefail
+
+# Namespace and the last part of its address.
+nodes=(vantage:1 r1:11 r2a:21 r2b:22 r3:31 r4a:41 r4b:42 r4c:43 r5:51 target:80)
+links=(vantage:r1 r1:r2a r1:r2b r2a:r3 r2b:r3 r3:r4a r3:r4b r3:r4c r4a:r5 r4b:r5 r4c:r5 r5:target)
+# Known to r5 alone: the one is answered for by it, the other is dropped in silence.
+unreachable=90 blackhole=91
+# Where the network is that the two, and the target, are part of: all hosts behind r5.
+vantage4=198.51.100.1 vantage6=2001:db8:1::1
+behind4=203.0.113.0/24 behind6=2001:db8:2::/64
+
+declare -A number
+for node in "${nodes[@]}"; do number[${node%:*}]=${node#*:}; done
+
+address4() { if [ "$1" = target ]; then echo 203.0.113.80; else echo "198.51.100.${number[$1]}"; fi; }
+address6() { if [ "$1" = target ]; then echo 2001:db8:2::80; else echo "2001:db8:1::${number[$1]}"; fi; }
+# Of the end of a link that is at $1 and leads to $2.
+hardware() { printf '02:00:00:00:%02d:%02d' "${number[$1]}" "${number[$2]}"; }
+
+write() { echo "$2" >"/proc/sys/net/$1"; }
+# For what older kernels do not have, or not for each namespace.
+write_if_there() { if [ -w "/proc/sys/net/$1" ]; then write "$1" "$2"; fi; }
+
+# In a namespace: what must be so before its links exist, for they take it over. $1: its seed for choosing among next hops.
+settings() {
+  for which in all default; do
+    write "ipv4/conf/$which/rp_filter" 0
+    write "ipv6/conf/$which/disable_ipv6" 0
+    write "ipv6/conf/$which/accept_dad" 0
+    write "ipv6/conf/$which/accept_ra" 0
+    write "ipv6/conf/$which/forwarding" 1
+  done
+  write ipv4/ip_forward 1
+  write ipv4/fib_multipath_hash_policy 1
+  write ipv6/fib_multipath_hash_policy 1
+  write_if_there ipv4/fib_multipath_hash_seed "$1"
+  # Else packets from the host's own sockets carry a hash, made for the label, which routers on the same machine go by.
+  write ipv6/auto_flowlabels 0
+  # Every probe is to be answered: no limit a peer, none a namespace, and no kind of message that either counts.
+  write ipv4/icmp_ratelimit 0
+  write ipv4/icmp_ratemask 0
+  write_if_there ipv4/icmp_msgs_per_sec 1000000
+  write_if_there ipv4/icmp_msgs_burst 1000000
+  write ipv6/icmp/ratelimit 0
+  write_if_there ipv6/icmp/ratemask ""
+}
+
+# Commands for `ip -batch`: the end of a link that is at $1 and leads to $2.
+link_end() {
+  local here=$1 there=$2 link="to-$2"
+  cat <<END
+link set $link txqueuelen 10000 up
+address add $(address4 "$here") peer $(address4 "$there") dev $link
+address add $(address6 "$here") peer $(address6 "$there") dev $link nodad
+neighbour replace $(address4 "$there") lladdr $(hardware "$there" "$here") dev $link nud permanent
+neighbour replace $(address6 "$there") lladdr $(hardware "$there" "$here") dev $link nud permanent
+END
+}
+
+# Commands for `ip -batch`: from $1 to the networks $2 (IPv4) and $3 (IPv6) by any of the others.
+route() {
+  local here=$1 to4=$2 to6=$3 hops4="" hops6="" next
+  shift 3
+  for next in "$@"; do
+    hops4+=" nexthop via $(address4 "$next") dev to-$next"
+    hops6+=" nexthop via $(address6 "$next") dev to-$next"
+  done
+  echo "route add $to4$hops4"
+  echo "route add $to6$hops6"
+}
+
+forth() { route "$1" "$behind4" "$behind6" "${@:2}"; }
+# One way back: which it is shows nowhere.
+back() { route "$1" "$vantage4/32" "$vantage6/128" "$2"; }
+
+routes() {
+  case $1 in
+    vantage) forth vantage r1 ;;
+    r1) forth r1 r2a r2b ;;
+    r2?) forth "$1" r3 && back "$1" r1 ;;
+    r3) forth r3 r4a r4b r4c && back r3 r2a ;;
+    r4?) forth "$1" r5 && back "$1" r3 ;;
+    r5)
+      back r5 r4a
+      echo "route add unreachable 203.0.113.$unreachable/32"
+      echo "route add blackhole 203.0.113.$blackhole/32"
+      echo "route add unreachable 2001:db8:2::$unreachable/128"
+      echo "route add blackhole 2001:db8:2::$blackhole/128"
+      ;;
+    target) back target r5 ;;
+  esac
+}
+
+up() {
+  local name=$1 node here there batch
+  for node in "${nodes[@]}"; do
+    here=${node%:*}
+    ip netns add "$name-$here"
+    ip netns exec "$name-$here" bash "$0" settings "$((1000 + ${node#*:}))"
+    ip -n "$name-$here" link set lo up
+  done
+  for link in "${links[@]}"; do
+    here=${link%:*} there=${link#*:}
+    ip link add "to-$there" netns "$name-$here" address "$(hardware "$here" "$there")" type veth \
+      peer name "to-$here" netns "$name-$there" address "$(hardware "$there" "$here")"
+  done
+  for node in "${nodes[@]}"; do
+    here=${node%:*}
+    batch=$(
+      for link in "${links[@]}"; do
+        case $link in
+          "$here":*) link_end "$here" "${link#*:}" ;;
+          *:"$here") link_end "$here" "${link%:*}" ;;
+        esac
+      done
+    )
+    ip -n "$name-$here" -batch - <<<"$batch"
+  done
+  # As over a wire, datagrams are to leave with their checksums, not with a note that the device is to fill them in: routers quote
+  # what they get, and scamper knows its own by it.
+  ip netns exec "$name-vantage" ethtool -K to-r1 tx off >/dev/null
+  # A next hop whose link has no carrier yet would be passed over.
+  for node in "${nodes[@]}"; do
+    until_ready "$name-${node%:*}"
+    ip -n "$name-${node%:*}" -batch - <<<"$(routes "${node%:*}")"
+  done
+}
+
+# Until every link of a namespace has its carrier and every address may be used, for at most ten seconds.
+until_ready() {
+  local attempt waiting
+  for attempt in {1..100}; do
+    waiting=$(ip -n "$1" -oneline link show | grep -v 'state UP\|LOOPBACK' || true)
+    waiting+=$(ip -n "$1" -oneline -6 address show tentative)
+    if [ -z "$waiting" ]; then return; fi
+    sleep 0.1
+  done
+  echo "$1 is not ready after $attempt looks: $waiting" >&2
+  return 1
+}
+
+# With policy 1 a Linux router takes the hash that a packet carries if there is one. A packet from a connected UDP socket carries
+# that of the socket, drawn at random, and keeps it over a veth: where the sender is on the same machine, such packets choose
+# their next hop by socket. With policy 3 it is computed anew, here from addresses, protocol and ports.
+five-tuple() {
+  local router
+  for router in r1 r3; do ip netns exec "$1-$router" bash "$0" five-tuple-here; done
+}
+five-tuple-here() {
+  for family in ipv4 ipv6; do
+    write $family/fib_multipath_hash_fields 0x37
+    write $family/fib_multipath_hash_policy 3
+  done
+}
+
+down() {
+  local node
+  for node in "${nodes[@]}"; do
+    # Those that were not made before something went wrong are not there to delete.
+    if [ -e "/var/run/netns/$1-${node%:*}" ]; then ip netns delete "$1-${node%:*}"; fi
+  done
+}
+
+# Namespaces of networks, mounts and processes: the names are seen by PROGRAM alone, and all ends with it, even if it is killed.
+enter() {
+  exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private -- \
+    bash -c 'mount -t tmpfs routers /var/run && exec "$@"' bash "$@"
+}
+
+"$@"
