@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::model::{
-    Evidence, FlowId, HopRecord, MplsLabel, ProbeId, Protocol, Purpose, QuotedProbe, Reply,
-    ReplyKind, Status, StopReason, TargetId, TargetInfo, Targets, Time, TraceId, TraceRecord, Ttl,
-    path_hash,
+    Anomalies, Anomaly, Evidence, FlowId, HopRecord, MplsLabel, ProbeId, Protocol, Purpose,
+    QuotedProbe, Reply, ReplyKind, Status, StopReason, TargetId, TargetInfo, Targets, Time,
+    TraceId, TraceRecord, Ttl, path_hash,
 };
 
 /// Hops of every trace.
@@ -79,8 +79,19 @@ pub fn trace(target: u32) -> (Vec<HopRecord>, TraceRecord) {
         probes_sent: u32::from(HOPS),
         replies: hops.iter().filter(|row| row.reply.is_some()).count() as u32,
         path_hash: Some(path_hash(path)),
+        anomalies: anomalies(&hops),
     };
     (hops, trace)
+}
+
+/// A silent hop is one; every fifth trace has a second.
+fn anomalies(hops: &[HopRecord]) -> Anomalies {
+    let silent = hops.iter().any(|row| row.reply.is_none());
+    let tunnel = hops[0].trace_id.0.is_multiple_of(5);
+    let both = [(Anomaly::SilentHop, silent), (Anomaly::MplsTunnel, tunnel)];
+    both.into_iter()
+        .filter_map(|(anomaly, shown)| shown.then_some(anomaly))
+        .collect()
 }
 
 /// A fixed scrambling of numbers (the finaliser of MurmurHash3), so that fields look random and are not.

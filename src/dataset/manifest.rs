@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cells::rfc3339;
 use super::schema::Table;
 use super::{Ending, RunFacts, RunMeta, Vantage};
-use crate::model::{DiscardReason, Evidence, KernelDrops, Rate, Statistics, Status, Time};
+use crate::model::{Anomaly, DiscardReason, Evidence, KernelDrops, Rate, Statistics, Status, Time};
 
 /// Version of the manifest's form: members are only ever added within one version.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -122,6 +122,7 @@ pub(super) fn render(
         extra_replies: by_status(|status| facts.statistics.extra_replies(status)),
         packets: packets(&facts.statistics),
         evidence: evidence(&facts.statistics),
+        anomalies: anomalies(&facts.statistics),
         kernel_drops: facts.kernel_drops,
         rate: Rates {
             requested_per_second: facts.rate_requested,
@@ -201,6 +202,7 @@ struct Manifest<'a> {
     extra_replies: Named<u64>,
     packets: Packets,
     evidence: Named<u64>,
+    anomalies: Named<u64>,
     kernel_drops: KernelDrops,
     rate: Rates,
     rtt_error_us_p99: Option<f64>,
@@ -301,6 +303,16 @@ fn evidence(statistics: &Statistics) -> Named<u64> {
         [Evidence::Full, Evidence::Rewritten, Evidence::Weak]
             .into_iter()
             .map(|evidence| (evidence.as_str(), statistics.evidence(evidence)))
+            .collect(),
+    )
+}
+
+/// Traces that show each anomaly.
+fn anomalies(statistics: &Statistics) -> Named<u64> {
+    Named(
+        Anomaly::ALL
+            .into_iter()
+            .map(|anomaly| (anomaly.as_str(), statistics.anomalies(anomaly)))
             .collect(),
     )
 }

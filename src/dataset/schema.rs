@@ -95,6 +95,11 @@ pub(super) fn list_child(fields: Fields) -> Arc<Field> {
     Arc::new(required("element", DataType::Struct(fields)))
 }
 
+/// The child of a list of texts.
+pub(super) fn text_child() -> Arc<Field> {
+    Arc::new(required("element", Utf8))
+}
+
 fn required(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, false)
 }
@@ -200,6 +205,7 @@ fn traces_fields() -> Vec<Field> {
         required("probes_sent", Int32),
         required("replies", Int32),
         optional("path_hash", Int64),
+        optional("anomalies", DataType::List(text_child())),
     ]
 }
 

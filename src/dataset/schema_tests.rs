@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Evidence, Protocol, Purpose, ReplyKind, Status, StopReason};
+use crate::model::{Anomaly, Evidence, Protocol, Purpose, ReplyKind, Status, StopReason};
 
 fn promised(table: Table) -> Value {
     serde_json::from_str(schema_text(table)).expect("schemas/*.json are JSON")
@@ -19,6 +19,7 @@ fn data_type(column: &Value) -> DataType {
         "boolean" => Boolean,
         "binary" => Binary,
         "timestamp_us_utc" => timestamp(),
+        "list" if column["element"]["type"] == "text" => DataType::List(text_child()),
         "list" => DataType::List(list_child(fields(&column["element"]["fields"]).into())),
         "map" => text_map(),
         other => panic!("no such type: {other}"),
@@ -115,6 +116,12 @@ fn listed_values_are_the_code_s() {
             Table::Traces,
             "stop_reason",
             names!(StopReason: Completed Unreachable GapLimit Loop MaxTtl Interrupted Error),
+        ),
+        (
+            Table::Traces,
+            "anomalies",
+            names!(Anomaly: Loop Cycle ZeroTtlForwarding PerPacketBalancing Nat Rewriting
+                TosRewritten TargetTimeExceeded RateLimited SilentHop MplsTunnel),
         ),
     ];
     for (table, column, names) in expected {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, MapBuilder, MapFieldNames, RecordBatch, StringBuilder};
+use arrow::array::{ArrayRef, ListBuilder, MapBuilder, MapFieldNames, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 
 use super::RunMeta;
 use super::columns::Columns;
-use super::schema::Table;
+use super::schema::{Table, text_child};
 use crate::model::{TargetInfo, Targets, TraceRecord};
 
 /// A batch of `rows` in the given order, its columns those of [`Table::Traces`].
@@ -62,6 +62,19 @@ fn outcome(columns: &mut Traces) {
     columns.int32(|(row, _)| Some(i32::try_from(row.probes_sent).unwrap_or(i32::MAX)));
     columns.int32(|(row, _)| Some(i32::try_from(row.replies).unwrap_or(i32::MAX)));
     columns.int64(|(row, _)| row.path_hash);
+    columns.push(anomalies(columns.rows()));
+}
+
+/// The names of each trace's anomalies; null where there is none.
+fn anomalies(rows: &[&(&TraceRecord, TargetInfo)]) -> ArrayRef {
+    let mut list = ListBuilder::new(StringBuilder::new()).with_field(text_child());
+    for (row, _) in rows {
+        for anomaly in row.anomalies.iter() {
+            list.values().append_value(anomaly.as_str());
+        }
+        list.append(!row.anomalies.is_empty());
+    }
+    Arc::new(list.finish())
 }
 
 /// Label values by name; without the empty cells, and null where none is left.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use super::anomalies;
 use crate::model::{
     HopRecord, ProbeId, Purpose, ReplyKind, Statistics, Status, StopReason, TraceEnd, TraceId,
     TraceRecord, Ttl, path_hash,
@@ -90,6 +91,7 @@ impl Assembler {
         let record = trace_record(trace_id, end, &rows);
         self.ended += 1;
         self.reached += u64::from(record.reached);
+        self.statistics.count_trace(&record);
         out.traces.push(record);
         for row in rows {
             self.write(row, out);
@@ -156,6 +158,7 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
         probes_sent: own().filter(|row| row.status != Status::SendError).count() as u32,
         replies: own().filter(|row| row.status == Status::Replied).count() as u32,
         path_hash: (!path.is_empty()).then(|| path_hash(path)),
+        anomalies: anomalies::find(rows, end),
     }
 }
 

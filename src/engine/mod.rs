@@ -8,6 +8,7 @@
 //! | `matcher` | which probe a quote answers, and how sure that is | no |
 //! | `nat` | learns what a 1:1 NAT before us does to checksums | no |
 //! | `tracker` | ledger and matcher together: replies and time in, rows and outcomes out | no |
+//! | `anomalies` | what a trace's rows show out of the ordinary | no |
 //! | `assembler` | rows of a trace together; extra rows numbered | no |
 //! | `dispatch` | what leaves next: the strategy's wishes at the pacer's speed | no |
 //! | `report` | the run's figures | no |
@@ -17,6 +18,7 @@
 //! | `live` | a real run: sender, receiver and collector threads | yes |
 //! | `virtual_time` | the same pieces over the lab in-process, jumping from event to event | no |
 
+pub mod anomalies;
 pub mod assembler;
 pub mod clock;
 pub mod dispatch;

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a socket or a file. Every meaningful number has a type of its own,
 //! and what is absent is an `Option`, never a zero.
 
+mod anomaly;
 mod numbers;
 mod outcome;
 mod probe;
@@ -12,6 +13,7 @@ mod statistics;
 mod target;
 mod time;
 
+pub use anomaly::{Anomalies, Anomaly};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
 pub use outcome::{Outcome, ProbeResult, TraceEnd};
 pub use probe::{Probe, Protocol, Purpose, TcpFlags};

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use siphasher::sip::SipHasher13;
 
 use super::{
-    Evidence, FlowId, ProbeId, Protocol, Purpose, Reply, ReplyKind, TargetId, Time, TraceId, Ttl,
+    Anomalies, Evidence, FlowId, ProbeId, Protocol, Purpose, Reply, ReplyKind, TargetId, Time,
+    TraceId, Ttl,
 };
 
 /// How a probe ended. Every probe ends as exactly one of these in its row with `reply_index` 0;
@@ -217,6 +218,8 @@ pub struct TraceRecord {
     pub replies: u32,
     /// Hash over (TTL, responder or null) from the first TTL to the last; see [`path_hash`].
     pub path_hash: Option<i64>,
+    /// What its rows show out of the ordinary.
+    pub anomalies: Anomalies,
 }
 
 /// Hashes a path, given as (TTL, responder or none) in TTL order, so that equal paths can be found by equality:

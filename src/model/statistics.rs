@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DiscardReason, Evidence, HopRecord, Status};
+use super::{Anomaly, DiscardReason, Evidence, HopRecord, Status, TraceRecord};
 
 /// Packets that the kernel threw away before we could read them; `None` where it does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,6 +21,7 @@ pub struct Statistics {
     extra_replies: [u64; Status::ALL.len()],
     discarded: [u64; DiscardReason::ALL.len()],
     evidence: [u64; 3],
+    anomalies: [u64; Anomaly::ALL.len()],
     /// Packets read from the network.
     pub packets_received: u64,
     /// Live probes that a reply without strong evidence was compared with: times 2^-15, how many weak matches are
@@ -39,6 +40,13 @@ impl Statistics {
         }
         if let Some(evidence) = record.evidence {
             self.evidence[evidence as usize] += 1;
+        }
+    }
+
+    /// Counts a finished trace.
+    pub fn count_trace(&mut self, record: &TraceRecord) {
+        for anomaly in record.anomalies.iter() {
+            self.anomalies[anomaly as usize] += 1;
         }
     }
 
@@ -67,6 +75,11 @@ impl Statistics {
         self.evidence[evidence as usize]
     }
 
+    /// Traces that show `anomaly`.
+    pub fn anomalies(&self, anomaly: Anomaly) -> u64 {
+        self.anomalies[anomaly as usize]
+    }
+
     /// Probes that the kernel took: all that ended, less those it refused or never saw.
     pub fn probes_sent(&self) -> u64 {
         Status::ALL
@@ -88,6 +101,7 @@ impl Statistics {
             (&mut self.extra_replies[..], &other.extra_replies[..]),
             (&mut self.discarded[..], &other.discarded[..]),
             (&mut self.evidence[..], &other.evidence[..]),
+            (&mut self.anomalies[..], &other.anomalies[..]),
         ];
         for (mine, theirs) in pairs {
             for (sum, count) in mine.iter_mut().zip(theirs) {

@@ -1,12 +1,13 @@
 //! What a survey found, in a few lines for people.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use crate::config::Method;
 use crate::dataset::Output;
 use crate::engine::report::Tally;
-use crate::model::{DiscardReason, Rate, Status};
+use crate::model::{Anomaly, DiscardReason, Rate, Status};
 
 /// A short readable summary. `Display` gives the whole of it, ending in a newline.
 #[derive(Debug)]
@@ -47,7 +48,16 @@ impl Summary {
             "achieved_rate": self.tally.achieved_rate(),
             "duration_s": self.duration.as_secs_f64(),
             "rows": self.rows,
+            "anomalies": self.anomalies().collect::<BTreeMap<_, _>>(),
         })
+    }
+
+    /// The anomalies that any trace shows, and how many traces show each.
+    fn anomalies(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Anomaly::ALL
+            .into_iter()
+            .map(|anomaly| (anomaly.as_str(), self.tally.statistics.anomalies(anomaly)))
+            .filter(|(_, traces)| *traces > 0)
     }
 
     /// Replies that came too late, came again, or answered nothing of ours.
@@ -92,6 +102,13 @@ impl fmt::Display for Summary {
                     percent(reached, ended)
                 ),
             )?;
+        }
+        let anomalies: Vec<String> = self
+            .anomalies()
+            .map(|(name, traces)| format!("{name} {}", grouped(traces)))
+            .collect();
+        if !anomalies.is_empty() {
+            line("anomalies", anomalies.join(", "))?;
         }
         line("probes", format!("{} sent", grouped(sent)))?;
         line(

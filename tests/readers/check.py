@@ -69,6 +69,8 @@ def arrow_type(column):
         "binary": pyarrow.binary(),
         "timestamp_us_utc": pyarrow.timestamp("us", tz="UTC"),
     }
+    if column["type"] == "list" and column["element"]["type"] == "text":
+        return pyarrow.list_(pyarrow.field("element", pyarrow.string(), nullable=False))
     if column["type"] == "list":
         fields = [arrow_field(field) for field in column["element"]["fields"]]
         return pyarrow.list_(pyarrow.field("element", pyarrow.struct(fields), nullable=False))
@@ -92,6 +94,8 @@ def duckdb_type(column):
         "binary": "BLOB",
         "timestamp_us_utc": "TIMESTAMP WITH TIME ZONE",
     }
+    if column["type"] == "list" and column["element"]["type"] == "text":
+        return "VARCHAR[]"
     if column["type"] == "list":
         fields = ", ".join(
             f"{quoted(field['name'])} {duckdb_type(field)}" for field in column["element"]["fields"]
@@ -121,6 +125,8 @@ def polars_type(column):
         "binary": polars.Binary,
         "timestamp_us_utc": polars.Datetime("us", "UTC"),
     }
+    if column["type"] == "list" and column["element"]["type"] == "text":
+        return polars.List(polars.String)
     if column["type"] == "list":
         fields = [polars.Field(f["name"], polars_type(f)) for f in column["element"]["fields"]]
         return polars.List(polars.Struct(fields))
@@ -248,6 +254,8 @@ def check_traces(query, rows):
             " using (run_id, trace_id) where t.hops_responding <> h.n"
         )
         check("responding hops are counted", wrong[0][0], 0)
+        listed = query("select count(*) from traces where len(anomalies) = 0")
+        check("no list of anomalies is empty", listed[0][0], 0)
 
 
 def check_directory(root):

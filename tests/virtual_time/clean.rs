@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use pathsurvey::dataset::Output;
-use pathsurvey::lab::{LabNetwork, TruthAnswer};
+use pathsurvey::lab::{LabNetwork, TruthAnswer, TruthHop};
 use pathsurvey::model::{StopReason, Ttl};
 
 use super::experiment::{config, lab_file, over_file, survey};
@@ -93,6 +93,16 @@ fn check_trace(table: &Table, row: usize, truths: &mut Truths) -> (i64, Ttl) {
     );
     let text = destination.to_string();
     assert_eq!(table.text("target_input", row), Some(text.as_str()));
+    // Some of the carriers run MPLS. Those that hide their labels show it where three routers or more are in the tunnel.
+    let hops = &truth.hops[..usize::from(length.0) - 1];
+    let answers = hops.iter().filter_map(TruthHop::answer);
+    let quoted: Vec<u8> = answers.clone().filter_map(|a| a.quoted_ttl).collect();
+    assert_eq!(quoted.len(), hops.len(), "every router answers");
+    let rises = |pair: &[u8]| pair[0] > 1 && pair[1] == pair[0] + 1;
+    let labelled = answers.clone().any(|answer| !answer.mpls.is_empty());
+    let tunnel = labelled || quoted.windows(2).any(rises);
+    let anomalies = tunnel.then(|| vec!["mpls_tunnel".to_owned()]);
+    assert_eq!(table.texts("anomalies", row), anomalies, "{destination}");
     (number("trace_id").expect("a trace"), length)
 }
 

@@ -4,6 +4,7 @@
 //! what every row must be; `truth` says what the network could have shown. The rest are surveys that are compared
 //! with one or both.
 
+mod anomalies;
 mod clean;
 mod costs;
 mod experiment;

@@ -65,6 +65,16 @@ impl Table {
         })
     }
 
+    /// A list of texts; `None` where the column is null.
+    pub fn texts(&self, name: &str, row: usize) -> Option<Vec<String>> {
+        let column = self.column(name).as_list::<i32>();
+        column.is_valid(row).then(|| {
+            let list = column.value(row);
+            let texts = list.as_string::<i32>().iter();
+            texts.map(|text| text.expect("a text").to_owned()).collect()
+        })
+    }
+
     /// Labels and their TTLs, top first; `None` where the column is null.
     pub fn mpls(&self, row: usize) -> Option<Vec<(i32, i16)>> {
         let column = self.column("mpls").as_list::<i32>();

@@ -1,0 +1,340 @@
+//! Each anomaly, and what comes close to it.
+
+mod quotes;
+
+use super::*;
+use std::net::Ipv4Addr;
+
+use Anomaly::*;
+
+use crate::model::{FlowId, MplsLabel, ProbeId, StopReason, TargetId, Time, TraceId};
+
+const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+
+/// A probe without an answer. Every number is known, so that each can be quoted changed.
+fn silent(ttl: u8, attempt: u8) -> HopRecord {
+    HopRecord {
+        trace_id: TraceId(0),
+        probe_id: ProbeId(u64::from(ttl) * 8 + u64::from(attempt)),
+        reply_index: 0,
+        destination: TARGET.into(),
+        source: Some(SOURCE.into()),
+        protocol: Protocol::Udp,
+        src_port: Some(24_000),
+        dst_port: Some(33_434),
+        icmp_id: None,
+        flow_label: None,
+        flow: FlowId(0),
+        round: 0,
+        ttl: Some(Ttl(ttl)),
+        attempt,
+        purpose: Purpose::Trace,
+        probe_size: 50,
+        probe_tos: 0,
+        probe_ip_id: Some(0x1234),
+        probe_checksum: Some(0x4321),
+        sent_at: None,
+        status: Status::Timeout,
+        reason: None,
+        reply: None,
+        evidence: None,
+        rtt_us: None,
+        inferred_from: None,
+    }
+}
+
+/// What a router quotes that changes nothing.
+fn quote_of(row: &HopRecord) -> QuotedProbe {
+    QuotedProbe {
+        source: row.source,
+        ttl: Some(1),
+        tos: Some(row.probe_tos),
+        ip_id: row.probe_ip_id,
+        flow_label: row.flow_label,
+        src_port: row.src_port,
+        dst_port: row.dst_port,
+        icmp_id: row.icmp_id,
+        checksum: row.probe_checksum,
+        ..QuotedProbe::bare(row.destination, 17)
+    }
+}
+
+fn answered(mut row: HopRecord, responder: IpAddr, evidence: Evidence) -> HopRecord {
+    let kind = match responder == row.destination {
+        true => ReplyKind::PortUnreachable,
+        false => ReplyKind::TimeExceeded,
+    };
+    let mut reply = Reply::bare(responder, Time::default(), kind);
+    reply.quoted = Some(quote_of(&row));
+    row.status = Status::Replied;
+    row.evidence = Some(evidence);
+    row.reply = Some(Box::new(reply));
+    row
+}
+
+/// One word a TTL, one sign an attempt: a capital letter for a router that answers, a small one if the evidence is weak, `T` for the
+/// target, `*` for silence. `/` stands where the path ends, else it ends at the last answer; `=X` is the distance probe.
+fn trace(text: &str) -> (Vec<HopRecord>, TraceEnd) {
+    let (mut rows, mut last_ttl) = (Vec::new(), None);
+    for word in text.split_whitespace() {
+        let ttl = rows
+            .last()
+            .map_or(0, |row: &HopRecord| row.ttl.map_or(0, |ttl| ttl.0));
+        if word == "/" {
+            last_ttl = Some(Ttl(ttl));
+            continue;
+        }
+        let distance = word.strip_prefix('=');
+        let ttl = if distance.is_some() { 32 } else { ttl + 1 };
+        for (sign, attempt) in distance.unwrap_or(word).chars().zip(1..) {
+            let row = silent(ttl, attempt);
+            let router =
+                |sign: char| Ipv4Addr::new(10, 0, 0, sign.to_ascii_uppercase() as u8).into();
+            let mut row = match sign {
+                '*' => row,
+                'T' => answered(row, TARGET.into(), Evidence::Full),
+                'A'..='Z' => answered(row, router(sign), Evidence::Full),
+                _ => answered(row, router(sign), Evidence::Weak),
+            };
+            if distance.is_some() {
+                row.purpose = Purpose::Distance;
+            }
+            rows.push(row);
+        }
+    }
+    let hops = || rows.iter().filter(|row| is_hop(row));
+    let last_answer = hops().rfind(|row| row.reply.is_some());
+    let end = TraceEnd {
+        target: TargetId(0),
+        flow: FlowId(0),
+        destination: TARGET.into(),
+        started_at: Time::default(),
+        finished_at: Time::default(),
+        stop_reason: StopReason::GapLimit,
+        path_length: None,
+        last_ttl: last_ttl.or(last_answer.and_then(|row| row.ttl)),
+    };
+    (rows, end)
+}
+
+fn found(text: &str) -> Vec<Anomaly> {
+    let (rows, end) = trace(text);
+    find(&rows, &end).iter().collect()
+}
+
+fn check(cases: &[(&str, &[Anomaly])]) {
+    for (text, expected) in cases {
+        assert_eq!(found(text), *expected, "{text}");
+    }
+}
+
+/// The anomalies of `A B T` in which `change` was done to the rows (0, 1, 2).
+fn changed(change: impl FnOnce(&mut [HopRecord])) -> Vec<Anomaly> {
+    let (mut rows, end) = trace("A B T");
+    change(&mut rows);
+    find(&rows, &end).iter().collect()
+}
+
+fn reply(row: &mut HopRecord) -> &mut Reply {
+    row.reply.as_deref_mut().expect("an answer")
+}
+
+fn quote(row: &mut HopRecord) -> &mut QuotedProbe {
+    reply(row).quoted.as_mut().expect("a quote")
+}
+
+#[test]
+fn a_path_on_which_nothing_is_odd_has_none() {
+    check(&[
+        ("A B C T", &[]),
+        ("A B C T / T T =T", &[]),
+        ("A", &[]),
+        ("* * *", &[]),
+        ("", &[]),
+    ]);
+}
+
+#[test]
+fn a_loop_stays_or_stands_still() {
+    check(&[
+        ("A B C B", &[Loop]),
+        ("A B C B / C B =C", &[Loop]),
+        ("A B C D B / * *", &[Loop]),
+        // What is weak is nobody's way out.
+        ("A B C B / d =d", &[Loop]),
+        ("A B B B C T", &[Loop]),
+        ("A B c B D T", &[Loop]),
+        ("A B * B C T", &[Loop, SilentHop]),
+        // Zero-TTL forwarding, or a box that answers for another: no loop at two TTLs.
+        ("A B B C T", &[]),
+        ("A B B C C T", &[]),
+        // Behind the end of the path the target answers any TTL.
+        ("A B T / T T T", &[]),
+        ("A B C / C C", &[]),
+        // Nor does the distance probe's answer come back.
+        ("A B C =A", &[]),
+        ("A B C b", &[]),
+        ("A b C B T", &[]),
+    ]);
+}
+
+#[test]
+fn a_cycle_is_left_again() {
+    check(&[
+        ("A B C B D T", &[Cycle]),
+        ("A B C B T", &[Cycle]),
+        ("A B C B C B C T", &[Cycle]),
+        // The rows beyond the TTL at which the strategy stopped, and the distance probe's, show that it was left.
+        ("A B C B / C D", &[Cycle]),
+        ("A B C B =T", &[Cycle]),
+        ("A B A C D C", &[Loop, Cycle]),
+        ("A B B B A C T", &[Loop, Cycle]),
+        ("A B C D T", &[]),
+    ]);
+}
+
+#[test]
+fn zero_ttl_forwarding_shows_a_quoted_0_and_then_the_same_router() {
+    let with = |text: &str, quoted_ttl: u8, kind: ReplyKind| {
+        let (mut rows, end) = trace(text);
+        quote(&mut rows[1]).ttl = Some(quoted_ttl);
+        reply(&mut rows[1]).kind = kind;
+        find(&rows, &end).iter().collect::<Vec<_>>()
+    };
+    let expired = ReplyKind::TimeExceeded;
+    assert_eq!(with("A B B T", 0, expired), [ZeroTtlForwarding]);
+    assert_eq!(
+        with("A B BC T", 0, expired),
+        [ZeroTtlForwarding, PerPacketBalancing]
+    );
+    assert_eq!(with("A B B T", 1, expired), []);
+    assert_eq!(with("A B C T", 0, expired), []);
+    assert_eq!(with("A B * B T", 0, expired), [Loop, SilentHop]);
+    assert_eq!(with("A B B T", 0, ReplyKind::HostUnreachable), []);
+    assert_eq!(with("A b B T", 0, expired), []);
+    assert_eq!(with("A B b T", 0, expired), []);
+}
+
+#[test]
+fn per_packet_balancing_shows_two_responders_at_a_ttl() {
+    check(&[
+        ("A BC T", &[PerPacketBalancing]),
+        ("A BB T", &[]),
+        ("A Bc T", &[]),
+        ("A cB T", &[]),
+        ("A B T / BC", &[]),
+    ]);
+    // A further reply to the same probe counts where it brings another responder; another flow's rows are another trace's.
+    let further = |responder: Ipv4Addr, evidence| {
+        changed(|rows| {
+            rows[1].reply_index = 1;
+            let mut own = answered(silent(2, 1), OTHER.into(), Evidence::Full);
+            reply(&mut own).responder = responder.into();
+            own.evidence = Some(evidence);
+            rows[0] = own;
+        })
+    };
+    assert_eq!(further(OTHER, Evidence::Full), [PerPacketBalancing]);
+    assert_eq!(further(OTHER, Evidence::Rewritten), [PerPacketBalancing]);
+    assert_eq!(further(OTHER, Evidence::Weak), []);
+    assert_eq!(further(Ipv4Addr::new(10, 0, 0, b'B'), Evidence::Full), []);
+}
+
+#[test]
+fn a_target_that_lets_the_ttl_run_out_is_told() {
+    let expired = |evidence, at: usize| {
+        changed(|rows| {
+            reply(&mut rows[at]).kind = ReplyKind::TimeExceeded;
+            rows[at].evidence = Some(evidence);
+        })
+    };
+    assert_eq!(expired(Evidence::Full, 2), [TargetTimeExceeded]);
+    assert_eq!(expired(Evidence::Rewritten, 2), [TargetTimeExceeded]);
+    assert_eq!(expired(Evidence::Weak, 2), []);
+    assert_eq!(expired(Evidence::Full, 1), []);
+}
+
+#[test]
+fn silences_before_an_answer_are_a_limit_or_a_silent_hop() {
+    check(&[
+        ("A *B T", &[RateLimited]),
+        ("A B* T", &[RateLimited]),
+        ("A ** T", &[SilentHop]),
+        ("A * T", &[SilentHop]),
+        ("A *B ** C", &[RateLimited, SilentHop]),
+        // Nothing answers behind.
+        ("A *B", &[]),
+        ("A B ** **", &[]),
+        ("A *T", &[]),
+        ("A B / ** T", &[]),
+        ("A ** =T", &[]),
+        // A weak answer is neither an answer nor silence.
+        ("A *b T", &[]),
+        ("A ** b", &[]),
+        ("A b T", &[]),
+    ]);
+    let late = changed(|rows| rows[1].status = Status::Late);
+    assert_eq!(late, [], "late is answered");
+}
+
+#[test]
+fn a_tunnel_shows_labels_or_quoted_ttls_that_rise() {
+    let label = MplsLabel {
+        label: 24_001,
+        traffic_class: 0,
+        bottom: true,
+        ttl: 1,
+    };
+    let labelled = |evidence| {
+        changed(|rows| {
+            reply(&mut rows[1]).mpls = vec![label];
+            rows[1].evidence = Some(evidence);
+        })
+    };
+    assert_eq!(labelled(Evidence::Full), [MplsTunnel]);
+    assert_eq!(labelled(Evidence::Weak), []);
+    let quoting = |text: &str, ttls: [u8; 4]| {
+        let (mut rows, end) = trace(text);
+        for (row, ttl) in rows.iter_mut().zip(ttls) {
+            if row.reply.is_some() {
+                quote(row).ttl = Some(ttl);
+            }
+        }
+        find(&rows, &end).iter().collect::<Vec<_>>()
+    };
+    assert_eq!(quoting("A B C D T", [1, 1, 2, 3]), [MplsTunnel]);
+    assert_eq!(quoting("A B C D T", [2, 3, 1, 1]), [MplsTunnel]);
+    assert_eq!(quoting("A B C D T", [1, 1, 2, 1]), [], "one TTL over 1");
+    assert_eq!(quoting("A B C D T", [1, 2, 2, 1]), [], "not rising");
+    assert_eq!(quoting("A B C D T", [1, 2, 4, 1]), [], "nor one by one");
+    assert_eq!(
+        quoting("A B * D T", [1, 2, 0, 3]),
+        [SilentHop],
+        "not in a row"
+    );
+    assert_eq!(quoting("A B c D T", [1, 2, 3, 4]), [], "weak");
+    // A port unreachable quotes what was left of the TTL.
+    assert_eq!(quoting("A B T T", [1, 2, 3, 4]), []);
+}
+
+#[test]
+fn rows_of_another_kind_do_not_matter() {
+    let (mut rows, end) = trace("A B T");
+    rows[1].status = Status::SendError;
+    rows[1].reply = None;
+    rows[1].evidence = None;
+    assert!(find(&rows, &end).is_empty(), "not sent is not silent");
+    rows.clear();
+    assert!(
+        find(
+            &rows,
+            &TraceEnd {
+                last_ttl: None,
+                ..end
+            }
+        )
+        .is_empty()
+    );
+}

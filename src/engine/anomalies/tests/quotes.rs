@@ -1,0 +1,147 @@
+//! What quotes show of boxes on the way: translation, rewriting, remarking.
+
+use super::*;
+
+/// The anomalies of a trace whose second hop quotes something changed; with weak evidence none at all.
+fn quoted(change: impl Fn(&mut QuotedProbe)) -> Vec<Anomaly> {
+    let weak = changed(|rows| {
+        change(quote(&mut rows[1]));
+        rows[1].evidence = Some(Evidence::Weak);
+    });
+    assert_eq!(weak, []);
+    changed(|rows| change(quote(&mut rows[1])))
+}
+
+#[test]
+fn nat_shows_another_source() {
+    assert_eq!(quoted(|quote| quote.source = Some(OTHER.into())), [Nat]);
+    assert_eq!(quoted(|quote| quote.src_port = Some(24_001)), [Nat]);
+    assert_eq!(
+        quoted(|quote| (quote.source, quote.src_port) = (None, None)),
+        []
+    );
+    let unknown_source = changed(|rows| {
+        rows[1].source = None;
+        quote(&mut rows[1]).source = Some(OTHER.into());
+    });
+    assert_eq!(unknown_source, []);
+    let echo = |quoted_id| {
+        changed(|rows| {
+            (rows[1].protocol, rows[1].icmp_id) = (Protocol::Icmp, Some(7));
+            quote(&mut rows[1]).icmp_id = quoted_id;
+        })
+    };
+    assert_eq!(echo(Some(8)), [Nat]);
+    assert_eq!(echo(Some(7)), []);
+    assert_eq!(echo(None), []);
+}
+
+#[test]
+fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
+    let checksums = |at: [u16; 3]| {
+        changed(|rows| {
+            for (row, checksum) in rows.iter_mut().zip(at) {
+                quote(row).checksum = Some(checksum);
+            }
+        })
+    };
+    const SENT: u16 = 0x4321;
+    assert_eq!(checksums([SENT, 0x5000, 0x5000]), [Nat]);
+    assert_eq!(checksums([0x5000, 0x6000, 0x6000]), [Nat]);
+    assert_eq!(checksums([SENT, SENT, SENT]), []);
+    assert_eq!(
+        checksums([SENT, 0x5000, SENT]),
+        [],
+        "one router that quotes wrongly"
+    );
+    assert_eq!(checksums([SENT, SENT, 0]), [], "no checksum");
+    assert_eq!(
+        checksums([0x5000, 0, 0x5000]),
+        [Nat],
+        "no checksum says nothing"
+    );
+    let last = |change: &dyn Fn(&mut HopRecord)| {
+        changed(|rows| {
+            quote(&mut rows[2]).checksum = Some(0x5000);
+            change(&mut rows[2]);
+        })
+    };
+    assert_eq!(last(&|_| ()), [Nat]);
+    assert_eq!(last(&|row| row.evidence = Some(Evidence::Rewritten)), [Nat]);
+    assert_eq!(last(&|row| row.evidence = Some(Evidence::Weak)), []);
+    assert_eq!(last(&|row| row.probe_checksum = None), []);
+    assert_eq!(
+        last(&|row| row.protocol = Protocol::Icmp),
+        [],
+        "covers no address"
+    );
+    // Where the destination is changed the checksum has to be.
+    let rewritten = last(&|row| quote(row).destination = OTHER.into());
+    assert_eq!(rewritten, [Rewriting]);
+    // Zero has two forms.
+    let zero = changed(|rows| {
+        rows[2].probe_checksum = Some(0);
+        quote(&mut rows[2]).checksum = Some(0xffff);
+    });
+    assert_eq!(zero, []);
+}
+
+#[test]
+fn rewriting_shows_what_should_have_stayed() {
+    assert_eq!(
+        quoted(|quote| quote.destination = OTHER.into()),
+        [Rewriting]
+    );
+    assert_eq!(quoted(|quote| quote.dst_port = Some(53)), [Rewriting]);
+    assert_eq!(quoted(|quote| quote.ip_id = Some(0)), [Rewriting]);
+    assert_eq!(
+        quoted(|quote| quote.ip_id = Some(0x3412)),
+        [],
+        "quoted byte-swapped"
+    );
+    assert_eq!(
+        quoted(|quote| (quote.dst_port, quote.ip_id) = (None, None)),
+        []
+    );
+    assert_eq!(quoted(|quote| quote.length = Some(7)), []);
+    let label = |sent| {
+        changed(|rows| {
+            rows[1].flow_label = sent;
+            quote(&mut rows[1]).flow_label = Some(0);
+        })
+    };
+    assert_eq!(label(Some(5)), [Rewriting]);
+    assert_eq!(label(Some(0)), []);
+    assert_eq!(label(None), [], "what was sent is not known");
+}
+
+#[test]
+fn an_answer_to_the_distance_probe_counts_with_what_it_quotes() {
+    let (mut rows, end) = trace("A B * * =T");
+    quote(&mut rows[4]).dst_port = Some(53);
+    let found: Vec<_> = find(&rows, &end).iter().collect();
+    assert_eq!(found, [Rewriting]);
+}
+
+#[test]
+fn a_rewritten_type_of_service_is_named_apart() {
+    let tos = |sent: u8, shown: Option<u8>| {
+        changed(|rows| {
+            rows[1].probe_tos = sent;
+            quote(&mut rows[1]).tos = shown;
+        })
+    };
+    assert_eq!(tos(0x20, Some(0)), [TosRewritten]);
+    assert_eq!(tos(0, Some(0x48)), [TosRewritten]);
+    assert_eq!(tos(0x22, Some(0x20)), [TosRewritten], "bleached");
+    assert_eq!(
+        tos(0x20, Some(0x23)),
+        [TosRewritten],
+        "a mark on what allows none"
+    );
+    assert_eq!(tos(0x22, Some(0x23)), [], "congestion");
+    assert_eq!(tos(0x21, Some(0x23)), [], "congestion");
+    assert_eq!(tos(0x20, Some(0x20)), []);
+    assert_eq!(tos(0x20, None), []);
+    assert_eq!(quoted(|quote| quote.tos = Some(4)), [TosRewritten]);
+}

@@ -1,0 +1,132 @@
+//! What can be odd about a trace. When each is found is defined where they are computed: `engine::anomalies`.
+
+/// Something out of the ordinary that a trace's rows show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anomaly {
+    /// An address at three or more TTLs in a row, or one that comes back and the path never gets away.
+    Loop,
+    /// An address comes back behind another one, and the path goes on elsewhere.
+    Cycle,
+    /// A router forwards packets whose TTL has run out.
+    ZeroTtlForwarding,
+    /// Several responders at one TTL of one flow.
+    PerPacketBalancing,
+    /// Source address or source port translated.
+    Nat,
+    /// Destination, destination port, IP ID or flow label changed on the way.
+    Rewriting,
+    /// Type of service or traffic class changed on the way.
+    TosRewritten,
+    /// The target answers Time Exceeded.
+    TargetTimeExceeded,
+    /// A hop that answers some probes and not others, before one that answers.
+    RateLimited,
+    /// A hop that answers nothing, before one that answers.
+    SilentHop,
+    /// An MPLS tunnel, by its labels or by its quoted TTLs.
+    MplsTunnel,
+}
+
+impl Anomaly {
+    /// Every anomaly, in the order of the `anomalies` column.
+    pub const ALL: [Anomaly; 11] = [
+        Anomaly::Loop,
+        Anomaly::Cycle,
+        Anomaly::ZeroTtlForwarding,
+        Anomaly::PerPacketBalancing,
+        Anomaly::Nat,
+        Anomaly::Rewriting,
+        Anomaly::TosRewritten,
+        Anomaly::TargetTimeExceeded,
+        Anomaly::RateLimited,
+        Anomaly::SilentHop,
+        Anomaly::MplsTunnel,
+    ];
+
+    /// The name in the `anomalies` column.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Anomaly::Loop => "loop",
+            Anomaly::Cycle => "cycle",
+            Anomaly::ZeroTtlForwarding => "zero_ttl_forwarding",
+            Anomaly::PerPacketBalancing => "per_packet_balancing",
+            Anomaly::Nat => "nat",
+            Anomaly::Rewriting => "rewriting",
+            Anomaly::TosRewritten => "tos_rewritten",
+            Anomaly::TargetTimeExceeded => "target_time_exceeded",
+            Anomaly::RateLimited => "rate_limited",
+            Anomaly::SilentHop => "silent_hop",
+            Anomaly::MplsTunnel => "mpls_tunnel",
+        }
+    }
+}
+
+/// A set of anomalies, read in the order of [`Anomaly::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Anomalies(u16);
+
+impl Anomalies {
+    /// Adds one.
+    pub fn insert(&mut self, anomaly: Anomaly) {
+        self.0 |= bit(anomaly);
+    }
+
+    /// Whether it is among them.
+    pub fn contains(self, anomaly: Anomaly) -> bool {
+        self.0 & bit(anomaly) != 0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each of them, in order.
+    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
+        Anomaly::ALL
+            .into_iter()
+            .filter(move |anomaly| self.contains(*anomaly))
+    }
+}
+
+impl FromIterator<Anomaly> for Anomalies {
+    fn from_iter<I: IntoIterator<Item = Anomaly>>(anomalies: I) -> Self {
+        let mut all = Anomalies::default();
+        anomalies
+            .into_iter()
+            .for_each(|anomaly| all.insert(anomaly));
+        all
+    }
+}
+
+const fn bit(anomaly: Anomaly) -> u16 {
+    1 << anomaly as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_read_in_the_order_of_the_enum() {
+        let set: Anomalies = [
+            Anomaly::MplsTunnel,
+            Anomaly::Nat,
+            Anomaly::Loop,
+            Anomaly::Nat,
+        ]
+        .into_iter()
+        .collect();
+        let read: Vec<_> = set.iter().map(Anomaly::as_str).collect();
+        assert_eq!(read, ["loop", "nat", "mpls_tunnel"]);
+        assert!(set.contains(Anomaly::Nat) && !set.contains(Anomaly::Cycle));
+        assert!(!set.is_empty() && Anomalies::default().is_empty());
+    }
+
+    #[test]
+    fn each_has_a_place_of_its_own() {
+        let every: Anomalies = Anomaly::ALL.into_iter().collect();
+        assert_eq!(every.iter().collect::<Vec<_>>(), Anomaly::ALL);
+        assert!(Anomaly::ALL.is_sorted());
+    }
+}
