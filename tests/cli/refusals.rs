@@ -236,7 +236,7 @@ fn the_lab_s_own_commands_refuse_nonsense_too() {
         (&["lab"], 2),
         (&["lab", "truth"], 2),
         (&["lab", "truth", "nowhere"], 2),
-        (&["lab", "truth", "::1"], 2),
+        (&["lab", "truth", "::1%eth0"], 2),
         (&["lab", "truth", "198.18.0.1", "-m", "1000"], 2),
         (&["lab", "truth", "198.18.0.1", "--network", "none.toml"], 1),
         (

@@ -171,11 +171,8 @@ struct Branches<'a> {
 
 impl Branches<'_> {
     fn finish(self, mut steps: Vec<Step>, ports: &RangeInclusive<u16>) -> Vec<SockFilter> {
-        match self.segments {
-            Some(protocol) => {
-                steps.push(test(IS, protocol.into(), Target::Segment, Target::Next));
-            }
-            None => {}
+        if let Some(protocol) = self.segments {
+            steps.push(test(IS, protocol.into(), Target::Segment, Target::Next));
         }
         steps.push(test(IS, self.icmp, Target::Next, Target::Refuse));
         steps.push(self.icmp_type);
