@@ -33,6 +33,7 @@ fn probe(number: u32) -> Probe {
         ttl: Ttl((number % 16) as u8 + 1),
         attempt: 1,
         purpose: Purpose::Trace,
+        size: None,
     }
 }
 

@@ -152,6 +152,7 @@ fn bare(probes: u64) -> f64 {
             destination: probe.destination,
             flow: probe.flow,
             ttl: probe.ttl,
+            size: None,
             serial: 1,
             flow_label: 0,
             marks: Marks { check: 1, tag: 2 },

@@ -23,6 +23,10 @@ pub struct SurveyConfig {
     pub tos: u8,
     /// Size of every probe with its IP header, bytes; the smallest possible where none was given.
     pub packet_size: Option<u16>,
+    /// Whether the path MTU is looked for: probes start large, may not be fragmented, and shrink.
+    pub mtu: bool,
+    /// Answers wanted of a hop (`trace`).
+    pub probes_per_hop: u8,
     /// Our addresses, at most one a family; the kernel's choice where none was given.
     pub sources: Vec<IpAddr>,
     /// The interface that probes leave by; the routes' choice where none was given.
@@ -83,6 +87,8 @@ impl Default for SurveyConfig {
             tcp_flags: TcpFlags::Syn,
             tos: 0,
             packet_size: None,
+            mtu: false,
+            probes_per_hop: 1,
             sources: Vec::new(),
             interface: None,
             first_ttl: Ttl(1),
@@ -199,6 +205,32 @@ pub enum ConfigError {
         /// How many follow.
         count: u16,
     },
+    /// Segments of no connection carry nothing.
+    #[error(
+        "--packet-size and --mtu: TCP probes carry no payload that could be made larger; use --protocol udp or icmp"
+    )]
+    SizeOfTcp,
+    /// A sweep asks every TTL once.
+    #[error(
+        "--mtu: a sweep sends every probe once and cannot send a smaller one in its place; use --strategy trace"
+    )]
+    MtuOfSweep,
+    /// Too small for headers and marks.
+    #[error("--packet-size {size}: a probe takes at least {least} bytes, headers included")]
+    PacketSize {
+        /// As given.
+        size: u16,
+        /// What a probe takes over IPv6.
+        least: u16,
+    },
+    /// Two addresses of one family.
+    #[error("--source {first} and {second}: give one address for each family")]
+    Sources {
+        /// As given.
+        first: IpAddr,
+        /// As given.
+        second: IpAddr,
+    },
     /// Too short to tell anything.
     #[error("--timeout: give between 0.01 and 3600 seconds")]
     Timeout,
@@ -230,13 +262,17 @@ pub enum ConfigError {
     EmptyName,
 }
 
+/// What Ethernet carries, bytes: where the search for the path MTU starts.
+const ETHERNET_MTU: u16 = 1_500;
+/// The least size of a probe with marks, of either family, bytes: IPv6 header, transport header, marks.
+const LEAST_SIZE: u16 = 60;
 /// The highest TTL probed.
 const MOST_TTL: u8 = 254;
 /// Attempts a hop.
 const MOST_ATTEMPTS: u32 = 100;
 /// Targets under way at a time: some kilobytes each.
 const MOST_WINDOW: u32 = 1 << 20;
-/// Live probes at a time: about 14 GiB.
+/// Live probes at a time: about 15 GiB.
 const MOST_LIVE: u64 = 1 << 27;
 
 impl SurveyConfig {
@@ -261,6 +297,11 @@ impl SurveyConfig {
             ),
             ("--window", self.window, MOST_WINDOW),
             ("--flows", u32::from(self.flows), u32::from(u16::MAX)),
+            (
+                "--probes-per-hop",
+                u32::from(self.probes_per_hop),
+                MOST_ATTEMPTS,
+            ),
         ];
         for (option, count, most) in counts {
             if !(1..=most).contains(&count) {
@@ -271,6 +312,8 @@ impl SurveyConfig {
                 });
             }
         }
+        self.validate_sizes()?;
+        self.validate_sources()?;
         let per_ttl = if self.port_per_ttl { u16::from(max) } else { 1 };
         let ports = [
             ("--source-port", self.source_port, self.flows),
@@ -316,6 +359,46 @@ impl SurveyConfig {
             return Err(ConfigError::EmptyName);
         }
         Ok(self)
+    }
+
+    /// The size of the first probes, where it is not the smallest possible, bytes.
+    pub fn first_size(&self) -> Option<u16> {
+        match self.mtu {
+            true => Some(self.packet_size.unwrap_or(ETHERNET_MTU)),
+            false => self.packet_size,
+        }
+    }
+
+    fn validate_sizes(&self) -> Result<(), ConfigError> {
+        if (self.mtu || self.packet_size.is_some()) && self.protocol == Protocol::Tcp {
+            return Err(ConfigError::SizeOfTcp);
+        }
+        if self.mtu && self.method == Method::Sweep {
+            return Err(ConfigError::MtuOfSweep);
+        }
+        match self.packet_size {
+            Some(size) if size < LEAST_SIZE => Err(ConfigError::PacketSize {
+                size,
+                least: LEAST_SIZE,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_sources(&self) -> Result<(), ConfigError> {
+        for ipv6 in [false, true] {
+            let mut family = self
+                .sources
+                .iter()
+                .filter(|address| address.is_ipv6() == ipv6);
+            if let (Some(first), Some(second)) = (family.next(), family.next()) {
+                return Err(ConfigError::Sources {
+                    first: *first,
+                    second: *second,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// How many probes are live at a time at the full rate.

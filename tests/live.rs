@@ -70,6 +70,8 @@ fn main() -> ExitCode {
         ("tcp_psh_equals_the_truth", protocols::tcp_psh),
         ("udp_services_equal_the_truth", protocols::udp_service),
         ("probes_of_one_size_equal_the_truth", protocols::one_size),
+        ("the_path_mtu_is_found", protocols::path_mtu),
+        ("hops_answer_as_often_as_wanted", protocols::probes_per_hop),
         ("tcp_leaves_nothing_half_open", protocols::no_half_open),
         ("silence_ends_traces_at_the_gap_limit", paths::silence),
         ("loops_end_traces", paths::looping),

@@ -75,6 +75,7 @@ pub fn trace(target: u32) -> (Vec<HopRecord>, TraceRecord) {
         stop_reason: StopReason::Completed,
         reached: true,
         path_length: Some(Ttl(HOPS)),
+        path_mtu: None,
         hops_responding: hops.iter().filter(|row| row.reply.is_some()).count() as u16,
         probes_sent: u32::from(HOPS),
         replies: hops.iter().filter(|row| row.reply.is_some()).count() as u32,

@@ -4,6 +4,7 @@ mod lab;
 mod log;
 mod names;
 mod schema;
+mod signals;
 mod survey;
 mod terminal;
 

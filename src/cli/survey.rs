@@ -2,23 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use pathsurvey::config::{Network, SurveyConfig};
 use pathsurvey::dataset::{Format, Output};
-use pathsurvey::engine::stop::Stop;
 use pathsurvey::model::{Rate, Ttl};
 use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
 use super::log::LogOptions;
 use super::names::{FlagsName, MethodName, NameFamily, ProtocolName};
+use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
 
@@ -201,6 +198,14 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "BYTES", help_heading = "Probing")]
     packet_size: Option<u16>,
 
+    /// Look for the path MTU: start with 1500 bytes or --packet-size, forbid fragmentation, shrink to what comes through (trace).
+    #[arg(long, help_heading = "Probing")]
+    mtu: bool,
+
+    /// Probe a hop until it has answered N times (trace).
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Probing")]
+    probes_per_hop: u8,
+
     /// Send from this address of ours; give one for each address family.
     #[arg(short, long, value_name = "ADDRESS", help_heading = "Probing")]
     source: Vec<IpAddr>,
@@ -335,6 +340,8 @@ impl SurveyArgs {
             tcp_flags: self.tcp_flags.into(),
             tos: self.tos,
             packet_size: self.packet_size,
+            mtu: self.mtu,
+            probes_per_hop: self.probes_per_hop,
             sources: self.source,
             interface: self.interface,
             first_ttl: Ttl(self.first_ttl),
@@ -382,26 +389,6 @@ impl SurveyArgs {
             false => Network::Lab { file },
         }
     }
-}
-
-/// The first SIGINT or SIGTERM asks for an orderly end; the second ends at once. Files are whole either way.
-fn stop_on_signals() -> anyhow::Result<Stop> {
-    let signal = Arc::new(AtomicUsize::new(0));
-    let asked_before = Arc::new(AtomicBool::new(false));
-    for number in [SIGINT, SIGTERM] {
-        let refuse = || format!("cannot listen for signal {number}");
-        // In this order: the first signal finds the flag unset and sets it, the second finds it set.
-        signal_hook::flag::register_conditional_shutdown(
-            number,
-            128 + number,
-            asked_before.clone(),
-        )
-        .with_context(refuse)?;
-        signal_hook::flag::register(number, asked_before.clone()).with_context(refuse)?;
-        signal_hook::flag::register_usize(number, signal.clone(), number.unsigned_abs() as usize)
-            .with_context(refuse)?;
-    }
-    Ok(Stop::new(signal))
 }
 
 fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {

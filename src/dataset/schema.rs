@@ -206,6 +206,7 @@ fn traces_fields() -> Vec<Field> {
         required("replies", Int32),
         optional("path_hash", Int64),
         optional("anomalies", DataType::List(text_child())),
+        optional("path_mtu", DataType::Int32),
     ]
 }
 

@@ -95,7 +95,7 @@ fn listed_values_are_the_code_s() {
         (
             Table::Hops,
             "purpose",
-            names!(Purpose: Distance Trace Retry Sweep),
+            names!(Purpose: Distance Trace Retry Repeat Sweep),
         ),
         (
             Table::Hops,

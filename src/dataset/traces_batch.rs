@@ -63,6 +63,7 @@ fn outcome(columns: &mut Traces) {
     columns.int32(|(row, _)| Some(i32::try_from(row.replies).unwrap_or(i32::MAX)));
     columns.int64(|(row, _)| row.path_hash);
     columns.push(anomalies(columns.rows()));
+    columns.int32(|(row, _)| row.path_mtu.map(i32::from));
 }
 
 /// The names of each trace's anomalies; null where there is none.

@@ -154,6 +154,7 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
         stop_reason: end.stop_reason,
         reached,
         path_length: end.path_length,
+        path_mtu: end.path_mtu,
         hops_responding: path.values().flatten().count() as u16,
         probes_sent: own().filter(|row| row.status != Status::SendError).count() as u32,
         replies: own().filter(|row| row.status == Status::Replied).count() as u32,
@@ -227,6 +228,7 @@ mod tests {
             stop_reason,
             path_length: path_length.map(Ttl),
             last_ttl: Some(Ttl(path_length.unwrap_or(9))),
+            path_mtu: None,
         }
     }
 

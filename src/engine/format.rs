@@ -80,6 +80,8 @@ pub struct Marked {
     pub flow: FlowId,
     /// The TTL.
     pub ttl: Ttl,
+    /// Its size with the IP header, bytes; that of the run's other probes where there is none.
+    pub size: Option<u16>,
     /// Names the sending; the IP ID too.
     pub serial: u16,
     /// Check and tag.
@@ -122,10 +124,10 @@ impl ProbeFormat {
         (ip::header_size(destination) + transport) as u16
     }
 
-    /// The size of a probe to `destination` with `ttl`, IP header included, bytes.
-    pub fn size(&self, destination: IpAddr, ttl: Ttl) -> u16 {
+    /// The size of a probe to `destination` with `ttl`, IP header included, bytes. `chosen` is its own, where it has one.
+    pub fn size(&self, destination: IpAddr, ttl: Ttl, chosen: Option<u16>) -> u16 {
         let least = self.least_size(destination);
-        match (self.protocol, self.packet_size) {
+        match (self.protocol, chosen.or(self.packet_size)) {
             // A segment of no connection carries no more than it must.
             (Protocol::Tcp, _) => least,
             (_, Some(size)) => size.max(least),
@@ -158,7 +160,7 @@ impl ProbeFormat {
             debug_assert!(false, "a probe between two families");
             return;
         };
-        let size = usize::from(self.size(probe.destination, probe.ttl));
+        let size = usize::from(self.size(probe.destination, probe.ttl, probe.size));
         let packet = batch.push(probe.destination, size);
         match self.protocol {
             Protocol::Udp => udp::UdpProbe {

@@ -81,6 +81,7 @@ impl Entry {
             destination: self.probe.destination,
             flow: self.probe.flow,
             ttl: self.probe.ttl,
+            size: self.probe.size,
             serial: self.serial,
             marks: self.marks,
             flow_label: self.flow_label,
@@ -140,6 +141,7 @@ impl Ledger {
             destination: probe.destination,
             flow: probe.flow,
             ttl: probe.ttl,
+            size: None,
             serial: 0,
             marks: Marks { check: 0, tag: 0 },
             flow_label: 0,
@@ -316,6 +318,7 @@ mod tests {
             ttl: Ttl(ttl),
             attempt,
             purpose: Purpose::Trace,
+            size: None,
         }
     }
 
@@ -325,6 +328,7 @@ mod tests {
             destination: probe.destination,
             flow: probe.flow,
             ttl: probe.ttl,
+            size: None,
             serial,
             marks: MARKS,
             flow_label: 0,
@@ -428,6 +432,6 @@ mod tests {
 
     #[test]
     fn a_live_probe_costs_what_the_documentation_says() {
-        assert_eq!(Ledger::BYTES_PER_PROBE, 112);
+        assert_eq!(Ledger::BYTES_PER_PROBE, 120);
     }
 }

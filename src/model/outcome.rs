@@ -17,6 +17,8 @@ pub struct Outcome {
     pub attempt: u8,
     /// Why it was sent.
     pub purpose: Purpose,
+    /// Its size, where it was the strategy's choice, bytes.
+    pub size: Option<u16>,
     /// How it ended.
     pub result: ProbeResult,
     /// Whether this comes after the same probe was already told of as silent.
@@ -36,6 +38,8 @@ pub enum ProbeResult {
         quoted_ttl: Option<u8>,
         /// The reply's own TTL on arrival, where it is known.
         reply_ttl: Option<u8>,
+        /// What the next line takes, where the reply says that the probe was too large for it, bytes.
+        next_hop_mtu: Option<u32>,
         /// Whether the responder is the target itself.
         from_target: bool,
     },
@@ -43,6 +47,8 @@ pub enum ProbeResult {
     Silent,
     /// The kernel refused it.
     NotSent,
+    /// The kernel refused it as too large for the interface.
+    TooLarge,
 }
 
 /// A trace that its strategy has ended.
@@ -65,4 +71,6 @@ pub struct TraceEnd {
     /// Where the path ends as far as it is known: at the target, the unreachable or the loop; else at the last TTL that
     /// answered. What was probed beyond is no part of the path.
     pub last_ttl: Option<Ttl>,
+    /// The largest size that came through to there, where it was looked for, bytes.
+    pub path_mtu: Option<u16>,
 }

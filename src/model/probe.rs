@@ -67,6 +67,8 @@ pub enum Purpose {
     Trace,
     /// Sent again because an earlier attempt went unanswered.
     Retry,
+    /// Sent to a hop that has answered, where more than one answer is wanted.
+    Repeat,
     /// One item of a sweep.
     Sweep,
 }
@@ -78,6 +80,7 @@ impl Purpose {
             Purpose::Distance => "distance",
             Purpose::Trace => "trace",
             Purpose::Retry => "retry",
+            Purpose::Repeat => "repeat",
             Purpose::Sweep => "sweep",
         }
     }
@@ -98,4 +101,6 @@ pub struct Probe {
     pub attempt: u8,
     /// Why it is sent.
     pub purpose: Purpose,
+    /// Its size with the IP header, bytes; that of the run's other probes where there is none.
+    pub size: Option<u16>,
 }

@@ -216,6 +216,8 @@ pub struct TraceRecord {
     pub probes_sent: u32,
     /// Probes of the trace that were answered in time.
     pub replies: u32,
+    /// The largest size that came through to the end of the path, where it was looked for, bytes.
+    pub path_mtu: Option<u16>,
     /// Hash over (TTL, responder or null) from the first TTL to the last; see [`path_hash`].
     pub path_hash: Option<i64>,
     /// What its rows show out of the ordinary.

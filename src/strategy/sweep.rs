@@ -54,6 +54,7 @@ impl Strategy for Sweep {
             ttl: Ttl(self.first_ttl.0 + ttl as u8),
             attempt: 1,
             purpose: Purpose::Sweep,
+            size: None,
         })
     }
 

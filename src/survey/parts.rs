@@ -20,8 +20,8 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
         destination_port: config.destination_port,
         port_per_ttl: config.port_per_ttl,
         tos: config.tos,
-        packet_size: config.packet_size,
-        dont_fragment: false,
+        packet_size: config.first_size(),
+        dont_fragment: config.mtu,
         headless: false,
     }
 }
@@ -41,6 +41,8 @@ pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Str
                     Protocol::Udp => Arrivals::Limited,
                     Protocol::Icmp | Protocol::Tcp => Arrivals::Free,
                 },
+                probes_per_hop: config.probes_per_hop,
+                mtu_from: config.first_size().filter(|_| config.mtu),
             };
             Box::new(Trace::new(targets, limits, config.seed))
         }

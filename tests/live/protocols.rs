@@ -256,3 +256,91 @@ pub fn no_half_open() -> Outcome {
     assert_eq!(statistics.half_open, 0, "{statistics:?}");
     Ok(())
 }
+
+/// Each line's limit is found where it lies, and what came through is the path's MTU.
+pub fn path_mtu() -> Outcome {
+    for protocol in ["udp", "icmp"] {
+        let rows = of_two_hosts("narrow.toml", &["--mtu", "--protocol", protocol])?;
+        for row in &rows {
+            assert_eq!(text(row, "status"), Some("replied"), "{row}");
+            assert_eq!(text(row, "evidence"), Some("full"), "{row}");
+            if let "fragmentation_needed" | "packet_too_big" = text(row, "reply_kind").unwrap() {
+                let limit = number(row, "next_hop_mtu").unwrap();
+                assert!(number(row, "probe_size").unwrap() > limit, "{row}");
+                assert!([1_400, 1_280].contains(&limit), "{row}");
+            }
+        }
+        for destination in ["198.18.0.9", "2001:db8:1000::9"] {
+            let largest = |ttl: i64| {
+                rows.iter()
+                    .filter(|row| text(row, "destination") == Some(destination))
+                    .filter(|row| number(row, "ttl") == Some(ttl))
+                    .filter(|row| number(row, "next_hop_mtu").is_none())
+                    .map(|row| number(row, "probe_size").unwrap())
+                    .max()
+            };
+            assert_eq!(largest(5), Some(1_280), "{destination}");
+        }
+        let narrow = |limit| {
+            let told = rows
+                .iter()
+                .filter(|row| number(row, "next_hop_mtu") == Some(limit));
+            told.map(|row| text(row, "responder").unwrap().to_owned())
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        let set = |a: &str, b: &str| [a.to_owned(), b.to_owned()].into_iter().collect();
+        assert_eq!(narrow(1_400), set("10.0.1.1", "2001:db8:f001::1"));
+        assert_eq!(narrow(1_280), set("10.0.2.1", "2001:db8:f002::1"));
+    }
+    Ok(())
+}
+
+/// Every hop is asked until it has answered three times.
+pub fn probes_per_hop() -> Outcome {
+    let rows = of_two_hosts("dual-stack.toml", &["--probes-per-hop", "3"])?;
+    let mut answers: BTreeMap<(String, i64), u32> = BTreeMap::new();
+    for row in rows
+        .iter()
+        .filter(|row| text(row, "status") == Some("replied"))
+    {
+        let hop = (
+            text(row, "destination").unwrap().to_owned(),
+            number(row, "ttl").unwrap(),
+        );
+        *answers.entry(hop).or_default() += 1;
+    }
+    for (destination, silent) in [("198.18.0.9", 5), ("2001:db8:1000::9", 4)] {
+        for ttl in (1..=7).filter(|ttl| *ttl != silent) {
+            let key = (destination.to_owned(), ttl);
+            assert_eq!(answers.get(&key), Some(&3), "{key:?}");
+        }
+        assert_eq!(answers.get(&(destination.to_owned(), silent)), None);
+    }
+    Ok(())
+}
+
+/// The rows of a survey of one host of each family.
+fn of_two_hosts(file: &str, options: &[&str]) -> Result<Vec<Value>, Ignored> {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("hops.jsonl");
+    let network_file = repository().join("labs").join(file);
+    let mut arguments = vec!["survey", "--lab", network_file.to_str().unwrap()];
+    arguments.extend([
+        "198.18.0.9",
+        "2001:db8:1000::9",
+        "-o",
+        out.to_str().unwrap(),
+    ]);
+    arguments.extend(["--rate", "500", "--timeout", "3", "--cooldown", "1"]);
+    arguments.extend(options);
+    let (code, _, errors) = run(pathsurvey(&arguments));
+    if code == Some(1) && errors.contains("namespace") {
+        return Err(Ignored(errors));
+    }
+    assert_eq!(code, Some(0), "{errors}");
+    let text = std::fs::read_to_string(&out).unwrap();
+    Ok(text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect())
+}

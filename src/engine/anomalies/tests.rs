@@ -115,6 +115,7 @@ fn trace(text: &str) -> (Vec<HopRecord>, TraceEnd) {
         stop_reason: StopReason::GapLimit,
         path_length: None,
         last_ttl: last_ttl.or(last_answer.and_then(|row| row.ttl)),
+        path_mtu: None,
     };
     (rows, end)
 }
@@ -332,6 +333,7 @@ fn rows_of_another_kind_do_not_matter() {
             &rows,
             &TraceEnd {
                 last_ttl: None,
+                path_mtu: None,
                 ..end
             }
         )

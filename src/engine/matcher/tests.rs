@@ -37,6 +37,7 @@ impl Live {
                 ttl: Ttl((number % 16) as u8 + 1),
                 attempt: 1,
                 purpose: Purpose::Trace,
+                size: None,
             };
             let serial = tokens.serial(u64::from(number));
             let marks = tokens.marks(&Facts {
@@ -52,6 +53,7 @@ impl Live {
                 destination: probe.destination,
                 flow: probe.flow,
                 ttl: probe.ttl,
+                size: None,
                 serial,
                 marks,
                 flow_label: 0,

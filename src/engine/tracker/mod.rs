@@ -93,6 +93,7 @@ impl Tracker {
             destination: probe.destination,
             flow: probe.flow,
             ttl: probe.ttl,
+            size: probe.size,
             serial,
             marks: self
                 .format
@@ -394,8 +395,11 @@ impl Tracker {
         let Some(entry) = self.ledger.get(id) else {
             return;
         };
-        out.outcomes
-            .push(outcome_of(entry, ProbeResult::NotSent, false));
+        let result = match reason {
+            UnsentReason::TooLarge => ProbeResult::TooLarge,
+            _ => ProbeResult::NotSent,
+        };
+        out.outcomes.push(outcome_of(entry, result, false));
         let mut row = self.row(id, entry, Status::SendError);
         row.reason = Some(reason);
         row.sent_at = None;
@@ -412,6 +416,7 @@ impl Tracker {
             kind: reply.kind,
             quoted_ttl: reply.quoted.as_ref().and_then(|quoted| quoted.ttl),
             reply_ttl: reply.ttl,
+            next_hop_mtu: reply.next_hop_mtu,
             from_target: reply.responder == entry.probe.destination,
         };
         out.outcomes.push(outcome_of(entry, result, late));

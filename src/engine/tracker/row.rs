@@ -32,7 +32,7 @@ impl Tracker {
             ttl: Some(probe.ttl),
             attempt: probe.attempt,
             purpose: probe.purpose,
-            probe_size: format.size(probe.destination, probe.ttl),
+            probe_size: format.size(probe.destination, probe.ttl, probe.size),
             probe_tos: format.tos,
             probe_ip_id: sent
                 .filter(|_| !six && !format.headless)
@@ -57,6 +57,7 @@ pub(super) fn outcome_of(entry: &Entry, result: ProbeResult, late: bool) -> Outc
         ttl: probe.ttl,
         attempt: probe.attempt,
         purpose: probe.purpose,
+        size: probe.size,
         result,
         late,
     }

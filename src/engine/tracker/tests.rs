@@ -56,6 +56,7 @@ impl Bench {
             ttl: Ttl(4),
             attempt,
             purpose: Purpose::Trace,
+            size: None,
         };
         let (id, marked) = self.tracker.enter(probe, SOURCE.into(), at);
         let mut batch = PacketBatch::default();
@@ -295,7 +296,7 @@ fn what_the_kernel_refuses_is_a_send_error_without_a_time() {
         (row.status, row.reason, row.sent_at),
         (Status::SendError, Some(UnsentReason::TooLarge), None)
     );
-    assert_eq!(bench.out.outcomes[0].result, ProbeResult::NotSent);
+    assert_eq!(bench.out.outcomes[0].result, ProbeResult::TooLarge);
     bench.advance(ms(9_000));
     assert_eq!(bench.out.rows.len(), 1);
 }
@@ -310,6 +311,7 @@ fn a_probe_without_a_route_is_a_send_error_without_a_source() {
         ttl: Ttl(1),
         attempt: 1,
         purpose: Purpose::Sweep,
+        size: None,
     };
     bench
         .tracker

@@ -15,6 +15,8 @@
 //! for its own distance, because flows may differ in length.
 
 mod path;
+mod repeats;
+mod size;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -56,6 +58,10 @@ pub struct TraceLimits {
     pub window: u32,
     /// How targets answer.
     pub arrivals: Arrivals,
+    /// Answers wanted of a hop; at least 1.
+    pub probes_per_hop: u8,
+    /// The size that probes start from in search of the path MTU, bytes; `None` where it is not looked for.
+    pub mtu_from: Option<u16>,
 }
 
 /// Traces every flow of every target.
@@ -131,6 +137,7 @@ impl Trace {
                 ttl: self.limits.max_ttl,
                 attempt: 1,
                 purpose: Purpose::Distance,
+                size: self.limits.mtu_from,
             };
             self.schedule(probe, true, now);
         }
@@ -183,6 +190,7 @@ impl Trace {
         };
         match path.next(&self.limits) {
             Verdict::Probe(wanted) => {
+                let size = path.size();
                 for want in wanted {
                     let probe = Probe {
                         target,
@@ -191,6 +199,7 @@ impl Trace {
                         ttl: want.ttl,
                         attempt: want.attempt,
                         purpose: want.purpose,
+                        size,
                     };
                     self.schedule(probe, want.reaches_target, now);
                 }
@@ -221,6 +230,7 @@ impl Trace {
             stop_reason,
             path_length: path.length(),
             last_ttl: path.last_ttl(),
+            path_mtu: path.last_ttl().and(path.size()),
         });
         self.completed += 1;
         state.open -= 1;

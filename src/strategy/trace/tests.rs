@@ -22,6 +22,8 @@ const LIMITS: TraceLimits = TraceLimits {
     flows: 1,
     window: 10,
     arrivals: Arrivals::Limited,
+    probes_per_hop: 1,
+    mtu_from: None,
 };
 
 /// What a run showed: the probes in order, and the traces' ends.
@@ -86,6 +88,7 @@ fn outcome(probe: &Probe, result: ProbeResult) -> Outcome {
         ttl: probe.ttl,
         attempt: probe.attempt,
         purpose: probe.purpose,
+        size: probe.size,
         result,
         late: false,
     }
@@ -97,6 +100,7 @@ fn router(number: u8) -> ProbeResult {
         kind: ReplyKind::TimeExceeded,
         quoted_ttl: Some(1),
         reply_ttl: None,
+        next_hop_mtu: None,
         from_target: false,
     }
 }
@@ -107,6 +111,7 @@ fn arrived(probe: &Probe, length: u8) -> ProbeResult {
         kind: ReplyKind::PortUnreachable,
         quoted_ttl: Some(probe.ttl.0 - length + 1),
         reply_ttl: None,
+        next_hop_mtu: None,
         from_target: true,
     }
 }
@@ -180,6 +185,7 @@ fn an_unreachable_on_the_way_ends_the_path() {
         kind: ReplyKind::AdministrativelyProhibited,
         quoted_ttl: Some(probe.ttl.0 - 3),
         reply_ttl: None,
+        next_hop_mtu: None,
         from_target: false,
     };
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
@@ -363,4 +369,63 @@ fn a_silent_hop_before_the_target_is_asked_once_more_where_no_distance_was_known
     });
     assert_eq!(shown.end(), (StopReason::Completed, Some(6)));
     assert_eq!(shown.ttls(Purpose::Retry), [5, 5]);
+}
+
+#[test]
+fn a_hop_is_asked_until_it_has_answered_as_often_as_wanted() {
+    let limits = TraceLimits {
+        probes_per_hop: 3,
+        ..LIMITS
+    };
+    let shown = run(1, limits, |probe| match probe.ttl.0 {
+        4.. => arrived(probe, 4),
+        // This one answers every second time.
+        2 if probe.attempt % 2 == 1 => ProbeResult::Silent,
+        ttl => router(ttl),
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(4)));
+    let asked = |ttl: u8| shown.probes.iter().filter(|(_, p)| p.ttl.0 == ttl).count();
+    assert_eq!([asked(1), asked(3), asked(4)], [3, 3, 3]);
+    // Silent, answered, silent, answered: two answers of three wanted, within attempts + 2 tries.
+    assert_eq!(asked(2), 4);
+    let mut names: Vec<_> = shown
+        .probes
+        .iter()
+        .map(|(_, p)| (p.ttl, p.attempt))
+        .collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "no attempt is made twice");
+}
+
+#[test]
+fn probes_shrink_to_what_the_path_takes() {
+    let limits = TraceLimits {
+        mtu_from: Some(1_500),
+        ..LIMITS
+    };
+    let lines = [1_500, 1_500, 1_400, 1_280, 1_280];
+    let too_large = |by: u8, mtu: u16| ProbeResult::Answered {
+        responder: Ipv4Addr::new(10, 0, 0, by).into(),
+        kind: ReplyKind::FragmentationNeeded,
+        quoted_ttl: Some(1),
+        reply_ttl: None,
+        next_hop_mtu: Some(mtu.into()),
+        from_target: false,
+    };
+    let shown = run(1, limits, |probe| {
+        let size = probe.size.expect("a size");
+        let reach = usize::from(probe.ttl.0).min(lines.len());
+        match (0..reach).find(|at| lines[*at] < size) {
+            Some(at) => too_large(at as u8, lines[at]),
+            None if probe.ttl.0 >= 5 => arrived(probe, 5),
+            None => router(probe.ttl.0),
+        }
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(5)));
+    assert_eq!(shown.ends[0].path_mtu, Some(1_280));
+    // The distance probe met both narrow lines before the hops were asked.
+    assert_eq!(shown.ttls(Purpose::Distance), [32, 32, 32]);
+    assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5]);
 }

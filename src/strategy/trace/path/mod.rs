@@ -2,10 +2,16 @@
 //!
 //! Pure decisions: outcomes in, wishes out.
 
+mod known;
+
 use std::net::IpAddr;
 
+use super::repeats::Repeats;
+use super::size::SizeFinder;
 use super::{Arrivals, TraceLimits};
+
 use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind, StopReason, Ttl};
+use known::end_of;
 
 /// A probe that a path wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +101,11 @@ pub struct Path {
     outstanding: u16,
     /// The TTL that was asked once more whether it is the target's after all.
     confirmed: Option<u8>,
+    /// How often the distance was asked for, and whether it is to be asked for again.
+    distance_asked: u8,
+    ask_distance: bool,
+    sizes: SizeFinder,
+    repeats: Repeats,
 }
 
 impl Path {
@@ -108,11 +119,25 @@ impl Path {
             first_ttl: limits.first_ttl.0,
             outstanding: 0,
             confirmed: None,
+            distance_asked: 1,
+            ask_distance: false,
+            sizes: SizeFinder::new(limits.mtu_from),
+            repeats: Repeats::new(limits.probes_per_hop),
         }
     }
 
+    /// The size of the path's next probe, where it is not the smallest possible; at its end the path MTU.
+    pub fn size(&self) -> Option<u16> {
+        self.sizes.current()
+    }
+
     /// Takes the outcome of the distance probe. A late one is a hint as good as any while hops are still open.
-    fn observe_distance(&mut self, result: &ProbeResult, late: bool, limits: &TraceLimits) {
+    fn observe_distance(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        let (result, late) = (&outcome.result, outcome.late);
+        if !late && self.was_too_large(outcome) {
+            self.ask_distance = true;
+            return;
+        }
         if let ProbeResult::Answered {
             kind,
             quoted_ttl,
@@ -142,7 +167,7 @@ impl Path {
         }
         if !late {
             self.phase = match result {
-                ProbeResult::NotSent => Phase::Refused,
+                ProbeResult::NotSent | ProbeResult::TooLarge => Phase::Refused,
                 _ => Phase::Hops,
             };
         }
@@ -151,24 +176,50 @@ impl Path {
     /// Takes the outcome of one of the path's probes.
     pub fn observe(&mut self, outcome: &Outcome, limits: &TraceLimits) {
         match outcome.purpose {
-            Purpose::Distance => self.observe_distance(&outcome.result, outcome.late, limits),
-            _ => self.observe_hop(outcome),
+            Purpose::Distance => self.observe_distance(outcome, limits),
+            _ => self.observe_hop(outcome, limits),
         }
     }
 
-    fn observe_hop(&mut self, outcome: &Outcome) {
+    /// Whether a probe was too large for the path, and a smaller one is to be sent in its place.
+    fn was_too_large(&mut self, outcome: &Outcome) -> bool {
+        let limit = match outcome.result {
+            ProbeResult::Answered {
+                kind: ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig,
+                next_hop_mtu,
+                ..
+            } => next_hop_mtu,
+            ProbeResult::TooLarge => None,
+            _ => return false,
+        };
+        self.sizes.too_large(outcome.ttl.0, outcome.size, limit)
+    }
+
+    fn observe_hop(&mut self, outcome: &Outcome, limits: &TraceLimits) {
         if !outcome.late {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
-        let Some(slot) = outcome
-            .ttl
-            .0
-            .checked_sub(self.first_ttl)
-            .and_then(|at| self.slots.get_mut(usize::from(at)))
-        else {
+        let ttl = outcome.ttl.0;
+        let Some(place) = ttl.checked_sub(self.first_ttl).map(usize::from) else {
             return;
         };
+        let too_large = !outcome.late && self.was_too_large(outcome);
+        let last_attempt = self.last_attempt(ttl, limits);
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let in_flight = Slot::InFlight {
+            attempt: outcome.attempt,
+        };
+        let try_again = Slot::TryAgain {
+            attempt: outcome.attempt.saturating_add(1),
+        };
         match outcome.result {
+            _ if too_large => {
+                if *slot == in_flight {
+                    *slot = try_again;
+                }
+            }
             ProbeResult::Answered {
                 responder,
                 kind,
@@ -183,32 +234,36 @@ impl Path {
                 if !known {
                     *slot = Slot::Answered(answer);
                 }
-            }
-            ProbeResult::Silent => {
-                if *slot
-                    == (Slot::InFlight {
-                        attempt: outcome.attempt,
-                    })
-                {
-                    *slot = Slot::TryAgain {
-                        attempt: outcome.attempt.saturating_add(1),
-                    };
+                if !outcome.late {
+                    self.repeats.answered(ttl, outcome.attempt, last_attempt);
                 }
             }
-            ProbeResult::NotSent => self.phase = Phase::Refused,
+            ProbeResult::Silent if *slot == in_flight => *slot = try_again,
+            ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
+            ProbeResult::NotSent | ProbeResult::TooLarge => self.phase = Phase::Refused,
         }
     }
 
     /// What to do now.
     pub fn next(&mut self, limits: &TraceLimits) -> Verdict {
         match self.phase {
+            Phase::AwaitDistance if std::mem::take(&mut self.ask_distance) => {
+                self.distance_asked += 1;
+                return Verdict::Probe(vec![Want {
+                    ttl: limits.max_ttl,
+                    attempt: self.distance_asked,
+                    purpose: Purpose::Distance,
+                    reaches_target: true,
+                }]);
+            }
             Phase::AwaitDistance => return Verdict::Wait,
             Phase::Refused if self.outstanding == 0 => return Verdict::Ended(StopReason::Error),
             Phase::Refused => return Verdict::Wait,
             Phase::Hops => {}
         }
         let horizon = self.horizon(limits);
-        let wanted = self.wanted(horizon, limits);
+        let mut wanted = self.wanted(horizon, limits);
+        self.add_repeats(&mut wanted, limits);
         if !wanted.is_empty() {
             // A retry that is given up may end the path or push the horizon out: `wanted` has dealt with both.
             self.outstanding += wanted.len() as u16;
@@ -229,24 +284,6 @@ impl Path {
         Verdict::Ended(reason)
     }
 
-    /// The path's length, where it is settled: the lowest TTL the target answered, if the TTL before was probed.
-    pub fn length(&self) -> Option<Ttl> {
-        let (ttl, reason) = self.stop()?;
-        let settled = reason == StopReason::Completed && (ttl == 1 || ttl > self.first_ttl);
-        let before_settled = self
-            .slot(ttl.checked_sub(1)?)
-            .is_none_or(|slot| matches!(slot, Slot::Answered(_) | Slot::Silent));
-        (settled && before_settled).then_some(Ttl(ttl))
-    }
-
-    /// Where the path ends as far as it is known: at its stop, else at the last TTL that answered.
-    pub fn last_ttl(&self) -> Option<Ttl> {
-        self.stop()
-            .map(|(ttl, _)| ttl)
-            .or_else(|| self.last_answered())
-            .map(Ttl)
-    }
-
     /// One more probe at the silent TTL before the target's, where the target was not expected there. Without a distance several
     /// probes may have reached the target at once, and its answers are few: the silence may have been the target's own.
     fn confirmation(&mut self, limits: &TraceLimits) -> Option<Want> {
@@ -264,7 +301,7 @@ impl Path {
             return None;
         }
         self.confirmed = Some(before);
-        let attempt = first_attempt(before, limits) + limits.attempts;
+        let attempt = self.last_attempt(before, limits).saturating_add(1);
         self.slots[usize::from(before - self.first_ttl)] = Slot::InFlight { attempt };
         Some(Want {
             ttl: Ttl(before),
@@ -286,9 +323,12 @@ impl Path {
         let mut ttl = self.first_ttl;
         while ttl <= horizon {
             let place = usize::from(ttl - self.first_ttl);
-            let base = first_attempt(ttl, limits);
+            let (base, last) = (
+                self.first_attempt(ttl, limits),
+                self.last_attempt(ttl, limits),
+            );
             // Before its first probe a TTL has no slot, and gets it only when that may be sent.
-            let retried = matches!(self.slots.get(place), Some(Slot::TryAgain { attempt }) if attempt - base < limits.attempts);
+            let retried = matches!(self.slots.get(place), Some(Slot::TryAgain { attempt }) if *attempt <= last);
             let unprobed = self.slots.len() == place;
             if (retried || unprobed && ttl > self.together()) && self.must_wait(&wanted) {
                 break;
@@ -298,9 +338,7 @@ impl Path {
                     self.slots.push(Slot::InFlight { attempt: base });
                     Some(base)
                 }
-                Some(Slot::TryAgain { attempt }) if attempt - base < limits.attempts => {
-                    Some(*attempt)
-                }
+                Some(Slot::TryAgain { attempt }) if *attempt <= last => Some(*attempt),
                 Some(Slot::TryAgain { .. }) => {
                     self.slots[place] = Slot::Silent;
                     horizon = self.horizon(limits);
@@ -324,6 +362,37 @@ impl Path {
             ttl += 1;
         }
         wanted
+    }
+
+    /// The attempt that the first probe of a hop carries: at the maximum TTL the distance was asked for before.
+    fn first_attempt(&self, ttl: u8, limits: &TraceLimits) -> u8 {
+        match ttl == limits.max_ttl.0 {
+            true => self.distance_asked + 1,
+            false => 1,
+        }
+    }
+
+    /// The last attempt that a hop without an answer is worth. What was only too large does not count.
+    fn last_attempt(&self, ttl: u8, limits: &TraceLimits) -> u8 {
+        let before = self.first_attempt(ttl, limits) - 1;
+        before
+            .saturating_add(limits.attempts)
+            .saturating_add(self.sizes.resends(ttl))
+    }
+
+    /// Asks hops again that have answered, as often as is wanted.
+    fn add_repeats(&mut self, wanted: &mut Vec<Want>, limits: &TraceLimits) {
+        let end = self.stop().map_or(limits.max_ttl.0, |(ttl, _)| ttl);
+        while !self.must_wait(wanted)
+            && let Some((ttl, attempt)) = self.repeats.take(end)
+        {
+            wanted.push(Want {
+                ttl: Ttl(ttl),
+                attempt,
+                purpose: Purpose::Repeat,
+                reaches_target: ttl == end,
+            });
+        }
     }
 
     /// The highest TTL that may be probed together with others.
@@ -363,61 +432,6 @@ impl Path {
             }
         }
     }
-
-    /// Where the path ends, and why: the target before anything else, else the lowest unreachable or loop.
-    fn stop(&self) -> Option<(u8, StopReason)> {
-        let ends = || {
-            self.answers()
-                .filter_map(|(ttl, answer)| Some((ttl, answer.end?)))
-        };
-        ends()
-            .find(|(_, reason)| *reason == StopReason::Completed)
-            .or_else(|| ends().next())
-            .or_else(|| Some((self.loop_at()?, StopReason::Loop)))
-    }
-
-    /// The lowest TTL at which an address comes back that already answered two or more TTLs before. Not looked for while the
-    /// target itself is expected at a known distance: then the path gets there, whatever a balancer shows between.
-    fn loop_at(&self) -> Option<u8> {
-        if self.hint.is_some_and(|hint| !self.is_settled(hint.ttl)) {
-            return None;
-        }
-        self.answers().find_map(|(ttl, answer)| {
-            let before = ttl.checked_sub(2)?;
-            self.answers()
-                .take_while(|(earlier, _)| *earlier <= before)
-                .any(|(_, earlier)| earlier.responder == answer.responder)
-                .then_some(ttl)
-        })
-    }
-
-    fn answers(&self) -> impl Iterator<Item = (u8, Answer)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(place, slot)| match slot {
-                Slot::Answered(answer) => Some((self.first_ttl + place as u8, *answer)),
-                _ => None,
-            })
-    }
-
-    fn last_answered(&self) -> Option<u8> {
-        self.answers().last().map(|(ttl, _)| ttl)
-    }
-
-    fn slot(&self, ttl: u8) -> Option<Slot> {
-        let place = ttl.checked_sub(self.first_ttl)?;
-        self.slots.get(usize::from(place)).copied()
-    }
-
-    fn is_settled(&self, ttl: u8) -> bool {
-        matches!(self.slot(ttl), Some(Slot::Answered(_) | Slot::Silent))
-    }
-}
-
-/// The attempt that the first probe of a hop carries: at the maximum TTL the distance probe was the first.
-fn first_attempt(ttl: u8, limits: &TraceLimits) -> u8 {
-    if ttl == limits.max_ttl.0 { 2 } else { 1 }
 }
 
 /// How far away an answer with this TTL started, if it came straight back.
@@ -426,15 +440,4 @@ fn guessed_distance(reply_ttl: u8) -> u8 {
         .into_iter()
         .find(|initial| *initial >= reply_ttl);
     (initial.unwrap_or(u8::MAX) - reply_ttl).saturating_add(1)
-}
-
-/// Whether an answer ends the path, and as what.
-fn end_of(kind: ReplyKind, from_target: bool) -> Option<StopReason> {
-    match (from_target, kind) {
-        // A target that forwards (a router, probed as such) answers its own address's Time Exceeded in a loop: no arrival.
-        (true, ReplyKind::TimeExceeded) => None,
-        (true, _) => Some(StopReason::Completed),
-        (false, kind) if kind.is_unreachable() => Some(StopReason::Unreachable),
-        (false, _) => None,
-    }
 }

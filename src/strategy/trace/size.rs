@@ -1,0 +1,105 @@
+//! Finds the path MTU (RFC 1191, RFC 8201): probes that may not be fragmented start large and shrink to what the lines take.
+
+use std::collections::BTreeMap;
+
+/// Sizes to try below one that was too large, where the router does not say what its line takes: those of RFC 1191, section 7,
+/// and what tunnels leave of an Ethernet.
+const PLATEAUS: [u16; 18] = [
+    65_535, 32_000, 17_914, 9_000, 8_166, 4_352, 2_002, 1_500, 1_492, 1_480, 1_460, 1_420, 1_400,
+    1_280, 1_006, 576, 296, 68,
+];
+
+/// How often a hop is asked again because a probe to it was too large.
+const MOST_RESENDS: u8 = 24;
+
+/// The size that probes of a path have, where it is looked for.
+#[derive(Debug, Default)]
+pub struct SizeFinder {
+    current: Option<u16>,
+    /// By TTL.
+    resends: BTreeMap<u8, u8>,
+}
+
+impl SizeFinder {
+    /// Starts with probes of `start` bytes; `None` where sizes are not looked for.
+    pub fn new(start: Option<u16>) -> Self {
+        SizeFinder {
+            current: start,
+            resends: BTreeMap::new(),
+        }
+    }
+
+    /// The size of the next probe, bytes.
+    pub fn current(&self) -> Option<u16> {
+        self.current
+    }
+
+    /// How many attempts at `ttl` were only too large.
+    pub fn resends(&self, ttl: u8) -> u8 {
+        self.resends.get(&ttl).copied().unwrap_or(0)
+    }
+
+    /// Takes that a probe of `sent` bytes with `ttl` was too large for a line that takes `limit`. Returns whether a smaller one is
+    /// to be sent in its place.
+    pub fn too_large(&mut self, ttl: u8, sent: Option<u16>, limit: Option<u32>) -> bool {
+        let (Some(current), Some(sent)) = (self.current, sent) else {
+            return false;
+        };
+        let resends = self.resends.entry(ttl).or_default();
+        if *resends >= MOST_RESENDS {
+            return false;
+        }
+        let told = limit
+            .and_then(|limit| u16::try_from(limit).ok())
+            .filter(|limit| (PLATEAUS[PLATEAUS.len() - 1]..sent).contains(limit));
+        let smaller = told.or_else(|| PLATEAUS.into_iter().find(|size| *size < sent));
+        let Some(smaller) = smaller else {
+            return false;
+        };
+        *resends += 1;
+        self.current = Some(current.min(smaller));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_that_a_router_states_is_taken() {
+        let mut finder = SizeFinder::new(Some(1_500));
+        assert!(finder.too_large(5, Some(1_500), Some(1_400)));
+        assert_eq!(finder.current(), Some(1_400));
+        // Others of the first size were under way: they are sent again, as small as is known.
+        assert!(finder.too_large(6, Some(1_500), Some(1_450)));
+        assert_eq!((finder.current(), finder.resends(6)), (Some(1_400), 1));
+    }
+
+    #[test]
+    fn without_a_stated_size_the_next_plateau_is_tried() {
+        let mut finder = SizeFinder::new(Some(1_500));
+        for wanted in [1_492, 1_480, 1_460] {
+            assert!(finder.too_large(5, finder.current(), Some(0)));
+            assert_eq!(finder.current(), Some(wanted));
+        }
+        // A router that states more than was sent states nothing.
+        assert!(finder.too_large(5, Some(1_460), Some(9_000)));
+        assert_eq!(finder.current(), Some(1_420));
+    }
+
+    #[test]
+    fn it_ends() {
+        let mut finder = SizeFinder::new(Some(1_500));
+        let count = (0..1_000)
+            .take_while(|_| finder.too_large(9, finder.current(), None))
+            .count();
+        assert_eq!(count, 10, "down to 68 bytes");
+        let mut stuck = SizeFinder::new(Some(1_500));
+        let count = (0..1_000)
+            .take_while(|_| stuck.too_large(9, Some(1_500), None))
+            .count();
+        assert_eq!(count, usize::from(MOST_RESENDS));
+        assert!(!SizeFinder::default().too_large(1, Some(1_500), Some(1_400)));
+    }
+}
