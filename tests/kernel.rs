@@ -109,6 +109,11 @@ fn main() -> ExitCode {
             errors::dropping,
         ),
         case(
+            "an_interface_that_is_down_is_named",
+            User::Caller,
+            errors::interface_down,
+        ),
+        case(
             "port_blocks_do_not_collide",
             User::Caller,
             errors::port_blocks,

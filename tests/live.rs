@@ -11,6 +11,7 @@ mod live {
     pub mod lab;
     pub mod names;
     pub mod ordinary;
+    pub mod origin;
     pub mod paths;
     pub mod privileges;
     pub mod program;
@@ -31,8 +32,8 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, kept, names, ordinary, paths, privileges, protocols, refused, timing,
-    together, tools, translation,
+    accidents, clean, ending, kept, names, ordinary, origin, paths, privileges, protocols, refused,
+    timing, together, tools, translation,
 };
 use support::{Case, Outcome, User};
 
@@ -70,6 +71,18 @@ fn main() -> ExitCode {
         ("tcp_psh_equals_the_truth", protocols::tcp_psh),
         ("udp_services_equal_the_truth", protocols::udp_service),
         ("probes_of_one_size_equal_the_truth", protocols::one_size),
+        (
+            "probes_leave_from_the_address_asked_for",
+            origin::our_own_addresses,
+        ),
+        (
+            "origins_that_are_not_there_are_named",
+            origin::refusals_are_named,
+        ),
+        (
+            "what_is_too_large_is_a_send_error",
+            origin::too_large_is_a_send_error,
+        ),
         ("the_path_mtu_is_found", protocols::path_mtu),
         ("hops_answer_as_often_as_wanted", protocols::probes_per_hop),
         ("tcp_leaves_nothing_half_open", protocols::no_half_open),

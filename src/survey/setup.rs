@@ -147,6 +147,9 @@ impl LiveSetup {
         lab: Option<EnteredLab>,
     ) -> Result<Self, SurveyError> {
         let mut warnings = Vec::new();
+        // Before the sockets: what they are bound to must be there.
+        let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
+        let lab = lab.map(EnteredLab::open_device).transpose()?;
         let wanted = (config.rate.per_second() * BYTES_PER_REPLY) as usize;
         let ports = PortBlock::bind(config.protocol, config.source_port, config.flows)?;
         let answers = Answers {
@@ -179,8 +182,6 @@ impl LiveSetup {
             sources: config.sources.clone(),
             interface: config.interface.clone(),
         })?;
-        let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
-        let lab = lab.map(EnteredLab::open_device).transpose()?;
         // Everything that takes privileges is open: what needs some must go above this line.
         let given_up = privilege::give_up(output)?;
         warnings.extend(about_threads(&given_up));

@@ -6,12 +6,14 @@ use std::time::Duration;
 use pathsurvey::lab::driver::{LabHost, RouteKind, enter_drop_namespace, enter_namespace};
 use pathsurvey::lab::{Delivery, Respond};
 use pathsurvey::model::{Protocol, Time, UnsentReason};
-use pathsurvey::transport::raw::{BufferKind, PortBlock, RawReceiver, RawSender, TransportError};
+use pathsurvey::transport::raw::{
+    BufferKind, Origin, PortBlock, RawReceiver, RawSender, TransportError,
+};
 use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender, Progress, Stopped};
 
 use super::echo::{push_probe, write_probe};
 use super::namespaces::{VANTAGE, allowed};
-use crate::support::Outcome;
+use crate::support::{Ignored, Outcome};
 
 /// Destinations under 10.0.0.0/24, by the last byte.
 const MISSING: u32 = 1;
@@ -213,6 +215,28 @@ pub fn ring_drops() -> Outcome {
         receiver
     };
     overflow(open, 5_000)
+}
+
+pub fn interface_down() -> Outcome {
+    let _namespace = allowed(enter_drop_namespace())?;
+    let from = |name: &str| {
+        RawSender::open_from(&Origin {
+            sources: Vec::new(),
+            interface: Some(name.to_owned()),
+        })
+    };
+    assert!(from("drop0").is_ok());
+    let status = std::process::Command::new("ip")
+        .args(["link", "set", "drop0", "down"])
+        .status();
+    match status {
+        Ok(status) => assert!(status.success()),
+        Err(error) => return Err(Ignored(format!("ip cannot be run: {error}"))),
+    }
+    let down = from("drop0").err().map(|error| error.to_string());
+    let told = down.unwrap_or_default();
+    assert!(told.contains("--interface drop0: it is down"), "{told}");
+    Ok(())
 }
 
 pub fn dropping() -> Outcome {
