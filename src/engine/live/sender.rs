@@ -119,6 +119,7 @@ impl Sender<'_> {
         {
             let now = self.clock.now();
             let mut tracker = lock(self.tracker);
+            tracker.expect(&scratch.probes);
             for (probe, source) in scratch.probes.iter().zip(&scratch.sources) {
                 match source {
                     Ok(source) => scratch.marked.push(tracker.enter(*probe, *source, now)),

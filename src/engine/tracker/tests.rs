@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::model::{FlowId, Purpose, TargetId, Ttl};
+use crate::model::{FlowId, Probe, Purpose, TargetId, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire;
 use crate::wire::checksum::Sum;
