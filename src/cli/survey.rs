@@ -47,7 +47,7 @@ pub struct SurveyArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Targets")]
     blocklist_file: Vec<PathBuf>,
 
-    /// Hosts probed in each /24 of a prefix shorter than that.
+    /// Hosts probed in each /24 of an IPv4 prefix shorter than that; of an IPv6 prefix always one in each /48.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254), help_heading = "Targets")]
     per_prefix: u8,
 
@@ -63,11 +63,11 @@ pub struct SurveyArgs {
     #[arg(long, help_heading = "Targets")]
     yes_large: bool,
 
-    /// Probe IPv4 targets only.
+    /// Probe IPv4 targets only; IPv6 ones are counted and left out.
     #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = "Targets")]
     ipv4: bool,
 
-    /// Probe IPv6 targets only.
+    /// Probe IPv6 targets only; IPv4 ones are counted and left out.
     #[arg(short = '6', long, help_heading = "Targets")]
     ipv6: bool,
 
@@ -182,19 +182,24 @@ pub struct SurveyArgs {
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     cooldown: Option<Duration>,
 
-    /// Probe N flows a target: source ports that follow one another and nothing else differs.
+    /// Probe N flows a target: source ports (ICMP identifiers) that follow one another; nothing else differs.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Probing")]
     flows: u16,
 
     /// Which segment a TCP probe is.
-    #[arg(long, value_enum, default_value = "syn", help_heading = "Probing")]
+    #[arg(
+        long,
+        value_name = "FLAGS",
+        default_value = "syn",
+        help_heading = "Probing"
+    )]
     tcp_flags: FlagsName,
 
     /// The type of service (traffic class) of every probe: 0 to 255; DSCP is its upper six bits.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Probing")]
     tos: u8,
 
-    /// Make every probe this long, with its IP header [default: as short as possible].
+    /// Make every UDP or ICMP probe this long, with its IP header; TCP probes stay short [default: as short as possible].
     #[arg(long, value_name = "BYTES", help_heading = "Probing")]
     packet_size: Option<u16>,
 
@@ -223,11 +228,11 @@ pub struct SurveyArgs {
     )]
     source_port: u16,
 
-    /// The destination port [default: 33434; with TCP 80].
+    /// The destination port of UDP and TCP probes [default: UDP 33434, TCP 80].
     #[arg(long, value_name = "PORT", help_heading = "Probing")]
     dest_port: Option<u16>,
 
-    /// Let the destination port grow with the TTL, as the classic traceroute does; balancers then see many flows.
+    /// Let the destination port (UDP, TCP) grow with the TTL, as the classic traceroute does; balancers then see many flows.
     #[arg(long, help_heading = "Probing")]
     port_per_ttl: bool,
 
@@ -263,6 +268,7 @@ const EXAMPLES: &str = "\
 Examples:
   pathsurvey survey --lab -i sample-targets/lab.csv -o nightly
   sudo pathsurvey survey -i targets.txt -r 500 -o nightly
+  sudo pathsurvey survey -i targets.txt -6 --protocol tcp --dest-port 443 -o nightly
   pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
 
 Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 130 and 143 interrupted.";
