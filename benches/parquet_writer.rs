@@ -29,7 +29,7 @@ fn meta() -> RunMeta {
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),
-        probe_size: None,
+        probe_sizes: [None; 2],
         config: serde_json::json!({}),
     }
 }

@@ -88,3 +88,20 @@ impl From<NameFamily> for Families {
         }
     }
 }
+
+/// Why options that name flags or ports make no sense with a protocol that has none.
+pub fn contradiction(
+    protocol: ProtocolName,
+    flags: Option<FlagsName>,
+    ports_named: bool,
+) -> Option<&'static str> {
+    match protocol {
+        ProtocolName::Udp | ProtocolName::Icmp if flags.is_some() => {
+            Some("--tcp-flags: only TCP probes have flags; add --protocol tcp")
+        }
+        ProtocolName::Icmp if ports_named => {
+            Some("--dest-port and --port-per-ttl: ICMP echo requests have no ports")
+        }
+        _ => None,
+    }
+}

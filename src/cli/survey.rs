@@ -9,12 +9,12 @@ use clap::Args;
 
 use pathsurvey::config::{Network, SurveyConfig};
 use pathsurvey::dataset::{Format, Output};
-use pathsurvey::model::{Rate, Ttl};
+use pathsurvey::model::{Rate, TcpFlags, Ttl};
 use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
 use super::log::LogOptions;
-use super::names::{FlagsName, MethodName, NameFamily, ProtocolName};
+use super::names::{FlagsName, MethodName, NameFamily, ProtocolName, contradiction};
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
@@ -186,14 +186,9 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Probing")]
     flows: u16,
 
-    /// Which segment a TCP probe is.
-    #[arg(
-        long,
-        value_name = "FLAGS",
-        default_value = "syn",
-        help_heading = "Probing"
-    )]
-    tcp_flags: FlagsName,
+    /// Which segment a TCP probe is [default: syn].
+    #[arg(long, value_name = "FLAGS", help_heading = "Probing")]
+    tcp_flags: Option<FlagsName>,
 
     /// The type of service (traffic class) of every probe: 0 to 255; DSCP is its upper six bits.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Probing")]
@@ -290,6 +285,10 @@ impl SurveyArgs {
             Ok(output) => output,
             Err(error) => return refuse(&error),
         };
+        let ports_named = self.dest_port.is_some() || self.port_per_ttl;
+        if let Some(why) = contradiction(self.protocol, self.tcp_flags, ports_named) {
+            return refuse(&why);
+        }
         let config = match self.into_config().map(SurveyConfig::validate) {
             Ok(Ok(config)) => config,
             Ok(Err(error)) => return refuse(&error),
@@ -343,7 +342,7 @@ impl SurveyArgs {
             },
             method: self.strategy.into(),
             protocol: self.protocol.into(),
-            tcp_flags: self.tcp_flags.into(),
+            tcp_flags: self.tcp_flags.map(TcpFlags::from).unwrap_or_default(),
             tos: self.tos,
             packet_size: self.packet_size,
             mtu: self.mtu,

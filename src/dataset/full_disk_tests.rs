@@ -39,7 +39,7 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
         dst_port: None,
         attempts: 2,
         gap_limit: None,
-        probe_size: None,
+        probe_sizes: [None; 2],
         config: Value::Null,
     };
     let targets = Arc::new(rows::SampleTargets::new());

@@ -97,6 +97,8 @@ fn quoted(columns: &mut Hops) {
     columns.int32(|row| quote_of(row)?.dst_port.map(i32::from));
     columns.address(|row| quote_of(row)?.source);
     columns.address(|row| Some(quote_of(row)?.destination));
+    columns.int32(|row| quote_of(row)?.icmp_id.map(i32::from));
+    columns.int32(|row| quote_of(row)?.flow_label.map(u32::cast_signed));
     columns.int32(|row| Some(i32::from(quote_of(row)?.quote_size)));
 }
 

@@ -67,8 +67,8 @@ pub struct RunMeta {
     pub attempts: u8,
     /// Silent TTLs in a row that end a trace.
     pub gap_limit: Option<u8>,
-    /// Size of every probe with its IP header, bytes, where it is the same for all.
-    pub probe_size: Option<u16>,
+    /// Size of every probe with its IP header, bytes, of IPv4 and IPv6 targets; `None` where it changes.
+    pub probe_sizes: [Option<u16>; 2],
     /// The whole configuration. Its SHA-256 (of the compact JSON text) stands in every Parquet footer.
     pub config: Value,
 }

@@ -162,6 +162,8 @@ fn hops_fields() -> Vec<Field> {
         optional("quoted_dst_port", Int32),
         optional("quoted_source", Utf8),
         optional("quoted_destination", Utf8),
+        optional("quoted_icmp_id", Int32),
+        optional("quoted_flow_label", Int32),
         optional("quote_size", Int32),
         optional("next_hop_mtu", Int32),
         optional("evidence", Utf8),

@@ -47,7 +47,10 @@ fn run_columns(columns: &mut Traces, run: &RunMeta, targets: &dyn Targets) {
     columns.int32(|_| run.dst_port.map(i32::from));
     columns.int16(|_| Some(i16::from(run.attempts)));
     columns.int16(|_| run.gap_limit.map(i16::from));
-    columns.int32(|_| run.probe_size.map(i32::from));
+    columns.int32(|(row, _)| {
+        let ipv6 = usize::from(row.destination.is_ipv6());
+        run.probe_sizes[ipv6].map(i32::from)
+    });
 }
 
 fn outcome(columns: &mut Traces) {

@@ -3,7 +3,7 @@
 //! What is the same for a whole run (protocol, ports, lengths) stands here once; a further protocol is one more
 //! arm of each `match`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
@@ -135,6 +135,16 @@ impl ProbeFormat {
             (Protocol::Udp, None) => least + u16::from(ttl.0),
             (Protocol::Icmp, None) => least,
         }
+    }
+
+    /// The size of every probe of a family, bytes, where it is the same for every TTL. Where sizes are looked for it is not.
+    pub fn constant_size(&self, ipv6: bool) -> Option<u16> {
+        let destination = match ipv6 {
+            false => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            true => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let [least, most] = [1, u8::MAX].map(|ttl| self.size(destination, Ttl(ttl), None));
+        (least == most).then_some(least)
     }
 
     /// Check and tag of a probe whose own are `drawn`: echo probes carry their flow's check.

@@ -364,7 +364,7 @@ pub enum DiscardReason {
     OtherType,
     /// Quotes a packet that this run cannot have sent: another protocol, or ports that are not ours.
     Foreign,
-    /// Quotes our ports, but no live probe has these open facts or this IP ID.
+    /// Quotes our ports or identifiers, but no live probe has these open facts or this serial.
     Unknown,
     /// Quotes the open facts of a live probe without its secrets.
     Forged,

@@ -363,7 +363,10 @@ impl Job<'_> {
                 .then_some(format.destination_port),
             attempts: if tracing { config.attempts } else { 1 },
             gap_limit: tracing.then_some(config.gap_limit),
-            probe_size: config.packet_size,
+            probe_sizes: match config.mtu {
+                true => [None; 2],
+                false => [false, true].map(|ipv6| format.constant_size(ipv6)),
+            },
             config: to_json(config),
         };
         let limits = PartLimits {

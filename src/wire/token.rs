@@ -107,29 +107,28 @@ impl TokenMaker {
     /// The checksum that all echo probes of a flow carry: from 1 to 65534, a keyed hash of target and flow.
     pub fn flow_check(&self, destination: IpAddr, identifier: u16) -> u16 {
         // 0 and 0xffff stand for the same sum: neither is used.
-        (self.of_flow(destination, identifier, FLOW_CHECK) % (SERIALS - 1)) as u16 + 1
+        (self.of_flow(destination, identifier) % (SERIALS - 1)) as u16 + 1
     }
 
-    /// The IPv6 flow label of all probes to a target: 20 bits, never 0, a keyed hash of the target. Flows of a target share it, so
+    /// The IPv6 flow label of all probes to a target: 20 bits, never 0, a hash of the target. Flows of a target share it, so
     /// that they differ in their ports alone.
-    pub fn flow_label(&self, destination: IpAddr) -> u32 {
-        (self.of_flow(destination, 0, FLOW_LABEL) % 0xf_ffff) as u32 + 1
+    ///
+    /// No secret, and the same every night: balancers that hash it would otherwise send a target's probes another way each time.
+    pub fn flow_label(destination: IpAddr) -> u32 {
+        let mut hasher = SipHasher13::new();
+        hasher.write(&octets(destination));
+        (hasher.finish() % 0xf_ffff) as u32 + 1
     }
 
-    fn of_flow(&self, destination: IpAddr, number: u16, purpose: u8) -> u64 {
+    fn of_flow(&self, destination: IpAddr, number: u16) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.key.0);
-        let mut bytes = [0u8; 19];
+        let mut bytes = [0u8; 18];
         bytes[..16].copy_from_slice(&octets(destination));
         bytes[16..18].copy_from_slice(&number.to_be_bytes());
-        bytes[18] = purpose;
         hasher.write(&bytes);
         hasher.finish()
     }
 }
-
-/// Keep hashes for different purposes apart.
-const FLOW_CHECK: u8 = 1;
-const FLOW_LABEL: u8 = 2;
 
 fn octets(address: IpAddr) -> [u8; 16] {
     match address {
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn flow_checks_and_labels_are_constant_keyed_and_in_range() {
+    fn flow_checks_are_keyed_labels_are_not_and_both_are_in_range() {
         let (maker, other) = (maker(5), self::maker(6));
         let target = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0xc612_0000 + n));
         let checks: Vec<u16> = (0..200_000)
@@ -232,9 +231,9 @@ mod tests {
         assert!(differs(changed(&|n| {
             other.flow_check(target(n), 24_000) != checks[n as usize]
         })));
-        assert!((0..100_000).all(|n| (1..=0xf_ffff).contains(&maker.flow_label(target(n)))));
+        assert!((0..100_000).all(|n| (1..=0xf_ffff).contains(&TokenMaker::flow_label(target(n)))));
         assert!(differs(changed(&|n| {
-            maker.flow_label(target(n)) != other.flow_label(target(n))
+            TokenMaker::flow_label(target(n)) != TokenMaker::flow_label(target(n + 1))
         })));
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | IP destination | the target | yes |
 //! | IP ID (IPv4) | secret: which sending | no |
-//! | IPv6 flow label | keyed hash of the target | yes |
+//! | IPv6 flow label | hash of the target, the same every night | yes |
 //! | TTL or hop limit | the hop asked for | no |
 //! | source port | base + flow | yes |
 //! | destination port | as configured (unless `--port-per-ttl`) | yes |

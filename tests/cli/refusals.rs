@@ -67,6 +67,42 @@ fn bad_options_end_with_2() {
         ),
         (&["198.18.0.1", "-o", &out, "--flows", "0"], &["--flows 0"]),
         (
+            &["198.18.0.1", "-o", &out, "--tcp-flags", "ack"],
+            &["--tcp-flags", "--protocol tcp"],
+        ),
+        (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "--protocol",
+                "icmp",
+                "--dest-port",
+                "7",
+            ],
+            &["--dest-port", "no ports"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--packet-size", "59"],
+            &["--packet-size 59", "at least 60"],
+        ),
+        (
+            &["198.18.0.1", "-o", &out, "--protocol", "tcp", "--mtu"],
+            &["--mtu", "udp or icmp"],
+        ),
+        (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "-s",
+                "192.0.2.1",
+                "-s",
+                "192.0.2.2",
+            ],
+            &["one address for each family"],
+        ),
+        (
             &["198.18.0.1", "-o", &out, "--window", "0"],
             &["--window 0"],
         ),

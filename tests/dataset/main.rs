@@ -36,7 +36,7 @@ fn meta(run_id: &str) -> RunMeta {
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),
-        probe_size: None,
+        probe_sizes: [None; 2],
         config: json!({"rate": 1000, "protocol": "udp"}),
     }
 }

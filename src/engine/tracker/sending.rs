@@ -6,7 +6,7 @@ use super::{Findings, Tracker};
 use crate::engine::format::Marked;
 use crate::engine::ledger::State;
 use crate::model::{Probe, ProbeId, Time, UnsentReason};
-use crate::wire::token::Facts;
+use crate::wire::token::{Facts, TokenMaker};
 
 impl Tracker {
     /// Prepares to enter `probes`: see [`Ledger::fetch`](crate::engine::ledger::Ledger::fetch).
@@ -38,7 +38,7 @@ impl Tracker {
                 .marks(drawn, &self.tokens, probe.destination, probe.flow),
             flow_label: match probe.destination {
                 IpAddr::V4(_) => 0,
-                IpAddr::V6(_) => self.tokens.flow_label(probe.destination),
+                IpAddr::V6(_) => TokenMaker::flow_label(probe.destination),
             },
         };
         (self.ledger.add(probe, &marked, now), marked)
