@@ -8,9 +8,9 @@
 use std::net::IpAddr;
 
 use super::address::key;
+use super::flight::Flight;
 use super::hash::{Chance, mix, mix2, scaled};
 use super::topology::Balance;
-use super::walk::Flight;
 
 /// Chooses among `width` next hops; `hash_seed` is the router's own.
 pub(super) fn choose(

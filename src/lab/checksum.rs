@@ -41,19 +41,18 @@ pub(super) fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, l
     fold(u64::from(start) + u64::from(protocol) + u64::from(length))
 }
 
-fn address_sum(address: IpAddr, start: u16) -> u16 {
+/// The sum of an address, continued from `start`.
+pub(super) fn address_sum(address: IpAddr, start: u16) -> u16 {
     with_octets(address, |octets| sum(octets, start))
 }
 
-/// A transport checksum after the address `old` beneath it became `new` (RFC 1624, equation 3).
-pub(super) fn adjusted(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
-    let changed =
-        u64::from(!checksum) + u64::from(!address_sum(old, 0)) + u64::from(address_sum(new, 0));
-    !fold(changed)
+/// A checksum after what it covers has come to another sum, from `old` to `new` (RFC 1624, equation 3).
+pub(super) fn adjusted(checksum: u16, old: u16, new: u16) -> u16 {
+    !fold(u64::from(!checksum) + u64::from(!old) + u64::from(new))
 }
 
 /// As [`adjusted`] for UDP, whose checksum of 0 means "none" and stays 0; a result of 0 is written as 0xffff.
-pub(super) fn adjusted_udp(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
+pub(super) fn adjusted_udp(checksum: u16, old: u16, new: u16) -> u16 {
     match checksum {
         0 => 0,
         sum => match adjusted(sum, old, new) {
@@ -98,24 +97,24 @@ mod tests {
             let fresh = |source| !sum(&segment, pseudo_header(source, destination, 17, 12));
             for last in 0..=255 {
                 let new = format!("{new}{last}").parse().unwrap();
-                assert_eq!(adjusted(fresh(old), old, new), fresh(new), "{new}");
-                assert_eq!(adjusted_udp(fresh(old), old, new), fresh(new), "{new}");
+                let sums = (address_sum(old, 0), address_sum(new, 0));
+                assert_eq!(adjusted(fresh(old), sums.0, sums.1), fresh(new), "{new}");
+                assert_eq!(
+                    adjusted_udp(fresh(old), sums.0, sums.1),
+                    fresh(new),
+                    "{new}"
+                );
             }
         }
     }
 
     #[test]
     fn no_checksum_stays_none() {
-        let (old, new) = ("1.2.3.4".parse().unwrap(), "4.3.2.9".parse().unwrap());
+        let (old, new) = (0x0406, 0x070b);
         assert_eq!(adjusted_udp(0, old, new), 0);
         // One that comes out as 0 is written as its other form, so that it is not taken for "none".
-        let sum = difference(old, new);
+        let sum = fold(u64::from(!old) + u64::from(new));
         assert_eq!(adjusted(sum, old, new), 0);
         assert_eq!(adjusted_udp(sum, old, new), 0xffff);
-    }
-
-    /// What `new` adds to a sum in place of `old`.
-    fn difference(old: IpAddr, new: IpAddr) -> u16 {
-        fold(u64::from(!address_sum(old, 0)) + u64::from(address_sum(new, 0)))
     }
 }

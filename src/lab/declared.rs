@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::address::Family;
+use super::rewriting::Rewriting;
 use super::topology::{
     Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Quoting, TcpPort, Topology,
-    Translation,
 };
-use crate::model::MplsLabel;
+use crate::model::{InterfaceInfo, MplsLabel};
 
 /// The routers and targets of a declared network. The first router is the one next to the vantage point.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ pub(super) struct DeclaredRouter {
     pub(super) answering: [Answering; 2],
     pub(super) zero_ttl_forwarding: bool,
     pub(super) tunnel: Option<Tunnel>,
-    pub(super) translation: Option<Translation>,
+    pub(super) interfaces: Vec<InterfaceInfo>,
+    pub(super) rewriting: Option<Rewriting>,
     pub(super) hash_seed: u64,
     /// Longest prefixes first.
     pub(super) routes: Vec<(IpNet, Action)>,
@@ -90,7 +91,7 @@ impl Topology for Declared {
         Passage {
             zero_ttl_forwarding: router.zero_ttl_forwarding,
             labelled: router.tunnel.as_ref().map(|t| t.propagation),
-            translation: router.translation.as_ref(),
+            rewriting: router.rewriting.as_ref(),
         }
     }
 
@@ -147,6 +148,10 @@ impl Topology for Declared {
                 ttl: 0,
             })
             .collect()
+    }
+
+    fn interfaces(&self, node: NodeId) -> &[InterfaceInfo] {
+        &self.router(node).interfaces
     }
 
     fn host(&self, destination: IpAddr) -> Host<'_> {

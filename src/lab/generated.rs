@@ -313,6 +313,7 @@ impl Topology for Generated {
             quoting: Quoting {
                 bytes: (plan.family == Family::V4 && is(Salt::Quote, self.options.short_quotes))
                     .then_some(8),
+                ..Quoting::default()
             },
         }
     }

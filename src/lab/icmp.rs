@@ -8,11 +8,10 @@ use std::net::IpAddr;
 use super::address::Family;
 use super::checksum;
 use super::envelope::Envelope;
+use super::flight::Flight;
 use super::message::Message;
 use super::packet::{ICMP, ICMPV6, Packet};
-use super::topology::Quoting;
-use super::walk::Flight;
-use crate::model::MplsLabel;
+use super::topology::{ExtensionForm, QuotedLength, Quoting};
 
 /// Bytes of an ICMP header before the quote or payload.
 const HEADER: usize = 8;
@@ -29,39 +28,39 @@ const fn largest_error(family: Family) -> usize {
     }
 }
 
-/// Builds the ICMP error `message` about `probe`, which is quoted with the fields of `quoted`, as `quoting` says. `labels` go
-/// into an RFC 4950 extension.
+/// Builds the ICMP error `message` about `probe`, which is quoted with the fields of `quoted`, as `quoting` says. `extension` is
+/// an extension structure, or empty.
 pub(super) fn error(
     envelope: Envelope,
     message: Message,
     probe: &Packet,
     quoted: &Flight,
     quoting: Quoting,
-    labels: &[MplsLabel],
+    extension: &[u8],
 ) -> Vec<u8> {
     let family = envelope.family();
     let header = family.header() + HEADER;
-    let extended = !labels.is_empty() && message.takes_extensions(family);
+    let extended = !extension.is_empty() && message.takes_extensions(family);
     let (most, extension) = if extended {
-        (QUOTE_BEFORE_EXTENSIONS, 8 + 4 * labels.len())
+        (QUOTE_BEFORE_EXTENSIONS, extension)
     } else {
-        (largest_error(family) - header, 0)
+        (largest_error(family) - header, &[][..])
     };
     let quote = quote(probe, quoted, quoting, most);
     let field = if extended { most } else { quote.len() };
-    let mut packet = envelope.room(HEADER + field + extension);
+    let mut packet = envelope.room(HEADER + field + extension.len());
     packet[header..header + quote.len()].copy_from_slice(&quote);
+    packet[header + field..].copy_from_slice(extension);
     let start = family.header();
     packet[start] = message.icmp_type;
     packet[start + 1] = message.code;
     packet[start + 4..header].copy_from_slice(&message.rest.to_be_bytes());
-    if extended {
+    if extended && quoting.extensions == ExtensionForm::Compliant {
         // In 32-bit words, in IPv6 in 64-bit words and one byte earlier (RFC 4884, sections 4.1 to 4.5).
         match family {
             Family::V4 => packet[start + 5] = (QUOTE_BEFORE_EXTENSIONS / 4) as u8,
             Family::V6 => packet[start + 4] = (QUOTE_BEFORE_EXTENSIONS / 8) as u8,
         }
-        write_labels(&mut packet[header + field..], labels);
     }
     let (protocol, tos) = match family {
         Family::V4 => (ICMP, ERROR_TOS),
@@ -71,8 +70,8 @@ pub(super) fn error(
     packet
 }
 
-/// Builds the answer to the echo request `probe`: all that it carried.
-pub(super) fn echo_reply(envelope: Envelope, probe: &Packet) -> Vec<u8> {
+/// Builds the answer to the echo request `probe`, which arrived with `tos`: all that it carried.
+pub(super) fn echo_reply(envelope: Envelope, probe: &Packet, tos: u8) -> Vec<u8> {
     let family = envelope.family();
     let request = probe.transport();
     let mut packet = envelope.room(request.len());
@@ -83,11 +82,11 @@ pub(super) fn echo_reply(envelope: Envelope, probe: &Packet) -> Vec<u8> {
         Family::V6 => (ICMPV6, 129),
     };
     packet[start..start + 4].copy_from_slice(&[icmp_type, 0, 0, 0]);
-    envelope.seal(&mut packet, protocol, probe.tos());
+    envelope.seal(&mut packet, protocol, tos);
     packet
 }
 
-/// The probe as it is quoted: at most `most` bytes, with what had changed on the way: TTL, addresses, checksums.
+/// The probe as it is quoted: at most `most` bytes, with what had changed on the way, and as the quoting machine mangles it.
 fn quote(probe: &Packet, quoted: &Flight, quoting: Quoting, most: usize) -> Vec<u8> {
     let header = probe.header_length();
     let wanted = quoting
@@ -95,45 +94,48 @@ fn quote(probe: &Packet, quoted: &Flight, quoting: Quoting, most: usize) -> Vec<
         .map_or(usize::MAX, |bytes| header + usize::from(bytes));
     let length = probe.bytes().len().min(wanted).min(most);
     let mut quote = probe.bytes()[..length].to_vec();
-    match (quoted.source, quoted.destination) {
+    let length_at = match (quoted.source, quoted.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            quote[1] = quoted.tos;
+            quote[4..6].copy_from_slice(&quoted.ip_id.to_be_bytes());
             quote[8] = quoted.ttl;
             quote[12..16].copy_from_slice(&source.octets());
             quote[16..20].copy_from_slice(&destination.octets());
             quote[10..12].fill(0);
             let sum = checksum::checksum(&quote[..header]);
             quote[10..12].copy_from_slice(&sum.to_be_bytes());
+            2
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            quote[0] = quote[0] & 0xf0 | quoted.tos >> 4;
+            quote[1] = quote[1] & 0x0f | quoted.tos << 4;
             quote[7] = quoted.ttl;
             quote[8..24].copy_from_slice(&source.octets());
             quote[24..40].copy_from_slice(&destination.octets());
+            4
         }
         // Boxes keep the family.
-        _ => {}
+        _ => return quote,
+    };
+    match quoting.length {
+        QuotedLength::Kept => {}
+        QuotedLength::Zeroed => quote[length_at..length_at + 2].fill(0),
+        QuotedLength::Swapped => quote.swap(length_at, length_at + 1),
     }
-    if let (Some(value), Some(offset)) = (quoted.checksum, probe.checksum_offset())
-        && let Some(field) = quote.get_mut(header + offset..header + offset + 2)
-    {
-        field.copy_from_slice(&value.to_be_bytes());
+    let mut write = |offset: Option<usize>, value: u16| {
+        if let Some(offset) = offset
+            && let Some(field) = quote.get_mut(header + offset..header + offset + 2)
+        {
+            field.copy_from_slice(&value.to_be_bytes());
+        }
+    };
+    if let Some(value) = quoted.checksum {
+        write(probe.checksum_offset(), value);
+    }
+    let ends = quoted.ends();
+    write(probe.flow_number_offset(), ends.source_port);
+    if quoted.has_ports() && probe.transport().len() >= 4 {
+        write(Some(2), ends.destination_port);
     }
     quote
-}
-
-/// Writes the extension structure (RFC 4884, section 7) with one MPLS label stack object (RFC 4950).
-fn write_labels(extension: &mut [u8], labels: &[MplsLabel]) {
-    let object_length = (4 + 4 * labels.len()) as u16;
-    extension[0] = 2 << 4;
-    extension[4..6].copy_from_slice(&object_length.to_be_bytes());
-    extension[6] = 1;
-    extension[7] = 1;
-    for (entry, label) in extension[8..].chunks_exact_mut(4).zip(labels) {
-        let bits = label.label << 12
-            | u32::from(label.traffic_class & 7) << 9
-            | u32::from(label.bottom) << 8
-            | u32::from(label.ttl);
-        entry.copy_from_slice(&bits.to_be_bytes());
-    }
-    let sum = checksum::checksum(extension);
-    extension[2..4].copy_from_slice(&sum.to_be_bytes());
 }

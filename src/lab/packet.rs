@@ -137,6 +137,14 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// The IP ID; 0 in IPv6, which has none.
+    pub(super) fn ip_id(&self) -> u16 {
+        match self.family() {
+            Family::V4 => u16::from_be_bytes([self.bytes[4], self.bytes[5]]),
+            Family::V6 => 0,
+        }
+    }
+
     /// The TTL, or hop limit.
     pub(super) fn ttl(&self) -> u8 {
         match self.family() {
@@ -171,14 +179,27 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Where the transport header has a checksum that covers the addresses; `None` for other protocols, and where the packet is
-    /// too short to have one.
+    /// Where the transport header has its checksum; `None` for protocols unknown here, and where the packet is too short to have
+    /// one.
     pub(super) fn checksum_offset(&self) -> Option<usize> {
-        let offset = checksum_offset(self.protocol())?;
+        let offset = match self.protocol() {
+            ICMP if self.is_icmp() => 2,
+            protocol => checksum_offset(protocol)?,
+        };
         (self.transport().len() >= offset + 2).then_some(offset)
     }
 
-    /// The transport checksum that covers the addresses, where there is one.
+    /// Where the transport header has what tells a host's flows apart: the source port, or an echo request's identifier. `None` for
+    /// other protocols, and where the packet is too short to have ports.
+    pub(super) fn flow_number_offset(&self) -> Option<usize> {
+        match self.protocol() {
+            UDP | TCP if self.transport().len() >= 4 => Some(0),
+            _ if self.is_icmp() => Some(4),
+            _ => None,
+        }
+    }
+
+    /// The transport checksum, where there is one.
     pub(super) fn checksum(&self) -> Option<u16> {
         self.checksum_offset().map(|offset| self.word(offset))
     }

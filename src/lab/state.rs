@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use super::Delivery;
 use super::address::key;
 use super::envelope::Envelope;
+use super::extension;
+use super::flight::Flight;
 use super::half_open::{Ends, HalfOpens};
 use super::hash::{Dice, mix, mix2};
 use super::host::{Verdict, service_answer};
@@ -15,7 +17,7 @@ use super::packet::{Packet, Refusal, TCP};
 use super::tcp::{self, Segment};
 use super::token_bucket::Buckets;
 use super::topology::{Host, Quoting, Topology};
-use super::walk::{Answerer, Fate, Flight, Stop, Trail, walk};
+use super::walk::{Answerer, Fate, Stop, Trail, walk};
 use crate::model::{MplsLabel, Time};
 
 /// What a network remembers from packet to packet.
@@ -41,7 +43,7 @@ enum Body {
     Error {
         message: Message,
         quoting: Quoting,
-        labels: Vec<MplsLabel>,
+        extension: Vec<u8>,
     },
     EchoReply,
     Datagram,
@@ -121,9 +123,9 @@ impl State {
             Body::Error {
                 message,
                 quoting,
-                labels,
-            } => icmp::error(envelope, message, &probe, &quoted, quoting, &labels),
-            Body::EchoReply => icmp::echo_reply(envelope, &probe),
+                extension,
+            } => icmp::error(envelope, message, &probe, &quoted, quoting, &extension),
+            Body::EchoReply => icmp::echo_reply(envelope, &probe, stop.arrived.tos),
             Body::Datagram => service_answer(envelope, &probe),
             Body::Segment(reply) => tcp::build(envelope, &reply),
         };
@@ -174,7 +176,10 @@ impl State {
                     body: Body::Error {
                         message: stop.message,
                         quoting: router.quoting,
-                        labels: labels_of(topology, stop),
+                        extension: extension::structure(
+                            &labels_of(topology, stop),
+                            topology.interfaces(node),
+                        ),
                     },
                 })
             }
@@ -205,7 +210,8 @@ impl State {
         probe: &Packet,
         at: Time,
     ) -> Option<Body> {
-        let verdict = host.verdict(probe.family(), probe.protocol(), probe.ports()[1]);
+        let [_, port] = stop.arrived.ports;
+        let verdict = host.verdict(probe.family(), probe.protocol(), port);
         if verdict == Verdict::Silence {
             self.statistics.silent += 1;
             return None;
@@ -234,15 +240,16 @@ impl State {
                 Some(Body::Error {
                     message,
                     quoting: host.quoting,
-                    labels: Vec::new(),
+                    extension: Vec::new(),
                 })
             }
             Verdict::Tcp { listening } => {
                 let segment = segment.flatten()?;
+                let [vantage_port, host_port] = stop.arrived.ports;
                 let ends = Ends {
                     host: address,
-                    host_port: segment.destination_port,
-                    vantage_port: segment.source_port,
+                    host_port,
+                    vantage_port,
                 };
                 let isn = initial_sequence(facts.seed, ends, segment.sequence);
                 let half_open = &mut self.half_open;
@@ -295,6 +302,8 @@ fn accept<'a>(bytes: &'a [u8], facts: &Facts) -> Result<Packet<'a>, Refusal> {
 fn flight_of(probe: &Packet) -> Flight {
     Flight {
         checksum: probe.checksum(),
+        tos: probe.tos(),
+        ip_id: probe.ip_id(),
         flow_label: probe.flow_label(),
         uncut_length: if probe.may_be_fragmented() {
             0

@@ -11,8 +11,10 @@ use super::declared::{Action, Declared, DeclaredHost};
 use super::generated_addresses::{VANTAGE_V4, VANTAGE_V6};
 use super::network::{Facts, Kind, LabNetwork};
 use super::toml_file::{LineFile, LinkFile, NetworkFile, TargetFile, UnroutedFile};
-use super::toml_values::{Problem, address_v4, address_v6, prefix, problem, quoting, rate_limit};
-use super::topology::{Host, NodeId, RateLimit};
+use super::toml_values::{
+    Problem, address_v4, address_v6, prefix, problem, quote_bytes, rate_limit,
+};
+use super::topology::{Host, NodeId, Quoting, RateLimit};
 
 /// What a link's `from` calls the vantage point.
 const VANTAGE: &str = "vantage";
@@ -186,7 +188,11 @@ impl<'a> Builder<'a> {
             tcp: target.tcp,
             limit,
             initial_ttl: target.initial_ttl.unwrap_or(64),
-            quoting: quoting(target.quote_bytes.as_ref())?,
+            quoting: Quoting {
+                bytes: quote_bytes(target.quote_bytes.as_ref())?,
+                length: target.quote_length,
+                ..Quoting::default()
+            },
         };
         let declared = DeclaredHost {
             udp_services: target.udp_services.clone(),

@@ -40,6 +40,7 @@
 //! Every key is listed in `docs/lab.md`. A file may instead hold one table `[generated]` with the fields of
 //! [`GeneratedOptions`], each optional.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -47,8 +48,10 @@ use toml::Spanned;
 
 use super::GeneratedOptions;
 use super::network::LabNetwork;
+use super::rewriting::{Garbled, IpId, Restore};
 use super::toml_build::build;
-use super::topology::{Balance, Restore, TcpPort};
+use super::toml_values::QuoteBytesFile;
+use super::topology::{Balance, ExtensionForm, QuotedLength, TcpPort};
 
 /// Why a network could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -182,7 +185,13 @@ pub(super) struct RouterFile {
     pub(super) answer_delay_ms: Option<Spanned<f64>>,
     pub(super) rate_limit: Option<Spanned<RateLimitFile>>,
     pub(super) initial_ttl: Option<u8>,
-    pub(super) quote_bytes: Option<Spanned<u16>>,
+    pub(super) quote_bytes: Option<Spanned<QuoteBytesFile>>,
+    #[serde(default)]
+    pub(super) quote_length: QuotedLength,
+    #[serde(default)]
+    pub(super) extensions: ExtensionForm,
+    #[serde(default)]
+    pub(super) interfaces: Vec<Spanned<InterfaceFile>>,
     #[serde(default)]
     pub(super) zero_ttl_forwarding: bool,
     pub(super) mpls: Option<Spanned<MplsFile>>,
@@ -245,16 +254,43 @@ fn yes() -> bool {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct InterfaceFile {
+    pub(super) role: RoleFile,
+    pub(super) ifindex: Option<u32>,
+    pub(super) address: Option<IpAddr>,
+    pub(super) name: Option<String>,
+    pub(super) mtu: Option<u32>,
+}
+
+/// The part that an interface has in a packet's way (RFC 5837, section 4.1).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RoleFile {
+    Incoming,
+    SubIp,
+    Outgoing,
+    NextHop,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct NatFile {
-    pub(super) public: Spanned<String>,
+    pub(super) public: Option<Spanned<String>>,
+    pub(super) public6: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) ports: bool,
     pub(super) restore: Restore,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RewriteFile {
-    pub(super) from: Spanned<String>,
-    pub(super) to: Spanned<String>,
+    pub(super) from: Option<Spanned<String>>,
+    pub(super) to: Option<Spanned<String>>,
+    pub(super) destination_port: Option<u16>,
+    pub(super) ip_id: Option<IpId>,
+    pub(super) tos: Option<u8>,
+    pub(super) checksum: Option<Garbled>,
     #[serde(default)]
     pub(super) restore: Restore,
 }
@@ -289,7 +325,9 @@ pub(super) struct TargetFile {
     #[serde(default)]
     pub(super) unlimited: bool,
     pub(super) initial_ttl: Option<u8>,
-    pub(super) quote_bytes: Option<Spanned<u16>>,
+    pub(super) quote_bytes: Option<Spanned<QuoteBytesFile>>,
+    #[serde(default)]
+    pub(super) quote_length: QuotedLength,
 }
 
 fn port() -> UnreachableFile {

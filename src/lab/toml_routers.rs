@@ -6,14 +6,16 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use toml::Spanned;
 
 use super::declared::{Action, DeclaredRouter, Tunnel};
+use super::extension::LONGEST_NAME;
 use super::hash::mix2;
 use super::toml_build::Builder;
-use super::toml_file::{RouteFile, RouterFile};
+use super::toml_file::{RoleFile, RouteFile, RouterFile};
 use super::toml_values::{
-    Problem, address_v4, address_v6, checked_share, nanoseconds, prefix, problem, quoting,
+    Problem, address_v4, address_v6, checked_share, nanoseconds, prefix, problem, quote_bytes,
     rate_limit,
 };
-use super::topology::{Answering, Balance, NodeId, Propagation, Side, Translation};
+use super::topology::{Answering, Balance, NodeId, Propagation, Quoting};
+use crate::model::InterfaceInfo;
 
 /// Label 0 to 15 are reserved (RFC 3032); 20 bits.
 const LABELS: std::ops::RangeInclusive<u32> = 16..=0xf_ffff;
@@ -34,7 +36,8 @@ impl Builder<'_> {
             answering: self.answering(router)?,
             zero_ttl_forwarding: router.zero_ttl_forwarding,
             tunnel: tunnel(router)?,
-            translation: self.translation(router)?,
+            interfaces: interfaces(router)?,
+            rewriting: self.rewriting(index, router)?,
             hash_seed: mix2(self.file.seed, own_seed),
             routes: self.routes(name, router)?,
         })
@@ -65,7 +68,11 @@ impl Builder<'_> {
                 nanoseconds(ms, "answer_delay_ms", *ms.get_ref())
             })?,
             initial_ttl: router.initial_ttl.unwrap_or(255),
-            quoting: quoting(router.quote_bytes.as_ref())?,
+            quoting: Quoting {
+                bytes: quote_bytes(router.quote_bytes.as_ref())?,
+                length: router.quote_length,
+                extensions: router.extensions,
+            },
         };
         Ok([v4, v6].map(|own| Answering {
             address: own.unwrap_or(either),
@@ -173,42 +180,6 @@ impl Builder<'_> {
             .collect::<Result<_, Problem>>()?;
         Ok(Action::Forward { balance, hops })
     }
-
-    fn translation(&self, router: &RouterFile) -> Result<Option<Translation>, Problem> {
-        match (&router.nat, &router.rewrite) {
-            (None, None) => Ok(None),
-            (Some(nat), None) => Ok(Some(Translation {
-                side: Side::Source,
-                from: IpAddr::from(self.vantage_v4).into(),
-                to: IpAddr::from(address_v4(&nat.get_ref().public)?).into(),
-                restore: nat.get_ref().restore,
-            })),
-            (None, Some(rewrite)) => {
-                let rewrite = rewrite.get_ref();
-                let (from, to) = (prefix(&rewrite.from)?, prefix(&rewrite.to)?);
-                if from.prefix_len() != to.prefix_len()
-                    || from.addr().is_ipv4() != to.addr().is_ipv4()
-                {
-                    return Err(problem(
-                        &rewrite.to,
-                        format!("{from} and {to} differ in size"),
-                        "rewrite to a prefix of the same family and length",
-                    ));
-                }
-                Ok(Some(Translation {
-                    side: Side::Destination,
-                    from,
-                    to,
-                    restore: rewrite.restore,
-                }))
-            }
-            (Some(nat), Some(_)) => Err(problem(
-                nat,
-                "a router is either a NAT or a rewriting box",
-                "put the second onto a router of its own",
-            )),
-        }
-    }
 }
 
 fn tunnel(router: &RouterFile) -> Result<Option<Tunnel>, Problem> {
@@ -235,4 +206,41 @@ fn tunnel(router: &RouterFile) -> Result<Option<Tunnel>, Problem> {
         shown: file.shown,
         labels: file.labels.clone(),
     }))
+}
+
+fn interfaces(router: &RouterFile) -> Result<Vec<InterfaceInfo>, Problem> {
+    if let Some(fifth) = router.interfaces.get(4) {
+        return Err(problem(
+            fifth,
+            "a router speaks of at most four interfaces",
+            "leave some out",
+        ));
+    }
+    let checked = router.interfaces.iter().map(|at| {
+        let file = at.get_ref();
+        if file
+            .name
+            .as_ref()
+            .is_some_and(|name| !(1..=LONGEST_NAME).contains(&name.len()))
+        {
+            return Err(problem(
+                at,
+                "an interface's name is too long or empty",
+                format!("give 1 to {LONGEST_NAME} bytes, or leave it out"),
+            ));
+        }
+        Ok(InterfaceInfo {
+            role: match file.role {
+                RoleFile::Incoming => "incoming",
+                RoleFile::SubIp => "sub_ip",
+                RoleFile::Outgoing => "outgoing",
+                RoleFile::NextHop => "next_hop",
+            },
+            ifindex: file.ifindex,
+            address: file.address,
+            name: file.name.clone(),
+            mtu: file.mtu,
+        })
+    });
+    checked.collect()
 }

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use toml::Spanned;
 
 use super::address::is_forwarded;
 use super::toml_file::RateLimitFile;
-use super::topology::{Quoting, RateLimit};
+use super::topology::RateLimit;
 
 /// What is wrong with a file, and where.
 #[derive(Debug)]
@@ -131,15 +132,52 @@ pub(super) fn rate_limit(limit: &Spanned<RateLimitFile>) -> Result<RateLimit, Pr
     })
 }
 
-pub(super) fn quoting(bytes: Option<&Spanned<u16>>) -> Result<Quoting, Problem> {
-    match bytes {
-        Some(at) if *at.get_ref() < 8 => Err(problem(
+/// `quote_bytes`: a number, or "all".
+#[derive(Clone, Copy, Debug)]
+pub(super) enum QuoteBytesFile {
+    Bytes(u16),
+    All,
+}
+
+impl<'de> Deserialize<'de> for QuoteBytesFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(QuoteBytesVisitor)
+    }
+}
+
+struct QuoteBytesVisitor;
+
+impl Visitor<'_> for QuoteBytesVisitor {
+    type Value = QuoteBytesFile;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a number of bytes from 8 to 65535, or \"all\"")
+    }
+
+    fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<QuoteBytesFile, E> {
+        let unexpected = || E::invalid_value(Unexpected::Signed(bytes), &self);
+        u16::try_from(bytes)
+            .map(QuoteBytesFile::Bytes)
+            .map_err(|_| unexpected())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<QuoteBytesFile, E> {
+        match text {
+            "all" => Ok(QuoteBytesFile::All),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+}
+
+/// How many bytes are quoted behind the IP header; `None`: all that fit.
+pub(super) fn quote_bytes(given: Option<&Spanned<QuoteBytesFile>>) -> Result<Option<u16>, Problem> {
+    match given.map(|at| (at, *at.get_ref())) {
+        Some((at, QuoteBytesFile::Bytes(..8))) => Err(problem(
             at,
             "routers quote at least 8 bytes behind the IP header (RFC 792)",
-            "give 8 or more, or leave quote_bytes out to quote all that fits",
+            "give 8 or more, or \"all\" for all that fits",
         )),
-        given => Ok(Quoting {
-            bytes: given.map(|bytes| *bytes.get_ref()),
-        }),
+        Some((_, QuoteBytesFile::Bytes(bytes))) => Ok(Some(bytes)),
+        Some((_, QuoteBytesFile::All)) | None => Ok(None),
     }
 }

@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::model::MplsLabel;
+use super::rewriting::Rewriting;
+use crate::model::{InterfaceInfo, MplsLabel};
 
 /// A router, as its topology names it while a packet is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,55 +67,6 @@ impl RateLimit {
     };
 }
 
-/// How a box treats the quoted probe of an error message that crosses it inward.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Restore {
-    /// Address and transport checksum are put back: the quote looks as if there were no box.
-    Full,
-    /// The address is put back, the transport checksum stays as the box had adjusted it.
-    AddressOnly,
-    /// The quote stays as the responder saw the probe.
-    #[default]
-    None,
-}
-
-/// Which address a box rewrites.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// The source: address translation before the vantage point.
-    Source,
-    /// The destination.
-    Destination,
-}
-
-/// A box that rewrites addresses one to one: prefix `from` to prefix `to` of the same length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Translation {
-    pub(super) side: Side,
-    /// Of one family, and one length.
-    pub(super) from: IpNet,
-    pub(super) to: IpNet,
-    pub(super) restore: Restore,
-}
-
-impl Translation {
-    /// What `address` becomes; `None` where the box leaves it alone.
-    pub(super) fn apply(&self, address: IpAddr) -> Option<IpAddr> {
-        match (self.from, self.to, address) {
-            (IpNet::V4(from), IpNet::V4(to), IpAddr::V4(address)) if from.contains(&address) => {
-                let host_bits = u32::from(address) & u32::from(from.hostmask());
-                Some(IpAddr::V4((u32::from(to.network()) | host_bits).into()))
-            }
-            (IpNet::V6(from), IpNet::V6(to), IpAddr::V6(address)) if from.contains(&address) => {
-                let host_bits = u128::from(address) & u128::from(from.hostmask());
-                Some(IpAddr::V6((u128::from(to.network()) | host_bits).into()))
-            }
-            _ => None,
-        }
-    }
-}
-
 /// How a router treats a packet that passes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Passage<'a> {
@@ -123,8 +74,8 @@ pub(super) struct Passage<'a> {
     pub(super) zero_ttl_forwarding: bool,
     /// Packets reach it with an MPLS label; whether the label's TTL was taken from the packet's.
     pub(super) labelled: Option<Propagation>,
-    /// Rewrites addresses of packets that it forwards.
-    pub(super) translation: Option<&'a Translation>,
+    /// What it rewrites of packets that it forwards.
+    pub(super) rewriting: Option<&'a Rewriting>,
 }
 
 /// What the ingress of an MPLS tunnel writes as the label's TTL.
@@ -159,6 +110,32 @@ pub(super) enum Next {
 pub(super) struct Quoting {
     /// How many bytes behind the IP header; `None`: as many as fit.
     pub(super) bytes: Option<u16>,
+    /// The total length (IPv6: payload length) in the quoted header.
+    pub(super) length: QuotedLength,
+    /// Where extensions stand.
+    pub(super) extensions: ExtensionForm,
+}
+
+/// What becomes of the length in a quoted IP header. An IPv4 header checksum stays as it was before, so that it is wrong then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum QuotedLength {
+    #[default]
+    Kept,
+    Zeroed,
+    /// In the byte order of the machine, as some systems leave it.
+    Swapped,
+}
+
+/// How a message with extensions (RFC 4884) says where they begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ExtensionForm {
+    /// By the length of the quote.
+    #[default]
+    Compliant,
+    /// Not at all: behind 128 bytes of quote (section 5.5).
+    Legacy,
 }
 
 /// How a router answers packets of one family.
@@ -243,6 +220,11 @@ pub(super) trait Topology {
     /// The labels (top first, TTL and bottom not yet right) that `node` shows of packets that reach it in a tunnel;
     /// empty where it shows none.
     fn labels(&self, node: NodeId, plan: &Self::Plan) -> Vec<MplsLabel>;
+
+    /// What `node` says of its interfaces (RFC 5837); mostly nothing.
+    fn interfaces(&self, _node: NodeId) -> &[InterfaceInfo] {
+        &[]
+    }
 
     /// How the host with this address answers.
     fn host(&self, destination: IpAddr) -> Host<'_>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::address::Family;
 use super::packet::{ICMP, ICMPV6, TCP, UDP};
-use crate::model::{MplsLabel, ReplyKind, Ttl};
+use crate::model::{InterfaceInfo, MplsLabel, ReplyKind, Ttl};
 
 /// What every probe of a flow has in common: all that a per-flow balancer hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,6 +141,8 @@ pub struct TruthAnswer {
     pub quoted_destination: Option<IpAddr>,
     /// MPLS labels that it shows, top first.
     pub mpls: Vec<MplsLabel>,
+    /// What it says of interfaces (RFC 5837).
+    pub interfaces: Vec<InterfaceInfo>,
 }
 
 impl TruthAnswer {

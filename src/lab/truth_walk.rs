@@ -7,15 +7,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::address::Family;
+use super::flight::Flight;
 use super::hash::Chance;
 use super::host::Verdict;
 use super::message::Message;
 use super::network::{Facts, Kind, LabNetwork};
-use super::packet::ICMPV6;
+use super::packet::{ICMP, ICMPV6};
 use super::state::labels_of;
 use super::topology::Topology;
 use super::truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthOutcome};
-use super::walk::{Answerer, Fate, Flight, Trail, walk};
+use super::walk::{Answerer, Fate, Trail, walk};
 use crate::model::Ttl;
 
 /// Ways that per-packet balancers are followed for one TTL; more are left out.
@@ -138,7 +139,7 @@ fn outcomes<T: Topology>(
     let ports = [flow.source_port, flow.destination_port];
     let flight = Flight {
         // The one transport checksum that balancers look at.
-        checksum: (flow.protocol == ICMPV6).then_some(flow.destination_port),
+        checksum: matches!(flow.protocol, ICMP | ICMPV6).then_some(flow.destination_port),
         flow_label: flow.flow_label.unwrap_or(0),
         ..Flight::new(vantage, flow.destination, flow.protocol, ports, ttl)
     };
@@ -223,6 +224,10 @@ fn outcome<T: Topology>(
         quoted_source: quotes.then_some(quoted.source),
         quoted_destination: quotes.then_some(quoted.destination),
         mpls: labels_of(topology, &stop),
+        interfaces: match stop.who {
+            Answerer::Router(node) => topology.interfaces(node).to_vec(),
+            Answerer::Host => Vec::new(),
+        },
     })
 }
 

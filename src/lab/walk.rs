@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::address::Family;
 use super::balancer;
-use super::checksum;
+use super::flight::Flight;
 use super::hash::Chance;
 use super::message::Message;
-use super::packet::{ICMPV6, UDP};
-use super::topology::{Line, Next, NodeId, Propagation, Restore, Side, Topology, Translation};
+use super::rewriting::Rewritten;
+use super::topology::{Line, Next, NodeId, Propagation, Topology};
 
 /// More steps than any packet can take: 255 TTLs, a label's 255 beside each tunnel of a loop.
 const MOST_STEPS: usize = 1024;
@@ -16,95 +15,11 @@ const MOST_STEPS: usize = 1024;
 /// A copy comes this long behind the reply that it duplicates.
 const DUPLICATE_GAP: u64 = 500_000;
 
-/// The fields of a packet that change on the way or that decide where it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flight {
-    pub(super) source: IpAddr,
-    pub(super) destination: IpAddr,
-    pub(super) protocol: u8,
-    /// See [`super::packet::Packet::ports`].
-    pub(super) ports: [u16; 2],
-    pub(super) ttl: u8,
-    /// TTL of the MPLS label on top, within a tunnel.
-    pub(super) label_ttl: Option<u8>,
-    /// The transport checksum that covers the addresses, and that boxes adjust with them.
-    pub(super) checksum: Option<u16>,
-    /// The IPv6 flow label; 0 for none.
-    pub(super) flow_label: u32,
-    /// Bytes of a packet that must not be cut into fragments; 0 for one that may.
-    pub(super) uncut_length: u16,
-}
-
-impl Flight {
-    pub(super) fn new(
-        source: IpAddr,
-        destination: IpAddr,
-        protocol: u8,
-        ports: [u16; 2],
-        ttl: u8,
-    ) -> Self {
-        Flight {
-            source,
-            destination,
-            protocol,
-            ports,
-            ttl,
-            label_ttl: None,
-            checksum: None,
-            flow_label: 0,
-            uncut_length: 0,
-        }
-    }
-
-    pub(super) fn family(&self) -> Family {
-        Family::of(self.destination)
-    }
-
-    fn translate(&mut self, box_: &Translation) -> Option<Translated> {
-        let address = match box_.side {
-            Side::Source => &mut self.source,
-            Side::Destination => &mut self.destination,
-        };
-        let (old, new) = (*address, box_.apply(*address)?);
-        *address = new;
-        let checksum = self.checksum;
-        self.checksum = checksum.map(|sum| match self.protocol {
-            UDP => checksum::adjusted_udp(sum, old, new),
-            _ => checksum::adjusted(sum, old, new),
-        });
-        if let (ICMPV6, Some(sum)) = (self.protocol, self.checksum) {
-            // Balancers see it there.
-            self.ports[1] = sum;
-        }
-        Some(Translated {
-            side: box_.side,
-            restore: box_.restore,
-            old,
-            new,
-            checksum,
-            steps: 0,
-        })
-    }
-}
-
 impl Line {
     /// Its MTU, where the packet is larger and must stay whole.
     fn too_small_for(&self, flight: &Flight) -> Option<u16> {
         self.mtu.filter(|mtu| flight.uncut_length > *mtu)
     }
-}
-
-/// What a box on the way did.
-#[derive(Clone, Copy, Debug)]
-struct Translated {
-    side: Side,
-    restore: Restore,
-    old: IpAddr,
-    new: IpAddr,
-    /// The transport checksum before.
-    checksum: Option<u16>,
-    /// How many steps the packet had gone when it left the box.
-    steps: usize,
 }
 
 /// Who answers.
@@ -140,7 +55,7 @@ pub(super) struct Stop {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
     steps: Vec<(Option<NodeId>, Line)>,
-    translated: Vec<Translated>,
+    rewritten: Vec<Rewritten>,
     /// Nanoseconds on the way out.
     pub(super) elapsed: u64,
 }
@@ -208,22 +123,8 @@ impl Trail {
     /// What boxes between the answerer and the vantage point make of the quoted probe and of the answer's source.
     pub(super) fn restore(&self, who: Answerer, quoted: &mut Flight, source: &mut IpAddr) {
         let routers = self.routers_back(who);
-        for done in self.translated.iter().rev().filter(|t| t.steps <= routers) {
-            if done.side == Side::Destination && *source == done.new {
-                *source = done.old;
-            }
-            let address = match done.side {
-                Side::Source => &mut quoted.source,
-                Side::Destination => &mut quoted.destination,
-            };
-            match done.restore {
-                Restore::None => {}
-                Restore::AddressOnly => *address = done.old,
-                Restore::Full => {
-                    *address = done.old;
-                    quoted.checksum = done.checksum;
-                }
-            }
+        for done in self.rewritten.iter().rev().filter(|t| t.steps <= routers) {
+            done.restore(quoted, source);
         }
     }
 }
@@ -236,7 +137,7 @@ pub(super) fn walk<T: Topology>(
     trail: &mut Trail,
 ) -> Fate {
     trail.steps.clear();
-    trail.translated.clear();
+    trail.rewritten.clear();
     trail.elapsed = 0;
     let family = flight.family();
     let time_exceeded = Message::time_exceeded(family);
@@ -283,12 +184,13 @@ pub(super) fn walk<T: Topology>(
             }
             flight.ttl -= 1;
         }
-        if let Some(done) = passage.translation.and_then(|t| flight.translate(t)) {
-            trail.translated.push(Translated {
-                steps: trail.steps.len(),
-                ..done
-            });
-            if done.side == Side::Destination {
+        let steps = trail.steps.len();
+        if let Some(done) = passage
+            .rewriting
+            .and_then(|box_| box_.apply(&mut flight, steps))
+        {
+            trail.rewritten.push(done);
+            if done.moved_destination() {
                 plan = topology.plan(flight.destination);
                 next = topology.next(node, &plan, flight.destination);
             }

@@ -65,6 +65,56 @@ fn errors_name_the_line_and_the_remedy() {
             "t.toml:4: 198.18.0.0/24 and",
         ),
         (
+            format!("{router}quote_bytes = 7"),
+            "t.toml:4: routers quote at least 8 bytes behind the IP header (RFC 792); give 8 or more",
+        ),
+        (
+            format!("{router}quote_bytes = \"most\""),
+            "t.toml:4: invalid value: string \"most\", expected a number of bytes from 8 to 65535, or \"all\"",
+        ),
+        (
+            format!("{router}quote_bytes = 70000"),
+            "t.toml:4: invalid value: integer `70000`, expected a number of bytes",
+        ),
+        (
+            format!("{router}quote_length = \"lost\""),
+            "t.toml:4: unknown variant `lost`, expected one of `kept`, `zeroed`, `swapped`",
+        ),
+        (
+            format!("{router}extensions = \"no\""),
+            "t.toml:4: unknown variant `no`, expected `compliant` or `legacy`",
+        ),
+        (
+            format!(
+                "{router}interfaces = [{{ role = \"incoming\" }},\n{{ role = \"sub_ip\", name = \"\" }}]"
+            ),
+            "t.toml:5: an interface's name is too long or empty; give 1 to 63 bytes",
+        ),
+        (
+            format!("{router}interfaces = [{{ name = \"eth0\" }}]"),
+            "t.toml:4: missing field `role`",
+        ),
+        (
+            format!("{router}nat = {{ restore = \"full\" }}"),
+            "t.toml:4: a NAT has a public address; give it public, public6, or both",
+        ),
+        (
+            format!("{router}nat = {{ public6 = \"2001:db8:f::1\", restore = \"full\" }}"),
+            "t.toml:4: the network has no IPv6 to translate; leave public6 out",
+        ),
+        (
+            format!("{router}rewrite = {{ restore = \"full\" }}"),
+            "t.toml:4: the box rewrites nothing; give it from and to, destination_port",
+        ),
+        (
+            format!("{router}rewrite = {{ to = \"198.18.0.0/24\" }}"),
+            "t.toml:4: nothing says which destinations are rewritten; give from = PREFIX",
+        ),
+        (
+            format!("{router}rewrite = {{ ip_id = \"kept\" }}"),
+            "t.toml:4: unknown variant `kept`, expected `hashed` or `zeroed`",
+        ),
+        (
             format!("{router}{target}tcp = \"open\""),
             "t.toml:7: unknown variant `open`",
         ),

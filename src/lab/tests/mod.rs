@@ -7,6 +7,7 @@ mod generated;
 mod hosts;
 mod ipv6;
 mod packets6;
+mod quoting;
 mod robustness;
 mod tcp;
 
