@@ -1,5 +1,6 @@
 //! Tests of the lab as a whole. Packets are built and checked by a packet library's code, not by the lab's own.
 
+mod boxes;
 mod examples;
 mod faults;
 mod files;
