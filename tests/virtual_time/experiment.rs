@@ -1,6 +1,6 @@
 //! A survey over a network that records what it did.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,7 +86,8 @@ pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
     let targets = Arc::new(targets);
     let (recording, log) = Recording::new(network.clone());
     let mut in_process = InProcess {
-        vantage: network.vantage(),
+        vantage_v4: network.vantage_v4(),
+        vantage_v6: network.vantage_v6(),
         network: VirtualNetwork::new(recording),
     };
     let mut rows = Rows::default();
@@ -174,13 +175,17 @@ impl RecordSink for Rows {
 }
 
 struct InProcess {
-    vantage: Ipv4Addr,
+    vantage_v4: Ipv4Addr,
+    vantage_v6: Option<Ipv6Addr>,
     network: VirtualNetwork<Recording<LabNetwork>>,
 }
 
 impl InProcessNetwork for InProcess {
     fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
-        destination.is_ipv4().then(|| self.vantage.into())
+        match destination {
+            IpAddr::V4(_) => Some(self.vantage_v4.into()),
+            IpAddr::V6(_) => self.vantage_v6.map(IpAddr::from),
+        }
     }
 
     fn send(&mut self, packet: &[u8], now: Time) {

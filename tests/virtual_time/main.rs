@@ -2,7 +2,7 @@
 //!
 //! `experiment` runs the engine over a network that records what it did with each packet; `oracle` says from that record alone
 //! what every row must be; `truth` says what the network could have shown. The rest are surveys that are compared
-//! with one or both.
+//! with one or both. `rewriting` reckons by itself what each rewriting leaves to know a probe by.
 
 mod anomalies;
 mod clean;
@@ -15,6 +15,7 @@ mod oracle;
 mod parquet_rows;
 mod properties;
 mod repeatable;
+mod rewriting;
 mod sweep;
 mod traces;
 mod truth;
