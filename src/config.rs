@@ -15,6 +15,8 @@ pub struct SurveyConfig {
     pub targets: TargetSpec,
     /// How they are probed.
     pub method: Method,
+    /// Through which sockets; the manifest's `run` says which were got.
+    pub transport: Transport,
     /// The probes' protocol.
     pub protocol: Protocol,
     /// Which TCP segment.
@@ -83,6 +85,7 @@ impl Default for SurveyConfig {
         SurveyConfig {
             targets: TargetSpec::default(),
             method: Method::Trace,
+            transport: Transport::Auto,
             protocol: Protocol::Udp,
             tcp_flags: TcpFlags::Syn,
             tos: 0,
@@ -133,6 +136,18 @@ impl Method {
             Method::Sweep => "sweep",
         }
     }
+}
+
+/// Through which sockets probes leave and replies come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Raw ones, or where they are refused ordinary ones, if these can do what is asked for.
+    Auto,
+    /// Raw ones: whole packets, with CAP_NET_RAW.
+    Raw,
+    /// Ordinary UDP sockets and their error queues: no privilege.
+    Dgram,
 }
 
 /// Over which network a survey runs.
@@ -257,6 +272,16 @@ pub enum ConfigError {
     /// No share.
     #[error("--min-reply-rate {0}: give a share between 0 and 1")]
     MinReplyRate(f64),
+    /// What takes raw sockets.
+    #[error(
+        "--transport dgram with {0}: ordinary sockets only trace with UDP and show no whole packets; leave one of them out"
+    )]
+    NotByDgram(&'static str),
+    /// No sockets to choose among.
+    #[error(
+        "--transport dgram with --virtual-time: such a run opens no sockets; leave one of them out"
+    )]
+    DgramInVirtualTime,
     /// More items than a run can count.
     #[error("--vantage and --survey-id must not be empty")]
     EmptyName,
@@ -344,6 +369,14 @@ impl SurveyConfig {
             return Err(ConfigError::MinReplyRate(share));
         }
         let virtual_time = matches!(self.network, Network::VirtualLab { .. });
+        if self.transport == Transport::Dgram {
+            if virtual_time {
+                return Err(ConfigError::DgramInVirtualTime);
+            }
+            if let Some(option) = self.against_dgram() {
+                return Err(ConfigError::NotByDgram(option));
+            }
+        }
         if virtual_time && !self.targets.resolvers.is_empty() {
             return Err(ConfigError::ResolverInVirtualTime);
         }
@@ -399,6 +432,19 @@ impl SurveyConfig {
             }
         }
         Ok(())
+    }
+
+    /// The option that ordinary sockets cannot serve, if there is one. In a sweep several probes of a flow are live, and
+    /// only some routers quote what tells them apart.
+    pub fn against_dgram(&self) -> Option<&'static str> {
+        match self.protocol {
+            Protocol::Tcp => Some("--protocol tcp"),
+            Protocol::Icmp => Some("--protocol icmp"),
+            Protocol::Udp if self.method == Method::Sweep => Some("--strategy sweep"),
+            // Nobody lets us set DF for a single datagram, nor tells the size of the one refused.
+            Protocol::Udp if self.mtu => Some("--mtu"),
+            Protocol::Udp => self.pcap.is_some().then_some("--pcap"),
+        }
     }
 
     /// How many probes are live at a time at the full rate.

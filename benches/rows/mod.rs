@@ -138,7 +138,7 @@ fn hop(target: u32, ttl: u8) -> HopRecord {
                 dst_port: Some(33_434),
                 udp_length: Some(probe_size - 20),
                 checksum: Some(checksum),
-                quote_size: 28,
+                quote_size: Some(28),
                 ..QuotedProbe::bare(destination, 17)
             }),
             echoed: None,

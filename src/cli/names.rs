@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use pathsurvey::config::Method;
+use pathsurvey::config::{Method, Transport};
 use pathsurvey::model::{Protocol, TcpFlags};
 use pathsurvey::targets::Families;
 
@@ -20,6 +20,27 @@ impl From<MethodName> for Method {
         match name {
             MethodName::Trace => Method::Trace,
             MethodName::Sweep => Method::Sweep,
+        }
+    }
+}
+
+/// Through which sockets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum TransportName {
+    /// Raw sockets, or where they are refused ordinary ones.
+    Auto,
+    /// Raw sockets: everything can be sent and is recorded; takes CAP_NET_RAW.
+    Raw,
+    /// Ordinary UDP sockets: no privilege, traces only, and what takes whole packets is null.
+    Dgram,
+}
+
+impl From<TransportName> for Transport {
+    fn from(name: TransportName) -> Self {
+        match name {
+            TransportName::Auto => Transport::Auto,
+            TransportName::Raw => Transport::Raw,
+            TransportName::Dgram => Transport::Dgram,
         }
     }
 }

@@ -14,7 +14,7 @@ use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
 use super::log::LogOptions;
-use super::names::{FlagsName, MethodName, NameFamily, ProtocolName, contradiction};
+use super::names::{FlagsName, MethodName, NameFamily, ProtocolName, TransportName, contradiction};
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
@@ -125,6 +125,10 @@ pub struct SurveyArgs {
     /// What is sent: UDP datagrams, TCP segments or ICMP echo requests.
     #[arg(long, value_enum, default_value = "udp", help_heading = "Probing")]
     protocol: ProtocolName,
+
+    /// Through which sockets: raw ones, or ordinary ones that take no privilege and record less.
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Probing")]
+    transport: TransportName,
 
     /// Probes a second in all (10k and 1.5M are understood) [default: 1000; in the lab 20k].
     #[arg(short, long, allow_negative_numbers = true, help_heading = "Probing")]
@@ -341,6 +345,7 @@ impl SurveyArgs {
                 resolvers: self.resolver,
             },
             method: self.strategy.into(),
+            transport: self.transport.into(),
             protocol: self.protocol.into(),
             tcp_flags: self.tcp_flags.map(TcpFlags::from).unwrap_or_default(),
             tos: self.tos,

@@ -99,7 +99,7 @@ fn quoted(columns: &mut Hops) {
     columns.address(|row| Some(quote_of(row)?.destination));
     columns.int32(|row| quote_of(row)?.icmp_id.map(i32::from));
     columns.int32(|row| quote_of(row)?.flow_label.map(u32::cast_signed));
-    columns.int32(|row| Some(i32::from(quote_of(row)?.quote_size)));
+    columns.int32(|row| quote_of(row)?.quote_size.map(i32::from));
 }
 
 fn extensions(columns: &mut Hops) {

@@ -9,6 +9,7 @@ mod outcome;
 mod probe;
 mod record;
 mod reply;
+mod socket_error;
 mod statistics;
 mod target;
 mod time;
@@ -21,6 +22,7 @@ pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_
 pub use reply::{
     DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind,
 };
+pub use socket_error::{Datagram, SocketError};
 pub use statistics::{KernelDrops, Statistics};
 #[cfg(test)]
 pub(crate) use target::Consecutive;

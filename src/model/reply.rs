@@ -219,8 +219,8 @@ pub struct QuotedProbe {
     pub tag: Option<u64>,
     /// The serial that the payload repeats behind the tag.
     pub serial: Option<u16>,
-    /// How many bytes of the probe (from its IP header on) came back.
-    pub quote_size: u16,
+    /// How many bytes of the probe (from its IP header on) came back, where that is known.
+    pub quote_size: Option<u16>,
 }
 
 impl QuotedProbe {
@@ -244,7 +244,7 @@ impl QuotedProbe {
             checksum: None,
             tag: None,
             serial: None,
-            quote_size: 0,
+            quote_size: None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod privilege;
 mod setup;
 mod sink;
 mod summary;
+mod unprivileged;
 mod words;
 
 use std::sync::Arc;
@@ -175,7 +176,11 @@ impl Job<'_> {
         for warning in &setup.warnings {
             observer.warn(warning);
         }
-        let format = parts::format(self.config, setup.source_port);
+        let headless = setup.is_unprivileged();
+        let format = ProbeFormat {
+            headless,
+            ..parts::format(self.config, setup.source_port)
+        };
         let mut facts = self.facts(setup.describe());
         facts.warnings.clone_from(&setup.warnings);
         let vantage = setup.vantage(&self.config.vantage);
@@ -184,10 +189,10 @@ impl Job<'_> {
         let sink = self
             .open_dataset(&identity, &format, vantage, start, facts.clone())
             .map_err(closed)?;
-        let (packets, receiver) = PacketLog::start(pcap, setup.receiver)?;
+        let (packets, receiver) = PacketLog::start(pcap, setup.ears)?;
         let run = LiveRun {
             dispatcher: Dispatcher::new(
-                parts::strategy(self.config, self.targets.clone()),
+                parts::strategy_for(self.config, self.targets.clone(), headless),
                 self.config.rate,
                 start,
             ),

@@ -7,9 +7,17 @@ use crossbeam_channel::Receiver as ChannelReceiver;
 
 use crate::dataset::{DatasetError, Kept, PcapFile};
 use crate::engine::live::LiveError;
-use crate::transport::{PacketReceiver, ReceivedBatch, RecordedReceiver};
+use crate::transport::{Listener, PacketReceiver, ReceivedBatch, RecordedReceiver};
 
 use super::SurveyError;
+
+/// What a run hears replies through.
+pub(super) enum Ears {
+    /// Whole packets, which can be kept.
+    Packets(Box<dyn PacketReceiver>),
+    /// Sockets whose kernel tells of packets only in part.
+    Sockets(Box<dyn Listener>),
+}
 
 /// The packets of a run on their way into a file, where they are kept.
 pub(super) struct PacketLog(Option<JoinHandle<Result<Kept, DatasetError>>>);
@@ -20,14 +28,16 @@ pub(super) fn create(path: Option<&Path>) -> Result<Option<PcapFile>, SurveyErro
 }
 
 impl PacketLog {
-    /// Keeps what `receiver` receives from now on in `file`, if there is one. Use the receiver given back, and
-    /// [`finish`](PacketLog::finish) when it is gone.
+    /// Keeps what `ears` receive from now on in `file`, if there is one; of sockets there is nothing to keep, which is refused
+    /// before. Use the listener given back, and [`finish`](PacketLog::finish) when it is gone.
     pub fn start(
         file: Option<PcapFile>,
-        receiver: Box<dyn PacketReceiver>,
-    ) -> Result<(Self, Box<dyn PacketReceiver>), SurveyError> {
-        let Some(file) = file else {
-            return Ok((PacketLog(None), receiver));
+        ears: Ears,
+    ) -> Result<(Self, Box<dyn Listener>), SurveyError> {
+        let (file, receiver) = match (file, ears) {
+            (Some(file), Ears::Packets(receiver)) => (file, receiver),
+            (None, Ears::Packets(receiver)) => return Ok((PacketLog(None), Box::new(receiver))),
+            (_, Ears::Sockets(listener)) => return Ok((PacketLog(None), listener)),
         };
         let (receiver, batches) = RecordedReceiver::new(receiver);
         let thread = std::thread::Builder::new()

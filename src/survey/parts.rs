@@ -10,7 +10,7 @@ use crate::model::{Protocol, Targets};
 use crate::strategy::{Arrivals, Strategy, Sweep, Trace, TraceLimits};
 use crate::wire::token::{RunKey, TokenMaker};
 
-/// How probes look. `source_port` is the one that flow 0 got.
+/// How probes look. `source_port` is the one that flow 0 got; replies come as whole packets.
 pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     ProbeFormat {
         protocol: config.protocol,
@@ -26,8 +26,17 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     }
 }
 
-/// What decides which probes are sent.
+/// What decides which probes are sent, where replies come as whole packets.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
+    strategy_for(config, targets, false)
+}
+
+/// What decides which probes are sent; of `headless` replies some cannot be told apart.
+pub fn strategy_for(
+    config: &SurveyConfig,
+    targets: Arc<dyn Targets>,
+    headless: bool,
+) -> Box<dyn Strategy> {
     match config.method {
         Method::Trace => {
             let limits = TraceLimits {
@@ -38,6 +47,7 @@ pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Str
                 flows: config.flows,
                 window: config.window,
                 arrivals: match config.protocol {
+                    Protocol::Udp if headless => Arrivals::OneByOne,
                     Protocol::Udp => Arrivals::Limited,
                     Protocol::Icmp | Protocol::Tcp => Arrivals::Free,
                 },

@@ -5,21 +5,26 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::config::{Network, SurveyConfig};
+use crate::config::{Network, SurveyConfig, Transport};
 use crate::dataset::{Output, Vantage};
 use crate::lab::driver::{LabHost, Namespace, ReadyLab, enter_namespace};
 use crate::lab::{LabError, LabNetwork, Respond};
 use crate::targets::{NoNames, Resolve, Unresolved};
-use crate::transport::raw::{Answers, BufferKind, Origin, PortBlock, RawReceiver, RawSender};
-use crate::transport::{PacketReceiver, PacketSender};
+use crate::transport::PacketSender;
+use crate::transport::raw::{
+    Answers, BufferKind, Origin, PortBlock, RawReceiver, RawSender, TransportError,
+};
 
 use super::SurveyError;
+use super::packets::Ears;
 use super::preflight::{self, Findings};
 use super::privilege::{self, GivenUp};
+use super::unprivileged;
 
 /// The seed of the generated network: the same for every user, so that its truth can be talked about.
 pub const LAB_SEED: u64 = 1;
@@ -116,20 +121,92 @@ pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve
     }
 }
 
-/// Everything open that a real run needs.
-pub struct LiveSetup {
+/// Sockets and ports of either transport.
+pub(super) struct Opened {
     pub sender: Box<dyn PacketSender>,
-    pub receiver: Box<dyn PacketReceiver>,
+    pub ears: Ears,
+    pub ports: Arc<PortBlock>,
+    pub buffer: Buffer,
+}
+
+/// A receive buffer.
+pub(super) struct Buffer {
+    /// In the manifest.
+    pub kind: &'static str,
+    pub bytes: usize,
+    /// About how many replies it holds.
+    pub replies: usize,
+}
+
+/// Opens the transport that the configuration asks for; where it leaves the choice to us, raw sockets unless they are refused.
+fn open_sockets(
+    config: &SurveyConfig,
+    families: (bool, bool),
+    warnings: &mut Vec<String>,
+) -> Result<Opened, SurveyError> {
+    if config.transport == Transport::Dgram {
+        return unprivileged::open(config);
+    }
+    match open_raw(config, families) {
+        Err(SurveyError::Transport(refused @ TransportError::Privilege { .. }))
+            if config.transport == Transport::Auto && config.against_dgram().is_none() =>
+        {
+            warnings.push(unprivileged::instead_of(&refused));
+            unprivileged::open(config)
+        }
+        opened => opened,
+    }
+}
+
+/// Where the configuration lets probes leave from.
+pub(super) fn origin(config: &SurveyConfig) -> Origin {
+    Origin {
+        sources: config.sources.clone(),
+        interface: config.interface.clone(),
+    }
+}
+
+fn open_raw(config: &SurveyConfig, families: (bool, bool)) -> Result<Opened, SurveyError> {
+    let wanted = (config.rate.per_second() * BYTES_PER_REPLY) as usize;
+    let ports = PortBlock::bind(config.protocol, config.source_port, config.flows)?;
+    let answers = Answers {
+        ipv4: families.0,
+        ipv6: families.1,
+        protocol: Some(config.protocol),
+        ports: ports.ports(),
+    };
+    let receiver = RawReceiver::open_for(&answers, wanted.clamp(LEAST_BUFFER, MOST_BUFFER))?;
+    let buffer = receiver.buffer();
+    let sender = RawSender::open_from(&origin(config))?;
+    Ok(Opened {
+        sender: Box::new(sender),
+        ears: Ears::Packets(Box::new(receiver)),
+        ports: Arc::new(ports),
+        buffer: Buffer {
+            kind: match buffer.kind {
+                BufferKind::Socket => "socket",
+                BufferKind::Ring => "packet_ring",
+                BufferKind::SmallSocket => "small_socket",
+            },
+            bytes: buffer.bytes,
+            replies: buffer.packets(),
+        },
+    })
+}
+
+/// Everything open that a real run needs.
+pub(super) struct LiveSetup {
+    pub sender: Box<dyn PacketSender>,
+    pub ears: Ears,
     /// The source port of flow 0.
     pub source_port: u16,
     /// Things worth telling before the first probe.
     pub warnings: Vec<String>,
     pub lab: Option<LabHost>,
     /// Held for as long as the run lasts.
-    _ports: PortBlock,
+    _ports: Arc<PortBlock>,
     lab_name: Option<String>,
-    buffer_kind: &'static str,
-    buffer_bytes: usize,
+    buffer: Buffer,
     source: Option<IpAddr>,
     source_ipv6: Option<IpAddr>,
     findings: Findings,
@@ -150,22 +227,24 @@ impl LiveSetup {
         // Before the sockets: what they are bound to must be there.
         let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
         let lab = lab.map(EnteredLab::open_device).transpose()?;
-        let wanted = (config.rate.per_second() * BYTES_PER_REPLY) as usize;
-        let ports = PortBlock::bind(config.protocol, config.source_port, config.flows)?;
-        let answers = Answers {
-            ipv4: families.0,
-            ipv6: families.1,
-            protocol: Some(config.protocol),
-            ports: ports.ports(),
-        };
-        let mut receiver =
-            RawReceiver::open_for(&answers, wanted.clamp(LEAST_BUFFER, MOST_BUFFER))?;
-        let buffer = receiver.buffer();
-        let holds = buffer.packets() as f64 / config.rate.per_second();
+        let Opened {
+            mut sender,
+            mut ears,
+            ports,
+            buffer,
+        } = open_sockets(config, families, &mut warnings)?;
+        let holds = buffer.replies as f64 / config.rate.per_second();
         if holds < SHORT_BUFFER.as_secs_f64() {
+            let remedy = match ears {
+                Ears::Packets(_) => "raise net.core.rmem_max, run as root, or lower --rate",
+                Ears::Sockets(_) => "raise net.core.rmem_max, or lower --rate",
+            };
+            let counted = match ears {
+                Ears::Packets(_) => "they are counted",
+                Ears::Sockets(_) => "uncounted",
+            };
             warnings.push(format!(
-                "the receive buffer holds only {:.0} ms of replies at {} probes/s: replies may be lost (they are counted); \
-                 raise net.core.rmem_max, run as root, or lower --rate",
+                "the receive buffer holds only {:.0} ms of replies at {} probes/s: replies may be lost ({counted}); {remedy}",
                 holds * 1_000.0,
                 config.rate
             ));
@@ -178,10 +257,6 @@ impl LiveSetup {
                 u32::from(ports.base()) + u32::from(config.flows) - 1
             ));
         }
-        let mut sender = RawSender::open_from(&Origin {
-            sources: config.sources.clone(),
-            interface: config.interface.clone(),
-        })?;
         // Everything that takes privileges is open: what needs some must go above this line.
         let given_up = privilege::give_up(output)?;
         warnings.extend(about_threads(&given_up));
@@ -197,8 +272,8 @@ impl LiveSetup {
             targets,
             &sources,
             SOME_TARGET,
-            &mut receiver,
-            &mut sender,
+            &mut ears,
+            &mut *sender,
         );
         warnings.extend_from_slice(&findings.warnings);
         let lab = lab.map(ReadyLab::start).transpose()?;
@@ -207,20 +282,20 @@ impl LiveSetup {
             source_ipv6,
             findings,
             given_up,
-            sender: Box::new(sender),
-            receiver: Box::new(receiver),
+            sender,
+            ears,
             source_port: ports.base(),
             warnings,
             lab,
             _ports: ports,
             lab_name,
-            buffer_kind: match buffer.kind {
-                BufferKind::Socket => "socket",
-                BufferKind::Ring => "packet_ring",
-                BufferKind::SmallSocket => "small_socket",
-            },
-            buffer_bytes: buffer.bytes,
+            buffer,
         })
+    }
+
+    /// Whether the sockets are ordinary ones, which keep headers to themselves.
+    pub fn is_unprivileged(&self) -> bool {
+        matches!(self.ears, Ears::Sockets(_))
     }
 
     /// What became of the privileges.
@@ -233,10 +308,13 @@ impl LiveSetup {
         json!({
             "network": self.lab_name,
             "virtual_time": false,
-            "transport": "raw",
+            "transport": match self.is_unprivileged() {
+                true => "dgram",
+                false => "raw",
+            },
             "source_port": self.source_port,
-            "receive_buffer": self.buffer_kind,
-            "receive_buffer_bytes": self.buffer_bytes,
+            "receive_buffer": self.buffer.kind,
+            "receive_buffer_bytes": self.buffer.bytes,
             "conntrack": self.findings.conntrack,
             "conntrack_entries_expected": self.findings.expected_entries,
             "went_on_as_user": self.given_up.owner.as_ref().map(|owner| owner.user),

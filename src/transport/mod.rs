@@ -1,10 +1,12 @@
-//! Bytes in and out. A transport knows nothing of probes: it takes IP packets and gives IP packets.
+//! Bytes in and out. A transport knows nothing of probes: it takes IP packets and gives IP packets, or what a kernel tells of them.
 //!
-//! One trait for each direction, because they are used by different threads; one file a variant.
+//! One trait for each direction, because they are used by different threads; one file a variant. Those who receive whole packets
+//! are [`PacketReceiver`]s; the engine takes any [`Listener`], which hears [`Arrival`]s of other kinds, too.
 //! What goes wrong with a single packet is told for that packet; an `io::Error` means that the socket is broken
 //! and the run must end.
 
 mod batch;
+pub mod dgram;
 mod in_process;
 mod loopback;
 pub mod raw;
@@ -14,7 +16,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::model::UnsentReason;
+use crate::model::{Datagram, SocketError, UnsentReason};
 
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
@@ -82,4 +84,69 @@ pub trait PacketReceiver: Send {
 
     /// Packets that the kernel has dropped so far because our buffer was full; `None` where it does not tell.
     fn dropped(&self) -> Option<u64>;
+}
+
+/// Something that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival<'a> {
+    /// A packet, from its IP header on.
+    Packet(&'a [u8]),
+    /// An ICMP error, as the error queue of an ordinary socket gives it.
+    Error(SocketError<'a>),
+    /// A datagram, as an ordinary socket gives it.
+    Datagram(Datagram<'a>),
+}
+
+impl<'a> Arrival<'a> {
+    /// Of what came, the bytes that there are.
+    pub fn bytes(&self) -> &'a [u8] {
+        match self {
+            Arrival::Packet(bytes) => bytes,
+            Arrival::Error(error) => error.returned,
+            Arrival::Datagram(datagram) => datagram.payload,
+        }
+    }
+}
+
+/// What the engine hears replies through: a [`PacketReceiver`], or sockets whose kernel keeps the packets to itself.
+pub trait Listener: Send {
+    /// As [`PacketReceiver::receive`], for arrivals of every kind.
+    fn listen(
+        &mut self,
+        timeout: Duration,
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
+    ) -> io::Result<Received>;
+
+    /// As [`PacketReceiver::dropped`].
+    fn unheard(&self) -> Option<u64>;
+}
+
+impl<R: PacketReceiver> Listener for R {
+    fn listen(
+        &mut self,
+        timeout: Duration,
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
+    ) -> io::Result<Received> {
+        self.receive(timeout, &mut |bytes, stamp| {
+            visit(Arrival::Packet(bytes), stamp)
+        })
+    }
+
+    fn unheard(&self) -> Option<u64> {
+        self.dropped()
+    }
+}
+
+impl<R: PacketReceiver + ?Sized> PacketReceiver for Box<R> {
+    fn receive(
+        &mut self,
+        timeout: Duration,
+        visit: &mut dyn FnMut(&[u8], Option<u64>),
+    ) -> io::Result<Received> {
+        (**self).receive(timeout, visit)
+    }
+
+    fn dropped(&self) -> Option<u64> {
+        (**self).dropped()
+    }
 }

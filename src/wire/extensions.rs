@@ -26,14 +26,24 @@ const HAS_MTU: u8 = 0x01;
 /// Splits what follows the 8-byte ICMP header into the quote and the extension structure, if there is one.
 /// `announced` is the quote's length that the message states, bytes; 0 where the router stated none.
 pub fn split(body: &[u8], announced: usize) -> (&[u8], Option<&[u8]>) {
-    if announced > 0 {
+    split_stripped(body, (announced > 0).then_some(announced), 0)
+}
+
+/// As [`split`], of a body whose first `stripped` bytes (the headers of the quoted packet) somebody has taken off; `announced`
+/// counts from there on.
+pub fn split_stripped(
+    body: &[u8],
+    announced: Option<usize>,
+    stripped: usize,
+) -> (&[u8], Option<&[u8]>) {
+    if let Some(announced) = announced {
         return match body.split_at_checked(announced) {
             Some((quote, structure)) if is_structure(structure) => (quote, Some(structure)),
             Some((quote, _)) => (quote, None),
             None => (body, None),
         };
     }
-    match body.split_at_checked(LEGACY_QUOTE) {
+    match body.split_at_checked(LEGACY_QUOTE.saturating_sub(stripped)) {
         Some((quote, structure)) if is_structure(structure) && has_checksum(structure) => {
             (quote, Some(structure))
         }

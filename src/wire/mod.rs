@@ -14,6 +14,7 @@
 //! | `outer` | a received packet, from its IP header on |
 //! | `icmp` | ICMP errors and echo replies, both versions |
 //! | `segment` | TCP and UDP answers |
+//! | `socket_error` | replies as the kernel tells ordinary UDP sockets of them |
 //! | `quote` | the quoted packet inside an error |
 //! | `extensions` | ICMP extension structures (RFC 4884, RFC 4950, RFC 5837) |
 
@@ -26,8 +27,10 @@ mod outer;
 pub mod payload;
 pub mod quote;
 mod segment;
+mod socket_error;
 pub mod tcp;
 pub mod token;
 pub mod udp;
 
 pub use outer::decode;
+pub use socket_error::{decode_datagram, decode_error};

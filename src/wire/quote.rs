@@ -38,7 +38,7 @@ pub fn parse_ipv4(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
         tos: Some(ip.get_dscp() << 2 | ip.get_ecn()),
         ip_id: Some(ip.get_identification()),
         length: Some(length.into()),
-        quote_size: u16::try_from(quoted.len()).unwrap_or(u16::MAX),
+        quote_size: Some(u16::try_from(quoted.len()).unwrap_or(u16::MAX)),
         ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_level_protocol().0)
     };
     // A later fragment has no transport header, whatever stands in its place.
@@ -63,7 +63,7 @@ pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
         tos: Some(ip.get_traffic_class()),
         flow_label: Some(ip.get_flow_label()),
         length: u32::try_from(length).ok(),
-        quote_size: u16::try_from(quoted.len()).unwrap_or(u16::MAX),
+        quote_size: Some(u16::try_from(quoted.len()).unwrap_or(u16::MAX)),
         ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_header().0)
     };
     read_transport(transport, &mut probe);
@@ -71,19 +71,23 @@ pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
 }
 
 /// What a kernel tells of an error to an ordinary UDP socket: ports and destination from the socket's own knowledge, and
-/// the datagram's payload as far as the router quoted it.
+/// the datagram's payload as far as the router quoted it, maybe with zeros behind. How many bytes of the probe that is,
+/// cannot be told from the zeros.
 pub fn of_datagram(
     destination: std::net::IpAddr,
     src_port: u16,
     dst_port: u16,
     returned: &[u8],
 ) -> QuotedProbe {
+    // Zeros in the place of the marks are padding behind a short quote (RFC 4884).
+    let marks = payload::tag(returned)
+        .filter(|tag| *tag != 0)
+        .zip(payload::serial(returned));
     QuotedProbe {
         src_port: Some(src_port),
         dst_port: Some(dst_port),
-        tag: payload::tag(returned),
-        serial: payload::serial(returned),
-        quote_size: u16::try_from(returned.len()).unwrap_or(u16::MAX),
+        tag: marks.map(|(tag, _)| tag),
+        serial: marks.map(|(_, serial)| serial),
         ..QuotedProbe::bare(destination, UDP)
     }
 }
@@ -161,7 +165,7 @@ mod tests {
             assert_eq!(quoted.tag, Some(0x0a0b_0c0d_0e0f_1011), "length {length}");
             assert_eq!(
                 (quoted.length, quoted.quote_size),
-                (Some(length.into()), 38)
+                (Some(length.into()), Some(38))
             );
         }
     }
@@ -169,7 +173,7 @@ mod tests {
     #[test]
     fn padding_behind_a_short_packet_is_not_read_as_its_tag() {
         let quoted = parse_ipv4(&packet(28, &[0; 108])).expect("readable");
-        assert_eq!((quoted.tag, quoted.quote_size), (None, 28));
+        assert_eq!((quoted.tag, quoted.quote_size), (None, Some(28)));
     }
 
     #[test]

@@ -44,19 +44,24 @@ fn one_sentence(told: &str) -> &str {
     told.trim_end()
 }
 
-/// Nothing can be sent: the sockets that could are refused.
+/// Nothing can be sent as asked: the sockets that could are refused.
 pub fn without_privilege() -> Outcome {
     let user = OrdinaryUser::new(&[]);
-    let arguments = ["survey", "--allow-special", "127.0.0.1", "-o", "out"];
-    let (code, out, told) = run(user.pathsurvey(&arguments));
-    assert_eq!((code, out.as_str()), (Some(1), ""), "{told}");
-    let told = one_sentence(&told);
-    let remedy = format!(
-        "sudo setcap cap_net_raw+ep {}",
-        user.path(Path::new("pathsurvey")).display()
-    );
-    assert!(told.contains(&remedy) && told.contains("--lab"), "{told}");
-    assert!(!user.path(Path::new("out")).exists());
+    // Insisting on raw sockets, and what only they can do.
+    for options in [["--transport", "raw"], ["--protocol", "icmp"]] {
+        let arguments = ["survey", "--allow-special", "127.0.0.1", "-o", "out"];
+        let mut command = user.pathsurvey(&arguments);
+        command.args(options);
+        let (code, out, told) = run(command);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{told}");
+        let told = one_sentence(&told);
+        let remedy = format!(
+            "sudo setcap cap_net_raw+ep {}",
+            user.path(Path::new("pathsurvey")).display()
+        );
+        assert!(told.contains(&remedy) && told.contains("--lab"), "{told}");
+        assert!(!user.path(Path::new("out")).exists());
+    }
     Ok(())
 }
 

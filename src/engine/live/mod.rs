@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::model::{HopRecord, TraceEnd};
-use crate::transport::{PacketReceiver, PacketSender};
+use crate::transport::{Listener, PacketSender};
 
 use super::assembler::Assembler;
 use super::clock::Clock;
@@ -41,7 +41,7 @@ pub struct LiveRun<S> {
     /// Packets out.
     pub sender: Box<dyn PacketSender>,
     /// Packets in. Open before the first probe is sent.
-    pub receiver: Box<dyn PacketReceiver>,
+    pub receiver: Box<dyn Listener>,
     /// Where rows go.
     pub sink: S,
     /// The run's time scale.

@@ -12,7 +12,7 @@ use crate::engine::report::DiscardSamples;
 use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{DiscardReason, Outcome, Reply, Time};
-use crate::transport::PacketReceiver;
+use crate::transport::{Arrival, Listener};
 use crate::wire;
 
 use super::shared::{PanicGuard, lock, pass_rows};
@@ -27,7 +27,7 @@ const STAMP_WAIT: Duration = Duration::from_micros(200);
 const ROWS_AT_A_TIME: usize = 32;
 
 pub(super) struct Receiver<'a> {
-    pub transport: Box<dyn PacketReceiver>,
+    pub transport: Box<dyn Listener>,
     pub tracker: &'a Mutex<Tracker>,
     pub clock: Clock,
     pub cooldown: Duration,
@@ -50,7 +50,7 @@ struct Read {
     packets: Vec<Packet>,
 }
 
-/// One packet: a reply or the reason why it is none, and its bytes.
+/// One arrival: a reply or the reason why it is none, and its bytes.
 struct Packet {
     at: Time,
     decoded: Result<Box<Reply>, DiscardReason>,
@@ -115,7 +115,7 @@ impl Receiver<'_> {
             }
         }
         Ok(ReceiverReport {
-            dropped: self.transport.dropped(),
+            dropped: self.transport.unheard(),
             discard_samples: samples,
         })
     }
@@ -128,15 +128,20 @@ impl Receiver<'_> {
         let clock = self.clock;
         let received = self
             .transport
-            .receive(wait, &mut |bytes, stamp| {
+            .listen(wait, &mut |arrival, stamp| {
                 // A wall clock that was stepped forward since the offset was taken must not bring the future.
                 let now = clock.now();
                 let at = stamp.map_or(now, |wall| offset.to_run_time(wall).min(now));
                 let start = read.bytes.len();
-                read.bytes.extend_from_slice(bytes);
+                read.bytes.extend_from_slice(arrival.bytes());
+                let decoded = match &arrival {
+                    Arrival::Packet(bytes) => wire::decode(bytes, at),
+                    Arrival::Error(error) => wire::decode_error(error, at),
+                    Arrival::Datagram(datagram) => Ok(wire::decode_datagram(datagram, at)),
+                };
                 read.packets.push(Packet {
                     at,
-                    decoded: wire::decode(bytes, at).map(Box::new),
+                    decoded: decoded.map(Box::new),
                     bytes: start..read.bytes.len(),
                 });
             })

@@ -10,7 +10,7 @@ use crate::engine::format::ProbeFormat;
 use crate::engine::tracker::Patience;
 use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
-use crate::transport::{PacketBatch, Progress, Received};
+use crate::transport::{PacketBatch, PacketReceiver, Progress, Received};
 use crate::wire::token::{RunKey, TokenMaker};
 
 /// Takes packets until it has had `takes`; then it breaks, or panics.

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | full | every open fact right, with the tag, or with both secrets as sent |
 //! | rewritten | every open fact right, the serial as sent, and the check as an address change before us leaves it; or an open fact changed, and the serial with the tag; or the facts of one side (source or destination) changed, the serial as sent, and the check adjusted for it |
-//! | weak | every open fact right and one secret as sent |
+//! | weak | every open fact right and one secret as sent; or, of an error that came through an ordinary socket and holds no secret, the one probe of the flow that it can be about |
 //!
 //! Of what a target repeats without quoting (`echoed`): the tag, or a whole keyed sequence number, is full; a UDP datagram
 //! that repeats nothing is weak. Anything else is discarded with its reason.
@@ -70,5 +70,7 @@ pub fn find(ledger: &Ledger, format: &ProbeFormat, nat: &NatLearner, reply: &Rep
     }
 }
 
+#[cfg(test)]
+mod headless_tests;
 #[cfg(test)]
 mod tests;

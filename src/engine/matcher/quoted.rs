@@ -167,15 +167,28 @@ fn has_no_secret(format: &ProbeFormat, quoted: &QuotedProbe) -> bool {
     format.headless && quoted.tag.is_none()
 }
 
-/// The one live probe with a quote's open facts, where no other could be meant, not even a late one.
+/// The one probe with a quote's open facts that waits for its answer, or where none waits any more, the one whose time is up. One
+/// that is late while another waits is taken for that one: hence weak.
 fn alone(ledger: &Ledger, format: &ProbeFormat, quoted: &QuotedProbe) -> Option<Match> {
     let facts = format.open_facts(quoted)?;
-    let open = |entry: &Entry| !matches!(entry.state, State::Answered | State::Refused);
-    let mut live = ledger
-        .with_facts(facts.destination, facts.flow, facts.ttl)
-        .filter(|(_, entry)| open(entry) && format.agrees(quoted, entry.probe.ttl, &entry.marks));
-    let (probe, _) = live.next()?;
-    live.next().is_none().then_some(Match {
+    let only = |among: fn(State) -> bool| {
+        let mut live = ledger
+            .with_facts(facts.destination, facts.flow, facts.ttl)
+            .filter(|(_, entry)| among(entry.state))
+            .filter(|(_, entry)| format.agrees(quoted, entry.probe.ttl, &entry.marks));
+        match (live.next(), live.next()) {
+            (None, _) => Ok(None),
+            (Some((probe, _)), None) => Ok(Some(probe)),
+            (Some(_), Some(_)) => Err(()),
+        }
+    };
+    let waiting = only(|state| matches!(state, State::Unstamped | State::Waiting));
+    let probe = match waiting {
+        Ok(Some(probe)) => probe,
+        Ok(None) => only(|state| state == State::TimedOut).ok()??,
+        Err(()) => return None,
+    };
+    Some(Match {
         probe,
         evidence: Evidence::Weak,
         hop_known: true,

@@ -8,8 +8,8 @@
 //! 3. The trace stops at the lowest TTL that the target answered, at an unreachable, at a loop, after `gap limit` silent
 //!    TTLs, or at the maximum.
 //!
-//! Where two probes must not reach the target at a time (one that answers by TCP or UDP, or [`Arrivals::OneByOne`]), the TTLs
-//! well before a guessed distance are probed together, and from there on one after the other.
+//! Where two probes must not reach the target at a time (one that answers by TCP or UDP), the TTLs well before a guessed
+//! distance are probed together, and from there on one after the other; with [`Arrivals::OneByOne`] all of them are.
 //!
 //! A window bounds the targets under way. Flows of a target share one [`Spacing`], because its answers are few; each asks
 //! for its own distance, because flows may differ in length.

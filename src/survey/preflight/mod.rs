@@ -11,6 +11,8 @@ use std::time::Duration;
 use crate::config::SurveyConfig;
 use crate::transport::{PacketReceiver, PacketSender, loopback_test};
 
+use super::packets::Ears;
+
 pub(super) use conntrack::Conntrack;
 
 /// How long each test packet on loopback is waited for.
@@ -31,13 +33,14 @@ pub(super) struct Findings {
     pub clock: Option<(bool, i64)>,
 }
 
-/// Looks at everything. `sources` are our addresses, one a family at most; `towards` an address that stands for the targets.
+/// Looks at everything. `sources` are our addresses, one a family at most; `towards` an address that stands for the targets. What
+/// receives whole packets is tested.
 pub(super) fn look(
     config: &SurveyConfig,
     targets: u32,
     sources: &[IpAddr],
     towards: Ipv4Addr,
-    receiver: &mut dyn PacketReceiver,
+    ears: &mut Ears,
     sender: &mut dyn PacketSender,
 ) -> Findings {
     let mut warnings = Vec::new();
@@ -46,7 +49,7 @@ pub(super) fn look(
         IpAddr::V6(_) => None,
     });
     // A receiver for IPv6 alone hears none of these.
-    if let Some(address) = ours {
+    if let (Some(address), Ears::Packets(receiver)) = (ours, ears) {
         hear(receiver, sender, address, &mut warnings);
     }
     // Behind that test (of IPv4), whose datagram an active table holds.

@@ -1,8 +1,8 @@
-//! What can go wrong when the raw transport is opened.
+//! What can go wrong when a transport is opened.
 
 use std::io;
 
-/// Why the raw transport could not be opened. Each message is one sentence that ends in the remedy.
+/// Why a transport could not be opened. Each message is one sentence that ends in the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The kernel keeps raw sockets from us (EPERM, EACCES).
@@ -113,7 +113,7 @@ impl TransportError {
     }
 
     /// Turns the failure of a set-up step into an error.
-    pub(super) fn setup(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(in crate::transport) fn setup(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| TransportError::Setup {
             operation,
             remedy: "this kernel or container seems to lack the option; Linux 5.4 or later is needed",

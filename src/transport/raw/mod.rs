@@ -12,7 +12,7 @@ mod ports;
 mod receiver;
 pub(crate) mod ring;
 mod sender;
-mod source;
+pub(in crate::transport) mod source;
 pub(crate) mod sys;
 
 pub use error::TransportError;
@@ -25,7 +25,7 @@ pub use sender::RawSender;
 use crate::model::UnsentReason;
 
 /// Why a packet was not sent, from the errno that the kernel gave.
-fn unsent_reason(errno: i32) -> UnsentReason {
+pub(in crate::transport) fn unsent_reason(errno: i32) -> UnsentReason {
     match errno {
         libc::ENETUNREACH => UnsentReason::NoRoute,
         libc::EHOSTUNREACH => UnsentReason::HostUnreachable,

@@ -6,7 +6,7 @@ use std::ops::{Range, RangeInclusive};
 
 use socket2::{Domain, Socket, Type};
 
-use super::{TransportError, sys};
+use super::{Origin, TransportError, sys};
 use crate::model::Protocol;
 
 /// Files this process may have open besides the ports.
@@ -15,20 +15,40 @@ const OTHER_FILES: u64 = 256;
 /// Consecutive source ports, held as long as this value lives.
 ///
 /// Held ports are nobody else's: two runs on one host then differ in their ports, and our kernel does not answer targets'
-/// UDP replies with a port unreachable. Nothing is ever read from them. TCP ports are bound and do not listen, so that our kernel
+/// UDP replies with a port unreachable. Nothing is read from them, unless they are also sent through
+/// (the `dgram` transport). TCP ports are bound and do not listen, so that our kernel
 /// resets what a target opens. ICMP has no ports: its block holds nothing.
 #[derive(Debug)]
 pub struct PortBlock {
     base: u16,
     asked: u16,
     flows: u16,
-    _sockets: Vec<Socket>,
+    /// By flow.
+    sockets: Vec<FlowSockets>,
+}
+
+/// The sockets of one flow, which hold its port.
+#[derive(Debug)]
+struct FlowSockets {
+    v4: Socket,
+    /// Absent on a machine without IPv6.
+    v6: Option<Socket>,
 }
 
 impl PortBlock {
     /// Binds `flows` ports from `base` on, or where one of them is taken the next block that is free: base + flows,
     /// base + 2·flows … below the ephemeral range, then from 1025 up.
     pub fn bind(protocol: Protocol, base: u16, flows: u16) -> Result<Self, TransportError> {
+        Self::bind_from(protocol, base, flows, &Origin::default())
+    }
+
+    /// As [`bind`](PortBlock::bind), with the addresses and the interface of `origin`, for those who send through the ports.
+    pub fn bind_from(
+        protocol: Protocol,
+        base: u16,
+        flows: u16,
+        origin: &Origin,
+    ) -> Result<Self, TransportError> {
         let last = u32::from(base) + u32::from(flows.max(1)) - 1;
         if base == 0 || flows == 0 || last > u32::from(u16::MAX) {
             return Err(TransportError::PortsOutOfRange { base, flows });
@@ -41,20 +61,20 @@ impl PortBlock {
                     base,
                     asked: base,
                     flows,
-                    _sockets: Vec::new(),
+                    sockets: Vec::new(),
                 });
             }
         };
         let limit = sys::allow_open_files(2 * u64::from(flows) + OTHER_FILES).unwrap_or(0);
         let mut refusal = io::Error::from_raw_os_error(libc::EADDRINUSE);
         for first in candidates(base, flows, ephemeral_start()) {
-            match bind_all(kind, first, flows) {
+            match bind_all(kind, first, flows, origin) {
                 Ok(sockets) => {
                     return Ok(PortBlock {
                         base: first,
                         asked: base,
                         flows,
-                        _sockets: sockets,
+                        sockets,
                     });
                 }
                 Err(source)
@@ -86,6 +106,26 @@ impl PortBlock {
         self.base != self.asked
     }
 
+    /// The socket that holds `port` in one family.
+    pub(in crate::transport) fn socket(&self, port: u16, ipv6: bool) -> Option<&Socket> {
+        let sockets = self
+            .sockets
+            .get(usize::from(port.checked_sub(self.base)?))?;
+        match ipv6 {
+            false => Some(&sockets.v4),
+            true => sockets.v6.as_ref(),
+        }
+    }
+
+    /// All sockets, each with its port.
+    pub(in crate::transport) fn sockets(&self) -> impl Iterator<Item = (u16, &Socket)> {
+        self.ports().zip(&self.sockets).flat_map(|(port, sockets)| {
+            std::iter::once(&sockets.v4)
+                .chain(&sockets.v6)
+                .map(move |socket| (port, socket))
+        })
+    }
+
     /// The ports (ICMP: the identifiers).
     pub fn ports(&self) -> RangeInclusive<u16> {
         self.base..=self.base + (self.flows - 1)
@@ -115,17 +155,21 @@ fn ephemeral_start() -> u16 {
         .unwrap_or(DEFAULT)
 }
 
-fn bind_all(kind: Type, first: u16, flows: u16) -> io::Result<Vec<Socket>> {
-    let mut sockets = Vec::with_capacity(2 * usize::from(flows));
-    for port in first..=first + (flows - 1) {
-        sockets.push(bind_one(kind, Ipv4Addr::UNSPECIFIED.into(), port)?);
-        match bind_one(kind, Ipv6Addr::UNSPECIFIED.into(), port) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) if is_without_ipv6(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sockets)
+fn bind_all(kind: Type, first: u16, flows: u16, origin: &Origin) -> io::Result<Vec<FlowSockets>> {
+    let address = |ipv6: bool, unspecified: IpAddr| origin.source(ipv6).unwrap_or(unspecified);
+    let v4 = address(false, Ipv4Addr::UNSPECIFIED.into());
+    let v6 = address(true, Ipv6Addr::UNSPECIFIED.into());
+    let bind = |port: u16| {
+        Ok(FlowSockets {
+            v4: bind_one(kind, v4, port, origin)?,
+            v6: match bind_one(kind, v6, port, origin) {
+                Ok(socket) => Some(socket),
+                Err(error) if is_without_ipv6(&error) => None,
+                Err(error) => return Err(error),
+            },
+        })
+    };
+    (first..=first + (flows - 1)).map(bind).collect()
 }
 
 /// A machine without IPv6 has no such ports to hold.
@@ -136,13 +180,16 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     )
 }
 
-fn bind_one(kind: Type, address: IpAddr, port: u16) -> io::Result<Socket> {
+fn bind_one(kind: Type, address: IpAddr, port: u16, origin: &Origin) -> io::Result<Socket> {
     let address = SocketAddr::new(address, port);
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // What arrives is never read: let it take as little memory as the kernel agrees to.
+    if let Some(name) = &origin.interface {
+        socket.bind_device(Some(name.as_bytes()))?;
+    }
+    // What arrives is mostly never read: let it take as little memory as the kernel agrees to.
     socket.set_recv_buffer_size(1)?;
     socket.bind(&address.into())?;
     Ok(socket)

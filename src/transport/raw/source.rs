@@ -21,7 +21,7 @@ const PORT: u16 = 33434;
 ///
 /// Routes narrower than that share the answer of whichever of their addresses was asked first. Failures are not
 /// remembered.
-pub(super) struct SourceTable {
+pub(in crate::transport) struct SourceTable {
     v4: Lookup,
     v6: Option<Lookup>,
     entries_v4: Box<[Option<(u32, Ipv4Addr)>]>,
@@ -34,7 +34,7 @@ struct Lookup(Socket);
 
 impl SourceTable {
     /// Prepares look-ups from `origin`.
-    pub(super) fn new(origin: &Origin) -> Result<Self, TransportError> {
+    pub(in crate::transport) fn new(origin: &Origin) -> Result<Self, TransportError> {
         let v4 = Lookup::open(Domain::IPV4).map_err(TransportError::setup(
             "opening a UDP socket for route look-ups",
         ))?;
@@ -54,10 +54,25 @@ impl SourceTable {
     }
 
     /// The address that packets to `destination` leave with.
-    pub(super) fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
+    pub(in crate::transport) fn source_for(
+        &mut self,
+        destination: IpAddr,
+    ) -> Result<IpAddr, UnsentReason> {
         match destination {
             IpAddr::V4(destination) => self.source_v4(destination).map(IpAddr::V4),
             IpAddr::V6(destination) => self.source_v6(destination).map(IpAddr::V6),
+        }
+    }
+
+    /// Why the kernel finds no way to `destination` now, whatever it found before; `None` where it does find one.
+    pub(in crate::transport) fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
+        let lookup = match destination {
+            IpAddr::V4(_) => Some(&self.v4),
+            IpAddr::V6(_) => self.v6.as_ref(),
+        };
+        match lookup {
+            Some(lookup) => lookup.ask_kernel(destination).err(),
+            None => Some(UnsentReason::NoRoute),
         }
     }
 

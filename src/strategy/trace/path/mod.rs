@@ -94,6 +94,8 @@ pub struct Path {
     hint: Option<Hint>,
     /// Whether two probes must not reach the target at a time: its answers would not tell them apart, or disturb each other.
     one_by_one: bool,
+    /// Whether no two probes must be under way at a time, wherever they are going: routers' answers would not tell them apart.
+    apart: bool,
     /// By TTL − first TTL.
     slots: Vec<Slot>,
     first_ttl: u8,
@@ -115,6 +117,7 @@ impl Path {
             phase: Phase::AwaitDistance,
             hint: None,
             one_by_one: limits.arrivals == Arrivals::OneByOne,
+            apart: limits.arrivals == Arrivals::OneByOne,
             slots: Vec::new(),
             first_ttl: limits.first_ttl.0,
             outstanding: 0,
@@ -399,8 +402,8 @@ impl Path {
     fn together(&self) -> u8 {
         match (self.one_by_one, self.hint) {
             (false, _) => u8::MAX,
-            (true, Some(hint)) => hint.ttl.saturating_sub(GUESS_MARGIN),
-            (true, None) => 0,
+            (true, Some(hint)) if !self.apart => hint.ttl.saturating_sub(GUESS_MARGIN),
+            (true, _) => 0,
         }
     }
 

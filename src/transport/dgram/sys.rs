@@ -1,0 +1,357 @@
+//! The system calls of the unprivileged transport, each behind a safe function.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::slice;
+use std::time::Duration;
+
+use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
+
+use super::control::{Message, note, read_address};
+use crate::transport::raw::sys::check;
+
+/// `IP_RECVERR_RFC4884` (include/uapi/linux/in.h), which libc does not name.
+pub(super) const IP_RECVERR_RFC4884: c_int = 26;
+/// `IPV6_RECVERR_RFC4884` (include/uapi/linux/in6.h), which libc does not name.
+pub(super) const IPV6_RECVERR_RFC4884: c_int = 31;
+/// Waits for many sockets.
+pub(super) struct Poll(Vec<libc::pollfd>);
+
+impl Poll {
+    /// Prepares to wait for `sockets`, which are named by their numbers only: they must be open while it is used.
+    pub fn new<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Self {
+        Poll(
+            sockets
+                .map(|socket| libc::pollfd {
+                    fd: socket.as_raw_fd(),
+                    events: libc::POLLIN,
+                    revents: 0,
+                })
+                .collect(),
+        )
+    }
+
+    /// Waits until something can be read from a socket or its error queue, at most for `timeout`. A signal ends the wait early.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let span = libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        for entry in &mut self.0 {
+            entry.revents = 0;
+        }
+        // SAFETY: the vector has as many entries as are announced; `span` lives to the end of this function; a null signal
+        // mask leaves the mask as it is.
+        match check(unsafe {
+            libc::ppoll(
+                self.0.as_mut_ptr(),
+                self.0.len() as libc::nfds_t,
+                &span,
+                ptr::null::<libc::sigset_t>(),
+            )
+        }) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Of each socket, in order, whether the last wait found something.
+    pub fn ready(&self) -> impl Iterator<Item = bool> {
+        self.0.iter().map(|entry| entry.revents != 0)
+    }
+}
+
+/// A datagram to send.
+pub(super) struct Outgoing<'a> {
+    pub to: SocketAddr,
+    pub ttl: u8,
+    pub payload: &'a [u8],
+}
+
+/// Control bytes of a datagram sent: one integer takes 24. Words, because cmsghdr wants their alignment.
+type SendControl = [u64; 3];
+
+/// The arrays that sendmmsg wants, used again and again.
+pub(super) struct SendArena {
+    addresses_v4: Vec<sockaddr_in>,
+    addresses_v6: Vec<sockaddr_in6>,
+    controls: Vec<SendControl>,
+    pieces: Vec<iovec>,
+    messages: Vec<mmsghdr>,
+}
+
+// SAFETY: the pointers inside are written anew by every `send` and followed only within it.
+unsafe impl Send for SendArena {}
+
+impl SendArena {
+    /// Datagrams of one call.
+    const CHUNK: usize = 64;
+
+    pub fn new() -> Self {
+        SendArena {
+            addresses_v4: Vec::with_capacity(Self::CHUNK),
+            addresses_v6: Vec::with_capacity(Self::CHUNK),
+            controls: Vec::with_capacity(Self::CHUNK),
+            pieces: Vec::with_capacity(Self::CHUNK),
+            messages: Vec::with_capacity(Self::CHUNK),
+        }
+    }
+
+    /// Offers up to [`CHUNK`](Self::CHUNK) of `datagrams`, all of one family, without waiting; returns how many the kernel
+    /// took, or the errno that the first one met. 0 when there are none.
+    pub fn send<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        datagrams: impl Iterator<Item = Outgoing<'a>>,
+    ) -> io::Result<usize> {
+        self.addresses_v4.clear();
+        self.addresses_v6.clear();
+        self.controls.clear();
+        self.pieces.clear();
+        self.messages.clear();
+        for datagram in datagrams.take(Self::CHUNK) {
+            match datagram.to {
+                SocketAddr::V4(to) => self.addresses_v4.push(sockaddr_in {
+                    sin_family: libc::AF_INET as libc::sa_family_t,
+                    sin_port: to.port().to_be(),
+                    sin_addr: libc::in_addr {
+                        s_addr: u32::from(*to.ip()).to_be(),
+                    },
+                    sin_zero: [0; 8],
+                }),
+                SocketAddr::V6(to) => self.addresses_v6.push(sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                    sin6_port: to.port().to_be(),
+                    sin6_flowinfo: 0,
+                    sin6_addr: libc::in6_addr {
+                        s6_addr: to.ip().octets(),
+                    },
+                    sin6_scope_id: 0,
+                }),
+            }
+            let (level, name) = match datagram.to {
+                SocketAddr::V4(_) => (libc::SOL_IP, libc::IP_TTL),
+                SocketAddr::V6(_) => (libc::SOL_IPV6, libc::IPV6_HOPLIMIT),
+            };
+            self.controls
+                .push(control(level, name, datagram.ttl.into()));
+            self.pieces.push(iovec {
+                iov_base: datagram.payload.as_ptr().cast_mut().cast(),
+                iov_len: datagram.payload.len(),
+            });
+        }
+        if self.pieces.is_empty() {
+            return Ok(0);
+        }
+        if !self.addresses_v4.is_empty() && !self.addresses_v6.is_empty() {
+            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+        }
+        let v4 = self.addresses_v4.iter_mut().map(|address| {
+            let size = size_of::<sockaddr_in>();
+            (ptr::from_mut(address).cast::<libc::c_void>(), size)
+        });
+        let v6 = self.addresses_v6.iter_mut().map(|address| {
+            let size = size_of::<sockaddr_in6>();
+            (ptr::from_mut(address).cast::<libc::c_void>(), size)
+        });
+        let parts = self.pieces.iter_mut().zip(&mut self.controls);
+        for ((address, size), (piece, control)) in v4.chain(v6).zip(parts) {
+            // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
+            let mut message: mmsghdr = unsafe { zeroed() };
+            message.msg_hdr.msg_name = address;
+            message.msg_hdr.msg_namelen = size as socklen_t;
+            message.msg_hdr.msg_iov = piece;
+            message.msg_hdr.msg_iovlen = 1;
+            message.msg_hdr.msg_control = ptr::from_mut(control).cast();
+            message.msg_hdr.msg_controllen = size_of::<SendControl>() as _;
+            self.messages.push(message);
+        }
+        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
+        // call is over, and each piece at a payload borrowed for 'a, which the kernel only reads.
+        check(unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                self.messages.len() as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        })
+        .map(|taken| taken as usize)
+    }
+}
+
+/// A control block with one integer.
+fn control(level: c_int, name: c_int, value: c_int) -> SendControl {
+    let mut block: SendControl = [0; 3];
+    // SAFETY: the block is aligned for a cmsghdr and as long as CMSG_SPACE of an int (24 bytes), so the header and the four
+    // bytes at CMSG_DATA lie inside it.
+    unsafe {
+        let header = block.as_mut_ptr().cast::<libc::cmsghdr>();
+        (*header).cmsg_level = level;
+        (*header).cmsg_type = name;
+        (*header).cmsg_len = libc::CMSG_LEN(size_of::<c_int>() as u32) as _;
+        libc::CMSG_DATA(header)
+            .cast::<c_int>()
+            .write_unaligned(value);
+    }
+    block
+}
+
+/// What a socket holds for us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    Errors,
+    Datagrams,
+}
+
+/// Control bytes of a message received: a stamp takes 32, TTL and type of service 24 each, an error with its address 64.
+/// Words, because cmsghdr wants their alignment.
+type Control = [u64; 32];
+/// Room for a socket address of either family.
+type Name = [u8; size_of::<sockaddr_in6>()];
+
+/// The arrays and buffers that recvmmsg wants, used again and again; the pointers among them are laid once.
+pub(super) struct ReceiveArena {
+    /// After `new` these are reached through pointers only, never through references.
+    buffers: Vec<u8>,
+    _names: Vec<Name>,
+    _controls: Vec<Control>,
+    _pieces: Vec<iovec>,
+    messages: Vec<mmsghdr>,
+}
+
+// SAFETY: the pointers inside lead to memory that the arena itself owns and that does not move with it.
+unsafe impl Send for ReceiveArena {}
+
+impl ReceiveArena {
+    /// Messages of one call.
+    const SLOTS: usize = 64;
+    /// Bytes kept of a message; what exceeds them is cut off.
+    const BYTES: usize = 2048;
+
+    pub fn new() -> Self {
+        let mut buffers = vec![0_u8; Self::SLOTS * Self::BYTES];
+        let mut names: Vec<Name> = vec![[0; size_of::<sockaddr_in6>()]; Self::SLOTS];
+        let mut controls: Vec<Control> = vec![[0; 32]; Self::SLOTS];
+        let mut pieces: Vec<iovec> = (0..Self::SLOTS)
+            .map(|_| iovec {
+                iov_base: ptr::null_mut(),
+                iov_len: Self::BYTES,
+            })
+            .collect();
+        let (buffer, name) = (buffers.as_mut_ptr(), names.as_mut_ptr());
+        let (control, piece) = (controls.as_mut_ptr(), pieces.as_mut_ptr());
+        let messages = (0..Self::SLOTS)
+            .map(|slot| {
+                // SAFETY: each vector has SLOTS entries (`buffers` SLOTS times BYTES bytes), so every pointer stays inside its
+                // vector, and `piece` may be written. All zero is a valid mmsghdr.
+                unsafe {
+                    (*piece.add(slot)).iov_base = buffer.add(slot * Self::BYTES).cast();
+                    let mut message: mmsghdr = zeroed();
+                    message.msg_hdr.msg_name = name.add(slot).cast();
+                    message.msg_hdr.msg_iov = piece.add(slot);
+                    message.msg_hdr.msg_iovlen = 1;
+                    message.msg_hdr.msg_control = control.add(slot).cast();
+                    message
+                }
+            })
+            .collect();
+        ReceiveArena {
+            buffers,
+            _names: names,
+            _controls: controls,
+            _pieces: pieces,
+            messages,
+        }
+    }
+
+    /// Takes messages that wait in `queue` of `socket`, up to [`SLOTS`](Self::SLOTS), without waiting; returns how many.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>, queue: Queue) -> io::Result<usize> {
+        for message in &mut self.messages {
+            message.msg_hdr.msg_namelen = size_of::<Name>() as socklen_t;
+            message.msg_hdr.msg_controllen = size_of::<Control>() as _;
+        }
+        let flags = match queue {
+            Queue::Errors => libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE,
+            Queue::Datagrams => libc::MSG_DONTWAIT,
+        };
+        // SAFETY: each message points at a name, a piece and a control block of its own, each piece at BYTES bytes of `buffers`;
+        // their vectors live as long as `self` and were not touched since `new`. A null timeout: MSG_DONTWAIT does not wait.
+        check(unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                Self::SLOTS as libc::c_uint,
+                flags,
+                ptr::null_mut(),
+            )
+        })
+        .map(|count| count as usize)
+    }
+
+    /// The message in `slot` of the last call, which is below what that call returned.
+    pub fn message(&self, slot: usize) -> Message<'_> {
+        let received = &self.messages[slot];
+        let length = (received.msg_len as usize).min(Self::BYTES);
+        let name_length = (received.msg_hdr.msg_namelen as usize).min(size_of::<Name>());
+        // SAFETY: there are as many buffers of BYTES bytes as messages, and indexing has checked that `slot` is one of them; the
+        // name pointer leads to a Name of ours. The kernel writes to both only in `receive`, which takes `&mut self`.
+        let (bytes, name) = unsafe {
+            (
+                slice::from_raw_parts(self.buffers.as_ptr().add(slot * Self::BYTES), length),
+                slice::from_raw_parts(received.msg_hdr.msg_name.cast::<u8>(), name_length),
+            )
+        };
+        let mut message = Message {
+            bytes,
+            from: read_address(name),
+            stamp: None,
+            ttl: None,
+            tos: None,
+            error: None,
+        };
+        self.read_controls(slot, &mut message);
+        message
+    }
+
+    fn read_controls(&self, slot: usize, message: &mut Message<'_>) {
+        let header = &self.messages[slot].msg_hdr;
+        // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its
+        // length says how much of it the kernel filled. The CMSG functions stay within that length.
+        let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+        // SAFETY: null, or inside that block and aligned, as the kernel lays it.
+        while let Some(control) = unsafe { next.as_ref() } {
+            // SAFETY: a control message's data lies behind its header and is as long as its length says, less the header's;
+            // the kernel keeps it within the block, to which nobody writes while `self` is borrowed.
+            let data = unsafe {
+                let head = libc::CMSG_LEN(0) as usize;
+                let length = control.cmsg_len.saturating_sub(head);
+                slice::from_raw_parts(libc::CMSG_DATA(next).cast_const(), length)
+            };
+            note(control.cmsg_level, control.cmsg_type, data, message);
+            // SAFETY: as of CMSG_FIRSTHDR; `next` is a header of this block.
+            next = unsafe { libc::CMSG_NXTHDR(header, next) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_block_is_a_header_and_an_integer() {
+        let block = control(libc::SOL_IP, libc::IP_TTL, 7);
+        assert_eq!(size_of::<SendControl>(), {
+            // SAFETY: plain arithmetic.
+            unsafe { libc::CMSG_SPACE(4) as usize }
+        });
+        assert_eq!(block[0], 20);
+        assert_eq!(block[2] as u32, 7_u32.to_le());
+    }
+}

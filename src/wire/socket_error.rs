@@ -1,0 +1,246 @@
+//! Replies that came through ordinary UDP sockets, as far as their kernel tells of them.
+//!
+//! Absent, because no kernel tells: the reply's size and IP ID, and of the quote everything in the IP header but the destination, and
+//! the UDP length and checksum. The probe is named by the marks in the returned payload, where the router quoted that far.
+
+use super::{extensions, ip, payload, quote, udp};
+use crate::model::{Datagram, DiscardReason, Echoed, Reply, ReplyKind, SocketError, Time};
+
+/// Reads an ICMP error as an answer to a probe.
+pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, DiscardReason> {
+    let kind = match error.offender.is_ipv6() {
+        false => ReplyKind::of_icmpv4(error.icmp_type, error.icmp_code),
+        true => ReplyKind::of_icmpv6(error.icmp_type, error.icmp_code),
+    }
+    .ok_or(DiscardReason::OtherType)?;
+    if error.offender.is_ipv6() != error.destination.is_ipv6() {
+        return Err(DiscardReason::Malformed);
+    }
+    let stripped = ip::header_size(error.destination) + udp::HEADER;
+    let (returned, structure) = match kind {
+        // As in whole packets: these carry none.
+        ReplyKind::ReassemblyTimeExceeded | ReplyKind::PacketTooBig => (error.returned, None),
+        _ => extensions::split_stripped(error.returned, error.extensions_at, stripped),
+    };
+    let tells_mtu = matches!(
+        kind,
+        ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig
+    );
+    Ok(Reply {
+        icmp_type: Some(error.icmp_type),
+        icmp_code: Some(error.icmp_code),
+        ttl: error.ttl,
+        tos: error.tos,
+        quoted: Some(quote::of_datagram(
+            error.destination,
+            error.src_port,
+            error.dst_port,
+            returned,
+        )),
+        next_hop_mtu: (tells_mtu && error.info != 0).then_some(error.info),
+        mpls: structure.map(extensions::mpls_stack).unwrap_or_default(),
+        interface_info: structure
+            .map(extensions::interface_info)
+            .unwrap_or_default(),
+        icmp_extensions: structure.map(<[u8]>::to_vec),
+        ..Reply::bare(error.offender, received_at, kind)
+    })
+}
+
+/// Reads a datagram that a target answered with.
+pub fn decode_datagram(datagram: &Datagram, received_at: Time) -> Reply {
+    Reply {
+        ttl: datagram.ttl,
+        tos: datagram.tos,
+        echoed: Some(Echoed::Udp {
+            src_port: datagram.src_port,
+            dst_port: datagram.dst_port,
+            tag: payload::tag(datagram.payload),
+            serial: payload::serial(datagram.payload),
+        }),
+        ..Reply::bare(datagram.source, received_at, ReplyKind::Udp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn error<'a>(icmp: (u8, u8), addresses: [&str; 2], returned: &'a [u8]) -> SocketError<'a> {
+        let [offender, destination] =
+            addresses.map(|text| text.parse::<IpAddr>().expect("an address"));
+        SocketError {
+            offender,
+            icmp_type: icmp.0,
+            icmp_code: icmp.1,
+            destination,
+            src_port: 24_000,
+            dst_port: 33_434,
+            returned,
+            extensions_at: None,
+            info: 0,
+            ttl: Some(61),
+            tos: Some(0xc0),
+        }
+    }
+
+    const V4: [&str; 2] = ["203.0.113.9", "198.51.100.1"];
+    const V6: [&str; 2] = ["2001:db8::9", "2001:db8:5::1"];
+
+    /// A compensation word, a tag, a serial.
+    const MARKS: [u8; 12] = [0xaa, 0xbb, 1, 2, 3, 4, 5, 6, 7, 8, 0xfe, 0xed];
+
+    /// An extension structure with one label and a checksum of 0 or the right one (RFC 4884, RFC 4950).
+    fn structure(with_checksum: bool) -> Vec<u8> {
+        let mut bytes = vec![0x20, 0, 0, 0, 0, 8, 1, 1, 0x05, 0xdc, 0x11, 0x3f];
+        if with_checksum {
+            let sum = crate::wire::checksum::Sum::default().bytes(&bytes);
+            bytes[2..4].copy_from_slice(&sum.checksum().to_be_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_returned_payload_names_the_probe_and_the_rest_is_absent() {
+        for (icmp, addresses) in [((11, 0), V4), ((3, 0), V6)] {
+            let reply = decode_error(&error(icmp, addresses, &MARKS), Time::from_nanos(7)).unwrap();
+            assert_eq!(reply.kind, ReplyKind::TimeExceeded);
+            assert_eq!(reply.responder.to_string(), addresses[0]);
+            assert_eq!((reply.ttl, reply.tos), (Some(61), Some(0xc0)));
+            assert_eq!(
+                (reply.size, reply.ip_id, reply.destination),
+                (None, None, None)
+            );
+            let quoted = reply.quoted.unwrap();
+            assert_eq!(quoted.tag, Some(0x0102_0304_0506_0708));
+            assert_eq!(quoted.serial, Some(0xfeed));
+            assert_eq!(quoted.destination.to_string(), addresses[1]);
+            assert_eq!(
+                (quoted.ttl, quoted.ip_id, quoted.source, quoted.checksum),
+                (None, None, None, None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_short_quote_holds_no_marks_padded_or_not() {
+        for size in [0, 4, 100] {
+            let padding = vec![0; size];
+            let reply = decode_error(&error((11, 0), V4, &padding), Time::default()).unwrap();
+            let quoted = reply.quoted.unwrap();
+            assert_eq!((quoted.tag, quoted.serial), (None, None), "{size} bytes");
+            assert_eq!(quoted.src_port, Some(24_000));
+        }
+    }
+
+    #[test]
+    fn label_stacks_are_found_where_they_are_announced_and_where_they_use_to_be() {
+        let padded = |size: usize, with_checksum| {
+            let mut bytes = MARKS.to_vec();
+            bytes.resize(size, 0);
+            bytes.extend(structure(with_checksum));
+            bytes
+        };
+        let cases = [
+            // Announced: anywhere, and without a checksum.
+            (V4, (11, 0), 160, Some(160), false, 1),
+            // Unannounced: behind 128 bytes of quote, with a checksum.
+            (V4, (11, 0), 100, None, true, 1),
+            (V6, (3, 0), 80, None, true, 1),
+            (V4, (11, 0), 100, None, false, 0),
+            (V4, (11, 0), 80, None, true, 0),
+            // Beyond the end.
+            (V4, (11, 0), 100, Some(4_000), true, 0),
+            // A message that cannot hold any.
+            (V4, (11, 1), 100, None, true, 0),
+        ];
+        for (addresses, icmp, size, extensions_at, with_checksum, labels) in cases {
+            let returned = padded(size, with_checksum);
+            let told = SocketError {
+                extensions_at,
+                ..error(icmp, addresses, &returned)
+            };
+            let reply = decode_error(&told, Time::default()).unwrap();
+            assert_eq!(
+                reply.mpls.len(),
+                labels,
+                "{icmp:?} {size} {extensions_at:?}"
+            );
+            assert_eq!(reply.icmp_extensions.is_some(), labels == 1);
+            assert!(reply.mpls.iter().all(|entry| entry.label == 24_001));
+            assert_eq!(reply.quoted.unwrap().serial, Some(0xfeed));
+        }
+    }
+
+    #[test]
+    fn the_mtu_is_read_where_it_means_that() {
+        for (icmp, addresses, mtu) in [
+            ((3, 4), V4, Some(1_400)),
+            ((2, 0), V6, Some(1_400)),
+            ((12, 0), V4, None),
+            ((3, 3), V4, None),
+        ] {
+            let told = SocketError {
+                info: 1_400,
+                ..error(icmp, addresses, &MARKS)
+            };
+            let reply = decode_error(&told, Time::default()).unwrap();
+            assert_eq!(reply.next_hop_mtu, mtu, "{icmp:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        let refused = |icmp, addresses| {
+            decode_error(&error(icmp, addresses, &MARKS), Time::default()).unwrap_err()
+        };
+        assert_eq!(refused((4, 0), V4), DiscardReason::OtherType);
+        assert_eq!(refused((129, 0), V6), DiscardReason::OtherType);
+        assert_eq!(
+            refused((11, 0), ["203.0.113.9", "2001:db8::1"]),
+            DiscardReason::Malformed
+        );
+    }
+
+    #[test]
+    fn a_datagram_that_repeats_the_payload_brings_the_marks_back() {
+        let datagram = Datagram {
+            source: "198.51.100.1".parse().unwrap(),
+            src_port: 33_434,
+            dst_port: 24_001,
+            payload: &MARKS,
+            ttl: Some(60),
+            tos: None,
+        };
+        let reply = decode_datagram(&datagram, Time::default());
+        assert_eq!(
+            reply.echoed,
+            Some(Echoed::Udp {
+                src_port: 33_434,
+                dst_port: 24_001,
+                tag: Some(0x0102_0304_0506_0708),
+                serial: Some(0xfeed),
+            })
+        );
+        assert_eq!(
+            (reply.kind, reply.ttl, reply.tos, reply.size),
+            (ReplyKind::Udp, Some(60), None, None)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            returned in proptest::collection::vec(proptest::num::u8::ANY, 0..300),
+            at in proptest::option::of(0..400_usize),
+            icmp in (0..13_u8, 0..14_u8),
+        ) {
+            for addresses in [V4, V6] {
+                let told = SocketError { extensions_at: at, ..error(icmp, addresses, &returned) };
+                let _ = decode_error(&told, Time::default());
+            }
+        }
+    }
+}
