@@ -1,5 +1,7 @@
 //! What a survey is to do: one validated, immutable value, written whole into the manifest.
 
+mod transport;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use serde::{Serialize, Serializer};
 
 use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::TargetSpec;
+
+pub use transport::Transport;
 
 /// Everything that decides what a survey does. Its JSON form is the manifest's `config`.
 #[derive(Clone, Debug, Serialize)]
@@ -136,18 +140,6 @@ impl Method {
             Method::Sweep => "sweep",
         }
     }
-}
-
-/// Through which sockets probes leave and replies come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// Raw ones, or where they are refused ordinary ones, if these can do what is asked for.
-    Auto,
-    /// Raw ones: whole packets, with CAP_NET_RAW.
-    Raw,
-    /// Ordinary UDP sockets and their error queues: no privilege.
-    Dgram,
 }
 
 /// Over which network a survey runs.
@@ -370,11 +362,11 @@ impl SurveyConfig {
         }
         let virtual_time = matches!(self.network, Network::VirtualLab { .. });
         if self.transport == Transport::Dgram {
-            if virtual_time {
-                return Err(ConfigError::DgramInVirtualTime);
-            }
             if let Some(option) = self.against_dgram() {
                 return Err(ConfigError::NotByDgram(option));
+            }
+            if virtual_time {
+                return Err(ConfigError::DgramInVirtualTime);
             }
         }
         if virtual_time && !self.targets.resolvers.is_empty() {
@@ -432,19 +424,6 @@ impl SurveyConfig {
             }
         }
         Ok(())
-    }
-
-    /// The option that ordinary sockets cannot serve, if there is one. In a sweep several probes of a flow are live, and
-    /// only some routers quote what tells them apart.
-    pub fn against_dgram(&self) -> Option<&'static str> {
-        match self.protocol {
-            Protocol::Tcp => Some("--protocol tcp"),
-            Protocol::Icmp => Some("--protocol icmp"),
-            Protocol::Udp if self.method == Method::Sweep => Some("--strategy sweep"),
-            // Nobody lets us set DF for a single datagram, nor tells the size of the one refused.
-            Protocol::Udp if self.mtu => Some("--mtu"),
-            Protocol::Udp => self.pcap.is_some().then_some("--pcap"),
-        }
     }
 
     /// How many probes are live at a time at the full rate.

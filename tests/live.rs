@@ -22,6 +22,7 @@ mod live {
     pub mod tools;
     pub mod translation;
     pub mod truth;
+    pub mod unprivileged;
 }
 #[path = "support/dns.rs"]
 mod dns;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use live::{
     accidents, clean, ending, kept, names, ordinary, origin, paths, privileges, protocols, refused,
-    timing, together, tools, translation,
+    timing, together, tools, translation, unprivileged,
 };
 use support::{Case, Outcome, User};
 
@@ -159,6 +160,38 @@ fn main() -> ExitCode {
         run: *run,
     };
     let mut cases: Vec<Case> = cases.iter().map(case).collect();
+    for (name, run) in [
+        (
+            "without_privilege_ipv4_is_surveyed_row_for_row",
+            unprivileged::ipv4 as fn() -> Outcome,
+        ),
+        (
+            "without_privilege_ipv6_is_surveyed_row_for_row",
+            unprivileged::ipv6,
+        ),
+        (
+            "without_privilege_short_quotes_are_told_one_by_one",
+            unprivileged::short_quotes,
+        ),
+        (
+            "without_privilege_silence_is_no_reply",
+            unprivileged::silence,
+        ),
+        (
+            "without_privilege_loss_is_accounted_for",
+            unprivileged::loss,
+        ),
+        (
+            "without_privilege_label_stacks_are_kept",
+            unprivileged::mpls,
+        ),
+    ] {
+        cases.push(Case {
+            name,
+            user: User::Ordinary,
+            run,
+        });
+    }
     for (name, user, run) in [
         (
             "an_ordinary_user_s_privileges_are_given_up_too",

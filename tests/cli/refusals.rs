@@ -129,6 +129,37 @@ fn bad_options_end_with_2() {
         ),
         (&["198.18.0.1", "-o", &out, "-w", "0"], &["--timeout"]),
         (
+            &["198.18.0.1", "-o", &out, "--transport", "dgram"],
+            &["--transport dgram with --virtual-time", "no sockets"],
+        ),
+        (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "--transport",
+                "dgram",
+                "--protocol",
+                "icmp",
+            ],
+            &[
+                "--transport dgram with --protocol icmp",
+                "only trace with UDP",
+            ],
+        ),
+        (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "--transport",
+                "dgram",
+                "--strategy",
+                "sweep",
+            ],
+            &["--transport dgram with --strategy sweep"],
+        ),
+        (
             &["198.18.0.1", "-o", &out, "--pcap", "x.pcap"],
             &["--pcap", "--virtual-time"],
         ),

@@ -38,6 +38,7 @@ impl Live {
                 ttl: Ttl(*ttl),
                 attempt: 1,
                 purpose: Purpose::Trace,
+                size: None,
             };
             let serial = tokens.serial(number as u64);
             let marked = crate::engine::format::Marked {
@@ -55,6 +56,7 @@ impl Live {
                     probe_id: live.ledger.next_id(),
                 }),
                 flow_label: 0,
+                size: None,
             };
             let id = live.ledger.add(probe, &marked, Time::default());
             live.ledger.get_mut(id).expect("just added").state = *state;

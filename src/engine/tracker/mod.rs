@@ -233,6 +233,8 @@ impl Tracker {
         let Some(entry) = self.ledger.get_mut(id) else {
             return;
         };
+        // Of one probe at a time nothing stronger follows.
+        let settles = new.is_final() || self.format.headless;
         let unstamped = entry.state == State::Unstamped;
         entry.extra_replies += u16::from(entry.held.is_some());
         let displaced = match entry.held.take() {
@@ -244,7 +246,7 @@ impl Tracker {
                 if unstamped && before.is_none() {
                     self.early.push(id);
                 }
-                if unstamped || !new.is_final() {
+                if unstamped || !settles {
                     entry.held = Some(new);
                 } else {
                     self.settle_answered(id, new, out);
@@ -258,16 +260,15 @@ impl Tracker {
     }
 
     fn settle_early(&mut self, out: &mut Findings) {
-        let early = std::mem::take(&mut self.early);
-        for id in early {
+        for id in std::mem::take(&mut self.early) {
             let Some(entry) = self.ledger.get_mut(id) else {
                 continue;
             };
             match entry.state {
                 State::Unstamped => self.early.push(id),
                 State::Waiting => {
-                    let strong = entry.held.take_if(|held| held.is_final());
-                    if let Some(held) = strong {
+                    let settles = |held: &mut Held| held.is_final() || self.format.headless;
+                    if let Some(held) = entry.held.take_if(settles) {
                         self.settle_answered(id, held, out);
                     }
                 }
