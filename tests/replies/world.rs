@@ -1,0 +1,164 @@
+//! Live probes of one protocol over one family, and what a packet from the network is matched to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use pathsurvey::engine::format::{Marked, ProbeFormat};
+use pathsurvey::engine::ledger::{Ledger, State};
+use pathsurvey::engine::matcher::{self, Finding};
+use pathsurvey::engine::nat::NatLearner;
+use pathsurvey::model::{
+    DiscardReason, FlowId, Probe, ProbeId, Protocol, Purpose, Reply, TargetId, TcpFlags, Time, Ttl,
+};
+use pathsurvey::transport::PacketBatch;
+use pathsurvey::wire;
+use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
+
+pub const TARGETS: u32 = 64;
+pub const FLOWS: u32 = 2;
+pub const TTLS: u32 = 16;
+pub const ATTEMPTS: u32 = 2;
+
+/// Which probes are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub name: &'static str,
+    pub protocol: Protocol,
+    pub tcp_flags: TcpFlags,
+    pub v6: bool,
+}
+
+const fn kind(name: &'static str, protocol: Protocol, tcp_flags: TcpFlags, v6: bool) -> Kind {
+    Kind {
+        name,
+        protocol,
+        tcp_flags,
+        v6,
+    }
+}
+
+/// Every protocol over every family.
+pub const KINDS: [Kind; 10] = [
+    kind("udp4", Protocol::Udp, TcpFlags::Syn, false),
+    kind("udp6", Protocol::Udp, TcpFlags::Syn, true),
+    kind("echo4", Protocol::Icmp, TcpFlags::Syn, false),
+    kind("echo6", Protocol::Icmp, TcpFlags::Syn, true),
+    kind("syn4", Protocol::Tcp, TcpFlags::Syn, false),
+    kind("syn6", Protocol::Tcp, TcpFlags::Syn, true),
+    kind("ack4", Protocol::Tcp, TcpFlags::Ack, false),
+    kind("ack6", Protocol::Tcp, TcpFlags::Ack, true),
+    kind("psh4", Protocol::Tcp, TcpFlags::Psh, false),
+    kind("psh6", Protocol::Tcp, TcpFlags::Psh, true),
+];
+
+impl Kind {
+    /// Our address.
+    pub fn source(self) -> IpAddr {
+        match self.v6 {
+            false => Ipv4Addr::new(192, 0, 2, 1).into(),
+            true => "2001:db8::1".parse().expect("an address"),
+        }
+    }
+
+    /// The address of a target: probed where `number` is below [`TARGETS`].
+    pub fn target(self, number: u32) -> IpAddr {
+        match self.v6 {
+            false => Ipv4Addr::from_bits(0xc633_6400 + number).into(),
+            true => Ipv6Addr::new(0x2001, 0xdb8, 0x64, 0, 0, 0, 0, number as u16 + 1).into(),
+        }
+    }
+
+    /// Bytes of a probe's IP header.
+    pub fn header(self) -> usize {
+        if self.v6 { 40 } else { 20 }
+    }
+}
+
+/// The live probes, by their number.
+pub struct World {
+    pub kind: Kind,
+    pub format: ProbeFormat,
+    ledger: Ledger,
+    nat: NatLearner,
+    pub packets: Vec<Vec<u8>>,
+    probes: Vec<Marked>,
+}
+
+impl World {
+    pub fn new(kind: Kind) -> Self {
+        let format = ProbeFormat {
+            protocol: kind.protocol,
+            tcp_flags: kind.tcp_flags,
+            ..ProbeFormat::udp(FLOWS as u16)
+        };
+        let tokens = TokenMaker::new(RunKey::new([7; 16]));
+        let total = TARGETS * FLOWS * TTLS * ATTEMPTS;
+        let mut world = World {
+            kind,
+            format,
+            ledger: Ledger::new(total as usize, format.shows_ttl()),
+            nat: NatLearner::default(),
+            packets: Vec::new(),
+            probes: Vec::new(),
+        };
+        for number in 0..total {
+            world.send(number, &tokens);
+        }
+        world
+    }
+
+    fn send(&mut self, number: u32, tokens: &TokenMaker) {
+        let probe = Probe {
+            target: TargetId(number / TTLS / FLOWS % TARGETS),
+            destination: self.kind.target(number / TTLS / FLOWS % TARGETS),
+            flow: FlowId((number / TTLS % FLOWS) as u16),
+            ttl: Ttl((number % TTLS) as u8 + 1),
+            attempt: (number / TTLS / FLOWS / TARGETS) as u8 + 1,
+            purpose: Purpose::Trace,
+            size: None,
+        };
+        let (format, serial) = (self.format, tokens.serial(u64::from(number)));
+        let drawn = tokens.marks(&Facts {
+            destination: probe.destination,
+            src_port: format.src_port(probe.flow),
+            dst_port: format.dst_port(probe.ttl),
+            ttl: probe.ttl,
+            serial,
+            probe_id: self.ledger.next_id(),
+        });
+        let marked = Marked {
+            source: self.kind.source(),
+            destination: probe.destination,
+            flow: probe.flow,
+            ttl: probe.ttl,
+            serial,
+            marks: format.marks(drawn, tokens, probe.destination, probe.flow),
+            flow_label: tokens.flow_label(probe.destination),
+            size: None,
+        };
+        let id = self.ledger.add(probe, &marked, Time::default());
+        self.ledger.get_mut(id).expect("just added").state = State::Waiting;
+        let mut batch = PacketBatch::default();
+        format.encode(&marked, &mut batch);
+        self.packets
+            .push(batch.get(0).expect("a packet").1.to_vec());
+        self.probes.push(marked);
+    }
+
+    /// The number of the other attempt at the same hop.
+    pub fn other_attempt(&self, number: usize) -> usize {
+        (number + self.packets.len() / 2) % self.packets.len()
+    }
+
+    /// What is found for a received packet: the whole way from its bytes.
+    pub fn receive(&self, packet: &[u8]) -> Result<(Reply, Finding), DiscardReason> {
+        let reply = wire::decode(packet, Time::default())?;
+        let finding = matcher::find(&self.ledger, &self.format, &self.nat, &reply);
+        Ok((reply, finding))
+    }
+
+    /// Target address and source port of a probe.
+    pub fn trace(&self, probe: ProbeId) -> (IpAddr, u16) {
+        let probe = &self.probes[probe.0 as usize];
+        (probe.destination, self.format.src_port(probe.flow))
+    }
+}
