@@ -1,0 +1,185 @@
+//! What the fuzz targets do with arbitrary bytes: each function reads them as one reader of the program does, and panics
+//! where what comes out cannot be.
+//!
+//! The fuzzer finds the bytes; `tests/corpus/` runs the same functions over those it has found before.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use pathsurvey::model::{DiscardReason, QuotedProbe, Reply, TargetId, Targets, Time};
+use pathsurvey::targets::{Families, LoadReport, Loader, TargetError, TargetSet, TargetSpec};
+use pathsurvey::wire::checksum::Sum;
+use pathsurvey::wire::ip::Ends;
+use pathsurvey::wire::{decode, extensions, quote};
+
+/// Targets of a list that are looked at one by one.
+const LOOKED_AT: u32 = 256;
+
+/// A received packet, from its IP header on. Where only the ICMP checksum is in the way it is put right, so that what lies
+/// behind it is reached.
+pub fn reply(bytes: &[u8]) -> Result<Reply, DiscardReason> {
+    let read = decode(bytes, Time::default());
+    let read = match (&read, with_right_checksum(bytes)) {
+        (Err(DiscardReason::BadChecksum), Some(repaired)) => {
+            let read = decode(&repaired, Time::default());
+            assert_ne!(read, Err(DiscardReason::BadChecksum));
+            read
+        }
+        _ => read,
+    };
+    if let Ok(reply) = &read {
+        check_reply(reply, bytes);
+    }
+    read
+}
+
+fn check_reply(reply: &Reply, bytes: &[u8]) {
+    assert_eq!(reply.responder.is_ipv4(), bytes[0] >> 4 == 4);
+    let size = reply.size.expect("every packet has a size") as usize;
+    assert!(size <= bytes.len());
+    assert!(reply.quoted.is_some() != reply.echoed.is_some());
+    if let Some(quoted) = &reply.quoted {
+        check_quote(quoted, size);
+    }
+    let structure = reply.icmp_extensions.as_deref().map_or(0, <[u8]>::len);
+    assert!(reply.mpls.len() * 4 <= structure);
+    assert!(reply.interface_info.len() * 4 <= structure);
+}
+
+/// The packet with the checksum that its ICMP message should have; `None` if there is no such message.
+fn with_right_checksum(bytes: &[u8]) -> Option<Vec<u8>> {
+    let word = |at: usize| {
+        Some(usize::from(u16::from_be_bytes([
+            *bytes.get(at)?,
+            *bytes.get(at + 1)?,
+        ])))
+    };
+    let mut packet = bytes.to_vec();
+    let (message, pseudo_header) = match bytes.first()? >> 4 {
+        4 => {
+            let header = usize::from(bytes[0] & 0x0f) * 4;
+            (packet.get_mut(header..word(2)?)?, Sum::default())
+        }
+        _ => {
+            let address = |at: usize| Some(IpAddr::from(*bytes.get(at..)?.first_chunk::<16>()?));
+            let ends = Ends::new(address(8)?, address(24)?)?;
+            let length = word(4)?;
+            let message = packet.get_mut(40..40 + length)?;
+            (
+                message,
+                ends.pseudo_header(pathsurvey::wire::ip::ICMPV6, length),
+            )
+        }
+    };
+    message.get_mut(2..4)?.fill(0);
+    let checksum = pseudo_header.bytes(message).checksum();
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    Some(packet)
+}
+
+/// A quoted packet, as either family and as what its first byte says.
+pub fn quote(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
+    let read = quote::parse(bytes);
+    let families = [quote::parse_ipv4(bytes), quote::parse_ipv6(bytes)];
+    for quoted in families.iter().chain([&read]).flatten() {
+        check_quote(quoted, bytes.len());
+    }
+    read
+}
+
+fn check_quote(quoted: &QuotedProbe, at_most: usize) {
+    assert!(usize::from(quoted.quote_size) <= at_most);
+    assert!(quoted.ip_id.is_none() || quoted.flow_label.is_none());
+    // What is read later in the packet is there only if all before it is.
+    assert!(quoted.dst_port.is_none() || quoted.src_port.is_some());
+    assert!(quoted.udp_length.is_none() || quoted.dst_port.is_some());
+    assert!(quoted.tcp_sequence.is_none() || quoted.dst_port.is_some());
+    assert!(quoted.icmp_sequence.is_none() || quoted.icmp_id.is_some());
+    assert!(quoted.icmp_id.is_none() || quoted.checksum.is_some());
+    assert!(quoted.tag.is_none() || quoted.checksum.is_some());
+    assert!(quoted.serial.is_none() || quoted.tag.is_some());
+}
+
+/// What follows the header of an ICMP error. The first byte is the length that the message announces for its quote, in
+/// 32-bit words. Gives whether an extension structure was found.
+pub fn extensions(bytes: &[u8]) -> bool {
+    let Some((announced, body)) = bytes.split_first() else {
+        return false;
+    };
+    let (quote, structure) = extensions::split(body, usize::from(*announced) * 4);
+    assert!(body.starts_with(quote));
+    if let Some(structure) = structure {
+        assert!(body.ends_with(structure));
+        assert_eq!(quote.len() + structure.len(), body.len());
+    }
+    // A structure is read as it is; the bytes as they are stand for one whose checksum the fuzzer did not hit.
+    for structure in structure.into_iter().chain([body]) {
+        let labels = extensions::mpls_stack(structure);
+        assert!(labels.len() * 4 <= structure.len());
+        assert!(
+            labels
+                .iter()
+                .all(|entry| entry.label < 1 << 20 && entry.traffic_class < 8)
+        );
+        let interfaces = extensions::interface_info(structure);
+        assert!(interfaces.len() * 4 <= structure.len());
+        for name in interfaces
+            .iter()
+            .filter_map(|interface| interface.name.as_deref())
+        {
+            assert!(!name.is_empty() && name.len() < 255);
+        }
+    }
+    structure.is_some()
+}
+
+/// A list of targets, plain or CSV, compressed or not; no name has an address.
+pub fn targets(bytes: &[u8]) -> Result<LoadReport, TargetError> {
+    let spec = TargetSpec {
+        families: Families::Both,
+        resolve_targets: Families::Both,
+        allow_large: true,
+        ..TargetSpec::default()
+    };
+    let nobody = |_: &str| -> io::Result<Vec<IpAddr>> { Err(io::ErrorKind::NotFound.into()) };
+    let mut bad_lines = 0;
+    let mut on_bad = |_: &_| bad_lines += 1;
+    let mut loader = Loader::new(&spec, &nobody, &mut on_bad)?;
+    loader.input(Path::new("list"), bytes)?;
+    let (set, report) = loader.finish()?;
+    assert_eq!(bad_lines, report.bad_lines);
+    check_targets(&set, &report);
+    Ok(report)
+}
+
+fn check_targets(set: &TargetSet, report: &LoadReport) {
+    let LoadReport {
+        inputs,
+        accepted,
+        bad_lines,
+        other_family,
+        ..
+    } = *report;
+    assert_eq!(inputs, accepted + bad_lines + other_family);
+    // A CSV may end rows at carriage returns alone, so that there can be more of them than lines.
+    assert!(report.lines > 0 || inputs == 0);
+    let left_out = report.duplicates + report.special + report.blocked;
+    assert_eq!(report.expanded, report.targets + left_out);
+    assert_eq!(u64::from(set.len()), report.targets);
+    let mut before = None;
+    for id in (0..set.len())
+        .take(LOOKED_AT as usize)
+        .chain(set.len().checked_sub(1))
+    {
+        let address = set.address(TargetId(id));
+        assert_eq!(address.is_ipv4(), id < set.ipv4_len());
+        assert!(!set.exclusions().contains(address));
+        assert_ne!(
+            before.replace(address).filter(|_| id + 1 < set.len()),
+            Some(address)
+        );
+        let info = set.info(TargetId(id));
+        assert!(!info.input.is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! What the lab's networks answer to probes of every protocol and family: real packets, and seeds for the fuzzer.
+//!
+//! Nothing waits and no socket is opened: the networks of `labs/` run in the process. One packet is kept of each look: family,
+//! protocol, type or flags, size and number of labels.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pathsurvey::engine::format::{Marked, ProbeFormat};
+use pathsurvey::lab::{LabNetwork, Respond};
+use pathsurvey::model::{FlowId, ProbeId, Protocol, TcpFlags, Time, Ttl};
+use pathsurvey::transport::PacketBatch;
+use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
+use pathsurvey::wire::{decode, extensions};
+
+/// Hosts probed of each prefix that holds targets.
+const HOSTS: u128 = 2;
+/// Hops probed.
+const TTLS: std::ops::RangeInclusive<u8> = 1..=10;
+/// Between two probes: nobody's rate limit is in the way.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Packets by their look.
+pub type Captures = BTreeMap<String, Vec<u8>>;
+
+/// What all networks of `labs/` answer.
+pub fn captures() -> Captures {
+    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("labs");
+    let mut files: Vec<PathBuf> = fs::read_dir(&labs)
+        .expect("the example networks")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    let mut captures = Captures::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("an example network");
+        let name = file.display().to_string();
+        survey(
+            LabNetwork::from_toml(&text, &name).expect(&name),
+            &mut captures,
+        );
+    }
+    captures
+}
+
+fn survey(mut network: LabNetwork, captures: &mut Captures) {
+    let tokens = TokenMaker::new(RunKey::new([7; 16]));
+    let mut now = Time::from_nanos(1);
+    let mut number = 0;
+    let prefixes = network.target_prefixes().to_vec();
+    for (protocol, tcp_flags, port, packet_size) in [
+        (Protocol::Udp, TcpFlags::Syn, 33_434, None),
+        // Too large for some lines, which say so.
+        (Protocol::Udp, TcpFlags::Syn, 33_434, Some(1_500)),
+        (Protocol::Udp, TcpFlags::Syn, 53, None),
+        (Protocol::Icmp, TcpFlags::Syn, 0, None),
+        (Protocol::Tcp, TcpFlags::Syn, 80, None),
+        (Protocol::Tcp, TcpFlags::Syn, 81, None),
+        (Protocol::Tcp, TcpFlags::Ack, 80, None),
+        (Protocol::Tcp, TcpFlags::Psh, 80, None),
+    ] {
+        let format = ProbeFormat {
+            protocol,
+            tcp_flags,
+            destination_port: port,
+            packet_size,
+            dont_fragment: packet_size.is_some(),
+            ..ProbeFormat::udp(1)
+        };
+        for destination in prefixes.iter().flat_map(|prefix| hosts(prefix.network())) {
+            let source = match (destination, network.vantage_v6()) {
+                (IpAddr::V4(_), _) => network.vantage_v4().into(),
+                (IpAddr::V6(_), Some(source)) => source.into(),
+                (IpAddr::V6(_), None) => continue,
+            };
+            for ttl in TTLS.map(Ttl) {
+                let serial = tokens.serial(number);
+                let drawn = tokens.marks(&Facts {
+                    destination,
+                    src_port: format.src_port(FlowId(0)),
+                    dst_port: format.dst_port(ttl),
+                    ttl,
+                    serial,
+                    probe_id: ProbeId(number),
+                });
+                let probe = Marked {
+                    source,
+                    destination,
+                    flow: FlowId(0),
+                    ttl,
+                    serial,
+                    marks: format.marks(drawn, &tokens, destination, FlowId(0)),
+                    flow_label: tokens.flow_label(destination),
+                    size: None,
+                };
+                let mut batch = PacketBatch::default();
+                format.encode(&probe, &mut batch);
+                let (_, packet) = batch.get(0).expect("a packet");
+                let mut deliveries = Vec::new();
+                network.respond(packet, now, &mut deliveries);
+                for delivery in deliveries {
+                    keep(delivery.packet, captures);
+                }
+                number += 1;
+                now = now + PAUSE;
+            }
+        }
+    }
+}
+
+/// The first hosts of a prefix.
+fn hosts(network: IpAddr) -> impl Iterator<Item = IpAddr> {
+    (1..=HOSTS).map(move |host| match network {
+        IpAddr::V4(address) => {
+            std::net::Ipv4Addr::from_bits(address.to_bits() + host as u32).into()
+        }
+        IpAddr::V6(address) => std::net::Ipv6Addr::from_bits(address.to_bits() + host).into(),
+    })
+}
+
+/// Keeps a packet where none of its look has been seen.
+fn keep(packet: Vec<u8>, captures: &mut Captures) {
+    let reply = decode(&packet, Time::default()).expect("the lab's answers can be read");
+    let family = if reply.responder.is_ipv4() { 4 } else { 6 };
+    let code = reply.icmp_code.unwrap_or_default();
+    let quoted = reply.quoted.as_ref().map_or(0, |quoted| quoted.protocol);
+    let look = format!(
+        "lab-{}-{family}-code{code}-of{quoted}-{}bytes-{}labels",
+        reply.kind.as_str(),
+        packet.len(),
+        reply.mpls.len()
+    );
+    captures.entry(look).or_insert(packet);
+}
+
+/// Saves captures as seeds: whole, their quotes, and what follows an error's header where that has extensions.
+pub fn save(captures: &Captures, corpus: &Path) {
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        let directory = corpus.join(target);
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(directory.join(name), bytes).expect("a seed is written");
+    };
+    for (look, packet) in captures {
+        write("reply", look, packet);
+        let reply = decode(packet, Time::default()).expect("read before");
+        if reply.quoted.is_none() {
+            continue;
+        }
+        let header = if reply.responder.is_ipv4() { 20 } else { 40 };
+        let (message, body) = packet[header..].split_at(8);
+        // In words of 32 bits with ICMPv4, of 64 with ICMPv6 (RFC 4884).
+        let announced = match header {
+            20 => message[5],
+            _ => message[4] * 2,
+        };
+        let (quote, structure) = extensions::split(body, usize::from(announced) * 4);
+        write("quote", look, quote);
+        if structure.is_some() {
+            for announced in [announced, 0] {
+                let name = format!("{look}-{announced}");
+                write("extensions", &name, &[&[announced], body].concat());
+            }
+        }
+    }
+}
