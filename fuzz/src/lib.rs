@@ -89,7 +89,11 @@ pub fn quote(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
 }
 
 fn check_quote(quoted: &QuotedProbe, at_most: usize) {
-    assert!(usize::from(quoted.quote_size) <= at_most);
+    assert!(
+        quoted
+            .quote_size
+            .is_some_and(|size| usize::from(size) <= at_most)
+    );
     assert!(quoted.ip_id.is_none() || quoted.flow_label.is_none());
     // What is read later in the packet is there only if all before it is.
     assert!(quoted.dst_port.is_none() || quoted.src_port.is_some());

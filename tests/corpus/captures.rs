@@ -93,7 +93,7 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
                     ttl,
                     serial,
                     marks: format.marks(drawn, &tokens, destination, FlowId(0)),
-                    flow_label: tokens.flow_label(destination),
+                    flow_label: TokenMaker::flow_label(destination),
                     size: None,
                 };
                 let mut batch = PacketBatch::default();

@@ -132,7 +132,7 @@ impl World {
             ttl: probe.ttl,
             serial,
             marks: format.marks(drawn, tokens, probe.destination, probe.flow),
-            flow_label: tokens.flow_label(probe.destination),
+            flow_label: TokenMaker::flow_label(probe.destination),
             size: None,
         };
         let id = self.ledger.add(probe, &marked, Time::default());
