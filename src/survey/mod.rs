@@ -183,7 +183,7 @@ impl Job<'_> {
         };
         let mut facts = self.facts(setup.describe());
         facts.warnings.clone_from(&setup.warnings);
-        let vantage = setup.vantage(&self.config.vantage);
+        let vantage = setup.vantage(self.config);
         let closed = |error| setup.given_up().explain(error);
         let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
         let sink = self
@@ -245,7 +245,7 @@ impl Job<'_> {
         let vantage = Vantage {
             id: self.config.vantage.clone(),
             source_ipv4: Some(network.vantage().into()),
-            dont_fragment: Some(false),
+            dont_fragment: Some(self.config.mtu),
             ..Vantage::default()
         };
         let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;

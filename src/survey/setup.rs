@@ -322,10 +322,10 @@ impl LiveSetup {
     }
 
     /// Where the run is made from.
-    pub fn vantage(&self, id: &str) -> Vantage {
+    pub fn vantage(&self, config: &SurveyConfig) -> Vantage {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
         Vantage {
-            id: id.to_owned(),
+            id: config.vantage.clone(),
             // The address towards the default route; each row has its own.
             source_ipv4: self.source,
             source_ipv6: self.source_ipv6,
@@ -334,7 +334,7 @@ impl LiveSetup {
             clock_error_us: self.findings.clock.map(|(_, error)| error),
             conntrack: Some(self.findings.conntrack.is_some()),
             kernel: kernel.map(|release| release.trim().to_owned()),
-            dont_fragment: Some(false),
+            dont_fragment: Some(config.mtu),
             ..Vantage::default()
         }
     }
