@@ -222,6 +222,12 @@ pub enum ConfigError {
         "--mtu: a sweep sends every probe once and cannot send a smaller one in its place; use --strategy trace"
     )]
     MtuOfSweep,
+    /// A sweep asks every TTL once.
+    #[error("--probes-per-hop: a sweep sends every probe once; use --strategy trace")]
+    RepeatsOfSweep,
+    /// There are no addresses and interfaces of ours in virtual time.
+    #[error("--source and --interface: with --virtual-time there are no sockets; leave them out")]
+    OriginOfVirtualTime,
     /// Too small for headers and marks.
     #[error("--packet-size {size}: a probe takes at least {least} bytes, headers included")]
     PacketSize {
@@ -401,6 +407,9 @@ impl SurveyConfig {
         if self.mtu && self.method == Method::Sweep {
             return Err(ConfigError::MtuOfSweep);
         }
+        if self.probes_per_hop > 1 && self.method == Method::Sweep {
+            return Err(ConfigError::RepeatsOfSweep);
+        }
         match self.packet_size {
             Some(size) if size < LEAST_SIZE => Err(ConfigError::PacketSize {
                 size,
@@ -422,6 +431,10 @@ impl SurveyConfig {
                     second: *second,
                 });
             }
+        }
+        let named = !self.sources.is_empty() || self.interface.is_some();
+        if named && matches!(self.network, Network::VirtualLab { .. }) {
+            return Err(ConfigError::OriginOfVirtualTime);
         }
         Ok(())
     }

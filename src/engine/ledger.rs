@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, ReplyKind, Time, Ttl};
+use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, Time, Ttl};
 use crate::wire::token::Marks;
 
 use super::format::Marked;
@@ -42,9 +42,9 @@ pub struct Held {
 }
 
 impl Held {
-    /// Whether nothing stronger is to be waited for. A UDP datagram of the target is weak for good: it quotes nothing.
+    /// Whether nothing stronger is to be waited for.
     pub fn is_final(&self) -> bool {
-        self.evidence > Evidence::Weak || self.reply.kind == ReplyKind::Udp
+        self.evidence > Evidence::Weak
     }
 }
 

@@ -103,6 +103,22 @@ fn bad_options_end_with_2() {
             &["one address for each family"],
         ),
         (
+            &["198.18.0.1", "-o", &out, "--interface", "lo"],
+            &["--interface", "--virtual-time"],
+        ),
+        (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "--strategy",
+                "sweep",
+                "--probes-per-hop",
+                "2",
+            ],
+            &["--probes-per-hop", "--strategy trace"],
+        ),
+        (
             &["198.18.0.1", "-o", &out, "--window", "0"],
             &["--window 0"],
         ),

@@ -37,7 +37,7 @@ pub enum Arrivals {
     Limited,
     /// As often as asked.
     Free,
-    /// One at a time for each flow: which of several probes is answered could not be told.
+    /// By ICMP errors, too, and one at a time for each flow: which of several probes is answered could not be told.
     OneByOne,
 }
 
@@ -147,7 +147,7 @@ impl Trace {
     /// Queues a probe: at once, or, when it is expected to reach its target, when the target may answer again.
     fn schedule(&mut self, probe: Probe, reaches_target: bool, now: Time) {
         let due = match self.active.get_mut(&probe.target) {
-            Some(state) if reaches_target && self.limits.arrivals == Arrivals::Limited => {
+            Some(state) if reaches_target && self.limits.arrivals != Arrivals::Free => {
                 state.spacing.reserve(now)
             }
             _ => now,
@@ -230,7 +230,7 @@ impl Trace {
             stop_reason,
             path_length: path.length(),
             last_ttl: path.last_ttl(),
-            path_mtu: path.last_ttl().and(path.size()),
+            path_mtu: path.mtu(),
         });
         self.completed += 1;
         state.open -= 1;

@@ -114,7 +114,12 @@ proptest! {
         ),
     ) {
         let list = [header.to_vec(), parts.concat()].concat();
-        let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
+        let (set, report, told) = match load_lists(&both(), &[("list", &list)]) {
+            Ok(loaded) => loaded,
+            // Some lists name more than is taken without being asked for.
+            Err(TargetError::Large(_)) => return Ok(()),
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        };
         prop_assert_eq!(told.len() as u64, report.bad_lines);
         let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
         prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));

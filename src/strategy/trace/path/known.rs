@@ -22,6 +22,14 @@ impl Path {
             .map(Ttl)
     }
 
+    /// The size of the probe that was answered where the path ends, where sizes are looked for, bytes.
+    pub fn mtu(&self) -> Option<u16> {
+        let last = self.last_ttl()?;
+        self.answers()
+            .find(|(ttl, _)| Ttl(*ttl) == last)
+            .and_then(|(_, answer)| answer.size)
+    }
+
     /// Where the path ends, and why: the target before anything else, else the lowest unreachable or loop.
     pub(super) fn stop(&self) -> Option<(u8, StopReason)> {
         let ends = || {

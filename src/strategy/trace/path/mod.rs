@@ -51,6 +51,8 @@ enum Slot {
 struct Answer {
     responder: IpAddr,
     end: Option<StopReason>,
+    /// The size of the probe answered, where it was the strategy's choice, bytes.
+    size: Option<u16>,
 }
 
 /// Where a path stands in its course.
@@ -129,7 +131,7 @@ impl Path {
         }
     }
 
-    /// The size of the path's next probe, where it is not the smallest possible; at its end the path MTU.
+    /// The size of the path's next probe, where it is not the smallest possible.
     pub fn size(&self) -> Option<u16> {
         self.sizes.current()
     }
@@ -206,7 +208,7 @@ impl Path {
         let Some(place) = ttl.checked_sub(self.first_ttl).map(usize::from) else {
             return;
         };
-        let too_large = !outcome.late && self.was_too_large(outcome);
+        let too_large = self.was_too_large(outcome);
         let last_attempt = self.last_attempt(ttl, limits);
         let Some(slot) = self.slots.get_mut(place) else {
             return;
@@ -218,11 +220,10 @@ impl Path {
             attempt: outcome.attempt.saturating_add(1),
         };
         match outcome.result {
-            _ if too_large => {
-                if *slot == in_flight {
-                    *slot = try_again;
-                }
-            }
+            // Its place has been taken by another attempt.
+            _ if too_large && outcome.late => {}
+            _ if too_large && *slot == in_flight => *slot = try_again,
+            _ if too_large => self.repeats.silent(ttl, outcome.attempt, last_attempt),
             ProbeResult::Answered {
                 responder,
                 kind,
@@ -232,8 +233,10 @@ impl Path {
                 let answer = Answer {
                     responder,
                     end: end_of(kind, from_target),
+                    size: outcome.size,
                 };
-                let known = matches!(slot, Slot::Answered(known) if known.end.is_some());
+                // Of several answers the first counts, but for one that ends the path.
+                let known = matches!(slot, Slot::Answered(known) if known.end.is_some() || answer.end.is_none());
                 if !known {
                     *slot = Slot::Answered(answer);
                 }
@@ -359,7 +362,7 @@ impl Path {
                     } else {
                         Purpose::Retry
                     },
-                    reaches_target: self.hint.is_some_and(|hint| ttl >= hint.ttl),
+                    reaches_target: self.is_expected_at(ttl),
                 });
             }
             ttl += 1;
@@ -405,6 +408,14 @@ impl Path {
             (true, Some(hint)) if !self.apart => hint.ttl.saturating_sub(GUESS_MARGIN),
             (true, _) => 0,
         }
+    }
+
+    /// Whether a probe with `ttl` is expected to reach the target. A guessed distance may be too long.
+    fn is_expected_at(&self, ttl: u8) -> bool {
+        self.hint.is_some_and(|hint| match hint.source {
+            HintSource::Guess => ttl >= hint.ttl.saturating_sub(GUESS_MARGIN),
+            HintSource::Target | HintSource::Router => ttl >= hint.ttl,
+        })
     }
 
     /// Whether a probe that may reach the target has to wait for those that are out.

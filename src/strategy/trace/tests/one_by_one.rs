@@ -12,7 +12,7 @@ fn one_by_one_means_a_single_probe_of_a_flow_under_way() {
     let mut trace = Trace::new(listed(3), limits, 1);
     let mut under_way: VecDeque<Probe> = VecDeque::new();
     let mut most = 0;
-    let now = Time::from_nanos(1 << 60);
+    let mut now = Time::from_nanos(1 << 60);
     loop {
         match trace.poll(now) {
             Poll::Probe(probe) => {
@@ -22,8 +22,12 @@ fn one_by_one_means_a_single_probe_of_a_flow_under_way() {
                 under_way.push_back(probe);
                 most = most.max(under_way.len());
             }
-            Poll::Wait(_) => {
-                let probe = under_way.pop_front().expect("a probe under way");
+            Poll::Wait(until) => {
+                let Some(probe) = under_way.pop_front() else {
+                    // Targets are not asked more often than they answer.
+                    now = until.expect("nothing under way and nothing to wait for");
+                    continue;
+                };
                 // No quoted TTL: only its own tells how far an answer came.
                 let mut result = match probe.ttl.0 {
                     4 => ProbeResult::Silent,
