@@ -1,6 +1,7 @@
 //! Traces against scripted paths: no network, time only where a target must not be asked too often.
 
 mod one_by_one;
+mod sizes;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -399,35 +400,4 @@ fn a_hop_is_asked_until_it_has_answered_as_often_as_wanted() {
     let count = names.len();
     names.dedup();
     assert_eq!(names.len(), count, "no attempt is made twice");
-}
-
-#[test]
-fn probes_shrink_to_what_the_path_takes() {
-    let limits = TraceLimits {
-        mtu_from: Some(1_500),
-        ..LIMITS
-    };
-    let lines = [1_500, 1_500, 1_400, 1_280, 1_280];
-    let too_large = |by: u8, mtu: u16| ProbeResult::Answered {
-        responder: Ipv4Addr::new(10, 0, 0, by).into(),
-        kind: ReplyKind::FragmentationNeeded,
-        quoted_ttl: Some(1),
-        reply_ttl: None,
-        next_hop_mtu: Some(mtu.into()),
-        from_target: false,
-    };
-    let shown = run(1, limits, |probe| {
-        let size = probe.size.expect("a size");
-        let reach = usize::from(probe.ttl.0).min(lines.len());
-        match (0..reach).find(|at| lines[*at] < size) {
-            Some(at) => too_large(at as u8, lines[at]),
-            None if probe.ttl.0 >= 5 => arrived(probe, 5),
-            None => router(probe.ttl.0),
-        }
-    });
-    assert_eq!(shown.end(), (StopReason::Completed, Some(5)));
-    assert_eq!(shown.ends[0].path_mtu, Some(1_280));
-    // The distance probe met both narrow lines before the hops were asked.
-    assert_eq!(shown.ttls(Purpose::Distance), [32, 32, 32]);
-    assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5]);
 }

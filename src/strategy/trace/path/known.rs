@@ -1,9 +1,17 @@
 //! What is known of a path: where it ends, how long it is, who answered.
 
-use super::{Answer, Path, Slot};
+use super::{Answer, GUESS_MARGIN, HintSource, Path, Slot};
 use crate::model::{ReplyKind, StopReason, Ttl};
 
 impl Path {
+    /// Whether a probe with `ttl` is expected to reach the target. A guessed distance may be too long.
+    pub(super) fn is_expected_at(&self, ttl: u8) -> bool {
+        self.hint.is_some_and(|hint| match hint.source {
+            HintSource::Guess => ttl >= hint.ttl.saturating_sub(GUESS_MARGIN),
+            HintSource::Target | HintSource::Router => ttl >= hint.ttl,
+        })
+    }
+
     /// The path's length, where it is settled: the lowest TTL the target answered, if the TTL before was probed.
     pub fn length(&self) -> Option<Ttl> {
         let (ttl, reason) = self.stop()?;

@@ -410,14 +410,6 @@ impl Path {
         }
     }
 
-    /// Whether a probe with `ttl` is expected to reach the target. A guessed distance may be too long.
-    fn is_expected_at(&self, ttl: u8) -> bool {
-        self.hint.is_some_and(|hint| match hint.source {
-            HintSource::Guess => ttl >= hint.ttl.saturating_sub(GUESS_MARGIN),
-            HintSource::Target | HintSource::Router => ttl >= hint.ttl,
-        })
-    }
-
     /// Whether a probe that may reach the target has to wait for those that are out.
     fn must_wait(&self, wanted: &[Want]) -> bool {
         self.one_by_one && (self.outstanding > 0 || !wanted.is_empty())

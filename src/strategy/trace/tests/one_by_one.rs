@@ -52,3 +52,24 @@ fn one_by_one_means_a_single_probe_of_a_flow_under_way() {
     assert_eq!((ends.len(), most), (6, 6));
     assert!(ends.iter().all(|end| end.path_length == Some(Ttl(9))));
 }
+
+#[test]
+fn a_target_is_asked_no_more_often_than_it_answers() {
+    let limits = TraceLimits {
+        arrivals: Arrivals::OneByOne,
+        flows: 12,
+        ..LIMITS
+    };
+    let mut trace = Trace::new(listed(1), limits, 1);
+    let now = Time::from_nanos(1 << 60);
+    let mut at_once = 0;
+    let next = loop {
+        match trace.poll(now) {
+            Poll::Probe(_) => at_once += 1,
+            Poll::Wait(until) => break until,
+            Poll::Done => panic!("there are twelve flows"),
+        }
+    };
+    assert_eq!(at_once, 5);
+    assert!(next.is_some_and(|next| next > now));
+}

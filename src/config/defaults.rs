@@ -1,0 +1,46 @@
+//! What a survey does where nothing is said.
+
+use std::time::Duration;
+
+use super::{Method, Network, SurveyConfig, Transport};
+use crate::model::{Protocol, Rate, TcpFlags, Ttl};
+use crate::targets::TargetSpec;
+
+impl Default for SurveyConfig {
+    /// What the command line asks for where nothing is said, but for the seed, which is 0.
+    fn default() -> Self {
+        SurveyConfig {
+            targets: TargetSpec::default(),
+            method: Method::Trace,
+            transport: Transport::Auto,
+            protocol: Protocol::Udp,
+            tcp_flags: TcpFlags::Syn,
+            tos: 0,
+            packet_size: None,
+            mtu: false,
+            probes_per_hop: 1,
+            sources: Vec::new(),
+            interface: None,
+            first_ttl: Ttl(1),
+            max_ttl: Ttl(32),
+            attempts: 2,
+            gap_limit: 5,
+            window: 1_000,
+            flows: 1,
+            source_port: 24_000,
+            destination_port: 33_434,
+            port_per_ttl: false,
+            rate: Rate::THOUSAND,
+            timeout: Duration::from_secs(3),
+            late_window: Duration::from_secs(10),
+            cooldown: Duration::from_secs(3),
+            seed: 0,
+            network: Network::Real,
+            min_reply_rate: None,
+            vantage: "local".to_owned(),
+            survey_id: None,
+            seal_interval: Duration::from_secs(10),
+            pcap: None,
+        }
+    }
+}

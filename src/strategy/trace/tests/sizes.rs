@@ -1,0 +1,71 @@
+//! Probes that shrink to what a path takes.
+
+use super::*;
+
+#[test]
+fn probes_shrink_to_what_the_path_takes() {
+    let limits = TraceLimits {
+        mtu_from: Some(1_500),
+        ..LIMITS
+    };
+    let lines = [1_500, 1_500, 1_400, 1_280, 1_280];
+    let too_large = |by: u8, mtu: u16| ProbeResult::Answered {
+        responder: Ipv4Addr::new(10, 0, 0, by).into(),
+        kind: ReplyKind::FragmentationNeeded,
+        quoted_ttl: Some(1),
+        reply_ttl: None,
+        next_hop_mtu: Some(mtu.into()),
+        from_target: false,
+    };
+    let shown = run(1, limits, |probe| {
+        let size = probe.size.expect("a size");
+        let reach = usize::from(probe.ttl.0).min(lines.len());
+        match (0..reach).find(|at| lines[*at] < size) {
+            Some(at) => too_large(at as u8, lines[at]),
+            None if probe.ttl.0 >= 5 => arrived(probe, 5),
+            None => router(probe.ttl.0),
+        }
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(5)));
+    assert_eq!(shown.ends[0].path_mtu, Some(1_280));
+    // The distance probe met both narrow lines before the hops were asked.
+    assert_eq!(shown.ttls(Purpose::Distance), [32, 32, 32]);
+    assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn too_large_too_late_shrinks_and_ends_nothing() {
+    let limits = TraceLimits {
+        mtu_from: Some(1_500),
+        ..LIMITS
+    };
+    let mut path = path::Path::new(&limits);
+    let told = |ttl: u8, purpose: Purpose, result: ProbeResult, late: bool| Outcome {
+        target: TargetId(0),
+        flow: FlowId(0),
+        ttl: Ttl(ttl),
+        attempt: 1,
+        purpose,
+        size: Some(1_500),
+        result,
+        late,
+    };
+    let distance = told(32, Purpose::Distance, ProbeResult::Silent, false);
+    path.observe(&distance, &limits);
+    assert!(matches!(path.next(&limits), path::Verdict::Probe(wanted) if wanted.len() == 5));
+    path.observe(
+        &told(2, Purpose::Trace, ProbeResult::Silent, false),
+        &limits,
+    );
+    let too_large = ProbeResult::Answered {
+        responder: Ipv4Addr::new(10, 0, 0, 1).into(),
+        kind: ReplyKind::FragmentationNeeded,
+        quoted_ttl: Some(1),
+        reply_ttl: None,
+        next_hop_mtu: Some(1_400),
+        from_target: false,
+    };
+    path.observe(&told(2, Purpose::Trace, too_large, true), &limits);
+    assert_eq!(path.size(), Some(1_400));
+    assert_eq!(path.last_ttl(), None, "nobody has answered for a hop");
+}
