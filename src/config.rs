@@ -234,9 +234,14 @@ pub enum ConfigError {
     MinReplyRate(f64),
     /// What takes raw sockets.
     #[error(
-        "--transport dgram with {0}: ordinary sockets only trace with UDP and show no whole packets; leave one of them out"
+        "--transport dgram with {option}: ordinary sockets cannot, {why}; leave one of them out"
     )]
-    NotByDgram(&'static str),
+    NotByDgram {
+        /// The option.
+        option: &'static str,
+        /// What ordinary sockets lack.
+        why: &'static str,
+    },
     /// No sockets to choose among.
     #[error(
         "--transport dgram with --virtual-time: such a run opens no sockets; leave one of them out"
@@ -330,8 +335,8 @@ impl SurveyConfig {
         }
         let virtual_time = matches!(self.network, Network::VirtualLab { .. });
         if self.transport == Transport::Dgram {
-            if let Some(option) = self.against_dgram() {
-                return Err(ConfigError::NotByDgram(option));
+            if let Some((option, why)) = self.against_dgram() {
+                return Err(ConfigError::NotByDgram { option, why });
             }
             if virtual_time {
                 return Err(ConfigError::DgramInVirtualTime);

@@ -119,6 +119,11 @@ fn main() -> ExitCode {
             errors::port_blocks,
         ),
         case(
+            "ping_sockets_share_no_identifier_with_another_run",
+            User::Caller,
+            errors::ping_blocks,
+        ),
+        case(
             "raw_sockets_without_privilege_name_the_remedy",
             User::Ordinary,
             errors::privilege,

@@ -163,27 +163,43 @@ fn main() -> ExitCode {
     for (name, run) in [
         (
             "without_privilege_ipv4_is_surveyed_row_for_row",
-            unprivileged::ipv4 as fn() -> Outcome,
+            unprivileged::udp::ipv4 as fn() -> Outcome,
         ),
         (
             "without_privilege_ipv6_is_surveyed_row_for_row",
-            unprivileged::ipv6,
+            unprivileged::udp::ipv6,
         ),
         (
             "without_privilege_short_quotes_are_told_one_by_one",
-            unprivileged::short_quotes,
+            unprivileged::udp::short_quotes,
         ),
         (
             "without_privilege_silence_is_no_reply",
-            unprivileged::silence,
+            unprivileged::udp::silence,
         ),
         (
             "without_privilege_loss_is_accounted_for",
-            unprivileged::loss,
+            unprivileged::udp::loss,
         ),
         (
             "without_privilege_label_stacks_are_kept",
-            unprivileged::mpls,
+            unprivileged::udp::mpls,
+        ),
+        (
+            "without_privilege_ipv4_is_pinged_row_for_row",
+            unprivileged::ping::ipv4,
+        ),
+        (
+            "without_privilege_ipv6_is_pinged_row_for_row",
+            unprivileged::ping::ipv6,
+        ),
+        (
+            "without_privilege_short_quotes_of_pings_are_told_apart",
+            unprivileged::ping::short_quotes,
+        ),
+        (
+            "without_privilege_a_sweep_of_pings_shows_every_ttl",
+            unprivileged::ping::sweep,
         ),
     ] {
         cases.push(Case {
@@ -207,6 +223,11 @@ fn main() -> ExitCode {
             "a_full_disk_for_packets_ends_the_survey_in_order",
             User::Root,
             kept::full_disk,
+        ),
+        (
+            "a_group_without_ping_sockets_is_told_the_ways_out",
+            User::Root,
+            unprivileged::ping::refused,
         ),
         (
             "root_goes_on_as_the_owner_of_the_place",

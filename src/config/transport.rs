@@ -13,21 +13,22 @@ pub enum Transport {
     Auto,
     /// Raw ones: whole packets, with CAP_NET_RAW.
     Raw,
-    /// Ordinary UDP sockets and their error queues: no privilege.
+    /// Ordinary sockets, UDP or ping, and their error queues: no privilege.
     Dgram,
 }
 
 impl SurveyConfig {
-    /// The option that ordinary sockets cannot serve, if there is one. In a sweep several probes of a flow are live, and
-    /// only some routers quote what tells them apart.
-    pub fn against_dgram(&self) -> Option<&'static str> {
+    /// The option that ordinary sockets cannot serve, and why; `None` where they can do all that is asked for.
+    pub fn against_dgram(&self) -> Option<(&'static str, &'static str)> {
         match self.protocol {
-            Protocol::Tcp => Some("--protocol tcp"),
-            Protocol::Icmp => Some("--protocol icmp"),
-            Protocol::Udp if self.method == Method::Sweep => Some("--strategy sweep"),
-            // Nobody lets us set DF for a single datagram, nor tells the size of the one refused.
-            Protocol::Udp if self.mtu => Some("--mtu"),
-            Protocol::Udp => self.pcap.is_some().then_some("--pcap"),
+            Protocol::Tcp => Some(("--protocol tcp", "they send UDP and ICMP probes only")),
+            Protocol::Udp if self.method == Method::Sweep => Some((
+                "--strategy sweep of UDP",
+                "of several UDP probes under way they cannot always tell which is answered",
+            )),
+            _ if self.mtu => Some(("--mtu", "they do not tell the size that was refused")),
+            _ if self.pcap.is_some() => Some(("--pcap", "they show no whole packets")),
+            _ => None,
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct ProbeFormat {
     pub packet_size: Option<u16>,
     /// Whether routers may not fragment (IPv4 DF).
     pub dont_fragment: bool,
-    /// Whether quotes come without IP and transport headers, as ordinary sockets give them.
+    /// Whether quotes come without IP headers, and of UDP without its header, too, as ordinary sockets give them.
     pub headless: bool,
 }
 
@@ -112,6 +112,11 @@ impl ProbeFormat {
             Protocol::Icmp => true,
             Protocol::Tcp => false,
         }
+    }
+
+    /// Whether one probe of a flow is under way at a time, because a short quote shows neither its TTL nor a secret.
+    pub fn is_one_by_one(&self) -> bool {
+        self.headless && self.protocol == Protocol::Udp
     }
 
     /// The least that a probe to `destination` can be, with its IP header, bytes.
@@ -240,12 +245,12 @@ impl ProbeFormat {
 
     /// Whether a quote holds the 8 transport bytes that routers return at least (RFC 792), as far as they matter.
     pub fn is_whole(&self, quoted: &QuotedProbe) -> bool {
-        self.headless
-            || match self.protocol {
-                Protocol::Udp => quoted.udp_length.is_some() && quoted.checksum.is_some(),
-                Protocol::Icmp => quoted.icmp_sequence.is_some(),
-                Protocol::Tcp => quoted.tcp_sequence.is_some(),
-            }
+        match self.protocol {
+            Protocol::Udp if self.headless => true,
+            Protocol::Udp => quoted.udp_length.is_some() && quoted.checksum.is_some(),
+            Protocol::Icmp => quoted.icmp_sequence.is_some(),
+            Protocol::Tcp => quoted.tcp_sequence.is_some(),
+        }
     }
 
     /// The flow that a source port or identifier stands for.

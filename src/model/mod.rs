@@ -22,7 +22,7 @@ pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_
 pub use reply::{
     DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind,
 };
-pub use socket_error::{Datagram, SocketError};
+pub use socket_error::{Datagram, EchoMessage, SentBySocket, SocketError};
 pub use statistics::{KernelDrops, Statistics};
 #[cfg(test)]
 pub(crate) use target::Consecutive;

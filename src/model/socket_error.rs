@@ -1,5 +1,5 @@
-//! What a kernel tells an ordinary UDP socket: of ICMP errors about its datagrams, and of datagrams that answer them. Headers are
-//! the kernel's to read, so less is known than of whole packets.
+//! What a kernel tells an ordinary socket: of ICMP errors about what it sent, and of what answers. IP headers are the kernel's to
+//! read, so less is known than of whole packets.
 
 use std::net::IpAddr;
 
@@ -14,11 +14,10 @@ pub struct SocketError<'a> {
     pub icmp_code: u8,
     /// The destination that the error quotes.
     pub destination: IpAddr,
-    /// Our port: the socket's own, by which the kernel found it from the quote.
-    pub src_port: u16,
-    /// The destination port that the error quotes.
-    pub dst_port: u16,
-    /// What stands behind the quoted UDP header, to the end of the message: payload, padding and extensions.
+    /// What the error is about.
+    pub about: SentBySocket,
+    /// What stands behind the headers that the kernel has taken off, to the end of the message: the quote's rest, padding and
+    /// extensions.
     pub returned: &'a [u8],
     /// Where in `returned` the extension structure begins that the message announces (RFC 4884), if it announces one.
     pub extensions_at: Option<usize>,
@@ -28,6 +27,20 @@ pub struct SocketError<'a> {
     pub ttl: Option<u8>,
     /// The error's type of service or traffic class.
     pub tos: Option<u8>,
+}
+
+/// What an ordinary socket sends, and how much of it the kernel takes off a quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentBySocket {
+    /// A UDP datagram: IP and UDP header are taken off.
+    Datagram {
+        /// Our port: the socket's own, by which the kernel found it from the quote.
+        src_port: u16,
+        /// The destination port that the error quotes.
+        dst_port: u16,
+    },
+    /// An echo request of a ping socket: the IP header is taken off, the ICMP header is there.
+    Echo,
 }
 
 /// A UDP datagram that came to a port of ours.
@@ -41,6 +54,19 @@ pub struct Datagram<'a> {
     pub dst_port: u16,
     /// What it carries.
     pub payload: &'a [u8],
+    /// Its TTL on arrival.
+    pub ttl: Option<u8>,
+    /// Its type of service or traffic class.
+    pub tos: Option<u8>,
+}
+
+/// An ICMP message that came to a ping socket (`SOCK_DGRAM`, icmp(7)): an echo reply, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchoMessage<'a> {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// From its ICMP header on.
+    pub message: &'a [u8],
     /// Its TTL on arrival.
     pub ttl: Option<u8>,
     /// Its type of service or traffic class.

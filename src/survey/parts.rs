@@ -47,6 +47,7 @@ pub fn strategy_for(
                 flows: config.flows,
                 window: config.window,
                 arrivals: match config.protocol {
+                    // A short quote shows nothing that tells datagrams apart; of an echo request it shows the header.
                     Protocol::Udp if headless => Arrivals::OneByOne,
                     Protocol::Udp => Arrivals::Limited,
                     Protocol::Icmp | Protocol::Tcp => Arrivals::Free,

@@ -151,7 +151,7 @@ fn open_sockets(
         Err(SurveyError::Transport(refused @ TransportError::Privilege { .. }))
             if config.transport == Transport::Auto && config.against_dgram().is_none() =>
         {
-            warnings.push(unprivileged::instead_of(&refused));
+            warnings.push(unprivileged::instead_of(&refused, config.protocol));
             unprivileged::open(config)
         }
         opened => opened,
@@ -250,8 +250,12 @@ impl LiveSetup {
             ));
         }
         if ports.moved() {
+            let number = match config.protocol.has_ports() {
+                true => "source port",
+                false => "identifier",
+            };
             warnings.push(format!(
-                "source port {} is taken: using {} to {} instead",
+                "{number} {} is taken: using {} to {} instead",
                 config.source_port,
                 ports.base(),
                 u32::from(ports.base()) + u32::from(config.flows) - 1

@@ -1,16 +1,22 @@
 //! The survey's sockets where there is no privilege, or none is wanted.
 
 use crate::config::SurveyConfig;
+use crate::model::Protocol;
 use crate::transport::dgram::{Dgram, DgramOptions};
-use crate::transport::raw::TransportError;
+use crate::transport::raw::{DgramProtocol, TransportError};
 
 use super::SurveyError;
 use super::packets::Ears;
 use super::setup::{Buffer, Opened, origin};
 
-/// Opens ordinary UDP sockets.
+/// Opens ordinary sockets of the configured protocol.
 pub(super) fn open(config: &SurveyConfig) -> Result<Opened, SurveyError> {
     let opened = Dgram::open(&DgramOptions {
+        protocol: match config.protocol {
+            Protocol::Icmp => DgramProtocol::Icmp,
+            // Of TCP there are none: the configuration is refused before.
+            Protocol::Udp | Protocol::Tcp => DgramProtocol::Udp,
+        },
         source_port: config.source_port,
         flows: config.flows,
         tos: config.tos,
@@ -30,16 +36,22 @@ pub(super) fn open(config: &SurveyConfig) -> Result<Opened, SurveyError> {
 }
 
 /// What to tell where raw sockets were `refused` and ordinary ones take their place.
-pub(super) fn instead_of(refused: &TransportError) -> String {
+pub(super) fn instead_of(refused: &TransportError, protocol: Protocol) -> String {
     let remedy = match refused {
         TransportError::Privilege { program, .. } => {
             format!("`sudo setcap cap_net_raw+ep {program}`")
         }
         _ => "CAP_NET_RAW".to_owned(),
     };
+    let (sockets, pace) = match protocol {
+        Protocol::Icmp => ("ping sockets", ""),
+        Protocol::Udp | Protocol::Tcp => (
+            "ordinary UDP sockets",
+            "one at a time for each target and flow, and ",
+        ),
+    };
     format!(
-        "raw sockets are refused, so probes leave by ordinary UDP sockets (--transport dgram): one at a time for each target and \
-         flow, and what only whole packets show (IP ID, most of what is quoted) is null; for all of it run as root, or grant the \
-         right once with {remedy}"
+        "raw sockets are refused, so probes leave by {sockets} (--transport dgram): {pace}what only whole packets show (IP ID, most \
+         of what is quoted) is null; for all of it run as root, or grant the right once with {remedy}"
     )
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::model::{Datagram, SocketError, UnsentReason};
+use crate::model::{Datagram, DiscardReason, EchoMessage, SocketError, UnsentReason};
 
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
@@ -95,6 +95,10 @@ pub enum Arrival<'a> {
     Error(SocketError<'a>),
     /// A datagram, as an ordinary socket gives it.
     Datagram(Datagram<'a>),
+    /// An ICMP message, as a ping socket gives it.
+    Echo(EchoMessage<'a>),
+    /// Something of which the kernel tells too little to be read: why, and the bytes that there are.
+    Unreadable(DiscardReason, &'a [u8]),
 }
 
 impl<'a> Arrival<'a> {
@@ -104,6 +108,8 @@ impl<'a> Arrival<'a> {
             Arrival::Packet(bytes) => bytes,
             Arrival::Error(error) => error.returned,
             Arrival::Datagram(datagram) => datagram.payload,
+            Arrival::Echo(echo) => echo.message,
+            Arrival::Unreadable(_, bytes) => bytes,
         }
     }
 }

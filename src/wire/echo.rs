@@ -17,7 +17,7 @@
 use super::ip::{Ends, ICMP, ICMPV6, IpHeader};
 use super::payload;
 use super::token::Marks;
-use crate::model::Ttl;
+use crate::model::{Echoed, Ttl};
 use crate::wire::checksum::Sum;
 
 /// Size of an echo request's header, bytes.
@@ -47,6 +47,17 @@ pub const fn protocol(ends: &Ends) -> u8 {
     match ends {
         Ends::V4(..) => ICMP,
         Ends::V6(..) => ICMPV6,
+    }
+}
+
+/// What an echo reply repeats of its probe: `rest` is its identifier and sequence number, `body` what follows them.
+pub fn echoed(rest: [u8; 4], body: &[u8]) -> Echoed {
+    let [identifier @ .., high, low] = rest;
+    Echoed::Echo {
+        identifier: u16::from_be_bytes(identifier),
+        sequence: u16::from_be_bytes([high, low]),
+        tag: payload::tag(body),
+        serial: payload::serial(body),
     }
 }
 

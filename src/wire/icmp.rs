@@ -3,8 +3,8 @@
 use super::checksum::Sum;
 use super::ip::{Ends, ICMPV6};
 use super::outer::Outer;
-use super::{echo, extensions, payload, quote};
-use crate::model::{DiscardReason, Echoed, Reply, ReplyKind};
+use super::{echo, extensions, quote};
+use crate::model::{DiscardReason, Reply, ReplyKind};
 
 const HEADER: usize = 8;
 
@@ -56,14 +56,8 @@ impl<'a> Message<'a> {
     }
 
     fn echo_reply(&self, outer: &Outer) -> Reply {
-        let [identifier @ .., high, low] = self.rest;
         Reply {
-            echoed: Some(Echoed::Echo {
-                identifier: u16::from_be_bytes(identifier),
-                sequence: u16::from_be_bytes([high, low]),
-                tag: payload::tag(self.body),
-                serial: payload::serial(self.body),
-            }),
+            echoed: Some(echo::echoed(self.rest, self.body)),
             ..self.reply(outer, ReplyKind::EchoReply)
         }
     }

@@ -14,7 +14,7 @@
 //! | `outer` | a received packet, from its IP header on |
 //! | `icmp` | ICMP errors and echo replies, both versions |
 //! | `segment` | TCP and UDP answers |
-//! | `socket_error` | replies as the kernel tells ordinary UDP sockets of them |
+//! | `socket_error` | replies as the kernel tells ordinary sockets of them |
 //! | `quote` | the quoted packet inside an error |
 //! | `extensions` | ICMP extension structures (RFC 4884, RFC 4950, RFC 5837) |
 
@@ -33,4 +33,4 @@ pub mod token;
 pub mod udp;
 
 pub use outer::decode;
-pub use socket_error::{decode_datagram, decode_error};
+pub use socket_error::{decode_datagram, decode_echo, decode_error};

@@ -79,17 +79,34 @@ pub fn of_datagram(
     dst_port: u16,
     returned: &[u8],
 ) -> QuotedProbe {
-    // Zeros in the place of the marks are padding behind a short quote (RFC 4884).
-    let marks = payload::tag(returned)
-        .filter(|tag| *tag != 0)
-        .zip(payload::serial(returned));
-    QuotedProbe {
+    let mut probe = QuotedProbe {
         src_port: Some(src_port),
         dst_port: Some(dst_port),
-        tag: marks.map(|(tag, _)| tag),
-        serial: marks.map(|(_, serial)| serial),
+        tag: payload::tag(returned),
+        serial: payload::serial(returned),
         ..QuotedProbe::bare(destination, UDP)
-    }
+    };
+    forget_padding(&mut probe);
+    probe
+}
+
+/// What a kernel tells of an error to a ping socket: the destination from the quote, and all that stands behind its IP header, maybe
+/// with zeros behind.
+pub fn of_echo(destination: std::net::IpAddr, returned: &[u8]) -> QuotedProbe {
+    let protocol = match destination.is_ipv6() {
+        false => ICMP,
+        true => ICMPV6,
+    };
+    let mut probe = QuotedProbe::bare(destination, protocol);
+    read_transport(returned, &mut probe);
+    forget_padding(&mut probe);
+    probe
+}
+
+/// Where nobody tells how long the quote is, zeros in the place of its marks are padding behind a short one (RFC 4884).
+fn forget_padding(probe: &mut QuotedProbe) {
+    probe.tag = probe.tag.filter(|tag| *tag != 0);
+    probe.serial = probe.serial.filter(|_| probe.tag.is_some());
 }
 
 /// The quote without the padding behind a short packet, where the quoted length is plausible.

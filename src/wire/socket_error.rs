@@ -1,10 +1,13 @@
-//! Replies that came through ordinary UDP sockets, as far as their kernel tells of them.
+//! Replies that came through ordinary sockets, as far as their kernel tells of them.
 //!
-//! Absent, because no kernel tells: the reply's size and IP ID, and of the quote everything in the IP header but the destination, and
-//! the UDP length and checksum. The probe is named by the marks in the returned payload, where the router quoted that far.
+//! Absent, because no kernel tells: the reply's size and IP ID, and of the quote everything in the IP header but the destination; of
+//! a datagram also UDP length and checksum. The probe is named by the marks in the returned payload, where the router quoted
+//! that far; an echo request by its identifier, checksum and sequence number, too, which every quote has.
 
-use super::{extensions, ip, payload, quote, udp};
-use crate::model::{Datagram, DiscardReason, Echoed, Reply, ReplyKind, SocketError, Time};
+use super::{echo, extensions, ip, payload, quote, udp};
+use crate::model::{
+    Datagram, DiscardReason, EchoMessage, Echoed, Reply, ReplyKind, SentBySocket, SocketError, Time,
+};
 
 /// Reads an ICMP error as an answer to a probe.
 pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, DiscardReason> {
@@ -16,7 +19,11 @@ pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, Dis
     if error.offender.is_ipv6() != error.destination.is_ipv6() {
         return Err(DiscardReason::Malformed);
     }
-    let stripped = ip::header_size(error.destination) + udp::HEADER;
+    let stripped = ip::header_size(error.destination)
+        + match error.about {
+            SentBySocket::Datagram { .. } => udp::HEADER,
+            SentBySocket::Echo => 0,
+        };
     let (returned, structure) = match kind {
         // As in whole packets: these carry none.
         ReplyKind::ReassemblyTimeExceeded | ReplyKind::PacketTooBig => (error.returned, None),
@@ -31,12 +38,12 @@ pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, Dis
         icmp_code: Some(error.icmp_code),
         ttl: error.ttl,
         tos: error.tos,
-        quoted: Some(quote::of_datagram(
-            error.destination,
-            error.src_port,
-            error.dst_port,
-            returned,
-        )),
+        quoted: Some(match error.about {
+            SentBySocket::Datagram { src_port, dst_port } => {
+                quote::of_datagram(error.destination, src_port, dst_port, returned)
+            }
+            SentBySocket::Echo => quote::of_echo(error.destination, returned),
+        }),
         next_hop_mtu: (tells_mtu && error.info != 0).then_some(error.info),
         mpls: structure.map(extensions::mpls_stack).unwrap_or_default(),
         interface_info: structure
@@ -62,6 +69,29 @@ pub fn decode_datagram(datagram: &Datagram, received_at: Time) -> Reply {
     }
 }
 
+/// Reads a message that came to a ping socket.
+pub fn decode_echo(echo: &EchoMessage, received_at: Time) -> Result<Reply, DiscardReason> {
+    let ([icmp_type, code, _, _, rest @ ..], body) = echo
+        .message
+        .split_first_chunk::<{ echo::HEADER }>()
+        .ok_or(DiscardReason::Truncated)?;
+    let reply = match echo.source.is_ipv6() {
+        false => echo::REPLY_V4,
+        true => echo::REPLY_V6,
+    };
+    if (*icmp_type, *code) != (reply, 0) {
+        return Err(DiscardReason::OtherType);
+    }
+    Ok(Reply {
+        icmp_type: Some(*icmp_type),
+        icmp_code: Some(*code),
+        ttl: echo.ttl,
+        tos: echo.tos,
+        echoed: Some(echo::echoed(*rest, body)),
+        ..Reply::bare(echo.source, received_at, ReplyKind::EchoReply)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
@@ -76,8 +106,10 @@ mod tests {
             icmp_type: icmp.0,
             icmp_code: icmp.1,
             destination,
-            src_port: 24_000,
-            dst_port: 33_434,
+            about: SentBySocket::Datagram {
+                src_port: 24_000,
+                dst_port: 33_434,
+            },
             returned,
             extensions_at: None,
             info: 0,
@@ -230,6 +262,84 @@ mod tests {
         );
     }
 
+    /// An echo request's header, or with type 0 a reply's, and the marks.
+    fn echo(icmp_type: u8) -> Vec<u8> {
+        let mut bytes = vec![icmp_type, 0, 0x12, 0x34, 0x5d, 0xc0, 7, 8];
+        bytes.extend(MARKS);
+        bytes
+    }
+
+    #[test]
+    fn a_quoted_echo_request_shows_its_header_and_then_its_marks() {
+        for (request, icmp, addresses) in [(8, (11, 0), V4), (128, (3, 0), V6)] {
+            for (size, marks) in [(8, false), (18, false), (20, true), (80, true)] {
+                let mut returned = echo(request);
+                returned.resize(size, 0);
+                let told = SocketError {
+                    about: SentBySocket::Echo,
+                    ..error(icmp, addresses, &returned)
+                };
+                let reply = decode_error(&told, Time::default()).unwrap();
+                let quoted = reply.quoted.unwrap();
+                assert_eq!(
+                    (quoted.icmp_id, quoted.icmp_sequence, quoted.checksum),
+                    (Some(24_000), Some(0x0708), Some(0x1234))
+                );
+                assert_eq!((quoted.src_port, quoted.dst_port), (None, None));
+                assert_eq!(quoted.tag.is_some(), size > 8, "{size} bytes");
+                assert_eq!(quoted.serial, marks.then_some(0xfeed), "{size} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn padding_behind_an_echo_header_is_no_mark_and_extensions_stand_behind_128_bytes() {
+        let mut returned = echo(8)[..8].to_vec();
+        // Of the quote's 128 bytes the kernel has taken off 20.
+        returned.resize(108, 0);
+        returned.extend(structure(true));
+        let told = SocketError {
+            about: SentBySocket::Echo,
+            ..error((11, 0), V4, &returned)
+        };
+        let reply = decode_error(&told, Time::default()).unwrap();
+        assert_eq!(reply.mpls.len(), 1);
+        let quoted = reply.quoted.unwrap();
+        assert_eq!((quoted.tag, quoted.serial), (None, None));
+    }
+
+    #[test]
+    fn echo_replies_are_read_and_nothing_else_that_comes_to_a_ping_socket() {
+        let read = |address: &str, bytes: &[u8]| {
+            let message = EchoMessage {
+                source: address.parse().unwrap(),
+                message: bytes,
+                ttl: Some(60),
+                tos: None,
+            };
+            decode_echo(&message, Time::default())
+        };
+        for (icmp_type, address) in [(0, V4[1]), (129, V6[1])] {
+            let reply = read(address, &echo(icmp_type)).unwrap();
+            assert_eq!((reply.kind, reply.ttl), (ReplyKind::EchoReply, Some(60)));
+            assert_eq!(
+                reply.echoed,
+                Some(Echoed::Echo {
+                    identifier: 24_000,
+                    sequence: 0x0708,
+                    tag: Some(0x0102_0304_0506_0708),
+                    serial: Some(0xfeed),
+                })
+            );
+            assert_eq!((reply.size, reply.ip_id), (None, None));
+        }
+        let refused = |address, bytes: &[u8]| read(address, bytes).unwrap_err();
+        // An ICMPv6 reply's type from an IPv4 address, an extended echo reply (RFC 8335), a torn one.
+        assert_eq!(refused(V4[1], &echo(129)), DiscardReason::OtherType);
+        assert_eq!(refused(V4[1], &echo(43)), DiscardReason::OtherType);
+        assert_eq!(refused(V4[1], &echo(0)[..7]), DiscardReason::Truncated);
+    }
+
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(
@@ -240,6 +350,15 @@ mod tests {
             for addresses in [V4, V6] {
                 let told = SocketError { extensions_at: at, ..error(icmp, addresses, &returned) };
                 let _ = decode_error(&told, Time::default());
+                let told = SocketError { about: SentBySocket::Echo, ..told };
+                let _ = decode_error(&told, Time::default());
+                let message = EchoMessage {
+                    source: told.offender,
+                    message: &returned,
+                    ttl: None,
+                    tos: None,
+                };
+                let _ = decode_echo(&message, Time::default());
             }
         }
     }

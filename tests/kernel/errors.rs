@@ -1,15 +1,18 @@
 //! What the kernel refuses, drops and keeps apart.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use pathsurvey::lab::driver::{LabHost, RouteKind, enter_drop_namespace, enter_namespace};
 use pathsurvey::lab::{Delivery, Respond};
 use pathsurvey::model::{Protocol, Time, UnsentReason};
+use pathsurvey::transport::dgram::{Dgram, DgramOptions};
 use pathsurvey::transport::raw::{
-    BufferKind, Origin, PortBlock, RawReceiver, RawSender, TransportError,
+    BufferKind, DgramProtocol, Origin, PortBlock, RawReceiver, RawSender, TransportError,
 };
 use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender, Progress, Stopped};
+
+use socket2::{Domain, Socket, Type};
 
 use super::echo::{push_probe, write_probe};
 use super::namespaces::{VANTAGE, allowed};
@@ -292,6 +295,36 @@ pub fn port_blocks() -> Outcome {
     );
     let error = PortBlock::bind(Protocol::Udp, 65000, 1000).unwrap_err();
     assert!(matches!(error, TransportError::PortsOutOfRange { .. }));
+    Ok(())
+}
+
+/// Both families' sockets share one table of identifiers, and a run's stay its own.
+pub fn ping_blocks() -> Outcome {
+    let _namespace = allowed(enter_namespace())?;
+    let open = |base| {
+        Dgram::open(&DgramOptions {
+            protocol: DgramProtocol::Icmp,
+            source_port: base,
+            flows: 16,
+            tos: 0,
+            origin: Origin::default(),
+        })
+        .unwrap()
+    };
+    let (first, second) = (open(24000), open(24000));
+    assert_eq!(first.ports.ports(), 24000..=24015);
+    assert_eq!(second.ports.ports(), 24016..=24031);
+    // Not even with one who asks to share, as the kernel lets ping sockets do unless told otherwise.
+    let other = Socket::new(Domain::IPV4, Type::DGRAM, Some(socket2::Protocol::ICMPV4)).unwrap();
+    assert!(other.reuse_address().unwrap());
+    let taken = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 24_000));
+    let refused = other.bind(&taken.into()).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
+    // One taken identifier moves the whole block.
+    let third = open(24031);
+    assert_eq!((third.ports.base(), third.ports.moved()), (24047, true));
+    drop((first, second));
+    assert_eq!(open(24000).ports.base(), 24000);
     Ok(())
 }
 

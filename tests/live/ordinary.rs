@@ -48,7 +48,7 @@ fn one_sentence(told: &str) -> &str {
 pub fn without_privilege() -> Outcome {
     let user = OrdinaryUser::new(&[]);
     // Insisting on raw sockets, and what only they can do.
-    for options in [["--transport", "raw"], ["--protocol", "icmp"]] {
+    for options in [["--transport", "raw"], ["--protocol", "tcp"]] {
         let arguments = ["survey", "--allow-special", "127.0.0.1", "-o", "out"];
         let mut command = user.pathsurvey(&arguments);
         command.args(options);

@@ -138,6 +138,8 @@ impl Receiver<'_> {
                     Arrival::Packet(bytes) => wire::decode(bytes, at),
                     Arrival::Error(error) => wire::decode_error(error, at),
                     Arrival::Datagram(datagram) => Ok(wire::decode_datagram(datagram, at)),
+                    Arrival::Echo(echo) => wire::decode_echo(echo, at),
+                    Arrival::Unreadable(reason, _) => Err(*reason),
                 };
                 read.packets.push(Packet {
                     at,

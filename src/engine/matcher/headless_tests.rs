@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::engine::ledger::State;
-use crate::model::{FlowId, Probe, Purpose, TargetId, Time, Ttl};
+use crate::model::{FlowId, Probe, Protocol, Purpose, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::quote;
 use crate::wire::token::{Facts, RunKey, TokenMaker};
@@ -14,10 +14,16 @@ const FORMAT: ProbeFormat = ProbeFormat {
     ..ProbeFormat::udp(2)
 };
 
+const ECHO: ProbeFormat = ProbeFormat {
+    protocol: Protocol::Icmp,
+    ..FORMAT
+};
+
 const TARGET: &str = "198.51.100.1";
 
-/// Probes of one target, and what each carried behind its UDP header.
+/// Probes of one target, and of each what a quote's headers leave: behind the UDP header, or from the ICMP header on.
 struct Live {
+    format: ProbeFormat,
     ledger: Ledger,
     payloads: Vec<Vec<u8>>,
 }
@@ -25,9 +31,14 @@ struct Live {
 impl Live {
     /// Sends a probe a state, of the flow and TTL given.
     fn of(probes: &[(u16, u8, State)]) -> Self {
+        Self::with(FORMAT, probes)
+    }
+
+    fn with(format: ProbeFormat, probes: &[(u16, u8, State)]) -> Self {
         let tokens = TokenMaker::new(RunKey::new([7; 16]));
         let mut live = Live {
-            ledger: Ledger::new(16, FORMAT.shows_ttl()),
+            format,
+            ledger: Ledger::new(16, format.shows_ttl()),
             payloads: Vec::new(),
         };
         for (number, (flow, ttl, state)) in probes.iter().enumerate() {
@@ -41,37 +52,42 @@ impl Live {
                 size: None,
             };
             let serial = tokens.serial(number as u64);
+            let drawn = tokens.marks(&Facts {
+                destination: probe.destination,
+                src_port: format.src_port(probe.flow),
+                dst_port: format.dst_port(probe.ttl),
+                ttl: probe.ttl,
+                serial,
+                probe_id: live.ledger.next_id(),
+            });
             let marked = crate::engine::format::Marked {
                 source: address("192.0.2.1"),
                 destination: probe.destination,
                 flow: probe.flow,
                 ttl: probe.ttl,
                 serial,
-                marks: tokens.marks(&Facts {
-                    destination: probe.destination,
-                    src_port: FORMAT.src_port(probe.flow),
-                    dst_port: FORMAT.dst_port(probe.ttl),
-                    ttl: probe.ttl,
-                    serial,
-                    probe_id: live.ledger.next_id(),
-                }),
+                marks: format.marks(drawn, &tokens, probe.destination, probe.flow),
                 flow_label: 0,
                 size: None,
             };
             let id = live.ledger.add(probe, &marked, Time::default());
             live.ledger.get_mut(id).expect("just added").state = *state;
             let mut batch = PacketBatch::default();
-            FORMAT.encode(&marked, &mut batch);
+            format.encode(&marked, &mut batch);
+            let stripped = if format == ECHO { 20 } else { 28 };
             live.payloads
-                .push(batch.get(0).expect("a packet").1[28..].to_vec());
+                .push(batch.get(0).expect("a packet").1[stripped..].to_vec());
         }
         live
     }
 
     /// What is found for an error about a datagram to `destination` by flow 0, of which `returned` came back.
     fn find(&self, destination: &str, returned: &[u8]) -> Result<(u64, Evidence), DiscardReason> {
-        let quoted = quote::of_datagram(address(destination), 24_000, 33_434, returned);
-        quoted::find(&self.ledger, &FORMAT, &NatLearner::default(), &quoted)
+        let quoted = match self.format.protocol {
+            Protocol::Icmp => quote::of_echo(address(destination), returned),
+            _ => quote::of_datagram(address(destination), 24_000, 33_434, returned),
+        };
+        quoted::find(&self.ledger, &self.format, &NatLearner::default(), &quoted)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }
@@ -152,4 +168,51 @@ fn a_rewritten_destination_is_found_by_the_payload() {
     let live = Live::of(&[(0, 1, State::Waiting), (0, 2, State::Waiting)]);
     let found = live.find("203.0.113.77", &live.payloads[1]);
     assert_eq!(found, Ok((1, Evidence::Rewritten)));
+}
+
+#[test]
+fn an_echo_header_names_its_probe_among_many_and_proves_it_weakly() {
+    // Two attempts at one TTL, another TTL, another flow; one is late, one answered.
+    let live = Live::with(
+        ECHO,
+        &[
+            (0, 1, State::TimedOut),
+            (0, 1, State::Waiting),
+            (0, 2, State::Waiting),
+            (1, 2, State::Answered),
+        ],
+    );
+    for (number, sent) in live.payloads.iter().enumerate() {
+        let number = number as u64;
+        assert_eq!(live.find(TARGET, sent), Ok((number, Evidence::Full)));
+        // Eight bytes, padded or not: the two attempts differ in eight bits of their tags.
+        for padding in [0, 100] {
+            let short = [&sent[..8], &vec![0; padding]].concat();
+            assert_eq!(live.find(TARGET, &short), Ok((number, Evidence::Weak)));
+        }
+    }
+}
+
+#[test]
+fn an_echo_header_that_was_not_sent_is_nobody_s() {
+    let live = Live::with(ECHO, &[(0, 1, State::Waiting)]);
+    let sent = &live.payloads[0][..8];
+    let changed = |at: usize, by: u8| {
+        let mut short = sent.to_vec();
+        short[at] ^= by;
+        live.find(TARGET, &short)
+    };
+    // Checksum; the tag's byte in the sequence number; the TTL there; identifiers of the other flow and of nobody.
+    assert_eq!(changed(2, 1), Err(DiscardReason::Forged));
+    assert_eq!(changed(7, 1), Err(DiscardReason::Forged));
+    assert_eq!(changed(6, 3), Err(DiscardReason::Unknown));
+    assert_eq!(changed(5, 1), Err(DiscardReason::Unknown));
+    assert_eq!(changed(4, 0x80), Err(DiscardReason::Foreign));
+    // Not an echo request at all.
+    assert_eq!(changed(0, 1), Err(DiscardReason::Truncated));
+    let elsewhere = live.find("203.0.113.77", sent);
+    assert_eq!(elsewhere, Err(DiscardReason::Unknown));
+    // The marks find it there, too.
+    let elsewhere = live.find("203.0.113.77", &live.payloads[0]);
+    assert_eq!(elsewhere, Ok((0, Evidence::Rewritten)));
 }

@@ -162,9 +162,9 @@ fn by_secrets(
     found
 }
 
-/// Whether a quote holds none of the secrets at all, as an ordinary socket gives a short one.
+/// Whether a quote holds none of the secrets at all, as an ordinary UDP socket gives a short one.
 fn has_no_secret(format: &ProbeFormat, quoted: &QuotedProbe) -> bool {
-    format.headless && quoted.tag.is_none()
+    format.is_one_by_one() && quoted.tag.is_none()
 }
 
 /// The one probe with a quote's open facts that waits for its answer, or where none waits any more, the one whose time is up. One

@@ -234,7 +234,7 @@ impl Tracker {
             return;
         };
         // Of one probe at a time nothing stronger follows.
-        let settles = new.is_final() || self.format.headless;
+        let settles = new.is_final() || self.format.is_one_by_one();
         let unstamped = entry.state == State::Unstamped;
         entry.extra_replies += u16::from(entry.held.is_some());
         let displaced = match entry.held.take() {
@@ -267,7 +267,7 @@ impl Tracker {
             match entry.state {
                 State::Unstamped => self.early.push(id),
                 State::Waiting => {
-                    let settles = |held: &mut Held| held.is_final() || self.format.headless;
+                    let settles = |held: &mut Held| held.is_final() || self.format.is_one_by_one();
                     if let Some(held) = entry.held.take_if(settles) {
                         self.settle_answered(id, held, out);
                     }

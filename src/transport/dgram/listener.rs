@@ -10,17 +10,18 @@ use socket2::Socket;
 
 use super::control::Message;
 use super::{may_be_left_behind, sys};
-use crate::model::{Datagram, SocketError};
-use crate::transport::raw::PortBlock;
+use crate::model::{Datagram, DiscardReason, EchoMessage, SentBySocket, SocketError};
+use crate::transport::raw::{DgramProtocol, PortBlock};
 use crate::transport::{Arrival, Listener, Received};
 
 /// Batches read from a queue before the next one's turn.
 const BATCHES: usize = 8;
 
-/// Hears ICMP errors about what the sockets of a port block have sent, and datagrams that come to its ports.
+/// Hears ICMP errors about what the sockets of a port block have sent, and datagrams or echo replies that come to them.
 ///
 /// How many of either found a full buffer is not told: the kernel counts no lost errors.
 pub struct DgramListener {
+    protocol: DgramProtocol,
     ports: Arc<PortBlock>,
     poll: sys::Poll,
     arena: Box<sys::ReceiveArena>,
@@ -35,9 +36,10 @@ struct Taken {
 }
 
 impl DgramListener {
-    pub(super) fn new(ports: Arc<PortBlock>) -> Self {
+    pub(super) fn new(protocol: DgramProtocol, ports: Arc<PortBlock>) -> Self {
         let poll = sys::Poll::new(ports.sockets().map(|(_, socket)| socket.as_fd()));
         DgramListener {
+            protocol,
             ports,
             poll,
             arena: Box::new(sys::ReceiveArena::new()),
@@ -51,8 +53,13 @@ impl DgramListener {
             if !ready {
                 continue;
             }
+            let socket = Bound {
+                socket,
+                protocol: self.protocol,
+                number: port,
+            };
             for queue in [sys::Queue::Errors, sys::Queue::Datagrams] {
-                let taken = drain(&mut self.arena, socket, port, queue, visit)?;
+                let taken = drain(&mut self.arena, &socket, queue, visit)?;
                 all = all.and(Received {
                     count: taken.count,
                     drained_until: (!taken.empty).then_some(taken.last.unwrap_or_default()),
@@ -63,11 +70,18 @@ impl DgramListener {
     }
 }
 
-/// Reads a queue of `socket` until it is empty, or others are due.
+/// A socket, and what is known of all that it sends.
+struct Bound<'a> {
+    socket: &'a Socket,
+    protocol: DgramProtocol,
+    /// Its port or identifier.
+    number: u16,
+}
+
+/// Reads a queue of `bound` until it is empty, or others are due.
 fn drain(
     arena: &mut sys::ReceiveArena,
-    socket: &Socket,
-    port: u16,
+    bound: &Bound<'_>,
     queue: sys::Queue,
     visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
 ) -> io::Result<Taken> {
@@ -77,7 +91,7 @@ fn drain(
         empty: false,
     };
     for _ in 0..BATCHES {
-        let count = match arena.receive(socket.as_fd(), queue) {
+        let count = match arena.receive(bound.socket.as_fd(), queue) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 taken.empty = true;
@@ -95,7 +109,11 @@ fn drain(
         for slot in 0..count {
             let message = arena.message(slot);
             taken.last = message.stamp.or(taken.last);
-            if let Some(arrival) = arrival(&message, port, queue) {
+            let arrival = match queue {
+                sys::Queue::Errors => bound.error(&message),
+                sys::Queue::Datagrams => Some(bound.answer(&message)),
+            };
+            if let Some(arrival) = arrival {
                 taken.count += 1;
                 visit(arrival, message.stamp);
             }
@@ -104,39 +122,65 @@ fn drain(
     Ok(taken)
 }
 
-/// What a message is; `None` for local failures, of which the sender has been told, and for what cannot be understood.
-fn arrival<'a>(message: &Message<'a>, port: u16, queue: sys::Queue) -> Option<Arrival<'a>> {
-    let from = message.from?;
-    if queue == sys::Queue::Datagrams {
-        return Some(Arrival::Datagram(Datagram {
-            source: unmapped(from.ip()),
-            src_port: from.port(),
-            dst_port: port,
-            payload: message.bytes,
+impl Bound<'_> {
+    /// What came to the socket.
+    fn answer<'a>(&self, message: &Message<'a>) -> Arrival<'a> {
+        let Some(from) = message.from else {
+            return Arrival::Unreadable(DiscardReason::Malformed, message.bytes);
+        };
+        match self.protocol {
+            DgramProtocol::Udp => Arrival::Datagram(Datagram {
+                source: unmapped(from.ip()),
+                src_port: from.port(),
+                dst_port: self.number,
+                payload: message.bytes,
+                ttl: message.ttl,
+                tos: message.tos,
+            }),
+            DgramProtocol::Icmp => Arrival::Echo(EchoMessage {
+                source: unmapped(from.ip()),
+                message: message.bytes,
+                ttl: message.ttl,
+                tos: message.tos,
+            }),
+        }
+    }
+
+    /// An ICMP error about what the socket has sent; `None` for local failures, of which the sender has been told.
+    fn error<'a>(&self, message: &Message<'a>) -> Option<Arrival<'a>> {
+        let error = message.error.as_ref();
+        if error.is_some_and(|error| {
+            !matches!(
+                error.origin,
+                libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6
+            )
+        }) {
+            return None;
+        }
+        let told = error.and_then(|error| Some((error, error.offender?, message.from?)));
+        let Some((error, offender, from)) = told else {
+            // Without the sender, or the destination that it quotes, it names nobody.
+            return Some(Arrival::Unreadable(DiscardReason::Malformed, message.bytes));
+        };
+        Some(Arrival::Error(SocketError {
+            offender: unmapped(offender),
+            icmp_type: error.icmp_type,
+            icmp_code: error.icmp_code,
+            destination: unmapped(from.ip()),
+            about: match self.protocol {
+                DgramProtocol::Udp => SentBySocket::Datagram {
+                    src_port: self.number,
+                    dst_port: from.port(),
+                },
+                DgramProtocol::Icmp => SentBySocket::Echo,
+            },
+            returned: message.bytes,
+            extensions_at: error.extensions_at,
+            info: error.info,
             ttl: message.ttl,
             tos: message.tos,
-        }));
+        }))
     }
-    let error = message.error.as_ref()?;
-    if !matches!(
-        error.origin,
-        libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6
-    ) {
-        return None;
-    }
-    Some(Arrival::Error(SocketError {
-        offender: unmapped(error.offender?),
-        icmp_type: error.icmp_type,
-        icmp_code: error.icmp_code,
-        destination: unmapped(from.ip()),
-        src_port: port,
-        dst_port: from.port(),
-        returned: message.bytes,
-        extensions_at: error.extensions_at,
-        info: error.info,
-        ttl: message.ttl,
-        tos: message.tos,
-    }))
 }
 
 /// The address itself, whatever family of socket it came through.

@@ -1,12 +1,13 @@
-//! Ordinary UDP sockets: no privilege, and so nothing of IP headers, neither ours nor theirs.
+//! Ordinary sockets, UDP and ping (`SOCK_DGRAM` of ICMP, icmp(7)): no privilege, and so nothing of IP headers, neither ours nor
+//! theirs.
 //!
-//! One unconnected socket a flow and family, bound to the flow's port, serves all targets. [`DgramSender`] takes whole
-//! packets as every sender does, and gives the kernel what it lets us decide of them: destination, port, TTL, payload. The kernel's UDP
-//! checksum is then the one in the packet, because the payload's compensation word makes that the right one. IP ID and IPv6 flow
-//! label are the kernel's.
+//! One unconnected socket a flow and family, bound to the flow's port or identifier, serves all targets. [`DgramSender`] takes whole
+//! packets as every sender does, and gives the kernel what it lets us decide of them: destination, port, TTL, payload; of an echo
+//! request the sequence number, too. The kernel's checksum is then the one in the packet, because the payload's compensation
+//! word makes that the right one. IP ID and IPv6 flow label are the kernel's.
 //!
 //! [`DgramListener`] reads ICMP errors off the sockets' error queues (`IP_RECVERR`), with extensions as far as the kernel
-//! announces them (`IP_RECVERR_RFC4884`, Linux 5.9), and datagrams that answer.
+//! announces them (`IP_RECVERR_RFC4884`, Linux 5.9), and datagrams and echo replies that answer.
 //!
 //! # Who reads what
 //! An ICMP error does two things to a socket: it is queued, and its errno is left for the next call to fail with, once, whatever
@@ -29,8 +30,7 @@ use socket2::Socket;
 pub use listener::DgramListener;
 pub use sender::DgramSender;
 
-use super::raw::{Origin, PortBlock, TransportError, sys::set_option};
-use crate::model::Protocol;
+use super::raw::{DgramProtocol, Origin, PortBlock, TransportError, sys::set_option};
 
 /// Receive buffer asked for, bytes, for each socket: the default holds some 250 errors.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -40,7 +40,9 @@ const BYTES_PER_ERROR: usize = 830;
 /// What to open.
 #[derive(Clone, Debug)]
 pub struct DgramOptions {
-    /// The port of flow 0, if it is free.
+    /// What is sent.
+    pub protocol: DgramProtocol,
+    /// The port (ICMP: identifier) of flow 0, if it is free.
     pub source_port: u16,
     /// Flows: ports that follow one another.
     pub flows: u16,
@@ -67,7 +69,7 @@ impl Dgram {
     pub fn open(options: &DgramOptions) -> Result<Self, TransportError> {
         let sources = super::raw::source::SourceTable::new(&options.origin)?;
         let ports = PortBlock::bind_from(
-            Protocol::Udp,
+            options.protocol,
             options.source_port,
             options.flows,
             &options.origin,
@@ -75,7 +77,7 @@ impl Dgram {
         let mut buffer_bytes = usize::MAX;
         for (_, socket) in ports.sockets() {
             prepare(socket, options.tos)
-                .map_err(TransportError::setup("preparing a UDP socket for errors"))?;
+                .map_err(TransportError::setup("preparing a socket for errors"))?;
             let obtained = socket
                 .recv_buffer_size()
                 .map_err(TransportError::setup("reading the receive buffer's size"))?;
@@ -83,8 +85,8 @@ impl Dgram {
         }
         let ports = Arc::new(ports);
         Ok(Dgram {
-            sender: DgramSender::new(ports.clone(), sources),
-            listener: DgramListener::new(ports.clone()),
+            sender: DgramSender::new(options.protocol, ports.clone(), sources),
+            listener: DgramListener::new(options.protocol, ports.clone()),
             ports,
             buffer_bytes,
         })
@@ -149,6 +151,7 @@ fn may_be_left_behind(errno: i32) -> bool {
             | libc::EOPNOTSUPP
             | libc::EHOSTDOWN
             | libc::ENONET
+            | libc::EREMOTEIO
             | libc::EACCES
     )
 }

@@ -1,4 +1,4 @@
-//! Sending the payload of packets through ordinary sockets.
+//! Sending what ordinary sockets let us decide of packets.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::{may_be_left_behind, sys};
 use crate::model::UnsentReason;
-use crate::transport::raw::PortBlock;
 use crate::transport::raw::source::SourceTable;
-use crate::transport::raw::unsent_reason;
+use crate::transport::raw::sys::set_option;
+use crate::transport::raw::{DgramProtocol, PortBlock, unsent_reason};
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
 /// Attempts at a packet before the kernel is asked whether there is a way to its destination at all.
@@ -22,43 +22,63 @@ const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 const UDP_HEADER: usize = 8;
 
-/// Sends UDP packets over the sockets of their source ports.
+/// Sends UDP packets over the sockets of their source ports, or echo requests over those of their identifiers.
 pub struct DgramSender {
+    protocol: DgramProtocol,
     ports: Arc<PortBlock>,
     sources: SourceTable,
     arena: sys::SendArena,
 }
 
-/// What a packet says that an ordinary socket can be told, and the port of that socket.
+/// What a packet says that an ordinary socket can be told, and the number that the socket is bound to.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'a> {
     ttl: u8,
-    src_port: u16,
+    /// Source port or identifier.
+    number: u16,
+    /// 0 where there are no ports.
     dst_port: u16,
-    payload: &'a [u8],
+    /// What the kernel is given: a datagram's payload, an echo request from its ICMP header on.
+    content: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    /// Takes a UDP packet of ours apart; `None` for anything else.
-    fn of(packet: &'a [u8]) -> Option<Self> {
+    /// Takes a packet of ours apart; `None` for one of another protocol.
+    fn of(packet: &'a [u8], wanted: DgramProtocol) -> Option<Self> {
         let (ttl, protocol, transport) = match packet.first()? >> 4 {
             4 => (packet.get(8)?, packet.get(9)?, packet.get(IPV4_HEADER..)?),
             6 => (packet.get(7)?, packet.get(6)?, packet.get(IPV6_HEADER..)?),
             _ => return None,
         };
+        // Both headers have 8 bytes.
         let (header, payload) = transport.split_first_chunk::<UDP_HEADER>()?;
-        (i32::from(*protocol) == libc::IPPROTO_UDP).then_some(Parts {
-            ttl: *ttl,
-            src_port: u16::from_be_bytes([header[0], header[1]]),
-            dst_port: u16::from_be_bytes([header[2], header[3]]),
-            payload,
-        })
+        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        match (wanted, i32::from(*protocol)) {
+            (DgramProtocol::Udp, libc::IPPROTO_UDP) => Some(Parts {
+                ttl: *ttl,
+                number: word(0),
+                dst_port: word(2),
+                content: payload,
+            }),
+            (DgramProtocol::Icmp, libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6) => Some(Parts {
+                ttl: *ttl,
+                number: word(4),
+                dst_port: 0,
+                content: transport,
+            }),
+            _ => None,
+        }
     }
 }
 
 impl DgramSender {
-    pub(super) fn new(ports: Arc<PortBlock>, sources: SourceTable) -> Self {
+    pub(super) fn new(
+        protocol: DgramProtocol,
+        ports: Arc<PortBlock>,
+        sources: SourceTable,
+    ) -> Self {
         DgramSender {
+            protocol,
             ports,
             sources,
             arena: sys::SendArena::new(),
@@ -70,7 +90,7 @@ impl DgramSender {
         let invalid = Ok(Err(Stopped::Refused(UnsentReason::Invalid)));
         let Some((destination, head)) = batch
             .get(first)
-            .and_then(|(to, packet)| Some((to, Parts::of(packet)?)))
+            .and_then(|(to, packet)| Some((to, Parts::of(packet, self.protocol)?)))
         else {
             return invalid;
         };
@@ -78,15 +98,34 @@ impl DgramSender {
         if destination.is_unspecified() {
             return invalid;
         }
-        let Some(socket) = self.ports.socket(head.src_port, destination.is_ipv6()) else {
+        let Some(socket) = self.ports.socket(head.number, destination.is_ipv6()) else {
             // No port of ours, or no IPv6.
             return Ok(Err(Stopped::Refused(UnsentReason::NoRoute)));
         };
+        // An IPv6 ping socket of a kernel before 5.18 does not look at the TTL that comes with a message.
+        let by_ttl = self.protocol == DgramProtocol::Icmp && destination.is_ipv6();
+        if by_ttl {
+            let hops = i32::from(head.ttl);
+            set_option(
+                socket.as_fd(),
+                libc::SOL_IPV6,
+                libc::IPV6_UNICAST_HOPS,
+                &hops,
+            )?;
+        }
         let mut attempt = 0;
         loop {
-            let datagrams = batch
-                .iter_from(first)
-                .map_while(|(to, packet)| outgoing(to, packet, destination, head.src_port));
+            let datagrams = batch.iter_from(first).map_while(|(to, packet)| {
+                let parts = Parts::of(packet, self.protocol)?;
+                let together = to.is_ipv6() == destination.is_ipv6()
+                    && parts.number == head.number
+                    && (!by_ttl || parts.ttl == head.ttl);
+                (together && !to.is_unspecified()).then_some(sys::Outgoing {
+                    to: SocketAddr::new(to, parts.dst_port),
+                    ttl: parts.ttl,
+                    payload: parts.content,
+                })
+            });
             let error = match self.arena.send(socket.as_fd(), datagrams) {
                 Ok(0) => return invalid,
                 Ok(taken) => return Ok(Ok(taken)),
@@ -112,17 +151,6 @@ impl DgramSender {
             }
         }
     }
-}
-
-/// What to send of a packet, if it leaves by the same socket as one from `src_port` to `like`.
-fn outgoing(to: IpAddr, packet: &[u8], like: IpAddr, src_port: u16) -> Option<sys::Outgoing<'_>> {
-    let parts = Parts::of(packet)?;
-    let same_socket = to.is_ipv6() == like.is_ipv6() && parts.src_port == src_port;
-    (same_socket && !to.is_unspecified()).then_some(sys::Outgoing {
-        to: SocketAddr::new(to, parts.dst_port),
-        ttl: parts.ttl,
-        payload: parts.payload,
-    })
 }
 
 impl PacketSender for DgramSender {
@@ -155,29 +183,44 @@ mod tests {
     use super::*;
 
     const UDP: [u8; 8] = [0x5d, 0xc0, 0x82, 0x9a, 0, 11, 1, 2];
+    const ECHO: [u8; 8] = [8, 0, 1, 2, 0x5d, 0xc0, 7, 8];
+
+    /// IP headers of both families, each with where its protocol stands.
+    fn headers(protocols: [u8; 2]) -> [(Vec<u8>, usize); 2] {
+        let mut v4 = vec![0x45; 20];
+        (v4[8], v4[9]) = (7, protocols[0]);
+        let mut v6 = vec![0x60; 40];
+        (v6[7], v6[6]) = (7, protocols[1]);
+        [(v4, 9), (v6, 6)]
+    }
 
     #[test]
-    fn both_families_are_taken_apart() {
-        let mut v4 = vec![0x45; 20];
-        (v4[8], v4[9]) = (7, 17);
-        let mut v6 = vec![0x60; 40];
-        (v6[7], v6[6]) = (7, 17);
-        for mut packet in [v4, v6] {
-            packet.extend(UDP);
-            packet.extend([9, 8, 7]);
-            let parts = Parts {
-                ttl: 7,
-                src_port: 24_000,
-                dst_port: 33_434,
-                payload: &[9, 8, 7],
-            };
-            assert_eq!(Parts::of(&packet), Some(parts));
-            // Cut short, or of another protocol.
-            assert_eq!(Parts::of(&packet[..packet.len() - 4]), None);
-            let protocol = if packet.len() < 40 { 9 } else { 6 };
-            packet[protocol] = 6;
-            assert_eq!(Parts::of(&packet), None);
+    fn both_protocols_of_both_families_are_taken_apart() {
+        for (wanted, other, protocols, transport) in [
+            (DgramProtocol::Udp, DgramProtocol::Icmp, [17, 17], UDP),
+            (DgramProtocol::Icmp, DgramProtocol::Udp, [1, 58], ECHO),
+        ] {
+            for (mut packet, protocol) in headers(protocols) {
+                packet.extend(transport);
+                packet.extend([9, 8, 7]);
+                let (dst_port, content) = match wanted {
+                    DgramProtocol::Udp => (33_434, &[9, 8, 7][..]),
+                    DgramProtocol::Icmp => (0, &packet[packet.len() - 11..]),
+                };
+                let parts = Parts {
+                    ttl: 7,
+                    number: 24_000,
+                    dst_port,
+                    content,
+                };
+                assert_eq!(Parts::of(&packet, wanted), Some(parts));
+                // Cut short, or of another protocol.
+                assert_eq!(Parts::of(&packet[..packet.len() - 4], wanted), None);
+                assert_eq!(Parts::of(&packet, other), None);
+                packet[protocol] = 6;
+                assert_eq!(Parts::of(&packet, wanted), None);
+            }
+            assert_eq!(Parts::of(&[], wanted), None);
         }
-        assert_eq!(Parts::of(&[]), None);
     }
 }

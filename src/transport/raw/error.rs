@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::sys;
+
 /// Why a transport could not be opened. Each message is one sentence that ends in the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -13,6 +15,20 @@ pub enum TransportError {
     Privilege {
         /// Which socket.
         socket: &'static str,
+        /// The path of this program, for the setcap line.
+        program: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel lets this group send no echo requests through ordinary sockets (EACCES).
+    #[error(
+        "opening an ICMP socket without privilege was refused ({source}): let this group have them with `sudo sysctl \
+         net.ipv4.ping_group_range=\"{group} {group}\"`, or grant raw sockets once with `sudo setcap cap_net_raw+ep {program}`, \
+         or probe with --protocol udp"
+    )]
+    PingGroup {
+        /// The group of this process.
+        group: u32,
         /// The path of this program, for the setcap line.
         program: String,
         /// What the kernel said.
@@ -56,7 +72,7 @@ pub enum TransportError {
     },
     /// No block of source ports is free.
     #[error(
-        "cannot bind {flows} source ports from {base} on, nor in another block outside the ephemeral range ({source}): \
+        "cannot bind {flows} source ports (ICMP: identifiers) from {base} on, nor in another block outside the ephemeral range ({source}): \
          free them, or ask for another base with --source-port, or for fewer flows"
     )]
     PortsTaken {
@@ -98,10 +114,7 @@ impl TransportError {
         match source.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => TransportError::Privilege {
                 socket,
-                program: std::env::current_exe().map_or_else(
-                    |_| "PATH_OF_PATHSURVEY".to_owned(),
-                    |path| path.display().to_string(),
-                ),
+                program: this_program(),
                 source,
             },
             _ => TransportError::Setup {
@@ -109,6 +122,15 @@ impl TransportError {
                 remedy: "this kernel or container may not offer that socket; --lab needs no network",
                 source,
             },
+        }
+    }
+
+    /// The error for a ping socket that was refused.
+    pub(super) fn ping(source: io::Error) -> Self {
+        TransportError::PingGroup {
+            group: sys::effective_group(),
+            program: this_program(),
+            source,
         }
     }
 
@@ -120,4 +142,11 @@ impl TransportError {
             source,
         }
     }
+}
+
+fn this_program() -> String {
+    std::env::current_exe().map_or_else(
+        |_| "PATH_OF_PATHSURVEY".to_owned(),
+        |path| path.display().to_string(),
+    )
 }

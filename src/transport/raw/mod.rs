@@ -18,7 +18,7 @@ pub(crate) mod sys;
 pub use error::TransportError;
 pub use filter::Answers;
 pub use origin::Origin;
-pub use ports::PortBlock;
+pub use ports::{DgramProtocol, PortBlock};
 pub use receiver::{BufferKind, RawReceiver, ReceiveBuffer};
 pub use sender::RawSender;
 

@@ -17,7 +17,8 @@ const OTHER_FILES: u64 = 256;
 /// Held ports are nobody else's: two runs on one host then differ in their ports, and our kernel does not answer targets'
 /// UDP replies with a port unreachable. Nothing is read from them, unless they are also sent through
 /// (the `dgram` transport). TCP ports are bound and do not listen, so that our kernel
-/// resets what a target opens. ICMP has no ports: its block holds nothing.
+/// resets what a target opens. ICMP has no ports: its block holds nothing, or where it is sent through, ping sockets
+/// (`SOCK_DGRAM`, icmp(7)), whose identifiers take the ports' place.
 #[derive(Debug)]
 pub struct PortBlock {
     base: u16,
@@ -25,6 +26,35 @@ pub struct PortBlock {
     flows: u16,
     /// By flow.
     sockets: Vec<FlowSockets>,
+}
+
+/// What ordinary sockets send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DgramProtocol {
+    /// UDP datagrams.
+    Udp,
+    /// ICMP echo requests.
+    Icmp,
+}
+
+/// The kinds of sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Datagram,
+    Stream,
+    Ping,
+}
+
+impl Kind {
+    fn open(self, domain: Domain) -> io::Result<Socket> {
+        let (kind, protocol) = match self {
+            Kind::Datagram => (Type::DGRAM, None),
+            Kind::Stream => (Type::STREAM, None),
+            Kind::Ping if domain == Domain::IPV6 => (Type::DGRAM, Some(socket2::Protocol::ICMPV6)),
+            Kind::Ping => (Type::DGRAM, Some(socket2::Protocol::ICMPV4)),
+        };
+        Socket::new(domain, kind, protocol)
+    }
 }
 
 /// The sockets of one flow, which hold its port.
@@ -39,12 +69,31 @@ impl PortBlock {
     /// Binds `flows` ports from `base` on, or where one of them is taken the next block that is free: base + flows,
     /// base + 2·flows … below the ephemeral range, then from 1025 up.
     pub fn bind(protocol: Protocol, base: u16, flows: u16) -> Result<Self, TransportError> {
-        Self::bind_from(protocol, base, flows, &Origin::default())
+        let kind = match protocol {
+            Protocol::Udp => Some(Kind::Datagram),
+            Protocol::Tcp => Some(Kind::Stream),
+            Protocol::Icmp => None,
+        };
+        Self::bind_kind(kind, base, flows, &Origin::default())
     }
 
-    /// As [`bind`](PortBlock::bind), with the addresses and the interface of `origin`, for those who send through the ports.
-    pub fn bind_from(
-        protocol: Protocol,
+    /// As [`bind`](PortBlock::bind), with the addresses and the interface of `origin`, for those who send through the sockets:
+    /// of UDP, and of ICMP, which takes an entry in `net.ipv4.ping_group_range`.
+    pub(in crate::transport) fn bind_from(
+        protocol: DgramProtocol,
+        base: u16,
+        flows: u16,
+        origin: &Origin,
+    ) -> Result<Self, TransportError> {
+        let kind = match protocol {
+            DgramProtocol::Udp => Kind::Datagram,
+            DgramProtocol::Icmp => Kind::Ping,
+        };
+        Self::bind_kind(Some(kind), base, flows, origin)
+    }
+
+    fn bind_kind(
+        kind: Option<Kind>,
         base: u16,
         flows: u16,
         origin: &Origin,
@@ -53,17 +102,13 @@ impl PortBlock {
         if base == 0 || flows == 0 || last > u32::from(u16::MAX) {
             return Err(TransportError::PortsOutOfRange { base, flows });
         }
-        let kind = match protocol {
-            Protocol::Udp => Type::DGRAM,
-            Protocol::Tcp => Type::STREAM,
-            Protocol::Icmp => {
-                return Ok(PortBlock {
-                    base,
-                    asked: base,
-                    flows,
-                    sockets: Vec::new(),
-                });
-            }
+        let Some(kind) = kind else {
+            return Ok(PortBlock {
+                base,
+                asked: base,
+                flows,
+                sockets: Vec::new(),
+            });
         };
         let limit = sys::allow_open_files(2 * u64::from(flows) + OTHER_FILES).unwrap_or(0);
         let mut refusal = io::Error::from_raw_os_error(libc::EADDRINUSE);
@@ -85,6 +130,12 @@ impl PortBlock {
                         limit,
                         source,
                     });
+                }
+                Err(source)
+                    if kind == Kind::Ping
+                        && matches!(source.raw_os_error(), Some(libc::EACCES | libc::EPERM)) =>
+                {
+                    return Err(TransportError::ping(source));
                 }
                 Err(error) => refusal = error,
             }
@@ -155,19 +206,29 @@ fn ephemeral_start() -> u16 {
         .unwrap_or(DEFAULT)
 }
 
-fn bind_all(kind: Type, first: u16, flows: u16, origin: &Origin) -> io::Result<Vec<FlowSockets>> {
+fn bind_all(kind: Kind, first: u16, flows: u16, origin: &Origin) -> io::Result<Vec<FlowSockets>> {
     let address = |ipv6: bool, unspecified: IpAddr| origin.source(ipv6).unwrap_or(unspecified);
     let v4 = address(false, Ipv4Addr::UNSPECIFIED.into());
     let v6 = address(true, Ipv6Addr::UNSPECIFIED.into());
     let bind = |port: u16| {
-        Ok(FlowSockets {
-            v4: bind_one(kind, v4, port, origin)?,
-            v6: match bind_one(kind, v6, port, origin) {
-                Ok(socket) => Some(socket),
-                Err(error) if is_without_ipv6(&error) => None,
-                Err(error) => return Err(error),
-            },
-        })
+        let v4 = bind_one(kind, v4, port, origin, false)?;
+        // Both families share one table of identifiers: the twins must share theirs while the second is bound, and with
+        // nobody before or after.
+        let shares = kind == Kind::Ping;
+        if shares {
+            v4.set_reuse_address(true)?;
+        }
+        let v6 = match bind_one(kind, v6, port, origin, shares) {
+            Ok(socket) => Some(socket),
+            Err(error) if is_without_ipv6(&error) => None,
+            Err(error) => return Err(error),
+        };
+        if shares {
+            for socket in std::iter::once(&v4).chain(&v6) {
+                socket.set_reuse_address(false)?;
+            }
+        }
+        Ok(FlowSockets { v4, v6 })
     };
     (first..=first + (flows - 1)).map(bind).collect()
 }
@@ -180,9 +241,19 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     )
 }
 
-fn bind_one(kind: Type, address: IpAddr, port: u16, origin: &Origin) -> io::Result<Socket> {
+fn bind_one(
+    kind: Kind,
+    address: IpAddr,
+    port: u16,
+    origin: &Origin,
+    shares: bool,
+) -> io::Result<Socket> {
     let address = SocketAddr::new(address, port);
-    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    let socket = kind.open(Domain::for_address(address))?;
+    if kind == Kind::Ping {
+        // The kernel lets ping sockets share unless told otherwise, also with other programs.
+        socket.set_reuse_address(shares)?;
+    }
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

@@ -182,6 +182,12 @@ pub(crate) fn discard_queued_error(socket: BorrowedFd<'_>) -> bool {
     result >= 0
 }
 
+/// The group whose rights this process has.
+pub(crate) fn effective_group() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::getegid() }
+}
+
 /// Raises this process's limit on open files to at least `wanted`, as far as its hard limit lets it, and returns the limit.
 pub(crate) fn allow_open_files(wanted: u64) -> io::Result<u64> {
     let mut limit = libc::rlimit {
