@@ -41,6 +41,14 @@ pub fn serial(payload: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes))
 }
 
+/// Whether what stands in the place of tag and serial may be `sent`, cut short inside the tag and filled up with zeros.
+pub fn may_be_cut(shown: u64, serial: Option<u16>, sent: u64) -> bool {
+    // All zeros, from the first byte on, may be anybody's.
+    let zeros = shown.trailing_zeros() & !7;
+    let kept = u64::MAX.checked_shl(zeros).unwrap_or(0);
+    zeros > 0 && serial.unwrap_or(0) == 0 && shown == sent & kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +71,16 @@ mod tests {
         assert_eq!(tag(&payload[..9]), None);
         assert_eq!(serial(&payload[..11]), None);
         assert_eq!(payload[MARKS..], [0; 8]);
+        // Cut after each byte of the tag, and padded.
+        for kept in 0..8 {
+            let mut cut = payload;
+            cut[2 + kept..].fill(0);
+            let (shown, serial) = (super::tag(&cut).unwrap(), super::serial(&cut));
+            assert!(may_be_cut(shown, serial, marks.tag), "{kept} bytes");
+            assert_eq!(may_be_cut(shown, serial, !marks.tag), kept == 0);
+            assert!(!may_be_cut(shown, Some(7), marks.tag), "a serial follows");
+        }
+        assert!(!may_be_cut(marks.tag, None, marks.tag), "it is whole");
         let whole = Sum::default().bytes(&payload).word(marks.check);
         assert_eq!(
             whole.folded(),

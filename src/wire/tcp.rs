@@ -51,25 +51,25 @@ pub const fn serial_of(sequence: u32) -> u16 {
     (sequence >> 16) as u16
 }
 
-/// The sequence number of the probe that a segment from the target answers; `None` where it can answer none.
+/// The sequence numbers that the probe may have which a segment from the target answers; none where it can answer none.
 ///
 /// A SYN is acknowledged by sequence + 1. A segment with ACK draws a reset whose sequence number is the acknowledgement
-/// number sent, which repeats ours; what resets it by acknowledging instead counts its data.
-pub fn answered_sequence(
+/// number sent, which repeats ours; what resets it by acknowledging counts its data, and may still take the sequence number from
+/// there.
+pub fn answered_sequences(
     probed: TcpFlags,
     flags: u8,
     sequence: u32,
     acknowledgement: u32,
-) -> Option<u32> {
+) -> impl Iterator<Item = u32> {
     let acknowledged = (flags & ACK != 0).then_some(acknowledgement);
-    match probed {
-        TcpFlags::Syn => acknowledged.map(|number| number.wrapping_sub(1)),
-        TcpFlags::Ack | TcpFlags::Psh if flags & RST == 0 => None,
-        TcpFlags::Ack | TcpFlags::Psh => Some(match acknowledged {
-            None => sequence,
-            Some(number) => number.wrapping_sub(payload_size(probed) as u32),
-        }),
-    }
+    let behind = |data: usize| acknowledged.map(|number| number.wrapping_sub(data as u32));
+    let numbers = match probed {
+        TcpFlags::Syn => [behind(1), None],
+        TcpFlags::Ack | TcpFlags::Psh if flags & RST == 0 => [None, None],
+        TcpFlags::Ack | TcpFlags::Psh => [behind(payload_size(probed)), Some(sequence)],
+    };
+    numbers.into_iter().flatten()
 }
 
 /// What a TCP probe says.
@@ -217,7 +217,9 @@ mod tests {
     #[test]
     fn answers_lead_back_to_the_sequence_number_they_answer() {
         let ours = 0x89ab_cdef;
-        let of = |probed, flags, sequence, ack| answered_sequence(probed, flags, sequence, ack);
+        let of = |probed, flags, sequence, ack| {
+            answered_sequences(probed, flags, sequence, ack).find(|number| *number == ours)
+        };
         let next = ours + 1;
         assert_eq!(of(TcpFlags::Syn, SYN | ACK, 5, next), Some(ours));
         assert_eq!(of(TcpFlags::Syn, RST | ACK, 0, next), Some(ours));
@@ -232,6 +234,10 @@ mod tests {
         assert_eq!(of(TcpFlags::Ack, ACK, 1, ours), None);
         assert_eq!(of(TcpFlags::Psh, RST, ours, 0), Some(ours));
         assert_eq!(of(TcpFlags::Psh, RST | ACK, 0, next), Some(ours));
-        assert_eq!(of(TcpFlags::Syn, SYN | ACK, 0, 0), Some(u32::MAX), "wraps");
+        // Resets that acknowledge something else, and say by their sequence number what they answer.
+        assert_eq!(of(TcpFlags::Ack, RST | ACK, ours, 0), Some(ours));
+        assert_eq!(of(TcpFlags::Psh, RST | ACK, ours, 7), Some(ours));
+        let wrapped: Vec<u32> = answered_sequences(TcpFlags::Syn, SYN | ACK, 0, 0).collect();
+        assert_eq!(wrapped, [u32::MAX]);
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn find(
             },
         ) => {
             let answered =
-                tcp::answered_sequence(format.tcp_flags, flags, sequence, acknowledgement);
+                tcp::answered_sequences(format.tcp_flags, flags, sequence, acknowledgement);
             lookup.tcp(src_port, dst_port, answered)
         }
         (
@@ -92,21 +92,23 @@ impl Lookup<'_> {
     }
 
     /// A TCP answer repeats the sequence number, all of which is keyed; nothing less will do.
-    fn tcp(&self, src_port: u16, dst_port: u16, answered: Option<u32>) -> Finding {
+    fn tcp(&self, src_port: u16, dst_port: u16, answered: impl Iterator<Item = u32>) -> Finding {
         let Some(flow) = self.format.flow_of(dst_port) else {
             return Finding::refused(DiscardReason::Foreign);
         };
-        let Some(sequence) = answered else {
+        let mut answered = answered.peekable();
+        if answered.peek().is_none() {
             return Finding::refused(DiscardReason::OtherType);
-        };
-        let found = self
-            .ledger
-            .with_serial(tcp::serial_of(sequence))
-            .find(|(_, entry)| {
-                tcp::sequence(entry.serial, entry.marks.check) == sequence
-                    && self.is_flow(entry, flow)
-                    && self.format.dst_port(entry.probe.ttl) == src_port
-            });
+        }
+        let found = answered.find_map(|sequence| {
+            self.ledger
+                .with_serial(tcp::serial_of(sequence))
+                .find(|(_, entry)| {
+                    tcp::sequence(entry.serial, entry.marks.check) == sequence
+                        && self.is_flow(entry, flow)
+                        && self.format.dst_port(entry.probe.ttl) == src_port
+                })
+        });
         match found {
             Some((probe, _)) => Finding::found(probe, Evidence::Full),
             None => self.nothing(Some(flow), std::iter::once(Ttl(0))),

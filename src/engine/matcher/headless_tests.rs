@@ -136,6 +136,24 @@ fn a_short_quote_is_of_the_one_probe_that_waits() {
 }
 
 #[test]
+fn a_quote_that_ends_within_the_tag_is_a_short_one() {
+    let live = Live::of(&[(0, 1, State::Waiting), (1, 1, State::Waiting)]);
+    for kept in 0..10 {
+        let mut cut = live.payloads[0].clone();
+        cut[kept..].fill(0);
+        assert_eq!(live.find(TARGET, &cut), Ok((0, Evidence::Weak)));
+        // A part of another tag.
+        let mut other = live.payloads[1].clone();
+        other[kept..].fill(0);
+        let expected = match kept {
+            0..=2 => Ok((0, Evidence::Weak)),
+            _ => Err(DiscardReason::Forged),
+        };
+        assert_eq!(live.find(TARGET, &other), expected, "{kept} bytes");
+    }
+}
+
+#[test]
 fn a_short_quote_that_may_be_of_several_probes_is_ambiguous() {
     for states in [
         [State::Waiting, State::Waiting],

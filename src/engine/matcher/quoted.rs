@@ -10,6 +10,7 @@ use super::{Finding, Match};
 use crate::engine::format::ProbeFormat;
 use crate::engine::ledger::{Entry, Ledger, State};
 use crate::engine::nat::NatLearner;
+use crate::wire::payload;
 
 /// Finds the probe that `quoted` quotes.
 pub(super) fn find(
@@ -41,7 +42,10 @@ pub(super) fn find(
     let result = match by_facts.best {
         Some(weak) => Ok(weak),
         None if by_facts.candidates > 0 && has_no_secret(format, quoted) => {
-            alone(ledger, format, quoted).ok_or(DiscardReason::Ambiguous)
+            alone(ledger, format, quoted).ok_or(match quoted.tag {
+                None => DiscardReason::Ambiguous,
+                Some(_) => DiscardReason::Forged,
+            })
         }
         None if by_facts.candidates > 0 => Err(DiscardReason::Forged),
         None if ours => Err(DiscardReason::Unknown),
@@ -141,7 +145,7 @@ fn by_secrets(
             let fits = entry.marked().is_some_and(|sent| match quoted.tag {
                 Some(tag) if tag == sent.marks.tag => true,
                 // Zeros are padding, not a tag.
-                Some(tag) if tag != 0 => false,
+                Some(tag) if !payload::may_be_cut(tag, quoted.serial, sent.marks.tag) => false,
                 _ => {
                     !facts_are_live
                         && format.ttl_of(quoted).is_none_or(|ttl| ttl == sent.ttl)
@@ -162,9 +166,9 @@ fn by_secrets(
     found
 }
 
-/// Whether a quote holds none of the secrets at all, as an ordinary UDP socket gives a short one.
+/// Whether a quote holds none of the secrets whole, as an ordinary UDP socket gives a short one.
 fn has_no_secret(format: &ProbeFormat, quoted: &QuotedProbe) -> bool {
-    format.is_one_by_one() && quoted.tag.is_none()
+    format.is_one_by_one() && quoted.serial.unwrap_or(0) == 0
 }
 
 /// The one probe with a quote's open facts that waits for its answer, or where none waits any more, the one whose time is up. One
@@ -175,7 +179,13 @@ fn alone(ledger: &Ledger, format: &ProbeFormat, quoted: &QuotedProbe) -> Option<
         let mut live = ledger
             .with_facts(facts.destination, facts.flow, facts.ttl)
             .filter(|(_, entry)| among(entry.state))
-            .filter(|(_, entry)| format.agrees(quoted, entry.probe.ttl, &entry.marks));
+            .filter(|(_, entry)| format.agrees(quoted, entry.probe.ttl, &entry.marks))
+            .filter(|(_, entry)| {
+                let sent = entry.marks.tag;
+                quoted
+                    .tag
+                    .is_none_or(|tag| payload::may_be_cut(tag, quoted.serial, sent))
+            });
         match (live.next(), live.next()) {
             (None, _) => Ok(None),
             (Some((probe, _)), None) => Ok(Some(probe)),

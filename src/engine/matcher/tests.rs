@@ -132,6 +132,27 @@ fn a_rewritten_destination_is_found_by_its_secrets() {
 }
 
 #[test]
+fn a_quote_that_ends_within_the_tag_is_as_good_as_a_short_one() {
+    let live = Live::new();
+    // Behind the header's 28 bytes: the compensation word, then the tag.
+    for kept in 28..40 {
+        let cut = |packet: &mut Vec<u8>| {
+            rewrite(packet, 16, &[203, 0, 113, 5]);
+            packet[kept..].fill(0);
+        };
+        let found = live.find(77, usize::MAX, cut);
+        assert_eq!(found, Ok((77, Evidence::Rewritten)), "{kept} bytes");
+        // Not so where a part of another tag stands there.
+        let other = |packet: &mut Vec<u8>| {
+            packet[30] ^= 1;
+            cut(packet);
+        };
+        let found = live.find(77, usize::MAX, other);
+        assert_eq!(found.is_ok(), kept <= 30, "{kept} bytes");
+    }
+}
+
+#[test]
 fn a_translated_source_that_the_quote_keeps_is_seen_through() {
     let live = Live::new();
     let address_only = live.find(5, SHORT, |packet| rewrite(packet, 12, &[203, 0, 113, 77]));
