@@ -335,13 +335,9 @@ impl ProbeFormat {
         self.protocol == Protocol::Tcp
     }
 
-    /// Whether the serial of `sent` came back in the field that routers return at least; elsewhere the tag stands beside it.
+    /// Whether the serial of `sent` came back as the IP ID. In the payload the tag stands before it, and decides.
     pub fn serial_is_as_sent(&self, sent: &Marked, quoted: &QuotedProbe) -> bool {
-        let shown = match sent.destination {
-            IpAddr::V4(_) if !self.headless => quoted.ip_id,
-            _ => quoted.serial,
-        };
-        shown == Some(sent.serial)
+        quoted.ip_id == Some(sent.serial)
     }
 
     /// The serials that a quote may hold, to look a probe up by.

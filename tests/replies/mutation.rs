@@ -1,6 +1,6 @@
 //! Random and mutated replies, millions of them: none is matched at full or rewritten to a probe that it was not made from.
 //!
-//! The ordinary run takes a short form; `PATHSURVEY_REPLIES` says how many replies for each protocol and family.
+//! Ten million in all, in half a minute; `PATHSURVEY_REPLIES` says how many replies for each protocol and family.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use crate::rewriting::ALL;
 use crate::world::{FLOWS, KINDS, Kind, TARGETS, TTLS, World};
 
 /// Replies for each protocol and family where nothing else is asked for.
-const SHORT_FORM: u64 = 100_000;
+const REPLIES: u64 = 1_000_000;
 
 /// A pseudo-random sequence (xorshift64*), the same in every run.
 struct Random(u64);
@@ -255,7 +255,7 @@ fn chance(kind: Kind, made: &Made) -> f64 {
 fn run(kind: Kind) {
     let replies = match std::env::var("PATHSURVEY_REPLIES") {
         Ok(number) => number.parse().expect("PATHSURVEY_REPLIES: a number"),
-        Err(_) => SHORT_FORM,
+        Err(_) => REPLIES,
     };
     let world = World::new(kind);
     assert_eq!(world.packets.len() as u32, TARGETS * FLOWS * TTLS * 2);
