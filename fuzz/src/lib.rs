@@ -7,11 +7,14 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use pathsurvey::model::{DiscardReason, QuotedProbe, Reply, TargetId, Targets, Time};
+use pathsurvey::model::{
+    Datagram, DiscardReason, EchoMessage, QuotedProbe, Reply, SentBySocket, SocketError, TargetId,
+    Targets, Time,
+};
 use pathsurvey::targets::{Families, LoadReport, Loader, TargetError, TargetSet, TargetSpec};
 use pathsurvey::wire::checksum::Sum;
 use pathsurvey::wire::ip::Ends;
-use pathsurvey::wire::{decode, extensions, quote};
+use pathsurvey::wire::{decode, decode_datagram, decode_echo, decode_error, extensions, quote};
 
 /// Targets of a list that are looked at one by one.
 const LOOKED_AT: u32 = 256;
@@ -103,6 +106,85 @@ fn check_quote(quoted: &QuotedProbe, at_most: usize) {
     assert!(quoted.icmp_id.is_none() || quoted.checksum.is_some());
     assert!(quoted.tag.is_none() || quoted.checksum.is_some());
     assert!(quoted.serial.is_none() || quoted.tag.is_some());
+}
+
+/// What a kernel tells an ordinary socket. The first byte says what: its lowest bit the family, the next whether of a ping socket, the
+/// third whether it is an error; then type and code, two bytes for where extensions are said to begin (0: nowhere), and what
+/// the kernel has left of the message.
+pub fn socket(bytes: &[u8]) -> Result<Reply, DiscardReason> {
+    let ([what, icmp_type, icmp_code, at @ ..], left) = bytes
+        .split_first_chunk::<5>()
+        .ok_or(DiscardReason::Truncated)?;
+    let is = |bit: u8| what & bit != 0;
+    let [router, target]: [IpAddr; 2] = match is(1) {
+        false => [[203, 0, 113, 9].into(), [198, 51, 100, 1].into()],
+        true => [
+            [0x2001, 0xdb8, 0, 0, 0, 0, 0, 9].into(),
+            [0x2001, 0xdb8, 5, 0, 0, 0, 0, 1].into(),
+        ],
+    };
+    let at = usize::from(u16::from_be_bytes(*at));
+    let (ttl, tos) = (Some(61), None);
+    let read = match (is(4), is(2)) {
+        (true, echo) => decode_error(
+            &SocketError {
+                offender: router,
+                icmp_type: *icmp_type,
+                icmp_code: *icmp_code,
+                destination: target,
+                about: match echo {
+                    true => SentBySocket::Echo,
+                    false => SentBySocket::Datagram {
+                        src_port: 24_000,
+                        dst_port: 33_434,
+                    },
+                },
+                returned: left,
+                extensions_at: (at > 0).then_some(at),
+                info: 1_400,
+                ttl,
+                tos,
+            },
+            Time::default(),
+        ),
+        (false, true) => decode_echo(
+            &EchoMessage {
+                source: target,
+                message: left,
+                ttl,
+                tos,
+            },
+            Time::default(),
+        ),
+        (false, false) => Ok(decode_datagram(
+            &Datagram {
+                source: target,
+                src_port: 33_434,
+                dst_port: 24_000,
+                payload: left,
+                ttl,
+                tos,
+            },
+            Time::default(),
+        )),
+    };
+    if let Ok(reply) = &read {
+        assert_eq!(reply.quoted.is_some(), is(4));
+        assert_eq!(reply.echoed.is_some(), !is(4));
+        assert_eq!(reply.responder, if is(4) { router } else { target });
+        let structure = reply.icmp_extensions.as_deref().map_or(0, <[u8]>::len);
+        assert!(structure <= left.len() && reply.mpls.len() * 4 <= structure);
+        if let Some(quoted) = &reply.quoted {
+            assert_eq!(quoted.destination, target);
+            assert_eq!(quoted.src_port.is_some(), !is(2));
+            // No header that the kernel has taken off.
+            assert!(quoted.ttl.is_none() && quoted.ip_id.is_none() && quoted.quote_size.is_none());
+            assert!(quoted.icmp_sequence.is_none() || quoted.icmp_id.is_some());
+            assert!(quoted.tag != Some(0));
+            assert!(quoted.serial.is_none() || quoted.tag.is_some());
+        }
+    }
+    read
 }
 
 /// What follows the header of an ICMP error. The first byte is the length that the message announces for its quote, in

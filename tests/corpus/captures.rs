@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pathsurvey::engine::format::{Marked, ProbeFormat};
 use pathsurvey::lab::{LabNetwork, Respond};
-use pathsurvey::model::{FlowId, ProbeId, Protocol, TcpFlags, Time, Ttl};
+use pathsurvey::model::{Echoed, FlowId, ProbeId, Protocol, Reply, TcpFlags, Time, Ttl};
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
 use pathsurvey::wire::{decode, extensions};
@@ -136,7 +136,25 @@ fn keep(packet: Vec<u8>, captures: &mut Captures) {
     captures.entry(look).or_insert(packet);
 }
 
-/// Saves captures as seeds: whole, their quotes, and what follows an error's header where that has extensions.
+/// What a kernel would tell an ordinary socket of a message, as the fuzzer takes it; `None` where it has no such socket. `header` is
+/// the size of the IP headers, the message's and the quoted one.
+fn told(reply: &Reply, message: &[u8], header: usize) -> Option<Vec<u8>> {
+    let family = u8::from(header == 40);
+    let (what, left) = match (&reply.quoted, &reply.echoed) {
+        (Some(quoted), _) => match quoted.protocol {
+            17 => (4, message.get(8 + header + 8..)?),
+            1 | 58 => (4 | 2, message.get(8 + header..)?),
+            _ => return None,
+        },
+        (None, Some(Echoed::Echo { .. })) => (2, message),
+        (None, Some(Echoed::Udp { .. })) => (0, message.get(8..)?),
+        (None, _) => return None,
+    };
+    let [icmp_type, icmp_code] = [reply.icmp_type, reply.icmp_code].map(Option::unwrap_or_default);
+    Some([&[what | family, icmp_type, icmp_code, 0, 0], left].concat())
+}
+
+/// Saves captures as seeds: whole, as sockets would be told of them, their quotes, and what follows an error's header where that has extensions.
 pub fn save(captures: &Captures, corpus: &Path) {
     let write = |target: &str, name: &str, bytes: &[u8]| {
         let directory = corpus.join(target);
@@ -146,10 +164,13 @@ pub fn save(captures: &Captures, corpus: &Path) {
     for (look, packet) in captures {
         write("reply", look, packet);
         let reply = decode(packet, Time::default()).expect("read before");
+        let header = if reply.responder.is_ipv4() { 20 } else { 40 };
+        if let Some(told) = told(&reply, &packet[header..], header) {
+            write("socket", look, &told);
+        }
         if reply.quoted.is_none() {
             continue;
         }
-        let header = if reply.responder.is_ipv4() { 20 } else { 40 };
         let (message, body) = packet[header..].split_at(8);
         // In words of 32 bits with ICMPv4, of 64 with ICMPv6 (RFC 4884).
         let announced = match header {

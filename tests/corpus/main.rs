@@ -59,6 +59,19 @@ fn quotes_are_read_or_refused() {
 }
 
 #[test]
+fn what_sockets_are_told_is_read_or_refused() {
+    let mut captures = 0;
+    for (path, bytes) in inputs("socket") {
+        let read = fuzzed::socket(&bytes);
+        if is_capture(&path) {
+            assert!(read.is_ok(), "{}: {read:?}", path.display());
+            captures += 1;
+        }
+    }
+    assert!(captures > 20, "only {captures} captures");
+}
+
+#[test]
 fn extension_structures_are_read_or_skipped() {
     let mut captures = 0;
     for (path, bytes) in inputs("extensions") {
