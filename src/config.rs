@@ -233,14 +233,12 @@ pub enum ConfigError {
     #[error("--min-reply-rate {0}: give a share between 0 and 1")]
     MinReplyRate(f64),
     /// What takes raw sockets.
-    #[error(
-        "--transport dgram with {option}: ordinary sockets cannot, {why}; leave one of them out"
-    )]
+    #[error("--transport dgram with {option}: ordinary sockets {lack}; leave one of them out")]
     NotByDgram {
         /// The option.
         option: &'static str,
         /// What ordinary sockets lack.
-        why: &'static str,
+        lack: &'static str,
     },
     /// No sockets to choose among.
     #[error(
@@ -335,8 +333,8 @@ impl SurveyConfig {
         }
         let virtual_time = matches!(self.network, Network::VirtualLab { .. });
         if self.transport == Transport::Dgram {
-            if let Some((option, why)) = self.against_dgram() {
-                return Err(ConfigError::NotByDgram { option, why });
+            if let Some((option, lack)) = self.against_dgram() {
+                return Err(ConfigError::NotByDgram { option, lack });
             }
             if virtual_time {
                 return Err(ConfigError::DgramInVirtualTime);

@@ -18,16 +18,16 @@ pub enum Transport {
 }
 
 impl SurveyConfig {
-    /// The option that ordinary sockets cannot serve, and why; `None` where they can do all that is asked for.
+    /// The option that ordinary sockets cannot serve, and what they lack; `None` where they can do all that is asked for.
     pub fn against_dgram(&self) -> Option<(&'static str, &'static str)> {
         match self.protocol {
-            Protocol::Tcp => Some(("--protocol tcp", "they send UDP and ICMP probes only")),
+            Protocol::Tcp => Some(("--protocol tcp", "send UDP and ICMP probes only")),
             Protocol::Udp if self.method == Method::Sweep => Some((
                 "--strategy sweep of UDP",
-                "of several UDP probes under way they cannot always tell which is answered",
+                "cannot always tell which of several UDP probes is answered",
             )),
-            _ if self.mtu => Some(("--mtu", "they do not tell the size that was refused")),
-            _ if self.pcap.is_some() => Some(("--pcap", "they show no whole packets")),
+            _ if self.mtu => Some(("--mtu", "do not tell which size was refused")),
+            _ if self.pcap.is_some() => Some(("--pcap", "show no whole packets")),
             _ => None,
         }
     }

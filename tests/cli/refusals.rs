@@ -156,11 +156,11 @@ fn bad_options_end_with_2() {
                 "--transport",
                 "dgram",
                 "--protocol",
-                "icmp",
+                "tcp",
             ],
             &[
-                "--transport dgram with --protocol icmp",
-                "only trace with UDP",
+                "--transport dgram with --protocol tcp",
+                "UDP and ICMP probes only",
             ],
         ),
         (
