@@ -11,6 +11,7 @@ mod routers {
     pub mod others;
     pub mod paths;
     pub mod survey;
+    pub mod translation;
 }
 mod support;
 #[path = "support/tools.rs"]
@@ -19,7 +20,7 @@ mod tools;
 use std::process::ExitCode;
 
 use routers::chain::Family::{V4, V6};
-use routers::{agree, listener, nowhere};
+use routers::{agree, listener, nowhere, translation};
 use support::{Case, Outcome, User};
 
 /// A case as it is shown, and what it runs.
@@ -53,6 +54,12 @@ fn main() -> ExitCode {
         }),
         ("an_unreachable_target_over_ipv6_agrees", || {
             nowhere::unreachable(V6)
+        }),
+        ("a_translator_over_ipv4_shows_nowhere", || {
+            translation::restores_all(V4)
+        }),
+        ("a_translator_over_ipv6_shows_nowhere", || {
+            translation::restores_all(V6)
         }),
         ("a_silent_target_over_ipv4_agrees", || nowhere::silent(V4)),
         ("a_silent_target_over_ipv6_agrees", || nowhere::silent(V6)),

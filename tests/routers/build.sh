@@ -8,6 +8,8 @@
 #   build.sh enter PROGRAM…   run PROGRAM where all of this can be made and vanishes with it (needs root)
 #   build.sh up NAME          make the namespaces NAME-vantage, NAME-r1, …; ready when it returns
 #   build.sh five-tuple NAME  let NAME's balancers hash the five-tuple themselves, whatever the kernel has noted about a packet
+#   build.sh translate NAME   let NAME's r1 translate what the vantage point sends from its second address to its first and another port
+#   build.sh translated NAME  print how many connections r1 has translated so far, a family a line
 #   build.sh down NAME        delete exactly these
 #
 # Every router has one address a family, 198.51.100.N and 2001:db8:1::N with N as below, on all its links: whatever it answers,
@@ -165,6 +167,41 @@ five-tuple-here() {
   for family in ipv4 ipv6; do
     write $family/fib_multipath_hash_fields 0x37
     write $family/fib_multipath_hash_policy 3
+  done
+}
+
+# As a home's or a cloud's router: the vantage point's second address, 2 where its first has 1, is nobody's behind r1. Ports become
+# others; an echo request has none, and keeps its identifier.
+translate() {
+  local inside4=${vantage4%.*}.2 inside6=${vantage6%::*}::2
+  ip -n "$1-vantage" address add "$inside4/32" dev to-r1
+  ip -n "$1-vantage" address add "$inside6/128" dev to-r1 nodad
+  ip -n "$1-r1" route add "$inside4/32" via "$vantage4" dev to-vantage
+  ip -n "$1-r1" route add "$inside6/128" via "$vantage6" dev to-vantage
+  ip netns exec "$1-r1" nft -f - <<END
+table ip translation {
+  counter connections { }
+  chain out {
+    type nat hook postrouting priority srcnat
+    ip saddr $inside4 counter name connections
+    ip saddr $inside4 meta l4proto { udp, tcp } snat to $vantage4:40000-49999 random
+    ip saddr $inside4 snat to $vantage4
+  }
+}
+table ip6 translation {
+  counter connections { }
+  chain out {
+    type nat hook postrouting priority srcnat
+    ip6 saddr $inside6 counter name connections
+    ip6 saddr $inside6 meta l4proto { udp, tcp } snat to [$vantage6]:40000-49999 random
+    ip6 saddr $inside6 snat to $vantage6
+  }
+}
+END
+}
+translated() {
+  for family in ip ip6; do
+    ip netns exec "$1-r1" nft list counter $family translation connections | sed -n 's/.*packets \([0-9]*\).*/\1/p'
   done
 }
 

@@ -54,6 +54,11 @@ impl Family {
         self.behind(91)
     }
 
+    /// The vantage point's second address, which a translating first router keeps to itself.
+    pub fn inside(self) -> IpAddr {
+        self.router(2)
+    }
+
     /// The last router.
     pub fn last_router(self) -> IpAddr {
         self.router(51)
@@ -96,6 +101,18 @@ impl Chain {
         self.build("five-tuple");
     }
 
+    /// Lets the first router translate what leaves from the vantage point's [second address](Family::inside).
+    pub fn translate(&self) {
+        self.build("translate");
+    }
+
+    /// How many connections the first router has translated.
+    pub fn translated(&self, family: Family) -> u64 {
+        let told = self.build("translated");
+        let line = told.lines().nth(usize::from(family == Family::V6));
+        line.unwrap().parse().unwrap()
+    }
+
     /// Runs `program` at the vantage point.
     pub fn at_vantage(&self, program: &str) -> Command {
         self.at("vantage", program)
@@ -110,13 +127,15 @@ impl Chain {
         command
     }
 
-    fn build(&self, what: &str) {
+    /// Gives what it printed.
+    fn build(&self, what: &str) -> String {
         let output = script().args([what, &self.name]).output().unwrap();
         assert!(
             output.status.success(),
             "build.sh {what}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 

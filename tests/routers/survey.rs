@@ -11,6 +11,7 @@ use super::chain::Chain;
 pub struct Row {
     pub reply_index: i16,
     pub destination: IpAddr,
+    pub source: Option<IpAddr>,
     pub src_port: Option<u16>,
     pub icmp_id: Option<u16>,
     pub ttl: Option<u8>,
@@ -18,6 +19,7 @@ pub struct Row {
     pub probe_checksum: Option<u16>,
     pub status: String,
     pub responder: Option<IpAddr>,
+    pub quoted_source: Option<IpAddr>,
     pub reply_kind: Option<String>,
     pub evidence: Option<String>,
 }
