@@ -3,20 +3,24 @@
 
 mod addresses;
 mod conntrack;
+pub(super) mod hearing;
 mod sys;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::config::SurveyConfig;
-use crate::transport::{PacketReceiver, PacketSender, loopback_test};
+use crate::transport::loopback::{leads_back, show_to_tracking};
+use crate::transport::raw::PortBlock;
+use crate::transport::{PacketReceiver, PacketSender};
 
 use super::packets::Ears;
+use hearing::LoopbackProbe;
 
 pub(super) use conntrack::Conntrack;
 
-/// How long each test packet on loopback is waited for.
-const LOOPBACK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long test packets on loopback are waited for, all together: they are there at once, unless the machine is very busy.
+const LOOPBACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -33,27 +37,47 @@ pub(super) struct Findings {
     pub clock: Option<(bool, i64)>,
 }
 
-/// Looks at everything. `sources` are our addresses, one a family at most; `towards` an address that stands for the targets. What
-/// receives whole packets is tested.
+/// What the run probes with, and from where.
+pub(super) struct Outfit<'a> {
+    pub ears: &'a mut Ears,
+    /// For packets to ourselves, bound to no interface: it would lead them there. There for those who receive whole packets.
+    pub tester: Option<&'a mut dyn PacketSender>,
+    pub ports: &'a PortBlock,
+    /// Our addresses, one a family at most.
+    pub sources: &'a [IpAddr],
+}
+
+/// Looks at everything. `towards` is an address that stands for the targets. What receives whole packets is tested.
 pub(super) fn look(
     config: &SurveyConfig,
     targets: u32,
-    sources: &[IpAddr],
     towards: Ipv4Addr,
-    ears: &mut Ears,
-    sender: &mut dyn PacketSender,
+    outfit: Outfit<'_>,
 ) -> Findings {
     let mut warnings = Vec::new();
-    let ours = sources.iter().find_map(|source| match source {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    });
-    // A receiver for IPv6 alone hears none of these.
-    if let (Some(address), Ears::Packets(receiver)) = (ours, ears) {
-        hear(receiver, sender, address, &mut warnings);
+    let sources = outfit.sources;
+    match (outfit.ears, outfit.tester) {
+        (Ears::Packets(receiver), Some(tester)) => {
+            hear(
+                config,
+                receiver,
+                tester,
+                outfit.ports,
+                sources,
+                &mut warnings,
+            );
+        }
+        // Bound to an interface, the run's ports might lead the datagram out there.
+        _ if config.interface.is_none() => {
+            for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
+                // What does not arrive was seen all the same, and what could not be sent tells nothing.
+                let _ = show_to_tracking(outfit.ports, source);
+            }
+        }
+        _ => {}
     }
-    // Behind that test (of IPv4), whose datagram an active table holds.
-    let conntrack = Conntrack::read(config.protocol);
+    // Behind these packets, one of which an active table holds.
+    let conntrack = Conntrack::read(config.protocol, config.tcp_flags);
     let expected_entries =
         conntrack.map(|table| table.expected(tuples(config, targets), config.rate.per_second()));
     warnings.extend(
@@ -85,33 +109,33 @@ fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     u64::from(targets) * u64::from(config.flows) * ports
 }
 
-/// Tests the receiver over loopback, with the address that probes carry.
+/// Tests the receiver over loopback, with the addresses that probes carry.
 fn hear(
+    config: &SurveyConfig,
     receiver: &mut dyn PacketReceiver,
     sender: &mut dyn PacketSender,
-    address: Ipv4Addr,
+    ports: &PortBlock,
+    sources: &[IpAddr],
     warnings: &mut Vec<String>,
 ) {
-    let heard = match loopback_test(receiver, sender, address, LOOPBACK_PATIENCE) {
-        Ok(heard) => heard,
-        Err(error) => {
-            warnings.push(format!(
-                "the receiver could not be tested over loopback ({error})"
-            ));
-            return;
-        }
+    let probe = LoopbackProbe {
+        protocol: config.protocol,
+        tcp_flags: config.tcp_flags,
+        tos: config.tos,
+        source_port: ports.base(),
+        destination_port: config.destination_port,
+        // Two runs on one machine are two processes.
+        mark: (std::process::id() % u32::from(u16::MAX)) as u16 + 1,
     };
-    let deaf = |what, consequence| {
-        format!(
-            "an ICMP {what} sent over loopback as a test did not reach the receiver: a firewall rule on input may be dropping \
-             replies, and {consequence} would look silent; let ICMP errors in (types 3, 11 and 12)"
-        )
-    };
-    match (heard.unreachable, heard.time_exceeded) {
-        (false, None | Some(false)) => warnings.push(deaf("message", "every hop")),
-        (false, Some(true)) => warnings.push(deaf("destination unreachable", "every target")),
-        (true, Some(false)) => warnings.push(deaf("time exceeded", "every router")),
-        (true, None | Some(true)) => {}
+    match hearing::loopback_test(receiver, sender, &probe, sources, LOOPBACK_PATIENCE) {
+        Ok(heard) => warnings.extend(
+            heard
+                .iter()
+                .filter_map(|heard| hearing::warning(heard, config.protocol, &ports.ports())),
+        ),
+        Err(error) => warnings.push(format!(
+            "the receiver could not be tested over loopback ({error})"
+        )),
     }
 }
 
