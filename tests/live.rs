@@ -227,6 +227,27 @@ fn main() -> ExitCode {
             firewall::what_is_dropped_in_ipv6,
         ),
         (
+            "connection_tracking_is_told_where_there_is_some",
+            User::Root,
+            firewall::tracking,
+        ),
+        ("connection_tracking_is_found_over_ipv6", User::Root, || {
+            firewall::tracking_is_found(&["-6"])
+        }),
+        ("connection_tracking_is_found_with_tcp", User::Root, || {
+            firewall::tracking_is_found(&["-4", "--protocol", "tcp"])
+        }),
+        (
+            "connection_tracking_is_found_without_privilege",
+            User::Root,
+            || firewall::tracking_is_found(&["--transport", "dgram"]),
+        ),
+        (
+            "a_table_of_connections_too_small_is_told_with_its_figures",
+            User::Root,
+            firewall::table_too_small,
+        ),
+        (
             "a_full_disk_for_packets_ends_the_survey_in_order",
             User::Root,
             kept::full_disk,

@@ -9,7 +9,7 @@ use pathsurvey::model::{Protocol, TcpFlags};
 use pathsurvey::survey::HeardKind::{
     self, Datagram, EchoReply, Segment, TimeExceeded, Unreachable,
 };
-use pathsurvey::survey::{Heard, LoopbackProbe, loopback_test};
+use pathsurvey::survey::{Heard, LoopbackProbe, LoopbackTest};
 use pathsurvey::transport::raw::{Answers, PortBlock, RawReceiver, RawSender};
 use pathsurvey::transport::{PacketReceiver, Received};
 
@@ -78,7 +78,8 @@ fn test(
         mark: 1,
     };
     let mut sender = RawSender::open().unwrap();
-    loopback_test(&mut receiver, &mut sender, &probe, addresses, patience).unwrap()
+    let test = LoopbackTest::begin(&mut sender, &probe, addresses).unwrap();
+    test.finish(&mut sender, &mut receiver, patience).unwrap()
 }
 
 const SYN: (Protocol, TcpFlags) = (Protocol::Tcp, TcpFlags::Syn);

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::host::World;
 use super::lab::network;
-use super::program::run;
+use super::program::{Started, run};
 use crate::others::installed;
 use crate::rows::{batches, manifest, verified_parts};
 use crate::support::{Ignored, Outcome};
@@ -285,6 +285,98 @@ pub fn what_is_dropped_in_ipv6() -> Outcome {
         "port 24000 in",
     ]]);
     assert!(survey.heard(6, "port_unreachable"));
+    world.stop();
+    Ok(())
+}
+
+/// What the kernel says of connection tracking in the test's namespace.
+const TRACKING: &str = "/proc/sys/net/netfilter";
+/// The seconds that an entry stays which saw one datagram and no answer.
+const TIMEOUT: &str = "nf_conntrack_udp_timeout";
+/// Wants connections tracked, and lets everything pass.
+const TRACKED: &str = "ct state invalid counter";
+
+/// Whether connections are tracked is in the manifest, and nothing is warned of where the table has room.
+pub fn tracking() -> Outcome {
+    let world = world()?;
+    let is_tracked = |expected: bool, options: &[&str]| {
+        let survey = Survey::of(&world, &[options, &TARGETS].concat());
+        survey.told(&[]);
+        let vantage = &survey.manifest["vantage"];
+        assert_eq!(vantage["conntrack"], expected, "{options:?}");
+        let table = &survey.manifest["run"]["setup"]["conntrack"];
+        assert_eq!(table.is_null(), !expected, "{options:?}: {table}");
+    };
+    let transports = [&["--transport", "raw"][..], &["--transport", "dgram"]];
+    for options in transports {
+        is_tracked(false, options);
+    }
+    // What the run sends is kept out, and nobody else sends anything.
+    let untracked = "table inet u {\nchain out {\ntype filter hook output priority raw;\nudp sport 24000 notrack\n}\n}";
+    filter(&format!("{}\n{untracked}", on_input(TRACKED)));
+    is_tracked(false, &[]);
+    filter(&on_input(TRACKED));
+    for options in transports {
+        is_tracked(true, options);
+    }
+    world.stop();
+    Ok(())
+}
+
+/// In a namespace of its own, whose table holds nothing from before: what shows tracking is ours, of each protocol and family,
+/// and without whole packets.
+pub fn tracking_is_found(options: &[&str]) -> Outcome {
+    let world = world()?;
+    filter(&on_input(TRACKED));
+    let survey = Survey::of(&world, &[options, &TARGETS].concat());
+    survey.told(&[]);
+    assert_eq!(survey.manifest["vantage"]["conntrack"], true);
+    world.stop();
+    Ok(())
+}
+
+/// A table that the survey would overflow is told with its figures.
+///
+/// The table's size is the whole machine's and not ours to change, the time that its entries stay is the namespace's: they are
+/// made to stay so long that more are expected than fit.
+pub fn table_too_small() -> Outcome {
+    let world = world()?;
+    filter(&on_input(TRACKED));
+    let read = |name: &str| std::fs::read_to_string(format!("{TRACKING}/{name}"));
+    let most: u64 = read("nf_conntrack_max").unwrap().trim().parse().unwrap();
+    // A host in each /24 of 198.18.0.0/15, each of 32 TTLs its port.
+    let tuples_of_a_flow = 512 * 32;
+    let flows = most / tuples_of_a_flow + 1;
+    let tuples = tuples_of_a_flow * flows;
+    std::fs::write(format!("{TRACKING}/{TIMEOUT}"), tuples.to_string()).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let night = place.path().join("night");
+    let flows = flows.to_string();
+    let options = ["198.18.0.0/15", "--port-per-ttl", "--flows", &flows];
+    let mut survey = Started::new(world.survey(&night, &options));
+    let told = survey.until("the survey began", || manifest(&night));
+    survey.signal("INT");
+    survey.wait();
+    let setup = &told["run"]["setup"];
+    assert_eq!(setup["conntrack_entries_expected"], tuples, "{setup}");
+    assert_eq!(setup["conntrack"]["most"], most);
+    assert_eq!(setup["conntrack"]["timeout_s"], tuples);
+    let entries = setup["conntrack"]["entries"].as_u64().unwrap();
+    let warnings = told["warnings"].as_array().unwrap();
+    let [warning] = &warnings[..] else {
+        panic!("{warnings:#?}")
+    };
+    let wanted = (entries + tuples).next_power_of_two();
+    for part in [
+        format!("holds {entries} entries of at most {most}"),
+        format!("add up to {tuples}:"),
+        format!("nf_conntrack_max={wanted}"),
+    ] {
+        assert!(
+            warning.as_str().unwrap().contains(&part),
+            "{part}: {warning}"
+        );
+    }
     world.stop();
     Ok(())
 }

@@ -24,8 +24,9 @@ pub(in crate::survey) struct Conntrack {
 impl Conntrack {
     /// The table of this network namespace; `None` where connections are not tracked.
     ///
-    /// Call it after packets like the run's were sent over loopback: rules that want tracking have it from then on hold one
-    /// entry at least, and a table that is still empty is one that nobody uses, or that the run's packets are kept out of.
+    /// Call it after packets like the run's probes were sent over loopback: rules that want tracking have it from then on hold one
+    /// entry at least, and a table that is still empty is one that nobody uses, or that the run's packets are kept out of. Where
+    /// others use it, it is taken to be used by the run too.
     pub fn read(protocol: Protocol, tcp_flags: TcpFlags) -> Option<Self> {
         let file = |name: &str| fs::read_to_string(format!("{FILES}/{name}")).unwrap_or_default();
         Self::parse(

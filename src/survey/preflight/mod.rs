@@ -6,16 +6,19 @@ mod conntrack;
 pub(super) mod hearing;
 mod sys;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::SurveyConfig;
+use crate::model::Protocol;
 use crate::transport::loopback::{leads_back, show_to_tracking};
 use crate::transport::raw::PortBlock;
 use crate::transport::{PacketReceiver, PacketSender};
 
 use super::packets::Ears;
-use hearing::LoopbackProbe;
+use hearing::{LoopbackProbe, LoopbackTest};
 
 pub(super) use conntrack::Conntrack;
 
@@ -54,32 +57,30 @@ pub(super) fn look(
     towards: Ipv4Addr,
     outfit: Outfit<'_>,
 ) -> Findings {
-    let mut warnings = Vec::new();
     let sources = outfit.sources;
-    match (outfit.ears, outfit.tester) {
-        (Ears::Packets(receiver), Some(tester)) => {
-            hear(
-                config,
-                receiver,
-                tester,
-                outfit.ports,
-                sources,
-                &mut warnings,
-            );
-        }
+    let hearing = match (outfit.ears, outfit.tester) {
+        (Ears::Packets(receiver), Some(tester)) => Some(Hearing::begin(
+            config,
+            outfit.ports,
+            sources,
+            receiver,
+            tester,
+        )),
         // Bound to an interface, the run's ports might lead the datagram out there.
         _ if config.interface.is_none() => {
             for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
                 // What does not arrive was seen all the same, and what could not be sent tells nothing.
                 let _ = show_to_tracking(outfit.ports, source);
             }
+            None
         }
-        _ => {}
-    }
-    // Behind these packets, one of which an active table holds.
+        _ => None,
+    };
+    // Now that tracking has seen packets from the run's ports, one of which an active table holds, and before it sees answers.
     let conntrack = Conntrack::read(config.protocol, config.tcp_flags);
     let expected_entries =
         conntrack.map(|table| table.expected(tuples(config, targets), config.rate.per_second()));
+    let mut warnings = hearing.map_or_else(Vec::new, Hearing::finish);
     warnings.extend(
         conntrack
             .zip(expected_entries)
@@ -109,33 +110,55 @@ fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     u64::from(targets) * u64::from(config.flows) * ports
 }
 
-/// Tests the receiver over loopback, with the addresses that probes carry.
-fn hear(
-    config: &SurveyConfig,
-    receiver: &mut dyn PacketReceiver,
-    sender: &mut dyn PacketSender,
-    ports: &PortBlock,
-    sources: &[IpAddr],
-    warnings: &mut Vec<String>,
-) {
-    let probe = LoopbackProbe {
-        protocol: config.protocol,
-        tcp_flags: config.tcp_flags,
-        tos: config.tos,
-        source_port: ports.base(),
-        destination_port: config.destination_port,
-        // Two runs on one machine are two processes.
-        mark: (std::process::id() % u32::from(u16::MAX)) as u16 + 1,
-    };
-    match hearing::loopback_test(receiver, sender, &probe, sources, LOOPBACK_PATIENCE) {
-        Ok(heard) => warnings.extend(
-            heard
+/// The test of the receiver, with the addresses that probes carry.
+struct Hearing<'a> {
+    test: io::Result<LoopbackTest>,
+    receiver: &'a mut dyn PacketReceiver,
+    sender: &'a mut dyn PacketSender,
+    protocol: Protocol,
+    ports: RangeInclusive<u16>,
+}
+
+impl<'a> Hearing<'a> {
+    fn begin(
+        config: &SurveyConfig,
+        ports: &PortBlock,
+        sources: &[IpAddr],
+        receiver: &'a mut dyn PacketReceiver,
+        sender: &'a mut dyn PacketSender,
+    ) -> Self {
+        let probe = LoopbackProbe {
+            protocol: config.protocol,
+            tcp_flags: config.tcp_flags,
+            tos: config.tos,
+            source_port: ports.base(),
+            destination_port: config.destination_port,
+            // Two runs on one machine are two processes.
+            mark: (std::process::id() % u32::from(u16::MAX)) as u16 + 1,
+        };
+        Hearing {
+            test: LoopbackTest::begin(sender, &probe, sources),
+            receiver,
+            sender,
+            protocol: config.protocol,
+            ports: ports.ports(),
+        }
+    }
+
+    /// What to tell.
+    fn finish(self) -> Vec<String> {
+        let heard = self
+            .test
+            .and_then(|test| test.finish(self.sender, self.receiver, LOOPBACK_PATIENCE));
+        match heard {
+            Ok(heard) => heard
                 .iter()
-                .filter_map(|heard| hearing::warning(heard, config.protocol, &ports.ports())),
-        ),
-        Err(error) => warnings.push(format!(
-            "the receiver could not be tested over loopback ({error})"
-        )),
+                .filter_map(|heard| hearing::warning(heard, self.protocol, &self.ports))
+                .collect(),
+            Err(error) => vec![format!(
+                "the receiver could not be tested over loopback ({error})"
+            )],
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::model::{Protocol, TcpFlags};
 use crate::transport::loopback::{leads_back, listen_until, offer};
 use crate::transport::{PacketBatch, PacketReceiver, PacketSender};
-use crate::wire::ip::{Ends, header_size};
+use crate::wire::ip::Ends;
 
 pub(super) use words::warning;
 
@@ -81,73 +81,87 @@ pub struct Heard {
     pub heard: bool,
 }
 
-/// An answer in the batch, and the probe there that it answers.
-struct Sent {
-    probe: usize,
-    answer: usize,
-    kind: Kind,
+/// A test that has begun: connection tracking has seen its probes, and no answers yet.
+pub struct LoopbackTest {
+    probe: LoopbackProbe,
+    /// The probes that were sent.
+    sent: Vec<(Ends, Vec<u8>)>,
 }
 
-/// Makes the test with `addresses`, of which those that are not ours are left out. All that is missing is waited for together,
-/// up to `patience`. Other packets that arrive meanwhile are dropped: nothing of the run is under way yet.
-///
-/// # Errors
-/// A socket that is broken.
-pub fn loopback_test(
-    receiver: &mut dyn PacketReceiver,
-    sender: &mut dyn PacketSender,
-    probe: &LoopbackProbe,
-    addresses: &[IpAddr],
-    patience: Duration,
-) -> io::Result<Vec<Heard>> {
-    let mut batch = PacketBatch::default();
-    let mut sent = Vec::new();
-    for address in addresses.iter().copied().filter(|ours| leads_back(*ours)) {
-        let Some(ends) = Ends::new(address, address) else {
-            continue;
-        };
-        let mut push = |packet: &[u8]| {
-            batch.push(address, packet.len()).copy_from_slice(packet);
-            batch.len() - 1
-        };
-        let bytes = messages::probe(probe, ends);
-        let at = push(&bytes);
-        for kind in Kind::awaited(probe.protocol) {
-            sent.push(Sent {
-                probe: at,
-                answer: push(&messages::answer(kind, probe, ends, &bytes)),
-                kind,
-            });
+impl LoopbackTest {
+    /// Sends a probe from each of `addresses` that leads back to us.
+    ///
+    /// # Errors
+    /// A socket that is broken.
+    pub fn begin(
+        sender: &mut dyn PacketSender,
+        probe: &LoopbackProbe,
+        addresses: &[IpAddr],
+    ) -> io::Result<Self> {
+        let mut batch = PacketBatch::default();
+        let mut sent = Vec::new();
+        for address in addresses.iter().copied().filter(|ours| leads_back(*ours)) {
+            if let Some(ends) = Ends::new(address, address) {
+                let packet = messages::probe(probe, ends);
+                batch.push(address, packet.len()).copy_from_slice(&packet);
+                sent.push((ends, packet));
+            }
         }
-        // Once more: a reset has connection tracking forget the first, and whether anything is tracked is looked at later.
-        push(&bytes);
+        let mut taken = offer(sender, &batch)?.into_iter();
+        sent.retain(|_| taken.next() == Some(true));
+        Ok(LoopbackTest {
+            probe: *probe,
+            sent,
+        })
     }
-    let taken = offer(sender, &batch)?;
-    sent.retain(|sent| taken[sent.probe] && taken[sent.answer]);
-    let mut heard: Vec<Heard> = Vec::new();
-    let mut wanted = Vec::new();
-    for sent in &sent {
-        let Some((address, packet)) = batch.get(sent.answer) else {
-            continue;
-        };
-        heard.push(Heard {
-            ipv6: address.is_ipv6(),
-            kind: sent.kind,
-            heard: false,
-        });
-        wanted.push((address.is_ipv6(), &packet[header_size(address)..]));
-    }
-    if heard.is_empty() {
-        return Ok(heard);
-    }
-    listen_until(receiver, patience, &mut |packet| {
-        let arrived = behind_header(packet);
-        for (heard, wanted) in heard.iter_mut().zip(&wanted) {
-            heard.heard |= arrived == Some(*wanted);
+
+    /// Sends the answers and listens for them. What is missing is waited for up to `patience`, all of it together. Other packets
+    /// that arrive meanwhile are dropped: nothing of the run is under way yet.
+    ///
+    /// # Errors
+    /// A socket that is broken.
+    pub fn finish(
+        self,
+        sender: &mut dyn PacketSender,
+        receiver: &mut dyn PacketReceiver,
+        patience: Duration,
+    ) -> io::Result<Vec<Heard>> {
+        let mut batch = PacketBatch::default();
+        let mut answers = Vec::new();
+        for (ends, probe) in &self.sent {
+            for kind in Kind::awaited(self.probe.protocol) {
+                let packet = messages::answer(kind, &self.probe, *ends, probe);
+                batch
+                    .push(address(*ends), packet.len())
+                    .copy_from_slice(&packet);
+                let heard = Heard {
+                    ipv6: address(*ends).is_ipv6(),
+                    kind,
+                    heard: false,
+                };
+                answers.push((packet, heard));
+            }
         }
-        heard.iter().all(|heard| heard.heard)
-    })?;
-    Ok(heard)
+        let mut taken = offer(sender, &batch)?.into_iter();
+        answers.retain(|_| taken.next() == Some(true));
+        if !answers.is_empty() {
+            listen_until(receiver, patience, &mut |arrived| {
+                for (packet, heard) in &mut answers {
+                    heard.heard |= behind_header(arrived) == behind_header(packet);
+                }
+                answers.iter().all(|(_, heard)| heard.heard)
+            })?;
+        }
+        Ok(answers.into_iter().map(|(_, heard)| heard).collect())
+    }
+}
+
+/// The address that is both ends.
+fn address(ends: Ends) -> IpAddr {
+    match ends {
+        Ends::V4(address, _) => address.into(),
+        Ends::V6(address, _) => address.into(),
+    }
 }
 
 /// Whether a packet is IPv6, and what stands behind its IP header. That header is not compared: rules may set fields of it.
