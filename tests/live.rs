@@ -80,6 +80,10 @@ fn main() -> ExitCode {
             origin::our_own_addresses,
         ),
         (
+            "a_source_for_one_family_tells_of_the_other",
+            origin::the_other_family_is_told,
+        ),
+        (
             "origins_that_are_not_there_are_named",
             origin::refusals_are_named,
         ),

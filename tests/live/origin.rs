@@ -46,6 +46,49 @@ pub fn our_own_addresses() -> Outcome {
     Ok(())
 }
 
+/// Of a family for which none is asked for, the kernel's choice is told; a list without it needs none.
+pub fn the_other_family_is_told() -> Outcome {
+    let [_, four, _, six] = SOURCES;
+    for (named, chosen, family, only) in [(four, six, "IPv6", "-4"), (six, four, "IPv4", "-6")] {
+        for transport in ["raw", "dgram"] {
+            let options = [
+                "--transport",
+                transport,
+                "--source",
+                named,
+                "-w",
+                "1",
+                "-q",
+                "1",
+            ];
+            let (code, rows, errors) = survey(&options)?;
+            assert_eq!(code, Some(0), "{errors}");
+            let told: Vec<&str> = errors
+                .lines()
+                .filter(|line| line.contains("--source"))
+                .collect();
+            let [line] = told[..] else { panic!("{errors}") };
+            for part in [
+                format!("--source {named}"),
+                format!("{family} probes would leave from {chosen}"),
+                format!("--source once more for {family}, or {only} "),
+            ] {
+                assert!(line.contains(&part), "{part}: {line}");
+            }
+            let others = |row: &Value| row["source"] == chosen;
+            assert!(rows.iter().any(others), "{errors}");
+            let (code, rows, errors) = survey(&[&options[..], &[only]].concat())?;
+            assert_eq!(code, Some(0), "{errors}");
+            assert!(!errors.contains("--source"), "{errors}");
+            assert!(!rows.iter().any(others));
+        }
+    }
+    let (code, _, errors) = survey(&SOURCES)?;
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(!errors.contains("--source"), "{errors}");
+    Ok(())
+}
+
 pub fn refusals_are_named() -> Outcome {
     for (options, parts) in [
         (

@@ -92,6 +92,11 @@ pub(super) fn look(
             .iter()
             .filter_map(|source| about_temporary(&if_inet6, *source)),
     );
+    warnings.extend(
+        sources
+            .iter()
+            .filter_map(|source| about_choice(&config.sources, *source)),
+    );
     Findings {
         warnings,
         conntrack,
@@ -176,6 +181,24 @@ fn about_temporary(if_inet6: &str, source: IpAddr) -> Option<String> {
     })
 }
 
+/// What to tell of a `source` that the kernel chose, where `asked` names one of the other family: whoever named that one may think
+/// that it is for all probes.
+fn about_choice(asked: &[IpAddr], source: IpAddr) -> Option<String> {
+    let [named] = asked else {
+        return None;
+    };
+    let (family, other, only) = match source {
+        IpAddr::V4(_) => ("IPv4", "IPv6", "-6"),
+        IpAddr::V6(_) => ("IPv6", "IPv4", "-4"),
+    };
+    (named.is_ipv4() != source.is_ipv4()).then(|| {
+        format!(
+            "--source {named} is for {other} alone: {family} probes would leave from {source}, the kernel's choice; give --source \
+             once more for {family}, or {only} to leave its targets out"
+        )
+    })
+}
+
 fn interface(sources: &[IpAddr], towards: Ipv4Addr, if_inet6: &str) -> Option<String> {
     sources.iter().find_map(|source| match source {
         IpAddr::V4(_) => {
@@ -202,6 +225,33 @@ mod tests {
         );
         assert_eq!(told("2001:db8::5"), None);
         assert_eq!(told("192.0.2.1"), None);
+    }
+
+    #[test]
+    fn a_source_of_one_family_says_what_the_other_gets() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (four, six) = (address("192.0.2.1"), address("2001:db8::1"));
+        let told = about_choice(&[four], six).unwrap();
+        for part in [
+            "--source 192.0.2.1",
+            "IPv6 probes",
+            "from 2001:db8::1",
+            " -4 ",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        let told = about_choice(&[six], four).unwrap();
+        for part in [
+            "--source 2001:db8::1",
+            "IPv4 probes",
+            "from 192.0.2.1",
+            " -6 ",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert_eq!(about_choice(&[four], four), None);
+        assert_eq!(about_choice(&[], six), None);
+        assert_eq!(about_choice(&[four, six], six), None);
     }
 
     #[test]
