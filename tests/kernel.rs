@@ -144,6 +144,11 @@ fn main() -> ExitCode {
             loopback::tells_what_is_heard,
         ),
         case(
+            "the_test_over_loopback_is_made_with_our_own_addresses",
+            User::Caller,
+            loopback::is_made_with_our_own_addresses,
+        ),
+        case(
             "long_packets_are_cut_off_not_lost",
             User::Caller,
             filters::long_packets,

@@ -6,6 +6,7 @@ mod live {
     pub mod account;
     pub mod clean;
     pub mod ending;
+    pub mod firewall;
     pub mod host;
     pub mod kept;
     pub mod lab;
@@ -26,6 +27,8 @@ mod live {
 }
 #[path = "support/dns.rs"]
 mod dns;
+#[path = "support/tools.rs"]
+mod others;
 #[path = "support/rows.rs"]
 mod rows;
 mod support;
@@ -33,8 +36,8 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, kept, names, ordinary, origin, paths, privileges, protocols, refused,
-    timing, together, tools, translation, unprivileged,
+    accidents, clean, ending, firewall, kept, names, ordinary, origin, paths, privileges,
+    protocols, refused, timing, together, tools, translation, unprivileged,
 };
 use support::{Case, Outcome, User};
 
@@ -75,6 +78,10 @@ fn main() -> ExitCode {
         (
             "probes_leave_from_the_address_asked_for",
             origin::our_own_addresses,
+        ),
+        (
+            "a_source_for_one_family_tells_of_the_other",
+            origin::the_other_family_is_told,
         ),
         (
             "origins_that_are_not_there_are_named",
@@ -218,6 +225,47 @@ fn main() -> ExitCode {
             "one_right_granted_is_enough_and_given_up",
             User::Root,
             privileges::with_one_right_granted,
+        ),
+        (
+            "without_a_firewall_nothing_is_told_of_one",
+            User::Root,
+            firewall::without_rules,
+        ),
+        (
+            "a_firewall_that_lets_answers_in_is_not_told_of",
+            User::Root,
+            firewall::answers_let_in,
+        ),
+        (
+            "what_a_firewall_drops_is_told_before_the_first_probe",
+            User::Root,
+            firewall::what_is_dropped,
+        ),
+        (
+            "what_a_firewall_drops_of_ipv6_is_told_too",
+            User::Root,
+            firewall::what_is_dropped_in_ipv6,
+        ),
+        (
+            "connection_tracking_is_told_where_there_is_some",
+            User::Root,
+            firewall::tracking,
+        ),
+        ("connection_tracking_is_found_over_ipv6", User::Root, || {
+            firewall::tracking_is_found(&["-6"])
+        }),
+        ("connection_tracking_is_found_with_tcp", User::Root, || {
+            firewall::tracking_is_found(&["-4", "--protocol", "tcp"])
+        }),
+        (
+            "connection_tracking_is_found_without_privilege",
+            User::Root,
+            || firewall::tracking_is_found(&["--transport", "dgram"]),
+        ),
+        (
+            "a_table_of_connections_too_small_is_told_with_its_figures",
+            User::Root,
+            firewall::table_too_small,
         ),
         (
             "a_full_disk_for_packets_ends_the_survey_in_order",

@@ -38,6 +38,7 @@ use crate::targets::{LoadReport, Resolve, TargetSet};
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
 pub use observer::{Observer, Plan, Progress};
+pub use preflight::hearing::{Heard, Kind as HeardKind, LoopbackProbe, LoopbackTest};
 pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::Summary;

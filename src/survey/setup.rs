@@ -22,7 +22,7 @@ use crate::transport::raw::{
 
 use super::SurveyError;
 use super::packets::Ears;
-use super::preflight::{self, Findings};
+use super::preflight::{self, Findings, Outfit};
 use super::privilege::{self, GivenUp};
 use super::unprivileged;
 
@@ -125,6 +125,8 @@ pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve
 pub(super) struct Opened {
     pub sender: Box<dyn PacketSender>,
     pub ears: Ears,
+    /// Sends packets to ourselves, where whole packets can be sent.
+    pub tester: Option<Box<dyn PacketSender>>,
     pub ports: Arc<PortBlock>,
     pub buffer: Buffer,
 }
@@ -178,9 +180,11 @@ fn open_raw(config: &SurveyConfig, families: (bool, bool)) -> Result<Opened, Sur
     let receiver = RawReceiver::open_for(&answers, wanted.clamp(LEAST_BUFFER, MOST_BUFFER))?;
     let buffer = receiver.buffer();
     let sender = RawSender::open_from(&origin(config))?;
+    let tester = RawSender::open()?;
     Ok(Opened {
         sender: Box::new(sender),
         ears: Ears::Packets(Box::new(receiver)),
+        tester: Some(Box::new(tester)),
         ports: Arc::new(ports),
         buffer: Buffer {
             kind: match buffer.kind {
@@ -230,6 +234,7 @@ impl LiveSetup {
         let Opened {
             mut sender,
             mut ears,
+            mut tester,
             ports,
             buffer,
         } = open_sockets(config, families, &mut warnings)?;
@@ -271,14 +276,13 @@ impl LiveSetup {
         let source = ours(families.0, SOME_TARGET.into());
         let source_ipv6 = ours(families.1, SOME_IPV6_TARGET.into());
         let sources: Vec<IpAddr> = source.into_iter().chain(source_ipv6).collect();
-        let findings = preflight::look(
-            config,
-            targets,
-            &sources,
-            SOME_TARGET,
-            &mut ears,
-            &mut *sender,
-        );
+        let outfit = Outfit {
+            ears: &mut ears,
+            tester: tester.as_mut().map(|tester| &mut **tester as _),
+            ports: &ports,
+            sources: &sources,
+        };
+        let findings = preflight::look(config, targets, SOME_TARGET, outfit);
         warnings.extend_from_slice(&findings.warnings);
         let lab = lab.map(ReadyLab::start).transpose()?;
         Ok(LiveSetup {

@@ -30,6 +30,7 @@ pub(super) fn open(config: &SurveyConfig) -> Result<Opened, SurveyError> {
     Ok(Opened {
         sender: Box::new(opened.sender),
         ears: Ears::Sockets(Box::new(opened.listener)),
+        tester: None,
         ports: opened.ports,
         buffer,
     })

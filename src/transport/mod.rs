@@ -8,7 +8,7 @@
 mod batch;
 pub mod dgram;
 mod in_process;
-mod loopback;
+pub mod loopback;
 pub mod raw;
 mod recorded;
 
@@ -20,7 +20,6 @@ use crate::model::{Datagram, DiscardReason, EchoMessage, SocketError, UnsentReas
 
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
-pub use loopback::{Heard, loopback_test};
 pub use recorded::{ReceivedBatch, RecordedReceiver};
 
 /// How far a batch came.

@@ -31,6 +31,8 @@ fn survey(options: &[&str]) -> Result<(Option<i32>, Vec<Value>, String), Ignored
 pub fn our_own_addresses() -> Outcome {
     let (code, rows, errors) = survey(&[&SOURCES[..], &["--interface", "lab0"]].concat())?;
     assert_eq!(code, Some(0), "{errors}");
+    // The test of the receiver takes loopback, not that interface.
+    assert!(!errors.contains("warning"), "{errors}");
     for row in &rows {
         let six = row["ip_version"] == 6;
         let source = if six { "2001:db8::1" } else { "192.0.2.1" };
@@ -43,6 +45,49 @@ pub fn our_own_addresses() -> Outcome {
             .any(|row| row["responder"] == row["destination"])
     };
     assert!(reached(4) && reached(6));
+    Ok(())
+}
+
+/// Of a family for which none is asked for, the kernel's choice is told; a list without it needs none.
+pub fn the_other_family_is_told() -> Outcome {
+    let [_, four, _, six] = SOURCES;
+    for (named, chosen, family, only) in [(four, six, "IPv6", "-4"), (six, four, "IPv4", "-6")] {
+        for transport in ["raw", "dgram"] {
+            let options = [
+                "--transport",
+                transport,
+                "--source",
+                named,
+                "-w",
+                "1",
+                "-q",
+                "1",
+            ];
+            let (code, rows, errors) = survey(&options)?;
+            assert_eq!(code, Some(0), "{errors}");
+            let told: Vec<&str> = errors
+                .lines()
+                .filter(|line| line.contains("--source"))
+                .collect();
+            let [line] = told[..] else { panic!("{errors}") };
+            for part in [
+                format!("--source {named}"),
+                format!("{family} probes would leave from {chosen}"),
+                format!("--source once more for {family}, or {only} "),
+            ] {
+                assert!(line.contains(&part), "{part}: {line}");
+            }
+            let others = |row: &Value| row["source"] == chosen;
+            assert!(rows.iter().any(others), "{errors}");
+            let (code, rows, errors) = survey(&[&options[..], &[only]].concat())?;
+            assert_eq!(code, Some(0), "{errors}");
+            assert!(!errors.contains("--source"), "{errors}");
+            assert!(!rows.iter().any(others));
+        }
+    }
+    let (code, _, errors) = survey(&SOURCES)?;
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(!errors.contains("--source"), "{errors}");
     Ok(())
 }
 

@@ -137,7 +137,7 @@ fn look() -> Outcome {
     let dataset = Dataset::read(&directory.path().join("night"));
     assert_eq!(dataset.manifest["state"], "complete");
     assert_eq!(dataset.traces.len(), 512 + 1);
-    // Before the start, the receiver was heard over loopback, and no thread kept anything.
+    // Before the start, the receiver heard what was sent over loopback, and no thread kept anything.
     assert_eq!(dataset.manifest["warnings"], serde_json::json!([]));
     let vantage = &dataset.manifest["vantage"];
     assert_eq!(vantage["interface"], "lab0");

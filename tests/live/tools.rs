@@ -8,11 +8,8 @@ use pathsurvey::model::Ttl;
 use super::lab::{network, repository};
 use super::program::{pathsurvey, run};
 use super::truth::MAX_TTL;
+use crate::others::{hops, scamper_installed, traceroute_installed};
 use crate::support::Outcome;
-use others::{hops, scamper_installed, traceroute_installed};
-
-#[path = "../support/tools.rs"]
-mod others;
 
 /// Ports that we choose where a tool lets us.
 const SOURCE: u16 = 24_000;

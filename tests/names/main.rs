@@ -3,6 +3,7 @@
 #[path = "../support/dns.rs"]
 mod dns;
 mod failures;
+mod long_answers;
 mod servers;
 
 use std::path::Path;

@@ -4,7 +4,8 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -13,6 +14,7 @@ use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 pub use hickory_resolver::proto::rr::RecordType as Kind;
 use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record};
+use socket2::{Domain, Socket, Type};
 
 /// What the server says to a question.
 pub enum Reply {
@@ -20,6 +22,8 @@ pub enum Reply {
     Addresses(Vec<IpAddr>),
     /// It is another name's alias, whose addresses follow.
     Alias(&'static str, Vec<IpAddr>),
+    /// Over UDP the first of these, marked as cut off; over TCP the second.
+    CutOff(Vec<IpAddr>, Vec<IpAddr>),
     /// A code and nothing else.
     Code(ResponseCode),
     /// Nothing at all.
@@ -36,6 +40,11 @@ impl Reply {
     pub fn alias(name: &'static str, addresses: &[&str]) -> Self {
         Reply::Alias(name, parsed(addresses))
     }
+
+    /// Some addresses over UDP, marked as cut off, and all of them over TCP.
+    pub fn cut_off(some: &[&str], all: &[&str]) -> Self {
+        Reply::CutOff(parsed(some), parsed(all))
+    }
 }
 
 fn parsed(addresses: &[&str]) -> Vec<IpAddr> {
@@ -45,41 +54,68 @@ fn parsed(addresses: &[&str]) -> Vec<IpAddr> {
 /// A question: name without the dot at its end, type, and the message's identifier, which a repetition shares.
 pub type Question = (String, Kind, u16);
 
+/// What it was asked, over UDP and over TCP.
+type Asked = Arc<[Mutex<BTreeSet<Question>>; 2]>;
+const OVER_UDP: usize = 0;
+const OVER_TCP: usize = 1;
+
 /// The server; it ends with the value.
 pub struct DnsServer {
     pub address: SocketAddr,
-    asked: Arc<Mutex<BTreeSet<Question>>>,
+    asked: Asked,
     ending: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Holds the TCP port where it is closed.
+    _closed: Option<Socket>,
 }
 
 impl DnsServer {
-    /// Answers each question as it comes.
-    pub fn start(reply: impl Fn(&str) -> Reply + Send + 'static) -> Self {
+    /// Answers each question as it comes. Its TCP port is closed.
+    pub fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         Self::holding(1, reply)
     }
 
+    /// As [`start`](Self::start), over TCP as well.
+    pub fn start_with_tcp(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve(1, move |name, _| reply(name), true)
+    }
+
     /// As [`start`](Self::start), with an answer that depends on what is asked for, too.
-    pub fn start_by_type(reply: impl Fn(&str, Kind) -> Reply + Send + 'static) -> Self {
-        Self::serve(1, reply)
+    pub fn start_by_type(reply: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve(1, reply, false)
     }
 
     /// Answers nothing before `count` different questions are there, then these from the last to the first, and what
     /// follows as it comes.
-    pub fn holding(count: usize, reply: impl Fn(&str) -> Reply + Send + 'static) -> Self {
-        Self::serve(count, move |name, _| reply(name))
+    pub fn holding(count: usize, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve(count, move |name, _| reply(name), false)
     }
 
-    fn serve(count: usize, reply: impl Fn(&str, Kind) -> Reply + Send + 'static) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let asked = Arc::new(Mutex::new(BTreeSet::new()));
+    fn serve(
+        count: usize,
+        reply: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static,
+        over_tcp: bool,
+    ) -> Self {
+        let (socket, stream) = one_port_of_both();
+        let reply = Arc::new(reply);
+        let asked = Asked::default();
         let ending = Arc::new(AtomicBool::new(false));
         let mut server = DnsServer {
             address: socket.local_addr().unwrap(),
             asked: asked.clone(),
             ending: ending.clone(),
-            thread: None,
+            threads: Vec::new(),
+            _closed: None,
         };
+        if over_tcp {
+            stream.listen(128).unwrap();
+            let (reply, asked, ending) = (reply.clone(), asked.clone(), ending.clone());
+            server.threads.push(std::thread::spawn(move || {
+                accept(&stream.into(), &asked, &ending, &reply);
+            }));
+        } else {
+            server._closed = Some(stream);
+        }
         let serve = move || {
             let mut held: Vec<(Message, SocketAddr)> = Vec::new();
             let mut buffer = [0; 4096];
@@ -90,26 +126,37 @@ impl DnsServer {
                 }
                 let message = Message::from_vec(&buffer[..length]).unwrap();
                 let enough = {
-                    let mut asked = asked.lock().unwrap();
+                    let mut asked = asked[OVER_UDP].lock().unwrap();
                     asked.insert(question(&message));
                     asked.len() >= count
                 };
                 held.push((message, peer));
                 while let (true, Some((message, peer))) = (enough, held.pop()) {
-                    if let Some(answer) = answer(message, &reply) {
+                    if let Some(answer) = answer(message, &*reply, OVER_UDP) {
                         // Who asked may have gone.
                         let _ = socket.send_to(&answer, peer);
                     }
                 }
             }
         };
-        server.thread = Some(std::thread::spawn(serve));
+        server.threads.push(std::thread::spawn(serve));
         server
     }
 
     /// What it was asked so far, each question once however often it was repeated.
     pub fn asked(&self) -> Vec<Question> {
-        self.asked.lock().unwrap().iter().cloned().collect()
+        self.asked[OVER_UDP]
+            .lock()
+            .unwrap()
+            .iter()
+            .cloned()
+            .collect()
+    }
+
+    /// The names that it was asked for over TCP.
+    pub fn asked_over_tcp(&self) -> BTreeSet<String> {
+        let asked = self.asked[OVER_TCP].lock().unwrap();
+        asked.iter().map(|(name, ..)| name.clone()).collect()
     }
 }
 
@@ -118,9 +165,64 @@ impl Drop for DnsServer {
         self.ending.store(true, SeqCst);
         let waker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         waker.send_to(&[], self.address).unwrap();
-        if let Some(thread) = self.thread.take() {
+        // Refused where nobody listens.
+        drop(TcpStream::connect(self.address));
+        for thread in self.threads.drain(..) {
             // A server that broke has said so already.
             let _ = thread.join();
+        }
+    }
+}
+
+/// Sockets of UDP and TCP with the same number; that of TCP does not listen. A number that is free in one may be taken in the
+/// other, by anybody.
+fn one_port_of_both() -> (UdpSocket, Socket) {
+    for _ in 0..100 {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        match stream.bind(&socket.local_addr().unwrap().into()) {
+            Ok(()) => return (socket, stream),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
+        }
+    }
+    panic!("no port is free in UDP and TCP");
+}
+
+/// Answers connections, each on a thread of its own, until the server ends.
+fn accept<F: Fn(&str, Kind) -> Reply + Send + Sync + 'static>(
+    listener: &TcpListener,
+    asked: &Asked,
+    ending: &AtomicBool,
+    reply: &Arc<F>,
+) {
+    loop {
+        let (stream, _) = listener.accept().unwrap();
+        if ending.load(SeqCst) {
+            return;
+        }
+        let (asked, reply) = (asked.clone(), reply.clone());
+        // It ends with the connection.
+        std::thread::spawn(move || converse(stream, &asked, &*reply));
+    }
+}
+
+/// Answers the questions of one connection, each message behind its length (RFC 1035, section 4.2.2).
+fn converse(mut stream: TcpStream, asked: &Asked, reply: &dyn Fn(&str, Kind) -> Reply) {
+    let mut length = [0; 2];
+    // Whoever asks closes it.
+    while stream.read_exact(&mut length).is_ok() {
+        let mut bytes = vec![0; u16::from_be_bytes(length).into()];
+        if stream.read_exact(&mut bytes).is_err() {
+            return;
+        }
+        let message = Message::from_vec(&bytes).unwrap();
+        asked[OVER_TCP].lock().unwrap().insert(question(&message));
+        if let Some(answer) = answer(message, reply, OVER_TCP) {
+            let length = u16::try_from(answer.len()).unwrap();
+            let sent = [&length.to_be_bytes()[..], &answer].concat();
+            if stream.write_all(&sent).is_err() {
+                return;
+            }
         }
     }
 }
@@ -135,7 +237,7 @@ fn question(message: &Message) -> Question {
 }
 
 /// The message that goes back, if any does.
-fn answer(message: Message, reply: &dyn Fn(&str, Kind) -> Reply) -> Option<Vec<u8>> {
+fn answer(message: Message, reply: &dyn Fn(&str, Kind) -> Reply, over: usize) -> Option<Vec<u8>> {
     let query = message.queries[0].clone();
     let mut answer = message.into_response();
     let mut add = |name: &Name, addresses: Vec<IpAddr>| {
@@ -150,6 +252,11 @@ fn answer(message: Message, reply: &dyn Fn(&str, Kind) -> Reply) -> Option<Vec<u
         Reply::Silence => return None,
         Reply::Code(code) => answer.metadata.response_code = code,
         Reply::Addresses(addresses) => add(query.name(), addresses),
+        Reply::CutOff(_, all) if over == OVER_TCP => add(query.name(), all),
+        Reply::CutOff(some, _) => {
+            add(query.name(), some);
+            answer.metadata.truncation = true;
+        }
         Reply::Alias(other, addresses) => {
             let mut other = Name::from_ascii(other).unwrap();
             other.set_fqdn(true);

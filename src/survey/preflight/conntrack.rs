@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::Protocol;
+use crate::model::{Protocol, TcpFlags};
 
 /// Where the kernel tells of it; there only when it is loaded.
 const FILES: &str = "/proc/sys/net/netfilter";
@@ -24,19 +24,15 @@ pub(in crate::survey) struct Conntrack {
 impl Conntrack {
     /// The table of this network namespace; `None` where connections are not tracked.
     ///
-    /// Call it after a datagram was sent over loopback: rules that want tracking have it from then on hold one entry at least,
-    /// and a table that is still empty is one that nobody uses.
-    pub fn read(protocol: Protocol) -> Option<Self> {
+    /// Call it after packets like the run's probes were sent over loopback: rules that want tracking have it from then on hold one
+    /// entry at least, and a table that is still empty is one that nobody uses, or that the run's packets are kept out of. Where
+    /// others use it, it is taken to be used by the run too.
+    pub fn read(protocol: Protocol, tcp_flags: TcpFlags) -> Option<Self> {
         let file = |name: &str| fs::read_to_string(format!("{FILES}/{name}")).unwrap_or_default();
-        let timeout = match protocol {
-            Protocol::Udp => "nf_conntrack_udp_timeout",
-            Protocol::Icmp => "nf_conntrack_icmp_timeout",
-            Protocol::Tcp => "nf_conntrack_tcp_timeout_syn_sent",
-        };
         Self::parse(
             &file("nf_conntrack_count"),
             &file("nf_conntrack_max"),
-            &file(timeout),
+            &file(timeout_file(protocol, tcp_flags)),
         )
     }
 
@@ -70,6 +66,18 @@ impl Conntrack {
                 wanted.next_power_of_two()
             )
         })
+    }
+}
+
+/// Where the kernel says how long an entry stays that saw nothing but a probe. IPv6 has a time of its own for echo requests,
+/// which is the same unless it was changed.
+const fn timeout_file(protocol: Protocol, tcp_flags: TcpFlags) -> &'static str {
+    match (protocol, tcp_flags) {
+        (Protocol::Udp, _) => "nf_conntrack_udp_timeout",
+        (Protocol::Icmp, _) => "nf_conntrack_icmp_timeout",
+        (Protocol::Tcp, TcpFlags::Syn) => "nf_conntrack_tcp_timeout_syn_sent",
+        // Taken for the middle of a connection of which nothing else was seen.
+        (Protocol::Tcp, TcpFlags::Ack | TcpFlags::Psh) => "nf_conntrack_tcp_timeout_unacknowledged",
     }
 }
 

@@ -3,20 +3,27 @@
 
 mod addresses;
 mod conntrack;
+pub(super) mod hearing;
 mod sys;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::SurveyConfig;
-use crate::transport::{PacketReceiver, PacketSender, loopback_test};
+use crate::model::Protocol;
+use crate::transport::loopback::{leads_back, show_to_tracking};
+use crate::transport::raw::PortBlock;
+use crate::transport::{PacketReceiver, PacketSender};
 
 use super::packets::Ears;
+use hearing::{LoopbackProbe, LoopbackTest};
 
 pub(super) use conntrack::Conntrack;
 
-/// How long each test packet on loopback is waited for.
-const LOOPBACK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long test packets on loopback are waited for, all together: they are there at once, unless the machine is very busy.
+const LOOPBACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -33,29 +40,47 @@ pub(super) struct Findings {
     pub clock: Option<(bool, i64)>,
 }
 
-/// Looks at everything. `sources` are our addresses, one a family at most; `towards` an address that stands for the targets. What
-/// receives whole packets is tested.
+/// What the run probes with, and from where.
+pub(super) struct Outfit<'a> {
+    pub ears: &'a mut Ears,
+    /// For packets to ourselves, bound to no interface: it would lead them there. There for those who receive whole packets.
+    pub tester: Option<&'a mut dyn PacketSender>,
+    pub ports: &'a PortBlock,
+    /// Our addresses, one a family at most.
+    pub sources: &'a [IpAddr],
+}
+
+/// Looks at everything. `towards` is an address that stands for the targets. What receives whole packets is tested.
 pub(super) fn look(
     config: &SurveyConfig,
     targets: u32,
-    sources: &[IpAddr],
     towards: Ipv4Addr,
-    ears: &mut Ears,
-    sender: &mut dyn PacketSender,
+    outfit: Outfit<'_>,
 ) -> Findings {
-    let mut warnings = Vec::new();
-    let ours = sources.iter().find_map(|source| match source {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    });
-    // A receiver for IPv6 alone hears none of these.
-    if let (Some(address), Ears::Packets(receiver)) = (ours, ears) {
-        hear(receiver, sender, address, &mut warnings);
-    }
-    // Behind that test (of IPv4), whose datagram an active table holds.
-    let conntrack = Conntrack::read(config.protocol);
+    let sources = outfit.sources;
+    let hearing = match (outfit.ears, outfit.tester) {
+        (Ears::Packets(receiver), Some(tester)) => Some(Hearing::begin(
+            config,
+            outfit.ports,
+            sources,
+            receiver,
+            tester,
+        )),
+        // Bound to an interface, the run's ports might lead the datagram out there.
+        _ if config.interface.is_none() => {
+            for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
+                // What does not arrive was seen all the same, and what could not be sent tells nothing.
+                let _ = show_to_tracking(outfit.ports, source);
+            }
+            None
+        }
+        _ => None,
+    };
+    // Now that tracking has seen packets from the run's ports, one of which an active table holds, and before it sees answers.
+    let conntrack = Conntrack::read(config.protocol, config.tcp_flags);
     let expected_entries =
         conntrack.map(|table| table.expected(tuples(config, targets), config.rate.per_second()));
+    let mut warnings = hearing.map_or_else(Vec::new, Hearing::finish);
     warnings.extend(
         conntrack
             .zip(expected_entries)
@@ -66,6 +91,11 @@ pub(super) fn look(
         sources
             .iter()
             .filter_map(|source| about_temporary(&if_inet6, *source)),
+    );
+    warnings.extend(
+        sources
+            .iter()
+            .filter_map(|source| about_choice(&config.sources, *source)),
     );
     Findings {
         warnings,
@@ -85,33 +115,55 @@ fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     u64::from(targets) * u64::from(config.flows) * ports
 }
 
-/// Tests the receiver over loopback, with the address that probes carry.
-fn hear(
-    receiver: &mut dyn PacketReceiver,
-    sender: &mut dyn PacketSender,
-    address: Ipv4Addr,
-    warnings: &mut Vec<String>,
-) {
-    let heard = match loopback_test(receiver, sender, address, LOOPBACK_PATIENCE) {
-        Ok(heard) => heard,
-        Err(error) => {
-            warnings.push(format!(
-                "the receiver could not be tested over loopback ({error})"
-            ));
-            return;
+/// The test of the receiver, with the addresses that probes carry.
+struct Hearing<'a> {
+    test: io::Result<LoopbackTest>,
+    receiver: &'a mut dyn PacketReceiver,
+    sender: &'a mut dyn PacketSender,
+    protocol: Protocol,
+    ports: RangeInclusive<u16>,
+}
+
+impl<'a> Hearing<'a> {
+    fn begin(
+        config: &SurveyConfig,
+        ports: &PortBlock,
+        sources: &[IpAddr],
+        receiver: &'a mut dyn PacketReceiver,
+        sender: &'a mut dyn PacketSender,
+    ) -> Self {
+        let probe = LoopbackProbe {
+            protocol: config.protocol,
+            tcp_flags: config.tcp_flags,
+            tos: config.tos,
+            source_port: ports.base(),
+            destination_port: config.destination_port,
+            // Two runs on one machine are two processes.
+            mark: (std::process::id() % u32::from(u16::MAX)) as u16 + 1,
+        };
+        Hearing {
+            test: LoopbackTest::begin(sender, &probe, sources),
+            receiver,
+            sender,
+            protocol: config.protocol,
+            ports: ports.ports(),
         }
-    };
-    let deaf = |what, consequence| {
-        format!(
-            "an ICMP {what} sent over loopback as a test did not reach the receiver: a firewall rule on input may be dropping \
-             replies, and {consequence} would look silent; let ICMP errors in (types 3, 11 and 12)"
-        )
-    };
-    match (heard.unreachable, heard.time_exceeded) {
-        (false, None | Some(false)) => warnings.push(deaf("message", "every hop")),
-        (false, Some(true)) => warnings.push(deaf("destination unreachable", "every target")),
-        (true, Some(false)) => warnings.push(deaf("time exceeded", "every router")),
-        (true, None | Some(true)) => {}
+    }
+
+    /// What to tell.
+    fn finish(self) -> Vec<String> {
+        let heard = self
+            .test
+            .and_then(|test| test.finish(self.sender, self.receiver, LOOPBACK_PATIENCE));
+        match heard {
+            Ok(heard) => heard
+                .iter()
+                .filter_map(|heard| hearing::warning(heard, self.protocol, &self.ports))
+                .collect(),
+            Err(error) => vec![format!(
+                "the receiver could not be tested over loopback ({error})"
+            )],
+        }
     }
 }
 
@@ -125,6 +177,24 @@ fn about_temporary(if_inet6: &str, source: IpAddr) -> Option<String> {
         format!(
             "probes would leave from {address}, a temporary address that changes within hours: nights could not be compared, and \
              nobody can tell who is probing; prefer the permanent one (sysctl net.ipv6.conf.{interface}.use_tempaddr=1)"
+        )
+    })
+}
+
+/// What to tell of a `source` that the kernel chose, where `asked` names one of the other family: whoever named that one may think
+/// that it is for all probes.
+fn about_choice(asked: &[IpAddr], source: IpAddr) -> Option<String> {
+    let [named] = asked else {
+        return None;
+    };
+    let (family, other, only) = match source {
+        IpAddr::V4(_) => ("IPv4", "IPv6", "-6"),
+        IpAddr::V6(_) => ("IPv6", "IPv4", "-4"),
+    };
+    (named.is_ipv4() != source.is_ipv4()).then(|| {
+        format!(
+            "--source {named} is for {other} alone: {family} probes would leave from {source}, the kernel's choice; give --source \
+             once more for {family}, or {only} to leave its targets out"
         )
     })
 }
@@ -155,6 +225,33 @@ mod tests {
         );
         assert_eq!(told("2001:db8::5"), None);
         assert_eq!(told("192.0.2.1"), None);
+    }
+
+    #[test]
+    fn a_source_of_one_family_says_what_the_other_gets() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (four, six) = (address("192.0.2.1"), address("2001:db8::1"));
+        let told = about_choice(&[four], six).unwrap();
+        for part in [
+            "--source 192.0.2.1",
+            "IPv6 probes",
+            "from 2001:db8::1",
+            " -4 ",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        let told = about_choice(&[six], four).unwrap();
+        for part in [
+            "--source 2001:db8::1",
+            "IPv4 probes",
+            "from 192.0.2.1",
+            " -6 ",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert_eq!(about_choice(&[four], four), None);
+        assert_eq!(about_choice(&[], six), None);
+        assert_eq!(about_choice(&[four, six], six), None);
     }
 
     #[test]

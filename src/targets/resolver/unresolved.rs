@@ -39,6 +39,12 @@ pub enum Unresolved {
     /// Another code that is no answer, by its name.
     #[error("the DNS server answered `{0}`: name another server with --resolver")]
     Code(String),
+    /// Cut off over UDP, and TCP gave no more.
+    #[error(
+        "the DNS server's answer is too long for UDP, and over TCP there was none: let connections to the server's TCP port out, or \
+         name another server with --resolver"
+    )]
+    TooLong,
     /// The system cannot send to the servers.
     #[error(
         "no DNS server can be reached ({0}): check the network, or name a server with --resolver"
@@ -84,6 +90,8 @@ impl Unresolved {
             }
             NetError::Dns(DnsError::ResponseCode(code)) => Unresolved::from_code(*code),
             NetError::Timeout => Unresolved::Silent(patience),
+            // What became of the TCP connection is not told.
+            NetError::Truncated => Unresolved::TooLong,
             NetError::Io(error) => Unresolved::Unreachable(error.to_string()),
             NetError::NoConnections => Unresolved::Unreachable("no connection".to_owned()),
             other => Unresolved::Other(other.to_string()),

@@ -1,0 +1,190 @@
+//! The packets of the test: a probe, and everything that may answer it, all from an address to itself.
+
+use super::{Kind, LoopbackProbe};
+use crate::model::{Protocol, TcpFlags, Ttl};
+use crate::wire::checksum::Sum;
+use crate::wire::echo::{self, EchoProbe};
+use crate::wire::ip::{Ends, ICMP, IpHeader, TCP, UDP};
+use crate::wire::payload::MARKS;
+use crate::wire::tcp::{self, TcpProbe};
+use crate::wire::token::Marks;
+use crate::wire::udp::{self, UdpProbe};
+
+/// Size of an ICMP header, bytes.
+const ICMP_HEADER: usize = 8;
+/// Added to a probe's checksum bit by bit: another sum whatever it was, since the difference is no multiple of 65535.
+const SPOILER: u16 = 0x5555;
+/// The checksum that UDP and echo probes carry before it is spoilt.
+const CHECK: u16 = 0x1234;
+
+fn header(probe: &LoopbackProbe, ends: Ends, protocol: u8) -> IpHeader {
+    IpHeader {
+        ends,
+        protocol,
+        ttl: Ttl(1),
+        tos: probe.tos,
+        ip_id: probe.mark,
+        dont_fragment: false,
+        flow_label: 0,
+    }
+}
+
+/// What looks like a probe of the run, but for its transport checksum, which is wrong.
+pub(super) fn probe(probe: &LoopbackProbe, ends: Ends) -> Vec<u8> {
+    let marks = Marks {
+        check: CHECK,
+        tag: probe.mark.into(),
+    };
+    let (src_port, dst_port, serial) = (probe.source_port, probe.destination_port, probe.mark);
+    let room = |transport: usize| vec![0; ends.header_size() + transport];
+    let (mut packet, checksum_at) = match probe.protocol {
+        Protocol::Udp => {
+            let mut packet = room(udp::HEADER + MARKS);
+            let ip = header(probe, ends, UDP);
+            UdpProbe {
+                ip,
+                src_port,
+                dst_port,
+                serial,
+                marks,
+            }
+            .encode(&mut packet);
+            (packet, 6)
+        }
+        Protocol::Icmp => {
+            let mut packet = room(echo::HEADER + MARKS);
+            let ip = header(probe, ends, echo::protocol(&ends));
+            EchoProbe {
+                ip,
+                identifier: src_port,
+                serial,
+                marks,
+            }
+            .encode(&mut packet);
+            (packet, 2)
+        }
+        Protocol::Tcp => {
+            let mut packet = room(tcp::HEADER + tcp::payload_size(probe.tcp_flags));
+            let ip = header(probe, ends, TCP);
+            TcpProbe {
+                ip,
+                src_port,
+                dst_port,
+                flags: probe.tcp_flags,
+                serial,
+                marks,
+            }
+            .encode(&mut packet);
+            (packet, 16)
+        }
+    };
+    let at = ends.header_size() + checksum_at;
+    for (byte, spoiler) in packet[at..at + 2].iter_mut().zip(SPOILER.to_be_bytes()) {
+        *byte ^= spoiler;
+    }
+    packet
+}
+
+/// The answer of `kind` to the `packet` that [`probe`] made.
+pub(super) fn answer(kind: Kind, probe: &LoopbackProbe, ends: Ends, packet: &[u8]) -> Vec<u8> {
+    let v4 = matches!(ends, Ends::V4(..));
+    let transport = &packet[ends.header_size()..];
+    match kind {
+        Kind::Unreachable => {
+            let (icmp_type, code) = if v4 { (3, 3) } else { (1, 4) };
+            icmp(probe, ends, [icmp_type, code], [0; 4], packet)
+        }
+        Kind::TimeExceeded => {
+            let icmp_type = if v4 { 11 } else { 3 };
+            icmp(probe, ends, [icmp_type, 0], [0; 4], packet)
+        }
+        Kind::EchoReply => {
+            let icmp_type = if v4 { echo::REPLY_V4 } else { echo::REPLY_V6 };
+            let [.., a, b, c, d] = *array::<8>(transport);
+            icmp(
+                probe,
+                ends,
+                [icmp_type, 0],
+                [a, b, c, d],
+                &transport[ICMP_HEADER..],
+            )
+        }
+        Kind::Segment => reset(probe, ends),
+        Kind::Datagram => datagram(probe, ends, &transport[udp::HEADER..]),
+    }
+}
+
+/// The first `N` bytes of a packet of ours, which is longer.
+fn array<const N: usize>(bytes: &[u8]) -> &[u8; N] {
+    bytes.first_chunk().unwrap_or(&[0; N])
+}
+
+/// Puts an IP header and a checksum to `transport`, whose checksum field at `checksum_at` is 0.
+fn packet(
+    probe: &LoopbackProbe,
+    ends: Ends,
+    protocol: u8,
+    mut transport: Vec<u8>,
+    checksum_at: usize,
+) -> Vec<u8> {
+    let covered = match protocol {
+        ICMP => Sum::default(),
+        _ => ends.pseudo_header(protocol, transport.len()),
+    };
+    let sum = match (covered.bytes(&transport).checksum(), protocol) {
+        // 0 would say that there is none (RFC 768).
+        (0, UDP) => u16::MAX,
+        (sum, _) => sum,
+    };
+    transport[checksum_at..checksum_at + 2].copy_from_slice(&sum.to_be_bytes());
+    let mut packet = vec![0; ends.header_size()];
+    packet.extend(transport);
+    header(probe, ends, protocol).encode(&mut packet);
+    packet
+}
+
+fn icmp(
+    probe: &LoopbackProbe,
+    ends: Ends,
+    [icmp_type, code]: [u8; 2],
+    rest: [u8; 4],
+    body: &[u8],
+) -> Vec<u8> {
+    let mut message = vec![icmp_type, code, 0, 0];
+    message.extend(rest);
+    message.extend(body);
+    packet(probe, ends, echo::protocol(&ends), message, 2)
+}
+
+/// What a closed port says (RFC 9293, section 3.10.7.1).
+fn reset(probe: &LoopbackProbe, ends: Ends) -> Vec<u8> {
+    let theirs = tcp::sequence(probe.mark, CHECK);
+    let (sequence, acknowledgement, flags) = match probe.tcp_flags {
+        TcpFlags::Syn => (0, theirs.wrapping_add(1), tcp::RST | tcp::ACK),
+        // An acknowledgement number that the probe repeats from its sequence number.
+        TcpFlags::Ack | TcpFlags::Psh => (theirs, 0, tcp::RST),
+    };
+    let mut segment = Vec::with_capacity(tcp::HEADER);
+    segment.extend(probe.destination_port.to_be_bytes());
+    segment.extend(probe.source_port.to_be_bytes());
+    segment.extend(sequence.to_be_bytes());
+    segment.extend(acknowledgement.to_be_bytes());
+    segment.extend([(tcp::HEADER as u8 / 4) << 4, flags]);
+    segment.resize(tcp::HEADER, 0);
+    packet(probe, ends, TCP, segment, 16)
+}
+
+/// A datagram that repeats the probe's payload.
+fn datagram(probe: &LoopbackProbe, ends: Ends, payload: &[u8]) -> Vec<u8> {
+    let length = (udp::HEADER + payload.len()) as u16;
+    let mut datagram = Vec::with_capacity(length.into());
+    datagram.extend(probe.destination_port.to_be_bytes());
+    datagram.extend(probe.source_port.to_be_bytes());
+    datagram.extend(length.to_be_bytes());
+    datagram.extend([0; 2]);
+    datagram.extend(payload);
+    packet(probe, ends, UDP, datagram, 6)
+}
+
+#[cfg(test)]
+mod tests;

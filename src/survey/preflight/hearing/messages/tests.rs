@@ -1,0 +1,126 @@
+//! The answers are read by the readers that read those of the run, and answer what was sent.
+
+use super::*;
+use crate::model::{Echoed, Reply, ReplyKind, Time};
+use crate::wire::decode;
+
+const MARK: u16 = 0x4321;
+
+fn families() -> [Ends; 2] {
+    let (four, six) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    [Ends::V4(four, four), Ends::V6(six, six)]
+}
+
+fn of(protocol: Protocol, tcp_flags: TcpFlags) -> LoopbackProbe {
+    LoopbackProbe {
+        protocol,
+        tcp_flags,
+        tos: 0,
+        source_port: 24_000,
+        destination_port: 33_434,
+        mark: MARK,
+    }
+}
+
+fn read(kind: Kind, test: &LoopbackProbe, ends: Ends) -> Reply {
+    let sent = probe(test, ends);
+    decode(&answer(kind, test, ends, &sent), Time::default()).unwrap()
+}
+
+/// The sum over a transport header, its payload and what else its checksum covers.
+fn sum(ends: Ends, protocol: u8, packet: &[u8]) -> u16 {
+    let transport = &packet[ends.header_size()..];
+    let covered = match protocol {
+        ICMP => Sum::default(),
+        _ => ends.pseudo_header(protocol, transport.len()),
+    };
+    covered.bytes(transport).folded()
+}
+
+#[test]
+fn no_host_takes_the_probe_in_and_every_host_its_answer() {
+    for ends in families() {
+        let icmp = echo::protocol(&ends);
+        for (protocol, number, kind) in [
+            (Protocol::Udp, UDP, Kind::Datagram),
+            (Protocol::Icmp, icmp, Kind::EchoReply),
+            (Protocol::Tcp, TCP, Kind::Segment),
+        ] {
+            for flags in [TcpFlags::Syn, TcpFlags::Ack, TcpFlags::Psh] {
+                // Whatever the probe's checksum would be.
+                for mark in 1..=u16::MAX {
+                    let test = LoopbackProbe {
+                        mark,
+                        ..of(protocol, flags)
+                    };
+                    let sent = probe(&test, ends);
+                    assert_ne!(sum(ends, number, &sent), 0xffff, "{test:?}");
+                    let answer = answer(kind, &test, ends, &sent);
+                    assert_eq!(sum(ends, number, &answer), 0xffff, "{test:?}");
+                }
+                if protocol != Protocol::Tcp {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn errors_quote_the_probe() {
+    for ends in families() {
+        for protocol in [Protocol::Udp, Protocol::Icmp, Protocol::Tcp] {
+            let test = of(protocol, TcpFlags::Syn);
+            for (kind, expected) in [
+                (Kind::Unreachable, ReplyKind::PortUnreachable),
+                (Kind::TimeExceeded, ReplyKind::TimeExceeded),
+            ] {
+                let reply = read(kind, &test, ends);
+                assert_eq!(reply.kind, expected);
+                let quoted = reply.quoted.unwrap();
+                let (port, other) = (quoted.src_port, quoted.icmp_id);
+                assert_eq!(port.or(other), Some(24_000));
+                let serial = quoted.tcp_sequence.map(tcp::serial_of).or(quoted.serial);
+                assert_eq!(serial, Some(MARK));
+            }
+        }
+    }
+}
+
+#[test]
+fn targets_answer_the_probe() {
+    for ends in families() {
+        let echoed = |kind, protocol, flags| read(kind, &of(protocol, flags), ends).echoed.unwrap();
+        match echoed(Kind::EchoReply, Protocol::Icmp, TcpFlags::Syn) {
+            Echoed::Echo {
+                identifier, serial, ..
+            } => assert_eq!((identifier, serial), (24_000, Some(MARK))),
+            other => panic!("{other:?}"),
+        }
+        match echoed(Kind::Datagram, Protocol::Udp, TcpFlags::Syn) {
+            Echoed::Udp {
+                src_port,
+                dst_port,
+                serial,
+                ..
+            } => assert_eq!((src_port, dst_port, serial), (33_434, 24_000, Some(MARK))),
+            other => panic!("{other:?}"),
+        }
+        for probed in [TcpFlags::Syn, TcpFlags::Ack, TcpFlags::Psh] {
+            match echoed(Kind::Segment, Protocol::Tcp, probed) {
+                Echoed::Tcp {
+                    src_port,
+                    dst_port,
+                    flags,
+                    sequence,
+                    acknowledgement,
+                } => {
+                    assert_eq!((src_port, dst_port), (33_434, 24_000));
+                    let answered = tcp::answered_sequence(probed, flags, sequence, acknowledgement);
+                    assert_eq!(answered.map(tcp::serial_of), Some(MARK));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
