@@ -263,6 +263,11 @@ fn main() -> ExitCode {
             || firewall::tracking_is_found(&["--transport", "dgram"]),
         ),
         (
+            "connection_tracking_is_found_by_ping_sockets",
+            User::Root,
+            || firewall::tracking_is_found(&["--transport", "dgram", "--protocol", "icmp"]),
+        ),
+        (
             "a_table_of_connections_too_small_is_told_with_its_figures",
             User::Root,
             firewall::table_too_small,

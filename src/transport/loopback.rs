@@ -7,14 +7,20 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 use super::raw::{PortBlock, sys};
 use super::{PacketBatch, PacketReceiver, PacketSender};
 
 /// The interface that packets to ourselves take; where it has another name, it is taken to be up.
 const LOOPBACK: &str = "lo";
 
-/// How long the datagram of [`show_to_tracking`] is waited for, which is there at once unless it was dropped.
-const DATAGRAM_PATIENCE: Duration = Duration::from_millis(100);
+/// How long what is shown to connection tracking is waited for, which is there at once unless it was dropped.
+const TRACKING_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Echo requests (RFC 792, RFC 4443), whose other fields the kernel fills in.
+const ECHO_REQUEST: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 0];
+const ECHO_REQUEST_V6: [u8; 8] = [128, 0, 0, 0, 0, 0, 0, 0];
 
 /// Whether packets to `address` come back to us, whatever the routes say: it is one of ours and not of another routing domain (a
 /// VRF), and the interface that they take is up. Of one that is down the kernel takes packets all the same, and loses them.
@@ -60,7 +66,7 @@ pub fn listen_until(
 /// tracked have one to track from then on. For runs by ordinary UDP sockets, which hold those ports.
 pub fn show_to_tracking(ports: &PortBlock, address: IpAddr) -> io::Result<()> {
     let end = UdpSocket::bind((address, 0))?;
-    end.set_read_timeout(Some(DATAGRAM_PATIENCE))?;
+    end.set_read_timeout(Some(TRACKING_PATIENCE))?;
     let Some(socket) = ports.socket(ports.base(), address.is_ipv6()) else {
         return Ok(());
     };
@@ -68,4 +74,20 @@ pub fn show_to_tracking(ports: &PortBlock, address: IpAddr) -> io::Result<()> {
     socket.send_to(&[], &to.into())?;
     // Until it is there: a port that is closed before would be answered with an error, and the run would hear that.
     end.recv(&mut []).map(drop)
+}
+
+/// As [`show_to_tracking`], an echo request, for runs by ping sockets; from a socket of its own, so that the run does not hear the
+/// reply.
+pub fn show_echo_to_tracking(address: IpAddr) -> io::Result<()> {
+    let (protocol, request) = match address.is_ipv6() {
+        false => (Protocol::ICMPV4, ECHO_REQUEST),
+        true => (Protocol::ICMPV6, ECHO_REQUEST_V6),
+    };
+    let to = SocketAddr::new(address, 0);
+    let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(protocol))?;
+    socket.set_read_timeout(Some(TRACKING_PATIENCE))?;
+    // What is bound to an address sends from it.
+    socket.bind(&to.into())?;
+    socket.send_to(&request, &to.into())?;
+    UdpSocket::from(socket).recv(&mut [0; 64]).map(drop)
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::config::SurveyConfig;
 use crate::model::Protocol;
-use crate::transport::loopback::{leads_back, show_to_tracking};
+use crate::transport::loopback::{leads_back, show_echo_to_tracking, show_to_tracking};
 use crate::transport::raw::PortBlock;
 use crate::transport::{PacketReceiver, PacketSender};
 
@@ -70,7 +70,10 @@ pub(super) fn look(
         _ if config.interface.is_none() => {
             for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
                 // What does not arrive was seen all the same, and what could not be sent tells nothing.
-                let _ = show_to_tracking(outfit.ports, source);
+                let _ = match config.protocol {
+                    Protocol::Icmp => show_echo_to_tracking(source),
+                    Protocol::Udp | Protocol::Tcp => show_to_tracking(outfit.ports, source),
+                };
             }
             None
         }
