@@ -1,0 +1,131 @@
+//! Look-ups in small, widened and old ledgers.
+
+use super::*;
+use crate::model::{Purpose, TargetId};
+use std::net::Ipv4Addr;
+
+const MARKS: Marks = Marks { check: 1, tag: 2 };
+
+fn probe(destination: u32, ttl: u8, attempt: u8) -> Probe {
+    Probe {
+        target: TargetId(0),
+        destination: Ipv4Addr::from_bits(destination).into(),
+        flow: FlowId(0),
+        ttl: Ttl(ttl),
+        attempt,
+        purpose: Purpose::Trace,
+        size: None,
+    }
+}
+
+fn add(ledger: &mut Ledger, probe: Probe, serial: u16) -> ProbeId {
+    let sent = Marked {
+        source: Ipv4Addr::LOCALHOST.into(),
+        destination: probe.destination,
+        flow: probe.flow,
+        ttl: probe.ttl,
+        size: None,
+        serial,
+        marks: MARKS,
+        flow_label: 0,
+    };
+    ledger.add(probe, &sent, Time::default())
+}
+
+fn found<'a>(entries: impl Iterator<Item = (ProbeId, &'a Entry)>) -> Vec<u64> {
+    entries.map(|(id, _)| id.0).collect()
+}
+
+#[test]
+fn both_indices_find_exactly_the_live_probes_in_a_small_and_a_widened_ledger() {
+    // Few buckets and many probes: long chains, several widenings.
+    let mut ledger = Ledger::new(0, true);
+    let of = |n: u64| {
+        (
+            probe((n % 97) as u32, (n % 7) as u8 + 1, 1),
+            (n % 251) as u16,
+        )
+    };
+    for n in 0..20_000u64 {
+        let (probe, ip_id) = of(n);
+        assert_eq!(add(&mut ledger, probe, ip_id), ProbeId(n));
+        if n >= 8_000 {
+            ledger.retire();
+        }
+    }
+    assert_eq!(
+        (ledger.len(), ledger.front().map(|(id, _)| id.0)),
+        (8_000, Some(12_000))
+    );
+    let live = || (12_000..20_000u64).rev();
+    for n in 19_000..19_700u64 {
+        let (wanted, ip_id) = of(n);
+        let by_facts = found(ledger.with_facts(wanted.destination, wanted.flow, Some(wanted.ttl)));
+        assert_eq!(
+            by_facts,
+            live().filter(|m| of(*m).0 == wanted).collect::<Vec<_>>()
+        );
+        let by_serial = found(ledger.with_serial(ip_id));
+        assert_eq!(
+            by_serial,
+            live().filter(|m| of(*m).1 == ip_id).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn where_the_ttl_is_no_fact_every_ttl_of_the_flow_is_found() {
+    let mut ledger = Ledger::new(16, false);
+    for n in 0..40u64 {
+        add(&mut ledger, probe((n % 4) as u32, n as u8 + 1, 1), 7);
+    }
+    let destination = Ipv4Addr::from_bits(3).into();
+    let all = found(ledger.with_facts(destination, FlowId(0), None));
+    assert_eq!(
+        all,
+        (0..40).rev().filter(|n| n % 4 == 3).collect::<Vec<_>>()
+    );
+    let one = found(ledger.with_facts(destination, FlowId(0), Some(Ttl(8))));
+    assert_eq!(one, [7]);
+}
+
+#[test]
+fn nothing_is_found_that_has_left() {
+    let mut ledger = Ledger::new(16, true);
+    let gone = add(&mut ledger, probe(1, 1, 1), 7);
+    assert!(ledger.retire().is_some());
+    assert!(ledger.get(gone).is_none());
+    let destination = Ipv4Addr::from_bits(1).into();
+    assert_eq!(
+        ledger
+            .with_facts(destination, FlowId(0), Some(Ttl(1)))
+            .count(),
+        0
+    );
+    assert_eq!(ledger.with_serial(7).count(), 0);
+    assert!(ledger.retire().is_none());
+    assert_eq!(ledger.next_id(), ProbeId(1));
+}
+
+#[test]
+fn numbers_beyond_32_bits_are_found() {
+    let mut ledger = Ledger::new(16, true);
+    ledger.oldest = (1 << 32) - 3;
+    let ids: Vec<u64> = (0..6)
+        .map(|n| add(&mut ledger, probe(9, 1, n), 5).0)
+        .collect();
+    let mut seen = found(ledger.with_serial(5));
+    seen.reverse();
+    assert_eq!(ids.last(), Some(&((1 << 32) + 2)));
+    assert_eq!(seen, ids);
+    assert_eq!(
+        ledger.with_serial(6).count(),
+        0,
+        "an empty bucket stays empty"
+    );
+}
+
+#[test]
+fn a_live_probe_costs_what_the_documentation_says() {
+    assert_eq!(Ledger::BYTES_PER_PROBE, 120);
+}
