@@ -193,6 +193,10 @@ fn main() -> ExitCode {
             unprivileged::udp::mpls,
         ),
         (
+            "without_privilege_copies_shift_no_hop",
+            unprivileged::udp::copies,
+        ),
+        (
             "without_privilege_ipv4_is_pinged_row_for_row",
             unprivileged::ping::ipv4,
         ),

@@ -10,7 +10,11 @@
 //! Memory: about [`Ledger::BYTES_PER_PROBE`] bytes × rate × (timeout + late window).
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use siphasher::sip::SipHasher13;
 
 use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, Time, Ttl};
 use crate::wire::token::Marks;
@@ -30,6 +34,19 @@ pub enum State {
     TimedOut,
     /// Refused by the kernel.
     Refused,
+}
+
+/// Who answered, and what, as 32 bits: enough to know a copy by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerMark(NonZeroU32);
+
+impl AnswerMark {
+    /// The mark of `reply`.
+    pub fn of(reply: &Reply) -> Self {
+        let mut hasher = SipHasher13::new();
+        (reply.responder, reply.kind).hash(&mut hasher);
+        AnswerMark(NonZeroU32::MIN.saturating_add(hasher.finish() as u32))
+    }
 }
 
 /// A reply that waits: for the send stamp, or, being weak, for a stronger one.
@@ -67,6 +84,8 @@ pub struct Entry {
     pub state: State,
     /// A reply that waits.
     pub held: Option<Held>,
+    /// The answer it had, where copies of it could be taken for answers to others.
+    pub answer: Option<AnswerMark>,
     /// Replies recorded beyond the first.
     pub extra_replies: u16,
     older_by_facts: Link,
@@ -182,6 +201,7 @@ impl Ledger {
                 None => State::Refused,
             },
             held: None,
+            answer: None,
             extra_replies: 0,
             older_by_facts,
             older_by_serial,

@@ -2,24 +2,24 @@
 
 use std::net::IpAddr;
 
-use crate::model::{DiscardReason, Echoed, Evidence, FlowId, ProbeId, Protocol, Ttl};
+use crate::model::{DiscardReason, Echoed, Evidence, FlowId, ProbeId, Protocol, Reply, Ttl};
 use crate::wire::{echo, tcp};
 
-use super::{Finding, Match};
+use super::{Finding, Match, copies};
 use crate::engine::format::ProbeFormat;
 use crate::engine::ledger::{Entry, Ledger, State};
 
-/// Finds the probe that `responder` answers with `echoed`.
+/// Finds the probe that `reply` answers with `echoed`.
 pub(super) fn find(
     ledger: &Ledger,
     format: &ProbeFormat,
-    responder: IpAddr,
+    reply: &Reply,
     echoed: &Echoed,
 ) -> Finding {
     let lookup = Lookup {
         ledger,
         format,
-        responder,
+        responder: reply.responder,
     };
     match (format.protocol, *echoed) {
         (
@@ -53,7 +53,7 @@ pub(super) fn find(
                 tag,
                 serial,
             },
-        ) => lookup.udp(src_port, dst_port, tag, serial),
+        ) => lookup.udp(reply, (src_port, dst_port), tag, serial),
         _ => Finding::refused(DiscardReason::OtherType),
     }
 }
@@ -117,7 +117,13 @@ impl Lookup<'_> {
 
     /// A UDP answer need not repeat anything. Where it does not, it answers the one probe of the flow that waits; where several
     /// wait, it is credited to the trace.
-    fn udp(&self, src_port: u16, dst_port: u16, tag: Option<u64>, serial: Option<u16>) -> Finding {
+    fn udp(
+        &self,
+        reply: &Reply,
+        (src_port, dst_port): (u16, u16),
+        tag: Option<u64>,
+        serial: Option<u16>,
+    ) -> Finding {
         let Some(flow) = self.format.flow_of(dst_port) else {
             return Finding::refused(DiscardReason::Foreign);
         };
@@ -134,10 +140,14 @@ impl Lookup<'_> {
         let mut waiting = live
             .iter()
             .filter(|(_, entry)| matches!(entry.state, State::Unstamped | State::Waiting));
-        let credited = match (waiting.next(), waiting.next()) {
-            (Some((probe, _)), None) => Some((*probe, true)),
-            (Some((probe, _)), Some(_)) => Some((*probe, false)),
-            (None, _) => live.first().map(|(probe, _)| (*probe, live.len() == 1)),
+        let (first, second) = (waiting.next(), waiting.next());
+        let waits = first.map(|(_, entry)| *entry);
+        let copied = copies::answered_before(self.format, reply, waits, live.iter().copied());
+        let credited = match (copied, first, second) {
+            (Some(probe), _, _) => Some((probe, true)),
+            (None, Some((probe, _)), None) => Some((*probe, true)),
+            (None, Some((probe, _)), Some(_)) => Some((*probe, false)),
+            (None, None, _) => live.first().map(|(probe, _)| (*probe, live.len() == 1)),
         };
         match credited {
             Some((probe, hop_known)) => Finding {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::engine::ledger::State;
-use crate::model::{FlowId, Probe, Protocol, Purpose, TargetId, Time, Ttl};
+use crate::engine::ledger::{AnswerMark, State};
+use crate::model::{FlowId, Probe, Protocol, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::quote;
 use crate::wire::token::{Facts, RunKey, TokenMaker};
@@ -83,14 +83,38 @@ impl Live {
 
     /// What is found for an error about a datagram to `destination` by flow 0, of which `returned` came back.
     fn find(&self, destination: &str, returned: &[u8]) -> Result<(u64, Evidence), DiscardReason> {
+        self.find_from("203.0.113.9", destination, returned)
+    }
+
+    fn find_from(
+        &self,
+        responder: &str,
+        destination: &str,
+        returned: &[u8],
+    ) -> Result<(u64, Evidence), DiscardReason> {
         let quoted = match self.format.protocol {
             Protocol::Icmp => quote::of_echo(address(destination), returned),
             _ => quote::of_datagram(address(destination), 24_000, 33_434, returned),
         };
-        quoted::find(&self.ledger, &self.format, &NatLearner::default(), &quoted)
+        let reply = Reply {
+            quoted: Some(quoted),
+            ..exceeded(responder)
+        };
+        find(&self.ledger, &self.format, &NatLearner::default(), &reply)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }
+
+    /// Notes that a probe was answered by `responder`.
+    fn answered_by(&mut self, probe: u64, responder: &str) {
+        let entry = self.ledger.get_mut(ProbeId(probe)).expect("live");
+        entry.state = State::Answered;
+        entry.answer = Some(AnswerMark::of(&exceeded(responder)));
+    }
+}
+
+fn exceeded(responder: &str) -> Reply {
+    Reply::bare(address(responder), Time::default(), ReplyKind::TimeExceeded)
 }
 
 fn address(text: &str) -> IpAddr {
@@ -233,4 +257,31 @@ fn an_echo_header_that_was_not_sent_is_nobody_s() {
     // The marks find it there, too.
     let elsewhere = live.find("203.0.113.77", &live.payloads[0]);
     assert_eq!(elsewhere, Ok((0, Evidence::Rewritten)));
+}
+
+#[test]
+fn a_copy_of_an_answer_is_not_taken_for_the_next_hop_s() {
+    let (near, far) = ("203.0.113.1", "203.0.113.2");
+    let mut live = Live::of(&[
+        (0, 1, State::Waiting),
+        (0, 2, State::Waiting),
+        (0, 3, State::Waiting),
+    ]);
+    live.answered_by(0, near);
+    live.answered_by(1, far);
+    // Of whichever answer, and whoever waits; what nobody has said before is for the one that waits.
+    for (responder, probe) in [(near, 0), (far, 1), ("203.0.113.3", 2)] {
+        let found = live.find_from(responder, TARGET, &[]);
+        assert_eq!(found, Ok((probe, Evidence::Weak)), "{responder}");
+    }
+    // Where nobody waits, too: the one whose time is up stays silent.
+    live.ledger.get_mut(ProbeId(2)).expect("live").state = State::TimedOut;
+    assert_eq!(live.find_from(far, TARGET, &[]), Ok((1, Evidence::Weak)));
+    // A second attempt is answered by who answers at two TTLs.
+    let again = live.ledger.get_mut(ProbeId(2)).expect("live");
+    (again.state, again.probe.attempt) = (State::Waiting, 2);
+    assert_eq!(live.find_from(far, TARGET, &[]), Ok((2, Evidence::Weak)));
+    // And a payload names its probe whoever answers.
+    let whole = live.payloads[2].clone();
+    assert_eq!(live.find_from(far, TARGET, &whole), Ok((2, Evidence::Full)));
 }

@@ -10,7 +10,10 @@
 //!
 //! Of what a target repeats without quoting (`echoed`): the tag, or a whole keyed sequence number, is full; a UDP datagram
 //! that repeats nothing is weak. Anything else is discarded with its reason.
+//!
+//! What names no probe may also be a copy of an answer that has been (`copies`).
 
+mod copies;
 mod echoed;
 mod quoted;
 
@@ -64,8 +67,8 @@ impl Finding {
 /// Finds the probe that `reply` answers.
 pub fn find(ledger: &Ledger, format: &ProbeFormat, nat: &NatLearner, reply: &Reply) -> Finding {
     match (&reply.quoted, &reply.echoed) {
-        (Some(quoted), _) => quoted::find(ledger, format, nat, quoted),
-        (None, Some(echoed)) => echoed::find(ledger, format, reply.responder, echoed),
+        (Some(quoted), _) => quoted::find(ledger, format, nat, reply, quoted),
+        (None, Some(echoed)) => echoed::find(ledger, format, reply, echoed),
         (None, None) => Finding::refused(DiscardReason::OtherType),
     }
 }

@@ -4,19 +4,20 @@
 //! only where nothing speaks against it: the quoted destination is not itself being probed the same way, the tag (where quoted)
 //! is not another one, and exactly one live probe fits.
 
-use crate::model::{DiscardReason, Evidence, ProbeId, QuotedProbe};
+use crate::model::{DiscardReason, Evidence, ProbeId, QuotedProbe, Reply};
 
-use super::{Finding, Match};
+use super::{Finding, Match, copies};
 use crate::engine::format::ProbeFormat;
 use crate::engine::ledger::{Entry, Ledger, State};
 use crate::engine::nat::NatLearner;
 use crate::wire::payload;
 
-/// Finds the probe that `quoted` quotes.
+/// Finds the probe that `quoted`, in `reply`, quotes.
 pub(super) fn find(
     ledger: &Ledger,
     format: &ProbeFormat,
     nat: &NatLearner,
+    reply: &Reply,
     quoted: &QuotedProbe,
 ) -> Finding {
     if !format.quotes_protocol(quoted) {
@@ -42,7 +43,7 @@ pub(super) fn find(
     let result = match by_facts.best {
         Some(weak) => Ok(weak),
         None if by_facts.candidates > 0 && has_no_secret(format, quoted) => {
-            alone(ledger, format, quoted).ok_or(match quoted.tag {
+            alone(ledger, format, reply, quoted).ok_or(match quoted.tag {
                 None => DiscardReason::Ambiguous,
                 Some(_) => DiscardReason::Forged,
             })
@@ -171,32 +172,43 @@ fn has_no_secret(format: &ProbeFormat, quoted: &QuotedProbe) -> bool {
     format.is_one_by_one() && quoted.serial.unwrap_or(0) == 0
 }
 
-/// The one probe with a quote's open facts that waits for its answer, or where none waits any more, the one whose time is up. One
-/// that is late while another waits is taken for that one: hence weak.
-fn alone(ledger: &Ledger, format: &ProbeFormat, quoted: &QuotedProbe) -> Option<Match> {
+/// The one probe with a quote's open facts that waits for its answer, or where none waits any more, the one whose time is up; but
+/// the one that had this answer before, if the quote may be a copy's. One that is late while another waits is taken for that
+/// one: hence weak.
+fn alone(
+    ledger: &Ledger,
+    format: &ProbeFormat,
+    reply: &Reply,
+    quoted: &QuotedProbe,
+) -> Option<Match> {
     let facts = format.open_facts(quoted)?;
-    let only = |among: fn(State) -> bool| {
-        let mut live = ledger
+    let fitting = || {
+        ledger
             .with_facts(facts.destination, facts.flow, facts.ttl)
-            .filter(|(_, entry)| among(entry.state))
             .filter(|(_, entry)| format.agrees(quoted, entry.probe.ttl, &entry.marks))
             .filter(|(_, entry)| {
                 let sent = entry.marks.tag;
                 quoted
                     .tag
                     .is_none_or(|tag| payload::may_be_cut(tag, quoted.serial, sent))
-            });
+            })
+    };
+    let only = |among: fn(State) -> bool| {
+        let mut live = fitting().filter(|(_, entry)| among(entry.state));
         match (live.next(), live.next()) {
             (None, _) => Ok(None),
-            (Some((probe, _)), None) => Ok(Some(probe)),
+            (Some(one), None) => Ok(Some(one)),
             (Some(_), Some(_)) => Err(()),
         }
     };
-    let waiting = only(|state| matches!(state, State::Unstamped | State::Waiting));
-    let probe = match waiting {
-        Ok(Some(probe)) => probe,
-        Ok(None) => only(|state| state == State::TimedOut).ok()??,
-        Err(()) => return None,
+    let waiting = only(|state| matches!(state, State::Unstamped | State::Waiting)).ok()?;
+    let entry = waiting.map(|(_, entry)| entry);
+    let probe = match copies::answered_before(format, reply, entry, fitting()) {
+        Some(copied) => copied,
+        None => match waiting {
+            Some((probe, _)) => probe,
+            None => only(|state| state == State::TimedOut).ok()??.0,
+        },
     };
     Some(Match {
         probe,

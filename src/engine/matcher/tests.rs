@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::engine::format::Marked;
-use crate::model::{FlowId, Probe, Purpose, TargetId, Time, Ttl};
+use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::checksum::{self, Sum};
 use crate::wire::quote;
@@ -77,7 +77,12 @@ impl Live {
         let mut packet = self.packets[number].clone();
         change(&mut packet);
         let quoted = quote::parse_ipv4(&packet[..size.min(packet.len())])?;
-        quoted::find(&self.ledger, &FORMAT, &self.nat, &quoted)
+        let router = Ipv4Addr::new(203, 0, 113, 9).into();
+        let reply = Reply {
+            quoted: Some(quoted),
+            ..Reply::bare(router, Time::default(), ReplyKind::TimeExceeded)
+        };
+        find(&self.ledger, &FORMAT, &self.nat, &reply)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }

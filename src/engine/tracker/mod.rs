@@ -17,7 +17,7 @@ use crate::wire::checksum;
 use crate::wire::token::TokenMaker;
 
 use super::format::ProbeFormat;
-use super::ledger::{Entry, Held, Ledger, State};
+use super::ledger::{AnswerMark, Entry, Held, Ledger, State};
 use super::matcher;
 use super::nat::NatLearner;
 pub use findings::{Findings, Patience};
@@ -218,6 +218,8 @@ impl Tracker {
             }
             State::TimedOut => {
                 entry.state = State::Answered;
+                let marks = self.format.is_one_by_one();
+                entry.answer = marks.then(|| AnswerMark::of(&new.reply));
                 entry.extra_replies += 1;
                 self.tell(id, &new.reply, true, out);
                 self.emit(id, EXTRA, Status::Late, Some(new), out);
@@ -287,6 +289,9 @@ impl Tracker {
             return;
         };
         entry.state = State::Answered;
+        // Only where one answers at a time is it asked for.
+        let marks = self.format.is_one_by_one();
+        entry.answer = marks.then(|| AnswerMark::of(&held.reply));
         let in_time = held.reply.received_at.since(entry.sent_at) <= self.patience.timeout;
         let status = if in_time {
             Status::Replied

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pathsurvey::lab::LabNetwork;
 use pathsurvey::model::Protocol;
 
 use super::{TARGETS, V4, V6, complete_and_true, first_of, number, survey, survey_targets, text};
@@ -174,5 +175,71 @@ pub fn mpls() -> Outcome {
         .collect();
     assert_eq!(shown, expected);
     complete_and_true(&survey, survey_targets(&survey), 1, 0);
+    Ok(())
+}
+
+/// Routers that quote 8 bytes, on lines that deliver every fifth packet twice.
+const COPIES: &str = r#"
+seed = 4
+[[router]]
+name = "r1"
+address = "10.0.0.1"
+next = ["r2"]
+quote_bytes = 8
+line = { duplicate = 0.2, delay_ms = 3, jitter_ms = 2 }
+[[router]]
+name = "r2"
+address = "10.0.0.2"
+next = ["r3"]
+quote_bytes = 8
+line = { duplicate = 0.2, delay_ms = 3, jitter_ms = 2 }
+[[router]]
+name = "r3"
+address = "10.0.0.3"
+quote_bytes = 8
+line = { delay_ms = 3 }
+[[target]]
+prefix = "198.18.0.0/24"
+at = "r3"
+unlimited = true
+quote_bytes = 8
+line = { delay_ms = 3 }
+"#;
+
+/// The second copy of an answer that names no probe is nobody's but the first one's, and what follows is as it is.
+pub fn copies() -> Outcome {
+    let network = LabNetwork::from_toml(COPIES, "copies").unwrap();
+    let options = [
+        "198.18.0.0/26",
+        "--transport",
+        "dgram",
+        "-w",
+        "1",
+        "-c",
+        "1",
+    ];
+    let survey = survey(Protocol::Udp, network, &options)?;
+    let delivered: usize = survey.log.iter().map(|one| one.deliveries.len()).sum();
+    let mut answered: BTreeMap<(String, i64), usize> = BTreeMap::new();
+    let mut copies = 0;
+    for row in &survey.rows {
+        let Some(responder) = text(row, "responder") else {
+            continue;
+        };
+        let (destination, ttl) = (
+            text(row, "destination").unwrap(),
+            number(row, "ttl").unwrap(),
+        );
+        let router = format!("10.0.0.{ttl}");
+        let expected = if ttl <= 3 { &router } else { destination };
+        assert_eq!(responder, expected, "{row}");
+        assert_eq!(text(row, "evidence"), Some("weak"), "{row}");
+        copies += usize::from(text(row, "status") == Some("duplicate"));
+        *answered.entry((destination.to_owned(), ttl)).or_default() += 1;
+    }
+    assert_eq!(answered.values().sum::<usize>(), delivered, "each a row");
+    assert!(copies > 30, "{copies}");
+    // Three routers, the target, and the distance.
+    assert_eq!(answered.len(), 5 * survey_targets(&survey));
     Ok(())
 }
