@@ -92,6 +92,10 @@ fn main() -> ExitCode {
             origin::too_large_is_a_send_error,
         ),
         ("the_path_mtu_is_found", protocols::path_mtu),
+        (
+            "what_the_kernel_knows_of_a_path_s_mtu_keeps_no_probe_back",
+            protocols::larger_than_the_path,
+        ),
         ("hops_answer_as_often_as_wanted", protocols::probes_per_hop),
         ("tcp_leaves_nothing_half_open", protocols::no_half_open),
         ("silence_ends_traces_at_the_gap_limit", paths::silence),

@@ -312,6 +312,39 @@ pub fn path_mtu() -> Outcome {
     Ok(())
 }
 
+/// What a router has said of one probe's size keeps no later probe from leaving: our kernel knows the path's MTU by then.
+pub fn larger_than_the_path() -> Outcome {
+    for protocol in ["udp", "icmp"] {
+        let size = ["--packet-size", "1450", "--flows", "3"];
+        let rows = of_two_hosts(
+            "narrow.toml",
+            &[&size[..], &["--protocol", protocol]].concat(),
+        )?;
+        assert!(
+            rows.iter().all(|row| row["status"] == "replied"),
+            "{rows:#?}"
+        );
+        for flow in 0..3 {
+            let responders: Vec<(i64, &str)> = rows
+                .iter()
+                .filter(|row| row["ip_version"] == 6 && number(row, "flow") == Some(flow))
+                .map(|row| (number(row, "ttl").unwrap(), text(row, "responder").unwrap()))
+                .collect();
+            let first = (1, "2001:db8:f000::1");
+            let second = "2001:db8:f001::1";
+            // The second router lets nothing through that the line behind it does not take.
+            assert!(responders.contains(&first) && responders.contains(&(2, second)));
+            assert!(
+                responders
+                    .iter()
+                    .all(|(ttl, from)| *ttl == 1 || *from == second),
+                "{responders:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Every hop is asked until it has answered three times.
 pub fn probes_per_hop() -> Outcome {
     let rows = of_two_hosts("dual-stack.toml", &["--probes-per-hop", "3"])?;

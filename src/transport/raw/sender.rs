@@ -64,13 +64,24 @@ fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError
     socket
         .set_nonblocking(true)
         .map_err(TransportError::setup("making the raw socket non-blocking"))?;
-    // Without it the kernel reports success when the device queue is full and nothing is sent.
-    let (level, option) = match domain {
-        Domain::IPV6 => (libc::SOL_IPV6, libc::IPV6_RECVERR),
-        _ => (libc::SOL_IP, libc::IP_RECVERR),
+    let set = |v4: (i32, i32), v6: (i32, i32)| {
+        let (level, (option, value)) = match domain {
+            Domain::IPV6 => (libc::SOL_IPV6, v6),
+            _ => (libc::SOL_IP, v4),
+        };
+        sys::set_option(socket.as_fd(), level, option, &value)
     };
-    sys::set_option(socket.as_fd(), level, option, &1_i32)
+    // Without it the kernel reports success when the device queue is full and nothing is sent.
+    set((libc::IP_RECVERR, 1), (libc::IPV6_RECVERR, 1))
         .map_err(TransportError::setup("asking for send errors (IP_RECVERR)"))?;
+    // What a router says of a path's MTU is for us to read. The kernel would refuse the next probe of that size itself.
+    set(
+        (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
+        (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
+    )
+    .map_err(TransportError::setup(
+        "sending whatever the kernel knows of path MTUs (IP_MTU_DISCOVER)",
+    ))?;
     grow_send_buffer(&socket).map_err(TransportError::setup(
         "enlarging the raw socket's send buffer",
     ))?;
