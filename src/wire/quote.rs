@@ -32,13 +32,14 @@ pub fn parse_ipv4(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let length = ip.get_total_length();
     let quoted = bounded(bytes, usize::from(length), header);
     let transport = quoted.get(header..).ok_or(DiscardReason::Truncated)?;
+    let transport = unpadded(transport);
     let mut probe = QuotedProbe {
         source: Some(ip.get_source().into()),
         ttl: Some(ip.get_ttl()),
         tos: Some(ip.get_dscp() << 2 | ip.get_ecn()),
         ip_id: Some(ip.get_identification()),
         length: Some(length.into()),
-        quote_size: Some(u16::try_from(quoted.len()).unwrap_or(u16::MAX)),
+        quote_size: u16::try_from(header + transport.len()).ok(),
         ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_level_protocol().0)
     };
     // A later fragment has no transport header, whatever stands in its place.
@@ -57,13 +58,14 @@ pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let length = IPV6_HEADER + usize::from(ip.get_payload_length());
     let quoted = bounded(bytes, length, IPV6_HEADER);
     let transport = quoted.get(IPV6_HEADER..).ok_or(DiscardReason::Truncated)?;
+    let transport = unpadded(transport);
     let mut probe = QuotedProbe {
         source: Some(ip.get_source().into()),
         ttl: Some(ip.get_hop_limit()),
         tos: Some(ip.get_traffic_class()),
         flow_label: Some(ip.get_flow_label()),
         length: u32::try_from(length).ok(),
-        quote_size: Some(u16::try_from(quoted.len()).unwrap_or(u16::MAX)),
+        quote_size: u16::try_from(IPV6_HEADER + transport.len()).ok(),
         ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_header().0)
     };
     read_transport(transport, &mut probe);
@@ -115,6 +117,15 @@ fn bounded(bytes: &[u8], length: usize, header: usize) -> &[u8] {
         &bytes[..bytes.len().min(length)]
     } else {
         bytes
+    }
+}
+
+/// What a router quoted behind the IP header, without the zeros that fill a short quote up to an extension structure (RFC 4884). Our
+/// probes have something else there: marks, or the second half of a TCP header.
+fn unpadded(transport: &[u8]) -> &[u8] {
+    match transport.split_at_checked(LEAST_TRANSPORT) {
+        Some((quoted, rest)) if rest.iter().all(|byte| *byte == 0) => quoted,
+        _ => transport,
     }
 }
 
@@ -191,6 +202,21 @@ mod tests {
     fn padding_behind_a_short_packet_is_not_read_as_its_tag() {
         let quoted = parse_ipv4(&packet(28, &[0; 108])).expect("readable");
         assert_eq!((quoted.tag, quoted.quote_size), (None, Some(28)));
+    }
+
+    /// A TCP header has no such zeros; of a datagram they would be its marks.
+    #[test]
+    fn zeros_behind_eight_bytes_are_padding_whatever_the_quoted_length_says() {
+        for protocol in [TCP, UDP, ICMP] {
+            let mut bytes = packet(40, &[0; 20]);
+            bytes[9] = protocol;
+            bytes[20..28].copy_from_slice(&[8, 0, 0x82, 0x9a, 1, 2, 3, 4]);
+            let quoted = parse_ipv4(&bytes).expect("readable");
+            assert_eq!(quoted.quote_size, Some(28), "protocol {protocol}");
+            assert_eq!((quoted.tag, quoted.serial), (None, None));
+            let shown = (protocol != TCP).then_some(quoted.checksum.unwrap_or_default());
+            assert_eq!(quoted.checksum, shown, "protocol {protocol}");
+        }
     }
 
     #[test]
