@@ -42,6 +42,7 @@ mod topology;
 mod truth;
 mod truth_table;
 mod truth_walk;
+mod virtual_host;
 mod virtual_network;
 mod walk;
 

@@ -1,5 +1,5 @@
-//! The packets that the vantage point sends, checked once as the first router would: IPv4 (RFC 791) and IPv6 (RFC 8200)
-//! without extension headers.
+//! The packets that the vantage point sends, checked once as the first router would, and the segments that it receives: IPv4
+//! (RFC 791) and IPv6 (RFC 8200) without extension headers.
 
 use std::net::IpAddr;
 

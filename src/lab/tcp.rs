@@ -1,4 +1,5 @@
-//! TCP as far as probes see it: what a port answers to one segment (RFC 9293, section 3.10.7).
+//! TCP as far as probes see it: what a port answers to one segment (RFC 9293, section 3.10.7), at a host and, where no connection
+//! is known, at the vantage point.
 //!
 //! Hosts hold no connections: a handshake that is completed is reset, as by a program that closes at once. Left out: data, the
 //! repetition of unanswered SYN-ACKs, SYN cookies, window checks (a second SYN within the receive window is answered as any other,
@@ -22,7 +23,7 @@ const WINDOW: u16 = 64_240;
 /// Largest segment on Ethernet, behind headers of 40 and 60 bytes.
 const MSS: [u16; 2] = [1460, 1440];
 
-/// A segment that the vantage point sent.
+/// A segment that the vantage point sent, or that was delivered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) source_port: u16,
@@ -35,13 +36,13 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Reads the segment; `None` where a host drops it: wrong checksum, or lengths that do not fit.
-    pub(super) fn parse(probe: &Packet) -> Option<Self> {
-        let bytes = probe.transport();
+    /// Reads the segment in `packet`; `None` where a host drops it: wrong checksum, or lengths that do not fit.
+    pub(super) fn parse(packet: &Packet) -> Option<Self> {
+        let bytes = packet.transport();
         let header = bytes.first_chunk::<HEADER>()?;
         let offset = usize::from(header[12] >> 4) * 4;
         let data = bytes.get(offset..).filter(|_| offset >= HEADER)?;
-        if !probe.adds_up(bytes) {
+        if !packet.adds_up(bytes) {
             return None;
         }
         let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
@@ -58,12 +59,34 @@ impl Segment {
         })
     }
 
+    /// What it is answered with where nobody knows of a connection (RFC 9293, section 3.10.7.1): a reset, unless it is one.
+    pub(super) fn reset(&self) -> Option<Reply> {
+        if self.has(RST) {
+            return None;
+        }
+        if self.has(ACK) {
+            return Some(self.reply(self.acknowledgement, 0, RST));
+        }
+        let next = self.sequence.wrapping_add(self.length);
+        Some(self.reply(0, next, RST | ACK))
+    }
+
+    fn reply(&self, sequence: u32, acknowledgement: u32, flags: u8) -> Reply {
+        Reply {
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            sequence,
+            acknowledgement,
+            flags,
+        }
+    }
+
     fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 }
 
-/// A host's answer: a segment without data.
+/// An answer: a segment without data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     source_port: u16,
@@ -82,16 +105,8 @@ pub(super) fn answer(
     half_open: &mut HalfOpens,
     now: Time,
 ) -> Option<Reply> {
-    let reply = |sequence, acknowledgement, flags| {
-        Some(Reply {
-            source_port: segment.destination_port,
-            destination_port: segment.source_port,
-            sequence,
-            acknowledgement,
-            flags,
-        })
-    };
-    let next = segment.sequence.wrapping_add(segment.length);
+    let reply =
+        |sequence, acknowledgement, flags| Some(segment.reply(sequence, acknowledgement, flags));
     if let Some(HalfOpen { theirs, ours, .. }) = half_open.get(ends) {
         let [expected, own_next] = [theirs.wrapping_add(1), ours.wrapping_add(1)];
         if segment.has(RST) {
@@ -112,21 +127,15 @@ pub(super) fn answer(
             (false, _) => None,
         };
     }
-    if segment.has(RST) {
+    if !listening || segment.has(RST) || segment.has(ACK) {
+        return segment.reset();
+    }
+    if !segment.has(SYN) {
         return None;
     }
-    if segment.has(ACK) {
-        return reply(segment.acknowledgement, 0, RST);
-    }
-    match (listening, segment.has(SYN)) {
-        (false, _) => reply(0, next, RST | ACK),
-        (true, false) => None,
-        (true, true) => {
-            half_open.open(ends, segment.sequence, isn, now);
-            // What data came along is not taken in yet.
-            reply(isn, segment.sequence.wrapping_add(1), SYN | ACK)
-        }
-    }
+    half_open.open(ends, segment.sequence, isn, now);
+    // What data came along is not taken in yet.
+    reply(isn, segment.sequence.wrapping_add(1), SYN | ACK)
 }
 
 /// Builds the packet.

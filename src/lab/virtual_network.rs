@@ -1,12 +1,14 @@
 //! The in-process driver: a network in virtual time.
 //!
 //! Nothing waits and no clock is read: whoever drives it says what time it is, and jumps to the next arrival when there is nothing else to do.
+//!
+//! There is no kernel at the vantage point either, so that this plays its part, too: see `virtual_host`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
-use super::{Delivery, LabNetwork, Respond};
+use super::{Delivery, LabNetwork, Respond, virtual_host};
 use crate::model::Time;
 use crate::transport::InProcessNetwork;
 
@@ -17,6 +19,8 @@ pub struct VirtualNetwork<R> {
     arrivals: BinaryHeap<Reverse<Arrival>>,
     deliveries: Vec<Delivery>,
     sequence: u64,
+    /// When the last packet entered the network.
+    entered_at: Time,
 }
 
 /// An answer under way. Of two that arrive together, the one produced first comes first.
@@ -35,12 +39,16 @@ impl<R: Respond> VirtualNetwork<R> {
             arrivals: BinaryHeap::new(),
             deliveries: Vec::new(),
             sequence: 0,
+            entered_at: Time::default(),
         }
     }
 
     /// Sends a packet from the vantage point at `now`, which never goes back.
     pub fn send(&mut self, packet: &[u8], now: Time) {
-        self.network.respond(packet, now, &mut self.deliveries);
+        // Of a network time never goes back, not even where its user sends before it has received what was there first.
+        self.entered_at = self.entered_at.max(now);
+        self.network
+            .respond(packet, self.entered_at, &mut self.deliveries);
         for Delivery { at, packet } in self.deliveries.drain(..) {
             self.arrivals.push(Reverse(Arrival {
                 at,
@@ -56,14 +64,17 @@ impl<R: Respond> VirtualNetwork<R> {
         self.arrivals.peek().map(|Reverse(arrival)| arrival.at)
     }
 
-    /// The next packet that has arrived by `now`, with the time of its arrival.
+    /// The next packet that has arrived by `now`, with the time of its arrival. At that time the vantage point's kernel resets what
+    /// it knows nothing of: receive what has arrived before sending on, as time goes.
     pub fn receive(&mut self, now: Time) -> Option<(Time, Vec<u8>)> {
         if self.next_arrival()? > now {
             return None;
         }
-        self.arrivals
-            .pop()
-            .map(|Reverse(arrival)| (arrival.at, arrival.packet))
+        let Reverse(Arrival { at, packet, .. }) = self.arrivals.pop()?;
+        if let Some(reset) = virtual_host::answer(&packet) {
+            self.send(&reset, at);
+        }
+        Some((at, packet))
     }
 
     /// The network behind it.

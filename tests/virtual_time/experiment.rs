@@ -32,6 +32,8 @@ pub struct Observed {
     pub ended_at: Time,
     /// By the number of the probe.
     pub recorded: Vec<Recorded>,
+    /// What the vantage point's kernel sent: TCP resets, in the order of sending.
+    pub resets: Vec<Recorded>,
 }
 
 /// The command's defaults in the lab, over `targets`, with a seed.
@@ -112,6 +114,7 @@ pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
         error,
     } = run.run();
     assert!(error.is_none(), "nothing can fail to be written");
+    let (resets, recorded) = log.take().into_iter().partition(is_reset);
     Observed {
         config,
         network,
@@ -120,8 +123,21 @@ pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
         traces: rows.0.traces,
         tally,
         ended_at,
-        recorded: log.take(),
+        recorded,
+        resets,
     }
+}
+
+/// No probe is a reset.
+fn is_reset(recorded: &Recorded) -> bool {
+    const TCP: u8 = 6;
+    const RST: u8 = 4;
+    let packet = &recorded.packet;
+    let (protocol, header) = match packet[0] >> 4 {
+        4 => (packet[9], 20),
+        _ => (packet[6], 40),
+    };
+    protocol == TCP && packet[header + 13] & RST != 0
 }
 
 /// Runs the survey of `config` as the command does, into `output`.

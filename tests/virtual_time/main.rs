@@ -17,5 +17,6 @@ mod properties;
 mod repeatable;
 mod rewriting;
 mod sweep;
+mod tcp;
 mod traces;
 mod truth;

@@ -31,7 +31,7 @@ fn assert_same(one: &BTreeMap<String, Vec<u8>>, other: &BTreeMap<String, Vec<u8>
 }
 
 /// Runs the command in a process of its own.
-fn run_command(root: &Path, network: Option<&str>, seed: &str) {
+fn run_command(root: &Path, network: Option<&str>, options: &[&str], seed: &str) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pathsurvey"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args([
         "survey",
@@ -39,7 +39,7 @@ fn run_command(root: &Path, network: Option<&str>, seed: &str) {
         "--virtual-time",
         "--lab",
     ]);
-    command.args(network);
+    command.args(network).args(options);
     command.args([
         "198.18.0.0/24",
         "198.18.1.0/24",
@@ -59,11 +59,18 @@ fn run_command(root: &Path, network: Option<&str>, seed: &str) {
 
 #[test]
 fn two_processes_with_one_seed_write_the_same_bytes() {
-    for network in [None, Some("labs/loss.toml")] {
+    // The virtual vantage point's resets are sent and lost the same way, too.
+    let tcp: &[&str] = &["--protocol", "tcp", "--dest-port", "443"];
+    for (network, options) in [
+        (None, &[][..]),
+        (Some("labs/loss.toml"), &[]),
+        (None, tcp),
+        (Some("labs/hosts.toml"), tcp),
+    ] {
         let directory = tempfile::tempdir().expect("a directory");
         let roots = [directory.path().join("a"), directory.path().join("b")];
         for root in &roots {
-            run_command(root, network, "11");
+            run_command(root, network, options, "11");
         }
         let [one, other] = roots.map(|root| contents(&root));
         let parts = one.keys().filter(|name| name.ends_with(".parquet")).count();

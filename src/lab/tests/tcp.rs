@@ -10,31 +10,31 @@ use super::packets6::{self, VANTAGE};
 use super::*;
 use crate::model::Ttl;
 
-const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const PSH: u8 = 8;
-const ACK: u8 = 16;
+pub(super) const FIN: u8 = 1;
+pub(super) const SYN: u8 = 2;
+pub(super) const RST: u8 = 4;
+pub(super) const PSH: u8 = 8;
+pub(super) const ACK: u8 = 16;
 
 const VANTAGE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// The same hosts in both families.
-const WEB: [&str; 2] = ["198.18.0.9", "2001:db8:1000::9"];
+pub(super) const WEB: [&str; 2] = ["198.18.0.9", "2001:db8:1000::9"];
 const FILTERED: [&str; 2] = ["198.18.1.9", "2001:db8:1001::9"];
 const PROHIBITED: [&str; 2] = ["198.18.2.9", "2001:db8:1002::9"];
 
 /// A segment that we send.
 #[derive(Clone, Copy)]
-struct Sent<'a> {
-    to: &'a str,
-    port: u16,
-    flags: u8,
-    sequence: u32,
-    acknowledgement: u32,
-    data: &'a [u8],
+pub(super) struct Sent<'a> {
+    pub(super) to: &'a str,
+    pub(super) port: u16,
+    pub(super) flags: u8,
+    pub(super) sequence: u32,
+    pub(super) acknowledgement: u32,
+    pub(super) data: &'a [u8],
 }
 
-fn syn(to: &str, port: u16, sequence: u32) -> Sent<'_> {
+pub(super) fn syn(to: &str, port: u16, sequence: u32) -> Sent<'_> {
     Sent {
         to,
         port,
@@ -46,7 +46,7 @@ fn syn(to: &str, port: u16, sequence: u32) -> Sent<'_> {
 }
 
 impl Sent<'_> {
-    fn packet(&self, ttl: u8) -> Vec<u8> {
+    pub(super) fn packet(&self, ttl: u8) -> Vec<u8> {
         let mut bytes = vec![0; 20];
         bytes.extend(self.data);
         let mut segment = MutableTcpPacket::new(&mut bytes).unwrap();
@@ -75,7 +75,7 @@ impl Sent<'_> {
 
 /// What a host answered: flags, sequence number, acknowledgement number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     Segment(u8, u32, u32),
     Icmp(u8, u8),
 }
@@ -90,7 +90,7 @@ fn exchange(network: &mut LabNetwork, sent: Sent, at: Time) -> Option<Answer> {
         .map(|delivery| read_answer(&delivery.packet, sent))
 }
 
-fn read_answer(packet: &[u8], sent: Sent) -> Answer {
+pub(super) fn read_answer(packet: &[u8], sent: Sent) -> Answer {
     let (protocol, source, bytes) = match packet[0] >> 4 {
         4 => {
             let header = Ipv4Packet::new(packet).unwrap();
