@@ -179,6 +179,16 @@ pub enum ConfigError {
         "--packet-size and --mtu: TCP probes carry no payload that could be made larger; use --protocol udp or icmp"
     )]
     SizeOfTcp,
+    /// Larger than what is read of a packet.
+    #[error(
+        "--packet-size {size} with --protocol icmp: targets send all of it back, and of a packet {most} bytes are read; give at most {most}"
+    )]
+    SizeOfEcho {
+        /// As given.
+        size: u16,
+        /// The most that is read.
+        most: u16,
+    },
     /// A sweep asks every TTL once.
     #[error(
         "--mtu: a sweep sends every probe once and cannot send a smaller one in its place; use --strategy trace"
@@ -254,6 +264,8 @@ pub enum ConfigError {
 const ETHERNET_MTU: u16 = 1_500;
 /// The least size of a probe with marks, of either family, bytes: IPv6 header, transport header, marks.
 const LEAST_SIZE: u16 = 60;
+/// The most that an echo probe can be, bytes: receive buffers hold 2 KiB of a packet, a packet ring some less.
+const MOST_ECHO_SIZE: u16 = 1_900;
 /// The highest TTL probed.
 const MOST_TTL: u8 = 254;
 /// Attempts a hop.
@@ -380,6 +392,12 @@ impl SurveyConfig {
                 size,
                 least: LEAST_SIZE,
             }),
+            Some(size) if size > MOST_ECHO_SIZE && self.protocol == Protocol::Icmp => {
+                Err(ConfigError::SizeOfEcho {
+                    size,
+                    most: MOST_ECHO_SIZE,
+                })
+            }
             _ => Ok(()),
         }
     }

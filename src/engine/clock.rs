@@ -49,7 +49,8 @@ impl Clock {
 impl WallOffset {
     /// A wall-clock stamp, in nanoseconds since the UNIX epoch, on the run's scale.
     pub fn to_run_time(self, wall_nanos: u64) -> Time {
-        Time::from_nanos(wall_nanos.wrapping_sub(self.0.cast_unsigned()))
+        // A stamp of 0 stands for the beginning of all time, not for its end.
+        Time::from_nanos(wall_nanos.saturating_add_signed(self.0.saturating_neg()))
     }
 }
 
@@ -60,4 +61,16 @@ fn wall_nanos() -> u64 {
         .map_or(0, |since| {
             u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_moved_and_one_of_0_is_before_everything() {
+        assert_eq!(WallOffset(-5).to_run_time(100), Time::from_nanos(105));
+        assert_eq!(WallOffset(5).to_run_time(100), Time::from_nanos(95));
+        assert_eq!(WallOffset(5).to_run_time(0), Time::default());
+    }
 }

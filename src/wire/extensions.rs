@@ -79,10 +79,14 @@ pub fn mpls_stack(structure: &[u8]) -> Vec<MplsLabel> {
         .collect()
 }
 
-/// The interface information objects in a structure (RFC 5837). Parts of an object behind one that cannot be read are absent.
+/// Interface information objects read of a structure: RFC 5837 has four roles, and what a router makes of hundreds is kept raw.
+const MOST_INTERFACES: usize = 16;
+
+/// The first interface information objects in a structure (RFC 5837). Parts of an object behind one that cannot be read are absent.
 pub fn interface_info(structure: &[u8]) -> Vec<InterfaceInfo> {
     objects(structure)
         .filter(|object| object.class == INTERFACE_CLASS)
+        .take(MOST_INTERFACES)
         .map(|object| read_interface(object.kind, object.payload))
         .collect()
 }
@@ -280,6 +284,15 @@ mod tests {
         assert_eq!(found[0].role, "outgoing");
         assert_eq!(found[0].address, "2001:db8::7".parse().ok());
         assert_eq!((found[0].ifindex, found[0].mtu), (None, None));
+    }
+
+    #[test]
+    fn of_hundreds_of_objects_the_first_are_read() {
+        let mut bytes = vec![0x20, 0, 0, 0];
+        for _ in 0..400 {
+            bytes.extend([0, 4, 2, 0]);
+        }
+        assert_eq!(interface_info(&bytes).len(), MOST_INTERFACES);
     }
 
     #[test]

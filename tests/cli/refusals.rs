@@ -87,6 +87,18 @@ fn bad_options_end_with_2() {
             &["--packet-size 59", "at least 60"],
         ),
         (
+            &[
+                "198.18.0.1",
+                "-o",
+                &out,
+                "--packet-size",
+                "3000",
+                "--protocol",
+                "icmp",
+            ],
+            &["--packet-size 3000 with --protocol icmp", "at most 1900"],
+        ),
+        (
             &["198.18.0.1", "-o", &out, "--protocol", "tcp", "--mtu"],
             &["--mtu", "udp or icmp"],
         ),

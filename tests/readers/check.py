@@ -8,12 +8,14 @@ Every check is one line; the last line is `N passed, N failed`, and the exit cod
 
 Checked with DuckDB, pyarrow and polars, each called the plainest way: the declared types (schemas/*.json), the rows
 and statuses against the manifest, every part's size and SHA-256, nulls where something is absent, and that the rows
-of a file are in the order its schema states.
+of a file are in the order its schema states. Of a directory `nightly`, that of the README's first command, the README's
+queries find something.
 """
 
 import hashlib
 import json
 import pathlib
+import re
 import sys
 
 import duckdb
@@ -25,7 +27,8 @@ import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet
 
-SCHEMAS = pathlib.Path(__file__).resolve().parents[2] / "schemas"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "schemas"
 ENDED = ("complete", "interrupted")
 
 passed = failed = 0
@@ -355,6 +358,19 @@ def check_file(path):
         check_hops(f"duckdb {path.suffix}", lambda sql: connection.execute(sql).fetchall(), [manifest], rows)
 
 
+def check_readme(root):
+    """What the README tells its readers to ask of the dataset that its first command made."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    queries = re.search(r"```sql\n(.*?)```", readme, re.S).group(1).replace("'nightly/", f"'{root}/").split(";\n")
+    queries = [sql for sql in queries if sql.strip()]
+    check("the README has queries", len(queries) > 3, True)
+    connection = duckdb.connect()
+    for sql in queries:
+        title = sql.strip().splitlines()[0]
+        rows = attempt(f"README: {title}", lambda: connection.execute(sql).fetchall())
+        check(f"README finds something: {title}", bool(rows), True)
+
+
 def main(paths):
     if not paths:
         print(__doc__)
@@ -362,6 +378,8 @@ def main(paths):
     for path in map(pathlib.Path, paths):
         print(f"{path}: {'directory' if path.is_dir() else path.suffix}")
         attempt(f"{path}", lambda: (check_directory if path.is_dir() else check_file)(path) or True)
+        if path.name == "nightly":
+            check_readme(path)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -202,7 +202,9 @@ impl Tracker {
                 return Some(DiscardReason::Local);
             }
             _ if from_ourselves => return Some(DiscardReason::Local),
-            _ if entry.extra_replies >= MOST_EXTRA_REPLIES => return Some(DiscardReason::Excess),
+            _ if entry.extra_replies >= MOST_EXTRA_REPLIES && !is_first(entry, &found) => {
+                return Some(DiscardReason::Excess);
+            }
             _ if !found.hop_known => {
                 entry.extra_replies += 1;
                 self.emit(id, EXTRA, Status::Duplicate, Some(new), out);
@@ -368,6 +370,16 @@ impl Tracker {
         }
         out.rows.push(row);
     }
+}
+
+/// Whether `found` is the answer that the probe was sent for, as far as it has one: however many came before, this one counts.
+fn is_first(entry: &Entry, found: &matcher::Match) -> bool {
+    let open = matches!(
+        entry.state,
+        State::Unstamped | State::Waiting | State::TimedOut
+    );
+    let weaker = |held: &Held| held.evidence < found.evidence;
+    found.hop_known && open && entry.held.as_ref().is_none_or(weaker)
 }
 
 #[cfg(test)]

@@ -272,6 +272,29 @@ fn a_weak_reply_stands_when_nothing_better_comes() {
 }
 
 #[test]
+fn however_many_weak_replies_came_the_sure_one_counts() {
+    let mut bench = Bench::new();
+    let id = bench.enter(1, ms(0));
+    bench.tracker.stamp(id, ms(1));
+    let packet = bench.packets[0].clone();
+    for _ in 0..=MOST_EXTRA_REPLIES {
+        bench.arrive(ROUTER, &weakened(&packet), ms(2));
+    }
+    bench.arrive(ROUTER, &weakened(&packet), ms(2));
+    assert_eq!(bench.tracker.counts().discarded(DiscardReason::Excess), 1);
+    bench.arrive(ROUTER, &packet, ms(3));
+    let own = bench.out.rows.iter().find(|row| row.reply_index == 0);
+    let own = own.expect("settled");
+    assert_eq!(
+        (own.status, own.evidence),
+        (Status::Replied, Some(Evidence::Full))
+    );
+    // Further ones are too many, whatever they prove.
+    bench.arrive(ROUTER, &packet, ms(4));
+    assert_eq!(bench.tracker.counts().discarded(DiscardReason::Excess), 2);
+}
+
+#[test]
 fn a_weak_reply_before_the_stamp_is_held_on() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
