@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::anomalies;
+use super::hop_rows::HopRows;
 use crate::model::{
     HopRecord, ProbeId, Purpose, ReplyKind, Statistics, Status, StopReason, TraceEnd, TraceId,
     TraceRecord, Ttl, path_hash,
@@ -130,11 +131,12 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
     let answered = |row: &&HopRecord| matches!(row.status, Status::Replied | Status::Late);
     let first_ttl = hops().filter_map(|row| row.ttl).min();
     let max_ttl = hops().filter_map(|row| row.ttl).max();
+    let hop_rows = HopRows::of(rows, end);
     let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
     for row in hops() {
         if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= end.last_ttl) {
             let responder = path.entry(ttl).or_default();
-            *responder = responder.or(row.responder());
+            *responder = responder.or(row.responder().filter(|_| hop_rows.is_hop(row)));
         }
     }
     let reached = own().filter(answered).any(|row| {
@@ -269,6 +271,54 @@ mod tests {
         assert_eq!(trace.path_hash, Some(path_hash(path)));
         assert_eq!(assembler.statistics().probes(Status::Replied), 2);
         assert_eq!(assembler.statistics().extra_replies(Status::Duplicate), 1);
+    }
+
+    #[test]
+    fn who_calls_a_probe_too_large_is_no_hop_of_the_path() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        let narrow = Ipv4Addr::new(10, 0, 0, 1);
+        let mut too_large = row(1, 2, 0, Status::Replied);
+        too_large.reply = Some(reply(narrow, ReplyKind::FragmentationNeeded));
+        let second = |probe, ttl| HopRecord {
+            attempt: 2,
+            ..row(probe, ttl, 0, Status::Replied)
+        };
+        assembler.row(row(0, 1, 0, Status::Replied), &mut out);
+        assembler.row(too_large.clone(), &mut out);
+        assembler.row(second(2, 2), &mut out);
+        // Of the third hop nothing else is known: it was probed, and is nobody's.
+        too_large.ttl = Some(Ttl(3));
+        assembler.row(too_large, &mut out);
+        assembler.row(arrival(3, 4), &mut out);
+        assembler.end(&end(StopReason::Completed, Some(4)), &mut out);
+        let path = [
+            (Ttl(1), Some(narrow.into())),
+            (Ttl(2), Some(Ipv4Addr::new(10, 0, 0, 2).into())),
+            (Ttl(3), None),
+            (Ttl(4), Some(TARGET.into())),
+        ];
+        let trace = &out.traces[0];
+        assert_eq!(trace.path_hash, Some(path_hash(path)));
+        assert_eq!((trace.hops_responding, trace.replies), (3, 5));
+        assert!(trace.anomalies.is_empty());
+    }
+
+    #[test]
+    fn who_calls_a_probe_too_large_where_the_path_ends_is_its_last_hop() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        let narrow = Ipv4Addr::new(10, 0, 0, 1);
+        let mut too_large = row(1, 2, 0, Status::Replied);
+        too_large.reply = Some(reply(narrow, ReplyKind::PacketTooBig));
+        assembler.row(row(0, 1, 0, Status::Replied), &mut out);
+        assembler.row(too_large, &mut out);
+        let end = TraceEnd {
+            last_ttl: Some(Ttl(2)),
+            ..end(StopReason::Unreachable, None)
+        };
+        assembler.end(&end, &mut out);
+        let path = [1, 2].map(|ttl| (Ttl(ttl), Some(narrow.into())));
+        assert_eq!(out.traces[0].path_hash, Some(path_hash(path)));
+        assert_eq!(out.traces[0].hops_responding, 2);
     }
 
     #[test]
