@@ -4,8 +4,8 @@
 //! *Answers* here are those with evidence `full` or `rewritten`, late and further replies included: what is weak may be somebody
 //! else's, and creates no anomaly. The *path* is what was probed hop by hop (the distance probe aside) up to where it ends
 //! ([`TraceEnd::last_ttl`]); where one TTL has several answers, loops and cycles go by the first attempt's. Who calls a probe too
-//! large says what it is at by itself (`nat`, `rewriting`, `tos_rewritten`, labels), but neither answers as the hop at the probe's TTL
-//! nor leaves it silent ([`HopRows`]); and where the path ends with that it still comes back to no loop or cycle.
+//! large neither answers as the hop at the probe's TTL nor leaves it silent, unless the path ends with that ([`HopRows`]), and never
+//! makes a loop or cycle; its quote and labels count as anybody's.
 //!
 //! | anomaly | when |
 //! |---|---|
@@ -38,9 +38,9 @@ use crate::model::{
 };
 use crate::wire::checksum;
 
-/// The anomalies of a trace; `rows` are all of its rows in the order of their TTLs and attempts.
+/// The anomalies of a trace; `rows` are all of its rows in the order of their TTLs and attempts, those without a TTL last.
 pub fn find(rows: &[HopRecord], end: &TraceEnd) -> Anomalies {
-    debug_assert!(rows.is_sorted_by_key(|row| (row.ttl, row.attempt)));
+    debug_assert!(rows.is_sorted_by_key(|row| (row.ttl.is_none(), row.ttl, row.attempt)));
     let mut found = Anomalies::default();
     for answer in rows.iter().filter_map(Answer::of) {
         answer.add_own(&mut found);
@@ -190,8 +190,8 @@ impl<'a> Hop<'a> {
         self.answers().next().map(|answer| answer.reply.responder)
     }
 
-    /// The same of those that looked at the TTL.
-    fn first_expired(&self) -> Option<IpAddr> {
+    /// The same of those that looked at the TTL: whoever calls a probe too large may well have answered before.
+    fn first_by_ttl(&self) -> Option<IpAddr> {
         let mut answers = self.answers().map(|answer| answer.reply);
         let first = answers.find(|reply| !reply.kind.is_too_large())?;
         Some(first.responder)
@@ -224,7 +224,7 @@ where
 {
     let seen: Vec<(Ttl, IpAddr)> = hops
         .iter()
-        .filter_map(|hop| Some((hop.ttl, hop.first_expired()?)))
+        .filter_map(|hop| Some((hop.ttl, hop.first_by_ttl()?)))
         .collect();
     for run in seen.chunk_by(|a, b| a.1 == b.1) {
         if run[run.len() - 1].0.0 - run[0].0.0 >= 2 {

@@ -10,7 +10,7 @@
 //! | `tracker` | ledger and matcher together: replies and time in, rows and outcomes out | no |
 //! | `hop_rows` | which rows of a trace tell who stands at their TTL | no |
 //! | `anomalies` | what a trace's rows show out of the ordinary | no |
-//! | `assembler` | rows of a trace together; extra rows numbered | no |
+//! | `assembler` | rows of a trace together | no |
 //! | `dispatch` | what leaves next: the strategy's wishes at the pacer's speed | no |
 //! | `report` | the run's figures | no |
 //! | `sink` | where rows go | no |

@@ -12,6 +12,7 @@ mod faults;
 mod limits;
 mod nat;
 mod oracle;
+mod order;
 mod parquet_rows;
 mod properties;
 mod repeatable;

@@ -8,11 +8,13 @@ use pathsurvey::model::{
 };
 
 use super::experiment::Observed;
+use super::order;
 
 /// Checks that every (target, flow) has one trace, and that it says what its hops say.
 ///
 /// Rows that arrived after a trace was sealed (extra ones, with a higher index) do not change what the trace says.
 pub fn check(run: &Observed) {
+    order::check(run);
     let mut rows: HashMap<TraceId, Vec<&HopRecord>> = HashMap::new();
     for row in &run.hops {
         rows.entry(row.trace_id).or_default().push(row);
