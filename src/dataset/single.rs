@@ -1,7 +1,4 @@
-//! A single stream of hops: a file that appears when it is whole, or a stream: standard output, a FIFO, a device.
-//!
-//! Where the file's name is a link, the file that it leads to is written, and the manifest stands beside that one: it names
-//! the file, and the two stay together.
+//! A single stream of hops: a file that appears when it is whole, or standard output.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,7 +8,6 @@ use super::files::{self, Disk, PendingFile};
 use super::hops_batch::{HopConstants, hops_batch};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
-use super::place::{self, Place};
 use super::schema::Table;
 use super::sink::{self, Sink, SinkError, Target};
 use super::sort::sorted_hops;
@@ -32,41 +28,31 @@ pub(super) struct Single {
 }
 
 impl Single {
-    /// A file at `path`; one that is there already is replaced when the new one is whole. What is no file and takes a stream
-    /// is written in place.
+    /// A file at `path`; one that is there already is replaced when the new one is whole.
     pub(super) fn file(
         path: PathBuf,
         format: Format,
         meta: RunMeta,
         disk: Disk,
     ) -> Result<Self, DatasetError> {
-        let path = match place::look(&path).map_err(DatasetError::file("create", &path))? {
-            Place::File(real) => real,
-            Place::Stream(_) if format == Format::Parquet => {
-                return Err(DatasetError::ParquetStream(path));
-            }
-            Place::Stream(stream) => {
-                let stream = stream.open().map_err(DatasetError::file("open", &path))?;
-                return Self::stream(path, Box::new(stream), format, meta);
-            }
-            Place::Unfit(_) if path.is_dir() => return Err(DatasetError::IsDirectory(path)),
-            Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
-        };
+        if path.is_dir() {
+            return Err(DatasetError::IsDirectory(path));
+        }
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             files::create_directories(parent)?;
         }
-        let temporary = files::beside(&path, ".", ".partial");
+        let temporary = beside(&path, ".", ".partial");
         let file = PendingFile::create_locked(temporary, path.clone(), &disk)?;
         Self::over(path, format, Target::File(file), meta, disk)
     }
 
-    /// What is written in place; messages name it `subject`.
+    /// Standard output, or what stands for it.
     pub(super) fn stream(
-        subject: PathBuf,
         stream: Box<dyn std::io::Write + Send>,
         format: Format,
         meta: RunMeta,
     ) -> Result<Self, DatasetError> {
+        let subject = PathBuf::from("standard output");
         Self::over(
             subject,
             format,
@@ -152,8 +138,8 @@ impl Single {
             sha256: sealed.sha256,
         });
         let text = manifest::render(&self.meta, facts, progress, std::slice::from_ref(&table));
-        let path = files::beside(&self.subject, "", ".manifest.json");
-        let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
+        let path = beside(&self.subject, "", ".manifest.json");
+        let temporary = beside(&self.subject, ".", ".manifest.json.partial");
         files::replace(temporary, path.clone(), &text, &self.disk)?;
         Ok(finished(self.rows, &table, Some(path)))
     }
@@ -169,13 +155,21 @@ fn finished(hops: u64, table: &TableParts, manifest: Option<PathBuf>) -> Finishe
     }
 }
 
+/// The file's name with something before and behind it, in the same directory.
+fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(before);
+    name.push(path.file_name().unwrap_or_default());
+    name.push(behind);
+    path.with_file_name(name)
+}
+
 /// A closed pipe ends a stream cleanly; everything else is an error with its subject.
 fn name_error(subject: &Path, is_stream: bool, error: &SinkError) -> DatasetError {
     match DatasetError::encode(subject, error.as_ref()) {
         DatasetError::File { source, .. }
             if is_stream && source.kind() == ErrorKind::BrokenPipe =>
         {
-            DatasetError::BrokenPipe(subject.to_owned())
+            DatasetError::BrokenPipe
         }
         error => error,
     }

@@ -43,7 +43,7 @@ const STREAM_AGE: Duration = Duration::from_secs(1);
 /// What a finished run left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The manifest; none for a stream.
+    /// The manifest; none for standard output.
     pub manifest: Option<PathBuf>,
     /// Files of rows.
     pub parts: usize,
@@ -51,7 +51,7 @@ pub struct Finished {
     pub hops: u64,
     /// Rows of `traces`; 0 in a single stream, which holds hops only.
     pub traces: u64,
-    /// Bytes in those files; 0 for a stream.
+    /// Bytes in those files; 0 for standard output.
     pub bytes: u64,
 }
 
@@ -79,12 +79,11 @@ enum Mode {
 
 impl DatasetWriter {
     /// Opens the output. A directory is created, locked, cleared of unfinished files and given a manifest that says
-    /// `running`; a file appears only when it is finished. What is no regular file is written in place, as a stream: opening a
-    /// FIFO waits for its reader.
+    /// `running`; a file appears only when it is finished.
     ///
     /// # Errors
     /// [`DatasetError::InUse`], [`DatasetError::ForeignManifest`], [`DatasetError::RunExists`],
-    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] where the place cannot be written to.
+    /// [`DatasetError::IsDirectory`], and [`DatasetError::File`] where the place cannot be written to.
     pub fn create(
         output: &Output,
         meta: RunMeta,
@@ -153,7 +152,7 @@ impl DatasetWriter {
         limits: PartLimits,
         facts: &RunFacts,
     ) -> Result<Self, DatasetError> {
-        let single = Single::stream("standard output".into(), stream, format, meta)?;
+        let single = Single::stream(stream, format, meta)?;
         Ok(Self::over(Mode::Single(Box::new(single)), limits, facts))
     }
 

@@ -3,7 +3,9 @@
 //! A pure function of the rows and of where the path ends, so that the `anomalies` column says nothing that `hops` does not show.
 //! *Answers* here are those with evidence `full` or `rewritten`, late and further replies included: what is weak may be somebody
 //! else's, and creates no anomaly. The *path* is what was probed hop by hop (the distance probe aside) up to where it ends
-//! ([`TraceEnd::last_ttl`]); where one TTL has several answers, loops and cycles go by the first attempt's.
+//! ([`TraceEnd::last_ttl`]); where one TTL has several answers, loops and cycles go by the first attempt's. Who calls a probe too
+//! large neither answers as the hop at the probe's TTL nor leaves it silent, unless the path ends with that ([`HopRows`]), and never
+//! makes a loop or cycle; its quote and labels count as anybody's.
 //!
 //! | anomaly | when |
 //! |---|---|
@@ -29,24 +31,27 @@
 
 use std::net::IpAddr;
 
+use super::hop_rows::HopRows;
 use crate::model::{
-    Anomalies, Anomaly, Evidence, HopRecord, Protocol, Purpose, QuotedProbe, Reply, ReplyKind,
-    Status, TraceEnd, Ttl,
+    Anomalies, Anomaly, Evidence, HopRecord, Protocol, QuotedProbe, Reply, ReplyKind, Status,
+    TraceEnd, Ttl,
 };
 use crate::wire::checksum;
 
-/// The anomalies of a trace; `rows` are all of its rows in the order of their TTLs and attempts.
+/// The anomalies of a trace; `rows` are all of its rows in the order of their TTLs and attempts, those without a TTL last.
 pub fn find(rows: &[HopRecord], end: &TraceEnd) -> Anomalies {
-    debug_assert!(rows.is_sorted_by_key(|row| (row.ttl, row.attempt)));
+    debug_assert!(rows.is_sorted_by_key(|row| (row.ttl.is_none(), row.ttl, row.attempt)));
     let mut found = Anomalies::default();
     for answer in rows.iter().filter_map(Answer::of) {
         answer.add_own(&mut found);
     }
-    if is_checksum_translated(rows) {
+    let hop_rows = HopRows::of(rows, end);
+    let in_place = || rows.iter().filter(|row| hop_rows.is_in_place(row));
+    if is_checksum_translated(in_place()) {
         found.insert(Anomaly::Nat);
     }
-    let hops = path(rows, end);
-    add_recurrences(&hops, rows, &mut found);
+    let hops = path(rows, end, hop_rows);
+    add_recurrences(&hops, in_place, &mut found);
     for hop in &hops {
         add_responders(hop, &mut found);
     }
@@ -156,9 +161,8 @@ fn is_tos_changed(sent: u8, quoted: u8) -> bool {
 
 /// Whether checksums are changed although nothing that they cover is, in every answer from one that shows it on. A translator on
 /// the way is in the way of all that lies behind it; a router that quotes wrongly stands alone.
-fn is_checksum_translated(rows: &[HopRecord]) -> bool {
+fn is_checksum_translated<'a>(rows: impl Iterator<Item = &'a HopRecord>) -> bool {
     let mut differences = rows
-        .iter()
         .filter_map(|row| Answer::of(row)?.checksum_difference())
         .skip_while(|difference| *difference == 0);
     differences.next().is_some() && differences.all(|difference| difference != 0)
@@ -168,11 +172,13 @@ fn is_checksum_translated(rows: &[HopRecord]) -> bool {
 struct Hop<'a> {
     ttl: Ttl,
     rows: &'a [HopRecord],
+    hop_rows: HopRows,
 }
 
 impl<'a> Hop<'a> {
     fn rows(&self) -> impl Iterator<Item = &'a HopRecord> + use<'a> {
-        self.rows.iter().filter(|row| is_hop(row))
+        let hop_rows = self.hop_rows;
+        self.rows.iter().filter(move |row| hop_rows.is_hop(row))
     }
 
     fn answers(&self) -> impl Iterator<Item = Answer<'a>> + use<'a> {
@@ -184,31 +190,41 @@ impl<'a> Hop<'a> {
         self.answers().next().map(|answer| answer.reply.responder)
     }
 
+    /// The same of those that looked at the TTL: whoever calls a probe too large may well have answered before.
+    fn first_by_ttl(&self) -> Option<IpAddr> {
+        let mut answers = self.answers().map(|answer| answer.reply);
+        let first = answers.find(|reply| !reply.kind.is_too_large())?;
+        Some(first.responder)
+    }
+
     fn is_next_to(&self, next: &Hop) -> bool {
         self.ttl.0.checked_add(1) == Some(next.ttl.0)
     }
 }
 
-fn is_hop(row: &HopRecord) -> bool {
-    row.purpose != Purpose::Distance
-}
-
 /// The path's TTLs, lowest first. One that was not probed is left out.
-fn path<'a>(rows: &'a [HopRecord], end: &TraceEnd) -> Vec<Hop<'a>> {
+fn path<'a>(rows: &'a [HopRecord], end: &TraceEnd, hop_rows: HopRows) -> Vec<Hop<'a>> {
     rows.chunk_by(|a, b| a.ttl == b.ttl)
         .filter_map(|rows| {
             let ttl = rows.first()?.ttl?;
-            let is_path = Some(ttl) <= end.last_ttl && rows.iter().any(is_hop);
-            is_path.then_some(Hop { ttl, rows })
+            let is_path = Some(ttl) <= end.last_ttl && rows.iter().any(|row| hop_rows.is_hop(row));
+            is_path.then_some(Hop {
+                ttl,
+                rows,
+                hop_rows,
+            })
         })
         .collect()
 }
 
 /// Adds loops and cycles.
-fn add_recurrences(hops: &[Hop], rows: &[HopRecord], found: &mut Anomalies) {
+fn add_recurrences<'a, R>(hops: &[Hop], rows: impl Fn() -> R, found: &mut Anomalies)
+where
+    R: Iterator<Item = &'a HopRecord>,
+{
     let seen: Vec<(Ttl, IpAddr)> = hops
         .iter()
-        .filter_map(|hop| Some((hop.ttl, hop.first()?)))
+        .filter_map(|hop| Some((hop.ttl, hop.first_by_ttl()?)))
         .collect();
     for run in seen.chunk_by(|a, b| a.1 == b.1) {
         if run[run.len() - 1].0.0 - run[0].0.0 >= 2 {
@@ -225,8 +241,7 @@ fn add_recurrences(hops: &[Hop], rows: &[HopRecord], found: &mut Anomalies) {
             continue;
         }
         let last_ttl = between[between.len() - 1].0;
-        let left = rows
-            .iter()
+        let left = rows()
             .filter(|row| row.ttl > Some(last_ttl))
             .filter_map(Answer::of)
             .any(|answer| {

@@ -1,20 +1,23 @@
-//! Puts the rows of a trace together, and numbers extra rows.
+//! Puts the rows of a trace together.
 //!
 //! A trace's rows wait here until its strategy ends it; then they leave sorted by TTL, with the trace's own row computed from
 //! them, so that the two cannot disagree. While a trace is open a late reply takes the place of its probe's `timeout`
-//! row; afterwards it becomes an extra row and the `timeout` row stays. A sweep has no traces: its rows pass through.
+//! row; afterwards it becomes an extra row and the `timeout` row stays. A probe's own row must come before its extra ones: whether a
+//! trace is open shows in its waiting rows alone. A sweep has no traces: its rows pass through.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::anomalies;
+use super::hop_rows::HopRows;
 use crate::model::{
     HopRecord, ProbeId, Purpose, ReplyKind, Statistics, Status, StopReason, TraceEnd, TraceId,
     TraceRecord, Ttl, path_hash,
 };
 
-/// Probes whose extra rows are counted at a time; beyond it the oldest, long past any reply, are forgotten.
-const NUMBERED_PROBES: usize = 1 << 17;
+/// Probes remembered at a time whose late reply took the place of their own row. Beyond it the oldest are forgotten, which leaves a
+/// gap in the numbers of their further replies.
+const PROMOTED_PROBES: usize = 1 << 17;
 
 /// What leaves the assembler.
 #[derive(Debug, Default)]
@@ -31,7 +34,8 @@ pub struct Assembler {
     groups: bool,
     flows: u16,
     open: HashMap<TraceId, Vec<HopRecord>>,
-    extra_rows: BTreeMap<ProbeId, u16>,
+    /// Probes whose late reply took the place of their own row: those that follow move up by one.
+    promoted: BTreeSet<ProbeId>,
     statistics: Statistics,
     reached: u64,
     ended: u64,
@@ -44,7 +48,7 @@ impl Assembler {
             groups,
             flows,
             open: HashMap::new(),
-            extra_rows: BTreeMap::new(),
+            promoted: BTreeSet::new(),
             statistics: Statistics::default(),
             reached: 0,
             ended: 0,
@@ -61,8 +65,8 @@ impl Assembler {
             }
             return;
         }
+        row.reply_index -= u16::from(self.promoted.contains(&row.probe_id));
         let Some(rows) = self.open.get_mut(&row.trace_id) else {
-            row.reply_index = self.next_index(row.probe_id);
             return self.write(row, out);
         };
         let unanswered = match row.status {
@@ -74,12 +78,13 @@ impl Assembler {
         match unanswered {
             Some(own) => {
                 row.reply_index = 0;
+                self.promoted.insert(row.probe_id);
                 *own = row;
             }
-            None => {
-                row.reply_index = self.next_index(row.probe_id);
-                self.open.entry(row.trace_id).or_default().push(row);
-            }
+            None => rows.push(row),
+        }
+        if self.promoted.len() > PROMOTED_PROBES {
+            self.promoted.pop_first();
         }
     }
 
@@ -87,7 +92,10 @@ impl Assembler {
     pub fn end(&mut self, end: &TraceEnd, out: &mut Assembled) {
         let trace_id = TraceId::new(end.target, end.flow, self.flows);
         let mut rows = self.open.remove(&trace_id).unwrap_or_default();
-        rows.sort_by_key(|row| (row.ttl, row.attempt, row.reply_index, row.probe_id));
+        rows.sort_by_key(|row| {
+            let place = (row.attempt, row.reply_index, row.probe_id);
+            (row.ttl.is_none(), row.ttl, place)
+        });
         let record = trace_record(trace_id, end, &rows);
         self.ended += 1;
         self.reached += u64::from(record.reached);
@@ -112,29 +120,21 @@ impl Assembler {
         self.statistics.count(&row);
         out.hops.push(row);
     }
-
-    fn next_index(&mut self, probe: ProbeId) -> u16 {
-        if self.extra_rows.len() >= NUMBERED_PROBES {
-            self.extra_rows.pop_first();
-        }
-        let count = self.extra_rows.entry(probe).or_insert(0);
-        *count = count.saturating_add(1);
-        *count
-    }
 }
 
-/// The trace's row, computed from its hops' rows (sorted by TTL and attempt).
+/// The trace's row, computed from its hops' rows (sorted by TTL and attempt, those without a TTL last).
 fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceRecord {
     let own = || rows.iter().filter(|row| row.reply_index == 0);
     let hops = || own().filter(|row| row.purpose != Purpose::Distance);
     let answered = |row: &&HopRecord| matches!(row.status, Status::Replied | Status::Late);
     let first_ttl = hops().filter_map(|row| row.ttl).min();
     let max_ttl = hops().filter_map(|row| row.ttl).max();
+    let hop_rows = HopRows::of(rows, end);
     let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
     for row in hops() {
         if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= end.last_ttl) {
             let responder = path.entry(ttl).or_default();
-            *responder = responder.or(row.responder());
+            *responder = responder.or(row.responder().filter(|_| hop_rows.is_hop(row)));
         }
     }
     let reached = own().filter(answered).any(|row| {
@@ -272,16 +272,67 @@ mod tests {
     }
 
     #[test]
+    fn who_calls_a_probe_too_large_is_no_hop_of_the_path() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        let narrow = Ipv4Addr::new(10, 0, 0, 1);
+        let mut too_large = row(1, 2, 0, Status::Replied);
+        too_large.reply = Some(reply(narrow, ReplyKind::FragmentationNeeded));
+        let second = |probe, ttl| HopRecord {
+            attempt: 2,
+            ..row(probe, ttl, 0, Status::Replied)
+        };
+        assembler.row(row(0, 1, 0, Status::Replied), &mut out);
+        assembler.row(too_large.clone(), &mut out);
+        assembler.row(second(2, 2), &mut out);
+        // Of the third hop nothing else is known: it was probed, and is nobody's.
+        too_large.ttl = Some(Ttl(3));
+        assembler.row(too_large, &mut out);
+        assembler.row(arrival(3, 4), &mut out);
+        assembler.end(&end(StopReason::Completed, Some(4)), &mut out);
+        let path = [
+            (Ttl(1), Some(narrow.into())),
+            (Ttl(2), Some(Ipv4Addr::new(10, 0, 0, 2).into())),
+            (Ttl(3), None),
+            (Ttl(4), Some(TARGET.into())),
+        ];
+        let trace = &out.traces[0];
+        assert_eq!(trace.path_hash, Some(path_hash(path)));
+        assert_eq!((trace.hops_responding, trace.replies), (3, 5));
+        assert!(trace.anomalies.is_empty());
+    }
+
+    #[test]
+    fn who_calls_a_probe_too_large_where_the_path_ends_is_its_last_hop() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        let narrow = Ipv4Addr::new(10, 0, 0, 1);
+        let mut too_large = row(1, 2, 0, Status::Replied);
+        too_large.reply = Some(reply(narrow, ReplyKind::PacketTooBig));
+        assembler.row(row(0, 1, 0, Status::Replied), &mut out);
+        assembler.row(too_large, &mut out);
+        let end = TraceEnd {
+            last_ttl: Some(Ttl(2)),
+            ..end(StopReason::Unreachable, None)
+        };
+        assembler.end(&end, &mut out);
+        let path = [1, 2].map(|ttl| (Ttl(ttl), Some(narrow.into())));
+        assert_eq!(out.traces[0].path_hash, Some(path_hash(path)));
+        assert_eq!(out.traces[0].hops_responding, 2);
+    }
+
+    #[test]
     fn a_late_reply_takes_the_timeout_s_place_while_the_trace_is_open() {
         let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
         assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
         assembler.row(row(0, 1, 1, Status::Late), &mut out);
-        assembler.row(row(0, 1, 1, Status::Duplicate), &mut out);
+        assembler.row(row(0, 1, 2, Status::Duplicate), &mut out);
         assembler.end(&end(StopReason::GapLimit, None), &mut out);
-        assert_eq!(
-            shown(&out),
-            [(1, 0, Status::Late), (1, 1, Status::Duplicate)]
-        );
+        assembler.row(row(0, 1, 3, Status::Duplicate), &mut out);
+        let expected = [
+            (1, 0, Status::Late),
+            (1, 1, Status::Duplicate),
+            (1, 2, Status::Duplicate),
+        ];
+        assert_eq!(shown(&out), expected);
         assert_eq!(out.traces[0].hops_responding, 1);
         assert_eq!(out.traces[0].replies, 0, "late is not in time");
     }
@@ -292,7 +343,7 @@ mod tests {
         assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
         assembler.end(&end(StopReason::GapLimit, None), &mut out);
         assembler.row(row(0, 1, 1, Status::Late), &mut out);
-        assembler.row(row(0, 1, 1, Status::Duplicate), &mut out);
+        assembler.row(row(0, 1, 2, Status::Duplicate), &mut out);
         let expected = [
             (1, 0, Status::Timeout),
             (1, 1, Status::Late),
@@ -300,6 +351,27 @@ mod tests {
         ];
         assert_eq!(shown(&out), expected);
         assert_eq!(assembler.statistics().probes(Status::Timeout), 1);
+    }
+
+    #[test]
+    fn however_many_probes_have_extra_rows_no_number_comes_twice() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        let many = 2 * PROMOTED_PROBES as u64;
+        for probe in 0..many {
+            assembler.row(row(probe, 1, 0, Status::Timeout), &mut out);
+            assembler.row(row(probe, 1, 1, Status::Late), &mut out);
+            assembler.row(row(probe, 1, 2, Status::Duplicate), &mut out);
+            assembler.end(&end(StopReason::GapLimit, None), &mut out);
+        }
+        for probe in 0..many {
+            assembler.row(row(probe, 1, 3, Status::Duplicate), &mut out);
+        }
+        let numbers = out.hops.iter().map(|row| (row.probe_id, row.reply_index));
+        let distinct: std::collections::HashSet<_> = numbers.collect();
+        assert_eq!(
+            (out.hops.len(), distinct.len() as u64),
+            (3 * many as usize, 3 * many)
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //! | `matcher` | which probe a quote answers, and how sure that is | no |
 //! | `nat` | learns what a 1:1 NAT before us does to checksums | no |
 //! | `tracker` | ledger and matcher together: replies and time in, rows and outcomes out | no |
+//! | `hop_rows` | which rows of a trace tell who stands at their TTL | no |
 //! | `anomalies` | what a trace's rows show out of the ordinary | no |
-//! | `assembler` | rows of a trace together; extra rows numbered | no |
+//! | `assembler` | rows of a trace together | no |
 //! | `dispatch` | what leaves next: the strategy's wishes at the pacer's speed | no |
 //! | `report` | the run's figures | no |
 //! | `sink` | where rows go | no |
@@ -23,6 +24,7 @@ pub mod assembler;
 pub mod clock;
 pub mod dispatch;
 pub mod format;
+pub mod hop_rows;
 pub mod ledger;
 pub mod live;
 pub mod matcher;

@@ -210,7 +210,8 @@ pub struct TraceRecord {
     pub reached: bool,
     /// The lowest TTL at which the target answered, where the TTL before it did not reach it.
     pub path_length: Option<Ttl>,
-    /// TTLs probed hop by hop, up to the path's length where it is known, with a responder.
+    /// TTLs probed hop by hop, up to the path's length where it is known, with a responder. Who called a probe too large is none,
+    /// but where the path ends with that.
     pub hops_responding: u16,
     /// Probes that the kernel took.
     pub probes_sent: u32,
@@ -218,7 +219,7 @@ pub struct TraceRecord {
     pub replies: u32,
     /// The largest size that came through to the end of the path, where it was looked for, bytes.
     pub path_mtu: Option<u16>,
-    /// Hash over (TTL, responder or null) from the first TTL to the last; see [`path_hash`].
+    /// Hash over (TTL, responder or null) from the first TTL to the last, with the same responders; see [`path_hash`].
     pub path_hash: Option<i64>,
     /// What its rows show out of the ordinary.
     pub anomalies: Anomalies,

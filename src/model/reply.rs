@@ -114,6 +114,15 @@ impl ReplyKind {
         )
     }
 
+    /// Whether it says that the packet is too large for the next line and may not be fragmented. Whoever says so did not look at
+    /// the TTL.
+    pub const fn is_too_large(self) -> bool {
+        matches!(
+            self,
+            ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig
+        )
+    }
+
     /// Whether it says that the packet cannot be delivered (Destination Unreachable, any code; Packet Too Big).
     pub const fn is_unreachable(self) -> bool {
         matches!(

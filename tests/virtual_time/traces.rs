@@ -8,11 +8,13 @@ use pathsurvey::model::{
 };
 
 use super::experiment::Observed;
+use super::order;
 
 /// Checks that every (target, flow) has one trace, and that it says what its hops say.
 ///
 /// Rows that arrived after a trace was sealed (extra ones, with a higher index) do not change what the trace says.
 pub fn check(run: &Observed) {
+    order::check(run);
     let mut rows: HashMap<TraceId, Vec<&HopRecord>> = HashMap::new();
     for row in &run.hops {
         rows.entry(row.trace_id).or_default().push(row);
@@ -58,6 +60,13 @@ fn is_arrival(row: &HopRecord, trace: &TraceRecord) -> bool {
     row.responder() == Some(trace.destination) && row.reply_kind() != Some(ReplyKind::TimeExceeded)
 }
 
+/// Whether the answer is that of a router which looked at the size, not at the TTL, and the path went on with a smaller probe.
+fn is_too_large(trace: &TraceRecord, row: &HopRecord) -> bool {
+    let kinds = [ReplyKind::FragmentationNeeded, ReplyKind::PacketTooBig];
+    let is_kind = row.reply_kind().is_some_and(|kind| kinds.contains(&kind));
+    is_kind && trace.stop_reason != StopReason::Unreachable
+}
+
 /// `hops` are sorted by TTL.
 fn check_ttls(trace: &TraceRecord, hops: &[&HopRecord]) {
     let ttl = |row: &&HopRecord| row.ttl;
@@ -81,7 +90,7 @@ fn check_path(trace: &TraceRecord, hops: &[&HopRecord]) {
     for row in hops {
         if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= last) {
             let known = path.entry(ttl).or_default();
-            *known = known.or(row.responder());
+            *known = known.or(row.responder().filter(|_| !is_too_large(trace, row)));
         }
     }
     let responding = path.values().flatten().count();
@@ -92,7 +101,8 @@ fn check_path(trace: &TraceRecord, hops: &[&HopRecord]) {
 
 /// Where the path ends: at the target, at the first unreachable, where an address came back; else at the last answer.
 fn end_of_path(trace: &TraceRecord, hops: &[&HopRecord]) -> Option<Ttl> {
-    let answered = || hops.iter().filter(|row| row.responder().is_some());
+    let is_answered = |row: &&&HopRecord| row.responder().is_some() && !is_too_large(trace, row);
+    let answered = || hops.iter().filter(is_answered);
     match trace.stop_reason {
         StopReason::Completed => answered().find(|row| is_arrival(row, trace))?.ttl,
         StopReason::Unreachable => {

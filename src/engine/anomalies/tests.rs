@@ -1,13 +1,14 @@
 //! Each anomaly, and what comes close to it.
 
 mod quotes;
+mod sizes;
 
 use super::*;
 use std::net::Ipv4Addr;
 
 use Anomaly::*;
 
-use crate::model::{FlowId, MplsLabel, ProbeId, StopReason, TargetId, Time, TraceId};
+use crate::model::{FlowId, MplsLabel, ProbeId, Purpose, StopReason, TargetId, Time, TraceId};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -74,8 +75,15 @@ fn answered(mut row: HopRecord, responder: IpAddr, evidence: Evidence) -> HopRec
     row
 }
 
+fn too_large(row: HopRecord, responder: IpAddr) -> HopRecord {
+    let mut row = answered(row, responder, Evidence::Full);
+    reply(&mut row).kind = ReplyKind::FragmentationNeeded;
+    row
+}
+
 /// One word a TTL, one sign an attempt: a capital letter for a router that answers, a small one if the evidence is weak, `T` for the
-/// target, `*` for silence. `/` stands where the path ends, else it ends at the last answer; `=X` is the distance probe.
+/// target, `*` for silence, a digit for a router that calls the probe too large (`1` is `A`). `/` stands where the path ends, else
+/// it ends at the last answer; `=X` is the distance probe.
 fn trace(text: &str) -> (Vec<HopRecord>, TraceEnd) {
     let (mut rows, mut last_ttl) = (Vec::new(), None);
     for word in text.split_whitespace() {
@@ -96,6 +104,7 @@ fn trace(text: &str) -> (Vec<HopRecord>, TraceEnd) {
                 '*' => row,
                 'T' => answered(row, TARGET.into(), Evidence::Full),
                 'A'..='Z' => answered(row, router(sign), Evidence::Full),
+                '1'..='9' => too_large(row, router((sign as u8 - b'1' + b'A') as char)),
                 _ => answered(row, router(sign), Evidence::Weak),
             };
             if distance.is_some() {
@@ -104,8 +113,9 @@ fn trace(text: &str) -> (Vec<HopRecord>, TraceEnd) {
             rows.push(row);
         }
     }
-    let hops = || rows.iter().filter(|row| is_hop(row));
-    let last_answer = hops().rfind(|row| row.reply.is_some());
+    let last_answer = rows
+        .iter()
+        .rfind(|row| row.purpose != Purpose::Distance && row.reply.is_some());
     let end = TraceEnd {
         target: TargetId(0),
         flow: FlowId(0),

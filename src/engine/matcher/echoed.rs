@@ -136,6 +136,8 @@ impl Lookup<'_> {
         let live: Vec<(ProbeId, &Entry)> = self
             .live(flow)
             .filter(|(_, entry)| self.format.dst_port(entry.probe.ttl) == src_port)
+            // What was not sent is not answered.
+            .filter(|(_, entry)| entry.state != State::Refused)
             .collect();
         let mut waiting = live
             .iter()

@@ -1,13 +1,15 @@
 //! Ledger and matcher together: probes, replies and time go in; finished rows and outcomes come out.
 //!
 //! Every probe leaves here as exactly one row with `reply_index` 0, and every reply as a row or as a counted
-//! discard. What a probe's row says is settled here; only two things are left to the assembler, which knows which traces
-//! are still open: whether a late reply takes the place of its `timeout` row, and the numbering of extra rows.
+//! discard; a probe's own row leaves before those of its further replies. What a row says is settled here; only one thing is left
+//! to the assembler, which knows which traces are still open: whether a late reply takes the place of its `timeout` row.
 
 mod findings;
+mod further;
 mod row;
 mod sending;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::{
@@ -21,12 +23,11 @@ use super::ledger::{AnswerMark, Entry, Held, Ledger, State};
 use super::matcher;
 use super::nat::NatLearner;
 pub use findings::{Findings, Patience};
+use further::Further;
 use row::{outcome_of, rtt_us};
 
 /// `reply_index` of a probe's own row.
 const OWN: u16 = 0;
-/// `reply_index` of an extra row, until the assembler numbers it.
-const EXTRA: u16 = 1;
 
 /// Replies recorded beyond the first, a probe: loops that multiply packets must not fill the memory.
 const MOST_EXTRA_REPLIES: u16 = 1_000;
@@ -45,6 +46,8 @@ pub struct Tracker {
     unsettled: u64,
     /// Probes answered before the kernel's return told when they were sent.
     early: Vec<ProbeId>,
+    /// Further replies, with their numbers, to probes whose own row is not out: a weak reply is held until the timeout.
+    waiting: HashMap<ProbeId, Vec<(u16, Further)>>,
     /// Discards by reason, and candidates for accidental weak matches.
     counts: Statistics,
 }
@@ -66,6 +69,7 @@ impl Tracker {
             drawn: 0,
             unsettled: 0,
             early: Vec::new(),
+            waiting: HashMap::new(),
             counts: Statistics::default(),
         }
     }
@@ -190,6 +194,11 @@ impl Tracker {
             reply,
             evidence: found.evidence,
         };
+        let further = |held, status| Further {
+            held,
+            status,
+            hop_known: found.hop_known,
+        };
         match entry.state {
             // Our own kernel gave the packet up behind our back (no neighbour, say): it was not sent.
             State::Waiting if from_ourselves => {
@@ -205,26 +214,16 @@ impl Tracker {
             _ if entry.extra_replies >= MOST_EXTRA_REPLIES && !is_first(entry, &found) => {
                 return Some(DiscardReason::Excess);
             }
-            _ if !found.hop_known => {
-                entry.extra_replies += 1;
-                self.emit(id, EXTRA, Status::Duplicate, Some(new), out);
-                // Which of the flow's probes it answers is not known, so neither is the hop.
-                if let Some(row) = out.rows.last_mut() {
-                    (row.ttl, row.rtt_us) = (None, None);
-                }
-            }
-            State::Unstamped | State::Waiting => self.take_first(id, new, out),
-            State::Answered => {
-                entry.extra_replies += 1;
-                self.emit(id, EXTRA, Status::Duplicate, Some(new), out);
-            }
-            State::TimedOut => {
+            State::Unstamped | State::Waiting if found.hop_known => self.take_first(id, new, out),
+            State::TimedOut if found.hop_known => {
                 entry.state = State::Answered;
                 let marks = self.format.is_one_by_one();
                 entry.answer = marks.then(|| AnswerMark::of(&new.reply));
-                entry.extra_replies += 1;
                 self.tell(id, &new.reply, true, out);
-                self.emit(id, EXTRA, Status::Late, Some(new), out);
+                self.take_further(id, further(new, Status::Late), out);
+            }
+            State::Unstamped | State::Waiting | State::Answered | State::TimedOut => {
+                self.take_further(id, further(new, Status::Duplicate), out);
             }
             // The kernel said no, and yet it was answered: there is no such thing.
             State::Refused => return Some(DiscardReason::Unknown),
@@ -240,7 +239,6 @@ impl Tracker {
         // Of one probe at a time nothing stronger follows.
         let settles = new.is_final() || self.format.is_one_by_one();
         let unstamped = entry.state == State::Unstamped;
-        entry.extra_replies += u16::from(entry.held.is_some());
         let displaced = match entry.held.take() {
             Some(held) if held.evidence >= new.evidence => {
                 entry.held = Some(held);
@@ -259,7 +257,12 @@ impl Tracker {
             }
         };
         if let Some(held) = displaced {
-            self.emit(id, EXTRA, Status::Duplicate, Some(held), out);
+            let further = Further {
+                held,
+                status: Status::Duplicate,
+                hop_known: true,
+            };
+            self.take_further(id, further, out);
         }
     }
 
@@ -302,6 +305,7 @@ impl Tracker {
         };
         self.tell(id, &held.reply, false, out);
         self.emit(id, OWN, status, Some(held), out);
+        self.release_further(id, out);
     }
 
     /// The timeout of a probe has passed.
@@ -316,6 +320,7 @@ impl Tracker {
         let outcome = outcome_of(entry, ProbeResult::Silent, false);
         out.outcomes.push(outcome);
         self.emit(id, OWN, Status::Timeout, None, out);
+        self.release_further(id, out);
     }
 
     fn settle_refused(&mut self, id: ProbeId, reason: UnsentReason, out: &mut Findings) {
@@ -331,6 +336,7 @@ impl Tracker {
         row.reason = Some(reason);
         row.sent_at = None;
         out.rows.push(row);
+        self.release_further(id, out);
     }
 
     /// Tells the strategy of an answer.
@@ -349,7 +355,7 @@ impl Tracker {
         out.outcomes.push(outcome_of(entry, result, late));
     }
 
-    /// Adds a row about a probe: its own, or an extra one that the assembler numbers.
+    /// Adds a row about a probe: its own, or that of a further reply.
     fn emit(
         &self,
         id: ProbeId,

@@ -24,7 +24,7 @@ use std::time::Duration;
 use caps::errors::CapsError;
 use caps::{CapSet, Capability};
 
-use crate::dataset::{self, Output};
+use crate::dataset::Output;
 
 use super::SurveyError;
 
@@ -179,12 +179,11 @@ fn next_owner(output: &Output) -> Option<Owner> {
     .then_some(owner)
 }
 
-/// The directory in which the first file of `output` will be made, or the nearest one above that is there already; where a
-/// FIFO or device is written in place, that one itself.
+/// The directory in which the first file of `output` will be made, or the nearest one above that is there already.
 fn place_of(output: &Output) -> Option<PathBuf> {
     let inside = match output {
-        Output::Directory(root) => root.clone(),
-        Output::File { path, .. } => dataset::home(path)?,
+        Output::Directory(root) => root.as_path(),
+        Output::File { path, .. } => path.parent()?,
         Output::Stdout { .. } => return None,
     };
     inside
@@ -193,7 +192,7 @@ fn place_of(output: &Output) -> Option<PathBuf> {
             true => Path::new("."),
             false => place,
         })
-        .find(|place| place.exists())
+        .find(|place| place.is_dir())
         .map(Path::to_owned)
 }
 

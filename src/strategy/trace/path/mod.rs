@@ -190,10 +190,8 @@ impl Path {
     fn was_too_large(&mut self, outcome: &Outcome) -> bool {
         let limit = match outcome.result {
             ProbeResult::Answered {
-                kind: ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig,
-                next_hop_mtu,
-                ..
-            } => next_hop_mtu,
+                kind, next_hop_mtu, ..
+            } if kind.is_too_large() => next_hop_mtu,
             ProbeResult::TooLarge => None,
             _ => return false,
         };

@@ -1,0 +1,55 @@
+//! Which rows of a trace tell who stands at their TTL.
+//!
+//! Whoever calls a probe too large for its next line (Fragmentation Needed, Packet Too Big) looked at the size and not at the TTL:
+//! it may stand at any TTL up to the probe's, and the path goes on past it for a smaller one. Such an answer is of no hop, unless
+//! the path ends with it: where no smaller probe could be sent it is an unreachable as any other.
+
+use crate::model::{HopRecord, ProbeId, Purpose, ReplyKind, StopReason, TraceEnd};
+
+/// Tells rows that show a hop from those that do not.
+#[derive(Clone, Copy, Debug)]
+pub struct HopRows {
+    /// The probe that was too large where the path ends.
+    too_large_at_the_end: Option<ProbeId>,
+}
+
+impl HopRows {
+    /// `rows` are those of the trace that ended so.
+    pub fn of(rows: &[HopRecord], end: &TraceEnd) -> Self {
+        // Of several answers at the last TTL those to larger probes were not the end; nor was any, where another kind was.
+        let ended = rows
+            .iter()
+            .filter(|row| row.reply_index == 0 && row.purpose != Purpose::Distance)
+            .filter(|row| row.ttl == end.last_ttl && ends_path(row, end.stop_reason))
+            .min_by_key(|row| (is_too_large(row), row.probe_size));
+        HopRows {
+            too_large_at_the_end: ended
+                .filter(|row| is_too_large(row))
+                .map(|row| row.probe_id),
+        }
+    }
+
+    /// Whether an answer in this row comes from where the TTL ran out or the path ended.
+    pub fn is_in_place(&self, row: &HopRecord) -> bool {
+        !is_too_large(row) || Some(row.probe_id) == self.too_large_at_the_end
+    }
+
+    /// Whether the row is of the path, probed hop by hop, and its answer or silence that of its TTL.
+    pub fn is_hop(&self, row: &HopRecord) -> bool {
+        row.purpose != Purpose::Distance && self.is_in_place(row)
+    }
+}
+
+fn is_too_large(row: &HopRecord) -> bool {
+    row.reply_kind().is_some_and(ReplyKind::is_too_large)
+}
+
+/// Whether the answer is such that a path ends with it for that reason.
+fn ends_path(row: &HopRecord, reason: StopReason) -> bool {
+    let from_target = row.responder() == Some(row.destination);
+    row.reply_kind().is_some_and(|kind| match reason {
+        StopReason::Completed => from_target && kind != ReplyKind::TimeExceeded,
+        StopReason::Unreachable => !from_target && kind.is_unreachable(),
+        _ => false,
+    })
+}

@@ -1,0 +1,106 @@
+//! Replies beyond a probe's first.
+
+use super::*;
+
+impl Bench {
+    /// The target answers flow 0 with a datagram that says nothing of the probe.
+    fn datagram(&mut self, at: Time) -> Option<DiscardReason> {
+        let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 60, 17, 0, 0];
+        packet.extend(TARGET.octets());
+        packet.extend(SOURCE.octets());
+        packet.extend([0x82, 0x9a, 0x5d, 0xc0, 0, 8, 0, 0]);
+        let datagram = wire::decode(&packet, at).expect("a reply");
+        self.tracker.reply(Box::new(datagram), &mut self.out)
+    }
+
+    fn indices(&self) -> Vec<(u64, u16)> {
+        let rows = self.out.rows.iter();
+        rows.map(|row| (row.probe_id.0, row.reply_index)).collect()
+    }
+}
+
+#[test]
+fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    assert_eq!(bench.datagram(ms(20)), None);
+    assert!(
+        bench.out.rows.is_empty(),
+        "it may be an answer to another probe"
+    );
+    let quote = bench.packets[0].clone();
+    assert_eq!(bench.arrive(ROUTER, &quote, ms(50)), None);
+    let rows = bench.out.rows.iter();
+    let shown: Vec<_> = rows.map(|row| (row.status, row.responder())).collect();
+    let expected = [
+        (Status::Replied, Some(ROUTER.into())),
+        (Status::Duplicate, Some(TARGET.into())),
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn no_extra_row_comes_before_its_probe_s_own() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    for n in 0..3 {
+        assert_eq!(bench.datagram(ms(20 + n)), None);
+    }
+    assert_eq!(bench.indices(), [], "the first is held");
+    bench.advance(ms(3_001));
+    assert_eq!(bench.indices(), [(0, 0), (0, 1), (0, 2)]);
+    let came: Vec<_> = bench.out.rows.iter().map(|row| row.rtt_us).collect();
+    assert_eq!(came, [Some(20_000), Some(21_000), Some(22_000)]);
+}
+
+#[test]
+fn nor_does_one_that_may_be_another_probe_s() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    bench.send(2, ms(100));
+    assert_eq!(bench.datagram(ms(120)), None);
+    assert_eq!(bench.indices(), []);
+    bench.advance(ms(3_200));
+    // The newer of the two that waited had it; neither was answered for sure.
+    assert_eq!(bench.indices(), [(0, 0), (1, 0), (1, 1)]);
+    let extra = &bench.out.rows[2];
+    assert_eq!(
+        (extra.status, extra.ttl, extra.rtt_us),
+        (Status::Duplicate, None, None)
+    );
+    assert_eq!(bench.datagram(ms(3_300)), None);
+    assert_eq!(bench.indices()[3..], [(1, 2)], "a row of its own at once");
+}
+
+#[test]
+fn extra_rows_are_numbered_as_long_as_their_probe_is_known() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.advance(ms(3_001));
+    for n in 0..3 {
+        bench.arrive(ROUTER, &packet, ms(3_500 + n));
+    }
+    assert_eq!(bench.indices(), [(0, 0), (0, 1), (0, 2), (0, 3)]);
+    assert_eq!(bench.out.rows[1].status, Status::Late);
+}
+
+#[test]
+fn what_quotes_a_probe_that_the_kernel_refused_is_unknown() {
+    let mut bench = Bench::new();
+    let id = bench.enter(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &weakened(&packet), ms(1));
+    bench.arrive(ROUTER, &weakened(&packet), ms(1));
+    let reason = UnsentReason::TooLarge;
+    bench.tracker.refuse(id, reason, &mut bench.out);
+    bench.advance(ms(2));
+    assert_eq!(bench.statuses(), [(0, Status::SendError)]);
+    let counts = bench.tracker.counts();
+    assert_eq!(counts.discarded(DiscardReason::Unknown), 2);
+    assert_eq!(
+        bench.datagram(ms(3)),
+        Some(DiscardReason::Unknown),
+        "nor does a datagram answer it"
+    );
+}
