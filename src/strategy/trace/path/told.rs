@@ -1,0 +1,132 @@
+//! What outcomes tell a path.
+
+use super::known::end_of;
+use super::{Answer, Hint, HintSource, Path, Phase, Slot, TraceLimits};
+use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind};
+
+/// The TTLs that hosts start from.
+const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
+
+impl Path {
+    /// Takes the outcome of the distance probe. A late one is a hint as good as any while hops are still open.
+    fn observe_distance(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        let (result, late) = (&outcome.result, outcome.late);
+        if !late && self.was_too_large(outcome) {
+            self.ask_distance = true;
+            return;
+        }
+        if let ProbeResult::Answered {
+            kind,
+            quoted_ttl,
+            reply_ttl,
+            from_target,
+            ..
+        } = *result
+        {
+            let (distance, source) = match quoted_ttl {
+                Some(quoted) if kind.is_unreachable() && from_target => (
+                    (limits.max_ttl.0 + 1).checked_sub(quoted),
+                    HintSource::Target,
+                ),
+                Some(quoted) if kind.is_unreachable() => (
+                    (limits.max_ttl.0 + 1).checked_sub(quoted),
+                    HintSource::Router,
+                ),
+                _ if from_target && kind != ReplyKind::TimeExceeded => {
+                    self.one_by_one |= kind.tells_no_probe_apart();
+                    (reply_ttl.map(guessed_distance), HintSource::Guess)
+                }
+                _ => (None, HintSource::Guess),
+            };
+            self.hint = distance
+                .filter(|ttl| (limits.first_ttl.0..=limits.max_ttl.0).contains(ttl))
+                .map(|ttl| Hint { ttl, source });
+        }
+        if !late {
+            self.phase = match result {
+                ProbeResult::NotSent | ProbeResult::TooLarge => Phase::Refused,
+                _ => Phase::Hops,
+            };
+        }
+    }
+
+    /// Takes the outcome of one of the path's probes.
+    pub fn observe(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        match outcome.purpose {
+            Purpose::Distance => self.observe_distance(outcome, limits),
+            _ => self.observe_hop(outcome, limits),
+        }
+    }
+
+    /// Whether a probe was too large for the path, and a smaller one is to be sent in its place.
+    fn was_too_large(&mut self, outcome: &Outcome) -> bool {
+        let limit = match outcome.result {
+            ProbeResult::Answered {
+                kind: ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig,
+                next_hop_mtu,
+                ..
+            } => next_hop_mtu,
+            ProbeResult::TooLarge => None,
+            _ => return false,
+        };
+        self.sizes.too_large(outcome.ttl.0, outcome.size, limit)
+    }
+
+    fn observe_hop(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        if !outcome.late {
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+        let ttl = outcome.ttl.0;
+        let Some(place) = ttl.checked_sub(self.first_ttl).map(usize::from) else {
+            return;
+        };
+        let too_large = self.was_too_large(outcome);
+        let last_attempt = self.last_attempt(ttl, limits);
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let in_flight = Slot::InFlight {
+            attempt: outcome.attempt,
+        };
+        let try_again = Slot::TryAgain {
+            attempt: outcome.attempt.saturating_add(1),
+        };
+        match outcome.result {
+            // Its place has been taken by another attempt.
+            _ if too_large && outcome.late => {}
+            _ if too_large && *slot == in_flight => *slot = try_again,
+            _ if too_large => self.repeats.silent(ttl, outcome.attempt, last_attempt),
+            ProbeResult::Answered {
+                responder,
+                kind,
+                from_target,
+                ..
+            } => {
+                let answer = Answer {
+                    responder,
+                    end: end_of(kind, from_target),
+                    size: outcome.size,
+                };
+                // Of several answers the first counts, but for one that ends the path.
+                let known = matches!(slot, Slot::Answered(known) if known.end.is_some() || answer.end.is_none());
+                if !known {
+                    *slot = Slot::Answered(answer);
+                }
+                if !outcome.late {
+                    self.repeats.answered(ttl, outcome.attempt, last_attempt);
+                }
+            }
+            ProbeResult::Silent if *slot == in_flight => *slot = try_again,
+            ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
+            ProbeResult::NotSent | ProbeResult::TooLarge => self.phase = Phase::Refused,
+        }
+    }
+}
+
+/// How far away an answer with this TTL started, if it came straight back.
+fn guessed_distance(reply_ttl: u8) -> u8 {
+    let initial = INITIAL_TTLS
+        .into_iter()
+        .find(|initial| *initial >= reply_ttl);
+    (initial.unwrap_or(u8::MAX) - reply_ttl).saturating_add(1)
+}
