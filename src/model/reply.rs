@@ -114,6 +114,14 @@ impl ReplyKind {
         )
     }
 
+    /// Whether it says that the packet was too large for a line and may not be cut up.
+    pub const fn says_too_large(self) -> bool {
+        matches!(
+            self,
+            ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig
+        )
+    }
+
     /// Whether it says that the packet cannot be delivered (Destination Unreachable, any code; Packet Too Big).
     pub const fn is_unreachable(self) -> bool {
         matches!(

@@ -51,7 +51,7 @@ enum Slot {
 struct Answer {
     responder: IpAddr,
     end: Option<StopReason>,
-    /// The size of the probe answered, where it was the strategy's choice, bytes.
+    /// The size that came through, where it was the strategy's choice, bytes.
     size: Option<u16>,
 }
 

@@ -62,10 +62,8 @@ impl Path {
     fn was_too_large(&mut self, outcome: &Outcome) -> bool {
         let limit = match outcome.result {
             ProbeResult::Answered {
-                kind: ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig,
-                next_hop_mtu,
-                ..
-            } => next_hop_mtu,
+                kind, next_hop_mtu, ..
+            } if kind.says_too_large() => next_hop_mtu,
             ProbeResult::TooLarge => None,
             _ => return false,
         };
@@ -105,7 +103,8 @@ impl Path {
                 let answer = Answer {
                     responder,
                     end: end_of(kind, from_target),
-                    size: outcome.size,
+                    // What was too large to the last did not come through.
+                    size: outcome.size.filter(|_| !kind.says_too_large()),
                 };
                 // Of several answers the first counts, but for one that ends the path.
                 let known = matches!(slot, Slot::Answered(known) if known.end.is_some() || answer.end.is_none());
