@@ -8,7 +8,7 @@ mod told;
 use std::net::IpAddr;
 
 use super::repeats::Repeats;
-use super::size::SizeFinder;
+use super::size::{Asked, SizeFinder};
 use super::{Arrivals, TraceLimits};
 
 use crate::model::{Purpose, StopReason, Ttl};

@@ -1,7 +1,7 @@
 //! What outcomes tell a path.
 
 use super::known::end_of;
-use super::{Answer, Hint, HintSource, Path, Phase, Slot, TraceLimits};
+use super::{Answer, Asked, Hint, HintSource, Path, Phase, Slot, TraceLimits};
 use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind};
 
 /// The TTLs that hosts start from.
@@ -67,7 +67,11 @@ impl Path {
             ProbeResult::TooLarge => None,
             _ => return false,
         };
-        self.sizes.too_large(outcome.ttl.0, outcome.size, limit)
+        let asked = match outcome.purpose {
+            Purpose::Distance => Asked::Distance,
+            _ => Asked::Hop(outcome.ttl.0),
+        };
+        self.sizes.too_large(asked, outcome.size, limit)
     }
 
     fn observe_hop(&mut self, outcome: &Outcome, limits: &TraceLimits) {

@@ -83,3 +83,27 @@ fn a_size_that_did_not_come_through_is_no_path_mtu() {
         assert_eq!(shown.ends[0].path_mtu, None);
     }
 }
+
+#[test]
+fn a_distance_that_was_asked_for_again_adds_no_attempts_at_the_maximum_ttl() {
+    let limits = TraceLimits {
+        max_ttl: Ttl(6),
+        mtu_from: Some(1_500),
+        ..LIMITS
+    };
+    let shown = run(1, limits, |probe| match probe.ttl.0 {
+        6 if probe.size > Some(1_280) => too_large(2, None),
+        6 => ProbeResult::Silent,
+        ttl => router(ttl),
+    });
+    assert_eq!(shown.end(), (StopReason::MaxTtl, None));
+    let distance = shown.ttls(Purpose::Distance).len();
+    assert_eq!(distance, 7, "from 1,500 down to 1,280");
+    let at_max: Vec<u8> = shown
+        .probes
+        .iter()
+        .filter(|(_, probe)| probe.ttl == Ttl(6) && probe.purpose != Purpose::Distance)
+        .map(|(_, probe)| probe.attempt)
+        .collect();
+    assert_eq!(at_max, [8, 9], "two attempts, numbered on");
+}
