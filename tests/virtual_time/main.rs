@@ -16,6 +16,7 @@ mod parquet_rows;
 mod properties;
 mod repeatable;
 mod rewriting;
+mod services;
 mod sweep;
 mod traces;
 mod truth;

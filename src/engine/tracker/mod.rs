@@ -205,6 +205,9 @@ impl Tracker {
             _ if entry.extra_replies >= MOST_EXTRA_REPLIES => return Some(DiscardReason::Excess),
             _ if !found.hop_known => {
                 entry.extra_replies += 1;
+                let late = !matches!(entry.state, State::Unstamped | State::Waiting);
+                let outcome = outcome_of(entry, ProbeResult::OneOfSeveral, late);
+                out.outcomes.push(outcome);
                 self.emit(id, EXTRA, Status::Duplicate, Some(new), out);
                 // Which of the flow's probes it answers is not known, so neither is the hop.
                 if let Some(row) = out.rows.last_mut() {

@@ -93,6 +93,16 @@ impl Bench {
         self.tracker.reply(Box::new(reply), &mut self.out)
     }
 
+    /// A datagram of the target's arrives that repeats nothing.
+    fn datagram(&mut self, at: Time) {
+        let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 60, 17, 0, 0];
+        packet.extend(TARGET.octets());
+        packet.extend(SOURCE.octets());
+        packet.extend([0x82, 0x9a, 0x5d, 0xc0, 0, 8, 0, 0]);
+        let reply = wire::decode(&packet, at).expect("a reply");
+        assert_eq!(self.tracker.reply(Box::new(reply), &mut self.out), None);
+    }
+
     fn advance(&mut self, now: Time) {
         assert!(self.tracker.advance(now, usize::MAX, &mut self.out));
     }
@@ -397,15 +407,7 @@ fn a_limit_cuts_the_work_short_and_loses_nothing() {
 fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
-    let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 60, 17, 0, 0];
-    packet.extend(TARGET.octets());
-    packet.extend(SOURCE.octets());
-    packet.extend([0x82, 0x9a, 0x5d, 0xc0, 0, 8, 0, 0]);
-    let datagram = wire::decode(&packet, ms(20)).expect("a reply");
-    assert_eq!(
-        bench.tracker.reply(Box::new(datagram), &mut bench.out),
-        None
-    );
+    bench.datagram(ms(20));
     assert!(
         bench.out.rows.is_empty(),
         "it may be an answer to another probe"
@@ -423,4 +425,22 @@ fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
         (Status::Duplicate, Some(TARGET.into())),
     ];
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn an_answer_to_one_of_several_is_told_and_settles_none() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    bench.send(2, ms(1));
+    bench.datagram(ms(20));
+    bench.advance(ms(3_002));
+    bench.datagram(ms(3_100));
+    let told = bench.out.outcomes.iter().map(|o| (o.result, o.late));
+    let expected = [
+        (ProbeResult::OneOfSeveral, false),
+        (ProbeResult::Silent, false),
+        (ProbeResult::Silent, false),
+        (ProbeResult::OneOfSeveral, true),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }

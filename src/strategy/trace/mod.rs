@@ -9,7 +9,8 @@
 //!    TTLs, or at the maximum.
 //!
 //! Where two probes must not reach the target at a time (one that answers by TCP or UDP), the TTLs well before a guessed
-//! distance are probed together, and from there on one after the other; with [`Arrivals::OneByOne`] all of them are.
+//! distance are probed together, and from there on one after the other; with [`Arrivals::OneByOne`] all of them are. Without a
+//! distance they find out by an answer to one of several, and then go one after the other.
 //!
 //! A window bounds the targets under way. Flows of a target share one [`Spacing`], because its answers are few; each asks
 //! for its own distance, because flows may differ in length.

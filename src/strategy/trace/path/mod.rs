@@ -5,6 +5,7 @@
 mod known;
 mod told;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::repeats::Repeats;
@@ -98,6 +99,8 @@ pub struct Path {
     apart: bool,
     /// By TTL − first TTL.
     slots: Vec<Slot>,
+    /// TTLs with an attempt that the target may have answered although nothing told that it was this one.
+    unclear: BTreeSet<u8>,
     first_ttl: u8,
     /// Probes out whose outcome has not been told.
     outstanding: u16,
@@ -119,6 +122,7 @@ impl Path {
             one_by_one: limits.arrivals == Arrivals::OneByOne,
             apart: limits.arrivals == Arrivals::OneByOne,
             slots: Vec::new(),
+            unclear: BTreeSet::new(),
             first_ttl: limits.first_ttl.0,
             outstanding: 0,
             confirmed: None,
@@ -262,12 +266,13 @@ impl Path {
         }
     }
 
-    /// The last attempt that a hop without an answer is worth. What was only too large does not count.
+    /// The last attempt that a hop without an answer is worth. What was only too large, or may have been answered, does not count.
     fn last_attempt(&self, ttl: u8, limits: &TraceLimits) -> u8 {
         let before = self.first_attempt(ttl, limits) - 1;
         before
             .saturating_add(limits.attempts)
             .saturating_add(self.sizes.resends(ttl))
+            .saturating_add(self.unclear.contains(&ttl).into())
     }
 
     /// Asks hops again that have answered, as often as is wanted.

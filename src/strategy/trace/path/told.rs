@@ -2,7 +2,7 @@
 
 use super::known::end_of;
 use super::{Answer, Asked, Hint, HintSource, Path, Phase, Slot, TraceLimits};
-use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind};
+use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind, StopReason};
 
 /// The TTLs that hosts start from.
 const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
@@ -53,6 +53,9 @@ impl Path {
     /// Takes the outcome of one of the path's probes.
     pub fn observe(&mut self, outcome: &Outcome, limits: &TraceLimits) {
         match outcome.purpose {
+            _ if outcome.result == ProbeResult::OneOfSeveral => {
+                self.observe_one_of_several(outcome)
+            }
             Purpose::Distance => self.observe_distance(outcome, limits),
             _ => self.observe_hop(outcome, limits),
         }
@@ -72,6 +75,19 @@ impl Path {
             _ => Asked::Hop(outcome.ttl.0),
         };
         self.sizes.too_large(asked, outcome.size, limit)
+    }
+
+    /// Takes that the target answered one of the probes under way, nobody knows which: from now on they go one by one. Until
+    /// the target is found, the silence of those that are out proves nothing, and costs none of their attempts.
+    fn observe_one_of_several(&mut self, outcome: &Outcome) {
+        self.one_by_one = true;
+        let found = matches!(self.stop(), Some((_, StopReason::Completed)));
+        if outcome.late || found {
+            return;
+        }
+        let under_way = (self.first_ttl..).zip(&self.slots);
+        let under_way = under_way.filter(|(_, slot)| matches!(slot, Slot::InFlight { .. }));
+        self.unclear.extend(under_way.map(|(ttl, _)| ttl));
     }
 
     fn observe_hop(&mut self, outcome: &Outcome, limits: &TraceLimits) {
@@ -119,6 +135,7 @@ impl Path {
                     self.repeats.answered(ttl, outcome.attempt, last_attempt);
                 }
             }
+            ProbeResult::OneOfSeveral => {}
             ProbeResult::Silent if *slot == in_flight => *slot = try_again,
             ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
             ProbeResult::NotSent | ProbeResult::TooLarge => self.phase = Phase::Refused,
