@@ -9,6 +9,7 @@ mod clean;
 mod costs;
 mod experiment;
 mod faults;
+mod lengths;
 mod limits;
 mod nat;
 mod oracle;

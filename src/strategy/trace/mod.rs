@@ -5,6 +5,7 @@
 //!    Answers that quote nothing (echo replies, TCP, UDP) give a guess: the TTL they arrived with says how far they came.
 //! 2. With a hint every TTL up to it is probed at once; without, the next `gap limit` TTLs behind the last that answered.
 //!    Silent TTLs are tried again, up to the number of attempts.
+//!    A silent TTL just before the target's is asked once more, because it may be the target's, unless the distance was told.
 //! 3. The trace stops at the lowest TTL that the target answered, at an unreachable, at a loop, after `gap limit` silent
 //!    TTLs, or at the maximum.
 //!

@@ -178,17 +178,14 @@ impl Path {
         Verdict::Ended(reason)
     }
 
-    /// One more probe at the silent TTL before the target's, where the target was not expected there. Without a distance several
-    /// probes may have reached the target at once, and its answers are few: the silence may have been the target's own.
+    /// One more probe at the silent TTL before the target's, where the target had not told that it is just behind. The silence
+    /// may be the target's own: its probes were lost, or several reached it at once and its answers are few. A guess tells
+    /// nothing: the way back is often a hop longer or shorter.
     fn confirmation(&mut self, limits: &TraceLimits) -> Option<Want> {
         let (ttl, reason) = self.stop()?;
         let before = ttl.checked_sub(1)?;
         let told = |hint: Hint| hint.ttl == ttl && hint.source != HintSource::Guess;
-        let expected = match limits.arrivals {
-            // Nothing limits these answers; but of several probes at a time only one may have been answered.
-            Arrivals::Free => !(self.one_by_one && before <= self.together()),
-            Arrivals::Limited | Arrivals::OneByOne => self.hint.is_some_and(told),
-        };
+        let expected = self.hint.is_some_and(told);
         let asked = self.confirmed.is_some_and(|asked| asked <= before);
         let silent = self.slot(before) == Some(Slot::Silent);
         if reason != StopReason::Completed || expected || asked || !silent {
