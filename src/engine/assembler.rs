@@ -137,10 +137,13 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
             *responder = responder.or(row.responder().filter(|_| hop_rows.is_hop(row)));
         }
     }
-    let reached = own().filter(answered).any(|row| {
+    let by_target = |row: &HopRecord| {
         row.responder() == Some(row.destination)
             && row.reply_kind() != Some(ReplyKind::TimeExceeded)
-    });
+    };
+    // An answer that may be to any of several probes has no TTL, and yet the target gave it.
+    let reached = own().filter(answered).any(by_target)
+        || rows.iter().any(|row| row.ttl.is_none() && by_target(row));
     debug_assert!(end.stop_reason != StopReason::Completed || reached);
     TraceRecord {
         trace_id,
@@ -237,6 +240,17 @@ mod tests {
             .iter()
             .map(|row| (row.ttl.map_or(0, |ttl| ttl.0), row.reply_index, row.status))
             .collect()
+    }
+
+    #[test]
+    fn a_target_that_answered_nobody_knows_which_probe_was_reached() {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
+        let mut of_no_hop = arrival(0, 1);
+        (of_no_hop.status, of_no_hop.reply_index, of_no_hop.ttl) = (Status::Duplicate, 1, None);
+        assembler.row(of_no_hop, &mut out);
+        assembler.end(&end(StopReason::GapLimit, None), &mut out);
+        assert!(out.traces[0].reached);
     }
 
     #[test]

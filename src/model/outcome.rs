@@ -21,7 +21,8 @@ pub struct Outcome {
     pub size: Option<u16>,
     /// How it ended.
     pub result: ProbeResult,
-    /// Whether this comes after the same probe was already told of as silent.
+    /// Whether this comes after the same probe was already told of as silent; of an answer to one of several, whether none of
+    /// them waits any more.
     pub late: bool,
 }
 
@@ -43,6 +44,9 @@ pub enum ProbeResult {
         /// Whether the responder is the target itself.
         from_target: bool,
     },
+    /// The target answered one of the flow's probes, this one or another, and nothing tells which. No probe ends with it: how
+    /// this one ends is told besides.
+    OneOfSeveral,
     /// Nobody answered within the timeout.
     Silent,
     /// The kernel refused it.

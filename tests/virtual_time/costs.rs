@@ -1,9 +1,10 @@
 //! What a trace costs in probes.
 
 use pathsurvey::lab::{GeneratedOptions, LabNetwork};
-use pathsurvey::model::Purpose;
+use pathsurvey::model::{Protocol, Purpose, StopReason, Ttl};
 
 use super::experiment::{config, observe};
+use super::lengths::{self, DISTANCE};
 use super::truth::Truths;
 
 const TARGETS: [&str; 2] = ["198.18.7.0/25", "198.19.200.0/25"];
@@ -71,4 +72,23 @@ fn only_silence_costs_more() {
     let per_target = run.recorded.len() as f64 / run.traces.len() as f64;
     println!("{per_target:.2} probes a target in the default network");
     assert!(per_target < 20.0, "{per_target}");
+}
+
+/// Nothing but the target's own error tells that the silence before it is a router's.
+#[test]
+fn a_silent_last_router_costs_one_probe_more_where_nothing_told_the_distance() {
+    for protocol in [Protocol::Udp, Protocol::Icmp, Protocol::Tcp] {
+        let run = lengths::survey(protocol, 2, 1, lengths::network(1, 0.0, true));
+        // Every TTL, the distance, and the silent one again; of UDP the target's own error tells how far it is.
+        let told = protocol == Protocol::Udp;
+        let wanted = usize::from(DISTANCE.0) + 1 + if told { 1 } else { 2 };
+        for trace in &run.traces {
+            assert_eq!(trace.stop_reason, StopReason::Completed);
+            assert_eq!(trace.path_length, Some(DISTANCE));
+            assert_eq!(trace.probes_sent as usize, wanted, "{protocol:?}");
+        }
+        let retries = run.hops.iter().filter(|row| row.purpose == Purpose::Retry);
+        assert!(retries.clone().count() >= run.traces.len());
+        assert!({ retries }.all(|row| row.ttl == Some(Ttl(4))));
+    }
 }

@@ -223,6 +223,11 @@ impl Tracker {
                 self.take_further(id, further(new, Status::Late), out);
             }
             State::Unstamped | State::Waiting | State::Answered | State::TimedOut => {
+                if !found.hop_known {
+                    let late = !matches!(entry.state, State::Unstamped | State::Waiting);
+                    let outcome = outcome_of(entry, ProbeResult::OneOfSeveral, late);
+                    out.outcomes.push(outcome);
+                }
                 self.take_further(id, further(new, Status::Duplicate), out);
             }
             // The kernel said no, and yet it was answered: there is no such thing.

@@ -95,6 +95,16 @@ impl Bench {
         self.tracker.reply(Box::new(reply), &mut self.out)
     }
 
+    /// The target answers flow 0 with a datagram that says nothing of the probe.
+    fn datagram(&mut self, at: Time) -> Option<DiscardReason> {
+        let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 60, 17, 0, 0];
+        packet.extend(TARGET.octets());
+        packet.extend(SOURCE.octets());
+        packet.extend([0x82, 0x9a, 0x5d, 0xc0, 0, 8, 0, 0]);
+        let datagram = wire::decode(&packet, at).expect("a reply");
+        self.tracker.reply(Box::new(datagram), &mut self.out)
+    }
+
     fn advance(&mut self, now: Time) {
         assert!(self.tracker.advance(now, usize::MAX, &mut self.out));
     }
@@ -416,4 +426,22 @@ fn a_limit_cuts_the_work_short_and_loses_nothing() {
     assert!(bench.tracker.advance(late, 2, &mut bench.out));
     assert_eq!(bench.out.rows.len(), 5);
     assert!(bench.tracker.is_settled());
+}
+
+#[test]
+fn an_answer_to_one_of_several_is_told_and_settles_none() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    bench.send(2, ms(1));
+    assert_eq!(bench.datagram(ms(20)), None);
+    bench.advance(ms(3_002));
+    assert_eq!(bench.datagram(ms(3_100)), None);
+    let told = bench.out.outcomes.iter().map(|o| (o.result, o.late));
+    let expected = [
+        (ProbeResult::OneOfSeveral, false),
+        (ProbeResult::Silent, false),
+        (ProbeResult::Silent, false),
+        (ProbeResult::OneOfSeveral, true),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }

@@ -5,11 +5,13 @@
 //!    Answers that quote nothing (echo replies, TCP, UDP) give a guess: the TTL they arrived with says how far they came.
 //! 2. With a hint every TTL up to it is probed at once; without, the next `gap limit` TTLs behind the last that answered.
 //!    Silent TTLs are tried again, up to the number of attempts.
+//!    A silent TTL just before the target's is asked once more, because it may be the target's, unless the distance was told.
 //! 3. The trace stops at the lowest TTL that the target answered, at an unreachable, at a loop, after `gap limit` silent
 //!    TTLs, or at the maximum.
 //!
 //! Where two probes must not reach the target at a time (one that answers by TCP or UDP), the TTLs well before a guessed
-//! distance are probed together, and from there on one after the other; with [`Arrivals::OneByOne`] all of them are.
+//! distance are probed together, and from there on one after the other; with [`Arrivals::OneByOne`] all of them are. Without a
+//! distance they find out by an answer to one of several, and then go one after the other.
 //!
 //! A window bounds the targets under way. Flows of a target share one [`Spacing`], because its answers are few; each asks
 //! for its own distance, because flows may differ in length.

@@ -9,15 +9,23 @@ const PLATEAUS: [u16; 18] = [
     1_280, 1_006, 576, 296, 68,
 ];
 
-/// How often a hop is asked again because a probe to it was too large.
+/// How often the same is asked again because a probe to it was too large.
 const MOST_RESENDS: u8 = 24;
+
+/// What a probe asks for. At the maximum TTL there are both, and each counts its attempts by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// The distance of the target.
+    Distance,
+    /// The hop at this TTL.
+    Hop(u8),
+}
 
 /// The size that probes of a path have, where it is looked for.
 #[derive(Debug, Default)]
 pub struct SizeFinder {
     current: Option<u16>,
-    /// By TTL.
-    resends: BTreeMap<u8, u8>,
+    resends: BTreeMap<Asked, u8>,
 }
 
 impl SizeFinder {
@@ -34,18 +42,18 @@ impl SizeFinder {
         self.current
     }
 
-    /// How many attempts at `ttl` were only too large.
+    /// How many attempts at the hop with `ttl` were only too large.
     pub fn resends(&self, ttl: u8) -> u8 {
-        self.resends.get(&ttl).copied().unwrap_or(0)
+        self.resends.get(&Asked::Hop(ttl)).copied().unwrap_or(0)
     }
 
-    /// Takes that a probe of `sent` bytes with `ttl` was too large for a line that takes `limit`. Returns whether a smaller one is
-    /// to be sent in its place.
-    pub fn too_large(&mut self, ttl: u8, sent: Option<u16>, limit: Option<u32>) -> bool {
+    /// Takes that a probe of `sent` bytes was too large for a line that takes `limit`. Returns whether a smaller one is to be
+    /// sent in its place.
+    pub fn too_large(&mut self, asked: Asked, sent: Option<u16>, limit: Option<u32>) -> bool {
         let (Some(current), Some(sent)) = (self.current, sent) else {
             return false;
         };
-        let resends = self.resends.entry(ttl).or_default();
+        let resends = self.resends.entry(asked).or_default();
         if *resends >= MOST_RESENDS {
             return false;
         }
@@ -69,10 +77,10 @@ mod tests {
     #[test]
     fn the_size_that_a_router_states_is_taken() {
         let mut finder = SizeFinder::new(Some(1_500));
-        assert!(finder.too_large(5, Some(1_500), Some(1_400)));
+        assert!(finder.too_large(Asked::Hop(5), Some(1_500), Some(1_400)));
         assert_eq!(finder.current(), Some(1_400));
         // Others of the first size were under way: they are sent again, as small as is known.
-        assert!(finder.too_large(6, Some(1_500), Some(1_450)));
+        assert!(finder.too_large(Asked::Hop(6), Some(1_500), Some(1_450)));
         assert_eq!((finder.current(), finder.resends(6)), (Some(1_400), 1));
     }
 
@@ -80,11 +88,11 @@ mod tests {
     fn without_a_stated_size_the_next_plateau_is_tried() {
         let mut finder = SizeFinder::new(Some(1_500));
         for wanted in [1_492, 1_480, 1_460] {
-            assert!(finder.too_large(5, finder.current(), Some(0)));
+            assert!(finder.too_large(Asked::Hop(5), finder.current(), Some(0)));
             assert_eq!(finder.current(), Some(wanted));
         }
         // A router that states more than was sent states nothing.
-        assert!(finder.too_large(5, Some(1_460), Some(9_000)));
+        assert!(finder.too_large(Asked::Hop(5), Some(1_460), Some(9_000)));
         assert_eq!(finder.current(), Some(1_420));
     }
 
@@ -92,14 +100,14 @@ mod tests {
     fn it_ends() {
         let mut finder = SizeFinder::new(Some(1_500));
         let count = (0..1_000)
-            .take_while(|_| finder.too_large(9, finder.current(), None))
+            .take_while(|_| finder.too_large(Asked::Hop(9), finder.current(), None))
             .count();
         assert_eq!(count, 10, "down to 68 bytes");
         let mut stuck = SizeFinder::new(Some(1_500));
         let count = (0..1_000)
-            .take_while(|_| stuck.too_large(9, Some(1_500), None))
+            .take_while(|_| stuck.too_large(Asked::Hop(9), Some(1_500), None))
             .count();
         assert_eq!(count, usize::from(MOST_RESENDS));
-        assert!(!SizeFinder::default().too_large(1, Some(1_500), Some(1_400)));
+        assert!(!SizeFinder::default().too_large(Asked::Hop(1), Some(1_500), Some(1_400)));
     }
 }

@@ -1,5 +1,6 @@
 //! Traces against scripted paths: no network, time only where a target must not be asked too often.
 
+mod confirmations;
 mod one_by_one;
 mod sizes;
 

@@ -3,16 +3,6 @@
 use super::*;
 
 impl Bench {
-    /// The target answers flow 0 with a datagram that says nothing of the probe.
-    fn datagram(&mut self, at: Time) -> Option<DiscardReason> {
-        let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 60, 17, 0, 0];
-        packet.extend(TARGET.octets());
-        packet.extend(SOURCE.octets());
-        packet.extend([0x82, 0x9a, 0x5d, 0xc0, 0, 8, 0, 0]);
-        let datagram = wire::decode(&packet, at).expect("a reply");
-        self.tracker.reply(Box::new(datagram), &mut self.out)
-    }
-
     fn indices(&self) -> Vec<(u64, u16)> {
         let rows = self.out.rows.iter();
         rows.map(|row| (row.probe_id.0, row.reply_index)).collect()

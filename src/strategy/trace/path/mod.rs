@@ -3,15 +3,16 @@
 //! Pure decisions: outcomes in, wishes out.
 
 mod known;
+mod told;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::repeats::Repeats;
-use super::size::SizeFinder;
+use super::size::{Asked, SizeFinder};
 use super::{Arrivals, TraceLimits};
 
-use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind, StopReason, Ttl};
-use known::end_of;
+use crate::model::{Purpose, StopReason, Ttl};
 
 /// A probe that a path wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ enum Slot {
 struct Answer {
     responder: IpAddr,
     end: Option<StopReason>,
-    /// The size of the probe answered, where it was the strategy's choice, bytes.
+    /// The size that came through, where it was the strategy's choice, bytes.
     size: Option<u16>,
 }
 
@@ -84,8 +85,6 @@ enum HintSource {
     Guess,
 }
 
-/// The TTLs that hosts start from.
-const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
 /// TTLs before a guessed distance that are still probed one by one where that is called for.
 const GUESS_MARGIN: u8 = 2;
 
@@ -100,6 +99,8 @@ pub struct Path {
     apart: bool,
     /// By TTL − first TTL.
     slots: Vec<Slot>,
+    /// TTLs with an attempt that the target may have answered although nothing told that it was this one.
+    unclear: BTreeSet<u8>,
     first_ttl: u8,
     /// Probes out whose outcome has not been told.
     outstanding: u16,
@@ -121,6 +122,7 @@ impl Path {
             one_by_one: limits.arrivals == Arrivals::OneByOne,
             apart: limits.arrivals == Arrivals::OneByOne,
             slots: Vec::new(),
+            unclear: BTreeSet::new(),
             first_ttl: limits.first_ttl.0,
             outstanding: 0,
             confirmed: None,
@@ -134,118 +136,6 @@ impl Path {
     /// The size of the path's next probe, where it is not the smallest possible.
     pub fn size(&self) -> Option<u16> {
         self.sizes.current()
-    }
-
-    /// Takes the outcome of the distance probe. A late one is a hint as good as any while hops are still open.
-    fn observe_distance(&mut self, outcome: &Outcome, limits: &TraceLimits) {
-        let (result, late) = (&outcome.result, outcome.late);
-        if !late && self.was_too_large(outcome) {
-            self.ask_distance = true;
-            return;
-        }
-        if let ProbeResult::Answered {
-            kind,
-            quoted_ttl,
-            reply_ttl,
-            from_target,
-            ..
-        } = *result
-        {
-            let (distance, source) = match quoted_ttl {
-                Some(quoted) if kind.is_unreachable() && from_target => (
-                    (limits.max_ttl.0 + 1).checked_sub(quoted),
-                    HintSource::Target,
-                ),
-                Some(quoted) if kind.is_unreachable() => (
-                    (limits.max_ttl.0 + 1).checked_sub(quoted),
-                    HintSource::Router,
-                ),
-                _ if from_target && kind != ReplyKind::TimeExceeded => {
-                    self.one_by_one |= kind.tells_no_probe_apart();
-                    (reply_ttl.map(guessed_distance), HintSource::Guess)
-                }
-                _ => (None, HintSource::Guess),
-            };
-            self.hint = distance
-                .filter(|ttl| (limits.first_ttl.0..=limits.max_ttl.0).contains(ttl))
-                .map(|ttl| Hint { ttl, source });
-        }
-        if !late {
-            self.phase = match result {
-                ProbeResult::NotSent | ProbeResult::TooLarge => Phase::Refused,
-                _ => Phase::Hops,
-            };
-        }
-    }
-
-    /// Takes the outcome of one of the path's probes.
-    pub fn observe(&mut self, outcome: &Outcome, limits: &TraceLimits) {
-        match outcome.purpose {
-            Purpose::Distance => self.observe_distance(outcome, limits),
-            _ => self.observe_hop(outcome, limits),
-        }
-    }
-
-    /// Whether a probe was too large for the path, and a smaller one is to be sent in its place.
-    fn was_too_large(&mut self, outcome: &Outcome) -> bool {
-        let limit = match outcome.result {
-            ProbeResult::Answered {
-                kind, next_hop_mtu, ..
-            } if kind.is_too_large() => next_hop_mtu,
-            ProbeResult::TooLarge => None,
-            _ => return false,
-        };
-        self.sizes.too_large(outcome.ttl.0, outcome.size, limit)
-    }
-
-    fn observe_hop(&mut self, outcome: &Outcome, limits: &TraceLimits) {
-        if !outcome.late {
-            self.outstanding = self.outstanding.saturating_sub(1);
-        }
-        let ttl = outcome.ttl.0;
-        let Some(place) = ttl.checked_sub(self.first_ttl).map(usize::from) else {
-            return;
-        };
-        let too_large = self.was_too_large(outcome);
-        let last_attempt = self.last_attempt(ttl, limits);
-        let Some(slot) = self.slots.get_mut(place) else {
-            return;
-        };
-        let in_flight = Slot::InFlight {
-            attempt: outcome.attempt,
-        };
-        let try_again = Slot::TryAgain {
-            attempt: outcome.attempt.saturating_add(1),
-        };
-        match outcome.result {
-            // Its place has been taken by another attempt.
-            _ if too_large && outcome.late => {}
-            _ if too_large && *slot == in_flight => *slot = try_again,
-            _ if too_large => self.repeats.silent(ttl, outcome.attempt, last_attempt),
-            ProbeResult::Answered {
-                responder,
-                kind,
-                from_target,
-                ..
-            } => {
-                let answer = Answer {
-                    responder,
-                    end: end_of(kind, from_target),
-                    size: outcome.size,
-                };
-                // Of several answers the first counts, but for one that ends the path.
-                let known = matches!(slot, Slot::Answered(known) if known.end.is_some() || answer.end.is_none());
-                if !known {
-                    *slot = Slot::Answered(answer);
-                }
-                if !outcome.late {
-                    self.repeats.answered(ttl, outcome.attempt, last_attempt);
-                }
-            }
-            ProbeResult::Silent if *slot == in_flight => *slot = try_again,
-            ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
-            ProbeResult::NotSent | ProbeResult::TooLarge => self.phase = Phase::Refused,
-        }
     }
 
     /// What to do now.
@@ -288,17 +178,14 @@ impl Path {
         Verdict::Ended(reason)
     }
 
-    /// One more probe at the silent TTL before the target's, where the target was not expected there. Without a distance several
-    /// probes may have reached the target at once, and its answers are few: the silence may have been the target's own.
+    /// One more probe at the silent TTL before the target's, where the target had not told that it is just behind. The silence
+    /// may be the target's own: its probes were lost, or several reached it at once and its answers are few. A guess tells
+    /// nothing: the way back is often a hop longer or shorter.
     fn confirmation(&mut self, limits: &TraceLimits) -> Option<Want> {
         let (ttl, reason) = self.stop()?;
         let before = ttl.checked_sub(1)?;
         let told = |hint: Hint| hint.ttl == ttl && hint.source != HintSource::Guess;
-        let expected = match limits.arrivals {
-            // Nothing limits these answers; but of several probes at a time only one may have been answered.
-            Arrivals::Free => !(self.one_by_one && before <= self.together()),
-            Arrivals::Limited | Arrivals::OneByOne => self.hint.is_some_and(told),
-        };
+        let expected = self.hint.is_some_and(told);
         let asked = self.confirmed.is_some_and(|asked| asked <= before);
         let silent = self.slot(before) == Some(Slot::Silent);
         if reason != StopReason::Completed || expected || asked || !silent {
@@ -376,12 +263,13 @@ impl Path {
         }
     }
 
-    /// The last attempt that a hop without an answer is worth. What was only too large does not count.
+    /// The last attempt that a hop without an answer is worth. What was only too large, or may have been answered, does not count.
     fn last_attempt(&self, ttl: u8, limits: &TraceLimits) -> u8 {
         let before = self.first_attempt(ttl, limits) - 1;
         before
             .saturating_add(limits.attempts)
             .saturating_add(self.sizes.resends(ttl))
+            .saturating_add(self.unclear.contains(&ttl).into())
     }
 
     /// Asks hops again that have answered, as often as is wanted.
@@ -436,12 +324,4 @@ impl Path {
             }
         }
     }
-}
-
-/// How far away an answer with this TTL started, if it came straight back.
-fn guessed_distance(reply_ttl: u8) -> u8 {
-    let initial = INITIAL_TTLS
-        .into_iter()
-        .find(|initial| *initial >= reply_ttl);
-    (initial.unwrap_or(u8::MAX) - reply_ttl).saturating_add(1)
 }

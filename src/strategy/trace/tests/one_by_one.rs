@@ -73,3 +73,123 @@ fn a_target_is_asked_no_more_often_than_it_answers() {
     assert_eq!(at_once, 5);
     assert!(next.is_some_and(|next| next > now));
 }
+
+/// The outcome of a probe that a path asked for.
+fn of(want: &path::Want, result: ProbeResult, late: bool) -> Outcome {
+    Outcome {
+        target: TargetId(0),
+        flow: FlowId(0),
+        ttl: want.ttl,
+        attempt: want.attempt,
+        purpose: want.purpose,
+        size: None,
+        result,
+        late,
+    }
+}
+
+fn datagram() -> ProbeResult {
+    ProbeResult::Answered {
+        responder: Ipv4Addr::new(198, 51, 100, 0).into(),
+        kind: ReplyKind::Udp,
+        quoted_ttl: None,
+        reply_ttl: Some(61),
+        next_hop_mtu: None,
+        from_target: true,
+    }
+}
+
+/// What a path asks for next.
+fn asked(path: &mut path::Path, limits: &TraceLimits) -> Vec<path::Want> {
+    match path.next(limits) {
+        path::Verdict::Probe(wanted) => wanted,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A path whose distance nobody has told, and the five probes that it then sends together.
+fn without_distance(limits: &TraceLimits) -> (path::Path, Vec<path::Want>) {
+    let mut path = path::Path::new(limits);
+    let distance = path::Want {
+        ttl: limits.max_ttl,
+        attempt: 1,
+        purpose: Purpose::Distance,
+        reaches_target: true,
+    };
+    path.observe(&of(&distance, ProbeResult::Silent, false), limits);
+    let wanted = asked(&mut path, limits);
+    assert_eq!(wanted.len(), 5);
+    (path, wanted)
+}
+
+/// A path of four hops to a target that answers by UDP: two routers have answered, and the target one of what is still out.
+fn unsettled(limits: &TraceLimits) -> (path::Path, Vec<path::Want>) {
+    let (mut path, wanted) = without_distance(limits);
+    for want in &wanted[..2] {
+        path.observe(&of(want, router(want.ttl.0), false), limits);
+    }
+    // Two more come into reach.
+    let further = asked(&mut path, limits);
+    assert_eq!(further.len(), 2);
+    path.observe(&of(&wanted[3], ProbeResult::OneOfSeveral, false), limits);
+    let out = [&wanted[2..], &further[..]].concat();
+    (path, out)
+}
+
+#[test]
+fn an_answer_to_one_of_several_has_them_tried_again_one_by_one() {
+    for attempts in [1, 2] {
+        let limits = TraceLimits { attempts, ..LIMITS };
+        let (mut path, out) = unsettled(&limits);
+        for want in &out {
+            assert_eq!(path.next(&limits), path::Verdict::Wait);
+            path.observe(&of(want, ProbeResult::Silent, false), &limits);
+        }
+        // The attempt whose silence proves nothing is not one of those that are allowed.
+        for attempt in 2..=attempts + 1 {
+            let retry = asked(&mut path, &limits);
+            assert_eq!(retry.len(), 1, "{retry:?}");
+            assert_eq!((retry[0].ttl, retry[0].attempt), (Ttl(3), attempt));
+            path.observe(&of(&retry[0], ProbeResult::Silent, false), &limits);
+        }
+        let arrival = asked(&mut path, &limits);
+        assert_eq!(arrival.len(), 1, "{arrival:?}");
+        assert_eq!((arrival[0].ttl, arrival[0].attempt), (Ttl(4), 2));
+        path.observe(&of(&arrival[0], datagram(), false), &limits);
+        // The silent router, once more: it might have been the target.
+        let confirmation = asked(&mut path, &limits);
+        assert_eq!(confirmation[0].ttl, Ttl(3));
+        path.observe(&of(&confirmation[0], ProbeResult::Silent, false), &limits);
+        let ended = path::Verdict::Ended(StopReason::Completed);
+        assert_eq!(path.next(&limits), ended);
+        assert_eq!(path.length(), Some(Ttl(4)));
+    }
+}
+
+#[test]
+fn once_the_target_is_found_its_further_answers_change_nothing() {
+    for late in [false, true] {
+        let (mut path, wanted) = without_distance(&LIMITS);
+        for want in &wanted {
+            let result = match want.ttl.0 {
+                3 | 5 => ProbeResult::Silent,
+                // It repeats the probe.
+                4 => datagram(),
+                ttl => router(ttl),
+            };
+            path.observe(&of(want, result, false), &LIMITS);
+        }
+        // Attempts and confirmation are as many as ever.
+        for attempt in 2..=LIMITS.attempts + 1 {
+            let retry = asked(&mut path, &LIMITS);
+            assert_eq!(retry.len(), 1, "{retry:?}");
+            assert_eq!((retry[0].ttl, retry[0].attempt), (Ttl(3), attempt));
+            path.observe(&of(&wanted[3], ProbeResult::OneOfSeveral, late), &LIMITS);
+            path.observe(&of(&retry[0], ProbeResult::Silent, false), &LIMITS);
+        }
+        path.observe(&of(&wanted[3], ProbeResult::OneOfSeveral, late), &LIMITS);
+        let ended = path::Verdict::Ended(StopReason::Completed);
+        assert_eq!(path.next(&LIMITS), ended);
+        assert_eq!(path.length(), Some(Ttl(4)));
+    }
+}

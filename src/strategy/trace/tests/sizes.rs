@@ -2,6 +2,18 @@
 
 use super::*;
 
+/// What a router says of a probe that is too large for its next line.
+fn too_large(by: u8, mtu: Option<u16>) -> ProbeResult {
+    ProbeResult::Answered {
+        responder: Ipv4Addr::new(10, 0, 0, by).into(),
+        kind: ReplyKind::FragmentationNeeded,
+        quoted_ttl: Some(1),
+        reply_ttl: None,
+        next_hop_mtu: mtu.map(u32::from),
+        from_target: false,
+    }
+}
+
 #[test]
 fn probes_shrink_to_what_the_path_takes() {
     let limits = TraceLimits {
@@ -9,19 +21,11 @@ fn probes_shrink_to_what_the_path_takes() {
         ..LIMITS
     };
     let lines = [1_500, 1_500, 1_400, 1_280, 1_280];
-    let too_large = |by: u8, mtu: u16| ProbeResult::Answered {
-        responder: Ipv4Addr::new(10, 0, 0, by).into(),
-        kind: ReplyKind::FragmentationNeeded,
-        quoted_ttl: Some(1),
-        reply_ttl: None,
-        next_hop_mtu: Some(mtu.into()),
-        from_target: false,
-    };
     let shown = run(1, limits, |probe| {
         let size = probe.size.expect("a size");
         let reach = usize::from(probe.ttl.0).min(lines.len());
         match (0..reach).find(|at| lines[*at] < size) {
-            Some(at) => too_large(at as u8, lines[at]),
+            Some(at) => too_large(at as u8, Some(lines[at])),
             None if probe.ttl.0 >= 5 => arrived(probe, 5),
             None => router(probe.ttl.0),
         }
@@ -57,15 +61,49 @@ fn too_large_too_late_shrinks_and_ends_nothing() {
         &told(2, Purpose::Trace, ProbeResult::Silent, false),
         &limits,
     );
-    let too_large = ProbeResult::Answered {
-        responder: Ipv4Addr::new(10, 0, 0, 1).into(),
-        kind: ReplyKind::FragmentationNeeded,
-        quoted_ttl: Some(1),
-        reply_ttl: None,
-        next_hop_mtu: Some(1_400),
-        from_target: false,
-    };
+    let too_large = too_large(1, Some(1_400));
     path.observe(&told(2, Purpose::Trace, too_large, true), &limits);
     assert_eq!(path.size(), Some(1_400));
     assert_eq!(path.last_ttl(), None, "nobody has answered for a hop");
+}
+
+#[test]
+fn a_size_that_did_not_come_through_is_no_path_mtu() {
+    let limits = TraceLimits {
+        mtu_from: Some(1_500),
+        ..LIMITS
+    };
+    // The third router says so of whatever comes: down to the smallest size, or until it has been asked often enough.
+    for states in [false, true] {
+        let shown = run(1, limits, |probe| match probe.ttl.0 {
+            ttl if ttl < 4 => router(ttl),
+            _ => too_large(3, probe.size.filter(|_| states).map(|size| size - 1)),
+        });
+        assert_eq!(shown.end(), (StopReason::Unreachable, None));
+        assert_eq!(shown.ends[0].path_mtu, None);
+    }
+}
+
+#[test]
+fn a_distance_that_was_asked_for_again_adds_no_attempts_at_the_maximum_ttl() {
+    let limits = TraceLimits {
+        max_ttl: Ttl(6),
+        mtu_from: Some(1_500),
+        ..LIMITS
+    };
+    let shown = run(1, limits, |probe| match probe.ttl.0 {
+        6 if probe.size > Some(1_280) => too_large(2, None),
+        6 => ProbeResult::Silent,
+        ttl => router(ttl),
+    });
+    assert_eq!(shown.end(), (StopReason::MaxTtl, None));
+    let distance = shown.ttls(Purpose::Distance).len();
+    assert_eq!(distance, 7, "from 1,500 down to 1,280");
+    let at_max: Vec<u8> = shown
+        .probes
+        .iter()
+        .filter(|(_, probe)| probe.ttl == Ttl(6) && probe.purpose != Purpose::Distance)
+        .map(|(_, probe)| probe.attempt)
+        .collect();
+    assert_eq!(at_max, [8, 9], "two attempts, numbered on");
 }

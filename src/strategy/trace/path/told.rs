@@ -1,0 +1,152 @@
+//! What outcomes tell a path.
+
+use super::known::end_of;
+use super::{Answer, Asked, Hint, HintSource, Path, Phase, Slot, TraceLimits};
+use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind, StopReason};
+
+/// The TTLs that hosts start from.
+const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
+
+impl Path {
+    /// Takes the outcome of the distance probe. A late one is a hint as good as any while hops are still open.
+    fn observe_distance(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        let (result, late) = (&outcome.result, outcome.late);
+        if !late && self.was_too_large(outcome) {
+            self.ask_distance = true;
+            return;
+        }
+        if let ProbeResult::Answered {
+            kind,
+            quoted_ttl,
+            reply_ttl,
+            from_target,
+            ..
+        } = *result
+        {
+            let (distance, source) = match quoted_ttl {
+                Some(quoted) if kind.is_unreachable() && from_target => (
+                    (limits.max_ttl.0 + 1).checked_sub(quoted),
+                    HintSource::Target,
+                ),
+                Some(quoted) if kind.is_unreachable() => (
+                    (limits.max_ttl.0 + 1).checked_sub(quoted),
+                    HintSource::Router,
+                ),
+                _ if from_target && kind != ReplyKind::TimeExceeded => {
+                    self.one_by_one |= kind.tells_no_probe_apart();
+                    (reply_ttl.map(guessed_distance), HintSource::Guess)
+                }
+                _ => (None, HintSource::Guess),
+            };
+            self.hint = distance
+                .filter(|ttl| (limits.first_ttl.0..=limits.max_ttl.0).contains(ttl))
+                .map(|ttl| Hint { ttl, source });
+        }
+        if !late {
+            self.phase = match result {
+                ProbeResult::NotSent | ProbeResult::TooLarge => Phase::Refused,
+                _ => Phase::Hops,
+            };
+        }
+    }
+
+    /// Takes the outcome of one of the path's probes.
+    pub fn observe(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        match outcome.purpose {
+            _ if outcome.result == ProbeResult::OneOfSeveral => {
+                self.observe_one_of_several(outcome)
+            }
+            Purpose::Distance => self.observe_distance(outcome, limits),
+            _ => self.observe_hop(outcome, limits),
+        }
+    }
+
+    /// Whether a probe was too large for the path, and a smaller one is to be sent in its place.
+    fn was_too_large(&mut self, outcome: &Outcome) -> bool {
+        let limit = match outcome.result {
+            ProbeResult::Answered {
+                kind, next_hop_mtu, ..
+            } if kind.is_too_large() => next_hop_mtu,
+            ProbeResult::TooLarge => None,
+            _ => return false,
+        };
+        let asked = match outcome.purpose {
+            Purpose::Distance => Asked::Distance,
+            _ => Asked::Hop(outcome.ttl.0),
+        };
+        self.sizes.too_large(asked, outcome.size, limit)
+    }
+
+    /// Takes that the target answered one of the probes under way, nobody knows which: from now on they go one by one. Until
+    /// the target is found, the silence of those that are out proves nothing, and costs none of their attempts.
+    fn observe_one_of_several(&mut self, outcome: &Outcome) {
+        self.one_by_one = true;
+        let found = matches!(self.stop(), Some((_, StopReason::Completed)));
+        if outcome.late || found {
+            return;
+        }
+        let under_way = (self.first_ttl..).zip(&self.slots);
+        let under_way = under_way.filter(|(_, slot)| matches!(slot, Slot::InFlight { .. }));
+        self.unclear.extend(under_way.map(|(ttl, _)| ttl));
+    }
+
+    fn observe_hop(&mut self, outcome: &Outcome, limits: &TraceLimits) {
+        if !outcome.late {
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+        let ttl = outcome.ttl.0;
+        let Some(place) = ttl.checked_sub(self.first_ttl).map(usize::from) else {
+            return;
+        };
+        let too_large = self.was_too_large(outcome);
+        let last_attempt = self.last_attempt(ttl, limits);
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        let in_flight = Slot::InFlight {
+            attempt: outcome.attempt,
+        };
+        let try_again = Slot::TryAgain {
+            attempt: outcome.attempt.saturating_add(1),
+        };
+        match outcome.result {
+            // Its place has been taken by another attempt.
+            _ if too_large && outcome.late => {}
+            _ if too_large && *slot == in_flight => *slot = try_again,
+            _ if too_large => self.repeats.silent(ttl, outcome.attempt, last_attempt),
+            ProbeResult::Answered {
+                responder,
+                kind,
+                from_target,
+                ..
+            } => {
+                let answer = Answer {
+                    responder,
+                    end: end_of(kind, from_target),
+                    // What was too large to the last did not come through.
+                    size: outcome.size.filter(|_| !kind.is_too_large()),
+                };
+                // Of several answers the first counts, but for one that ends the path.
+                let known = matches!(slot, Slot::Answered(known) if known.end.is_some() || answer.end.is_none());
+                if !known {
+                    *slot = Slot::Answered(answer);
+                }
+                if !outcome.late {
+                    self.repeats.answered(ttl, outcome.attempt, last_attempt);
+                }
+            }
+            ProbeResult::OneOfSeveral => {}
+            ProbeResult::Silent if *slot == in_flight => *slot = try_again,
+            ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
+            ProbeResult::NotSent | ProbeResult::TooLarge => self.phase = Phase::Refused,
+        }
+    }
+}
+
+/// How far away an answer with this TTL started, if it came straight back.
+fn guessed_distance(reply_ttl: u8) -> u8 {
+    let initial = INITIAL_TTLS
+        .into_iter()
+        .find(|initial| *initial >= reply_ttl);
+    (initial.unwrap_or(u8::MAX) - reply_ttl).saturating_add(1)
+}
