@@ -1,7 +1,7 @@
 //! Messages on standard error: for people, or as JSON for machines.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use tracing::{Event, Level, Subscriber};
@@ -51,6 +51,8 @@ impl LogOptions {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)
+            // The place to tell of them is the one that failed.
+            .log_internal_errors(false)
             .with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
             LogFormat::Text => subscriber.event_format(ForPeople).init(),
@@ -72,6 +74,12 @@ impl LogOptions {
     pub fn is_json(&self) -> bool {
         self.log_format == LogFormat::Json
     }
+}
+
+/// Writes `text` to standard error. A terminal that has gone (a dropped connection) must not end the run.
+pub fn tell(text: &str) {
+    // Nobody is left to be told.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// `error: what`, without time and module: a command's messages, not a service's log.

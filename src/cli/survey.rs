@@ -13,7 +13,7 @@ use pathsurvey::model::{Rate, TcpFlags, Ttl};
 use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
-use super::log::LogOptions;
+use super::log::{LogOptions, tell};
 use super::names::{FlagsName, MethodName, NameFamily, ProtocolName, TransportName, contradiction};
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
@@ -270,7 +270,8 @@ Examples:
   sudo pathsurvey survey -i targets.txt -6 --protocol tcp --dest-port 443 -o nightly
   pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
 
-Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 130 and 143 interrupted.";
+Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 129, 130 and 143 interrupted
+(by SIGHUP, Ctrl-C, SIGTERM).";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
@@ -417,7 +418,7 @@ fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
             } else {
                 "survey complete"
             };
-            eprint!("{state}\n{}", end.summary);
+            tell(&format!("{state}\n{}", end.summary));
         }
     }
     match end.signal {
@@ -436,5 +437,5 @@ fn tell_json(end: &SurveyEnd) {
         "summary": end.summary.to_json(),
         "manifest": end.dataset.manifest,
     });
-    eprintln!("{summary}");
+    tell(&format!("{summary}\n"));
 }

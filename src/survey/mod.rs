@@ -206,8 +206,13 @@ impl Job<'_> {
             cooldown: self.config.cooldown,
         };
         let gauges = Gauges::default();
+        let mut stopping = false;
         let end = run.run(self.stop, &gauges, |gauges| {
             use std::sync::atomic::Ordering::Relaxed;
+            if self.stop.is_asked() && !stopping {
+                stopping = true;
+                observer.stopping(self.config.timeout.max(self.config.cooldown));
+            }
             observer.progress(Progress {
                 completed: gauges.completed.load(Relaxed),
                 sent: gauges.sent.load(Relaxed),

@@ -9,6 +9,7 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
 
 pub(super) fn signal_name(signal: usize) -> &'static str {
     match i32::try_from(signal) {
+        Ok(libc::SIGHUP) => "SIGHUP",
         Ok(libc::SIGINT) => "SIGINT",
         Ok(libc::SIGTERM) => "SIGTERM",
         _ => "a signal",
