@@ -423,11 +423,13 @@ fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
     }
     match end.signal {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(FAILED),
-        None if end.below_min_reply_rate => {
-            tracing::warn!("fewer probes were answered than --min-reply-rate asks for");
-            BELOW_MIN_REPLY_RATE
-        }
-        None => OK,
+        None => match end.missed_reply_rate {
+            Some(missed) => {
+                tracing::warn!("{missed}");
+                BELOW_MIN_REPLY_RATE
+            }
+            None => OK,
+        },
     }
 }
 

@@ -41,7 +41,7 @@ pub use observer::{Observer, Plan, Progress};
 pub use preflight::hearing::{Heard, Kind as HeardKind, LoopbackProbe, LoopbackTest};
 pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
-pub use summary::Summary;
+pub use summary::{MissedReplyRate, Summary};
 
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
@@ -60,8 +60,8 @@ pub struct SurveyEnd {
     pub dataset: Finished,
     /// The signal that ended it, if one did.
     pub signal: Option<usize>,
-    /// Whether the share of answered probes was below the one asked for.
-    pub below_min_reply_rate: bool,
+    /// Set where the share of answered probes was below the one asked for.
+    pub missed_reply_rate: Option<MissedReplyRate>,
     /// What the lab did, in a run over it in real time.
     pub lab: Option<LabCounts>,
 }
@@ -314,10 +314,14 @@ impl Job<'_> {
         let counts = &end.tally.statistics;
         let sent = counts.probes_sent();
         let reply_rate = (sent > 0).then(|| counts.probes(Status::Replied) as f64 / sent as f64);
-        let below_min_reply_rate = self
+        let missed_reply_rate = self
             .config
             .min_reply_rate
-            .is_some_and(|least| reply_rate.unwrap_or(0.0) < least);
+            .filter(|least| reply_rate.unwrap_or(0.0) < *least)
+            .map(|least| MissedReplyRate {
+                answered: reply_rate,
+                least,
+            });
         Ok(SurveyEnd {
             summary: Summary {
                 output: self.output.clone(),
@@ -332,7 +336,7 @@ impl Job<'_> {
             },
             dataset,
             signal,
-            below_min_reply_rate,
+            missed_reply_rate,
             lab,
         })
     }

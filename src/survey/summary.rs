@@ -1,5 +1,7 @@
 //! What a survey found, in a few lines for people.
 
+mod missed;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use crate::config::Method;
 use crate::dataset::Output;
 use crate::engine::report::Tally;
 use crate::model::{Anomaly, DiscardReason, Rate, Status};
+
+pub use missed::MissedReplyRate;
 
 /// A short readable summary. `Display` gives the whole of it, ending in a newline.
 #[derive(Debug)]

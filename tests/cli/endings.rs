@@ -70,7 +70,14 @@ fn too_few_answers_end_with_3_and_leave_a_whole_dataset() {
         "--min-reply-rate",
     ];
     let low = survey(&[&arguments[..], &["0.9"]].concat());
-    check(&low, 3, &["--min-reply-rate", "survey complete"]);
+    check(
+        &low,
+        3,
+        &[
+            "% of the probes were answered; --min-reply-rate asks for 90%",
+            "survey complete",
+        ],
+    );
     assert_eq!(
         json_file(&place.path("out/manifest.json"))["state"],
         "complete"
