@@ -103,6 +103,8 @@ fn an_ipv6_line_breaks_nothing() {
     let place = Place::new();
     let none = survey(&["-4", "2001:db8::1", "-o", &place.text("out")]);
     check(&none, 1, &["IPv6"]);
+    let none = survey(&["-6", "198.18.0.1", "-o", &place.text("out")]);
+    check(&none, 1, &["not probed (IPv4)"]);
     let blocklist = place.file("block", "2001:db8::/32\n198.18.0.2\n");
     let (found, _) = destinations(&["198.18.0.1", "198.18.0.2", "-b", &blocklist], b"");
     assert_eq!(found, ["198.18.0.1"]);
