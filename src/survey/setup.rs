@@ -115,9 +115,11 @@ pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyErro
 /// Who is asked for host names. In the lab only a server that was named: the system's way to others may lead out of the
 /// namespace (a socket file of a local service), and in virtual time there is no namespace at all.
 pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve<'a> {
-    match config.network.is_lab() && config.targets.resolvers.is_empty() {
-        true => &NoNames(Unresolved::Lab),
-        false => resolve,
+    match config.network {
+        _ if !config.targets.resolvers.is_empty() => resolve,
+        Network::Real => resolve,
+        Network::Lab { .. } => &NoNames(Unresolved::Lab),
+        Network::VirtualLab { .. } => &NoNames(Unresolved::LabInVirtualTime),
     }
 }
 
