@@ -31,7 +31,7 @@ pub struct LogOptions {
     )]
     log_format: LogFormat,
 
-    /// Tell more (-v: what is done, -vv: details).
+    /// Tell what is done, too.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -45,8 +45,7 @@ impl LogOptions {
     pub fn install(&self) {
         let level = match self.verbose {
             0 => Level::WARN,
-            1 => Level::INFO,
-            _ => Level::DEBUG,
+            _ => Level::INFO,
         };
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)

@@ -25,6 +25,7 @@ use super::packets::Ears;
 use super::preflight::{self, Findings, Outfit};
 use super::privilege::{self, GivenUp};
 use super::unprivileged;
+use super::words;
 
 /// The seed of the generated network: the same for every user, so that its truth can be talked about.
 pub const LAB_SEED: u64 = 1;
@@ -257,15 +258,11 @@ impl LiveSetup {
             ));
         }
         if ports.moved() {
-            let number = match config.protocol.has_ports() {
-                true => "source port",
-                false => "identifier",
-            };
-            warnings.push(format!(
-                "{number} {} is taken: using {} to {} instead",
+            warnings.push(words::ports_taken(
+                config.protocol,
                 config.source_port,
                 ports.base(),
-                u32::from(ports.base()) + u32::from(config.flows) - 1
+                config.flows,
             ));
         }
         // Everything that takes privileges is open: what needs some must go above this line.
