@@ -4,12 +4,13 @@ mod defaults;
 mod transport;
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use crate::model::{Protocol, Rate, TcpFlags, Ttl};
-use crate::targets::TargetSpec;
+use crate::targets::{Families, TargetSpec};
 
 pub use transport::Transport;
 
@@ -201,13 +202,8 @@ pub enum ConfigError {
     #[error("--source and --interface: with --virtual-time there are no sockets; leave them out")]
     OriginOfVirtualTime,
     /// Too small for headers and marks.
-    #[error("--packet-size {size}: a probe takes at least {least} bytes, headers included")]
-    PacketSize {
-        /// As given.
-        size: u16,
-        /// What a probe takes over IPv6.
-        least: u16,
-    },
+    #[error("--packet-size {0}: {PACKET_SIZES}")]
+    PacketSize(u16),
     /// Two addresses of one family.
     #[error("--source {first} and {second}: give one address for each family")]
     Sources {
@@ -262,16 +258,20 @@ pub enum ConfigError {
 
 /// What Ethernet carries, bytes: where the search for the path MTU starts.
 const ETHERNET_MTU: u16 = 1_500;
-/// The least size of a probe with marks, of either family, bytes: IPv6 header, transport header, marks.
-const LEAST_SIZE: u16 = 60;
+/// The least size of a probe with marks, bytes: IPv4 or IPv6 header, transport header, marks.
+const LEAST_SIZES: [u16; 2] = [40, 60];
 /// The most that an echo probe can be, bytes: receive buffers hold 2 KiB of a packet, a packet ring some less.
 const MOST_ECHO_SIZE: u16 = 1_900;
+/// Sizes in words.
+pub const PACKET_SIZES: &str = "give 60 to 65535 bytes, or with -4 40 to 65535, with ICMP at most 1900; the IP header is among them";
 /// The highest TTL probed.
-const MOST_TTL: u8 = 254;
-/// Attempts a hop.
-const MOST_ATTEMPTS: u32 = 100;
+pub const MOST_TTL: u8 = 254;
+/// Attempts a hop, and answers wanted of one.
+pub const MOST_ATTEMPTS: u8 = 100;
 /// Targets under way at a time: some kilobytes each.
-const MOST_WINDOW: u32 = 1 << 20;
+pub const MOST_WINDOW: u32 = 1 << 20;
+/// How long an answer may be waited for, seconds.
+pub const TIMEOUT_S: RangeInclusive<f64> = 0.01..=3_600.0;
 /// Live probes at a time: about 15 GiB.
 const MOST_LIVE: u64 = 1 << 27;
 
@@ -289,7 +289,11 @@ impl SurveyConfig {
             return Err(ConfigError::MaxTtl(max));
         }
         let counts = [
-            ("--attempts", u32::from(self.attempts), MOST_ATTEMPTS),
+            (
+                "--attempts",
+                u32::from(self.attempts),
+                u32::from(MOST_ATTEMPTS),
+            ),
             (
                 "--gap-limit",
                 u32::from(self.gap_limit),
@@ -300,7 +304,7 @@ impl SurveyConfig {
             (
                 "--probes-per-hop",
                 u32::from(self.probes_per_hop),
-                MOST_ATTEMPTS,
+                u32::from(MOST_ATTEMPTS),
             ),
         ];
         for (option, count, most) in counts {
@@ -328,7 +332,7 @@ impl SurveyConfig {
                 });
             }
         }
-        if !(0.01..=3_600.0).contains(&self.timeout.as_secs_f64()) {
+        if !TIMEOUT_S.contains(&self.timeout.as_secs_f64()) {
             return Err(ConfigError::Timeout);
         }
         let live = self.live_probes();
@@ -387,11 +391,9 @@ impl SurveyConfig {
         if self.probes_per_hop > 1 && self.method == Method::Sweep {
             return Err(ConfigError::RepeatsOfSweep);
         }
+        let least = LEAST_SIZES[usize::from(self.targets.families != Families::Ipv4)];
         match self.packet_size {
-            Some(size) if size < LEAST_SIZE => Err(ConfigError::PacketSize {
-                size,
-                least: LEAST_SIZE,
-            }),
+            Some(size) if size < least => Err(ConfigError::PacketSize(size)),
             Some(size) if size > MOST_ECHO_SIZE && self.protocol == Protocol::Icmp => {
                 Err(ConfigError::SizeOfEcho {
                     size,

@@ -136,6 +136,11 @@ fn main() -> ExitCode {
         ("a_killed_survey_leaves_whole_parts", ending::killed),
         ("sigint_ends_a_survey_in_order", ending::by_sigint),
         ("sigterm_ends_a_survey_in_order", ending::by_sigterm),
+        ("sighup_ends_a_survey_in_order", ending::by_sighup),
+        (
+            "a_sighup_that_is_ignored_ends_nothing",
+            ending::ignoring_sighup,
+        ),
         ("a_second_sigint_ends_it_at_once", ending::at_once),
         ("every_packet_received_is_kept", kept::every_packet),
         ("an_interrupted_survey_keeps_its_packets", kept::interrupted),

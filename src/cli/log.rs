@@ -1,7 +1,7 @@
 //! Messages on standard error: for people, or as JSON for machines.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use tracing::{Event, Level, Subscriber};
@@ -31,7 +31,7 @@ pub struct LogOptions {
     )]
     log_format: LogFormat,
 
-    /// Tell more (-v: what is done, -vv: details).
+    /// Tell what is done, too.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -45,12 +45,13 @@ impl LogOptions {
     pub fn install(&self) {
         let level = match self.verbose {
             0 => Level::WARN,
-            1 => Level::INFO,
-            _ => Level::DEBUG,
+            _ => Level::INFO,
         };
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)
+            // The place to tell of them is the one that failed.
+            .log_internal_errors(false)
             .with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
             LogFormat::Text => subscriber.event_format(ForPeople).init(),
@@ -72,6 +73,12 @@ impl LogOptions {
     pub fn is_json(&self) -> bool {
         self.log_format == LogFormat::Json
     }
+}
+
+/// Writes `text` to standard error. A terminal that has gone (a dropped connection) must not end the run.
+pub fn tell(text: &str) {
+    // Nobody is left to be told.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// `error: what`, without time and module: a command's messages, not a service's log.

@@ -7,6 +7,7 @@ mod schema;
 mod signals;
 mod survey;
 mod terminal;
+mod values;
 
 use std::process::ExitCode;
 

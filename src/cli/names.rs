@@ -27,11 +27,12 @@ impl From<MethodName> for Method {
 /// Through which sockets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum TransportName {
-    /// Raw sockets, or where they are refused ordinary ones.
+    /// Raw sockets, or where they are refused ordinary ones, if these can do what is asked for.
     Auto,
     /// Raw sockets: everything can be sent and is recorded; takes CAP_NET_RAW.
     Raw,
-    /// Ordinary UDP sockets: no privilege, traces only, and what takes whole packets is null.
+    /// Ordinary sockets, without privilege: traces of UDP, and traces and sweeps of ICMP echo where net.ipv4.ping_group_range
+    /// allows; what only whole packets show is null.
     Dgram,
 }
 

@@ -4,26 +4,64 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use pathsurvey::engine::stop::Stop;
 
-/// The first SIGINT or SIGTERM asks for an orderly end; the second ends at once. Files are whole either way.
+/// The first SIGINT, SIGTERM or SIGHUP asks for an orderly end; another SIGINT or SIGTERM ends at once. Files are whole either
+/// way. A SIGHUP that was ignored when the program started (nohup) stays ignored.
 pub fn stop_on_signals() -> anyhow::Result<Stop> {
     let signal = Arc::new(AtomicUsize::new(0));
     let asked_before = Arc::new(AtomicBool::new(false));
-    for number in [SIGINT, SIGTERM] {
+    let hangs_up = !is_ignored(SIGHUP).unwrap_or(true);
+    for number in [SIGINT, SIGTERM, SIGHUP] {
         let refuse = || format!("cannot listen for signal {number}");
-        // In this order: the first signal finds the flag unset and sets it, the second finds it set.
-        signal_hook::flag::register_conditional_shutdown(
-            number,
-            128 + number,
-            asked_before.clone(),
-        )
-        .with_context(refuse)?;
+        if number == SIGHUP {
+            if !hangs_up {
+                continue;
+            }
+        } else {
+            // Before the flag is set: the first signal finds it unset, the second finds it set. Not of SIGHUP: a
+            // connection that drops sends one from the shell and one from the terminal.
+            signal_hook::flag::register_conditional_shutdown(
+                number,
+                128 + number,
+                asked_before.clone(),
+            )
+            .with_context(refuse)?;
+        }
         signal_hook::flag::register(number, asked_before.clone()).with_context(refuse)?;
         signal_hook::flag::register_usize(number, signal.clone(), number.unsigned_abs() as usize)
             .with_context(refuse)?;
     }
     Ok(Stop::new(signal))
+}
+
+/// Whether this process ignores a signal; `None` where the system does not tell.
+fn is_ignored(signal: i32) -> Option<bool> {
+    ignores(&std::fs::read_to_string("/proc/self/status").ok()?, signal)
+}
+
+/// What a process's status (proc_pid_status(5)) says of a signal.
+fn ignores(status: &str, signal: i32) -> Option<bool> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000001\n";
+        assert_eq!(ignores(status, SIGHUP), Some(true));
+        assert_eq!(ignores(status, SIGINT), Some(false));
+        assert_eq!(ignores(status, signal_hook::consts::SIGPIPE), Some(true));
+        assert_eq!(ignores("Name:\tx\n", SIGHUP), None);
+        assert!(is_ignored(SIGHUP).is_some());
+    }
 }

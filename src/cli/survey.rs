@@ -7,16 +7,17 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use pathsurvey::config::{Network, SurveyConfig};
+use pathsurvey::config::{MOST_ATTEMPTS, MOST_TTL, MOST_WINDOW, Network, SurveyConfig};
 use pathsurvey::dataset::{Format, Output};
 use pathsurvey::model::{Rate, TcpFlags, Ttl};
 use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
-use super::log::LogOptions;
+use super::log::{LogOptions, tell};
 use super::names::{FlagsName, MethodName, NameFamily, ProtocolName, TransportName, contradiction};
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
+use super::values::{packet_size, seconds, timeout};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
 
 /// The default rate on real networks: polite.
@@ -140,7 +141,7 @@ pub struct SurveyArgs {
         long,
         value_name = "TTL",
         default_value_t = 1,
-        value_parser = clap::value_parser!(u8).range(1..),
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)),
         help_heading = "Probing"
     )]
     first_ttl: u8,
@@ -151,7 +152,7 @@ pub struct SurveyArgs {
         long,
         value_name = "TTL",
         default_value_t = 32,
-        value_parser = clap::value_parser!(u8).range(1..),
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)),
         help_heading = "Probing"
     )]
     max_ttl: u8,
@@ -162,12 +163,13 @@ pub struct SurveyArgs {
         long,
         value_name = "N",
         default_value_t = 2,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_ATTEMPTS)),
         help_heading = "Probing"
     )]
     attempts: u8,
 
     /// Give up on an answer after this time.
-    #[arg(short = 'w', long, value_name = "SECONDS", default_value = "3", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
+    #[arg(short = 'w', long, value_name = "SECONDS", default_value = "3", value_parser = timeout, allow_negative_numbers = true, help_heading = "Probing")]
     timeout: Duration,
 
     /// Recognise late and duplicate replies for this much longer.
@@ -175,11 +177,11 @@ pub struct SurveyArgs {
     late_window: Duration,
 
     /// Silent hops in a row that end a trace.
-    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Probing")]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)), help_heading = "Probing")]
     gap_limit: u8,
 
     /// Targets under way at a time (trace) [default: rate / flows, 64 to 65536].
-    #[arg(long, value_name = "N", help_heading = "Probing")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_WINDOW)), help_heading = "Probing")]
     window: Option<u32>,
 
     /// Listen this long after the last probe [default: the timeout].
@@ -187,10 +189,10 @@ pub struct SurveyArgs {
     cooldown: Option<Duration>,
 
     /// Probe N flows a target: source ports (ICMP identifiers) that follow one another; nothing else differs.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Probing")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
     flows: u16,
 
-    /// Which segment a TCP probe is [default: syn].
+    /// Which segment a TCP probe is; only with TCP [default: syn].
     #[arg(long, value_name = "FLAGS", help_heading = "Probing")]
     tcp_flags: Option<FlagsName>,
 
@@ -198,16 +200,16 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Probing")]
     tos: u8,
 
-    /// Make every UDP or ICMP probe this long, with its IP header; TCP probes stay short [default: as short as possible].
-    #[arg(long, value_name = "BYTES", help_heading = "Probing")]
+    /// Make every UDP or ICMP probe this long, with its IP header; not with TCP [default: as short as possible].
+    #[arg(long, value_name = "BYTES", value_parser = packet_size, help_heading = "Probing")]
     packet_size: Option<u16>,
 
-    /// Look for the path MTU: start with 1500 bytes or --packet-size, forbid fragmentation, shrink to what comes through (trace).
+    /// Look for the path MTU: start with 1500 bytes or --packet-size, forbid fragmentation, shrink to what comes through (trace; not with TCP).
     #[arg(long, help_heading = "Probing")]
     mtu: bool,
 
     /// Probe a hop until it has answered N times (trace).
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Probing")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_ATTEMPTS)), help_heading = "Probing")]
     probes_per_hop: u8,
 
     /// Send from this address of ours; give one for each address family.
@@ -223,15 +225,16 @@ pub struct SurveyArgs {
         long,
         value_name = "PORT",
         default_value_t = 24_000,
+        value_parser = clap::value_parser!(u16).range(1..),
         help_heading = "Probing"
     )]
     source_port: u16,
 
     /// The destination port of UDP and TCP probes [default: UDP 33434, TCP 80].
-    #[arg(long, value_name = "PORT", help_heading = "Probing")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
     dest_port: Option<u16>,
 
-    /// Let the destination port (UDP, TCP) grow with the TTL, as the classic traceroute does; balancers then see many flows.
+    /// Let the destination port grow with the TTL, as the classic traceroute does; balancers then see many flows; not with ICMP.
     #[arg(long, help_heading = "Probing")]
     port_per_ttl: bool,
 
@@ -270,17 +273,8 @@ Examples:
   sudo pathsurvey survey -i targets.txt -6 --protocol tcp --dest-port 443 -o nightly
   pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
 
-Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 130 and 143 interrupted.";
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "give seconds, such as 3 or 0.5".to_owned())?;
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|span| *span <= Duration::from_secs(86_400))
-        .ok_or_else(|| "give seconds between 0 and 86400".to_owned())
-}
+Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 129, 130 and 143 interrupted
+(by SIGHUP, Ctrl-C, SIGTERM).";
 
 impl SurveyArgs {
     /// Runs the survey; gives the exit code.
@@ -417,16 +411,18 @@ fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
             } else {
                 "survey complete"
             };
-            eprint!("{state}\n{}", end.summary);
+            tell(&format!("{state}\n{}", end.summary));
         }
     }
     match end.signal {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(FAILED),
-        None if end.below_min_reply_rate => {
-            tracing::warn!("fewer probes were answered than --min-reply-rate asks for");
-            BELOW_MIN_REPLY_RATE
-        }
-        None => OK,
+        None => match end.missed_reply_rate {
+            Some(missed) => {
+                tracing::warn!("{missed}");
+                BELOW_MIN_REPLY_RATE
+            }
+            None => OK,
+        },
     }
 }
 
@@ -436,5 +432,5 @@ fn tell_json(end: &SurveyEnd) {
         "summary": end.summary.to_json(),
         "manifest": end.dataset.manifest,
     });
-    eprintln!("{summary}");
+    tell(&format!("{summary}\n"));
 }

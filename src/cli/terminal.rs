@@ -1,13 +1,14 @@
 //! What a person sees of a survey: a progress bar, warnings, the summary.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use pathsurvey::survey::{Observer, Plan, Progress};
 use pathsurvey::targets::BadLine;
 
-use super::log::LogOptions;
+use super::log::{LogOptions, tell};
 
 /// Bad lines shown one by one; the rest are counted.
 const SHOWN_BAD_LINES: u64 = 20;
@@ -16,15 +17,27 @@ const SHOWN_BAD_LINES: u64 = 20;
 pub struct Terminal {
     bar: Option<ProgressBar>,
     shows_progress: bool,
+    quiet: bool,
+    json: bool,
     bad_lines: u64,
 }
 
 impl Terminal {
+    /// Writes beside the bar, not into it.
+    fn beside_bar(&self, write: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
     /// Shows what `options` allow.
     pub fn new(options: &LogOptions) -> Self {
         Terminal {
             bar: None,
             shows_progress: options.shows_progress(),
+            quiet: !options.shows_summary(),
+            json: options.is_json(),
             bad_lines: 0,
         }
     }
@@ -73,7 +86,7 @@ impl Observer for Terminal {
     }
 
     fn warn(&mut self, warning: &str) {
-        tracing::warn!("{warning}");
+        self.beside_bar(|| tracing::warn!("{warning}"));
     }
 
     fn started(&mut self, plan: &Plan) {
@@ -92,6 +105,21 @@ impl Observer for Terminal {
                 indicatif::HumanCount(progress.sent),
                 indicatif::HumanCount(progress.received)
             ));
+        }
+    }
+
+    fn stopping(&mut self, wait: Duration) {
+        if self.quiet {
+            return;
+        }
+        let told = format!(
+            "stopping: waiting up to {} s for answers under way; Ctrl-C again ends at once",
+            wait.as_secs_f64()
+        );
+        match self.json {
+            // As a warning, because the log may show nothing less.
+            true => tracing::warn!("{told}"),
+            false => self.beside_bar(|| tell(&format!("{told}\n"))),
         }
     }
 

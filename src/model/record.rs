@@ -57,7 +57,7 @@ impl Status {
 }
 
 /// Why a probe was not sent, or was refused by the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnsentReason {
     /// ENETUNREACH: no route to the destination.
     NoRoute,

@@ -1,8 +1,10 @@
 //! What a run counts: the manifest's and the summary's figures.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{Anomaly, DiscardReason, Evidence, HopRecord, Status, TraceRecord};
+use super::{Anomaly, DiscardReason, Evidence, HopRecord, Status, TraceRecord, UnsentReason};
 
 /// Packets that the kernel threw away before we could read them; `None` where it does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,6 +24,9 @@ pub struct Statistics {
     discarded: [u64; DiscardReason::ALL.len()],
     evidence: [u64; 3],
     anomalies: [u64; Anomaly::ALL.len()],
+    /// Probes that were not sent, by reason and whether they were IPv6.
+    unsent: BTreeMap<(UnsentReason, bool), u64>,
+    sent_ipv6: u64,
     /// Packets read from the network.
     pub packets_received: u64,
     /// Live probes that a reply without strong evidence was compared with: times 2^-15, how many weak matches are
@@ -35,6 +40,11 @@ impl Statistics {
         let slot = status_index(record.status);
         if record.reply_index == 0 {
             self.probes[slot] += 1;
+            let ipv6 = record.destination.is_ipv6();
+            if let Some(reason) = record.reason {
+                *self.unsent.entry((reason, ipv6)).or_default() += 1;
+            }
+            self.sent_ipv6 += u64::from(ipv6 && was_sent(record.status));
         } else {
             self.extra_replies[slot] += 1;
         }
@@ -84,14 +94,23 @@ impl Statistics {
     pub fn probes_sent(&self) -> u64 {
         Status::ALL
             .iter()
-            .filter(|status| {
-                !matches!(
-                    status,
-                    Status::SendError | Status::Skipped | Status::Inferred
-                )
-            })
+            .filter(|status| was_sent(**status))
             .map(|status| self.probes(*status))
             .sum()
+    }
+
+    /// Probes of one family that the kernel took.
+    pub fn probes_sent_of(&self, ipv6: bool) -> u64 {
+        match ipv6 {
+            true => self.sent_ipv6,
+            false => self.probes_sent() - self.sent_ipv6,
+        }
+    }
+
+    /// Why probes were not sent, whether to IPv6 targets, and how many.
+    pub fn unsent(&self) -> impl Iterator<Item = (UnsentReason, bool, u64)> {
+        let counts = self.unsent.iter();
+        counts.map(|((reason, ipv6), count)| (*reason, *ipv6, *count))
     }
 
     /// Adds the counts of `other`.
@@ -108,9 +127,21 @@ impl Statistics {
                 *sum += count;
             }
         }
+        for (why, count) in &other.unsent {
+            *self.unsent.entry(*why).or_default() += count;
+        }
+        self.sent_ipv6 += other.sent_ipv6;
         self.packets_received += other.packets_received;
         self.weak_candidates += other.weak_candidates;
     }
+}
+
+/// Whether the kernel took a probe that ended so.
+fn was_sent(status: Status) -> bool {
+    !matches!(
+        status,
+        Status::SendError | Status::Skipped | Status::Inferred
+    )
 }
 
 fn status_index(status: Status) -> usize {

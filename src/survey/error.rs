@@ -4,7 +4,7 @@ use crate::dataset::DatasetError;
 use crate::engine::live::LiveError;
 use crate::lab::LabError;
 use crate::lab::driver::NamespaceError;
-use crate::targets::{LoadReport, TargetError};
+use crate::targets::{Families, LoadReport, TargetError};
 use crate::transport::raw::TransportError;
 
 use super::privilege::PrivilegeError;
@@ -73,7 +73,7 @@ impl SurveyError {
 }
 
 /// In words, what became of everything that was named.
-pub(super) fn why_none(report: &LoadReport) -> String {
+pub(super) fn why_none(report: &LoadReport, families: Families) -> String {
     let reasons = [
         (
             report.bad_lines - report.unresolved,
@@ -87,7 +87,10 @@ pub(super) fn why_none(report: &LoadReport) -> String {
         (report.blocked, "blocked by --blocklist-file"),
         (
             report.other_family,
-            "of an address family that is not probed (IPv6)",
+            match families {
+                Families::Ipv6 => "of an address family that is not probed (IPv4)",
+                Families::Ipv4 | Families::Both => "of an address family that is not probed (IPv6)",
+            },
         ),
     ];
     let told: Vec<String> = reasons

@@ -41,7 +41,7 @@ pub use observer::{Observer, Plan, Progress};
 pub use preflight::hearing::{Heard, Kind as HeardKind, LoopbackProbe, LoopbackTest};
 pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
-pub use summary::Summary;
+pub use summary::{MissedReplyRate, Summary};
 
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
@@ -60,8 +60,8 @@ pub struct SurveyEnd {
     pub dataset: Finished,
     /// The signal that ended it, if one did.
     pub signal: Option<usize>,
-    /// Whether the share of answered probes was below the one asked for.
-    pub below_min_reply_rate: bool,
+    /// Set where the share of answered probes was below the one asked for.
+    pub missed_reply_rate: Option<MissedReplyRate>,
     /// What the lab did, in a run over it in real time.
     pub lab: Option<LabCounts>,
 }
@@ -121,7 +121,10 @@ fn run_in(
         observer.bad_line(line)
     })?;
     if targets.is_empty() {
-        return Err(SurveyError::NoTargets(error::why_none(&report)));
+        return Err(SurveyError::NoTargets(error::why_none(
+            &report,
+            config.targets.families,
+        )));
     }
     let targets = Arc::new(targets);
     observer.started(&Plan {
@@ -206,8 +209,13 @@ impl Job<'_> {
             cooldown: self.config.cooldown,
         };
         let gauges = Gauges::default();
+        let mut stopping = false;
         let end = run.run(self.stop, &gauges, |gauges| {
             use std::sync::atomic::Ordering::Relaxed;
+            if self.stop.is_asked() && !stopping {
+                stopping = true;
+                observer.stopping(self.config.timeout.max(self.config.cooldown));
+            }
             observer.progress(Progress {
                 completed: gauges.completed.load(Relaxed),
                 sent: gauges.sent.load(Relaxed),
@@ -231,7 +239,7 @@ impl Job<'_> {
             error,
             ended_at: clock.now(),
         };
-        self.close(end, &facts, lab, start)
+        self.close(end, facts, lab, (start, observer))
     }
 
     fn run_virtual(
@@ -279,16 +287,16 @@ impl Job<'_> {
             error: end.error.map(|error| LiveError::Sink(error).into()),
             ended_at: end.ended_at,
         };
-        self.close(end, &facts, None, start)
+        self.close(end, facts, None, (start, observer))
     }
 
     /// Closes the dataset, and makes the summary.
     fn close(
         self,
         end: RunEnd,
-        facts: &FixedFacts,
+        mut facts: FixedFacts,
         lab: Option<LabCounts>,
-        start: Time,
+        (start, observer): (Time, &mut dyn Observer),
     ) -> Result<SurveyEnd, SurveyError> {
         let signal = self.stop.signal();
         let ending = match (&end.error, signal) {
@@ -297,7 +305,28 @@ impl Job<'_> {
             (None, None) => Ending::Complete,
         };
         let responders = end.sink.distinct_responders();
-        let run_facts = facts.with(&end.tally, Some(responders));
+        let mut summary = Summary {
+            output: self.output.clone(),
+            targets: self.targets.len(),
+            ipv4_targets: self.targets.ipv4_len(),
+            report: self.report,
+            families: self.config.targets.families,
+            in_lab: self.config.network.is_lab(),
+            mtu: self.config.mtu,
+            method: self.config.method,
+            tally: end.tally,
+            responders,
+            requested_rate: self.config.rate,
+            duration: end.ended_at.since(start),
+            virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
+            rows: 0,
+        };
+        // A run that broke has its own reason for silence.
+        if let (None, Some(silence)) = (&end.error, summary.silence()) {
+            observer.warn(&silence);
+            facts.warnings.push(silence);
+        }
+        let run_facts = facts.with(&summary.tally, Some(responders));
         let closed = end
             .sink
             .into_writer()
@@ -306,28 +335,23 @@ impl Job<'_> {
             return Err(error);
         }
         let dataset = closed?;
-        let counts = &end.tally.statistics;
+        summary.rows = dataset.hops;
+        let counts = &summary.tally.statistics;
         let sent = counts.probes_sent();
         let reply_rate = (sent > 0).then(|| counts.probes(Status::Replied) as f64 / sent as f64);
-        let below_min_reply_rate = self
+        let missed_reply_rate = self
             .config
             .min_reply_rate
-            .is_some_and(|least| reply_rate.unwrap_or(0.0) < least);
+            .filter(|least| reply_rate.unwrap_or(0.0) < *least)
+            .map(|least| MissedReplyRate {
+                answered: reply_rate,
+                least,
+            });
         Ok(SurveyEnd {
-            summary: Summary {
-                output: self.output.clone(),
-                targets: self.targets.len(),
-                method: self.config.method,
-                tally: end.tally,
-                responders,
-                requested_rate: self.config.rate,
-                duration: end.ended_at.since(start),
-                virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
-                rows: dataset.hops,
-            },
+            summary,
             dataset,
             signal,
-            below_min_reply_rate,
+            missed_reply_rate,
             lab,
         })
     }

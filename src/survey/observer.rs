@@ -1,5 +1,7 @@
 //! What a survey tells of itself while it goes on.
 
+use std::time::Duration;
+
 use crate::targets::BadLine;
 
 /// Who watches a survey: a terminal, a log, a test.
@@ -15,6 +17,9 @@ pub trait Observer {
 
     /// About ten times a second, until the end.
     fn progress(&mut self, _progress: Progress) {}
+
+    /// A signal asked for the end: nothing more is sent, and answers under way are waited for, at most so long. Told once.
+    fn stopping(&mut self, _wait: Duration) {}
 
     /// Probing and writing have ended.
     fn finished(&mut self) {}

@@ -25,6 +25,7 @@ use super::packets::Ears;
 use super::preflight::{self, Findings, Outfit};
 use super::privilege::{self, GivenUp};
 use super::unprivileged;
+use super::words;
 
 /// The seed of the generated network: the same for every user, so that its truth can be talked about.
 pub const LAB_SEED: u64 = 1;
@@ -115,9 +116,11 @@ pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyErro
 /// Who is asked for host names. In the lab only a server that was named: the system's way to others may lead out of the
 /// namespace (a socket file of a local service), and in virtual time there is no namespace at all.
 pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve<'a> {
-    match config.network.is_lab() && config.targets.resolvers.is_empty() {
-        true => &NoNames(Unresolved::Lab),
-        false => resolve,
+    match config.network {
+        _ if !config.targets.resolvers.is_empty() => resolve,
+        Network::Real => resolve,
+        Network::Lab { .. } => &NoNames(Unresolved::Lab),
+        Network::VirtualLab { .. } => &NoNames(Unresolved::LabInVirtualTime),
     }
 }
 
@@ -255,15 +258,11 @@ impl LiveSetup {
             ));
         }
         if ports.moved() {
-            let number = match config.protocol.has_ports() {
-                true => "source port",
-                false => "identifier",
-            };
-            warnings.push(format!(
-                "{number} {} is taken: using {} to {} instead",
+            warnings.push(words::ports_taken(
+                config.protocol,
                 config.source_port,
                 ports.base(),
-                u32::from(ports.base()) + u32::from(config.flows) - 1
+                config.flows,
             ));
         }
         // Everything that takes privileges is open: what needs some must go above this line.

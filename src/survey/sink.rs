@@ -11,6 +11,8 @@ use crate::engine::report::Tally;
 use crate::engine::sink::{RecordSink, SinkError};
 use crate::model::{Rate, Time};
 
+use super::summary::not_sent;
+
 /// What a run's facts are made of, besides its tally.
 #[derive(Clone, Debug, Default)]
 pub struct FixedFacts {
@@ -42,6 +44,7 @@ impl FixedFacts {
                 "traces_ended": tally.traces_ended,
                 "traces_reached": tally.traces_reached,
                 "distinct_responders": responders,
+                "not_sent": not_sent(counts),
                 "weak_matches_expected_by_accident": counts.weak_candidates as f64 / 32_768.0,
                 "held_up_by_writer_ms": tally.held_up_ms,
                 "discard_samples": tally.discard_samples.iter().collect::<Vec<_>>(),

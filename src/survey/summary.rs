@@ -1,5 +1,9 @@
 //! What a survey found, in a few lines for people.
 
+mod left_out;
+mod missed;
+mod unsent;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -7,13 +11,24 @@ use std::time::Duration;
 use crate::config::Method;
 use crate::dataset::Output;
 use crate::engine::report::Tally;
-use crate::model::{Anomaly, DiscardReason, Rate, Status};
+use crate::model::{Anomaly, DiscardReason, Rate, Statistics, Status};
+use crate::targets::{Families, LoadReport};
+
+use unsent::Circumstances;
+
+pub use missed::MissedReplyRate;
 
 /// A short readable summary. `Display` gives the whole of it, ending in a newline.
 #[derive(Debug)]
 pub struct Summary {
     pub(super) output: Output,
     pub(super) targets: u32,
+    /// IPv4 ones among them.
+    pub(super) ipv4_targets: u32,
+    pub(super) report: LoadReport,
+    pub(super) families: Families,
+    pub(super) in_lab: bool,
+    pub(super) mtu: bool,
     pub(super) method: Method,
     pub(super) tally: Tally,
     pub(super) responders: usize,
@@ -39,11 +54,13 @@ impl Summary {
         let counts = &self.tally.statistics;
         serde_json::json!({
             "targets": self.targets,
+            "left_out": left_out::to_json(&self.report),
             "traces": self.tally.traces_ended,
             "reached": self.tally.traces_reached,
             "probes_sent": counts.probes_sent(),
             "replied": counts.probes(Status::Replied),
             "unanswered": counts.probes(Status::Timeout),
+            "not_sent": not_sent(counts),
             "distinct_responders": self.responders,
             "achieved_rate": self.tally.achieved_rate(),
             "duration_s": self.duration.as_secs_f64(),
@@ -58,6 +75,39 @@ impl Summary {
             .into_iter()
             .map(|anomaly| (anomaly.as_str(), self.tally.statistics.anomalies(anomaly)))
             .filter(|(_, traces)| *traces > 0)
+    }
+
+    /// Why probes were not sent, a line each.
+    fn unsent(&self) -> Vec<String> {
+        let about = Circumstances {
+            in_lab: self.in_lab,
+            both_families: self.ipv4_targets > 0 && self.ipv4_targets < self.targets,
+            mtu: self.mtu,
+        };
+        unsent::in_words(&self.tally.statistics, about)
+    }
+
+    /// What to tell where not a single probe was answered.
+    pub(super) fn silence(&self) -> Option<String> {
+        let counts = &self.tally.statistics;
+        let sent = counts.probes_sent();
+        let late = counts.probes(Status::Late) + counts.extra_replies(Status::Late);
+        if counts.probes(Status::Replied) + late > 0 {
+            return None;
+        }
+        if sent == 0 {
+            let refused = self.unsent();
+            return (!refused.is_empty())
+                .then(|| format!("not a single probe was sent: {}", refused.join("; ")));
+        }
+        let probes = match sent {
+            1 => "the only probe was not answered".to_owned(),
+            _ => format!("not one of {} probes was answered", grouped(sent)),
+        };
+        Some(format!(
+            "{probes}: a firewall may drop them or the answers, or the targets may not be there; try another --protocol, or a target \
+             that is known to answer"
+        ))
     }
 
     /// Replies that came too late, came again, or answered nothing of ours.
@@ -91,6 +141,10 @@ impl fmt::Display for Summary {
         let replied = counts.probes(Status::Replied);
         let mut line = |name: &str, value: String| writeln!(f, "  {name:<12} {value}");
         line("targets", grouped(u64::from(self.targets)))?;
+        let left_out = left_out::in_words(&self.report, self.families);
+        if !left_out.is_empty() {
+            line("left out", left_out.join(", "))?;
+        }
         if self.method == Method::Trace {
             let (ended, reached) = (self.tally.traces_ended, self.tally.traces_reached);
             line(
@@ -119,6 +173,9 @@ impl fmt::Display for Summary {
         let extras = self.extras();
         if !extras.is_empty() {
             line("besides", extras.join(", "))?;
+        }
+        for why in self.unsent() {
+            line("not sent", why)?;
         }
         line(
             "responders",
@@ -170,6 +227,20 @@ impl fmt::Display for Summary {
             ),
         }
     }
+}
+
+/// Probes not sent, for machines: by reason and family.
+pub(super) fn not_sent(counts: &Statistics) -> serde_json::Value {
+    counts
+        .unsent()
+        .map(|(reason, ipv6, probes)| {
+            serde_json::json!({
+                "reason": reason.text(),
+                "family": if ipv6 { "ipv6" } else { "ipv4" },
+                "probes": probes,
+            })
+        })
+        .collect()
 }
 
 /// `12345678` as `12,345,678`.

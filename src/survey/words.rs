@@ -1,6 +1,8 @@
-//! Small things said in words: JSON forms, signal names.
+//! Small things said in words: JSON forms, signal names, ports.
 
 use serde_json::Value;
+
+use crate::model::Protocol;
 
 /// A value of ours as JSON: none of them has anything that JSON cannot say.
 pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
@@ -9,8 +11,40 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
 
 pub(super) fn signal_name(signal: usize) -> &'static str {
     match i32::try_from(signal) {
+        Ok(libc::SIGHUP) => "SIGHUP",
         Ok(libc::SIGINT) => "SIGINT",
         Ok(libc::SIGTERM) => "SIGTERM",
         _ => "a signal",
+    }
+}
+
+/// What to tell where ports from `base` on take the place of those asked for, which are not free.
+pub(super) fn ports_taken(protocol: Protocol, asked: u16, base: u16, flows: u16) -> String {
+    let number = match protocol.has_ports() {
+        true => "source port",
+        false => "identifier",
+    };
+    let last = u32::from(base) + u32::from(flows) - 1;
+    let instead = match flows {
+        1 => base.to_string(),
+        _ => format!("{base} to {last}"),
+    };
+    format!("{number} {asked} is taken: using {instead} instead")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_port_is_no_range() {
+        assert_eq!(
+            ports_taken(Protocol::Udp, 24_000, 24_001, 1),
+            "source port 24000 is taken: using 24001 instead"
+        );
+        assert_eq!(
+            ports_taken(Protocol::Icmp, 24_000, 24_008, 8),
+            "identifier 24000 is taken: using 24008 to 24015 instead"
+        );
     }
 }

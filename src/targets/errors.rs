@@ -72,6 +72,9 @@ pub enum TargetError {
     /// An argument names no target.
     #[error("{0}")]
     Argument(BadLine),
+    /// An argument names no target, but a file.
+    #[error("{0}; to read targets from it: -i {text}", text = .0.text)]
+    ArgumentIsFile(BadLine),
     /// A bad line where each one ends the run.
     #[error("{0} (left out without --strict)")]
     Strict(BadLine),

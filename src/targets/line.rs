@@ -46,6 +46,18 @@ pub enum Fault {
     /// A row of a list whose header was not understood.
     #[error("a comma: rows of a CSV need a header that names a column `target`")]
     Comma,
+    /// Columns that something else than a comma separates.
+    #[error("only commas separate columns, and the header needs a column `target`")]
+    Separator,
+    /// Quotes where the list is no CSV.
+    #[error("quotes: only rows of a CSV have them, whose header names a column `target`")]
+    Quoted,
+    /// A port behind the target.
+    #[error("a target takes no port: leave it out, and choose one for all with --dest-port")]
+    Port,
+    /// From one address to another.
+    #[error("ranges are not read: give a prefix, such as 192.0.2.0/24")]
+    Range,
     /// The target's cell is empty, others are not.
     #[error("the target is missing")]
     Missing,
@@ -82,6 +94,9 @@ pub(super) fn parse(text: &str) -> Result<Wish, Fault> {
     if text.contains(',') {
         return Err(Fault::Comma);
     }
+    if let Some(fault) = habit_of_other_tools(text) {
+        return Err(fault);
+    }
     if text.contains(char::is_whitespace) {
         return Err(Fault::Words);
     }
@@ -96,6 +111,34 @@ pub(super) fn parse(text: &str) -> Result<Wish, Fault> {
         };
     }
     name(text).map(|()| Wish::Name)
+}
+
+/// What other programs read and we do not, so that the message says what to write instead.
+fn habit_of_other_tools(text: &str) -> Option<Fault> {
+    if text.contains([';', '\t']) {
+        return Some(Fault::Separator);
+    }
+    if text.starts_with('"') {
+        return Some(Fault::Quoted);
+    }
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((first, last)) = text.split_once('-') {
+        let (first, last) = (first.trim(), last.trim());
+        let ends = last.parse::<IpAddr>().is_ok() || number(last);
+        if ends && first.parse::<IpAddr>().is_ok() {
+            return Some(Fault::Range);
+        }
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let takes_port = match bracketed {
+        Some(inside) => inside.parse::<Ipv6Addr>().is_ok(),
+        // One colon alone is in no IPv6 address.
+        None => host.parse::<Ipv4Addr>().is_ok() || name(host).is_ok(),
+    };
+    (takes_port && number(port)).then_some(Fault::Port)
 }
 
 fn prefix(address: &str, length: &str) -> Result<Wish, Fault> {
@@ -159,6 +202,7 @@ mod tests {
             ("1.2.3.4.in-addr.arpa", Wish::Name),
             ("_dns.3com.example", Wish::Name),
             ("0xg.example", Wish::Name),
+            ("10-0-0-5.example", Wish::Name),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
@@ -194,7 +238,19 @@ mod tests {
             ("10/8", Fault::PrefixAddress),
             ("https://example.net", Fault::PrefixAddress),
             ("2001:db8:::1", Fault::Ipv6),
-            ("192.0.2.1:80", Fault::Ipv6),
+            ("192.0.2.1:80", Fault::Port),
+            ("www.example.net:443", Fault::Port),
+            ("[2001:db8::1]:80", Fault::Port),
+            ("[2001:db8::1]", Fault::Ipv6),
+            ("2001:db8::1::80", Fault::Ipv6),
+            ("192.0.2.1-192.0.2.5", Fault::Range),
+            ("192.0.2.1 - 192.0.2.5", Fault::Range),
+            ("192.0.2.1-5", Fault::Range),
+            ("2001:db8::1-2001:db8::5", Fault::Range),
+            ("\"192.0.2.1\"", Fault::Quoted),
+            ("region;target", Fault::Separator),
+            ("eu;192.0.2.1", Fault::Separator),
+            ("region\ttarget", Fault::Separator),
             ("fe80::1%eth0", Fault::Zone),
             ("a..b", Fault::Name),
             ("-a.example", Fault::Name),

@@ -299,7 +299,11 @@ impl<'a> Loader<'a> {
 
     fn bad(&mut self, bad: BadLine) -> Result<(), TargetError> {
         if bad.place == Place::Argument {
-            return Err(TargetError::Argument(bad));
+            // Only now: a name that is one is never looked for among files.
+            return Err(match Path::new(&bad.text).is_file() {
+                true => TargetError::ArgumentIsFile(bad),
+                false => TargetError::Argument(bad),
+            });
         }
         if self.strict {
             return Err(TargetError::Strict(bad));

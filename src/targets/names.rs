@@ -40,6 +40,8 @@ pub(super) struct Named {
 pub(super) struct Names {
     /// Which families are asked for; `None` if the run probes none of them.
     families: Option<Families>,
+    /// Which families the run probes.
+    probed: Families,
     /// Every address is a target, not only the lowest.
     all: bool,
     known: HashMap<Box<str>, usize>,
@@ -54,6 +56,7 @@ impl Names {
     pub(super) fn new(wanted: Families, probed: Families) -> Self {
         Names {
             families: wanted.and(probed),
+            probed,
             all: wanted == Families::Both,
             known: HashMap::new(),
             answers: Vec::new(),
@@ -128,9 +131,17 @@ impl Names {
         if !self.all {
             addresses.truncate(1);
         }
-        match &answer.failure {
-            None if addresses.is_empty() => (addresses, Some(Unresolved::NoAddress(families))),
-            failure => (addresses, failure.clone()),
-        }
+        let failure = match &answer.failure {
+            None if addresses.is_empty() => Some(Unresolved::NoAddress(families)),
+            failure => failure.clone(),
+        };
+        let failure = failure.map(|why| match why {
+            // The other family can be asked for only where it is probed, and is not asked for already.
+            Unresolved::NoAddress(one) if !self.all && self.probed == Families::Both => {
+                Unresolved::NoAddressOfOne(one)
+            }
+            why => why,
+        });
+        (addresses, failure)
     }
 }

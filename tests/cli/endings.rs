@@ -70,7 +70,14 @@ fn too_few_answers_end_with_3_and_leave_a_whole_dataset() {
         "--min-reply-rate",
     ];
     let low = survey(&[&arguments[..], &["0.9"]].concat());
-    check(&low, 3, &["--min-reply-rate", "survey complete"]);
+    check(
+        &low,
+        3,
+        &[
+            "% of the probes were answered; --min-reply-rate asks for 90%",
+            "survey complete",
+        ],
+    );
     assert_eq!(
         json_file(&place.path("out/manifest.json"))["state"],
         "complete"
@@ -83,6 +90,59 @@ fn too_few_answers_end_with_3_and_leave_a_whole_dataset() {
         .concat(),
     );
     check(&enough, 0, &[]);
+}
+
+#[test]
+fn what_is_no_target_is_told_in_one_line() {
+    let place = Place::new();
+    let list = place.file(
+        "list",
+        "198.18.0.0/29\n198.18.0.1\n2001:db8::1\n2001:db8::/32\nnot a target\nname.example\n",
+    );
+    let blocklist = place.file("block", "198.18.0.3\n198.18.0.4/31\n");
+    let out = place.text("out");
+    let output = survey(&["-4", "-i", &list, "-b", &blocklist, "-o", &out]);
+    let line = "  left out     3 blocked, 2 IPv6, 1 bad line, 1 unresolved name, 1 duplicate\n";
+    check(&output, 0, &["  targets      5\n", line]);
+    let whole = survey(&["198.18.0.0/29", "-o", &place.text("whole")]);
+    assert!(!errors(&whole).contains("left out"), "{}", errors(&whole));
+    let out = place.text("json");
+    let json = survey(&["--log-format", "json", "-4", "-i", &list, "-o", &out]);
+    let summary = json_lines(&json).pop().expect("a summary");
+    assert_eq!(summary["summary"]["left_out"]["other_family"], 2);
+}
+
+#[test]
+fn what_was_not_sent_is_told_with_the_reason() {
+    let place = Place::new();
+    let out = place.text("out");
+    let clean = ["--lab", "labs/clean.toml", "2001:db8::1", "2001:db8::2"];
+    let mixed = survey(&[&clean[..], &["198.18.0.1", "-o", &out]].concat());
+    let line = "  not sent     2, the lab's network has no IPv6: probe with -4, or ";
+    check(&mixed, 0, &["2 not sent", line]);
+    let manifest = json_file(&place.path("out/manifest.json"));
+    let expected = r#"[{"reason":"no_route","family":"ipv6","probes":2}]"#;
+    let expected: Value = serde_json::from_str(expected).expect("JSON");
+    assert_eq!(manifest["run"]["not_sent"], expected);
+    assert_eq!(manifest["warnings"], Value::Array(Vec::new()));
+    let none = survey(&[&clean[..], &["-o", &place.text("none")]].concat());
+    check(
+        &none,
+        0,
+        &["warning: not a single probe was sent: 2, the lab's"],
+    );
+}
+
+#[test]
+fn silence_all_over_is_told_and_stands_in_the_manifest() {
+    let place = Place::new();
+    let out = place.text("out");
+    let silence = ["--lab", "labs/silence.toml", "198.18.1.0/30", "-f", "20"];
+    let output = survey(&[&silence[..], &["-o", &out]].concat());
+    check(&output, 0, &["warning: not one of ", "probes was answered"]);
+    let manifest = json_file(&place.path("out/manifest.json"));
+    let warning = manifest["warnings"][0].as_str().expect("a warning");
+    assert!(errors(&output).contains(warning), "{warning}");
 }
 
 #[test]

@@ -46,9 +46,12 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "-f", "0"],
-            &["'0' for '--first-ttl", "1..=255"],
+            &["'0' for '--first-ttl", "1..=254"],
         ),
-        (&["198.18.0.1", "-o", &out, "-m", "300"], &["300"]),
+        (
+            &["198.18.0.1", "-o", &out, "-m", "300"],
+            &["300 is not in 1..=254"],
+        ),
         (
             &["198.18.0.1", "-o", &out, "--resolver", "127.0.0.1"],
             &["--resolver with --virtual-time", "give addresses"],
@@ -65,7 +68,10 @@ fn bad_options_end_with_2() {
             &["198.18.0.1", "-o", &out, "--resolve-targets", "5"],
             &["4, 6, both"],
         ),
-        (&["198.18.0.1", "-o", &out, "--flows", "0"], &["--flows 0"]),
+        (
+            &["198.18.0.1", "-o", &out, "--flows", "0"],
+            &["'0' for '--flows", "1..=65535"],
+        ),
         (
             &["198.18.0.1", "-o", &out, "--tcp-flags", "ack"],
             &["--tcp-flags", "--protocol tcp"],
@@ -84,7 +90,7 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "--packet-size", "59"],
-            &["--packet-size 59", "at least 60"],
+            &["--packet-size 59", "60 to 65535", "with -4 40"],
         ),
         (
             &[
@@ -132,12 +138,15 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "--window", "0"],
-            &["--window 0"],
+            &["0 is not in 1..=1048576"],
         ),
-        (&["198.18.0.1", "-o", &out, "-q", "0"], &["--attempts 0"]),
+        (
+            &["198.18.0.1", "-o", &out, "-q", "0"],
+            &["0 is not in 1..=100"],
+        ),
         (
             &["198.18.0.1", "-o", &out, "--gap-limit", "0"],
-            &["--gap-limit 0"],
+            &["0 is not in 1..=254"],
         ),
         (
             &[
@@ -153,7 +162,7 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "--dest-port", "0"],
-            &["--dest-port 0"],
+            &["0 is not in 1..=65535"],
         ),
         (&["198.18.0.1", "-o", &out, "-w", "0"], &["--timeout"]),
         (
@@ -248,6 +257,47 @@ fn bad_options_end_with_2() {
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
     }
     assert!(!place.path("out").exists());
+}
+
+/// A value too small, one too large and one that is none are told the same range.
+#[test]
+fn each_option_has_one_range() {
+    for (option, values, range) in [
+        ("-w", ["nan", "0", "1e9"], "between 0.01 and 3600"),
+        ("-c", ["nan", "-1", "1e9"], "between 0 and 86400"),
+        ("-m", ["0", "255", "300"], "1..=254"),
+        ("-f", ["0", "255", "300"], "1..=254"),
+        ("--flows", ["0", "65536", "70000"], "1..=65535"),
+        ("--source-port", ["0", "65536", "70000"], "1..=65535"),
+        ("--attempts", ["0", "101", "300"], "1..=100"),
+        ("--probes-per-hop", ["0", "101", "300"], "1..=100"),
+        ("--gap-limit", ["0", "255", "300"], "1..=254"),
+        ("--window", ["0", "1048577", "9999999999"], "1..=1048576"),
+        (
+            "--packet-size",
+            ["39", "59", "70000"],
+            "60 to 65535 bytes, or with -4 40 to 65535",
+        ),
+    ] {
+        for value in values {
+            let output = survey(&["198.18.0.1", "-o", "never", option, value]);
+            check(&output, 2, &[range]);
+        }
+    }
+    let ipv4 = |size| {
+        survey(&[
+            "-4",
+            "198.18.0.1",
+            "-o",
+            "-",
+            "--format",
+            "csv",
+            "--packet-size",
+            size,
+        ])
+    };
+    check(&ipv4("39"), 2, &["with -4 40"]);
+    check(&ipv4("40"), 0, &["(100.0%)"]);
 }
 
 /// What the options name cannot be had: exit code 1, and a message that names it and what to do.

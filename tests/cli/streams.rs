@@ -91,6 +91,27 @@ fn whoever_stops_reading_ends_the_survey_cleanly() {
     }
 }
 
+/// As after a connection has dropped: a warning, the summary and an error have no place to go.
+#[test]
+fn messages_that_nobody_can_read_change_nothing() {
+    let place = Place::new();
+    let list = place.file("list", "198.18.0.1\nnot a target\n");
+    for (name, log_format, input, code) in [
+        ("one", "text", list.as_str(), 0),
+        ("two", "json", list.as_str(), 0),
+        ("three", "text", "no/such/list", 1),
+    ] {
+        let out = place.text(name);
+        let arguments = ["--log-format", log_format, "-i", input, "-o", &out];
+        let mut child = program(&survey_arguments(&arguments))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        drop(child.stderr.take());
+        assert_eq!(child.wait().expect("an end").code(), Some(code));
+    }
+}
+
 #[test]
 fn single_files_have_their_manifest_beside_them() {
     let place = Place::new();

@@ -93,6 +93,51 @@ fn names_in_the_lab_are_asked_of_nobody() {
 }
 
 #[test]
+fn habits_of_other_tools_are_answered_with_what_to_write() {
+    let place = Place::new();
+    let list = "region;target\n\"198.18.0.1\"\nregion\ttarget\n198.18.0.4:80\n198.18.0.1-198.18.0.5\n198.18.0.9\n";
+    let list = place.file("list", list);
+    let output = survey(&["-i", &list, "-o", &place.text("out")]);
+    let columns = "only commas separate columns, and the header needs a column `target`";
+    for (line, why) in [
+        (1, columns),
+        (2, "quotes"),
+        (3, columns),
+        (4, "--dest-port"),
+        (5, "give a prefix"),
+    ] {
+        let start = format!("list:{line}: ");
+        let told = errors(&output);
+        let told = told.lines().find(|told| told.contains(&start));
+        assert!(
+            told.is_some_and(|told| told.contains(why)),
+            "{line}: {told:?}"
+        );
+    }
+    check(&output, 0, &[]);
+}
+
+/// `--lab FILE` and `FILE` alone name targets, not lists.
+#[test]
+fn a_file_that_is_named_as_a_target_is_told_how_to_be_read() {
+    let place = Place::new();
+    place.file("k4.csv", "198.18.0.1\n");
+    let told = |target: &str| {
+        let mut command = program(&["survey", "--virtual-time", "--lab", target, "-o", "out"]);
+        let output = command.current_dir(&place.0).output().expect("an end");
+        check(&output, 1, &[&format!("argument `{target}`")]);
+        errors(&output)
+    };
+    assert!(told("k4.csv").contains("; to read targets from it: -i k4.csv\n"));
+    assert!(told("./k4.csv").contains(" -i ./k4.csv\n"));
+    assert!(!told("k5.csv").contains("-i "));
+    assert!(
+        !told("k4.csv").contains("--resolver"),
+        "no help in virtual time"
+    );
+}
+
+#[test]
 fn an_ipv6_line_breaks_nothing() {
     let (found, errors) = destinations(
         &["-4", "-i", "-"],
@@ -103,6 +148,8 @@ fn an_ipv6_line_breaks_nothing() {
     let place = Place::new();
     let none = survey(&["-4", "2001:db8::1", "-o", &place.text("out")]);
     check(&none, 1, &["IPv6"]);
+    let none = survey(&["-6", "198.18.0.1", "-o", &place.text("out")]);
+    check(&none, 1, &["not probed (IPv4)"]);
     let blocklist = place.file("block", "2001:db8::/32\n198.18.0.2\n");
     let (found, _) = destinations(&["198.18.0.1", "198.18.0.2", "-b", &blocklist], b"");
     assert_eq!(found, ["198.18.0.1"]);

@@ -79,6 +79,24 @@ fn help_explains_every_option() {
     }
 }
 
+/// What an option cannot do stands where it is explained.
+#[test]
+fn help_promises_no_more_than_there_is() {
+    let output = run(&["survey", "--help"]);
+    let help = text(&output.stdout);
+    let words: Vec<&str> = help.split_whitespace().collect();
+    let help = words.join(" ");
+    for part in [
+        "with its IP header; not with TCP",
+        "see many flows; not with ICMP",
+        "traces and sweeps of ICMP echo where net.ipv4.ping_group_range allows",
+        "129, 130 and 143 interrupted",
+    ] {
+        assert!(help.contains(part), "`{part}` is not in:\n{help}");
+    }
+    assert!(!help.contains("-vv"), "it tells no more than -v");
+}
+
 /// Whether text stands behind the option, or on the next line, further in.
 fn is_explained(line: &str, next: Option<&&str>) -> bool {
     let beside = line

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::account::{account, counts_agree};
 use super::host::World;
@@ -121,17 +122,33 @@ pub fn killed() -> Outcome {
     Ok(())
 }
 
-/// What a survey leaves that `signal` ended.
-fn interrupted(signal: &str, exit_code: i32) -> Outcome {
+/// What a survey leaves that `signal` ended, sent so many times. Where its messages can be read, they say once that it stops.
+fn interrupted(signal: &str, times: usize, exit_code: i32) -> Outcome {
     let world = World::start(&network("generated-clean.toml"))?;
     let directory = tempfile::tempdir().unwrap();
     let night = directory.path().join("night");
     let options = options(&["-w", "1"]);
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let mut survey = Started::new(world.survey(&night, &options));
+    let command = world.survey(&night, &options);
+    let told = directory.path().join("told");
+    let mut survey = match signal {
+        // As when a connection drops: nobody reads messages any more.
+        "HUP" => Started::unheard(heeding_sighup(&command)),
+        _ => Started::telling(command, &told),
+    };
     sealed_some(&mut survey, &night);
-    survey.signal(signal);
+    for _ in 0..times {
+        survey.signal(signal);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     assert_eq!(survey.wait().code(), Some(exit_code));
+    if signal != "HUP" {
+        let told = std::fs::read_to_string(&told).unwrap();
+        let stopping =
+            "stopping: waiting up to 1 s for answers under way; Ctrl-C again ends at once\n";
+        assert_eq!(told.matches(stopping).count(), 1, "{told}");
+        assert!(told.contains("survey interrupted"), "{told}");
+    }
 
     let (log, counts) = world.stop();
     assert_eq!((counts.device_dropped, counts.overflowed), (Some(0), 0));
@@ -172,11 +189,49 @@ fn interrupted(signal: &str, exit_code: i32) -> Outcome {
 }
 
 pub fn by_sigint() -> Outcome {
-    interrupted("INT", 130)
+    interrupted("INT", 1, 130)
 }
 
 pub fn by_sigterm() -> Outcome {
-    interrupted("TERM", 143)
+    interrupted("TERM", 1, 143)
+}
+
+/// The shell and the terminal of a dropped connection send one each: the second must not end the survey at once.
+pub fn by_sighup() -> Outcome {
+    interrupted("HUP", 2, 129)
+}
+
+/// Under nohup a survey goes on to its end.
+pub fn ignoring_sighup() -> Outcome {
+    let world = World::start(&network("clean.toml"))?;
+    let directory = tempfile::tempdir().unwrap();
+    let night = directory.path().join("night");
+    let command = world.survey(&night, &["198.18.0.0/26", "--rate", "200", "-c", "1"]);
+    let mut survey = Started::new(by_way_of(
+        &["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"],
+        &command,
+    ));
+    survey.until("the manifest is there", || manifest(&night));
+    survey.signal("HUP");
+    assert_eq!(survey.wait().code(), Some(0));
+    world.stop();
+    let dataset = Dataset::read(&night);
+    assert_eq!(dataset.manifest["state"], "complete");
+    assert_eq!(dataset.traces.len(), 64);
+    Ok(())
+}
+
+/// Started so that it heeds SIGHUP, whatever the tests themselves were started with.
+fn heeding_sighup(command: &Command) -> Command {
+    by_way_of(&["env", "--default-signal=HUP"], command)
+}
+
+/// `command` started by another program, whose place it takes.
+fn by_way_of(starter: &[&str], command: &Command) -> Command {
+    let mut started = Command::new(starter[0]);
+    started.args(&starter[1..]).arg(command.get_program());
+    started.args(command.get_args());
+    started
 }
 
 /// Silent targets with a long timeout make the orderly end take minutes; a second signal does not wait for it.

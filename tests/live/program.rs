@@ -47,6 +47,21 @@ impl Started {
         Started(command.spawn().unwrap())
     }
 
+    /// With its messages in `file`.
+    pub fn telling(mut command: Command, file: &Path) -> Self {
+        let messages = std::fs::File::create(file).unwrap();
+        command.stdout(Stdio::null()).stderr(messages);
+        Started(command.spawn().unwrap())
+    }
+
+    /// With messages that fail to be written.
+    pub fn unheard(mut command: Command) -> Self {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stderr.take());
+        Started(child)
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.0.id()

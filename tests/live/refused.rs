@@ -44,6 +44,16 @@ pub fn send_errors() -> Outcome {
     let (code, _, told) = run(world.survey(&night, &targets));
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("64 not sent"), "{told}");
+    // Others were sent, so that not the whole family is advised against.
+    for why in [
+        "no route to these IPv4 targets",
+        "IPv4 targets that a route calls unreachable",
+        "IPv4 targets that a route prohibits",
+        "IPv4 targets that the kernel refuses",
+    ] {
+        let line = format!("  not sent     16, {why}");
+        assert!(told.contains(&line), "`{line}` is not in:\n{told}");
+    }
     let (log, _) = world.stop();
     let dataset = Dataset::read(&night);
     counts_agree(&dataset);

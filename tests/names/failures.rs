@@ -36,15 +36,11 @@ fn each_failure_is_told_by_its_line_with_a_remedy() {
     assert_eq!(targets(&set), pairs(&[("9.0.0.1", "good.example")]));
     let expected = [
         ("list:2: `absent.example`, ", "NXDOMAIN", "spelling"),
-        (
-            "list:3: `six.example`, ",
-            "no IPv4 address",
-            "--resolve-targets",
-        ),
+        ("list:3: `six.example`, ", "no IPv4 address", "leave it out"),
         (
             "list:4: `none.example`, ",
             "no IPv4 address",
-            "--resolve-targets",
+            "leave it out",
         ),
         ("list:5: `broken.example`, ", "SERVFAIL", "--resolver"),
         ("list:7: `refused.example`, ", "REFUSED", "--resolver"),
@@ -69,6 +65,32 @@ fn each_failure_is_told_by_its_line_with_a_remedy() {
     assert_eq!((report.bad_lines, report.unresolved), (4, 2));
     for (n, message) in (1..).zip(&told) {
         assert!(message.starts_with(&format!("list:{n}: ")), "{told:#?}");
+    }
+}
+
+/// Another family helps only where the run probes it and has not asked for it.
+#[test]
+fn the_other_family_is_advised_only_where_it_can_help() {
+    let server = DnsServer::start(failing);
+    for (families, resolve_targets, advised) in [
+        (Families::Both, Families::Ipv4, true),
+        (Families::Both, Families::Ipv6, true),
+        (Families::Both, Families::Both, false),
+        (Families::Ipv4, Families::Ipv4, false),
+        (Families::Ipv6, Families::Both, false),
+    ] {
+        let spec = TargetSpec {
+            families,
+            resolve_targets,
+            ..TargetSpec::default()
+        };
+        let (_, _, told) = load_with(&spec, &asking(&server), "none.example\n").unwrap();
+        assert!(told[0].contains("leave it out"), "{told:?}");
+        let option = told[0].contains("--resolve-targets both");
+        assert_eq!(
+            option, advised,
+            "{families:?} {resolve_targets:?}: {told:?}"
+        );
     }
 }
 

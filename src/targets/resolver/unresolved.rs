@@ -15,11 +15,14 @@ pub enum Unresolved {
     #[error("there is no such name (NXDOMAIN): check its spelling")]
     NoSuchName,
     /// The name exists and has no address of these families.
+    #[error("it has no {} address: leave it out", family(.0))]
+    NoAddress(Families),
+    /// The same of one family, where the run probes the other too.
     #[error(
-        "it has no {} address: leave it out, or choose the family with --resolve-targets",
+        "it has no {} address: leave it out, or ask for both families with --resolve-targets both",
         family(.0)
     )]
-    NoAddress(Families),
+    NoAddressOfOne(Families),
     /// Nobody answered within this time, however often asked.
     #[error(
         "no DNS server answered, asked {TRIES} times for {} s: check the network, or name a server with --resolver",
@@ -63,6 +66,9 @@ pub enum Unresolved {
         "the lab has no DNS server, and nobody outside is asked: give its address, or a server inside with --resolver"
     )]
     Lab,
+    /// A run in the lab in virtual time, which opens no sockets either.
+    #[error("the lab has no DNS server, and nobody outside is asked: give its address")]
+    LabInVirtualTime,
     /// What else a resolver may say.
     #[error("{0}")]
     Other(String),

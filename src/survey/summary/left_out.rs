@@ -1,0 +1,75 @@
+//! What was named and is no target, in words.
+
+use serde_json::{Value, json};
+
+use crate::targets::{Families, LoadReport};
+
+use super::grouped;
+
+/// What was left out of the targets, and how much of each.
+pub(super) fn in_words(report: &LoadReport, families: Families) -> Vec<String> {
+    let other = match families {
+        Families::Ipv6 => "IPv4",
+        Families::Ipv4 | Families::Both => "IPv6",
+    };
+    [
+        (report.blocked, "blocked", "blocked"),
+        (report.other_family, other, other),
+        (report.special, "special-use", "special-use"),
+        (unreadable(report), "bad line", "bad lines"),
+        (report.unresolved, "unresolved name", "unresolved names"),
+        (report.half_resolved, "half of a name", "halves of names"),
+        (report.duplicates, "duplicate", "duplicates"),
+    ]
+    .into_iter()
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, one, many)| format!("{} {}", grouped(count), if count == 1 { one } else { many }))
+    .collect()
+}
+
+/// The same for machines.
+pub(super) fn to_json(report: &LoadReport) -> Value {
+    json!({
+        "blocked": report.blocked,
+        "other_family": report.other_family,
+        "special": report.special,
+        "bad_lines": unreadable(report),
+        "unresolved": report.unresolved,
+        "half_resolved": report.half_resolved,
+        "duplicates": report.duplicates,
+    })
+}
+
+/// Bad lines that are no names.
+fn unreadable(report: &LoadReport) -> u64 {
+    report.bad_lines.saturating_sub(report.unresolved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_left_out_is_told() {
+        let none = LoadReport {
+            targets: 5,
+            ..LoadReport::default()
+        };
+        assert!(in_words(&none, Families::Both).is_empty());
+        let some = LoadReport {
+            blocked: 1_016,
+            other_family: 40,
+            special: 4,
+            bad_lines: 20,
+            unresolved: 2,
+            duplicates: 1,
+            half_resolved: 1,
+            ..none
+        };
+        let told = in_words(&some, Families::Ipv4).join(", ");
+        let expected = "1,016 blocked, 40 IPv6, 4 special-use, 18 bad lines, 2 unresolved names, 1 half of a name, \
+                        1 duplicate";
+        assert_eq!(told, expected);
+        assert!(in_words(&some, Families::Ipv6).contains(&"40 IPv4".to_owned()));
+    }
+}

@@ -1,0 +1,118 @@
+//! Probes that were not sent: why, and what to do about it.
+
+use crate::model::{Statistics, UnsentReason};
+
+use super::grouped;
+
+/// What remedies depend on, besides the reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    /// Nothing can leave this machine.
+    pub in_lab: bool,
+    /// There are IPv4 and IPv6 targets.
+    pub both_families: bool,
+    /// The path MTU is looked for, so that some probes are too large on purpose.
+    pub mtu: bool,
+}
+
+/// One line a reason, with the number of probes.
+pub(super) fn in_words(counts: &Statistics, about: Circumstances) -> Vec<String> {
+    counts
+        .unsent()
+        .map(|(reason, ipv6, count)| {
+            let family_sent = counts.probes_sent_of(ipv6) > 0;
+            format!(
+                "{}, {}",
+                grouped(count),
+                why(reason, ipv6, family_sent, about)
+            )
+        })
+        .collect()
+}
+
+/// Why probes of a family were not sent, with the remedy where there is one. `family_sent`: others of the family were.
+fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances) -> String {
+    let (family, other) = match ipv6 {
+        false => ("IPv4", "probe with -6"),
+        true => ("IPv6", "probe with -4"),
+    };
+    match reason {
+        UnsentReason::NoRoute if family_sent => format!(
+            "no route to these {family} targets: give this machine one, or leave them out with --blocklist-file"
+        ),
+        UnsentReason::NoRoute => {
+            let other = if about.both_families { format!("{other}, or ") } else { String::new() };
+            match about.in_lab {
+                true => format!("the lab's network has no {family}: {other}name one that has with --lab"),
+                false => {
+                    format!("no route to {family} targets: {other}give this machine an {family} route")
+                }
+            }
+        }
+        UnsentReason::HostUnreachable => format!(
+            "{family} targets that a route calls unreachable, or whose next hop does not answer: see `ip route get ADDRESS`"
+        ),
+        UnsentReason::Prohibited => format!(
+            "{family} targets that a route prohibits, or broadcast addresses: leave them out with --blocklist-file"
+        ),
+        UnsentReason::Invalid => format!(
+            "{family} targets that the kernel refuses, by a blackhole route for one: see `ip route get ADDRESS`"
+        ),
+        UnsentReason::TooLarge if about.mtu => "larger than the interface takes".to_owned(),
+        UnsentReason::TooLarge => {
+            "larger than the interface takes: lower --packet-size, or find what comes through with --mtu".to_owned()
+        }
+        UnsentReason::Firewall => {
+            format!("a firewall rule of this machine drops {family} probes: let them out")
+        }
+        UnsentReason::QueueFull => {
+            "the interface took nothing for seconds: lower --rate".to_owned()
+        }
+        UnsentReason::Errno(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REAL: Circumstances = Circumstances {
+        in_lab: false,
+        both_families: true,
+        mtu: false,
+    };
+
+    #[test]
+    fn remedies_are_such_as_can_help() {
+        let no_route = |ipv6, sent, about| why(UnsentReason::NoRoute, ipv6, sent, about);
+        assert_eq!(
+            no_route(true, false, REAL),
+            "no route to IPv6 targets: probe with -4, or give this machine an IPv6 route"
+        );
+        let alone = Circumstances {
+            both_families: false,
+            ..REAL
+        };
+        assert_eq!(
+            no_route(true, false, alone),
+            "no route to IPv6 targets: give this machine an IPv6 route"
+        );
+        let some = no_route(false, true, REAL);
+        assert!(
+            some.contains("these IPv4 targets") && !some.contains("-6"),
+            "{some}"
+        );
+        let lab = Circumstances {
+            in_lab: true,
+            ..REAL
+        };
+        assert!(
+            no_route(true, false, lab).contains("the lab's network has no IPv6: probe with -4")
+        );
+        let large = |about| why(UnsentReason::TooLarge, false, true, about);
+        assert!(large(REAL).contains("--packet-size"));
+        assert!(!large(Circumstances { mtu: true, ..REAL }).contains("--packet-size"));
+        let other = why(UnsentReason::Errno(libc::ENOMEM), false, true, REAL);
+        assert!(other.contains("memory"), "{other}");
+    }
+}
