@@ -86,6 +86,8 @@ pub struct Entry {
     pub held: Option<Held>,
     /// The answer it had, where copies of it could be taken for answers to others.
     pub answer: Option<AnswerMark>,
+    /// How sure the answer is that its own row shows.
+    pub evidence: Option<Evidence>,
     /// Replies recorded beyond the first.
     pub extra_replies: u16,
     older_by_facts: Link,
@@ -202,6 +204,7 @@ impl Ledger {
             },
             held: None,
             answer: None,
+            evidence: None,
             extra_replies: 0,
             older_by_facts,
             older_by_serial,

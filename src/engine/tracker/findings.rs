@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{HopRecord, Outcome};
+use crate::model::{HopRecord, Outcome, Reply, Status, Time};
 
 /// How long probes wait.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +11,16 @@ pub struct Patience {
     pub timeout: Duration,
     /// How much longer a late or duplicate reply is still recognised.
     pub late_window: Duration,
+}
+
+impl Patience {
+    /// How a probe sent at `sent_at` ends with `reply`.
+    pub(super) fn status_of(&self, reply: &Reply, sent_at: Time) -> Status {
+        match reply.received_at.since(sent_at) <= self.timeout {
+            true => Status::Replied,
+            false => Status::Late,
+        }
+    }
 }
 
 /// What came of replies or of time passing.

@@ -216,11 +216,16 @@ impl Tracker {
             }
             State::Unstamped | State::Waiting if found.hop_known => self.take_first(id, new, out),
             State::TimedOut if found.hop_known => {
-                entry.state = State::Answered;
-                let marks = self.format.is_one_by_one();
-                entry.answer = marks.then(|| AnswerMark::of(&new.reply));
+                self.note_answer(id, &new);
                 self.tell(id, &new.reply, true, out);
                 self.take_further(id, further(new, Status::Late), out);
+            }
+            // What was settled for want of anything better gives way.
+            State::Answered if found.hop_known && gives_way(entry, &found) => {
+                let status = self.patience.status_of(&new.reply, entry.sent_at);
+                self.note_answer(id, &new);
+                self.tell(id, &new.reply, true, out);
+                self.take_further(id, further(new, status), out);
             }
             State::Unstamped | State::Waiting | State::Answered | State::TimedOut => {
                 if !found.hop_known {
@@ -295,22 +300,25 @@ impl Tracker {
     }
 
     fn settle_answered(&mut self, id: ProbeId, held: Held, out: &mut Findings) {
-        let Some(entry) = self.ledger.get_mut(id) else {
+        let Some(entry) = self.ledger.get(id) else {
             return;
         };
-        entry.state = State::Answered;
-        // Only where one answers at a time is it asked for.
-        let marks = self.format.is_one_by_one();
-        entry.answer = marks.then(|| AnswerMark::of(&held.reply));
-        let in_time = held.reply.received_at.since(entry.sent_at) <= self.patience.timeout;
-        let status = if in_time {
-            Status::Replied
-        } else {
-            Status::Late
-        };
+        let status = self.patience.status_of(&held.reply, entry.sent_at);
+        self.note_answer(id, &held);
         self.tell(id, &held.reply, false, out);
         self.emit(id, OWN, status, Some(held), out);
         self.release_further(id, out);
+    }
+
+    /// Notes what a probe was answered with.
+    fn note_answer(&mut self, id: ProbeId, held: &Held) {
+        if let Some(entry) = self.ledger.get_mut(id) {
+            entry.state = State::Answered;
+            entry.evidence = Some(held.evidence);
+            // Only where one answers at a time is it asked for.
+            let marks = self.format.is_one_by_one();
+            entry.answer = marks.then(|| AnswerMark::of(&held.reply));
+        }
     }
 
     /// The timeout of a probe has passed.
@@ -391,6 +399,11 @@ fn is_first(entry: &Entry, found: &matcher::Match) -> bool {
     );
     let weaker = |held: &Held| held.evidence < found.evidence;
     found.hop_known && open && entry.held.as_ref().is_none_or(weaker)
+}
+
+/// Whether the probe's own row rests on a weak answer, and `found` is a surer one.
+fn gives_way(entry: &Entry, found: &matcher::Match) -> bool {
+    entry.evidence == Some(Evidence::Weak) && found.evidence > Evidence::Weak
 }
 
 #[cfg(test)]

@@ -9,6 +9,26 @@ impl Bench {
     }
 }
 
+/// A weak reply was settled at its timeout; then a sure one comes.
+#[test]
+fn a_sure_reply_is_told_of_though_a_weak_one_was_settled() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.arrive(ROUTER, &weakened(&packet), ms(6));
+    bench.advance(ms(3_001));
+    bench.arrive(ROUTER, &packet, ms(3_100));
+    let settled = [(0, Status::Replied), (0, Status::Late)];
+    assert_eq!(bench.statuses(), settled);
+    let told: Vec<bool> = bench.out.outcomes.iter().map(|told| told.late).collect();
+    assert_eq!(told, [false, true]);
+    assert_eq!(bench.out.rows[1].evidence, Some(Evidence::Full));
+    // Once is enough.
+    bench.arrive(ROUTER, &packet, ms(3_200));
+    assert_eq!(bench.statuses()[2], (0, Status::Duplicate));
+    assert_eq!(bench.out.outcomes.len(), 2);
+}
+
 #[test]
 fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
     let mut bench = Bench::new();
