@@ -84,6 +84,9 @@ pub struct SurveyArgs {
     strict: bool,
 
     /// Where the dataset goes: a directory (Parquet), a file (*.csv, *.jsonl, *.parquet, *.arrow), or `-`.
+    ///
+    /// A link is followed: the file it leads to is replaced, with the manifest beside that file. A FIFO or character device is
+    /// written in place, as standard output is, and has no manifest.
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     output_file: String,
 

@@ -1,4 +1,4 @@
-//! Arrow IPC: the file format for files, the stream format for standard output. Uncompressed, so that readers map it.
+//! Arrow IPC: the file format for files, the stream format for streams. Uncompressed, so that readers map it.
 
 use std::sync::Arc;
 

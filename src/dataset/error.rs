@@ -59,9 +59,26 @@ pub enum DatasetError {
         .0.display()
     )]
     IsDirectory(PathBuf),
-    /// The reader of standard output has gone: a clean end, not a failure of ours.
-    #[error("the reader of standard output has closed it")]
-    BrokenPipe,
+    /// Something that is no file and takes no stream stands where a file was asked for.
+    #[error(
+        "{} is {kind}, and nothing is written to it: name a file, a FIFO or a character device instead",
+        path.display()
+    )]
+    Unfit {
+        /// The name asked for.
+        path: PathBuf,
+        /// What it is, as in "a socket".
+        kind: &'static str,
+    },
+    /// Parquet was asked for where only a stream can go.
+    #[error(
+        "{} is no regular file, and parquet cannot be read from a stream: name a regular file, or choose --format csv, jsonl or arrow",
+        .0.display()
+    )]
+    ParquetStream(PathBuf),
+    /// The reader of a stream has gone: a clean end, not a failure of ours.
+    #[error("the reader of {} has closed it", .0.display())]
+    BrokenPipe(PathBuf),
     /// Rows could not be brought into the file format.
     #[error("cannot encode rows for {}: {message}", path.display())]
     Encode {
@@ -120,9 +137,9 @@ impl DatasetError {
         }
     }
 
-    /// Whether standard output was closed by its reader.
+    /// Whether a stream was closed by its reader.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, DatasetError::BrokenPipe)
+        matches!(self, DatasetError::BrokenPipe(_))
     }
 }
 

@@ -174,6 +174,14 @@ pub(super) fn replace(
     file.seal()
 }
 
+/// The file's name with something before and behind it, in the same directory.
+pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(before);
+    name.push(path.file_name().unwrap_or_default());
+    name.push(behind);
+    path.with_file_name(name)
+}
+
 /// Takes the lock on `file` for the life of its handle; `subject` is named when another process has it.
 pub(super) fn lock(file: &File, subject: &Path) -> Result<(), DatasetError> {
     match file.try_lock() {

@@ -1,4 +1,7 @@
-//! A single stream of hops: a file that appears when it is whole, or standard output.
+//! A single stream of hops: a file that appears when it is whole, or a stream: standard output, a FIFO, a device.
+//!
+//! Where the file's name is a link, the file that it leads to is written, and the manifest stands beside that one: it names
+//! the file, and the two stay together.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,6 +11,7 @@ use super::files::{self, Disk, PendingFile};
 use super::hops_batch::{HopConstants, hops_batch};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
+use super::place::{self, Place};
 use super::schema::Table;
 use super::sink::{self, Sink, SinkError, Target};
 use super::sort::sorted_hops;
@@ -28,31 +32,41 @@ pub(super) struct Single {
 }
 
 impl Single {
-    /// A file at `path`; one that is there already is replaced when the new one is whole.
+    /// A file at `path`; one that is there already is replaced when the new one is whole. What is no file and takes a stream
+    /// is written in place.
     pub(super) fn file(
         path: PathBuf,
         format: Format,
         meta: RunMeta,
         disk: Disk,
     ) -> Result<Self, DatasetError> {
-        if path.is_dir() {
-            return Err(DatasetError::IsDirectory(path));
-        }
+        let path = match place::look(&path).map_err(DatasetError::file("create", &path))? {
+            Place::File(real) => real,
+            Place::Stream(_) if format == Format::Parquet => {
+                return Err(DatasetError::ParquetStream(path));
+            }
+            Place::Stream(stream) => {
+                let stream = stream.open().map_err(DatasetError::file("open", &path))?;
+                return Self::stream(path, Box::new(stream), format, meta);
+            }
+            Place::Unfit(_) if path.is_dir() => return Err(DatasetError::IsDirectory(path)),
+            Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
+        };
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             files::create_directories(parent)?;
         }
-        let temporary = beside(&path, ".", ".partial");
+        let temporary = files::beside(&path, ".", ".partial");
         let file = PendingFile::create_locked(temporary, path.clone(), &disk)?;
         Self::over(path, format, Target::File(file), meta, disk)
     }
 
-    /// Standard output, or what stands for it.
+    /// What is written in place; messages name it `subject`.
     pub(super) fn stream(
+        subject: PathBuf,
         stream: Box<dyn std::io::Write + Send>,
         format: Format,
         meta: RunMeta,
     ) -> Result<Self, DatasetError> {
-        let subject = PathBuf::from("standard output");
         Self::over(
             subject,
             format,
@@ -138,8 +152,8 @@ impl Single {
             sha256: sealed.sha256,
         });
         let text = manifest::render(&self.meta, facts, progress, std::slice::from_ref(&table));
-        let path = beside(&self.subject, "", ".manifest.json");
-        let temporary = beside(&self.subject, ".", ".manifest.json.partial");
+        let path = files::beside(&self.subject, "", ".manifest.json");
+        let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
         files::replace(temporary, path.clone(), &text, &self.disk)?;
         Ok(finished(self.rows, &table, Some(path)))
     }
@@ -155,21 +169,13 @@ fn finished(hops: u64, table: &TableParts, manifest: Option<PathBuf>) -> Finishe
     }
 }
 
-/// The file's name with something before and behind it, in the same directory.
-fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(before);
-    name.push(path.file_name().unwrap_or_default());
-    name.push(behind);
-    path.with_file_name(name)
-}
-
 /// A closed pipe ends a stream cleanly; everything else is an error with its subject.
 fn name_error(subject: &Path, is_stream: bool, error: &SinkError) -> DatasetError {
     match DatasetError::encode(subject, error.as_ref()) {
         DatasetError::File { source, .. }
             if is_stream && source.kind() == ErrorKind::BrokenPipe =>
         {
-            DatasetError::BrokenPipe
+            DatasetError::BrokenPipe(subject.to_owned())
         }
         error => error,
     }

@@ -43,7 +43,7 @@ const STREAM_AGE: Duration = Duration::from_secs(1);
 /// What a finished run left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The manifest; none for standard output.
+    /// The manifest; none for a stream.
     pub manifest: Option<PathBuf>,
     /// Files of rows.
     pub parts: usize,
@@ -51,7 +51,7 @@ pub struct Finished {
     pub hops: u64,
     /// Rows of `traces`; 0 in a single stream, which holds hops only.
     pub traces: u64,
-    /// Bytes in those files; 0 for standard output.
+    /// Bytes in those files; 0 for a stream.
     pub bytes: u64,
 }
 
@@ -79,11 +79,12 @@ enum Mode {
 
 impl DatasetWriter {
     /// Opens the output. A directory is created, locked, cleared of unfinished files and given a manifest that says
-    /// `running`; a file appears only when it is finished.
+    /// `running`; a file appears only when it is finished. What is no regular file is written in place, as a stream: opening a
+    /// FIFO waits for its reader.
     ///
     /// # Errors
     /// [`DatasetError::InUse`], [`DatasetError::ForeignManifest`], [`DatasetError::RunExists`],
-    /// [`DatasetError::IsDirectory`], and [`DatasetError::File`] where the place cannot be written to.
+    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] where the place cannot be written to.
     pub fn create(
         output: &Output,
         meta: RunMeta,
@@ -152,7 +153,7 @@ impl DatasetWriter {
         limits: PartLimits,
         facts: &RunFacts,
     ) -> Result<Self, DatasetError> {
-        let single = Single::stream(stream, format, meta)?;
+        let single = Single::stream("standard output".into(), stream, format, meta)?;
         Ok(Self::over(Mode::Single(Box::new(single)), limits, facts))
     }
 

@@ -217,6 +217,10 @@ impl Job<'_> {
         let mut tally = end.tally;
         let (kept, mut error) = packets.finish(end.error.map(SurveyError::from));
         facts.setup["pcap"] = to_json(&kept);
+        if kept.is_some_and(|kept| kept.reader_left) {
+            observer.warn(packets::READER_LEFT);
+            facts.warnings.push(packets::READER_LEFT.to_owned());
+        }
         let lab = match setup.lab.map(|host| host.stop()).transpose() {
             Ok(lab) => lab,
             Err(broke) => {
@@ -316,6 +320,7 @@ impl Job<'_> {
         Ok(SurveyEnd {
             summary: Summary {
                 output: self.output.clone(),
+                manifest: dataset.manifest.clone(),
                 targets: self.targets.len(),
                 method: self.config.method,
                 tally: end.tally,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Method;
@@ -13,6 +14,8 @@ use crate::model::{Anomaly, DiscardReason, Rate, Status};
 #[derive(Debug)]
 pub struct Summary {
     pub(super) output: Output,
+    /// Of a directory or file.
+    pub(super) manifest: Option<PathBuf>,
     pub(super) targets: u32,
     pub(super) method: Method,
     pub(super) tally: Tally,
@@ -156,14 +159,15 @@ impl fmt::Display for Summary {
                     format!("duckdb -c \"select * from '{root}/hops/**/*.parquet' limit 20\""),
                 )
             }
-            Output::File { path, .. } => line(
-                "dataset",
-                format!(
-                    "{0} ({1} rows; {0}.manifest.json tells all)",
-                    path.display(),
-                    grouped(self.rows)
-                ),
-            ),
+            Output::File { path, .. } => {
+                let manifest = self.manifest.as_ref().map_or_else(String::new, |path| {
+                    format!("; {} tells all", path.display())
+                });
+                line(
+                    "dataset",
+                    format!("{} ({} rows{manifest})", path.display(), grouped(self.rows)),
+                )
+            }
             Output::Stdout { .. } => line(
                 "dataset",
                 format!("standard output ({} rows)", grouped(self.rows)),

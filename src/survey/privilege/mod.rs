@@ -24,7 +24,7 @@ use std::time::Duration;
 use caps::errors::CapsError;
 use caps::{CapSet, Capability};
 
-use crate::dataset::Output;
+use crate::dataset::{self, Output};
 
 use super::SurveyError;
 
@@ -179,11 +179,12 @@ fn next_owner(output: &Output) -> Option<Owner> {
     .then_some(owner)
 }
 
-/// The directory in which the first file of `output` will be made, or the nearest one above that is there already.
+/// The directory in which the first file of `output` will be made, or the nearest one above that is there already; where a
+/// FIFO or device is written in place, that one itself.
 fn place_of(output: &Output) -> Option<PathBuf> {
     let inside = match output {
-        Output::Directory(root) => root.as_path(),
-        Output::File { path, .. } => path.parent()?,
+        Output::Directory(root) => root.clone(),
+        Output::File { path, .. } => dataset::home(path)?,
         Output::Stdout { .. } => return None,
     };
     inside
@@ -192,7 +193,8 @@ fn place_of(output: &Output) -> Option<PathBuf> {
             true => Path::new("."),
             false => place,
         })
-        .find(|place| place.is_dir())
+        // A regular file in the way is no place.
+        .find(|place| place.exists() && !place.is_file())
         .map(Path::to_owned)
 }
 
