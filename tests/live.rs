@@ -312,6 +312,11 @@ fn main() -> ExitCode {
             User::Root,
             places::a_link_s_file_is_its_owner_s,
         ),
+        (
+            "a_full_disk_leaves_the_rows_of_a_single_file",
+            User::Root,
+            places::a_full_disk_leaves_rows,
+        ),
     ] {
         cases.push(Case { name, user, run });
     }

@@ -108,7 +108,9 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "ID", help_heading = "Output")]
     survey_id: Option<String>,
 
-    /// Seal a part of the dataset this often; a killed run loses what ended since, and traces still open.
+    /// Seal a part of a directory this often; a killed run loses what ended since, and traces still open.
+    ///
+    /// A single file has its name only at the end: a killed run leaves its rows in .NAME.partial, of Parquet none that can be read.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     seal_interval: Duration,
 

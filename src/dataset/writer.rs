@@ -60,7 +60,8 @@ pub struct Finished {
 /// Memory: the buffered rows (at most [`PartLimits::bytes`] and the rows of one trace), and about a quarter of that
 /// while a part is encoded. Calls block while a part is written; nothing is ever dropped.
 ///
-/// Dropped without [`finish`](DatasetWriter::finish), it leaves what is sealed, and a manifest that says `running`.
+/// Dropped without [`finish`](DatasetWriter::finish), it leaves what is sealed, and a manifest that says `running`; of a single
+/// file its rows under a temporary name, where they can be read.
 pub struct DatasetWriter {
     mode: Mode,
     facts: RunFacts,
@@ -185,7 +186,8 @@ impl DatasetWriter {
     /// Takes a row of `hops`. Rows of a trace should come together: a part is cut between traces.
     ///
     /// # Errors
-    /// Those of sealing: what was sealed before stays, and the rows not yet sealed stay buffered.
+    /// Those of sealing: what was sealed before stays, and the rows not yet sealed stay buffered. A single file or stream has
+    /// broken off then ([`DatasetError::BrokenOff`]) and takes no more ([`DatasetError::Over`]).
     pub fn hop(&mut self, row: HopRecord, now: Time) -> Result<(), DatasetError> {
         if self.is_due(now)
             && self
@@ -229,7 +231,7 @@ impl DatasetWriter {
     ///
     /// # Errors
     /// Those of sealing. A directory's manifest then says `failed`, with the error, if it can still be written;
-    /// an unfinished file is removed.
+    /// of a single file its rows stay under a temporary name, where they can be read.
     pub fn finish(
         mut self,
         ending: &Ending,

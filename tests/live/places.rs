@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink
 use std::path::Path;
 use std::process::Command;
 
+use super::lab::repository;
 use super::program::{pathsurvey, run};
 use crate::support::{Ignored, Outcome};
 
@@ -137,5 +138,38 @@ pub fn a_link_s_file_is_its_owner_s() -> Outcome {
     }
     assert!(link.is_symlink());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    Ok(())
+}
+
+/// The disk fills up under a single file: its rows stay, and the words say where.
+pub fn a_full_disk_leaves_rows() -> Outcome {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("small")).unwrap();
+    // The small disk is seen by these programs only, and gone with the last of them.
+    let script = "mount -t tmpfs -o size=4m none \"$1\" || exit 77\n\
+                  \"$2\" survey --virtual-time --lab -i \"$3\" -o \"$1/hops.csv\"\n\
+                  code=$?; cp \"$1/.hops.csv.partial\" \"$4\"; ls -A \"$1\" >\"$5\"; exit $code";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(at("small"))
+        .arg(env!("CARGO_BIN_EXE_pathsurvey"))
+        .arg(repository().join("sample-targets/lab.csv"))
+        .arg(at("copy.csv"))
+        .arg(at("listing"));
+    let (code, _, told) = run(command);
+    if code == Some(77) {
+        return Err(Ignored(told));
+    }
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("free space there"), "{told}");
+    assert!(told.contains("/small/.hops.csv.partial"), "{told}");
+    let listing = fs::read_to_string(at("listing")).unwrap();
+    assert_eq!(listing, ".hops.csv.partial\n");
+    let mut rows = csv::Reader::from_path(at("copy.csv")).unwrap();
+    // Batches of 8,192 rows, each whole.
+    let rows = rows.records().map(|row| row.expect("whole")).count();
+    assert!(rows >= 8_192, "{rows}");
     Ok(())
 }
