@@ -317,6 +317,11 @@ fn main() -> ExitCode {
             User::Root,
             places::a_full_disk_leaves_rows,
         ),
+        (
+            "a_closed_place_is_no_matter_of_privileges_to_an_ordinary_user",
+            User::Caller,
+            places::an_ordinary_user_is_told_of_permissions_alone,
+        ),
     ] {
         cases.push(Case { name, user, run });
     }
