@@ -14,6 +14,7 @@ mod live {
     pub mod ordinary;
     pub mod origin;
     pub mod paths;
+    pub mod places;
     pub mod privileges;
     pub mod program;
     pub mod protocols;
@@ -36,7 +37,7 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, firewall, kept, names, ordinary, origin, paths, privileges,
+    accidents, clean, ending, firewall, kept, names, ordinary, origin, paths, places, privileges,
     protocols, refused, timing, together, tools, translation, unprivileged,
 };
 use support::{Case, Outcome, User};
@@ -304,6 +305,31 @@ fn main() -> ExitCode {
             "a_place_closed_to_everybody_is_refused_at_once",
             User::Root,
             privileges::a_closed_place_is_refused_at_once,
+        ),
+        (
+            "places_that_are_devices_stay_devices",
+            User::Root,
+            places::devices_stay_devices,
+        ),
+        (
+            "a_fifo_s_owner_is_whom_root_goes_on_as",
+            User::Root,
+            places::a_fifo_is_opened_as_its_owner,
+        ),
+        (
+            "the_owner_of_a_link_s_end_is_whom_root_goes_on_as",
+            User::Root,
+            places::a_link_s_file_is_its_owner_s,
+        ),
+        (
+            "a_full_disk_leaves_the_rows_of_a_single_file",
+            User::Root,
+            places::a_full_disk_leaves_rows,
+        ),
+        (
+            "a_closed_place_is_no_matter_of_privileges_to_an_ordinary_user",
+            User::Caller,
+            places::an_ordinary_user_is_told_of_permissions_alone,
         ),
     ] {
         cases.push(Case { name, user, run });

@@ -85,6 +85,9 @@ pub struct SurveyArgs {
     strict: bool,
 
     /// Where the dataset goes: a directory (Parquet), a file (*.csv, *.jsonl, *.parquet, *.arrow), or `-`.
+    ///
+    /// A link is followed: the file it leads to is replaced, with the manifest beside that file. A FIFO or character device is
+    /// written in place, as standard output is, and has no manifest.
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     output_file: String,
 
@@ -106,7 +109,9 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "ID", help_heading = "Output")]
     survey_id: Option<String>,
 
-    /// Seal a part of the dataset this often; a killed run loses what ended since, and traces still open.
+    /// Seal a part of a directory this often; a killed run loses what ended since, and traces still open.
+    ///
+    /// A single file has its name only at the end: a killed run leaves its rows in .NAME.partial, of Parquet none that can be read.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     seal_interval: Duration,
 

@@ -1,4 +1,4 @@
-//! Arrow IPC: the file format for files, the stream format for standard output. Uncompressed, so that readers map it.
+//! Arrow IPC: the file format for files, the stream format for streams. Uncompressed, so that readers map it.
 
 use std::sync::Arc;
 
@@ -9,6 +9,10 @@ use arrow::ipc::writer::{FileWriter, StreamWriter};
 use super::columns::plain;
 use super::schema::Table;
 use super::sink::{Sink, SinkError, Target};
+
+/// Where in a file of the file format that of the stream begins: behind the magic, padded to the encoder's alignment. A file
+/// without its footer can be read from there.
+pub(super) const STREAM_AT: usize = 64;
 
 /// The file format (`.arrow`).
 pub(super) struct ArrowFileSink {

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::arrow_ipc;
+
 /// Why a dataset could not be written. What was sealed before the error stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// The file system refused an operation.
-    #[error("cannot {operation} {}: {source}{}", path.display(), remedy(source))]
+    #[error("cannot {operation} {}: {source}{}", path.display(), parts_remedy(source))]
     File {
         /// What was tried, as in "cannot write".
         operation: &'static str,
@@ -17,6 +19,21 @@ pub enum DatasetError {
         /// The reason.
         source: io::Error,
     },
+    /// A single file or a stream could not be written to its end.
+    #[error("cannot {operation} {}: {source}{}", path.display(), left.remedy(source))]
+    BrokenOff {
+        /// What was tried, as in "cannot write".
+        operation: &'static str,
+        /// The file under its final name, or what stands for the stream.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+        /// What there is of it.
+        left: Left,
+    },
+    /// More was asked of a single file or stream that has broken off.
+    #[error("{} broke off at an error before", .0.display())]
+    Over(PathBuf),
     /// The file system refused an operation on the file of received packets.
     #[error("cannot {operation} {}: {source}{}", path.display(), packets_remedy(source))]
     Packets {
@@ -59,9 +76,26 @@ pub enum DatasetError {
         .0.display()
     )]
     IsDirectory(PathBuf),
-    /// The reader of standard output has gone: a clean end, not a failure of ours.
-    #[error("the reader of standard output has closed it")]
-    BrokenPipe,
+    /// Something that is no file and takes no stream stands where a file was asked for.
+    #[error(
+        "{} is {kind}, and nothing is written to it: name a file, a FIFO or a character device instead",
+        path.display()
+    )]
+    Unfit {
+        /// The name asked for.
+        path: PathBuf,
+        /// What it is, as in "a socket".
+        kind: &'static str,
+    },
+    /// Parquet was asked for where only a stream can go.
+    #[error(
+        "{} is no regular file, and parquet cannot be read from a stream: name a regular file, or choose --format csv, jsonl or arrow",
+        .0.display()
+    )]
+    ParquetStream(PathBuf),
+    /// The reader of a stream has gone: a clean end, not a failure of ours.
+    #[error("the reader of {} has closed it", .0.display())]
+    BrokenPipe(PathBuf),
     /// Rows could not be brought into the file format.
     #[error("cannot encode rows for {}: {message}", path.display())]
     Encode {
@@ -83,6 +117,23 @@ impl DatasetError {
             operation,
             path,
             source,
+        }
+    }
+
+    /// Says what an I/O error of a single file or stream has left.
+    pub(super) fn leaving(self, left: Left) -> Self {
+        match self {
+            DatasetError::File {
+                operation,
+                path,
+                source,
+            } => DatasetError::BrokenOff {
+                operation,
+                path,
+                source,
+                left,
+            },
+            error => error,
         }
     }
 
@@ -113,16 +164,65 @@ impl DatasetError {
     /// Whether permissions are what is in the way.
     pub fn is_refusal(&self) -> bool {
         match self {
-            DatasetError::File { source, .. } | DatasetError::Packets { source, .. } => {
+            DatasetError::File { source, .. }
+            | DatasetError::BrokenOff { source, .. }
+            | DatasetError::Packets { source, .. } => {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
             _ => false,
         }
     }
 
-    /// Whether standard output was closed by its reader.
+    /// Whether a stream was closed by its reader.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, DatasetError::BrokenPipe)
+        matches!(self, DatasetError::BrokenPipe(_))
+    }
+}
+
+/// What there is of a single file or stream that could not be written to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: no row had been written.
+    Nothing,
+    /// Nothing: the rows cannot be read without the end, which Parquet's footer is.
+    Unreadable,
+    /// Whole rows, in the format asked for, in this file.
+    Rows(PathBuf),
+    /// Whole batches in this file, which lacks the footer of an Arrow file.
+    Batches(PathBuf),
+    /// Everything, in this file: it lacks only its name.
+    Everything(PathBuf),
+    /// Everything under its name: it lacks only its manifest.
+    NoManifest,
+    /// What was passed on into a stream.
+    PassedOn,
+}
+
+impl Left {
+    fn remedy(&self, error: &io::Error) -> String {
+        let keep = "move it away before the next run to the same name, which overwrites it";
+        let told = match self {
+            Left::PassedOn => return stream_remedy(error).to_owned(),
+            Left::Nothing => String::new(),
+            Left::Unreadable => {
+                " (nothing is kept, because a Parquet file without its end cannot be read; a directory keeps its parts)"
+                    .to_owned()
+            }
+            Left::Rows(path) => format!(
+                " (the rows written until then are in {}: {keep})",
+                path.display()
+            ),
+            Left::Batches(path) => format!(
+                " (the rows written until then are in {}, which without its first {} bytes is an Arrow stream: {keep})",
+                path.display(),
+                arrow_ipc::STREAM_AT
+            ),
+            Left::Everything(path) => {
+                format!(" (all rows are in {}: {keep})", path.display())
+            }
+            Left::NoManifest => " (the file itself is whole and stays; it lacks its manifest)".to_owned(),
+        };
+        format!("{}{told}", remedy(error))
     }
 }
 
@@ -153,10 +253,32 @@ pub(super) fn copy_of(error: &io::Error) -> io::Error {
     }
 }
 
+/// For a directory.
+fn parts_remedy(error: &io::Error) -> String {
+    let kept = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " (parts already sealed are whole and stay)"
+        }
+        _ => "",
+    };
+    format!("{}{kept}", remedy(error))
+}
+
+fn stream_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": the disk or device behind it is full: free space there, or send the stream elsewhere (the rows before are in it; the last may be cut off)"
+        }
+        _ => {
+            ": what reads the stream may have stopped: see why (the rows before are in it; the last may be cut off)"
+        }
+    }
+}
+
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ": free space there, or name a place on another disk with -o (parts already sealed are whole and stay)"
+            ": free space there, or name a place on another disk with -o"
         }
         io::ErrorKind::FileTooLarge => {
             ": raise the file size limit (ulimit -f), or name a directory with -o, whose parts stay small"
@@ -199,6 +321,37 @@ mod tests {
         let wrapped = arrow::error::ArrowError::IoError("x".to_owned(), full());
         let error = DatasetError::encode(Path::new("b.arrow"), &wrapped);
         assert!(error.to_string().contains("free space there"), "{error}");
+    }
+
+    #[test]
+    fn each_kind_of_output_says_what_it_has_left() {
+        let full = || io::Error::from_raw_os_error(libc::ENOSPC);
+        let broke_off = |left| {
+            let error = DatasetError::file("write", Path::new("a.csv"))(full());
+            error.leaving(left).to_string()
+        };
+        let sealed = "parts already sealed";
+        let told = DatasetError::file("write", Path::new("d/a.parquet"))(full()).to_string();
+        assert!(told.contains(sealed), "{told}");
+        let kept = || PathBuf::from(".a.csv.partial");
+        for (left, words) in [
+            (Left::Nothing, "with -o"),
+            (Left::Unreadable, "nothing is kept"),
+            (Left::Rows(kept()), "are in .a.csv.partial"),
+            (Left::Batches(kept()), "without its first"),
+            (Left::Everything(kept()), "all rows are in .a.csv.partial"),
+            (Left::NoManifest, "is whole"),
+            (Left::PassedOn, "send the stream elsewhere"),
+        ] {
+            let on_a_disk_of_ours = left != Left::PassedOn;
+            let told = broke_off(left);
+            assert!(
+                told.contains(words) && told.contains("free space there"),
+                "{told}"
+            );
+            assert_eq!(told.contains("with -o"), on_a_disk_of_ours, "{told}");
+            assert!(!told.contains(sealed), "{told}");
+        }
     }
 
     #[test]

@@ -55,7 +55,26 @@ pub(super) struct Sealed {
     pub sha256: String,
 }
 
-/// A file being written under a temporary name. Dropped without [`seal`](PendingFile::seal) it is removed.
+/// How much of a pending file is worth keeping, should it never be sealed: nothing, until that much is marked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Worth {
+    written: Arc<AtomicU64>,
+    kept: Arc<AtomicU64>,
+}
+
+impl Worth {
+    /// Everything that has been written up to now is worth it.
+    pub(super) fn mark(&self) {
+        self.kept.store(self.written(), Ordering::Relaxed);
+    }
+
+    fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// A file being written under a temporary name. Dropped without [`seal`](PendingFile::seal) it is cut down to what is worth
+/// keeping, or removed.
 #[derive(Debug)]
 pub(super) struct PendingFile {
     file: File,
@@ -63,7 +82,7 @@ pub(super) struct PendingFile {
     destination: PathBuf,
     disk: Disk,
     digest: Sha256,
-    bytes: u64,
+    worth: Worth,
     sealed: bool,
 }
 
@@ -111,9 +130,14 @@ impl PendingFile {
             destination,
             disk: disk.clone(),
             digest: Sha256::new(),
-            bytes: 0,
+            worth: Worth::default(),
             sealed: false,
         }
+    }
+
+    /// What to keep of it, to be marked by whoever knows where a reader could stop.
+    pub(super) fn worth(&self) -> Worth {
+        self.worth.clone()
     }
 
     /// The final name.
@@ -131,7 +155,7 @@ impl PendingFile {
         self.disk.give_back(replaced);
         sync_parent(&self.destination)?;
         Ok(Sealed {
-            bytes: self.bytes,
+            bytes: self.worth.written(),
             sha256: hex(&self.digest.finalize_reset()),
         })
     }
@@ -142,7 +166,9 @@ impl Write for PendingFile {
         self.disk.admit(bytes.len())?;
         let written = self.file.write(bytes)?;
         self.digest.update(&bytes[..written]);
-        self.bytes += written as u64;
+        self.worth
+            .written
+            .fetch_add(written as u64, Ordering::Relaxed);
         Ok(written)
     }
 
@@ -153,11 +179,16 @@ impl Write for PendingFile {
 
 impl Drop for PendingFile {
     fn drop(&mut self) {
-        if !self.sealed {
-            // Nobody is left to tell; the next run into this place removes it.
-            let _ = fs::remove_file(&self.temporary);
-            self.disk.give_back(self.bytes);
+        if self.sealed {
+            return;
         }
+        // Nobody is left to tell should either fail; the next run into this place overwrites or removes the file.
+        let kept = self.worth.kept.load(Ordering::Relaxed);
+        let _ = match kept {
+            0 => fs::remove_file(&self.temporary),
+            _ => self.file.set_len(kept),
+        };
+        self.disk.give_back(self.worth.written() - kept);
     }
 }
 
@@ -172,6 +203,14 @@ pub(super) fn replace(
     file.write_all(content)
         .map_err(DatasetError::file("write", file.destination()))?;
     file.seal()
+}
+
+/// The file's name with something before and behind it, in the same directory.
+pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(before);
+    name.push(path.file_name().unwrap_or_default());
+    name.push(behind);
+    path.with_file_name(name)
 }
 
 /// Takes the lock on `file` for the life of its handle; `subject` is named when another process has it.
@@ -235,6 +274,21 @@ mod tests {
         file.write_all(b"half").unwrap();
         drop(file);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_dropped_file_is_cut_down_to_what_is_worth_keeping() {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, destination) = (dir.path().join(".t"), dir.path().join("d"));
+        let mut file =
+            PendingFile::create(temporary.clone(), destination, &Disk::default()).unwrap();
+        let worth = file.worth();
+        file.write_all(b"whole").unwrap();
+        worth.mark();
+        file.write_all(b", and half").unwrap();
+        drop(file);
+        assert_eq!(fs::read(temporary).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

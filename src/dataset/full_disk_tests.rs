@@ -134,18 +134,100 @@ fn a_run_can_go_on_when_space_comes_back() {
     assert_eq!(finished.parts, parts(dir.path()).len() + 1);
 }
 
+/// Rows in what is left of a single file, which must end behind a whole one.
+fn rows_left(name: &str, bytes: &[u8]) -> usize {
+    match name {
+        "x.csv" => {
+            let records = ::csv::Reader::from_reader(bytes).into_records();
+            records
+                .inspect(|record| assert!(record.is_ok(), "torn"))
+                .count()
+        }
+        "x.jsonl" => {
+            assert_eq!(bytes.last(), Some(&b'\n'));
+            let lines = bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty());
+            lines
+                .inspect(|line| assert!(serde_json::from_slice::<Value>(line).is_ok(), "torn"))
+                .count()
+        }
+        _ => {
+            let reader =
+                arrow::ipc::reader::StreamReader::try_new(&bytes[arrow_ipc::STREAM_AT..], None);
+            let batches = reader.expect("a schema").map(|batch| batch.expect("whole"));
+            batches.map(|batch| batch.num_rows()).sum()
+        }
+    }
+}
+
 #[test]
-fn a_single_file_that_does_not_fit_leaves_nothing() {
-    for name in ["x.csv", "x.jsonl", "x.arrow", "x.parquet"] {
+fn a_single_file_that_does_not_fit_leaves_its_whole_rows() {
+    for name in ["x.csv", "x.jsonl", "x.arrow"] {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(name);
-        let output = Output::parse(path.to_str().unwrap(), None).unwrap();
-        let (disk, _room) = Disk::of_size(40_000);
+        let output = Output::parse(dir.path().join(name).to_str().unwrap(), None).unwrap();
+        let (disk, room) = Disk::of_size(400_000);
         let mut writer = create(&output, disk);
         let error = feed_until_full(&mut writer, 0).to_string();
-        assert!(error.contains(name), "{error}");
+        let partial = dir.path().join(format!(".{name}.partial"));
+        assert!(error.contains(partial.to_str().unwrap()), "{error}");
         assert!(error.contains("free space there"), "{error}");
-        drop(writer);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{name}");
+        assert!(!error.contains("parts"), "{error}");
+        let left = fs::read(&partial).unwrap();
+        let rows = rows_left(name, &left);
+        assert!(
+            rows > 0 && rows.is_multiple_of(rows::HOPS as usize),
+            "{rows}"
+        );
+
+        // Room that comes back does not bring the torn batch a second time.
+        room.store(1 << 40, Ordering::Relaxed);
+        let ended = writer.finish(&Ending::Complete, rows::START, &RunFacts::default());
+        assert!(matches!(ended, Err(DatasetError::Over(_))), "{ended:?}");
+        assert_eq!(fs::read(&partial).unwrap(), left);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{name}");
     }
+}
+
+#[test]
+fn of_a_parquet_file_that_does_not_fit_nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Output::parse(dir.path().join("x.parquet").to_str().unwrap(), None).unwrap();
+    let (disk, _room) = Disk::of_size(40_000);
+    let mut writer = create(&output, disk);
+    let error = feed_until_full(&mut writer, 0).to_string();
+    for words in [
+        "x.parquet",
+        "free space there",
+        "nothing is kept",
+        "a directory",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    drop(writer);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_without_room_for_its_manifest_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.csv");
+    let output = Output::parse(path.to_str().unwrap(), None).unwrap();
+    let (disk, room) = Disk::of_size(400_000);
+    let mut writer = create(&output, disk);
+    // The last row seals the batch before it, and is written itself at the end: there is room for it, but for no more.
+    let traces = (0..8).flat_map(|target| rows::trace(target).0);
+    for row in traces.take(7 * rows::HOPS as usize + 1) {
+        writer.hop(row, rows::START).unwrap();
+    }
+    room.store(1_000, Ordering::Relaxed);
+    let ended = writer.finish(&Ending::Complete, rows::START, &RunFacts::default());
+    let error = ended.expect_err("no room").to_string();
+    assert!(
+        error.contains("x.csv.manifest.json") && error.contains("is whole"),
+        "{error}"
+    );
+    assert_eq!(rows_left("x.csv", &fs::read(&path).unwrap()), 113);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }

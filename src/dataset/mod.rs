@@ -8,6 +8,10 @@
 //! - A file under its final name is whole: it is written under another name, synced, then renamed. Killing the
 //!   process at any moment leaves only whole parts; what a dead run
 //!   left in `.partial/` is removed when the directory is opened again.
+//! - A single file that could not be finished leaves its rows in `.NAME.partial`, up to the last whole batch, where its format can
+//!   be read without its end: CSV, JSON Lines, and Arrow (a stream behind the first 64 bytes). Of Parquet nothing is left.
+//! - Only regular files are replaced. A link is followed and stays; a FIFO, a character device or a descriptor that we were
+//!   started with is written in place, as a stream, and has no manifest.
 //! - The manifest lists a part only once it is whole. A run killed in between leaves a whole part that its manifest,
 //!   which then says `running` for good, does not list.
 //! - A trace's row is never on disk before its hops are: both tables are sealed together, hops first.
@@ -43,18 +47,21 @@ mod meta;
 mod output;
 mod parquet;
 mod pcap;
+mod place;
 mod schema;
 mod single;
 mod sink;
 mod sort;
+mod sys;
 mod traces_batch;
 mod writer;
 
-pub use error::DatasetError;
+pub use error::{DatasetError, Left};
 pub use manifest::MANIFEST_VERSION;
 pub use meta::{Ending, RunFacts, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
+pub(crate) use place::home;
 pub use schema::{Table, schema_text};
 pub use writer::{DatasetWriter, Finished, PartLimits};
 

@@ -13,7 +13,7 @@ pub enum Format {
     JsonLines,
     /// Apache Parquet.
     Parquet,
-    /// Arrow IPC: the file format in files, the stream format on standard output.
+    /// Arrow IPC: the file format in files, the stream format in streams.
     Arrow,
 }
 
@@ -69,7 +69,7 @@ impl FromStr for Format {
 pub enum Output {
     /// A directory of Parquet parts: hops, traces and manifest.
     Directory(PathBuf),
-    /// One file of hops, with its manifest beside it as `FILE.manifest.json`.
+    /// One file of hops, with its manifest beside it as `FILE.manifest.json`; or a FIFO or device, written in place.
     File {
         /// The file.
         path: PathBuf,

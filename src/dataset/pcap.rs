@@ -3,7 +3,10 @@
 //! pcap with nanosecond stamps (magic 0xa1b23c4d, little-endian) and link type RAW (101: a packet begins with its IP header):
 //! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html>. The file appears under its name when it is sealed. After an
 //! error it holds the packets before it, whole. A killed run leaves them under the temporary name `.NAME.partial`, which
-//! is readable, too, but may end within a packet.
+//! is readable, too, but may end within a packet. A link is followed, and the file that it leads to is replaced.
+//!
+//! What is no regular file but takes a stream, such as a FIFO that Wireshark reads, is written in place. Its reader may leave
+//! at any time: packets are then no longer kept, and nothing else changes.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::DatasetError;
 use super::files::{self, Disk};
+use super::place::{self, Place};
 
 const MAGIC: u32 = 0xa1b2_3c4d;
 const VERSION: [u16; 2] = [2, 4];
@@ -29,55 +33,66 @@ pub struct Kept {
     pub packets: u64,
     /// Bytes of the file.
     pub bytes: u64,
+    /// Whether the reader of a stream left before its end, so that packets after that are missing.
+    pub reader_left: bool,
 }
 
-/// A file of packets that is being written. Dropped without [`seal`](PcapFile::seal) it stays as it is under its temporary name,
-/// or is removed when there is no packet in it.
+/// A file or stream of packets that is being written. Dropped without [`seal`](PcapFile::seal) a file stays as it is under its
+/// temporary name, or is removed when there is no packet in it.
 #[derive(Debug)]
 pub struct PcapFile {
     file: File,
-    temporary: PathBuf,
+    /// Where it is written until it is sealed; none of what is written in place.
+    temporary: Option<PathBuf>,
     destination: PathBuf,
     disk: Disk,
     /// What was written whole.
     kept: Kept,
     buffer: Vec<u8>,
-    sealed: bool,
 }
 
 impl PcapFile {
-    /// Starts a file that will be `path`; one that is there already is replaced when this one is sealed.
+    /// Starts a file that will be `path`; one that is there already is replaced when this one is sealed. What is no file is
+    /// written in place: opening a FIFO waits for its reader.
     ///
     /// # Errors
-    /// [`DatasetError::InUse`] where another run writes it, and [`DatasetError::Packets`].
+    /// [`DatasetError::InUse`] where another run writes it, [`DatasetError::Unfit`] and [`DatasetError::Packets`].
     pub fn create(path: &Path) -> Result<Self, DatasetError> {
         Self::create_on(Disk::default(), path)
     }
 
     pub(super) fn create_on(disk: Disk, path: &Path) -> Result<Self, DatasetError> {
         let error = |source| DatasetError::packets("create", path)(source);
-        let name = path.file_name().filter(|_| !path.is_dir());
-        let name = name.ok_or_else(|| error(io::Error::from_raw_os_error(libc::EISDIR)))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(".partial");
-        let temporary = path.with_file_name(hidden);
-        let file = open_locked(&temporary, path)?;
+        let (file, temporary, destination) = match place::look(path).map_err(error)? {
+            Place::File(real) => {
+                let temporary = files::beside(&real, ".", ".partial");
+                (open_locked(&temporary, &real)?, Some(temporary), real)
+            }
+            Place::Stream(stream) => {
+                let error = DatasetError::packets("open", path);
+                (stream.open().map_err(error)?, None, path.to_owned())
+            }
+            Place::Unfit(kind) => {
+                let path = path.to_owned();
+                return Err(DatasetError::Unfit { path, kind });
+            }
+        };
         let mut pcap = PcapFile {
             file,
             temporary,
-            destination: path.to_owned(),
+            destination,
             disk,
             kept: Kept {
                 packets: 0,
                 bytes: 0,
+                reader_left: false,
             },
             buffer: Vec::new(),
-            sealed: false,
         };
         let header = header();
-        pcap.put(&header).1.map_err(error)?;
-        pcap.kept.bytes = header.len() as u64;
+        let (written, result) = pcap.put(&header);
+        pcap.kept.bytes = written as u64;
+        pcap.unless_left(result).map_err(error)?;
         Ok(pcap)
     }
 
@@ -90,6 +105,9 @@ impl PcapFile {
         &mut self,
         packets: impl Iterator<Item = (&'a [u8], u64)>,
     ) -> Result<(), DatasetError> {
+        if self.kept.reader_left {
+            return Ok(());
+        }
         self.buffer.clear();
         for (packet, stamp) in packets {
             put_record(&mut self.buffer, packet, stamp);
@@ -98,9 +116,11 @@ impl PcapFile {
         let (packets, bytes) = whole_records(&self.buffer[..written]);
         self.kept.packets += packets;
         self.kept.bytes += bytes;
-        result.map_err(|error| {
-            // Without it the beginning of a packet would be left at the end; readers cope with that, too.
-            let _ = self.file.set_len(self.kept.bytes);
+        self.unless_left(result).map_err(|error| {
+            if self.temporary.is_some() {
+                // Without it the beginning of a packet would be left at the end; readers cope with that, too.
+                let _ = self.file.set_len(self.kept.bytes);
+            }
             DatasetError::packets("write", &self.destination)(error)
         })
     }
@@ -124,15 +144,29 @@ impl PcapFile {
         (written, result)
     }
 
-    /// Syncs the file and gives it its name.
+    /// Takes it down when it is only that the reader of a stream has left.
+    fn unless_left(&mut self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if self.temporary.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
+                self.kept.reader_left = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Syncs the file and gives it its name. What was written in place is what it was.
     ///
     /// # Errors
     /// [`DatasetError::Packets`].
     pub fn seal(mut self) -> Result<Kept, DatasetError> {
+        let Some(temporary) = &self.temporary else {
+            return Ok(self.kept);
+        };
         let error = |operation| DatasetError::packets(operation, &self.destination);
         self.file.sync_all().map_err(error("sync"))?;
-        fs::rename(&self.temporary, &self.destination).map_err(error("rename to"))?;
-        self.sealed = true;
+        fs::rename(temporary, &self.destination).map_err(error("rename to"))?;
+        self.temporary = None;
         files::sync_parent(&self.destination)?;
         Ok(self.kept)
     }
@@ -140,9 +174,9 @@ impl PcapFile {
 
 impl Drop for PcapFile {
     fn drop(&mut self) {
-        if !self.sealed && self.kept.packets == 0 {
+        if let Some(temporary) = self.temporary.as_ref().filter(|_| self.kept.packets == 0) {
             // Nobody is left to tell; the next run into this place takes it over.
-            let _ = fs::remove_file(&self.temporary);
+            let _ = fs::remove_file(temporary);
         }
     }
 }
@@ -309,12 +343,65 @@ mod tests {
         ));
         drop(first);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
-        for place in [directory.path(), &directory.path().join("no/such/file")] {
-            let refused = PcapFile::create(place);
-            assert!(
-                matches!(refused, Err(DatasetError::Packets { .. })),
-                "{refused:?}"
-            );
+        let refused = |path: &Path| PcapFile::create(path).unwrap_err().to_string();
+        let told = refused(&directory.path().join("no/such/file"));
+        assert!(told.contains("in a directory that is there"), "{told}");
+        let told = refused(directory.path());
+        assert!(told.contains("is a directory"), "{told}");
+    }
+
+    #[test]
+    fn a_link_stays_and_its_file_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("data")).unwrap();
+        std::os::unix::fs::symlink("data/night.pcap", at("replies.pcap")).unwrap();
+        PcapFile::create(&at("replies.pcap"))
+            .unwrap()
+            .seal()
+            .unwrap();
+        assert!(at("replies.pcap").is_symlink());
+        assert_eq!(fs::read(at("data/night.pcap")).unwrap(), header());
+        for (place, files) in [("", 2), ("data", 1)] {
+            assert_eq!(fs::read_dir(at(place)).unwrap().count(), files);
         }
+    }
+
+    /// What its reader gets, and what is said to have been kept, when the reader leaves after `most` bytes.
+    fn through_a_fifo(most: u64) -> (Vec<u8>, Kept) {
+        use std::io::Read;
+        use std::os::unix::fs::FileTypeExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let read = path.clone();
+        let reader = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let stream = File::open(read).unwrap();
+            stream.take(most).read_to_end(&mut bytes).unwrap();
+            bytes
+        });
+        let mut file = PcapFile::create(&path).unwrap();
+        let packet = packet(56, 56);
+        // More than a pipe holds (pipe(7)), so that a reader that leaves is noticed.
+        for _ in 0..1_000 {
+            let twice = [(&packet[..], STAMP); 2];
+            file.write(twice.into_iter()).unwrap();
+        }
+        let kept = file.seal().unwrap();
+        assert!(fs::metadata(&path).unwrap().file_type().is_fifo());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        (reader.join().unwrap(), kept)
+    }
+
+    #[test]
+    fn a_fifo_gets_every_packet_until_its_reader_leaves() {
+        let (bytes, kept) = through_a_fifo(u64::MAX);
+        assert_eq!((kept.packets, kept.bytes), (2_000, bytes.len() as u64));
+        assert!(!kept.reader_left);
+        assert_eq!(whole_records(&bytes[24..]).0, 2_000);
+        let (_, kept) = through_a_fifo(100);
+        assert!(kept.reader_left && kept.packets < 2_000, "{kept:?}");
     }
 }

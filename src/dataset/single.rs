@@ -1,62 +1,97 @@
-//! A single stream of hops: a file that appears when it is whole, or standard output.
+//! A single stream of hops: a file that appears when it is whole, or a stream: standard output, a FIFO, a device.
+//!
+//! Where the file's name is a link, the file that it leads to is written, and the manifest stands beside that one: it names
+//! the file, and the two stay together.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::directory::BATCH_ROWS;
-use super::files::{self, Disk, PendingFile};
+use super::files::{self, Disk, PendingFile, Sealed, Worth};
 use super::hops_batch::{HopConstants, hops_batch};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
+use super::place::{self, Place};
 use super::schema::Table;
 use super::sink::{self, Sink, SinkError, Target};
 use super::sort::sorted_hops;
-use super::{DatasetError, Finished, Format, RunFacts, RunMeta};
+use super::{DatasetError, Finished, Format, Left, RunFacts, RunMeta};
 use crate::model::HopRecord;
 
 /// The stream, while rows go into it.
 pub(super) struct Single {
     /// The file's final name, or what stands for it in messages.
     subject: PathBuf,
-    is_stream: bool,
+    /// Of a file: how it is until it has its name.
+    unfinished: Option<Unfinished>,
     meta: RunMeta,
     constants: HopConstants,
     disk: Disk,
     format: Format,
-    sink: Box<dyn Sink>,
+    /// None once it has broken off: after an error nobody knows how much of a batch was written, so it is not written again.
+    sink: Option<Box<dyn Sink>>,
     rows: u64,
 }
 
+/// A file that has no name yet.
+struct Unfinished {
+    temporary: PathBuf,
+    worth: Worth,
+}
+
 impl Single {
-    /// A file at `path`; one that is there already is replaced when the new one is whole.
+    /// A file at `path`; one that is there already is replaced when the new one is whole. What is no file and takes a stream
+    /// is written in place.
     pub(super) fn file(
         path: PathBuf,
         format: Format,
         meta: RunMeta,
         disk: Disk,
     ) -> Result<Self, DatasetError> {
-        if path.is_dir() {
-            return Err(DatasetError::IsDirectory(path));
-        }
+        let path = match place::look(&path).map_err(DatasetError::file("create", &path))? {
+            Place::File(real) => real,
+            Place::Stream(_) if format == Format::Parquet => {
+                return Err(DatasetError::ParquetStream(path));
+            }
+            Place::Stream(stream) => {
+                let stream = stream.open().map_err(DatasetError::file("open", &path))?;
+                return Self::stream(path, Box::new(stream), format, meta);
+            }
+            Place::Unfit(_) if path.is_dir() => return Err(DatasetError::IsDirectory(path)),
+            Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
+        };
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            files::create_directories(parent)?;
+            files::create_directories(parent).map_err(|error| error.leaving(Left::Nothing))?;
         }
-        let temporary = beside(&path, ".", ".partial");
-        let file = PendingFile::create_locked(temporary, path.clone(), &disk)?;
-        Self::over(path, format, Target::File(file), meta, disk)
+        let temporary = files::beside(&path, ".", ".partial");
+        let file = PendingFile::create_locked(temporary.clone(), path.clone(), &disk)
+            .map_err(|error| error.leaving(Left::Nothing))?;
+        let unfinished = Unfinished {
+            temporary,
+            worth: file.worth(),
+        };
+        Self::over(
+            path,
+            format,
+            Target::File(file),
+            Some(unfinished),
+            meta,
+            disk,
+        )
     }
 
-    /// Standard output, or what stands for it.
+    /// What is written in place; messages name it `subject`.
     pub(super) fn stream(
+        subject: PathBuf,
         stream: Box<dyn std::io::Write + Send>,
         format: Format,
         meta: RunMeta,
     ) -> Result<Self, DatasetError> {
-        let subject = PathBuf::from("standard output");
         Self::over(
             subject,
             format,
             Target::Stream(stream),
+            None,
             meta,
             Disk::default(),
         )
@@ -66,6 +101,7 @@ impl Single {
         subject: PathBuf,
         format: Format,
         target: Target,
+        unfinished: Option<Unfinished>,
         meta: RunMeta,
         disk: Disk,
     ) -> Result<Self, DatasetError> {
@@ -73,12 +109,15 @@ impl Single {
             run_id: meta.run_id.clone(),
             config_sha256: manifest::config_sha256(&meta.config),
         };
-        let is_stream = matches!(target, Target::Stream(_));
+        let left = match unfinished {
+            Some(_) => Left::Nothing,
+            None => Left::PassedOn,
+        };
         let sink = sink::open(format, target, &footer)
-            .map_err(|error| name_error(&subject, is_stream, &error))?;
+            .map_err(|error| broken_off(&subject, &error, left))?;
         Ok(Single {
             subject,
-            is_stream,
+            unfinished,
             constants: HopConstants {
                 run_id: meta.run_id.clone(),
                 vantage: meta.vantage.id.clone(),
@@ -86,7 +125,7 @@ impl Single {
             meta,
             disk,
             format,
-            sink,
+            sink: Some(sink),
             rows: 0,
         })
     }
@@ -96,7 +135,7 @@ impl Single {
         self.format == Format::Parquet
     }
 
-    /// Encodes the rows and empties the buffer.
+    /// Encodes the rows and empties the buffer. After an error it takes no more.
     pub(super) fn write(&mut self, rows: &mut Vec<HopRecord>) -> Result<(), DatasetError> {
         if rows.is_empty() {
             return Ok(());
@@ -105,31 +144,59 @@ impl Single {
             true => sorted_hops(rows),
             false => rows.iter().collect(),
         };
-        let written = ordered
-            .chunks(BATCH_ROWS)
-            .try_for_each(|chunk| self.sink.write(&hops_batch(chunk, &self.constants)?))
-            .and_then(|()| self.sink.end_group());
-        written.map_err(|error| name_error(&self.subject, self.is_stream, &error))?;
-        self.rows += rows.len() as u64;
+        let mut sink = self.take_sink()?;
+        if let Err(error) = self.encode(&mut *sink, &ordered) {
+            // Here the file is cut down to what is left of it, or removed.
+            drop(sink);
+            return Err(broken_off(&self.subject, &error, self.left()));
+        }
+        self.sink = Some(sink);
         rows.clear();
         Ok(())
     }
 
+    fn take_sink(&mut self) -> Result<Box<dyn Sink>, DatasetError> {
+        let sink = self.sink.take();
+        sink.ok_or_else(|| DatasetError::Over(self.subject.clone()))
+    }
+
+    fn encode(&mut self, sink: &mut dyn Sink, rows: &[&HopRecord]) -> Result<(), SinkError> {
+        for chunk in rows.chunks(BATCH_ROWS) {
+            sink.write(&hops_batch(chunk, &self.constants)?)?;
+            self.rows += chunk.len() as u64;
+            if let Some(unfinished) = self.unfinished.as_ref().filter(|_| !self.groups_rows()) {
+                unfinished.worth.mark();
+            }
+        }
+        sink.end_group()
+    }
+
+    /// What there is when it breaks off now.
+    fn left(&self) -> Left {
+        match (&self.unfinished, self.format) {
+            (None, _) => Left::PassedOn,
+            (Some(_), Format::Parquet) => Left::Unreadable,
+            (Some(_), _) if self.rows == 0 => Left::Nothing,
+            (Some(file), Format::Arrow) => Left::Batches(file.temporary.clone()),
+            (Some(file), Format::Csv | Format::JsonLines) => Left::Rows(file.temporary.clone()),
+        }
+    }
+
     /// Ends the stream. A file gets its name, and then its manifest beside it.
     pub(super) fn finish(
-        self,
+        mut self,
         facts: &RunFacts,
         progress: Progress,
     ) -> Result<Finished, DatasetError> {
         let target = self
-            .sink
+            .take_sink()?
             .finish()
-            .map_err(|error| name_error(&self.subject, self.is_stream, &error))?;
+            .map_err(|error| broken_off(&self.subject, &error, self.left()))?;
         let mut table = TableParts::new(Table::Hops);
         let Target::File(file) = target else {
             return Ok(finished(self.rows, &table, None));
         };
-        let sealed = file.seal()?;
+        let sealed = self.seal(file)?;
         let name = self.subject.file_name().unwrap_or_default();
         table.parts.push(Part {
             path: manifest::path_text(Path::new(name)),
@@ -138,10 +205,25 @@ impl Single {
             sha256: sealed.sha256,
         });
         let text = manifest::render(&self.meta, facts, progress, std::slice::from_ref(&table));
-        let path = beside(&self.subject, "", ".manifest.json");
-        let temporary = beside(&self.subject, ".", ".manifest.json.partial");
-        files::replace(temporary, path.clone(), &text, &self.disk)?;
+        let path = files::beside(&self.subject, "", ".manifest.json");
+        let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
+        files::replace(temporary, path.clone(), &text, &self.disk)
+            .map_err(|error| error.leaving(Left::NoManifest))?;
         Ok(finished(self.rows, &table, Some(path)))
+    }
+
+    /// Gives the file its name. Where that fails it stays without.
+    fn seal(&self, file: PendingFile) -> Result<Sealed, DatasetError> {
+        let Some(unfinished) = &self.unfinished else {
+            return file.seal();
+        };
+        unfinished.worth.mark();
+        let kept = || Left::Everything(unfinished.temporary.clone());
+        file.seal()
+            .map_err(|error| match unfinished.temporary.exists() {
+                true => error.leaving(kept()),
+                false => error,
+            })
     }
 }
 
@@ -155,22 +237,14 @@ fn finished(hops: u64, table: &TableParts, manifest: Option<PathBuf>) -> Finishe
     }
 }
 
-/// The file's name with something before and behind it, in the same directory.
-fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(before);
-    name.push(path.file_name().unwrap_or_default());
-    name.push(behind);
-    path.with_file_name(name)
-}
-
-/// A closed pipe ends a stream cleanly; everything else is an error with its subject.
-fn name_error(subject: &Path, is_stream: bool, error: &SinkError) -> DatasetError {
+/// An encoder's error with its subject and what is left of that; a reader that has closed a stream is none.
+fn broken_off(subject: &Path, error: &SinkError, left: Left) -> DatasetError {
     match DatasetError::encode(subject, error.as_ref()) {
         DatasetError::File { source, .. }
-            if is_stream && source.kind() == ErrorKind::BrokenPipe =>
+            if left == Left::PassedOn && source.kind() == ErrorKind::BrokenPipe =>
         {
-            DatasetError::BrokenPipe
+            DatasetError::BrokenPipe(subject.to_owned())
         }
-        error => error,
+        error => error.leaving(left),
     }
 }

@@ -31,7 +31,7 @@ pub(super) trait Sink: Send {
 pub(super) enum Target {
     /// A file that appears when it is whole.
     File(PendingFile),
-    /// Standard output, or what stands for it.
+    /// Standard output, or what else takes a stream.
     Stream(Box<dyn Write + Send>),
 }
 

@@ -43,7 +43,7 @@ const STREAM_AGE: Duration = Duration::from_secs(1);
 /// What a finished run left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The manifest; none for standard output.
+    /// The manifest; none for a stream.
     pub manifest: Option<PathBuf>,
     /// Files of rows.
     pub parts: usize,
@@ -51,7 +51,7 @@ pub struct Finished {
     pub hops: u64,
     /// Rows of `traces`; 0 in a single stream, which holds hops only.
     pub traces: u64,
-    /// Bytes in those files; 0 for standard output.
+    /// Bytes in those files; 0 for a stream.
     pub bytes: u64,
 }
 
@@ -60,7 +60,8 @@ pub struct Finished {
 /// Memory: the buffered rows (at most [`PartLimits::bytes`] and the rows of one trace), and about a quarter of that
 /// while a part is encoded. Calls block while a part is written; nothing is ever dropped.
 ///
-/// Dropped without [`finish`](DatasetWriter::finish), it leaves what is sealed, and a manifest that says `running`.
+/// Dropped without [`finish`](DatasetWriter::finish), it leaves what is sealed, and a manifest that says `running`; of a single
+/// file its rows under a temporary name, where they can be read.
 pub struct DatasetWriter {
     mode: Mode,
     facts: RunFacts,
@@ -79,11 +80,12 @@ enum Mode {
 
 impl DatasetWriter {
     /// Opens the output. A directory is created, locked, cleared of unfinished files and given a manifest that says
-    /// `running`; a file appears only when it is finished.
+    /// `running`; a file appears only when it is finished. What is no regular file is written in place, as a stream: opening a
+    /// FIFO waits for its reader.
     ///
     /// # Errors
     /// [`DatasetError::InUse`], [`DatasetError::ForeignManifest`], [`DatasetError::RunExists`],
-    /// [`DatasetError::IsDirectory`], and [`DatasetError::File`] where the place cannot be written to.
+    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] where the place cannot be written to.
     pub fn create(
         output: &Output,
         meta: RunMeta,
@@ -152,7 +154,7 @@ impl DatasetWriter {
         limits: PartLimits,
         facts: &RunFacts,
     ) -> Result<Self, DatasetError> {
-        let single = Single::stream(stream, format, meta)?;
+        let single = Single::stream("standard output".into(), stream, format, meta)?;
         Ok(Self::over(Mode::Single(Box::new(single)), limits, facts))
     }
 
@@ -184,7 +186,8 @@ impl DatasetWriter {
     /// Takes a row of `hops`. Rows of a trace should come together: a part is cut between traces.
     ///
     /// # Errors
-    /// Those of sealing: what was sealed before stays, and the rows not yet sealed stay buffered.
+    /// Those of sealing: what was sealed before stays, and the rows not yet sealed stay buffered. A single file or stream has
+    /// broken off then ([`DatasetError::BrokenOff`]) and takes no more ([`DatasetError::Over`]).
     pub fn hop(&mut self, row: HopRecord, now: Time) -> Result<(), DatasetError> {
         if self.is_due(now)
             && self
@@ -228,7 +231,7 @@ impl DatasetWriter {
     ///
     /// # Errors
     /// Those of sealing. A directory's manifest then says `failed`, with the error, if it can still be written;
-    /// an unfinished file is removed.
+    /// of a single file its rows stay under a temporary name, where they can be read.
     pub fn finish(
         mut self,
         ending: &Ending,

@@ -225,6 +225,10 @@ impl Job<'_> {
         let mut tally = end.tally;
         let (kept, mut error) = packets.finish(end.error.map(SurveyError::from));
         facts.setup["pcap"] = to_json(&kept);
+        if kept.is_some_and(|kept| kept.reader_left) {
+            observer.warn(packets::READER_LEFT);
+            facts.warnings.push(packets::READER_LEFT.to_owned());
+        }
         let lab = match setup.lab.map(|host| host.stop()).transpose() {
             Ok(lab) => lab,
             Err(broke) => {
@@ -307,6 +311,7 @@ impl Job<'_> {
         let responders = end.sink.distinct_responders();
         let mut summary = Summary {
             output: self.output.clone(),
+            manifest: None,
             targets: self.targets.len(),
             ipv4_targets: self.targets.ipv4_len(),
             report: self.report,
@@ -336,6 +341,7 @@ impl Job<'_> {
         }
         let dataset = closed?;
         summary.rows = dataset.hops;
+        summary.manifest = dataset.manifest.clone();
         let counts = &summary.tally.statistics;
         let sent = counts.probes_sent();
         let reply_rate = (sent > 0).then(|| counts.probes(Status::Replied) as f64 / sent as f64);

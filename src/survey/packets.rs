@@ -11,6 +11,10 @@ use crate::transport::{Listener, PacketReceiver, ReceivedBatch, RecordedReceiver
 
 use super::SurveyError;
 
+/// What to tell when packets went into a stream whose reader left.
+pub(super) const READER_LEFT: &str =
+    "whatever read the packets of --pcap left before the end: those after that were not kept";
+
 /// What a run hears replies through.
 pub(super) enum Ears {
     /// Whole packets, which can be kept.

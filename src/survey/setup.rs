@@ -74,15 +74,19 @@ impl From<LabNetwork> for Simulation {
 pub struct EnteredLab {
     namespace: Namespace,
     simulation: Simulation,
+    /// Whether it was root who entered: inside everybody is.
+    by_root: bool,
 }
 
 impl EnteredLab {
     /// Enters a namespace for `simulation`. Call it before any thread starts.
     pub fn enter(simulation: Simulation) -> Result<Self, SurveyError> {
+        let by_root = privilege::is_root();
         let namespace = enter_namespace()?;
         Ok(EnteredLab {
             namespace,
             simulation,
+            by_root,
         })
     }
 
@@ -233,6 +237,9 @@ impl LiveSetup {
         let mut warnings = Vec::new();
         // Before the sockets: what they are bound to must be there.
         let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
+        let by_root = lab
+            .as_ref()
+            .map_or_else(privilege::is_root, |lab| lab.by_root);
         let lab = lab.map(EnteredLab::open_device).transpose()?;
         let Opened {
             mut sender,
@@ -266,7 +273,7 @@ impl LiveSetup {
             ));
         }
         // Everything that takes privileges is open: what needs some must go above this line.
-        let given_up = privilege::give_up(output)?;
+        let given_up = privilege::give_up(output, by_root)?;
         warnings.extend(about_threads(&given_up));
         let mut ours = |wanted: bool, towards: IpAddr| {
             let source = wanted.then(|| sender.source_for(towards).ok());

@@ -6,6 +6,7 @@ mod unsent;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Method;
@@ -22,6 +23,8 @@ pub use missed::MissedReplyRate;
 #[derive(Debug)]
 pub struct Summary {
     pub(super) output: Output,
+    /// Of a directory or file.
+    pub(super) manifest: Option<PathBuf>,
     pub(super) targets: u32,
     /// IPv4 ones among them.
     pub(super) ipv4_targets: u32,
@@ -213,14 +216,15 @@ impl fmt::Display for Summary {
                     format!("duckdb -c \"select * from '{root}/hops/**/*.parquet' limit 20\""),
                 )
             }
-            Output::File { path, .. } => line(
-                "dataset",
-                format!(
-                    "{0} ({1} rows; {0}.manifest.json tells all)",
-                    path.display(),
-                    grouped(self.rows)
-                ),
-            ),
+            Output::File { path, .. } => {
+                let manifest = self.manifest.as_ref().map_or_else(String::new, |path| {
+                    format!("; {} tells all", path.display())
+                });
+                line(
+                    "dataset",
+                    format!("{} ({} rows{manifest})", path.display(), grouped(self.rows)),
+                )
+            }
             Output::Stdout { .. } => line(
                 "dataset",
                 format!("standard output ({} rows)", grouped(self.rows)),

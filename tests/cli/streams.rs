@@ -57,6 +57,16 @@ fn arrow_on_standard_output_is_one_stream() {
     assert_eq!(rows, rows_of_directory());
 }
 
+/// As /dev/stdout and /dev/fd/1 are: links to it.
+#[test]
+fn standard_output_by_name_is_written_in_place() {
+    let output = survey(&[&FIVE[..], &["csv", "-o", "/proc/self/fd/1"]].concat());
+    check(&output, 0, &["/proc/self/fd/1"]);
+    let told = errors(&output);
+    assert!(!told.contains("manifest"), "{told}");
+    assert_eq!(text(&output.stdout), text(&stream("csv")));
+}
+
 #[test]
 fn whoever_stops_reading_ends_the_survey_cleanly() {
     for format in ["csv", "jsonl", "arrow"] {

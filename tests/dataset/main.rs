@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 mod rows;
 
 mod directory;
+mod places;
 mod runs;
 mod single;
 

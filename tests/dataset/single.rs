@@ -168,7 +168,10 @@ fn an_unfinished_file_never_shows() {
     let refused = create(&output(&path), "run-2", SMALL).err();
     assert!(matches!(refused, Some(DatasetError::InUse(_))));
     drop(writer);
-    assert_eq!(files(dir.path()), [path.as_path()]);
+    let partial = dir.path().join(".hops.csv.partial");
+    assert_eq!(files(dir.path()), [partial.as_path(), path.as_path()]);
+    // The header and two batches of seven traces; the rest had not been written.
+    assert_eq!(fs::read_to_string(&partial).unwrap().lines().count(), 225);
     assert_eq!(fs::read_to_string(&path).unwrap(), "last night's");
 }
 
@@ -225,5 +228,6 @@ fn a_full_disk_behind_standard_output_is_named() {
         let text = stream(format, full).expect_err("no room").to_string();
         assert!(text.starts_with("cannot write standard output: "), "{text}");
         assert!(text.contains("free space there"), "{text}");
+        assert!(!text.contains("parts") && !text.contains("-o"), "{text}");
     }
 }

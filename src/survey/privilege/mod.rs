@@ -24,7 +24,7 @@ use std::time::Duration;
 use caps::errors::CapsError;
 use caps::{CapSet, Capability};
 
-use crate::dataset::Output;
+use crate::dataset::{self, Output};
 
 use super::SurveyError;
 
@@ -74,8 +74,9 @@ pub(super) struct Owner {
 /// What became of the privileges.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GivenUp {
-    /// Whether it was root who gave them up.
-    pub was_root: bool,
+    /// Whether they were root's own: an ordinary user is root in a user namespace of ours, too, but never had more rights on files
+    /// than he has left.
+    pub by_root: bool,
     /// Whom the process goes on as, where that is another user than before.
     pub owner: Option<Owner>,
     /// Threads that keep capabilities: they belong to whoever called us, and only they could give theirs up.
@@ -86,7 +87,7 @@ impl GivenUp {
     /// Why root is suddenly refused, where that is the reason.
     pub fn explain(&self, error: SurveyError) -> SurveyError {
         match error {
-            SurveyError::Dataset(source) if self.was_root && source.is_refusal() => {
+            SurveyError::Dataset(source) if self.by_root && source.is_refusal() => {
                 SurveyError::Closed {
                     user: self.owner.as_ref().map_or(0, |owner| owner.user),
                     source,
@@ -98,10 +99,9 @@ impl GivenUp {
 }
 
 /// Gives up everything in every thread of this process, and goes on as the owner of where `output` goes. Call it when all
-/// sockets and devices are open.
-pub(super) fn give_up(output: &Output) -> Result<GivenUp, PrivilegeError> {
-    let was_root = sys::effective_user() == 0;
-    let owner = if was_root { next_owner(output) } else { None };
+/// sockets and devices are open; `by_root` says whether it was root who started the program.
+pub(super) fn give_up(output: &Output, by_root: bool) -> Result<GivenUp, PrivilegeError> {
+    let owner = if is_root() { next_owner(output) } else { None };
     let bounded = has(Capability::CAP_SETPCAP)?;
     // While every thread still has CAP_SETPCAP: changing the user takes it from all of them.
     everywhere(limit)?;
@@ -113,10 +113,15 @@ pub(super) fn give_up(output: &Output) -> Result<GivenUp, PrivilegeError> {
     everywhere(clear)?;
     let kept_by = remaining(bounded).map_err(PrivilegeError::system("reading /proc/self/task"))?;
     Ok(GivenUp {
-        was_root,
+        by_root,
         owner,
         kept_by,
     })
+}
+
+/// Whether this process acts as root: within a user namespace as its root.
+pub(super) fn is_root() -> bool {
+    sys::effective_user() == 0
 }
 
 /// Gives up everything in the calling thread, and in those that it starts from now on.
@@ -179,11 +184,12 @@ fn next_owner(output: &Output) -> Option<Owner> {
     .then_some(owner)
 }
 
-/// The directory in which the first file of `output` will be made, or the nearest one above that is there already.
+/// The directory in which the first file of `output` will be made, or the nearest one above that is there already; where a
+/// FIFO or device is written in place, that one itself.
 fn place_of(output: &Output) -> Option<PathBuf> {
     let inside = match output {
-        Output::Directory(root) => root.as_path(),
-        Output::File { path, .. } => path.parent()?,
+        Output::Directory(root) => root.clone(),
+        Output::File { path, .. } => dataset::home(path)?,
         Output::Stdout { .. } => return None,
     };
     inside
@@ -192,7 +198,8 @@ fn place_of(output: &Output) -> Option<PathBuf> {
             true => Path::new("."),
             false => place,
         })
-        .find(|place| place.is_dir())
+        // A regular file in the way is no place.
+        .find(|place| place.exists() && !place.is_file())
         .map(Path::to_owned)
 }
 

@@ -42,6 +42,18 @@ fn the_place_is_the_nearest_directory_that_is_there() {
         place_of(&Output::Directory("no-such-place".into())),
         Some(".".into())
     );
+    let fifo = here.join("fifo.csv");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    fs::create_dir(here.join("links")).unwrap();
+    for (link, target) in [("hops.csv", "../hops.csv"), ("fifo.csv", "../fifo.csv")] {
+        std::os::unix::fs::symlink(target, here.join("links").join(link)).unwrap();
+    }
+    assert_eq!(of("fifo.csv"), Some(fifo));
+    // Where the file is, not where its link is.
+    let real = here.canonicalize().unwrap();
+    assert_eq!(of("links/hops.csv"), Some(real));
+    assert_eq!(of("links/fifo.csv"), Some(here.join("links/fifo.csv")));
     let format = Format::Csv;
     assert_eq!(
         place_of(&Output::File {

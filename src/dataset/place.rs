@@ -1,0 +1,226 @@
+//! What a name leads to where a single file was asked for, found out before anything is written.
+//!
+//! Only a regular file may be replaced by a finished one. A link is followed, and the file that it leads to is the one that is
+//! written; what is no file but takes a stream (a FIFO, a character device, a descriptor that this process was started with)
+//! is written in place and stays what it is; anything else is refused.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::sys;
+
+/// The kernel's own limit on links that lead to links (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// This process's descriptors, each a link to what is open.
+const DESCRIPTORS: &str = "/proc/self/fd";
+
+/// What stands at a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A regular file under its own name, or nothing yet: to be written beside it and renamed.
+    File(PathBuf),
+    /// What takes a stream: to be written in place.
+    Stream(Stream),
+    /// What nothing can be written to, in words.
+    Unfit(&'static str),
+}
+
+/// Something that takes a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// A FIFO or a character device.
+    Node(PathBuf),
+    /// A descriptor of ours, as `/dev/stdout` and a shell's `>(…)` name them: open already, whatever rights that took.
+    Descriptor(RawFd),
+}
+
+impl Stream {
+    /// Opens it. A FIFO is waited for until somebody reads it.
+    pub(super) fn open(&self) -> io::Result<File> {
+        match self {
+            // Appending is for files: they are found here under names that lead to no name (another process's descriptor
+            // of a deleted one).
+            Stream::Node(path) => OpenOptions::new()
+                .append(true)
+                .custom_flags(libc::O_NOCTTY)
+                .open(path),
+            Stream::Descriptor(descriptor) => sys::duplicate(*descriptor).map(File::from),
+        }
+    }
+}
+
+/// Looks what stands at `path`. Of what the kernel refuses to follow (others' links in a directory open to all, see
+/// `fs.protected_symlinks` in proc_sys_fs(5)) nothing is followed here.
+pub(super) fn look(path: &Path) -> io::Result<Place> {
+    let about = match fs::metadata(path) {
+        Ok(about) => Some(about),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let end = follow(path)?;
+    let Some(about) = about else {
+        return Ok(match end {
+            End::Name(real) => Place::File(real),
+            // Closed meanwhile, or never open.
+            End::Descriptor(_) => return Err(io::ErrorKind::NotFound.into()),
+        });
+    };
+    if let Some(kind) = unfit(&about) {
+        return Ok(Place::Unfit(kind));
+    }
+    Ok(match end {
+        End::Descriptor(descriptor) => Place::Stream(Stream::Descriptor(descriptor)),
+        End::Name(real) if about.is_file() && leads_to(&real, &about) => Place::File(real),
+        End::Name(_) => Place::Stream(Stream::Node(path.to_owned())),
+    })
+}
+
+/// Where the first file for `path` will be made or, where `path` is written in place, what it is. None where nothing is opened.
+pub(crate) fn home(path: &Path) -> Option<PathBuf> {
+    match look(path).ok()? {
+        Place::File(real) => real.parent().map(Path::to_owned),
+        Place::Stream(Stream::Node(node)) => Some(node),
+        Place::Stream(Stream::Descriptor(_)) | Place::Unfit(_) => None,
+    }
+}
+
+/// Why nothing can be written to it, if so.
+fn unfit(about: &Metadata) -> Option<&'static str> {
+    let kind = about.file_type();
+    match () {
+        () if kind.is_dir() => Some("a directory"),
+        () if kind.is_block_device() => Some("a block device"),
+        () if kind.is_socket() => Some("a socket"),
+        () if kind.is_file() || kind.is_fifo() || kind.is_char_device() => None,
+        () => Some("neither a file nor a stream"),
+    }
+}
+
+/// Whether `path` names what `about` is about.
+fn leads_to(path: &Path, about: &Metadata) -> bool {
+    fs::symlink_metadata(path)
+        .is_ok_and(|there| (there.dev(), there.ino()) == (about.dev(), about.ino()))
+}
+
+/// Where links end.
+enum End {
+    /// At a name that is no link; it need not be there.
+    Name(PathBuf),
+    /// At a descriptor of ours.
+    Descriptor(RawFd),
+}
+
+/// Follows the links that `path` begins.
+fn follow(path: &Path) -> io::Result<End> {
+    let mut at = path.to_owned();
+    for _ in 0..=MOST_LINKS {
+        if !fs::symlink_metadata(&at).is_ok_and(|about| about.is_symlink()) {
+            return Ok(End::Name(if at == path { at } else { plain(at) }));
+        }
+        if let Some(descriptor) = descriptor(&at) {
+            return Ok(End::Descriptor(descriptor));
+        }
+        let target = fs::read_link(&at)?;
+        at = match at.parent() {
+            Some(directory) => directory.join(target),
+            None => target,
+        };
+    }
+    Err(io::Error::from_raw_os_error(libc::ELOOP))
+}
+
+/// `path` without the detours that links take (`a/../b`), as far as its directory is there: it is shown to people.
+fn plain(path: PathBuf) -> PathBuf {
+    let directory = path.parent().map(fs::canonicalize);
+    match (directory, path.file_name()) {
+        (Some(Ok(directory)), Some(name)) => directory.join(name),
+        _ => path,
+    }
+}
+
+/// The descriptor of ours that a link stands for.
+fn descriptor(link: &Path) -> Option<RawFd> {
+    let ours = fs::canonicalize(DESCRIPTORS).ok()?;
+    let directory = fs::canonicalize(link.parent()?).ok()?;
+    (directory == ours)
+        .then(|| link.file_name()?.to_str()?.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn file(path: PathBuf) -> Place {
+        Place::File(path)
+    }
+
+    #[test]
+    fn links_lead_to_the_file_that_is_there_or_will_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("data")).unwrap();
+        fs::write(at("data/one.csv"), "").unwrap();
+        symlink("data/one.csv", at("relative")).unwrap();
+        symlink(at("relative"), at("twice")).unwrap();
+        symlink("data/two.csv", at("dangling")).unwrap();
+        fs::create_dir(at("links")).unwrap();
+        symlink("../new.csv", at("links/up")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        for (name, real) in [
+            ("data/one.csv", "data/one.csv"),
+            ("relative", "data/one.csv"),
+            ("twice", "data/one.csv"),
+            ("dangling", "data/two.csv"),
+            ("links/up", "new.csv"),
+            ("new.csv", "new.csv"),
+        ] {
+            assert_eq!(look(&at(name)).unwrap(), file(at(real)), "{name}");
+            assert_eq!(home(&at(name)), at(real).parent().map(Path::to_owned));
+        }
+        let circle = look(&at("circle")).unwrap_err();
+        assert_eq!(circle.raw_os_error(), Some(libc::ELOOP));
+    }
+
+    #[test]
+    fn what_is_no_file_is_a_stream_or_unfit() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("fifo"))
+            .status();
+        assert!(made.unwrap().success());
+        symlink("fifo", at("link")).unwrap();
+        assert_eq!(look(&at("socket")).unwrap(), Place::Unfit("a socket"));
+        assert_eq!(look(directory.path()).unwrap(), Place::Unfit("a directory"));
+        for name in ["fifo", "link"] {
+            let node = Place::Stream(Stream::Node(at(name)));
+            assert_eq!(look(&at(name)).unwrap(), node);
+            assert_eq!(home(&at(name)), Some(at(name)));
+        }
+    }
+
+    #[test]
+    fn a_descriptor_of_ours_is_used_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = File::create(directory.path().join("log")).unwrap();
+        let descriptor = open.as_raw_fd();
+        let name = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
+        let link = directory.path().join("link");
+        symlink(&name, &link).unwrap();
+        for path in [&name, &link] {
+            let stream = Place::Stream(Stream::Descriptor(descriptor));
+            assert_eq!(look(path).unwrap(), stream);
+            assert_eq!(home(path), None);
+        }
+    }
+}
