@@ -30,11 +30,14 @@ impl Path {
             .map(Ttl)
     }
 
-    /// The size of the probe that was answered where the path ends, where sizes are looked for, bytes.
+    /// The size of the probe that was answered where the path ends, where sizes are looked for, bytes. Behind the last answer of
+    /// a path that ends in silence there may be a narrower line, whose router says nothing.
     pub fn mtu(&self) -> Option<u16> {
-        let last = self.last_ttl()?;
+        let (last, _) = self
+            .stop()
+            .filter(|(_, reason)| *reason != StopReason::Loop)?;
         self.answers()
-            .find(|(ttl, _)| Ttl(*ttl) == last)
+            .find(|(ttl, _)| *ttl == last)
             .and_then(|(_, answer)| answer.size)
     }
 

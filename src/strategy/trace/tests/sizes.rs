@@ -107,3 +107,18 @@ fn a_distance_that_was_asked_for_again_adds_no_attempts_at_the_maximum_ttl() {
         .collect();
     assert_eq!(at_max, [8, 9], "two attempts, numbered on");
 }
+
+/// Behind the last answer a line may be narrower, whose router says nothing.
+#[test]
+fn a_path_that_ends_in_silence_has_no_path_mtu() {
+    let limits = TraceLimits {
+        mtu_from: Some(1_500),
+        ..LIMITS
+    };
+    let shown = run(1, limits, |probe| match probe.ttl.0 {
+        ttl @ 1..=2 => router(ttl),
+        _ => ProbeResult::Silent,
+    });
+    assert_eq!(shown.end(), (StopReason::GapLimit, None));
+    assert_eq!(shown.ends[0].path_mtu, None);
+}
