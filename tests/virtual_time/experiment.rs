@@ -77,6 +77,28 @@ pub fn inline(toml: &str) -> LabNetwork {
     LabNetwork::from_toml(toml, "inline").expect("a network")
 }
 
+/// A chain of three routers in which only the `line` to the second is special; what else there is follows the third.
+pub fn chain(seed: u64, line: &str, rest: &str) -> LabNetwork {
+    inline(&format!(
+        r#"
+        seed = {seed}
+        [[router]]
+        name = "one"
+        address = "10.0.0.1"
+        next = ["two"]
+        [[router]]
+        name = "two"
+        address = "10.0.1.1"
+        next = ["three"]
+        line = {line}
+        [[router]]
+        name = "three"
+        address = "10.0.2.1"
+        {rest}
+        "#
+    ))
+}
+
 /// Runs the survey of `config` over `network` through the same parts as `pathsurvey::survey::run` joins, with nothing between
 /// the engine's rows and the test.
 pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {

@@ -9,7 +9,7 @@ use pathsurvey::model::{
     DiscardReason, HopRecord, Purpose, ReplyKind, Status, StopReason, TraceRecord, Ttl,
 };
 
-use super::experiment::{Observed, config, inline, lab, observe};
+use super::experiment::{Observed, chain, config, lab, observe};
 use super::truth::Truths;
 use super::{oracle, traces, truth};
 
@@ -268,36 +268,23 @@ fn unreachables_end_traces_with_their_code() {
     }
 }
 
-/// A chain in which only the line to the second router is special.
-fn chain(line: &str, seed: u64) -> LabNetwork {
-    inline(&format!(
-        r#"
-        seed = {seed}
-        [[router]]
-        name = "one"
-        address = "10.0.0.1"
-        next = ["two"]
-        [[router]]
-        name = "two"
-        address = "10.0.1.1"
-        next = ["three"]
-        line = {line}
-        [[router]]
-        name = "three"
-        address = "10.0.2.1"
-        [[target]]
-        prefix = "198.18.0.0/22"
-        at = "three"
-        unlimited = true
-        "#
-    ))
-}
+/// Hosts behind a chain of three.
+const HOSTS: &str = r#"
+[[target]]
+prefix = "198.18.0.0/22"
+at = "three"
+unlimited = true
+"#;
 
 #[test]
 fn reordering_alone_mixes_up_nothing() {
     for seed in SEEDS {
         let line = "{ delay_ms = 1, jitter_ms = 40, reorder = 0.5, reorder_ms = 400 }";
-        let run = checked(chain(line, seed), &["198.18.0.0/24", "198.18.1.0/24"], seed);
+        let run = checked(
+            chain(seed, line, HOSTS),
+            &["198.18.0.0/24", "198.18.1.0/24"],
+            seed,
+        );
         let replied = with_status(&run, Status::Replied);
         assert_eq!(replied, run.recorded.len());
         let mut arrivals: Vec<_> = run
@@ -318,7 +305,11 @@ fn reordering_alone_mixes_up_nothing() {
 #[test]
 fn every_reply_twice_makes_one_duplicate_each() {
     for seed in SEEDS {
-        let run = checked(chain("{ duplicate = 1.0 }", seed), &["198.18.0.0/24"], seed);
+        let run = checked(
+            chain(seed, "{ duplicate = 1.0 }", HOSTS),
+            &["198.18.0.0/24"],
+            seed,
+        );
         let beyond_the_line = rows(&run, |row| row.reply_index == 0 && row.ttl > Some(Ttl(1)));
         assert_eq!(with_status(&run, Status::Duplicate), beyond_the_line);
         assert_eq!(with_status(&run, Status::Replied), run.recorded.len());
@@ -329,7 +320,10 @@ fn every_reply_twice_makes_one_duplicate_each() {
 #[test]
 fn late_replies_within_the_window_are_late_rows() {
     for seed in SEEDS {
-        let run = hurried(chain("{ reorder = 0.5, reorder_ms = 1500 }", seed), seed);
+        let run = hurried(
+            chain(seed, "{ reorder = 0.5, reorder_ms = 1500 }", HOSTS),
+            seed,
+        );
         let late_own = rows(&run, |row| {
             row.status == Status::Late && row.reply_index == 0
         });
@@ -354,7 +348,10 @@ fn replies_beyond_the_late_window_are_counted_and_matched_to_nobody() {
     for seed in SEEDS {
         let mut run = config(&["198.18.0.0/24"], seed);
         run.cooldown = Duration::from_secs(10);
-        let run = checked_hurried(run, chain("{ reorder = 0.5, reorder_ms = 4000 }", seed));
+        let run = checked_hurried(
+            run,
+            chain(seed, "{ reorder = 0.5, reorder_ms = 4000 }", HOSTS),
+        );
         assert_eq!(with_status(&run, Status::Late), 0);
         let silent = with_status(&run, Status::Timeout);
         assert!(silent > 200, "{silent}");

@@ -3,40 +3,31 @@
 use pathsurvey::lab::LabNetwork;
 use pathsurvey::model::{Protocol, Ttl};
 
-use super::experiment::{Observed, config, inline, observe};
+use super::experiment::{Observed, chain, config, observe};
 use super::traces;
 
 pub const DISTANCE: Ttl = Ttl(5);
 
 /// Hosts behind four routers; the second line loses a share each way, and the last router may be silent.
 pub fn network(seed: u64, loss: f64, silent: bool) -> LabNetwork {
-    inline(&format!(
-        r#"
-        seed = {seed}
-        [[router]]
-        name = "one"
-        address = "10.0.0.1"
-        next = ["two"]
-        [[router]]
-        name = "two"
-        address = "10.0.1.1"
-        next = ["three"]
-        line = {{ loss = {loss}, reply_loss = {loss} }}
-        [[router]]
-        name = "three"
-        address = "10.0.2.1"
-        next = ["four"]
-        [[router]]
-        name = "four"
-        address = "10.0.3.1"
-        silent = {silent}
-        [[target]]
-        prefix = "198.18.0.0/22"
-        at = "four"
-        unlimited = true
-        tcp_open = [80]
-        "#
-    ))
+    chain(
+        seed,
+        &format!("{{ loss = {loss}, reply_loss = {loss} }}"),
+        &format!(
+            r#"
+            next = ["four"]
+            [[router]]
+            name = "four"
+            address = "10.0.3.1"
+            silent = {silent}
+            [[target]]
+            prefix = "198.18.0.0/22"
+            at = "four"
+            unlimited = true
+            tcp_open = [80]
+            "#
+        ),
+    )
 }
 
 /// A survey of some hundreds of them.

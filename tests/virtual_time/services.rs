@@ -3,35 +3,24 @@
 use pathsurvey::lab::LabNetwork;
 use pathsurvey::model::{HopRecord, Status, StopReason, Ttl};
 
-use super::experiment::{Observed, config, inline, observe};
+use super::experiment::{Observed, chain, config, observe};
 use super::traces;
 
 const DISTANCE: Ttl = Ttl(4);
 
 /// Hosts with a DNS service behind three routers; a share of what passes between the first two is lost, each way.
 fn network(seed: u64, loss: f64, duplicate: f64) -> LabNetwork {
-    inline(&format!(
+    chain(
+        seed,
+        &format!("{{ loss = {loss}, reply_loss = {loss}, duplicate = {duplicate} }}"),
         r#"
-        seed = {seed}
-        [[router]]
-        name = "one"
-        address = "10.0.0.1"
-        next = ["two"]
-        [[router]]
-        name = "two"
-        address = "10.0.1.1"
-        next = ["three"]
-        line = {{ loss = {loss}, reply_loss = {loss}, duplicate = {duplicate} }}
-        [[router]]
-        name = "three"
-        address = "10.0.2.1"
         [[target]]
         prefix = "198.18.0.0/22"
         at = "three"
         unlimited = true
         udp_services = [53]
-        "#
-    ))
+        "#,
+    )
 }
 
 fn survey(seed: u64, attempts: u8, network: LabNetwork) -> Observed {

@@ -269,6 +269,17 @@ fn true_rows(survey: &Survey, tos: u8) -> Shown {
     shown
 }
 
+/// Two flows to each target of a list over a clean network: the sockets were chosen by themselves and `named` in one line, every
+/// TTL that answers is there, and every answer is sure.
+fn chosen_by_itself(survey: &Survey, named: &str) {
+    let told = survey.told.lines().filter(|line| line.contains(named));
+    assert_eq!(told.count(), 1, "{}", survey.told);
+    let evidence = complete_and_true(survey, TARGETS, 2, 184);
+    let replies = survey.rows.len();
+    assert_eq!(evidence, BTreeMap::from([("full".to_owned(), replies)]));
+    assert!(replies > 10 * 2 * TARGETS, "{replies}");
+}
+
 /// Every row is what the network did, and of every path every TTL that answers is there. Gives how many replies had which evidence.
 fn complete_and_true(
     survey: &Survey,

@@ -6,8 +6,8 @@ use pathsurvey::model::Protocol;
 use serde_json::Value;
 
 use super::{
-    Survey, TARGETS, V4, V6, complete_and_true, first_of, number, run_without_capability, survey,
-    survey_targets, text, true_rows,
+    Survey, TARGETS, V4, V6, chosen_by_itself, complete_and_true, first_of, number,
+    run_without_capability, survey, survey_targets, text, true_rows,
 };
 use crate::live::host::World;
 use crate::live::lab::{changed, network};
@@ -28,15 +28,7 @@ fn of_list(list: &str, file: &str, changes: &[(&str, &str)]) -> Result<Survey, I
 /// Chosen by itself, because raw sockets are refused, and said in one line.
 fn by_itself(list: &str) -> Outcome {
     let survey = of_list(list, "generated-clean.toml", &[])?;
-    let told = survey
-        .told
-        .lines()
-        .filter(|line| line.contains("ping sockets (--transport dgram)"));
-    assert_eq!(told.count(), 1, "{}", survey.told);
-    let evidence = complete_and_true(&survey, TARGETS, 2, 184);
-    let replies = survey.rows.len();
-    assert_eq!(evidence, BTreeMap::from([("full".to_owned(), replies)]));
-    assert!(replies > 10 * 2 * TARGETS, "{replies}");
+    chosen_by_itself(&survey, "ping sockets (--transport dgram)");
     let kind = |kind: &str| {
         let of = |row: &&Value| text(row, "reply_kind") == Some(kind);
         survey.rows.iter().filter(of).count()
