@@ -215,6 +215,12 @@ fn reply_of_packet(packet: &[u8]) -> HopReply {
         told => (told, labels(&quote[told..])),
     };
     let length = usize::from(word(quote, 2));
+    // Behind the probe there is only padding; where the router took 8 bytes of it, from there on: its marks are no zeros.
+    let whole = quoted_bytes.min(length);
+    let size = match quote[28..whole].iter().any(|byte| *byte != 0) {
+        true => whole,
+        false => 28,
+    };
     HopReply {
         responder: address(packet, 12),
         icmp_type: packet[20],
@@ -234,8 +240,7 @@ fn reply_of_packet(packet: &[u8]) -> HopReply {
             dst_port: word(quote, 22),
             source: address(quote, 12),
             destination: address(quote, 16),
-            // Behind the probe there is only padding.
-            size: quoted_bytes.min(length) as i32,
+            size: size as i32,
         },
         mpls,
     }
