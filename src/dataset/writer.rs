@@ -85,7 +85,8 @@ impl DatasetWriter {
     ///
     /// # Errors
     /// [`DatasetError::InUse`], [`DatasetError::ForeignManifest`], [`DatasetError::RunExists`],
-    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] where the place cannot be written to.
+    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] where the
+    /// place cannot be written to.
     pub fn create(
         output: &Output,
         meta: RunMeta,

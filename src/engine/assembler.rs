@@ -2,8 +2,9 @@
 //!
 //! A trace's rows wait here until its strategy ends it; then they leave sorted by TTL, with the trace's own row computed from
 //! them, so that the two cannot disagree. While a trace is open a late reply takes the place of its probe's `timeout`
-//! row, and a surer one that of a weaker; afterwards they become extra rows and the probe's own stays. A probe's own row must come before its extra ones: whether a
-//! trace is open shows in its waiting rows alone. A sweep has no traces: its rows pass through.
+//! row, and a surer one that of a weak one; afterwards they become extra rows and the probe's own stays. A probe's own row must
+//! come before its extra ones: whether a trace is open shows in its waiting rows alone. A sweep has no traces: its rows pass
+//! through.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;

@@ -154,7 +154,8 @@ fn told(reply: &Reply, message: &[u8], header: usize) -> Option<Vec<u8>> {
     Some([&[what | family, icmp_type, icmp_code, 0, 0], left].concat())
 }
 
-/// Saves captures as seeds: whole, as sockets would be told of them, their quotes, and what follows an error's header where that has extensions.
+/// Saves captures as seeds: whole, as sockets would be told of them, their quotes, and what follows an error's header where that
+/// has extensions.
 pub fn save(captures: &Captures, corpus: &Path) {
     let write = |target: &str, name: &str, bytes: &[u8]| {
         let directory = corpus.join(target);
