@@ -172,6 +172,7 @@ pub(super) fn origin(config: &SurveyConfig) -> Origin {
     Origin {
         sources: config.sources.clone(),
         interface: config.interface.clone(),
+        tos: config.tos,
     }
 }
 
@@ -331,6 +332,7 @@ impl LiveSetup {
             "receive_buffer_bytes": self.buffer.bytes,
             "conntrack": self.findings.conntrack,
             "conntrack_entries_expected": self.findings.expected_entries,
+            "multipath_routes": self.findings.multipath_routes,
             "went_on_as_user": self.given_up.owner.as_ref().map(|owner| owner.user),
         })
     }

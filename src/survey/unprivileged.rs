@@ -19,7 +19,6 @@ pub(super) fn open(config: &SurveyConfig) -> Result<Opened, SurveyError> {
         },
         source_port: config.source_port,
         flows: config.flows,
-        tos: config.tos,
         origin: origin(config),
     })?;
     let buffer = Buffer {

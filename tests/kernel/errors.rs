@@ -224,8 +224,8 @@ pub fn interface_down() -> Outcome {
     let _namespace = allowed(enter_drop_namespace())?;
     let from = |name: &str| {
         RawSender::open_from(&Origin {
-            sources: Vec::new(),
             interface: Some(name.to_owned()),
+            ..Origin::default()
         })
     };
     assert!(from("drop0").is_ok());
@@ -306,7 +306,6 @@ pub fn ping_blocks() -> Outcome {
             protocol: DgramProtocol::Icmp,
             source_port: base,
             flows: 16,
-            tos: 0,
             origin: Origin::default(),
         })
         .unwrap()

@@ -4,6 +4,7 @@
 mod addresses;
 mod conntrack;
 pub(super) mod hearing;
+mod next_hops;
 mod sys;
 
 use std::io;
@@ -36,6 +37,8 @@ pub(super) struct Findings {
     pub expected_entries: Option<u64>,
     /// The interface that probes leave by.
     pub interface: Option<String>,
+    /// Whether there are routes over several next hops; `None` if the kernel does not tell.
+    pub multipath_routes: Option<bool>,
     /// Whether the system clock is synchronised, and the kernel's estimate of its error in µs.
     pub clock: Option<(bool, i64)>,
 }
@@ -100,8 +103,11 @@ pub(super) fn look(
             .iter()
             .filter_map(|source| about_choice(&config.sources, *source)),
     );
+    let multipath_routes = next_hops::several();
+    warnings.extend(next_hops::warning(multipath_routes, config));
     Findings {
         warnings,
+        multipath_routes,
         conntrack,
         expected_entries,
         interface: interface(sources, towards, &if_inet6),

@@ -30,6 +30,7 @@ use socket2::Socket;
 pub use listener::DgramListener;
 pub use sender::DgramSender;
 
+use super::raw::source::{SendingSocket, SourceTable};
 use super::raw::{DgramProtocol, Origin, PortBlock, TransportError, sys::set_option};
 
 /// Receive buffer asked for, bytes, for each socket: the default holds some 250 errors.
@@ -46,9 +47,7 @@ pub struct DgramOptions {
     pub source_port: u16,
     /// Flows: ports that follow one another.
     pub flows: u16,
-    /// Type of service or traffic class of everything sent.
-    pub tos: u8,
-    /// Where to send from.
+    /// Where to send from, and with what type of service.
     pub origin: Origin,
 }
 
@@ -67,7 +66,7 @@ pub struct Dgram {
 impl Dgram {
     /// Opens the sockets.
     pub fn open(options: &DgramOptions) -> Result<Self, TransportError> {
-        let sources = super::raw::source::SourceTable::new(&options.origin)?;
+        let sources = SourceTable::new(SendingSocket::Dgram(options.protocol), &options.origin)?;
         let ports = PortBlock::bind_from(
             options.protocol,
             options.source_port,
@@ -76,7 +75,7 @@ impl Dgram {
         )?;
         let mut buffer_bytes = usize::MAX;
         for (_, socket) in ports.sockets() {
-            prepare(socket, options.tos)
+            prepare(socket, options.origin.tos)
                 .map_err(TransportError::setup("preparing a socket for errors"))?;
             let obtained = socket
                 .recv_buffer_size()

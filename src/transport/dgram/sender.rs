@@ -33,6 +33,7 @@ pub struct DgramSender {
 /// What a packet says that an ordinary socket can be told, and the number that the socket is bound to.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'a> {
+    source: IpAddr,
     ttl: u8,
     /// Source port or identifier.
     number: u16,
@@ -45,9 +46,17 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Takes a packet of ours apart; `None` for one of another protocol.
     fn of(packet: &'a [u8], wanted: DgramProtocol) -> Option<Self> {
-        let (ttl, protocol, transport) = match packet.first()? >> 4 {
-            4 => (packet.get(8)?, packet.get(9)?, packet.get(IPV4_HEADER..)?),
-            6 => (packet.get(7)?, packet.get(6)?, packet.get(IPV6_HEADER..)?),
+        let (source, ttl, protocol, transport) = match packet.first()? >> 4 {
+            4 => {
+                let (header, transport) = packet.split_first_chunk::<IPV4_HEADER>()?;
+                let source: [u8; 4] = *header[12..].first_chunk()?;
+                (IpAddr::from(source), &header[8], &header[9], transport)
+            }
+            6 => {
+                let (header, transport) = packet.split_first_chunk::<IPV6_HEADER>()?;
+                let source: [u8; 16] = *header[8..].first_chunk()?;
+                (IpAddr::from(source), &header[7], &header[6], transport)
+            }
             _ => return None,
         };
         // Both headers have 8 bytes.
@@ -55,12 +64,14 @@ impl<'a> Parts<'a> {
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         match (wanted, i32::from(*protocol)) {
             (DgramProtocol::Udp, libc::IPPROTO_UDP) => Some(Parts {
+                source,
                 ttl: *ttl,
                 number: word(0),
                 dst_port: word(2),
                 content: payload,
             }),
             (DgramProtocol::Icmp, libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6) => Some(Parts {
+                source,
                 ttl: *ttl,
                 number: word(4),
                 dst_port: 0,
@@ -122,6 +133,8 @@ impl DgramSender {
                     && (!by_ttl || parts.ttl == head.ttl);
                 (together && !to.is_unspecified()).then_some(sys::Outgoing {
                     to: SocketAddr::new(to, parts.dst_port),
+                    source: parts.source,
+                    interface: self.sources.pinned_interface(parts.source),
                     ttl: parts.ttl,
                     payload: parts.content,
                 })
@@ -156,6 +169,7 @@ impl DgramSender {
 impl PacketSender for DgramSender {
     fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
         let mut taken = 0;
+        self.sources.batch_sent();
         while first + taken < batch.len() {
             match self.offer(batch, first + taken)? {
                 Ok(count) => taken += count,
@@ -208,6 +222,10 @@ mod tests {
                     DgramProtocol::Icmp => (0, &packet[packet.len() - 11..]),
                 };
                 let parts = Parts {
+                    source: match packet.len() < 40 {
+                        true => IpAddr::from([0x45; 4]),
+                        false => IpAddr::from([0x60; 16]),
+                    },
                     ttl: 7,
                     number: 24_000,
                     dst_port,

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::slice;
@@ -69,18 +69,24 @@ impl Poll {
 /// A datagram to send.
 pub(super) struct Outgoing<'a> {
     pub to: SocketAddr,
+    /// Our address that it leaves with, of the family of `to`.
+    pub source: IpAddr,
+    /// The interface that it leaves by; 0 for the kernel's choice.
+    pub interface: u32,
     pub ttl: u8,
     pub payload: &'a [u8],
 }
 
-/// Control bytes of a datagram sent: one integer takes 24. Words, because cmsghdr wants their alignment.
-type SendControl = [u64; 3];
+/// Control bytes of a datagram sent: an integer takes 24, and the source 32 or, of IPv6, 40. Words, because cmsghdr wants their
+/// alignment.
+type SendControl = [u64; 8];
 
 /// The arrays that sendmmsg wants, used again and again.
 pub(super) struct SendArena {
     addresses_v4: Vec<sockaddr_in>,
     addresses_v6: Vec<sockaddr_in6>,
-    controls: Vec<SendControl>,
+    /// With how many bytes of each are filled.
+    controls: Vec<(SendControl, usize)>,
     pieces: Vec<iovec>,
     messages: Vec<mmsghdr>,
 }
@@ -134,12 +140,7 @@ impl SendArena {
                     sin6_scope_id: 0,
                 }),
             }
-            let (level, name) = match datagram.to {
-                SocketAddr::V4(_) => (libc::SOL_IP, libc::IP_TTL),
-                SocketAddr::V6(_) => (libc::SOL_IPV6, libc::IPV6_HOPLIMIT),
-            };
-            self.controls
-                .push(control(level, name, datagram.ttl.into()));
+            self.controls.push(controls(&datagram));
             self.pieces.push(iovec {
                 iov_base: datagram.payload.as_ptr().cast_mut().cast(),
                 iov_len: datagram.payload.len(),
@@ -160,7 +161,7 @@ impl SendArena {
             (ptr::from_mut(address).cast::<libc::c_void>(), size)
         });
         let parts = self.pieces.iter_mut().zip(&mut self.controls);
-        for ((address, size), (piece, control)) in v4.chain(v6).zip(parts) {
+        for ((address, size), (piece, (control, length))) in v4.chain(v6).zip(parts) {
             // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
             let mut message: mmsghdr = unsafe { zeroed() };
             message.msg_hdr.msg_name = address;
@@ -168,7 +169,7 @@ impl SendArena {
             message.msg_hdr.msg_iov = piece;
             message.msg_hdr.msg_iovlen = 1;
             message.msg_hdr.msg_control = ptr::from_mut(control).cast();
-            message.msg_hdr.msg_controllen = size_of::<SendControl>() as _;
+            message.msg_hdr.msg_controllen = *length as _;
             self.messages.push(message);
         }
         // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
@@ -185,21 +186,59 @@ impl SendArena {
     }
 }
 
-/// A control block with one integer.
-fn control(level: c_int, name: c_int, value: c_int) -> SendControl {
-    let mut block: SendControl = [0; 3];
-    // SAFETY: the block is aligned for a cmsghdr and as long as CMSG_SPACE of an int (24 bytes), so the header and the four
-    // bytes at CMSG_DATA lie inside it.
+/// What the kernel is told beside the bytes: TTL, source and interface.
+fn controls(datagram: &Outgoing<'_>) -> (SendControl, usize) {
+    let mut block: SendControl = [0; 8];
+    let ttl = c_int::from(datagram.ttl);
+    let used = match datagram.source {
+        IpAddr::V4(source) => {
+            let used = put(&mut block, 0, (libc::SOL_IP, libc::IP_TTL), ttl);
+            let told = libc::in_pktinfo {
+                ipi_ifindex: datagram.interface as c_int,
+                ipi_spec_dst: libc::in_addr {
+                    s_addr: u32::from(source).to_be(),
+                },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            put(&mut block, used, (libc::SOL_IP, libc::IP_PKTINFO), told)
+        }
+        IpAddr::V6(source) => {
+            let used = put(&mut block, 0, (libc::SOL_IPV6, libc::IPV6_HOPLIMIT), ttl);
+            let told = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr {
+                    s6_addr: source.octets(),
+                },
+                ipi6_ifindex: datagram.interface,
+            };
+            put(&mut block, used, (libc::SOL_IPV6, libc::IPV6_PKTINFO), told)
+        }
+    };
+    (block, used)
+}
+
+/// Writes a control message of `level` and `kind` at byte `at` of `block`; returns where the next one begins.
+fn put<T: Copy>(
+    block: &mut SendControl,
+    at: usize,
+    (level, kind): (c_int, c_int),
+    value: T,
+) -> usize {
+    // SAFETY: plain arithmetic.
+    let (length, space) = unsafe {
+        let size = size_of::<T>() as u32;
+        (libc::CMSG_LEN(size), libc::CMSG_SPACE(size) as usize)
+    };
+    assert!(at.is_multiple_of(align_of::<libc::cmsghdr>()) && at + space <= size_of_val(block));
+    // SAFETY: the assertion keeps header and value inside the block, which is aligned for a cmsghdr, as is `at`; the value is
+    // written unaligned.
     unsafe {
-        let header = block.as_mut_ptr().cast::<libc::cmsghdr>();
+        let header = block.as_mut_ptr().byte_add(at).cast::<libc::cmsghdr>();
         (*header).cmsg_level = level;
-        (*header).cmsg_type = name;
-        (*header).cmsg_len = libc::CMSG_LEN(size_of::<c_int>() as u32) as _;
-        libc::CMSG_DATA(header)
-            .cast::<c_int>()
-            .write_unaligned(value);
+        (*header).cmsg_type = kind;
+        (*header).cmsg_len = length as _;
+        libc::CMSG_DATA(header).cast::<T>().write_unaligned(value);
     }
-    block
+    at + space
 }
 
 /// What a socket holds for us.
@@ -345,13 +384,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_control_block_is_a_header_and_an_integer() {
-        let block = control(libc::SOL_IP, libc::IP_TTL, 7);
-        assert_eq!(size_of::<SendControl>(), {
-            // SAFETY: plain arithmetic.
-            unsafe { libc::CMSG_SPACE(4) as usize }
-        });
-        assert_eq!(block[0], 20);
-        assert_eq!(block[2] as u32, 7_u32.to_le());
+    fn ttl_source_and_interface_follow_one_another() {
+        let datagram = |source: &str| Outgoing {
+            to: "192.0.2.1:9".parse().unwrap(),
+            source: source.parse().unwrap(),
+            interface: 3,
+            ttl: 7,
+            payload: &[],
+        };
+        let (block, used) = controls(&datagram("10.9.1.1"));
+        assert_eq!((used, block[0], block[2]), (56, 20, 7));
+        assert_eq!((block[3], block[5] as u32), (28, 3));
+        assert_eq!(((block[5] >> 32) as u32).to_ne_bytes(), [10, 9, 1, 1]);
+        let (block, used) = controls(&datagram("fd00::1"));
+        assert_eq!((used, block[0], block[2]), (64, 20, 7));
+        assert_eq!((block[3], block[7] as u32), (36, 3));
+        assert_eq!(block[5].to_ne_bytes()[..2], [0xfd, 0]);
     }
 }

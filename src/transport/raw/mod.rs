@@ -11,6 +11,7 @@ mod origin;
 mod ports;
 mod receiver;
 pub(crate) mod ring;
+mod routes;
 mod sender;
 pub(in crate::transport) mod source;
 pub(crate) mod sys;
@@ -20,6 +21,7 @@ pub use filter::Answers;
 pub use origin::Origin;
 pub use ports::{DgramProtocol, PortBlock};
 pub use receiver::{BufferKind, RawReceiver, ReceiveBuffer};
+pub use routes::has_several_next_hops;
 pub use sender::RawSender;
 
 use crate::model::UnsentReason;

@@ -14,6 +14,8 @@ pub struct Origin {
     pub sources: Vec<IpAddr>,
     /// An interface's name.
     pub interface: Option<String>,
+    /// Type of service or traffic class: routes and rules may depend on it.
+    pub tos: u8,
 }
 
 impl Origin {
@@ -40,9 +42,18 @@ impl Origin {
         }
     }
 
-    /// Binds a socket to the source address and the interface.
+    /// Gives a socket the interface, the source address and the type of service that probes leave with. The kernel routes by
+    /// these, whatever the header says that a raw socket is given. The interface comes first: it may be of a routing domain (VRF)
+    /// that alone knows the address.
     pub(super) fn fix(&self, socket: &Socket, domain: Domain) -> Result<(), TransportError> {
         self.fix_interface(socket)?;
+        let (level, option) = match domain {
+            Domain::IPV6 => (libc::SOL_IPV6, libc::IPV6_TCLASS),
+            _ => (libc::SOL_IP, libc::IP_TOS),
+        };
+        sys::set_option(socket.as_fd(), level, option, &i32::from(self.tos)).map_err(
+            TransportError::setup("setting the type of service (IP_TOS, IPV6_TCLASS)"),
+        )?;
         let Some(source) = self.source(domain == Domain::IPV6) else {
             return Ok(());
         };
@@ -55,7 +66,7 @@ impl Origin {
     }
 
     /// Binds a socket to the interface.
-    pub(super) fn fix_interface(&self, socket: &Socket) -> Result<(), TransportError> {
+    fn fix_interface(&self, socket: &Socket) -> Result<(), TransportError> {
         let Some(name) = &self.interface else {
             return Ok(());
         };

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::origin::Origin;
-use super::source::SourceTable;
+use super::source::{SendingSocket, SourceTable};
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
@@ -52,7 +52,7 @@ impl RawSender {
             v4,
             v6,
             arena: sys::SendArena::new(),
-            sources: SourceTable::new(origin)?,
+            sources: SourceTable::new(SendingSocket::Raw, origin)?,
         })
     }
 }
@@ -85,7 +85,7 @@ fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError
     grow_send_buffer(&socket).map_err(TransportError::setup(
         "enlarging the raw socket's send buffer",
     ))?;
-    origin.fix_interface(&socket)?;
+    origin.fix(&socket, domain)?;
     Ok(socket)
 }
 
@@ -170,6 +170,7 @@ impl PacketSender for RawSender {
             }
         };
         debug_assert!(taken <= wanted);
+        self.sources.batch_sent();
         Ok(Progress { taken, stopped })
     }
 

@@ -1,4 +1,8 @@
 //! Which of our addresses the kernel sends from, per destination.
+//!
+//! Only the kernel knows: routes, policy rules, devices and address selection all take part. So it is asked for every whole
+//! destination address, by connecting a socket of the kind that sends. An answer is remembered for that destination alone,
+//! until the kernel tells that routes, rules, addresses or links changed.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,49 +11,80 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::origin::Origin;
+use super::ports::DgramProtocol;
+use super::routes::RouteWatch;
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
 
-/// Entries of the table: with 65,536 a survey in prefix order hardly ever asks the kernel, and it stays within a core's cache.
+/// Entries of a table: the active targets of a trace fit, and it stays within a core's cache.
 const ENTRIES: usize = 1 << 16;
 
-/// Any port will do: connecting a UDP socket sends nothing, it only looks up the route.
+/// Any port will do: connecting a datagram socket sends nothing, it only looks up the route.
 const PORT: u16 = 33434;
 
-/// Looks up source addresses and remembers them by destination /24 (IPv6: /64), so that the sending loop pays one memory
-/// access.
+/// Looks up source addresses and remembers them by destination, so that the sending loop pays one memory access for a
+/// destination that it probed recently.
 ///
-/// Routes narrower than that share the answer of whichever of their addresses was asked first. Failures are not
-/// remembered.
+/// Failures are not remembered.
 pub(in crate::transport) struct SourceTable {
     v4: Lookup,
+    /// Absent on a machine without IPv6, which has no IPv6 routes either.
     v6: Option<Lookup>,
-    entries_v4: Box<[Option<(u32, Ipv4Addr)>]>,
-    /// Made when the first IPv6 destination is asked for.
-    entries_v6: Vec<Option<(u64, Ipv6Addr)>>,
+    entries_v4: Entries<Ipv4Addr>,
+    entries_v6: Entries<Ipv6Addr>,
+    watch: RouteWatch,
+    /// Whether the kernel was asked for changes since the last batch was sent.
+    is_fresh: bool,
 }
 
-/// A UDP socket that is connected and disconnected, and never sends.
-struct Lookup(Socket);
+/// What sends: look-ups use sockets of the same kind, so that rules by protocol and the hashes of multipath routes give the
+/// same answer as they will give to the probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::transport) enum SendingSocket {
+    /// A raw socket (IPPROTO_RAW).
+    Raw,
+    /// An ordinary one.
+    Dgram(DgramProtocol),
+}
+
+impl SendingSocket {
+    fn open(self, domain: Domain) -> io::Result<Socket> {
+        let (kind, protocol) = match self {
+            SendingSocket::Raw => (Type::RAW, Protocol::from(libc::IPPROTO_RAW)),
+            SendingSocket::Dgram(DgramProtocol::Udp) => (Type::DGRAM, Protocol::UDP),
+            SendingSocket::Dgram(DgramProtocol::Icmp) if domain == Domain::IPV6 => {
+                (Type::DGRAM, Protocol::ICMPV6)
+            }
+            SendingSocket::Dgram(DgramProtocol::Icmp) => (Type::DGRAM, Protocol::ICMPV4),
+        };
+        Socket::new(domain, kind, Some(protocol))
+    }
+
+    /// The port to connect to. Raw probes have none as far as the routing tables are concerned.
+    fn port(self) -> u16 {
+        match self {
+            SendingSocket::Raw => 0,
+            SendingSocket::Dgram(_) => PORT,
+        }
+    }
+}
 
 impl SourceTable {
-    /// Prepares look-ups from `origin`.
-    pub(in crate::transport) fn new(origin: &Origin) -> Result<Self, TransportError> {
-        let v4 = Lookup::open(Domain::IPV4).map_err(TransportError::setup(
-            "opening a UDP socket for route look-ups",
-        ))?;
-        // A machine without IPv6 has no such sockets, and no IPv6 routes either.
-        let v6 = Lookup::open(Domain::IPV6).ok();
-        origin.check_interface(&v4.0)?;
-        origin.fix(&v4.0, Domain::IPV4)?;
-        if let Some(v6) = &v6 {
-            origin.fix(&v6.0, Domain::IPV6)?;
-        }
+    /// Prepares look-ups from `origin` for probes that leave by `sockets`.
+    pub(in crate::transport) fn new(
+        sockets: SendingSocket,
+        origin: &Origin,
+    ) -> Result<Self, TransportError> {
+        let v4 =
+            Lookup::open(sockets, Domain::IPV4, origin)?.map_err(TransportError::setup(OPENING))?;
+        let v6 = Lookup::open(sockets, Domain::IPV6, origin)?.ok();
         Ok(SourceTable {
             v4,
             v6,
-            entries_v4: vec![None; ENTRIES].into_boxed_slice(),
-            entries_v6: Vec::new(),
+            entries_v4: Entries::default(),
+            entries_v6: Entries::default(),
+            watch: RouteWatch::open(),
+            is_fresh: false,
         })
     }
 
@@ -58,9 +93,39 @@ impl SourceTable {
         &mut self,
         destination: IpAddr,
     ) -> Result<IpAddr, UnsentReason> {
+        if !std::mem::replace(&mut self.is_fresh, true) && self.watch.has_changed() {
+            self.entries_v4.clear();
+            self.entries_v6.clear();
+        }
         match destination {
-            IpAddr::V4(destination) => self.source_v4(destination).map(IpAddr::V4),
-            IpAddr::V6(destination) => self.source_v6(destination).map(IpAddr::V6),
+            IpAddr::V4(to) => self
+                .entries_v4
+                .get_or_ask(to, u32::from(to).into(), || self.v4.ask(destination))
+                .map(IpAddr::V4),
+            IpAddr::V6(to) => {
+                let lookup = self.v6.as_ref().ok_or(UnsentReason::NoRoute)?;
+                let bits = to.to_bits();
+                let key = (bits >> 64) as u64 ^ (bits as u64).rotate_left(32);
+                self.entries_v6
+                    .get_or_ask(to, key, || lookup.ask(destination))
+                    .map(IpAddr::V6)
+            }
+        }
+    }
+
+    /// Says that a batch was sent: before the next one the kernel is asked whether something changed. In between answers stay
+    /// as they are, so that the packets of a batch agree.
+    pub(in crate::transport) fn batch_sent(&mut self) {
+        self.is_fresh = false;
+    }
+
+    /// The interface that a packet from `source` must leave by, where the kernel might choose one of several next hops anew for
+    /// each flow; 0 where the choice is the kernel's.
+    pub(in crate::transport) fn pinned_interface(&self, source: IpAddr) -> u32 {
+        // What is bound to an interface has no choice.
+        match self.v4.interface {
+            Some(_) => 0,
+            None => self.watch.pinned_interface(source),
         }
     }
 
@@ -75,49 +140,110 @@ impl SourceTable {
             None => Some(UnsentReason::NoRoute),
         }
     }
+}
 
-    fn source_v4(&mut self, destination: Ipv4Addr) -> Result<Ipv4Addr, UnsentReason> {
-        let prefix = u32::from(destination) >> 8;
-        let entry = &mut self.entries_v4[slot(prefix.into())];
-        if let Some((known, source)) = *entry
-            && known == prefix
-        {
-            return Ok(source);
-        }
-        match self.v4.ask_kernel(destination.into())? {
-            IpAddr::V4(source) => {
-                *entry = Some((prefix, source));
-                Ok(source)
-            }
-            IpAddr::V6(_) => Err(UnsentReason::NoRoute),
-        }
-    }
+const OPENING: &str = "opening a socket for route look-ups";
 
-    fn source_v6(&mut self, destination: Ipv6Addr) -> Result<Ipv6Addr, UnsentReason> {
-        let lookup = self.v6.as_ref().ok_or(UnsentReason::NoRoute)?;
-        if self.entries_v6.is_empty() {
-            self.entries_v6 = vec![None; ENTRIES];
-        }
-        let prefix = (destination.to_bits() >> 64) as u64;
-        let entry = &mut self.entries_v6[slot(prefix)];
-        if let Some((known, source)) = *entry
-            && known == prefix
-        {
-            return Ok(source);
-        }
-        match lookup.ask_kernel(destination.into())? {
-            IpAddr::V6(source) => {
-                *entry = Some((prefix, source));
-                Ok(source)
-            }
-            IpAddr::V4(_) => Err(UnsentReason::NoRoute),
+/// An address of one family, as the table keeps it.
+trait Address: Copy + Eq {
+    fn of(address: IpAddr) -> Option<Self>;
+}
+
+impl Address for Ipv4Addr {
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
         }
     }
 }
 
+impl Address for Ipv6Addr {
+    fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        }
+    }
+}
+
+/// Source addresses by destination. A destination that shares a place with another replaces it.
+struct Entries<A>(Vec<Option<(A, A)>>);
+
+impl<A> Default for Entries<A> {
+    fn default() -> Self {
+        Entries(Vec::new())
+    }
+}
+
+impl<A: Address> Entries<A> {
+    fn clear(&mut self) {
+        self.0.fill(None);
+    }
+
+    /// The source for `destination`, from the table or else from `ask`. `key` spreads destinations over the table.
+    #[inline]
+    fn get_or_ask(
+        &mut self,
+        destination: A,
+        key: u64,
+        ask: impl FnOnce() -> Result<IpAddr, UnsentReason>,
+    ) -> Result<A, UnsentReason> {
+        if self.0.is_empty() {
+            self.0 = vec![None; ENTRIES];
+        }
+        let entry = &mut self.0[slot(key)];
+        if let Some((known, source)) = *entry
+            && known == destination
+        {
+            return Ok(source);
+        }
+        let source = A::of(ask()?).ok_or(UnsentReason::NoRoute)?;
+        *entry = Some((destination, source));
+        Ok(source)
+    }
+}
+
+/// A socket that is connected and disconnected, and never sends.
+struct Lookup {
+    socket: Socket,
+    port: u16,
+    /// The address of ours that was asked for: every packet leaves with it.
+    fixed: Option<IpAddr>,
+    interface: Option<String>,
+}
+
 impl Lookup {
-    fn open(domain: Domain) -> io::Result<Self> {
-        Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map(Lookup)
+    /// The inner error: the kernel does not have such sockets.
+    fn open(
+        sockets: SendingSocket,
+        domain: Domain,
+        origin: &Origin,
+    ) -> Result<io::Result<Self>, TransportError> {
+        let socket = match sockets.open(domain) {
+            Ok(socket) => socket,
+            Err(error) => return Ok(Err(error)),
+        };
+        origin.check_interface(&socket)?;
+        origin.fix(&socket, domain)?;
+        Ok(Ok(Lookup {
+            socket,
+            port: sockets.port(),
+            fixed: origin.source(domain == Domain::IPV6),
+            interface: origin.interface.clone(),
+        }))
+    }
+
+    /// The source towards `destination`. Where it was asked for, the kernel is not: if it has no way, it says so when the probe
+    /// is sent.
+    fn ask(&self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
+        if destination.is_unspecified() {
+            return Err(UnsentReason::Invalid);
+        }
+        match self.fixed {
+            Some(source) => Ok(source),
+            None => self.ask_kernel(destination),
+        }
     }
 
     fn ask_kernel(&self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
@@ -125,10 +251,15 @@ impl Lookup {
             return Err(UnsentReason::Invalid);
         }
         let ask = || {
-            // A socket once connected keeps its source address over further connects: that must be undone first.
-            sys::disconnect(self.0.as_fd())?;
-            self.0.connect(&SocketAddr::new(destination, PORT).into())?;
-            self.0.local_addr()
+            // A socket once connected keeps its source address over further connects: that must be undone first. With the
+            // address the kernel forgets the interface.
+            sys::disconnect(self.socket.as_fd())?;
+            if let Some(name) = &self.interface {
+                self.socket.bind_device(Some(name.as_bytes()))?;
+            }
+            let to = SocketAddr::new(destination, self.port);
+            self.socket.connect(&to.into())?;
+            self.socket.local_addr()
         };
         ask()
             .map_err(|error| unsent_reason(error.raw_os_error().unwrap_or(libc::EIO)))?
@@ -138,9 +269,9 @@ impl Lookup {
     }
 }
 
-/// Spreads prefixes over the table (multiplication by 2^64 / golden ratio).
-fn slot(prefix: u64) -> usize {
-    (prefix.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize % ENTRIES
+/// Spreads keys over the table (multiplication by 2^64 / golden ratio).
+fn slot(key: u64) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize % ENTRIES
 }
 
 #[cfg(test)]
@@ -148,7 +279,8 @@ mod tests {
     use super::*;
 
     fn table() -> SourceTable {
-        SourceTable::new(&Origin::default()).expect("UDP sockets")
+        let sockets = SendingSocket::Dgram(DgramProtocol::Udp);
+        SourceTable::new(sockets, &Origin::default()).expect("UDP sockets")
     }
 
     #[test]
@@ -171,6 +303,26 @@ mod tests {
         ] {
             assert!(table.source_for(unspecified).is_err(), "{unspecified}");
         }
+    }
+
+    #[test]
+    fn an_answer_serves_no_other_destination() {
+        let mut entries = Entries::<Ipv4Addr>::default();
+        let mut asked = 0;
+        for last in [1, 2, 1, 2, 3] {
+            let destination = Ipv4Addr::new(198, 18, 0, last);
+            let source = entries.get_or_ask(destination, u32::from(destination).into(), || {
+                asked += 1;
+                Ok(Ipv4Addr::new(10, 0, 0, last).into())
+            });
+            assert_eq!(source, Ok(Ipv4Addr::new(10, 0, 0, last)));
+        }
+        assert_eq!(asked, 3);
+        entries.clear();
+        let failed = entries.get_or_ask(Ipv4Addr::new(198, 18, 0, 1), 0, || {
+            Err(UnsentReason::NoRoute)
+        });
+        assert_eq!(failed, Err(UnsentReason::NoRoute));
     }
 
     #[test]

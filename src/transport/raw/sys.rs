@@ -150,6 +150,29 @@ pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
     .map(drop)
 }
 
+/// A netlink socket of the routing family that hears the messages of `groups` and does not block.
+pub(crate) fn netlink(groups: u32) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::from(libc::AF_NETLINK),
+        socket2::Type::RAW,
+        Some(socket2::Protocol::from(libc::NETLINK_ROUTE)),
+    )?;
+    socket.set_nonblocking(true)?;
+    // SAFETY: all zero is a valid sockaddr_nl.
+    let mut address: libc::sockaddr_nl = unsafe { zeroed() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    address.nl_groups = groups;
+    // SAFETY: pointer and length describe `address`; the kernel only reads it.
+    check(unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            ptr::from_ref(&address).cast(),
+            size_of::<libc::sockaddr_nl>() as socklen_t,
+        )
+    })?;
+    Ok(socket)
+}
+
 /// Whether the interface `name` is up; an error where there is none of that name.
 pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
     // SAFETY: all zero is a valid ifreq.
