@@ -5,6 +5,7 @@
 //! What goes wrong with a single packet is told for that packet; an `io::Error` means that the socket is broken
 //! and the run must end.
 
+mod ancillary;
 mod batch;
 pub mod dgram;
 mod in_process;

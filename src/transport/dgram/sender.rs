@@ -9,7 +9,7 @@ use super::{may_be_left_behind, sys};
 use crate::model::UnsentReason;
 use crate::transport::raw::source::SourceTable;
 use crate::transport::raw::sys::set_option;
-use crate::transport::raw::{DgramProtocol, PortBlock, unsent_reason};
+use crate::transport::raw::{DgramProtocol, PortBlock, header, unsent_reason};
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
 /// Attempts at a packet before the kernel is asked whether there is a way to its destination at all.
@@ -17,9 +17,7 @@ const ATTEMPTS: u32 = 8;
 /// Attempts at a packet to which there is a way: errors come faster than this only if every packet draws some.
 const MOST_ATTEMPTS: u32 = 256;
 
-/// Sizes of headers: IPv4 without options, IPv6, UDP.
-const IPV4_HEADER: usize = 20;
-const IPV6_HEADER: usize = 40;
+/// The size of a UDP header, and of an echo request's.
 const UDP_HEADER: usize = 8;
 
 /// Sends UDP packets over the sockets of their source ports, or echo requests over those of their identifiers.
@@ -46,22 +44,14 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Takes a packet of ours apart; `None` for one of another protocol.
     fn of(packet: &'a [u8], wanted: DgramProtocol) -> Option<Self> {
-        let (source, ttl, protocol, transport) = match packet.first()? >> 4 {
-            4 => {
-                let (header, transport) = packet.split_first_chunk::<IPV4_HEADER>()?;
-                let source: [u8; 4] = *header[12..].first_chunk()?;
-                (IpAddr::from(source), &header[8], &header[9], transport)
-            }
-            6 => {
-                let (header, transport) = packet.split_first_chunk::<IPV6_HEADER>()?;
-                let source: [u8; 16] = *header[8..].first_chunk()?;
-                (IpAddr::from(source), &header[7], &header[6], transport)
-            }
-            _ => return None,
+        let source = header::source(packet)?;
+        let (ttl, protocol, transport) = match source {
+            IpAddr::V4(_) => (packet.get(8)?, packet.get(9)?, packet.get(header::IPV4..)?),
+            IpAddr::V6(_) => (packet.get(7)?, packet.get(6)?, packet.get(header::IPV6..)?),
         };
         // Both headers have 8 bytes.
-        let (header, payload) = transport.split_first_chunk::<UDP_HEADER>()?;
-        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let (head, payload) = transport.split_first_chunk::<UDP_HEADER>()?;
+        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
         match (wanted, i32::from(*protocol)) {
             (DgramProtocol::Udp, libc::IPPROTO_UDP) => Some(Parts {
                 source,

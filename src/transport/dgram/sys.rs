@@ -13,6 +13,7 @@ use std::time::Duration;
 use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
 
 use super::control::{Message, note, read_address};
+use crate::transport::ancillary::SendControl;
 use crate::transport::raw::sys::check;
 
 /// `IP_RECVERR_RFC4884` (include/uapi/linux/in.h), which libc does not name.
@@ -77,16 +78,11 @@ pub(super) struct Outgoing<'a> {
     pub payload: &'a [u8],
 }
 
-/// Control bytes of a datagram sent: an integer takes 24, and the source 32 or, of IPv6, 40. Words, because cmsghdr wants their
-/// alignment.
-type SendControl = [u64; 8];
-
 /// The arrays that sendmmsg wants, used again and again.
 pub(super) struct SendArena {
     addresses_v4: Vec<sockaddr_in>,
     addresses_v6: Vec<sockaddr_in6>,
-    /// With how many bytes of each are filled.
-    controls: Vec<(SendControl, usize)>,
+    controls: Vec<SendControl>,
     pieces: Vec<iovec>,
     messages: Vec<mmsghdr>,
 }
@@ -140,7 +136,17 @@ impl SendArena {
                     sin6_scope_id: 0,
                 }),
             }
-            self.controls.push(controls(&datagram));
+            let mut control = SendControl::default();
+            control.ttl(datagram.to.is_ipv6(), datagram.ttl);
+            match datagram.source {
+                // Of IPv6 the kernel keeps to an interface only if it is given no source beside; it then chooses the same one
+                // as at the look-up.
+                IpAddr::V6(_) if datagram.interface != 0 => {
+                    control.interface(true, datagram.interface);
+                }
+                source => control.way_out(source, datagram.interface),
+            }
+            self.controls.push(control);
             self.pieces.push(iovec {
                 iov_base: datagram.payload.as_ptr().cast_mut().cast(),
                 iov_len: datagram.payload.len(),
@@ -161,15 +167,16 @@ impl SendArena {
             (ptr::from_mut(address).cast::<libc::c_void>(), size)
         });
         let parts = self.pieces.iter_mut().zip(&mut self.controls);
-        for ((address, size), (piece, (control, length))) in v4.chain(v6).zip(parts) {
+        for ((address, size), (piece, control)) in v4.chain(v6).zip(parts) {
             // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
             let mut message: mmsghdr = unsafe { zeroed() };
             message.msg_hdr.msg_name = address;
             message.msg_hdr.msg_namelen = size as socklen_t;
             message.msg_hdr.msg_iov = piece;
             message.msg_hdr.msg_iovlen = 1;
-            message.msg_hdr.msg_control = ptr::from_mut(control).cast();
-            message.msg_hdr.msg_controllen = *length as _;
+            let (control, length) = control.raw_parts();
+            message.msg_hdr.msg_control = control;
+            message.msg_hdr.msg_controllen = length as _;
             self.messages.push(message);
         }
         // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
@@ -184,61 +191,6 @@ impl SendArena {
         })
         .map(|taken| taken as usize)
     }
-}
-
-/// What the kernel is told beside the bytes: TTL, source and interface.
-fn controls(datagram: &Outgoing<'_>) -> (SendControl, usize) {
-    let mut block: SendControl = [0; 8];
-    let ttl = c_int::from(datagram.ttl);
-    let used = match datagram.source {
-        IpAddr::V4(source) => {
-            let used = put(&mut block, 0, (libc::SOL_IP, libc::IP_TTL), ttl);
-            let told = libc::in_pktinfo {
-                ipi_ifindex: datagram.interface as c_int,
-                ipi_spec_dst: libc::in_addr {
-                    s_addr: u32::from(source).to_be(),
-                },
-                ipi_addr: libc::in_addr { s_addr: 0 },
-            };
-            put(&mut block, used, (libc::SOL_IP, libc::IP_PKTINFO), told)
-        }
-        IpAddr::V6(source) => {
-            let used = put(&mut block, 0, (libc::SOL_IPV6, libc::IPV6_HOPLIMIT), ttl);
-            let told = libc::in6_pktinfo {
-                ipi6_addr: libc::in6_addr {
-                    s6_addr: source.octets(),
-                },
-                ipi6_ifindex: datagram.interface,
-            };
-            put(&mut block, used, (libc::SOL_IPV6, libc::IPV6_PKTINFO), told)
-        }
-    };
-    (block, used)
-}
-
-/// Writes a control message of `level` and `kind` at byte `at` of `block`; returns where the next one begins.
-fn put<T: Copy>(
-    block: &mut SendControl,
-    at: usize,
-    (level, kind): (c_int, c_int),
-    value: T,
-) -> usize {
-    // SAFETY: plain arithmetic.
-    let (length, space) = unsafe {
-        let size = size_of::<T>() as u32;
-        (libc::CMSG_LEN(size), libc::CMSG_SPACE(size) as usize)
-    };
-    assert!(at.is_multiple_of(align_of::<libc::cmsghdr>()) && at + space <= size_of_val(block));
-    // SAFETY: the assertion keeps header and value inside the block, which is aligned for a cmsghdr, as is `at`; the value is
-    // written unaligned.
-    unsafe {
-        let header = block.as_mut_ptr().byte_add(at).cast::<libc::cmsghdr>();
-        (*header).cmsg_level = level;
-        (*header).cmsg_type = kind;
-        (*header).cmsg_len = length as _;
-        libc::CMSG_DATA(header).cast::<T>().write_unaligned(value);
-    }
-    at + space
 }
 
 /// What a socket holds for us.
@@ -376,29 +328,5 @@ impl ReceiveArena {
             // SAFETY: as of CMSG_FIRSTHDR; `next` is a header of this block.
             next = unsafe { libc::CMSG_NXTHDR(header, next) };
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ttl_source_and_interface_follow_one_another() {
-        let datagram = |source: &str| Outgoing {
-            to: "192.0.2.1:9".parse().unwrap(),
-            source: source.parse().unwrap(),
-            interface: 3,
-            ttl: 7,
-            payload: &[],
-        };
-        let (block, used) = controls(&datagram("10.9.1.1"));
-        assert_eq!((used, block[0], block[2]), (56, 20, 7));
-        assert_eq!((block[3], block[5] as u32), (28, 3));
-        assert_eq!(((block[5] >> 32) as u32).to_ne_bytes(), [10, 9, 1, 1]);
-        let (block, used) = controls(&datagram("fd00::1"));
-        assert_eq!((used, block[0], block[2]), (64, 20, 7));
-        assert_eq!((block[3], block[7] as u32), (36, 3));
-        assert_eq!(block[5].to_ne_bytes()[..2], [0xfd, 0]);
     }
 }

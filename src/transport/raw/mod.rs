@@ -7,6 +7,7 @@
 
 mod error;
 mod filter;
+pub(in crate::transport) mod header;
 mod origin;
 mod ports;
 mod receiver;

@@ -4,7 +4,7 @@
 //! Only reading, and only with what every user may do. Where netlink cannot be had (a sandbox), everything counts as changed
 //! once a second, and nothing is known of next hops.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -42,23 +42,27 @@ pub(super) struct RouteWatch {
     socket: Option<Socket>,
     asked_at: Instant,
     buffer: Vec<u8>,
-    /// Whether there is a route over several next hops, or was since the run began.
-    several_next_hops: bool,
-    /// Interfaces by our addresses. Only read where there are several next hops.
+    /// The interfaces of all next hops of routes over several that there are, or were since the run began.
+    next_hops: BTreeSet<u32>,
+    /// Interfaces by our addresses. Only read if there are such routes.
     interfaces: HashMap<IpAddr, u32>,
 }
 
 impl RouteWatch {
     /// Begins to listen, and then looks at what there is.
     pub fn open() -> Self {
-        let several_next_hops = has_several_next_hops().unwrap_or(false);
         let mut watch = RouteWatch {
             socket: sys::netlink(GROUPS).ok(),
             asked_at: Instant::now(),
             buffer: vec![0; BUFFER],
-            several_next_hops,
+            next_hops: BTreeSet::new(),
             interfaces: HashMap::new(),
         };
+        // What cannot be listed is not known: nothing is pinned then.
+        let _ = dump(libc::RTM_GETROUTE, ROUTE, &mut |message| {
+            watch.next_hops.extend(message.several_next_hops());
+            true
+        });
         watch.read_interfaces();
         watch
     }
@@ -77,8 +81,9 @@ impl RouteWatch {
             match socket.read(&mut self.buffer) {
                 Ok(length) => {
                     changed = true;
-                    self.several_next_hops |=
-                        messages(&self.buffer[..length]).any(|message| message.is_multipath());
+                    for message in messages(&self.buffer[..length]) {
+                        self.next_hops.extend(message.several_next_hops());
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // More changes than the socket could hold.
@@ -92,16 +97,22 @@ impl RouteWatch {
         changed
     }
 
-    /// The interface that has `source`, where routes lead over several next hops; else 0.
+    /// Whether there are routes over several next hops.
+    pub fn has_several_next_hops(&self) -> bool {
+        !self.next_hops.is_empty()
+    }
+
+    /// The interface that has `source`, if it is one of several next hops; else 0.
     pub fn pinned_interface(&self, source: IpAddr) -> u32 {
-        if !self.several_next_hops {
-            return 0;
-        }
-        self.interfaces.get(&source).copied().unwrap_or(0)
+        let interface = self.interfaces.get(&source).copied();
+        // An address of loopback, say, may leave by any of them.
+        interface
+            .filter(|interface| self.next_hops.contains(interface))
+            .unwrap_or(0)
     }
 
     fn read_interfaces(&mut self) {
-        if self.several_next_hops {
+        if self.has_several_next_hops() {
             self.interfaces = interfaces().unwrap_or_default();
         }
     }
@@ -111,7 +122,7 @@ impl RouteWatch {
 pub fn has_several_next_hops() -> io::Result<bool> {
     let mut found = false;
     dump(libc::RTM_GETROUTE, ROUTE, &mut |message| {
-        found |= message.is_multipath();
+        found |= message.several_next_hops().next().is_some();
         !found
     })?;
     Ok(found)
@@ -173,17 +184,17 @@ struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// Whether it is a new route with two next hops or more.
-    fn is_multipath(&self) -> bool {
-        self.kind == libc::RTM_NEWROUTE
-            && attributes(self.body, ROUTE)
-                .filter(|(kind, _)| *kind == libc::RTA_MULTIPATH)
-                .any(|(_, hops)| {
-                    let first = hops
-                        .first_chunk::<2>()
-                        .map_or(0, |length| usize::from(u16::from_ne_bytes(*length)));
-                    hops.len() >= first.next_multiple_of(4) + NEXT_HOP
-                })
+    /// The interfaces of a new route's next hops, if it has two or more.
+    fn several_next_hops(&self) -> impl Iterator<Item = u32> {
+        let is_route = self.kind == libc::RTM_NEWROUTE;
+        let hops = is_route
+            .then(|| attributes(self.body, ROUTE))
+            .into_iter()
+            .flatten()
+            .find(|(kind, _)| *kind == libc::RTA_MULTIPATH)
+            .map_or(&[][..], |(_, hops)| hops);
+        let is_several = next_hops(hops).nth(1).is_some();
+        next_hops(hops).filter(move |_| is_several)
     }
 
     /// The address of a new address, and its interface.
@@ -223,6 +234,19 @@ fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
+/// The interfaces of the next hops in `RTA_MULTIPATH`, up to the first that is not whole.
+fn next_hops(hops: &[u8]) -> impl Iterator<Item = u32> {
+    let mut rest = hops;
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
+        let hop = rest.get(..length.max(NEXT_HOP))?;
+        rest = rest
+            .get(hop.len().next_multiple_of(4)..)
+            .unwrap_or_default();
+        Some(u32::from_ne_bytes(*hop.get(4..)?.first_chunk()?))
+    })
+}
+
 /// The attributes behind a header of `header` bytes, up to the first that is not whole.
 fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = body.get(header..).unwrap_or_default();
@@ -255,25 +279,27 @@ mod tests {
         bytes
     }
 
-    fn next_hops(count: usize) -> Vec<u8> {
+    fn hops(count: usize) -> Vec<u8> {
         // Length 16 with a gateway attribute, flags, weight, interface.
-        let mut hop = vec![16, 0, 0, 0, 2, 0, 0, 0, 8, 0, 5, 0, 10, 9, 1, 2];
+        let mut hop = vec![0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 5, 0, 10, 9, 1, 2];
         hop[..2].copy_from_slice(&16_u16.to_ne_bytes());
+        hop[4..8].copy_from_slice(&2_u32.to_ne_bytes());
         hop.repeat(count)
     }
 
     #[test]
     fn a_route_over_two_next_hops_is_told_from_one() {
-        for (count, several) in [(0, false), (1, false), (2, true), (3, true)] {
-            let hops = next_hops(count);
+        for count in 0..4 {
+            let hops = hops(count);
             let parts = [(7, &[1, 2, 3][..]), (libc::RTA_MULTIPATH, &hops)];
             let bytes = message(libc::RTM_NEWROUTE, &[0; ROUTE], &parts);
-            let found: Vec<bool> = messages(&bytes)
-                .map(|message| message.is_multipath())
+            let found: Vec<u32> = messages(&bytes)
+                .flat_map(|message| message.several_next_hops().collect::<Vec<_>>())
                 .collect();
-            assert_eq!(found, [several], "{count} next hops");
+            let expected = if count < 2 { 0 } else { count };
+            assert_eq!(found, vec![2; expected], "{count} next hops");
             let gone = message(libc::RTM_DELROUTE, &[0; ROUTE], &parts);
-            assert!(!messages(&gone).any(|message| message.is_multipath()));
+            assert!(messages(&gone).all(|message| message.several_next_hops().count() == 0));
         }
     }
 

@@ -10,6 +10,7 @@ use super::origin::Origin;
 use super::source::{SendingSocket, SourceTable};
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
+use crate::transport::raw::header;
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
 /// Send buffer asked for, in bytes: some 10,000 probes may wait in it.
@@ -152,9 +153,20 @@ impl PacketSender for RawSender {
                     None => break Some(Stopped::Refused(UnsentReason::NoRoute)),
                 },
             };
-            let packets = batch.iter_from(first + taken).take_while(|(address, _)| {
-                address.is_ipv4() == next.is_ipv4() && !address.is_unspecified()
-            });
+            let sources = &self.sources;
+            let packets = batch
+                .iter_from(first + taken)
+                .take_while(|(to, _)| to.is_ipv4() == next.is_ipv4() && !to.is_unspecified())
+                .map(|(to, packet)| sys::Outgoing {
+                    to,
+                    interface: match sources.pins(to.is_ipv6()) {
+                        true => {
+                            header::source(packet).map_or(0, |ours| sources.pinned_interface(ours))
+                        }
+                        false => 0,
+                    },
+                    packet,
+                });
             match self.arena.send(socket.as_fd(), packets) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 Ok(count) => taken += count,

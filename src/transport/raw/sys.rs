@@ -10,6 +10,7 @@ use std::ptr;
 use std::slice;
 use std::time::Duration;
 
+use crate::transport::ancillary::SendControl;
 use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
 
 /// `SO_MEMINFO` (include/uapi/asm-generic/socket.h), which libc does not name.
@@ -231,8 +232,17 @@ pub(crate) fn allow_open_files(wanted: u64) -> io::Result<u64> {
 pub(crate) struct SendArena {
     addresses_v4: Vec<sockaddr_in>,
     addresses_v6: Vec<sockaddr_in6>,
+    controls: Vec<SendControl>,
     pieces: Vec<iovec>,
     messages: Vec<mmsghdr>,
+}
+
+/// A packet to send.
+pub(crate) struct Outgoing<'a> {
+    pub to: IpAddr,
+    /// The interface that it leaves by; 0 for the kernel's choice.
+    pub interface: u32,
+    pub packet: &'a [u8],
 }
 
 // SAFETY: the pointers inside are written anew by every `send` and followed only within it.
@@ -246,6 +256,7 @@ impl SendArena {
         SendArena {
             addresses_v4: Vec::with_capacity(Self::CHUNK),
             addresses_v6: Vec::with_capacity(Self::CHUNK),
+            controls: Vec::with_capacity(Self::CHUNK),
             pieces: Vec::with_capacity(Self::CHUNK),
             messages: Vec::with_capacity(Self::CHUNK),
         }
@@ -256,14 +267,25 @@ impl SendArena {
     pub(crate) fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
-        packets: impl Iterator<Item = (IpAddr, &'a [u8])>,
+        packets: impl Iterator<Item = Outgoing<'a>>,
     ) -> io::Result<usize> {
         self.addresses_v4.clear();
         self.addresses_v6.clear();
+        self.controls.clear();
         self.pieces.clear();
         self.messages.clear();
-        for (destination, packet) in packets.take(Self::CHUNK) {
-            match destination {
+        for Outgoing {
+            to,
+            interface,
+            packet,
+        } in packets.take(Self::CHUNK)
+        {
+            let mut control = SendControl::default();
+            if interface != 0 {
+                control.interface(to.is_ipv6(), interface);
+            }
+            self.controls.push(control);
+            match to {
                 IpAddr::V4(address) => self.addresses_v4.push(sockaddr_in {
                     sin_family: libc::AF_INET as libc::sa_family_t,
                     sin_port: 0,
@@ -301,17 +323,21 @@ impl SendArena {
             let size = size_of::<sockaddr_in6>();
             (ptr::from_mut(address).cast::<libc::c_void>(), size)
         });
-        for ((address, size), piece) in v4.chain(v6).zip(&mut self.pieces) {
+        let parts = self.pieces.iter_mut().zip(&mut self.controls);
+        for ((address, size), (piece, control)) in v4.chain(v6).zip(parts) {
             // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
             let mut message: mmsghdr = unsafe { zeroed() };
             message.msg_hdr.msg_name = address;
             message.msg_hdr.msg_namelen = size as socklen_t;
             message.msg_hdr.msg_iov = piece;
             message.msg_hdr.msg_iovlen = 1;
+            let (control, length) = control.raw_parts();
+            message.msg_hdr.msg_control = control;
+            message.msg_hdr.msg_controllen = length as _;
             self.messages.push(message);
         }
-        // SAFETY: each message points at its address and its piece, whose vectors are not touched until the call is over,
-        // and each piece at a packet borrowed for 'a, which the kernel only reads.
+        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
+        // call is over, and each piece at a packet borrowed for 'a, which the kernel only reads.
         check(unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
