@@ -5,9 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use libc::c_int;
 
-/// `SO_EE_RFC4884_FLAG_INVALID` (include/uapi/linux/errqueue.h): the extensions' checksum or lengths are wrong.
-const RFC4884_INVALID: u8 = 1;
-
 /// A message received.
 pub(super) struct Message<'a> {
     pub bytes: &'a [u8],
@@ -33,18 +30,18 @@ pub(super) struct ExtendedError {
 
 impl ExtendedError {
     /// Its layout: errno (4 bytes), origin, type, code, padding, info (4), data (4: with RFC 4884 an offset of two bytes and
-    /// a byte of flags), all in the machine's order; then a socket address.
+    /// a byte of flags), all in the machine's order; then a socket address. The flag that calls the structure at the offset
+    /// invalid is not looked at: who reads the structure judges it, as in whole packets.
     fn read(bytes: &[u8]) -> Option<Self> {
         let (head, address) = bytes.split_first_chunk::<16>()?;
         let info = [head[8], head[9], head[10], head[11]];
         let offset = usize::from(u16::from_ne_bytes([head[12], head[13]]));
-        let valid = offset > 0 && head[14] & RFC4884_INVALID == 0;
         Some(ExtendedError {
             origin: head[4],
             icmp_type: head[5],
             icmp_code: head[6],
             info: u32::from_ne_bytes(info),
-            extensions_at: valid.then_some(offset),
+            extensions_at: (offset > 0).then_some(offset),
             offender: read_address(address).map(|address| address.ip()),
         })
     }
@@ -117,7 +114,7 @@ mod tests {
             offender: "203.0.113.9".parse().ok(),
         };
         assert_eq!(ExtendedError::read(&bytes), Some(whole));
-        bytes[14] = RFC4884_INVALID;
+        bytes[12..14].fill(0);
         let told = ExtendedError::read(&bytes).unwrap();
         assert_eq!(told.extensions_at, None);
         assert_eq!(ExtendedError::read(&bytes[..15]), None);

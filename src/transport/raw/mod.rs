@@ -9,6 +9,7 @@ mod error;
 mod filter;
 mod origin;
 mod ports;
+mod queues;
 mod receiver;
 pub(crate) mod ring;
 mod sender;
