@@ -8,6 +8,12 @@ use libc::c_int;
 /// A message received.
 pub(super) struct Message<'a> {
     pub bytes: &'a [u8],
+    pub facts: Facts,
+}
+
+/// What is said of a message beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
     /// Of a datagram who sent it, of an error the destination and port that it quotes.
     pub from: Option<SocketAddr>,
     /// Nanoseconds of the wall clock.
@@ -60,22 +66,22 @@ pub(super) fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
 }
 
 /// Enters one control message.
-pub(super) fn note(level: c_int, kind: c_int, data: &[u8], message: &mut Message<'_>) {
+pub(super) fn note(level: c_int, kind: c_int, data: &[u8], facts: &mut Facts) {
     // A byte, or an integer whose value is one.
     let small = || match *data {
         [byte] => Some(byte),
         _ => u8::try_from(i32::from_ne_bytes(*data.first_chunk()?)).ok(),
     };
     match (level, kind) {
-        (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => message.stamp = nanoseconds(data),
+        (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => facts.stamp = nanoseconds(data),
         (libc::SOL_IP, libc::IP_TTL) | (libc::SOL_IPV6, libc::IPV6_HOPLIMIT) => {
-            message.ttl = small();
+            facts.ttl = small();
         }
         (libc::SOL_IP, libc::IP_TOS) | (libc::SOL_IPV6, libc::IPV6_TCLASS) => {
-            message.tos = small();
+            facts.tos = small();
         }
         (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
-            message.error = ExtendedError::read(data);
+            facts.error = ExtendedError::read(data);
         }
         _ => {}
     }
@@ -124,38 +130,26 @@ mod tests {
 
     #[test]
     fn small_numbers_come_as_bytes_and_as_integers() {
-        let mut message = Message {
-            bytes: &[],
-            from: None,
-            stamp: None,
-            ttl: None,
-            tos: None,
-            error: None,
-        };
+        let mut facts = Facts::default();
         note(
             libc::SOL_IP,
             libc::IP_TTL,
             &61_i32.to_ne_bytes(),
-            &mut message,
+            &mut facts,
         );
-        note(libc::SOL_IP, libc::IP_TOS, &[0xc0], &mut message);
+        note(libc::SOL_IP, libc::IP_TOS, &[0xc0], &mut facts);
         let stamp = [7_i64.to_ne_bytes(), 5_i64.to_ne_bytes()].concat();
-        note(
-            libc::SOL_SOCKET,
-            libc::SCM_TIMESTAMPNS,
-            &stamp,
-            &mut message,
-        );
-        assert_eq!((message.ttl, message.tos), (Some(61), Some(0xc0)));
-        assert_eq!(message.stamp, Some(7_000_000_005));
+        note(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &stamp, &mut facts);
+        assert_eq!((facts.ttl, facts.tos), (Some(61), Some(0xc0)));
+        assert_eq!(facts.stamp, Some(7_000_000_005));
         // Cut short.
         note(
             libc::SOL_SOCKET,
             libc::SCM_TIMESTAMPNS,
             &stamp[..9],
-            &mut message,
+            &mut facts,
         );
-        note(libc::SOL_IPV6, libc::IPV6_HOPLIMIT, &[1, 2], &mut message);
-        assert_eq!((message.ttl, message.stamp), (None, None));
+        note(libc::SOL_IPV6, libc::IPV6_HOPLIMIT, &[1, 2], &mut facts);
+        assert_eq!((facts.ttl, facts.stamp), (None, None));
     }
 }
