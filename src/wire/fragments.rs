@@ -344,7 +344,7 @@ fn read_v6(packet: &[u8]) -> Result<Option<(Key, Part)>, DiscardReason> {
     let (header, behind) = packet
         .split_first_chunk::<IPV6_HEADER>()
         .ok_or(DiscardReason::Truncated)?;
-    let carried = headers::walk(header[6], behind)?;
+    let carried = headers::walk_uncut(header[6], behind)?;
     let Some(fragment) = carried.fragment.filter(|fragment| !fragment.is_atomic()) else {
         return Ok(None);
     };

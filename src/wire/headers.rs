@@ -61,6 +61,19 @@ pub(super) const fn is_extension(number: u8) -> bool {
 /// Walks the headers at the start of `bytes`, which follow the IPv6 header whose next header is `next`. Ends at the protocol, or
 /// behind the header of a later fragment: what follows that one is the middle of something.
 pub(super) fn walk(next: u8, bytes: &[u8]) -> Result<Carried, DiscardReason> {
+    walk_until(next, bytes, |fragment| fragment.offset > 0)
+}
+
+/// As [`walk`], but ends behind the header of a first fragment, too, whose headers may go on in the next one.
+pub(super) fn walk_uncut(next: u8, bytes: &[u8]) -> Result<Carried, DiscardReason> {
+    walk_until(next, bytes, |fragment| !fragment.is_atomic())
+}
+
+fn walk_until(
+    next: u8,
+    bytes: &[u8],
+    ends: fn(&FragmentHeader) -> bool,
+) -> Result<Carried, DiscardReason> {
     let mut carried = Carried {
         protocol: next,
         offset: 0,
@@ -100,7 +113,7 @@ pub(super) fn walk(next: u8, bytes: &[u8]) -> Result<Carried, DiscardReason> {
         }
         carried.offset = at + size;
         carried.protocol = next;
-        if carried.fragment.is_some_and(|fragment| fragment.offset > 0) {
+        if carried.fragment.as_ref().is_some_and(ends) {
             return Ok(carried);
         }
         named_at = Some(at);

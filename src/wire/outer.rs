@@ -94,7 +94,7 @@ fn outer_v6(bytes: &[u8], received_at: Time) -> Result<Outer<'_>, DiscardReason>
     let payload = bytes
         .get(IPV6_HEADER..size)
         .ok_or(DiscardReason::Truncated)?;
-    let carried = headers::walk(ip.get_next_header().0, payload)?;
+    let carried = headers::walk_uncut(ip.get_next_header().0, payload)?;
     if carried
         .fragment
         .is_some_and(|fragment| !fragment.is_atomic())
