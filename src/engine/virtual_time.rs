@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::{Probe, Time, UnsentReason};
 use crate::transport::{InProcessNetwork, PacketBatch};
-use crate::wire;
+use crate::wire::{self, Reassembler, Taken};
 
 use super::assembler::{Assembled, Assembler};
 use super::dispatch::{Dispatcher, Next};
@@ -60,6 +60,7 @@ struct Course {
     tally: Tally,
     findings: Findings,
     records: Assembled,
+    fragments: Reassembler,
 }
 
 impl VirtualRun<'_> {
@@ -71,6 +72,7 @@ impl VirtualRun<'_> {
             tally: Tally::default(),
             findings: Findings::default(),
             records: Assembled::default(),
+            fragments: Reassembler::default(),
         };
         let error = self.follow(&mut course).err();
         self.fill(&mut course.tally);
@@ -87,7 +89,7 @@ impl VirtualRun<'_> {
         let mut next_tick = course.now + TICK;
         let (mut probes, mut batch) = (Vec::new(), PacketBatch::default());
         loop {
-            self.receive(course.now, &mut course.tally, &mut course.findings);
+            self.receive(course);
             self.tracker
                 .advance(course.now, usize::MAX, &mut course.findings);
             self.settle(course);
@@ -120,6 +122,8 @@ impl VirtualRun<'_> {
                 None => break,
             }
         }
+        course.fragments.give_up();
+        self.count_dropped(course);
         self.dispatcher.interrupt(course.now);
         self.settle(course);
         self.write(course)
@@ -153,15 +157,27 @@ impl VirtualRun<'_> {
         self.sink.write(records, course.now)
     }
 
-    fn receive(&mut self, now: Time, tally: &mut Tally, findings: &mut Findings) {
-        while let Some((at, packet)) = self.network.receive(now) {
-            let refused = match wire::decode(&packet, at) {
-                Ok(reply) => self.tracker.reply(Box::new(reply), findings),
-                Err(reason) => Some(self.tracker.discard(reason)),
-            };
-            if let Some(reason) = refused {
-                tally.discard_samples.offer(reason, at, &packet);
+    fn receive(&mut self, course: &mut Course) {
+        while let Some((at, packet)) = self.network.receive(course.now) {
+            if let Taken::Whole(whole) = course.fragments.take(&packet, at) {
+                let refused = match wire::decode(whole, at) {
+                    Ok(reply) => self.tracker.reply(Box::new(reply), &mut course.findings),
+                    Err(reason) => Some(self.tracker.discard(reason)),
+                };
+                if let Some(reason) = refused {
+                    course.tally.discard_samples.offer(reason, at, whole);
+                }
             }
+        }
+        self.count_dropped(course);
+    }
+
+    /// Counts the fragments that became part of no packet.
+    fn count_dropped(&mut self, course: &mut Course) {
+        for fragment in course.fragments.take_dropped() {
+            let reason = self.tracker.discard(fragment.reason);
+            let samples = &mut course.tally.discard_samples;
+            samples.offer(reason, fragment.at, &fragment.packet);
         }
     }
 

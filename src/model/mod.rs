@@ -4,6 +4,7 @@
 //! and what is absent is an `Option`, never a zero.
 
 mod anomaly;
+pub mod ipv6;
 mod numbers;
 mod outcome;
 mod probe;

@@ -365,8 +365,10 @@ impl Reply {
 pub enum DiscardReason {
     /// Too short for the headers it claims.
     Truncated,
-    /// Not IP, a fragment, or header fields that contradict each other.
+    /// Not IP, or header fields that contradict each other.
     Malformed,
+    /// A fragment that could not be put together with others to a packet.
+    Fragment,
     /// The ICMP checksum does not fit.
     BadChecksum,
     /// An ICMP type, a TCP segment or another packet that answers no probe of ours.
@@ -387,9 +389,10 @@ pub enum DiscardReason {
 
 impl DiscardReason {
     /// Every reason, in the order of the manifest.
-    pub const ALL: [DiscardReason; 10] = [
+    pub const ALL: [DiscardReason; 11] = [
         DiscardReason::Truncated,
         DiscardReason::Malformed,
+        DiscardReason::Fragment,
         DiscardReason::BadChecksum,
         DiscardReason::OtherType,
         DiscardReason::Foreign,
@@ -405,6 +408,7 @@ impl DiscardReason {
         match self {
             DiscardReason::Truncated => "truncated",
             DiscardReason::Malformed => "malformed",
+            DiscardReason::Fragment => "fragment",
             DiscardReason::BadChecksum => "bad_checksum",
             DiscardReason::OtherType => "other_type",
             DiscardReason::Foreign => "foreign",

@@ -1,22 +1,35 @@
 //! Extension structures behind the quoted packet of an ICMP error (RFC 4884), of which MPLS label stacks (RFC 4950)
 //! and interface information (RFC 5837) are read.
 //!
-//! Compliant routers give the length of the quote in the message; others put the structure behind 128 bytes without
-//! saying so. Both are read, the second only where version and checksum of the structure are right. The raw structure
-//! is kept whatever it holds.
+//! Compliant routers give the length of the quote in the message. Others give none, or count it in bytes, or give one that ends
+//! somewhere else, and put the structure behind 128 bytes. So it is looked for in these places, in this order:
+//!
+//! | place | taken for a structure if |
+//! |---|---|
+//! | where the message says that the quote ends | its checksum is right, or it has none and its form is right |
+//! | behind 128 bytes | the same |
+//! | at any multiple of 4 bytes | its checksum and its form are right |
+//!
+//! The form is right if the version is 2, the reserved bits are 0 (only asked if there is no checksum), and objects with possible
+//! lengths fill the message to its end, the first with a known layout or an unknown class. So quoted bytes are not taken for a structure.
+//! The raw structure is kept whatever its objects hold.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::checksum::Sum;
+use super::ip::{IPV4_HEADER, IPV6_HEADER};
 use crate::model::{InterfaceInfo, MplsLabel};
 
 /// Where the structure stands when the message does not tell (RFC 4884, section 5.5).
 const LEGACY_QUOTE: usize = 128;
+const VERSION: u8 = 2;
 const HEADER: usize = 4;
 const OBJECT_HEADER: usize = 4;
 const MPLS_CLASS: u8 = 1;
 const MPLS_INCOMING_STACK: u8 = 1;
 const INTERFACE_CLASS: u8 = 2;
+/// No object has it (RFC 4884, section 9).
+const RESERVED_CLASS: u8 = 0;
 /// Which parts an interface information object has: bits of its type, in the order of the parts.
 const HAS_INDEX: u8 = 0x08;
 const HAS_ADDRESS: u8 = 0x04;
@@ -36,30 +49,67 @@ pub fn split_stripped(
     announced: Option<usize>,
     stripped: usize,
 ) -> (&[u8], Option<&[u8]>) {
-    if let Some(announced) = announced {
-        return match body.split_at_checked(announced) {
-            Some((quote, structure)) if is_structure(structure) => (quote, Some(structure)),
-            Some((quote, _)) => (quote, None),
-            None => (body, None),
-        };
-    }
-    match body.split_at_checked(LEGACY_QUOTE.saturating_sub(stripped)) {
-        Some((quote, structure)) if is_structure(structure) && has_checksum(structure) => {
-            (quote, Some(structure))
+    let legacy = LEGACY_QUOTE.saturating_sub(stripped);
+    for place in announced.into_iter().chain([legacy]) {
+        if let Some((quote, structure)) = body.split_at_checked(place)
+            && is_structure(structure)
+        {
+            return (quote, Some(structure));
         }
-        _ => (body, None),
     }
+    let least = least_quote(body, stripped);
+    if let Some(place) = (least..body.len())
+        .step_by(4)
+        .find(|place| is_certainly_structure(&body[*place..]))
+    {
+        return (&body[..place], Some(&body[place..]));
+    }
+    // A length that leaves no room for the headers of the quote is wrong.
+    let quote = announced
+        .filter(|announced| *announced >= least)
+        .and_then(|announced| body.get(..announced))
+        .unwrap_or(body);
+    (quote, None)
 }
 
-/// Version 2, and the checksum right or left out (0).
+/// What the IP header of a quote and 8 bytes behind it take of `body`.
+fn least_quote(body: &[u8], stripped: usize) -> usize {
+    let header = match body.first().map(|first| first >> 4) {
+        Some(6) if stripped == 0 => IPV6_HEADER,
+        _ => IPV4_HEADER,
+    };
+    (header + 8).saturating_sub(stripped)
+}
+
+/// Version 2, and the checksum right; or no checksum (0), and the form of a structure to the end.
 fn is_structure(bytes: &[u8]) -> bool {
-    bytes.len() >= HEADER
-        && bytes[0] >> 4 == 2
-        && (!has_checksum(bytes) || Sum::default().bytes(bytes).folded() == 0xffff)
+    let [version, reserved, checksum @ ..] = match bytes.first_chunk::<HEADER>() {
+        Some(header) => *header,
+        None => return false,
+    };
+    if checksum == [0, 0] {
+        return version == VERSION << 4 && reserved == 0 && objects_fill(bytes);
+    }
+    version >> 4 == VERSION && Sum::default().bytes(bytes).folded() == 0xffff
 }
 
-fn has_checksum(bytes: &[u8]) -> bool {
-    bytes[2..4] != [0, 0]
+/// A checksum that is right, and the form of a structure to the end.
+fn is_certainly_structure(bytes: &[u8]) -> bool {
+    bytes[0] >> 4 == VERSION
+        && bytes.get(2..HEADER).is_some_and(|sum| sum != [0, 0])
+        && objects_fill(bytes)
+        && is_structure(bytes)
+}
+
+/// Whether objects fill the structure exactly, and the first is one that a router may send.
+fn objects_fill(structure: &[u8]) -> bool {
+    let mut filled = HEADER;
+    let mut sane = true;
+    for (at, object) in objects(structure).enumerate() {
+        filled += OBJECT_HEADER + object.payload.len();
+        sane &= at > 0 || object.is_sane();
+    }
+    sane && filled > HEADER && filled == structure.len()
 }
 
 /// The MPLS label stack in a structure, top first; empty where there is none.
@@ -165,6 +215,19 @@ struct Object<'a> {
     payload: &'a [u8],
 }
 
+impl Object<'_> {
+    /// Whether it may begin a structure: a label stack has whole labels.
+    fn is_sane(&self) -> bool {
+        match (self.class, self.kind) {
+            (RESERVED_CLASS, _) => false,
+            (MPLS_CLASS, MPLS_INCOMING_STACK) => {
+                !self.payload.is_empty() && self.payload.len().is_multiple_of(4)
+            }
+            _ => true,
+        }
+    }
+}
+
 /// The objects of a structure, up to the first whose length cannot be right.
 fn objects(structure: &[u8]) -> impl Iterator<Item = Object<'_>> {
     let mut rest = structure.get(HEADER..).unwrap_or_default();
@@ -229,20 +292,82 @@ mod tests {
         }
     }
 
+    /// `structure` without its checksum.
+    fn unsummed(mut structure: Vec<u8>) -> Vec<u8> {
+        structure[2..4].fill(0);
+        structure
+    }
+
+    #[test]
+    fn behind_a_wrong_length_the_structure_stands_at_128_bytes() {
+        for structure in [structure(), unsummed(structure())] {
+            let body = [vec![7; 128], structure.clone()].concat();
+            // In bytes for IPv4 and IPv6, in the other family's words, one that ends inside, one that leaves no room for headers.
+            for announced in [512, 1024, 64, 256, 68, 4] {
+                let (quote, found) = split(&body, announced);
+                assert_eq!(
+                    (quote.len(), found),
+                    (128, Some(&structure[..])),
+                    "announced {announced}"
+                );
+            }
+            let stripped = split_stripped(&body[28..], None, 28);
+            assert_eq!(stripped, (&body[28..128], Some(&structure[..])));
+        }
+    }
+
+    #[test]
+    fn behind_an_unpadded_quote_a_structure_needs_its_checksum() {
+        let body = [vec![7; 44], structure()].concat();
+        for (announced, stripped) in [(None, 0), (None, 28), (Some(400), 0)] {
+            let (quote, found) = split_stripped(&body[stripped..], announced, stripped);
+            assert_eq!((quote.len(), found), (44 - stripped, Some(&body[44..])));
+        }
+        let body = [vec![7; 44], unsummed(structure())].concat();
+        assert_eq!(split(&body, 0), (&body[..], None));
+        assert_eq!(split(&body, 44), (&body[..44], Some(&body[44..])));
+    }
+
     #[test]
     fn a_long_quote_is_not_taken_for_a_structure() {
         let mut body = vec![0x20; 200];
         assert_eq!(split(&body, 0), (&body[..], None));
-        // Without a checksum there is nothing to tell a structure from quoted zeros.
+        // Zeros behind what looks like a version are no objects.
         body[128..].fill(0);
         body[128] = 0x20;
         assert_eq!(split(&body, 0).1, None);
     }
 
     #[test]
-    fn a_length_beyond_the_message_gives_the_whole_message() {
-        let body = [1; 40];
-        assert_eq!(split(&body, 800), (&body[..], None));
+    fn without_a_checksum_only_the_whole_form_is_a_structure() {
+        let good = unsummed(structure());
+        let flaws: [(&str, fn(&mut Vec<u8>)); 9] = [
+            ("version", |bytes| bytes[0] = 0x10),
+            ("reserved bits", |bytes| bytes[0] = 0x21),
+            ("reserved byte", |bytes| bytes[1] = 1),
+            ("checksum", |bytes| bytes[3] = 1),
+            ("an object that ends too early", |bytes| bytes[5] = 8),
+            ("an object that ends too late", |bytes| bytes[5] = 16),
+            ("bytes behind the objects", |bytes| bytes.push(0)),
+            ("a class that nobody has", |bytes| bytes[6] = 0),
+            ("no object", |bytes| bytes.truncate(4)),
+        ];
+        for (flaw, spoil) in flaws {
+            let mut structure = good.clone();
+            spoil(&mut structure);
+            let body = [vec![7; 128], structure].concat();
+            for announced in [0, 128, 512] {
+                assert_eq!(split(&body, announced).1, None, "{flaw}, {announced}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_without_a_structure_behind_it_ends_the_quote() {
+        let body = [7; 60];
+        assert_eq!(split(&body, 40), (&body[..40], None));
+        // Nobody quotes 8 bytes.
+        assert_eq!(split(&body, 8), (&body[..], None));
     }
 
     #[test]

@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(decode(&flipped), DiscardReason::BadChecksum);
         let mut fragment = good.clone();
         fragment[6] = 0x20;
-        assert_eq!(decode(&fragment), DiscardReason::Malformed);
+        assert_eq!(decode(&fragment), DiscardReason::Fragment);
         let mut five = good.clone();
         five[0] = 0x55;
         assert_eq!(decode(&five), DiscardReason::Malformed);

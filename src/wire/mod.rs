@@ -12,6 +12,8 @@
 //! | `payload` | the marks behind a transport header |
 //! | `udp`, `echo`, `tcp` | probes, one file a protocol |
 //! | `outer` | a received packet, from its IP header on |
+//! | `headers` | IPv6 extension headers, in quotes and in front of answers |
+//! | `fragments` | fragments, put together again |
 //! | `icmp` | ICMP errors and echo replies, both versions |
 //! | `segment` | TCP and UDP answers |
 //! | `socket_error` | replies as the kernel tells ordinary sockets of them |
@@ -21,6 +23,8 @@
 pub mod checksum;
 pub mod echo;
 pub mod extensions;
+mod fragments;
+mod headers;
 pub mod icmp;
 pub mod ip;
 mod outer;
@@ -32,5 +36,6 @@ pub mod tcp;
 pub mod token;
 pub mod udp;
 
+pub use fragments::{Reassembler, Taken};
 pub use outer::decode;
 pub use socket_error::{decode_datagram, decode_echo, decode_error};

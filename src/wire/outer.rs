@@ -6,7 +6,7 @@ use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
 
 use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, TCP, UDP};
-use super::{icmp, segment};
+use super::{headers, icmp, segment};
 use crate::model::{DiscardReason, Reply, ReplyKind, Time};
 
 /// What a received packet's IP header says.
@@ -37,7 +37,8 @@ impl Outer<'_> {
     }
 }
 
-/// Reads a received packet, from its IP header on, as an answer to a probe.
+/// Reads a received packet, from its IP header on, as an answer to a probe. IPv6 extension headers are stepped over. A fragment is
+/// refused: see [`Reassembler`](super::Reassembler).
 pub fn decode(bytes: &[u8], received_at: Time) -> Result<Reply, DiscardReason> {
     match bytes.first().map(|first| first >> 4) {
         None => Err(DiscardReason::Truncated),
@@ -72,7 +73,7 @@ fn outer_v4(bytes: &[u8], received_at: Time) -> Result<Outer<'_>, DiscardReason>
     }
     let more_fragments = ip.get_flags() & 0b001 != 0;
     if ip.get_fragment_offset() != 0 || more_fragments {
-        return Err(DiscardReason::Malformed);
+        return Err(DiscardReason::Fragment);
     }
     Ok(Outer {
         source: ip.get_source().into(),
@@ -93,15 +94,22 @@ fn outer_v6(bytes: &[u8], received_at: Time) -> Result<Outer<'_>, DiscardReason>
     let payload = bytes
         .get(IPV6_HEADER..size)
         .ok_or(DiscardReason::Truncated)?;
+    let carried = headers::walk_uncut(ip.get_next_header().0, payload)?;
+    if carried
+        .fragment
+        .is_some_and(|fragment| !fragment.is_atomic())
+    {
+        return Err(DiscardReason::Fragment);
+    }
     Ok(Outer {
         source: ip.get_source().into(),
         destination: ip.get_destination().into(),
-        protocol: ip.get_next_header().0,
+        protocol: carried.protocol,
         ttl: ip.get_hop_limit(),
         tos: ip.get_traffic_class(),
         size,
         ip_id: None,
         received_at,
-        payload,
+        payload: &payload[carried.offset..],
     })
 }

@@ -8,7 +8,7 @@ use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
 
 use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, TCP, UDP};
-use super::{echo, payload, udp};
+use super::{echo, headers, payload, udp};
 use crate::model::{DiscardReason, QuotedProbe};
 
 /// The least that is a transport header of a quote.
@@ -49,15 +49,19 @@ pub fn parse_ipv4(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     Ok(probe)
 }
 
-/// Reads a quoted IPv6 packet. Our probes have no extension headers, so a quote that has some is not ours.
+/// Reads a quoted IPv6 packet. Our probes have no extension headers, but a router on the way may have put some in: what stands
+/// behind them is read. `protocol` is that of the transport, and `quote_size` counts the headers.
 pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let ip = Ipv6Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
     if ip.get_version() != 6 {
         return Err(DiscardReason::Malformed);
     }
     let length = IPV6_HEADER + usize::from(ip.get_payload_length());
-    let quoted = bounded(bytes, length, IPV6_HEADER);
-    let transport = quoted.get(IPV6_HEADER..).ok_or(DiscardReason::Truncated)?;
+    let behind = bytes.get(IPV6_HEADER..).ok_or(DiscardReason::Truncated)?;
+    let carried = headers::walk(ip.get_next_header().0, behind)?;
+    let header = IPV6_HEADER + carried.offset;
+    let quoted = bounded(bytes, length, header);
+    let transport = quoted.get(header..).ok_or(DiscardReason::Truncated)?;
     let transport = unpadded(transport);
     let mut probe = QuotedProbe {
         source: Some(ip.get_source().into()),
@@ -65,10 +69,13 @@ pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
         tos: Some(ip.get_traffic_class()),
         flow_label: Some(ip.get_flow_label()),
         length: u32::try_from(length).ok(),
-        quote_size: u16::try_from(IPV6_HEADER + transport.len()).ok(),
-        ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_header().0)
+        quote_size: u16::try_from(header + transport.len()).ok(),
+        ..QuotedProbe::bare(ip.get_destination().into(), carried.protocol)
     };
-    read_transport(transport, &mut probe);
+    // A later fragment has no transport header, whatever stands in its place.
+    if carried.fragment.is_none_or(|fragment| fragment.offset == 0) {
+        read_transport(transport, &mut probe);
+    }
     Ok(probe)
 }
 

@@ -178,13 +178,16 @@ mod tests {
         let cases = [
             // Announced: anywhere, and without a checksum.
             (V4, (11, 0), 160, Some(160), false, 1),
-            // Unannounced: behind 128 bytes of quote, with a checksum.
+            // Unannounced, or announced behind the end or where there is none: behind 128 bytes of quote.
             (V4, (11, 0), 100, None, true, 1),
             (V6, (3, 0), 80, None, true, 1),
-            (V4, (11, 0), 100, None, false, 0),
-            (V4, (11, 0), 80, None, true, 0),
-            // Beyond the end.
-            (V4, (11, 0), 100, Some(4_000), true, 0),
+            (V4, (11, 0), 100, None, false, 1),
+            (V6, (3, 0), 80, None, false, 1),
+            (V4, (11, 0), 100, Some(4_000), false, 1),
+            (V4, (11, 0), 100, Some(36), false, 1),
+            // Elsewhere only with a checksum.
+            (V4, (11, 0), 80, None, true, 1),
+            (V4, (11, 0), 80, None, false, 0),
             // A message that cannot hold any.
             (V4, (11, 1), 100, None, true, 0),
         ];

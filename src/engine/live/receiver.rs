@@ -13,7 +13,7 @@ use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{DiscardReason, Outcome, Reply, Time};
 use crate::transport::{Arrival, Listener};
-use crate::wire;
+use crate::wire::{self, Reassembler, Taken};
 
 use super::shared::{PanicGuard, lock, pass_rows};
 use super::{Gauges, LiveError, Message};
@@ -48,6 +48,46 @@ pub(super) struct ReceiverReport {
 struct Read {
     bytes: Vec<u8>,
     packets: Vec<Packet>,
+    fragments: Reassembler,
+}
+
+impl Read {
+    fn push(&mut self, at: Time, decoded: Result<Reply, DiscardReason>, bytes: &[u8]) {
+        push(&mut self.packets, &mut self.bytes, at, decoded, bytes);
+    }
+
+    /// Takes a packet in; a fragment only with the one that makes the packet whole.
+    fn push_packet(&mut self, at: Time, bytes: &[u8]) {
+        if let Taken::Whole(whole) = self.fragments.take(bytes, at) {
+            let decoded = wire::decode(whole, at);
+            push(&mut self.packets, &mut self.bytes, at, decoded, whole);
+        }
+    }
+
+    /// Takes in the fragments that became part of no packet.
+    fn push_dropped(&mut self) {
+        for fragment in self.fragments.take_dropped() {
+            let refused = Err(fragment.reason);
+            let (packets, bytes) = (&mut self.packets, &mut self.bytes);
+            push(packets, bytes, fragment.at, refused, &fragment.packet);
+        }
+    }
+}
+
+fn push(
+    packets: &mut Vec<Packet>,
+    kept: &mut Vec<u8>,
+    at: Time,
+    decoded: Result<Reply, DiscardReason>,
+    bytes: &[u8],
+) {
+    let start = kept.len();
+    kept.extend_from_slice(bytes);
+    packets.push(Packet {
+        at,
+        decoded: decoded.map(Box::new),
+        bytes: start..kept.len(),
+    });
 }
 
 /// One arrival: a reply or the reason why it is none, and its bytes.
@@ -77,23 +117,13 @@ impl Receiver<'_> {
         let mut wait = LONGEST_WAIT;
         while !self.stop.has_failed() {
             let drained_until = self.receive(wait, &mut read)?;
-            self.gauges
-                .received
-                .fetch_add(read.packets.len() as u64, Ordering::Relaxed);
+            self.count(&read);
             // Looked at before the tracker: probes entered after it are still to be heard of.
             let sending_done = self.gauges.sending_done.load(Ordering::Acquire);
             let settled;
             {
                 let mut tracker = lock(self.tracker);
-                for packet in read.packets.drain(..) {
-                    let refused = match packet.decoded {
-                        Ok(reply) => tracker.reply(reply, &mut findings),
-                        Err(reason) => Some(tracker.discard(reason)),
-                    };
-                    if let Some(reason) = refused {
-                        samples.offer(reason, packet.at, &read.bytes[packet.bytes]);
-                    }
-                }
+                match_all(&mut read, &mut tracker, &mut findings, &mut samples);
                 let done = tracker.advance(drained_until, ROWS_AT_A_TIME, &mut findings);
                 settled = tracker.is_settled();
                 wait = match (done, tracker.awaits_stamp()) {
@@ -114,6 +144,13 @@ impl Receiver<'_> {
                 break;
             }
         }
+        // Fragments that wait have waited in vain.
+        read.bytes.clear();
+        read.fragments.give_up();
+        read.push_dropped();
+        self.count(&read);
+        let mut tracker = lock(self.tracker);
+        match_all(&mut read, &mut tracker, &mut findings, &mut samples);
         Ok(ReceiverReport {
             dropped: self.transport.unheard(),
             discard_samples: samples,
@@ -132,26 +169,27 @@ impl Receiver<'_> {
                 // A wall clock that was stepped forward since the offset was taken must not bring the future.
                 let now = clock.now();
                 let at = stamp.map_or(now, |wall| offset.to_run_time(wall).min(now));
-                let start = read.bytes.len();
-                read.bytes.extend_from_slice(arrival.bytes());
                 let decoded = match &arrival {
-                    Arrival::Packet(bytes) => wire::decode(bytes, at),
+                    Arrival::Packet(bytes) => return read.push_packet(at, bytes),
                     Arrival::Error(error) => wire::decode_error(error, at),
                     Arrival::Datagram(datagram) => Ok(wire::decode_datagram(datagram, at)),
                     Arrival::Echo(echo) => wire::decode_echo(echo, at),
                     Arrival::Unreadable(reason, _) => Err(*reason),
                 };
-                read.packets.push(Packet {
-                    at,
-                    decoded: decoded.map(Box::new),
-                    bytes: start..read.bytes.len(),
-                });
+                read.push(at, decoded, arrival.bytes());
             })
             .map_err(LiveError::Receive)?;
+        read.push_dropped();
         Ok(match received.drained_until {
             None => before,
             Some(wall) => offset.to_run_time(wall).min(before),
         })
+    }
+
+    /// Counts what was read.
+    fn count(&self, read: &Read) {
+        let count = read.packets.len() as u64;
+        self.gauges.received.fetch_add(count, Ordering::Relaxed);
     }
 
     fn is_quiet(&self) -> bool {
@@ -159,5 +197,23 @@ impl Receiver<'_> {
         self.gauges
             .last_sent()
             .is_none_or(|sent| now >= sent + self.cooldown)
+    }
+}
+
+/// Finds the probes of what was read; what answers none is counted with its reason.
+fn match_all(
+    read: &mut Read,
+    tracker: &mut Tracker,
+    findings: &mut Findings,
+    samples: &mut DiscardSamples,
+) {
+    for packet in read.packets.drain(..) {
+        let refused = match packet.decoded {
+            Ok(reply) => tracker.reply(reply, findings),
+            Err(reason) => Some(tracker.discard(reason)),
+        };
+        if let Some(reason) = refused {
+            samples.offer(reason, packet.at, &read.bytes[packet.bytes]);
+        }
     }
 }

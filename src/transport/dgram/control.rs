@@ -5,12 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use libc::c_int;
 
-/// `SO_EE_RFC4884_FLAG_INVALID` (include/uapi/linux/errqueue.h): the extensions' checksum or lengths are wrong.
-const RFC4884_INVALID: u8 = 1;
-
 /// A message received.
 pub(super) struct Message<'a> {
     pub bytes: &'a [u8],
+    pub facts: Facts,
+}
+
+/// What is said of a message beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
     /// Of a datagram who sent it, of an error the destination and port that it quotes.
     pub from: Option<SocketAddr>,
     /// Nanoseconds of the wall clock.
@@ -33,18 +36,18 @@ pub(super) struct ExtendedError {
 
 impl ExtendedError {
     /// Its layout: errno (4 bytes), origin, type, code, padding, info (4), data (4: with RFC 4884 an offset of two bytes and
-    /// a byte of flags), all in the machine's order; then a socket address.
+    /// a byte of flags), all in the machine's order; then a socket address. The flag that calls the structure at the offset
+    /// invalid is not looked at: who reads the structure judges it, as in whole packets.
     fn read(bytes: &[u8]) -> Option<Self> {
         let (head, address) = bytes.split_first_chunk::<16>()?;
         let info = [head[8], head[9], head[10], head[11]];
         let offset = usize::from(u16::from_ne_bytes([head[12], head[13]]));
-        let valid = offset > 0 && head[14] & RFC4884_INVALID == 0;
         Some(ExtendedError {
             origin: head[4],
             icmp_type: head[5],
             icmp_code: head[6],
             info: u32::from_ne_bytes(info),
-            extensions_at: valid.then_some(offset),
+            extensions_at: (offset > 0).then_some(offset),
             offender: read_address(address).map(|address| address.ip()),
         })
     }
@@ -63,22 +66,22 @@ pub(super) fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
 }
 
 /// Enters one control message.
-pub(super) fn note(level: c_int, kind: c_int, data: &[u8], message: &mut Message<'_>) {
+pub(super) fn note(level: c_int, kind: c_int, data: &[u8], facts: &mut Facts) {
     // A byte, or an integer whose value is one.
     let small = || match *data {
         [byte] => Some(byte),
         _ => u8::try_from(i32::from_ne_bytes(*data.first_chunk()?)).ok(),
     };
     match (level, kind) {
-        (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => message.stamp = nanoseconds(data),
+        (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => facts.stamp = nanoseconds(data),
         (libc::SOL_IP, libc::IP_TTL) | (libc::SOL_IPV6, libc::IPV6_HOPLIMIT) => {
-            message.ttl = small();
+            facts.ttl = small();
         }
         (libc::SOL_IP, libc::IP_TOS) | (libc::SOL_IPV6, libc::IPV6_TCLASS) => {
-            message.tos = small();
+            facts.tos = small();
         }
         (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
-            message.error = ExtendedError::read(data);
+            facts.error = ExtendedError::read(data);
         }
         _ => {}
     }
@@ -117,7 +120,7 @@ mod tests {
             offender: "203.0.113.9".parse().ok(),
         };
         assert_eq!(ExtendedError::read(&bytes), Some(whole));
-        bytes[14] = RFC4884_INVALID;
+        bytes[12..14].fill(0);
         let told = ExtendedError::read(&bytes).unwrap();
         assert_eq!(told.extensions_at, None);
         assert_eq!(ExtendedError::read(&bytes[..15]), None);
@@ -127,38 +130,26 @@ mod tests {
 
     #[test]
     fn small_numbers_come_as_bytes_and_as_integers() {
-        let mut message = Message {
-            bytes: &[],
-            from: None,
-            stamp: None,
-            ttl: None,
-            tos: None,
-            error: None,
-        };
+        let mut facts = Facts::default();
         note(
             libc::SOL_IP,
             libc::IP_TTL,
             &61_i32.to_ne_bytes(),
-            &mut message,
+            &mut facts,
         );
-        note(libc::SOL_IP, libc::IP_TOS, &[0xc0], &mut message);
+        note(libc::SOL_IP, libc::IP_TOS, &[0xc0], &mut facts);
         let stamp = [7_i64.to_ne_bytes(), 5_i64.to_ne_bytes()].concat();
-        note(
-            libc::SOL_SOCKET,
-            libc::SCM_TIMESTAMPNS,
-            &stamp,
-            &mut message,
-        );
-        assert_eq!((message.ttl, message.tos), (Some(61), Some(0xc0)));
-        assert_eq!(message.stamp, Some(7_000_000_005));
+        note(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &stamp, &mut facts);
+        assert_eq!((facts.ttl, facts.tos), (Some(61), Some(0xc0)));
+        assert_eq!(facts.stamp, Some(7_000_000_005));
         // Cut short.
         note(
             libc::SOL_SOCKET,
             libc::SCM_TIMESTAMPNS,
             &stamp[..9],
-            &mut message,
+            &mut facts,
         );
-        note(libc::SOL_IPV6, libc::IPV6_HOPLIMIT, &[1, 2], &mut message);
-        assert_eq!((message.ttl, message.stamp), (None, None));
+        note(libc::SOL_IPV6, libc::IPV6_HOPLIMIT, &[1, 2], &mut facts);
+        assert_eq!((facts.ttl, facts.stamp), (None, None));
     }
 }

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::control::Message;
+use super::control::{Facts, Message};
 use super::{may_be_left_behind, sys};
 use crate::model::{Datagram, DiscardReason, EchoMessage, SentBySocket, SocketError};
 use crate::transport::raw::{DgramProtocol, PortBlock};
@@ -17,7 +18,8 @@ use crate::transport::{Arrival, Listener, Received};
 /// Batches read from a queue before the next one's turn.
 const BATCHES: usize = 8;
 
-/// Hears ICMP errors about what the sockets of a port block have sent, and datagrams or echo replies that come to them.
+/// Hears ICMP errors about what the sockets of a port block have sent, and datagrams or echo replies that come to them, in the order of
+/// their stamps over all sockets and queues: an error that is read last may have come first.
 ///
 /// How many of either found a full buffer is not told: the kernel counts no lost errors.
 pub struct DgramListener {
@@ -25,14 +27,75 @@ pub struct DgramListener {
     ports: Arc<PortBlock>,
     poll: sys::Poll,
     arena: Box<sys::ReceiveArena>,
+    waiting: Waiting,
 }
 
-/// What was read from one queue.
-struct Taken {
-    count: usize,
-    last: Option<u64>,
-    /// Whether the queue was seen empty.
-    empty: bool,
+/// Messages that were read and not yet passed.
+#[derive(Default)]
+struct Waiting {
+    messages: Vec<Kept>,
+    bytes: Vec<u8>,
+}
+
+/// A message without its bytes.
+struct Kept {
+    /// The socket's port or identifier.
+    number: u16,
+    queue: sys::Queue,
+    bytes: Range<usize>,
+    facts: Facts,
+}
+
+impl Kept {
+    /// One without a stamp goes first.
+    fn stamp(&self) -> u64 {
+        self.facts.stamp.unwrap_or_default()
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, number: u16, queue: sys::Queue, message: &Message<'_>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(message.bytes);
+        self.messages.push(Kept {
+            number,
+            queue,
+            bytes: start..self.bytes.len(),
+            facts: message.facts,
+        });
+    }
+
+    /// The youngest stamp of those from `first` on.
+    fn youngest(&self, first: usize) -> Option<u64> {
+        self.messages[first..].iter().map(Kept::stamp).max()
+    }
+
+    /// Passes those that are no younger than `until`, by their stamps, and keeps the rest. Returns how many.
+    fn pass(&mut self, until: u64, pass: &mut dyn FnMut(&Kept, Message<'_>)) -> usize {
+        self.messages.sort_by_key(Kept::stamp);
+        let count = self
+            .messages
+            .partition_point(|message| message.stamp() <= until);
+        for kept in self.messages.drain(..count) {
+            let message = Message {
+                bytes: &self.bytes[kept.bytes.clone()],
+                facts: kept.facts,
+            };
+            pass(&kept, message);
+        }
+        let mut bytes = Vec::new();
+        for kept in &mut self.messages {
+            let start = bytes.len();
+            bytes.extend_from_slice(&self.bytes[kept.bytes.clone()]);
+            kept.bytes = start..bytes.len();
+        }
+        match bytes.is_empty() {
+            // Keeps its memory.
+            true => self.bytes.clear(),
+            false => self.bytes = bytes,
+        }
+        count
+    }
 }
 
 impl DgramListener {
@@ -43,60 +106,86 @@ impl DgramListener {
             ports,
             poll,
             arena: Box::new(sys::ReceiveArena::new()),
+            waiting: Waiting::default(),
         }
     }
 
-    /// Reads what waits at the sockets that are ready.
-    fn take(&mut self, visit: &mut dyn FnMut(Arrival<'_>, Option<u64>)) -> io::Result<Received> {
-        let mut all = Received::default();
+    /// Reads what waits at the sockets that are ready. Returns the youngest stamp of what has come through queues that may hold
+    /// more: the oldest of these, if there are such queues.
+    fn read(&mut self) -> io::Result<Option<u64>> {
+        let mut complete_until = None;
         for ((port, socket), ready) in self.ports.sockets().zip(self.poll.ready()) {
             if !ready {
                 continue;
             }
-            let socket = Bound {
-                socket,
-                protocol: self.protocol,
-                number: port,
-            };
             for queue in [sys::Queue::Errors, sys::Queue::Datagrams] {
-                let taken = drain(&mut self.arena, &socket, queue, visit)?;
-                all = all.and(Received {
-                    count: taken.count,
-                    drained_until: (!taken.empty).then_some(taken.last.unwrap_or_default()),
-                });
+                let first = self.waiting.messages.len();
+                if !drain(&mut self.arena, socket, port, queue, &mut self.waiting)? {
+                    let youngest = self.waiting.youngest(first).unwrap_or_default();
+                    complete_until =
+                        Some(complete_until.map_or(youngest, |other: u64| other.min(youngest)));
+                }
             }
         }
-        Ok(all)
+        Ok(complete_until)
+    }
+
+    /// Reads what is there, after a wait of up to `timeout` for something, and passes it by stamps. Looks a second time at all sockets,
+    /// so that nothing older is missing of what is passed.
+    fn take(
+        &mut self,
+        timeout: Duration,
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
+    ) -> io::Result<Received> {
+        let waits = match self.waiting.messages.is_empty() {
+            true => timeout,
+            false => Duration::ZERO,
+        };
+        self.poll.wait(waits)?;
+        let mut full = self.read()?;
+        let Some(youngest) = self.waiting.youngest(0) else {
+            return Ok(Received {
+                count: 0,
+                drained_until: full,
+            });
+        };
+        if full.is_none() {
+            self.poll.wait(Duration::ZERO)?;
+            full = self.read()?;
+        }
+        let mut until = full.map_or(youngest, |full| full.min(youngest));
+        let oldest = self.waiting.messages.iter().map(Kept::stamp).min();
+        if oldest.is_some_and(|oldest| oldest > until) {
+            until = youngest;
+        }
+        let mut unheard = 0;
+        let protocol = self.protocol;
+        let passed = self.waiting.pass(until, &mut |kept, message| match arrival(
+            protocol, kept, &message,
+        ) {
+            Some(arrival) => visit(arrival, message.facts.stamp),
+            None => unheard += 1,
+        });
+        let more = full.is_some() || !self.waiting.messages.is_empty();
+        Ok(Received {
+            count: passed - unheard,
+            drained_until: more.then_some(until),
+        })
     }
 }
 
-/// A socket, and what is known of all that it sends.
-struct Bound<'a> {
-    socket: &'a Socket,
-    protocol: DgramProtocol,
-    /// Its port or identifier.
-    number: u16,
-}
-
-/// Reads a queue of `bound` until it is empty, or others are due.
+/// Reads a queue until it is empty, or others are due; whether it was seen empty.
 fn drain(
     arena: &mut sys::ReceiveArena,
-    bound: &Bound<'_>,
+    socket: &Socket,
+    number: u16,
     queue: sys::Queue,
-    visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
-) -> io::Result<Taken> {
-    let mut taken = Taken {
-        count: 0,
-        last: None,
-        empty: false,
-    };
+    waiting: &mut Waiting,
+) -> io::Result<bool> {
     for _ in 0..BATCHES {
-        let count = match arena.receive(bound.socket.as_fd(), queue) {
+        let count = match arena.receive(socket.as_fd(), queue) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                taken.empty = true;
-                break;
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
             // A signal, or what an error has left behind: gone with this failure.
             Err(error)
                 if error.kind() == io::ErrorKind::Interrupted
@@ -107,25 +196,34 @@ fn drain(
             Err(error) => return Err(error),
         };
         for slot in 0..count {
-            let message = arena.message(slot);
-            taken.last = message.stamp.or(taken.last);
-            let arrival = match queue {
-                sys::Queue::Errors => bound.error(&message),
-                sys::Queue::Datagrams => Some(bound.answer(&message)),
-            };
-            if let Some(arrival) = arrival {
-                taken.count += 1;
-                visit(arrival, message.stamp);
-            }
+            waiting.push(number, queue, &arena.message(slot));
         }
     }
-    Ok(taken)
+    Ok(false)
 }
 
-impl Bound<'_> {
+fn arrival<'a>(protocol: DgramProtocol, kept: &Kept, message: &Message<'a>) -> Option<Arrival<'a>> {
+    let bound = Bound {
+        protocol,
+        number: kept.number,
+    };
+    match kept.queue {
+        sys::Queue::Errors => bound.error(message),
+        sys::Queue::Datagrams => Some(bound.answer(message)),
+    }
+}
+
+/// What is known of all that a socket sends.
+struct Bound {
+    protocol: DgramProtocol,
+    /// Its port or identifier.
+    number: u16,
+}
+
+impl Bound {
     /// What came to the socket.
     fn answer<'a>(&self, message: &Message<'a>) -> Arrival<'a> {
-        let Some(from) = message.from else {
+        let Some(from) = message.facts.from else {
             return Arrival::Unreadable(DiscardReason::Malformed, message.bytes);
         };
         match self.protocol {
@@ -134,21 +232,21 @@ impl Bound<'_> {
                 src_port: from.port(),
                 dst_port: self.number,
                 payload: message.bytes,
-                ttl: message.ttl,
-                tos: message.tos,
+                ttl: message.facts.ttl,
+                tos: message.facts.tos,
             }),
             DgramProtocol::Icmp => Arrival::Echo(EchoMessage {
                 source: unmapped(from.ip()),
                 message: message.bytes,
-                ttl: message.ttl,
-                tos: message.tos,
+                ttl: message.facts.ttl,
+                tos: message.facts.tos,
             }),
         }
     }
 
     /// An ICMP error about what the socket has sent; `None` for local failures, of which the sender has been told.
     fn error<'a>(&self, message: &Message<'a>) -> Option<Arrival<'a>> {
-        let error = message.error.as_ref();
+        let error = message.facts.error.as_ref();
         if error.is_some_and(|error| {
             !matches!(
                 error.origin,
@@ -157,7 +255,7 @@ impl Bound<'_> {
         }) {
             return None;
         }
-        let told = error.and_then(|error| Some((error, error.offender?, message.from?)));
+        let told = error.and_then(|error| Some((error, error.offender?, message.facts.from?)));
         let Some((error, offender, from)) = told else {
             // Without the sender, or the destination that it quotes, it names nobody.
             return Some(Arrival::Unreadable(DiscardReason::Malformed, message.bytes));
@@ -177,8 +275,8 @@ impl Bound<'_> {
             returned: message.bytes,
             extensions_at: error.extensions_at,
             info: error.info,
-            ttl: message.ttl,
-            tos: message.tos,
+            ttl: message.facts.ttl,
+            tos: message.facts.tos,
         }))
     }
 }
@@ -197,8 +295,7 @@ impl Listener for DgramListener {
         let deadline = Instant::now() + timeout;
         let mut left = timeout;
         loop {
-            self.poll.wait(left)?;
-            let all = self.take(visit)?;
+            let all = self.take(left, visit)?;
             left = deadline.saturating_duration_since(Instant::now());
             // A wait that brought nothing goes on, after a signal or an error left behind.
             if all.count > 0 || all.drained_until.is_some() || left.is_zero() {

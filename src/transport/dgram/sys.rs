@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
 
-use super::control::{Message, note, read_address};
+use super::control::{Facts, Message, note, read_address};
 use crate::transport::ancillary::SendControl;
 use crate::transport::raw::sys::check;
 
@@ -298,19 +298,15 @@ impl ReceiveArena {
                 slice::from_raw_parts(received.msg_hdr.msg_name.cast::<u8>(), name_length),
             )
         };
-        let mut message = Message {
-            bytes,
+        let mut facts = Facts {
             from: read_address(name),
-            stamp: None,
-            ttl: None,
-            tos: None,
-            error: None,
+            ..Facts::default()
         };
-        self.read_controls(slot, &mut message);
-        message
+        self.read_controls(slot, &mut facts);
+        Message { bytes, facts }
     }
 
-    fn read_controls(&self, slot: usize, message: &mut Message<'_>) {
+    fn read_controls(&self, slot: usize, facts: &mut Facts) {
         let header = &self.messages[slot].msg_hdr;
         // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its
         // length says how much of it the kernel filled. The CMSG functions stay within that length.
@@ -324,7 +320,7 @@ impl ReceiveArena {
                 let length = control.cmsg_len.saturating_sub(head);
                 slice::from_raw_parts(libc::CMSG_DATA(next).cast_const(), length)
             };
-            note(control.cmsg_level, control.cmsg_type, data, message);
+            note(control.cmsg_level, control.cmsg_type, data, facts);
             // SAFETY: as of CMSG_FIRSTHDR; `next` is a header of this block.
             next = unsafe { libc::CMSG_NXTHDR(header, next) };
         }

@@ -10,6 +10,7 @@ mod filter;
 pub(in crate::transport) mod header;
 mod origin;
 mod ports;
+mod queues;
 mod receiver;
 pub(crate) mod ring;
 mod routes;

@@ -1,12 +1,13 @@
 //! Receiving what answers our probes.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::filter::{self, Answers};
+use super::queues::{Queue, Queues};
 use super::ring::{PacketRing, RingConfig};
 use super::{TransportError, ring, sys};
 use crate::transport::{PacketReceiver, Received};
@@ -48,15 +49,11 @@ impl ReceiveBuffer {
 ///
 /// Of every such packet that reaches this host one copy comes here, whoever's probe it answers; telling them apart is the
 /// matcher's work. Packets over 2 KiB are cut off there. IPv4 comes through raw sockets, or a packet ring where their buffer
-/// may not be enlarged; IPv6 always through a ring, because raw IPv6 sockets keep the IP header to themselves.
+/// may not be enlarged; IPv6 always through a ring, because raw IPv6 sockets keep the IP header to themselves. Through a ring fragments
+/// come as they are; raw sockets give whole packets. Packets of one call come in the order of their stamps, whatever they came through.
 pub struct RawReceiver {
-    sources: Vec<Source>,
+    queues: Queues,
     buffer: ReceiveBuffer,
-}
-
-enum Source {
-    Socket(Socket, Box<sys::ReceiveArena>),
-    Ring(PacketRing),
 }
 
 impl RawReceiver {
@@ -69,7 +66,7 @@ impl RawReceiver {
     /// buffer if it may be that large, else a packet ring, else what the socket got.
     pub fn open_for(answers: &Answers, buffer_bytes: usize) -> Result<Self, TransportError> {
         let mut receiver = RawReceiver {
-            sources: Vec::new(),
+            queues: Queues::default(),
             buffer: ReceiveBuffer {
                 kind: BufferKind::Ring,
                 bytes: buffer_bytes,
@@ -83,7 +80,7 @@ impl RawReceiver {
             if !answers.ipv4 {
                 receiver.buffer.bytes = ring.bytes();
             }
-            receiver.sources.push(Source::Ring(ring));
+            receiver.queues.add(Queue::ring(ring));
         }
         Ok(receiver)
     }
@@ -96,7 +93,7 @@ impl RawReceiver {
                 kind: BufferKind::Ring,
                 bytes: ring.bytes(),
             },
-            sources: vec![Source::Ring(ring)],
+            queues: Queues::of(Queue::ring(ring)),
         })
     }
 
@@ -114,19 +111,18 @@ impl RawReceiver {
                     kind: BufferKind::Ring,
                     bytes: ring.bytes(),
                 };
-                self.sources.push(Source::Ring(ring));
+                self.queues.add(Queue::ring(ring));
                 return Ok(());
             }
             self.buffer.kind = BufferKind::SmallSocket;
         }
         filter_icmp_types(&socket, &types)?;
-        let arena = || Box::new(sys::ReceiveArena::new());
-        self.sources.push(Source::Socket(socket, arena()));
+        self.queues.add(Queue::socket(socket));
         if let Some(protocol) = answers.segments() {
             let filter = filter::ipv4(&[], Some(protocol), &answers.ports);
             let protocol = Protocol::from(i32::from(protocol));
             let (socket, _) = open_socket(protocol, &filter, buffer_bytes)?;
-            self.sources.push(Source::Socket(socket, arena()));
+            self.queues.add(Queue::socket(socket));
         }
         Ok(())
     }
@@ -210,10 +206,7 @@ impl PacketReceiver for RawReceiver {
     ) -> io::Result<Received> {
         let mut deadline = None;
         loop {
-            let mut all = Received::default();
-            for source in &mut self.sources {
-                all = all.and(source.take(visit)?);
-            }
+            let all = self.queues.take(visit)?;
             if all.count > 0 {
                 return Ok(all);
             }
@@ -223,60 +216,11 @@ impl PacketReceiver for RawReceiver {
             if now >= deadline {
                 return Ok(all);
             }
-            let descriptors: Vec<BorrowedFd<'_>> = self.sources.iter().map(AsFd::as_fd).collect();
-            sys::wait_any_readable(&descriptors, deadline - now)?;
+            sys::wait_any_readable(&self.queues.descriptors(), deadline - now)?;
         }
     }
 
     fn dropped(&self) -> Option<u64> {
-        self.sources.iter().map(Source::dropped).sum()
-    }
-}
-
-impl Source {
-    fn take(&mut self, visit: &mut dyn FnMut(&[u8], Option<u64>)) -> io::Result<Received> {
-        let mut last = None;
-        let mut note = |packet: &[u8], stamp: Option<u64>| {
-            last = stamp;
-            visit(packet, stamp);
-        };
-        let count = match self {
-            Source::Socket(socket, arena) => {
-                let count = arena.receive(socket.as_fd())?;
-                for slot in 0..count {
-                    let (packet, stamp) = arena.packet(slot);
-                    note(packet, stamp);
-                }
-                count
-            }
-            Source::Ring(ring) => ring.visit(sys::ReceiveArena::SLOTS, &mut note),
-        };
-        // As many as fit: more may wait behind the last of them.
-        let drained_until = (count == sys::ReceiveArena::SLOTS).then_some(last.unwrap_or_default());
-        Ok(Received {
-            count,
-            drained_until,
-        })
-    }
-
-    fn dropped(&self) -> Option<u64> {
-        match self {
-            Source::Socket(socket, _) => {
-                // The ninth word (SK_MEMINFO_DROPS) counts the packets that found the buffer full.
-                let words =
-                    sys::option_words::<9>(socket.as_fd(), libc::SOL_SOCKET, sys::SO_MEMINFO);
-                words.ok().map(|words| words[8].into())
-            }
-            Source::Ring(ring) => ring.dropped(),
-        }
-    }
-}
-
-impl AsFd for Source {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Source::Socket(socket, _) => socket.as_fd(),
-            Source::Ring(ring) => ring.as_fd(),
-        }
+        self.queues.dropped()
     }
 }

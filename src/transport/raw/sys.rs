@@ -411,45 +411,45 @@ impl ReceiveArena {
         }
     }
 
-    /// Takes the packets that wait at `socket`, up to [`SLOTS`](Self::SLOTS), without waiting; returns how many, 0 for none.
-    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        for message in &mut self.messages[..self.filled] {
+    /// Takes the packets that wait at `socket` into the slots from `from` on, as many as there are, without waiting; returns how
+    /// many, 0 for none. The slots before `from` keep what they have.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, from: usize) -> io::Result<usize> {
+        for message in &mut self.messages[from..self.filled.max(from)] {
             message.msg_hdr.msg_controllen = size_of::<Control>() as _;
         }
-        self.filled = 0;
+        self.filled = from;
+        let room = &mut self.messages[from..];
         // SAFETY: each message points at a piece and a control block of its own, each piece at PACKET bytes of `buffers`; their
         // vectors live as long as `self` and were not touched since `new`. A null timeout: MSG_DONTWAIT does not wait.
         let result = check(unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
-                self.messages.as_mut_ptr(),
-                Self::SLOTS as libc::c_uint,
+                room.as_mut_ptr(),
+                room.len() as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
         });
         match result {
             Ok(count) => {
-                self.filled = count as usize;
-                Ok(self.filled)
+                self.filled = from + count as usize;
+                Ok(count as usize)
             }
             Err(error) if would_block(&error) => Ok(0),
             Err(error) => Err(error),
         }
     }
 
-    /// The packet in `slot` of the last call, which is below what that call returned, and its receive stamp in nanoseconds.
-    pub(crate) fn packet(&self, slot: usize) -> (&[u8], Option<u64>) {
+    /// The packet in `slot`, which a call has filled.
+    pub(crate) fn packet(&self, slot: usize) -> &[u8] {
         let length = (self.messages[slot].msg_len as usize).min(Self::PACKET);
         // SAFETY: there are as many buffers of PACKET bytes as messages, and indexing has checked that `slot` is one of them;
         // the kernel writes to them only in `receive`, which takes `&mut self`.
-        let packet = unsafe {
-            slice::from_raw_parts(self.buffers.as_ptr().add(slot * Self::PACKET), length)
-        };
-        (packet, self.stamp(slot))
+        unsafe { slice::from_raw_parts(self.buffers.as_ptr().add(slot * Self::PACKET), length) }
     }
 
-    fn stamp(&self, slot: usize) -> Option<u64> {
+    /// The receive stamp of the packet in `slot`, nanoseconds.
+    pub(crate) fn stamp(&self, slot: usize) -> Option<u64> {
         let header = &self.messages[slot].msg_hdr;
         // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its length says how much of it the kernel filled. The CMSG functions stay within that length.
         // A timespec may lie unaligned behind its header, hence read_unaligned.

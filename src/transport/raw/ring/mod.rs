@@ -70,25 +70,46 @@ impl PacketRing {
         self.slots * SLOT
     }
 
-    /// Passes the packets that are there, at most `limit`, with their receive stamps (nanoseconds, CLOCK_REALTIME), and
-    /// returns how many.
+    /// Passes the packets that are there, at most `limit`, with their receive stamps, and returns how many.
     pub(crate) fn visit(
         &mut self,
         limit: usize,
         visit: &mut dyn FnMut(&[u8], Option<u64>),
     ) -> usize {
-        let mut count = 0;
-        while count < limit {
-            let offset = self.next * SLOT;
-            let Some(frame) = self.memory.frame(offset) else {
-                break;
-            };
-            visit(frame.packet, frame.stamp);
-            self.memory.give_back(offset);
-            self.next = (self.next + 1) % self.slots;
-            count += 1;
+        let count = self.ready(limit);
+        for at in 0..count {
+            if let Some((packet, stamp)) = self.packet(at) {
+                visit(packet, stamp);
+            }
         }
+        self.give_back(count);
         count
+    }
+
+    /// How many packets are there; at most `limit` are counted.
+    pub(crate) fn ready(&self, limit: usize) -> usize {
+        let limit = limit.min(self.slots);
+        (0..limit)
+            .find(|at| self.frame(*at).is_none())
+            .unwrap_or(limit)
+    }
+
+    /// Packet `at` of those that are [`ready`](Self::ready), and its receive stamp (nanoseconds, CLOCK_REALTIME).
+    pub(crate) fn packet(&self, at: usize) -> Option<(&[u8], Option<u64>)> {
+        let frame = self.frame(at)?;
+        Some((frame.packet, frame.stamp))
+    }
+
+    fn frame(&self, at: usize) -> Option<sys::Frame<'_>> {
+        self.memory.frame((self.next + at) % self.slots * SLOT)
+    }
+
+    /// Lets the kernel have the slots of the first `count` packets again.
+    pub(crate) fn give_back(&mut self, count: usize) {
+        for _ in 0..count {
+            self.memory.give_back(self.next * SLOT);
+            self.next = (self.next + 1) % self.slots;
+        }
     }
 
     /// Packets that the kernel dropped so far because the ring was full; `None` where it does not tell.
