@@ -84,7 +84,7 @@ pub struct Entry {
     pub state: State,
     /// A reply that waits.
     pub held: Option<Held>,
-    /// The answer it had, where copies of it could be taken for answers to others.
+    /// The answer it had: copies of it are no news, and must not be taken for answers to other probes.
     pub answer: Option<AnswerMark>,
     /// How sure the answer is that its own row shows.
     pub evidence: Option<Evidence>,

@@ -3,7 +3,7 @@
 use super::*;
 use std::net::Ipv4Addr;
 
-use crate::model::{Evidence, FlowId, Protocol, Reply, TargetId, Time};
+use crate::model::{Evidence, FlowId, Protocol, Reply, ReplyKind, TargetId, Time};
 
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 

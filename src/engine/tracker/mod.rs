@@ -232,6 +232,8 @@ impl Tracker {
                     let late = !matches!(entry.state, State::Unstamped | State::Waiting);
                     let outcome = outcome_of(entry, ProbeResult::OneOfSeveral, late);
                     out.outcomes.push(outcome);
+                } else {
+                    self.tell_further(id, &new, out);
                 }
                 self.take_further(id, further(new, Status::Duplicate), out);
             }
@@ -267,6 +269,7 @@ impl Tracker {
             }
         };
         if let Some(held) = displaced {
+            self.tell_further(id, &held, out);
             let further = Further {
                 held,
                 status: Status::Duplicate,
@@ -315,9 +318,7 @@ impl Tracker {
         if let Some(entry) = self.ledger.get_mut(id) {
             entry.state = State::Answered;
             entry.evidence = Some(held.evidence);
-            // Only where one answers at a time is it asked for.
-            let marks = self.format.is_one_by_one();
-            entry.answer = marks.then(|| AnswerMark::of(&held.reply));
+            entry.answer = Some(AnswerMark::of(&held.reply));
         }
     }
 
@@ -350,6 +351,21 @@ impl Tracker {
         row.sent_at = None;
         out.rows.push(row);
         self.release_further(id, out);
+    }
+
+    /// Tells the strategy of a further answer that says something else: one probe may bring a router's complaint and then the
+    /// target's answer. What is weak may be somebody else's.
+    fn tell_further(&self, id: ProbeId, further: &Held, out: &mut Findings) {
+        let Some(entry) = self.ledger.get(id) else {
+            return;
+        };
+        let held = entry.held.as_ref();
+        let known = entry
+            .answer
+            .or(held.map(|held| AnswerMark::of(&held.reply)));
+        if further.is_final() && known != Some(AnswerMark::of(&further.reply)) {
+            self.tell(id, &further.reply, true, out);
+        }
     }
 
     /// Tells the strategy of an answer.
