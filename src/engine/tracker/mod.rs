@@ -318,7 +318,11 @@ impl Tracker {
         if let Some(entry) = self.ledger.get_mut(id) {
             entry.state = State::Answered;
             entry.evidence = Some(held.evidence);
-            entry.answer = Some(AnswerMark::of(&held.reply));
+            entry.answered_as = Some(held.reply.kind);
+            // Only where one answers at a time, or from another address, is it asked for.
+            let other_address = held.reply.responder != entry.probe.destination;
+            let marks = self.format.is_one_by_one() || other_address && held.reply.quoted.is_none();
+            entry.answer = marks.then(|| AnswerMark::of(&held.reply));
         }
     }
 
@@ -359,11 +363,8 @@ impl Tracker {
         let Some(entry) = self.ledger.get(id) else {
             return;
         };
-        let held = entry.held.as_ref();
-        let known = entry
-            .answer
-            .or(held.map(|held| AnswerMark::of(&held.reply)));
-        if further.is_final() && known != Some(AnswerMark::of(&further.reply)) {
+        let held = entry.held.as_ref().map(|held| held.reply.kind);
+        if further.is_final() && entry.answered_as.or(held) != Some(further.reply.kind) {
             self.tell(id, &further.reply, true, out);
         }
     }
