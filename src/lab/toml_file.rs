@@ -231,6 +231,7 @@ pub(super) struct ComplaintFile {
 /// The codes of Destination Unreachable by name; the last four are of ICMPv6 alone.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub(super) enum UnreachableFile {
     Network = 0,
     Host = 1,

@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::address::Family;
 use super::flight::Flight;
 use super::hash::Chance;
 use super::host::Verdict;

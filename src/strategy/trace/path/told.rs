@@ -30,7 +30,7 @@ impl Path {
             if known < Some(said) {
                 self.distance = Some((said, responder));
                 let (distance, source) = match quoted_ttl {
-                    Some(quoted) if kind.is_unreachable() => (
+                    Some(quoted) if kind.is_complaint() => (
                         (limits.max_ttl.0 + 1).checked_sub(quoted),
                         match from_target {
                             true => HintSource::Target,
