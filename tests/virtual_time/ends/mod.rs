@@ -6,9 +6,11 @@ mod recurrences;
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use pathsurvey::config::SurveyConfig;
 use pathsurvey::model::{Anomaly, HopRecord, Protocol, Purpose, TcpFlags, TraceRecord};
+use pathsurvey::targets::Families;
 
 use super::experiment::{Observed, config, inline, observe, rate};
 use super::traces;
@@ -63,6 +65,10 @@ fn one(v6: bool, (protocol, tcp_flags): (Protocol, TcpFlags)) -> SurveyConfig {
     let target = target(v6).to_string();
     let mut survey = config(&[target.as_str()], 1);
     survey.rate = rate(1_000.0);
+    survey.targets.families = Families::Both;
+    // Fewer probes are known at a time, which makes for short runs.
+    survey.timeout = Duration::from_secs(1);
+    survey.late_window = Duration::from_secs(1);
     (survey.protocol, survey.tcp_flags) = (protocol, tcp_flags);
     survey
 }
