@@ -274,6 +274,50 @@ fn a_target_that_lets_the_ttl_run_out_is_told() {
 }
 
 #[test]
+fn what_only_a_target_says_is_odd_from_another_address() {
+    let said = |kind, protocol, evidence| {
+        changed(|rows| {
+            reply(&mut rows[2]).kind = kind;
+            reply(&mut rows[2]).responder = OTHER.into();
+            (rows[2].protocol, rows[2].evidence) = (protocol, Some(evidence));
+        })
+    };
+    let sure = Evidence::Rewritten;
+    for kind in [
+        ReplyKind::EchoReply,
+        ReplyKind::SynAck,
+        ReplyKind::Rst,
+        ReplyKind::Udp,
+    ] {
+        assert_eq!(said(kind, Protocol::Tcp, sure), [OtherAddress], "{kind:?}");
+        assert_eq!(said(kind, Protocol::Udp, Evidence::Weak), [], "{kind:?}");
+    }
+    let closed = ReplyKind::PortUnreachable;
+    assert_eq!(said(closed, Protocol::Udp, sure), [OtherAddress]);
+    // A firewall's rejection of what has no such ports.
+    assert_eq!(said(closed, Protocol::Icmp, sure), []);
+    assert_eq!(said(closed, Protocol::Tcp, sure), []);
+    assert_eq!(said(ReplyKind::HostUnreachable, Protocol::Udp, sure), []);
+    assert_eq!(changed(|_| ()), []);
+}
+
+/// The end of the path is no way back, and neither is who complains.
+#[test]
+fn arrivals_and_complaints_come_back_nowhere() {
+    let with = |text: &str, at: usize, kind: ReplyKind| {
+        let (mut rows, end) = trace(text);
+        reply(&mut rows[at]).kind = kind;
+        find(&rows, &end).iter().collect::<Vec<_>>()
+    };
+    assert_eq!(with("A B C A", 3, ReplyKind::EchoReply), [OtherAddress]);
+    assert_eq!(with("A B C A", 3, ReplyKind::HostUnreachable), []);
+    assert_eq!(with("A B C A", 3, ReplyKind::TimeExceeded), [Loop]);
+    // The path goes on to its end, though that has been seen before.
+    let cycle = [Cycle, OtherAddress];
+    assert_eq!(with("A B C B A", 4, ReplyKind::EchoReply), cycle);
+}
+
+#[test]
 fn silences_before_an_answer_are_a_limit_or_a_silent_hop() {
     check(&[
         ("A *B T", &[RateLimited]),
@@ -323,6 +367,10 @@ fn a_tunnel_shows_labels_or_quoted_ttls_that_rise() {
     };
     assert_eq!(quoting("A B C D T", [1, 1, 2, 3]), [MplsTunnel]);
     assert_eq!(quoting("A B C D T", [2, 3, 1, 1]), [MplsTunnel]);
+    // One router that answers for the TTLs behind it, also by two addresses in turn.
+    assert_eq!(quoting("A B B T", [1, 2, 3, 4]), []);
+    assert_eq!(quoting("A B B B", [1, 2, 3, 4]), [Loop]);
+    assert_eq!(quoting("A B A B", [1, 2, 3, 4]), [Loop]);
     assert_eq!(quoting("A B C D T", [1, 1, 2, 1]), [], "one TTL over 1");
     assert_eq!(quoting("A B C D T", [1, 2, 2, 1]), [], "not rising");
     assert_eq!(quoting("A B C D T", [1, 2, 4, 1]), [], "nor one by one");
