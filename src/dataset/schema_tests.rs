@@ -121,7 +121,8 @@ fn listed_values_are_the_code_s() {
             Table::Traces,
             "anomalies",
             names!(Anomaly: Loop Cycle ZeroTtlForwarding PerPacketBalancing Nat Rewriting
-                TosRewritten TargetTimeExceeded RateLimited SilentHop MplsTunnel),
+                TosRewritten TargetTimeExceeded RateLimited SilentHop MplsTunnel
+                OtherAddress),
         ),
     ];
     for (table, column, names) in expected {

@@ -9,8 +9,8 @@
 //!
 //! | anomaly | when |
 //! |---|---|
-//! | `loop` | an address at three or more TTLs in a row, or with nothing but silence or weak answers between TTLs two or more apart; or one that comes back behind another address, after which nobody answers who was not seen since it first did |
-//! | `cycle` | an address comes back behind another one, and somebody else answers at a higher TTL |
+//! | `loop` | an address comes back two or more TTLs later, and no new address answers at a higher TTL |
+//! | `cycle` | an address comes back two or more TTLs later, and a new address, or the end of the path, answers at a higher TTL |
 //! | `zero_ttl_forwarding` | a Time Exceeded quotes TTL 0, and its responder answers at the next TTL too |
 //! | `per_packet_balancing` | several responders at one TTL. Seen only where a TTL was answered more than once; a route that changed meanwhile looks the same |
 //! | `nat` | quoted source address, source port or ICMP identifier are not what was sent; or they and the quoted destination are, but the checksum that covers the addresses is not, from some TTL to the last: a translator that restored one and not the other |
@@ -19,13 +19,12 @@
 //! | `target_time_exceeded` | the target answers Time Exceeded |
 //! | `rate_limited` | a TTL of the path with answers and timeouts, before one with an answer; loss looks the same |
 //! | `silent_hop` | a TTL of the path with timeouts and no answer (not even a weak one), before one with an answer |
-//! | `mpls_tunnel` | an answer carries labels (RFC 4950); or Time Exceeded quote TTLs over 1 that rise by 1 from one TTL to the next: only the label's TTL counts down |
+//! | `mpls_tunnel` | an answer carries labels (RFC 4950); or Time Exceeded of two routers, each seen at no lower TTL, quote TTLs over 1 that rise by 1 from one TTL to the next: only the label's TTL counts down |
+//! | `other_address` | an echo reply, a TCP segment, a UDP datagram that repeats the probe, or a port unreachable to UDP comes from another address than the one probed |
 //!
-//! Loop and cycle are those of Augustin et al. (Avoiding traceroute anomalies with Paris traceroute, IMC 2006), but that an
-//! address at only two TTLs in a row is no loop: zero-TTL forwarding and boxes that answer for their hosts do that on sound
-//! paths. A routing loop shows as a cycle that never ends; it is named for what it is. A trace that stopped as `loop` therefore
-//! has `loop`, or, where probes beyond that TTL showed the path to go on, `cycle`; if strong answers made it stop.
-//! A trace of another end may have either: the strategy ends none as `loop` that goes on to its target.
+//! An address at two TTLs in a row is neither loop nor cycle: zero-TTL forwarding and boxes that answer for their hosts do that on
+//! sound paths. A *new* address is one that answered at no lower TTL. What proves the end of the path, and complaints from the
+//! way, come back nowhere. A trace that stopped as `loop` has `loop`, if strong answers made it stop; a completed one never has.
 //!
 //! Left out: replies that came after the trace was written, and what more than one trace would show (per-flow balancing).
 
@@ -55,8 +54,8 @@ pub fn find(rows: &[HopRecord], end: &TraceEnd) -> Anomalies {
     for hop in &hops {
         add_responders(hop, &mut found);
     }
-    for pair in hops.windows(2) {
-        add_neighbours(&pair[0], &pair[1], &mut found);
+    for place in 1..hops.len() {
+        add_neighbours(&hops[..place], &hops[place], &mut found);
     }
     let last_answer = hops.iter().rposition(|hop| hop.first().is_some());
     for hop in &hops[..last_answer.unwrap_or(0)] {
@@ -93,6 +92,9 @@ impl<'a> Answer<'a> {
         let reply = self.reply;
         if reply.kind == ReplyKind::TimeExceeded && reply.responder == self.row.destination {
             found.insert(Anomaly::TargetTimeExceeded);
+        }
+        if self.row.is_from_other_address() {
+            found.insert(Anomaly::OtherAddress);
         }
         if !reply.mpls.is_empty() {
             found.insert(Anomaly::MplsTunnel);
@@ -190,11 +192,11 @@ impl<'a> Hop<'a> {
         self.answers().next().map(|answer| answer.reply.responder)
     }
 
-    /// The same of those that looked at the TTL: whoever calls a probe too large may well have answered before.
-    fn first_by_ttl(&self) -> Option<IpAddr> {
-        let mut answers = self.answers().map(|answer| answer.reply);
-        let first = answers.find(|reply| !reply.kind.is_too_large())?;
-        Some(first.responder)
+    /// The same of those whose TTL ran out: who complains may well have answered before, and the end of the path is no way back.
+    fn first_expired(&self) -> Option<IpAddr> {
+        let on_the_way = |row: &HopRecord| !row.is_complaint() && !row.is_arrival();
+        let mut answers = self.answers().filter(|answer| on_the_way(answer.row));
+        answers.next().map(|answer| answer.reply.responder)
     }
 
     fn is_next_to(&self, next: &Hop) -> bool {
@@ -224,50 +226,63 @@ where
 {
     let seen: Vec<(Ttl, IpAddr)> = hops
         .iter()
-        .filter_map(|hop| Some((hop.ttl, hop.first_by_ttl()?)))
+        .filter_map(|hop| Some((hop.ttl, hop.first_expired()?)))
         .collect();
-    for run in seen.chunk_by(|a, b| a.1 == b.1) {
-        if run[run.len() - 1].0.0 - run[0].0.0 >= 2 {
-            found.insert(Anomaly::Loop);
-        }
-    }
-    for (first, (_, address)) in seen.iter().enumerate() {
-        let same = |(_, other): &(Ttl, IpAddr)| other == address;
-        let Some(last) = seen[first + 1..].iter().rposition(same) else {
+    for (place, (ttl, address)) in seen.iter().enumerate() {
+        let comes_back = seen[..place]
+            .iter()
+            .any(|(earlier, other)| other == address && earlier.0 + 2 <= ttl.0);
+        if !comes_back {
             continue;
+        }
+        let is_known = |address| {
+            let up_to = rows().filter(|row| row.ttl.is_some() && row.ttl <= Some(*ttl));
+            let mut known = up_to.filter_map(Answer::of);
+            known.any(|known| known.reply.responder == address)
         };
-        let between = &seen[first..=first + 1 + last];
-        if between.iter().all(same) || seen[..first].iter().any(same) {
-            continue;
-        }
-        let last_ttl = between[between.len() - 1].0;
-        let left = rows()
-            .filter(|row| row.ttl > Some(last_ttl))
+        let goes_on = rows()
+            .filter(|row| row.ttl >= Some(*ttl))
             .filter_map(Answer::of)
             .any(|answer| {
-                between
-                    .iter()
-                    .all(|(_, member)| *member != answer.reply.responder)
+                let is_new = answer.row.ttl > Some(*ttl) && !is_known(answer.reply.responder);
+                is_new || answer.row.is_arrival()
             });
-        found.insert(if left { Anomaly::Cycle } else { Anomaly::Loop });
+        found.insert(if goes_on {
+            Anomaly::Cycle
+        } else {
+            Anomaly::Loop
+        });
     }
 }
 
 fn add_responders(hop: &Hop, found: &mut Anomalies) {
-    let first = hop.first();
-    if hop
-        .answers()
-        .any(|answer| Some(answer.reply.responder) != first)
-    {
+    // A probe that a router complained of and passed on all the same was not balanced.
+    let passed_on = |answer: &Answer| {
+        let same = |other: &Answer| other.row.probe_id == answer.row.probe_id;
+        let mut others = hop.answers().filter(same);
+        answer.row.is_complaint() && others.any(|other| !other.row.is_complaint())
+    };
+    let mut responders = hop.answers().filter(|answer| !passed_on(answer));
+    let first = responders.next().map(|answer| answer.reply.responder);
+    if responders.any(|answer| Some(answer.reply.responder) != first) {
         found.insert(Anomaly::PerPacketBalancing);
     }
 }
 
-/// Adds what two TTLs show together.
-fn add_neighbours(hop: &Hop, next: &Hop, found: &mut Anomalies) {
+/// Adds what the last TTL of `before` and `next` show together.
+fn add_neighbours(before: &[Hop], next: &Hop, found: &mut Anomalies) {
+    let Some((hop, earlier)) = before.split_last() else {
+        return;
+    };
     if !hop.is_next_to(next) {
         return;
     }
+    // One router that quotes rising TTLs answers for others.
+    let is_new = |answer: &Answer, before: &[Hop]| {
+        let responder = answer.reply.responder;
+        let mut known = before.iter().flat_map(Hop::answers);
+        known.all(|known| known.reply.responder != responder)
+    };
     for answer in hop.answers() {
         match answer.expired_at() {
             Some(0) => {
@@ -281,7 +296,8 @@ fn add_neighbours(hop: &Hop, next: &Hop, found: &mut Anomalies) {
             }
             Some(ttl @ 2..) => {
                 let risen = ttl.checked_add(1);
-                if next.answers().any(|later| later.expired_at() == risen) {
+                let rises = |later: &Answer| later.expired_at() == risen && is_new(later, before);
+                if is_new(&answer, earlier) && next.answers().any(|later| rises(&later)) {
                     found.insert(Anomaly::MplsTunnel);
                 }
             }

@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use super::anomalies;
 use super::hop_rows::HopRows;
 use crate::model::{
-    Evidence, HopRecord, ProbeId, Purpose, ReplyKind, Statistics, Status, StopReason, TraceEnd,
-    TraceId, TraceRecord, Ttl, path_hash,
+    Evidence, HopRecord, ProbeId, Purpose, Statistics, Status, StopReason, TraceEnd, TraceId,
+    TraceRecord, Ttl, path_hash,
 };
 
 /// Probes remembered at a time whose late reply took the place of their own row. Beyond it the oldest are forgotten, which leaves a
@@ -142,24 +142,28 @@ fn as_further(row: HopRecord) -> HopRecord {
 fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceRecord {
     let own = || rows.iter().filter(|row| row.reply_index == 0);
     let hops = || own().filter(|row| row.purpose != Purpose::Distance);
-    let answered = |row: &&HopRecord| matches!(row.status, Status::Replied | Status::Late);
     let first_ttl = hops().filter_map(|row| row.ttl).min();
     let max_ttl = hops().filter_map(|row| row.ttl).max();
     let hop_rows = HopRows::of(rows, end);
-    let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
-    for row in hops() {
-        if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= end.last_ttl) {
-            let responder = path.entry(ttl).or_default();
-            *responder = responder.or(row.responder().filter(|_| hop_rows.is_hop(row)));
+    let on_path = |row: &&HopRecord| row.ttl.is_some() && row.ttl <= end.last_ttl;
+    let mut path: BTreeMap<Ttl, Option<IpAddr>> = hops()
+        .filter(on_path)
+        .filter_map(|row| Some((row.ttl?, None)))
+        .collect();
+    // A router's complaint is the hop's answer only if the hop gave no other.
+    for complaints in [false, true] {
+        let answers = rows
+            .iter()
+            .filter(on_path)
+            .filter(|row| hop_rows.is_hop(row));
+        for row in answers.filter(|row| row.is_complaint() == complaints) {
+            if let Some(responder) = row.ttl.and_then(|ttl| path.get_mut(&ttl)) {
+                *responder = responder.or(row.responder());
+            }
         }
     }
-    let by_target = |row: &HopRecord| {
-        row.responder() == Some(row.destination)
-            && row.reply_kind() != Some(ReplyKind::TimeExceeded)
-    };
-    // An answer that may be to any of several probes has no TTL, and yet the target gave it.
-    let reached = own().filter(answered).any(by_target)
-        || rows.iter().any(|row| row.ttl.is_none() && by_target(row));
+    // Also by an answer that may be to any of several probes, and by one behind a router's answer to the same probe.
+    let reached = rows.iter().any(HopRecord::is_arrival);
     debug_assert!(end.stop_reason != StopReason::Completed || reached);
     TraceRecord {
         trace_id,

@@ -19,7 +19,7 @@ impl HopRows {
         // Of several answers at the last TTL those to larger probes were not the end; nor was any, where another kind was.
         let ended = rows
             .iter()
-            .filter(|row| row.reply_index == 0 && row.purpose != Purpose::Distance)
+            .filter(|row| row.purpose != Purpose::Distance)
             .filter(|row| row.ttl == end.last_ttl && ends_path(row, end.stop_reason))
             .min_by_key(|row| (is_too_large(row), row.probe_size));
         HopRows {
@@ -46,10 +46,9 @@ fn is_too_large(row: &HopRecord) -> bool {
 
 /// Whether the answer is such that a path ends with it for that reason.
 fn ends_path(row: &HopRecord, reason: StopReason) -> bool {
-    let from_target = row.responder() == Some(row.destination);
-    row.reply_kind().is_some_and(|kind| match reason {
-        StopReason::Completed => from_target && kind != ReplyKind::TimeExceeded,
-        StopReason::Unreachable => !from_target && kind.is_unreachable(),
+    match reason {
+        StopReason::Completed => row.is_arrival(),
+        StopReason::Unreachable => row.is_complaint(),
         _ => false,
-    })
+    }
 }

@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 
 use siphasher::sip::SipHasher13;
 
-use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, Time, Ttl};
+use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, ReplyKind, Time, Ttl};
 use crate::wire::token::Marks;
 
 use super::format::Marked;
@@ -84,6 +84,8 @@ pub struct Entry {
     pub state: State,
     /// A reply that waits.
     pub held: Option<Held>,
+    /// What it was answered with.
+    pub answered_as: Option<ReplyKind>,
     /// The answer it had, where copies of it could be taken for answers to others.
     pub answer: Option<AnswerMark>,
     /// How sure the answer is that its own row shows.
@@ -203,6 +205,7 @@ impl Ledger {
                 None => State::Refused,
             },
             held: None,
+            answered_as: None,
             answer: None,
             evidence: None,
             extra_replies: 0,

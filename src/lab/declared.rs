@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use super::address::Family;
 use super::rewriting::Rewriting;
 use super::topology::{
-    Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Quoting, TcpPort, Topology,
+    Answering, Balance, Complaint, Host, Line, Next, NodeId, Passage, Propagation, Quoting,
+    TcpPort, Topology,
 };
 use crate::model::{InterfaceInfo, MplsLabel};
 
@@ -28,6 +29,7 @@ pub(super) struct DeclaredRouter {
     /// To packets of IPv4 and of IPv6.
     pub(super) answering: [Answering; 2],
     pub(super) zero_ttl_forwarding: bool,
+    pub(super) complaint: Option<Complaint>,
     pub(super) tunnel: Option<Tunnel>,
     pub(super) interfaces: Vec<InterfaceInfo>,
     pub(super) rewriting: Option<Rewriting>,
@@ -64,6 +66,7 @@ pub(super) enum Action {
     Deliver(Line),
     Unreachable {
         code: u8,
+        mtu: u16,
         before_ttl_check: bool,
     },
     Discard,
@@ -92,6 +95,7 @@ impl Topology for Declared {
             zero_ttl_forwarding: router.zero_ttl_forwarding,
             labelled: router.tunnel.as_ref().map(|t| t.propagation),
             rewriting: router.rewriting.as_ref(),
+            complaint: router.complaint,
         }
     }
 
@@ -112,9 +116,11 @@ impl Topology for Declared {
             Action::Deliver(line) => Next::Host(*line),
             Action::Unreachable {
                 code,
+                mtu,
                 before_ttl_check,
             } => Next::Unreachable {
                 code: *code,
+                mtu: *mtu,
                 before_ttl_check: *before_ttl_check,
             },
             Action::Discard => Next::Discard,
@@ -167,6 +173,7 @@ impl Topology for Declared {
             },
             // A box rewrote the destination to what is no target, and a route delivers it all the same.
             None => Host {
+                answers_from: None,
                 silent: true,
                 code: 3,
                 udp_services: &[],

@@ -264,6 +264,7 @@ impl Topology for Generated {
         if level + 1 == NEAR && !plan.routable {
             return Next::Unreachable {
                 code: 0,
+                mtu: 0,
                 before_ttl_check: false,
             };
         }

@@ -30,6 +30,7 @@ impl Generated {
         let firewall = hash(Salt::TargetFirewall);
         let barred = options.filtered_targets + options.prohibited_targets;
         Host {
+            answers_from: None,
             silent: within(hash(Salt::SilentTarget), options.silent_targets),
             code: 3,
             udp_services: match within(hash(Salt::TargetService), options.udp_services) {

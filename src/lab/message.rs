@@ -11,8 +11,13 @@
 //! | 3/9, 3/10, 3/13 prohibited | 1/1 administratively prohibited |
 //! | 3/14 precedence | 1/6 reject route |
 //! | 3/0 network and any other | 1/0 no route |
+//!
+//! Codes that IPv6 alone has are numbered from [`ONLY_V6`] on; in IPv4 all of them are 3/13, prohibited.
 
 use super::address::Family;
+
+/// Added to a code of ICMPv6 that has no counterpart in IPv4.
+pub(super) const ONLY_V6: u8 = 32;
 
 /// An ICMP error message's own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,9 @@ impl Message {
     /// Destination Unreachable with the IPv4 code `code`, or what takes its place in IPv6.
     pub(super) const fn unreachable(family: Family, code: u8) -> Self {
         match (family, code) {
+            (Family::V4, ONLY_V6..) => Message::new(3, 13, 0),
             (Family::V4, code) => Message::new(3, code, 0),
+            (Family::V6, ONLY_V6..) => Message::new(1, code - ONLY_V6, 0),
             (Family::V6, 1 | 7) => Message::new(1, 3, 0),
             // The pointer leads to the next header field of the IPv6 header.
             (Family::V6, 2) => Message::new(4, 1, 6),
@@ -51,6 +58,14 @@ impl Message {
             (Family::V6, 9 | 10 | 13) => Message::new(1, 1, 0),
             (Family::V6, 14) => Message::new(1, 6, 0),
             (Family::V6, _) => Message::new(1, 0, 0),
+        }
+    }
+
+    /// What a router says that drops a packet: `code` as above, but of 4 the family's message that it is larger than `mtu`.
+    pub(super) const fn refusal(family: Family, code: u8, mtu: u16) -> Self {
+        match code {
+            4 => Message::too_big(family, mtu),
+            code => Message::unreachable(family, code),
         }
     }
 

@@ -39,6 +39,12 @@ struct Answer {
     body: Body,
 }
 
+/// A probe, and when it came to whoever answers it.
+struct Sent<'a> {
+    probe: &'a Packet<'a>,
+    reached_at: Time,
+}
+
 enum Body {
     Error {
         message: Message,
@@ -82,25 +88,40 @@ impl State {
         };
         let mut dice = Dice::new(facts.seed, self.packets);
         let flight = flight_of(&probe);
-        let stop = match walk(topology, flight, &mut dice, &mut self.trail) {
-            Fate::Stopped(stop) => stop,
-            Fate::Discarded(_) => {
-                self.statistics.silent += 1;
-                return;
-            }
-            Fate::Lost => {
-                self.statistics.lost += 1;
-                return;
-            }
+        let fate = walk(topology, flight, &mut dice, &mut self.trail);
+        let elapsed = self.trail.elapsed;
+        let after = |nanos| now + std::time::Duration::from_nanos(nanos);
+        let said = self.trail.take_complaints().into_iter();
+        let mut stops: Vec<(Stop, Time)> = said.map(|(stop, at)| (stop, after(at))).collect();
+        match fate {
+            Fate::Stopped(stop) => stops.push((stop, after(elapsed))),
+            Fate::Discarded(_) => self.statistics.silent += 1,
+            Fate::Lost => self.statistics.lost += 1,
+        }
+        for (stop, reached_at) in stops {
+            let sent = Sent {
+                probe: &probe,
+                reached_at,
+            };
+            deliveries.extend(self.answer_to(topology, facts, &stop, sent, &mut dice));
+        }
+    }
+
+    /// The answer of whoever a packet stopped at, and its copy, if any; none if nobody answers or it is lost.
+    fn answer_to<T: Topology>(
+        &mut self,
+        topology: &T,
+        facts: &Facts,
+        stop: &Stop,
+        Sent { probe, reached_at }: Sent,
+        dice: &mut Dice,
+    ) -> Vec<Delivery> {
+        let Some(answer) = self.answer(topology, facts, stop, probe, reached_at, dice) else {
+            return Vec::new();
         };
-        let reached_at = now + std::time::Duration::from_nanos(self.trail.elapsed);
-        let Some(answer) = self.answer(topology, facts, &stop, &probe, reached_at, &mut dice)
-        else {
-            return;
-        };
-        let Some(way) = self.trail.way_back(stop.who, &mut dice) else {
+        let Some(way) = self.trail.way_back(stop.who, dice) else {
             self.statistics.replies_lost += 1;
-            return;
+            return Vec::new();
         };
         let mut quoted = stop.arrived;
         let mut source = answer.source;
@@ -117,28 +138,30 @@ impl State {
         // An answer whose own TTL runs out on the way back never arrives.
         if envelope.ttl == 0 {
             self.statistics.replies_lost += 1;
-            return;
+            return Vec::new();
         }
         let packet = match answer.body {
             Body::Error {
                 message,
                 quoting,
                 extension,
-            } => icmp::error(envelope, message, &probe, &quoted, quoting, &extension),
-            Body::EchoReply => icmp::echo_reply(envelope, &probe, stop.arrived.tos),
-            Body::Datagram => service_answer(envelope, &probe),
+            } => icmp::error(envelope, message, probe, &quoted, quoting, &extension),
+            Body::EchoReply => icmp::echo_reply(envelope, probe, stop.arrived.tos),
+            Body::Datagram => service_answer(envelope, probe),
             Body::Segment(reply) => tcp::build(envelope, &reply),
         };
         let at = reached_at + std::time::Duration::from_nanos(answer.delay + way.delay);
         self.statistics.answered += 1;
-        if let Some(gap) = way.duplicate {
+        let copy = way.duplicate.map(|gap| {
             self.statistics.duplicated += 1;
-            deliveries.push(Delivery {
+            Delivery {
                 at: at + std::time::Duration::from_nanos(gap),
                 packet: packet.clone(),
-            });
-        }
-        deliveries.push(Delivery { at, packet });
+            }
+        });
+        { copy.into_iter() }
+            .chain([Delivery { at, packet }])
+            .collect()
     }
 
     fn answer<T: Topology>(
@@ -188,7 +211,7 @@ impl State {
                 let body = self.host_body(&host, facts, stop, probe, at)?;
                 let address = stop.arrived.destination;
                 Some(Answer {
-                    source: address,
+                    source: host.answers_from.unwrap_or(address),
                     initial_ttl: host.initial_ttl,
                     ip_id: match body {
                         Body::Segment(_) => None,

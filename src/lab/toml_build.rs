@@ -1,7 +1,7 @@
 //! From what a file says to a network: names are looked up and values checked, so that nothing can be wrong afterwards.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -180,6 +180,7 @@ impl<'a> Builder<'a> {
             (None, true) => None,
         };
         let host = Host {
+            answers_from: answers_from(target)?,
             silent: target.silent,
             code: target.answer as u8,
             udp_services: &[],
@@ -218,6 +219,19 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// The address that a target answers from, which is of its family.
+fn answers_from(target: &TargetFile) -> Result<Option<IpAddr>, Problem> {
+    let Some(text) = &target.answers_from else {
+        return Ok(None);
+    };
+    let probed = prefix(&target.prefix)?.addr();
+    let answering = match probed {
+        IpAddr::V4(_) => IpAddr::from(address_v4(text)?),
+        IpAddr::V6(_) => IpAddr::from(address_v6(text)?),
+    };
+    Ok(Some(answering))
+}
+
 /// Whether a router has an IPv6 address, or a target is one.
 fn speaks_ipv6(file: &NetworkFile) -> Result<bool, Problem> {
     let routers = file.router.iter().any(|router| router.address6.is_some());
@@ -232,6 +246,7 @@ fn speaks_ipv6(file: &NetworkFile) -> Result<bool, Problem> {
 fn unreachable(code: u8) -> Action {
     Action::Unreachable {
         code,
+        mtu: 0,
         before_ttl_check: false,
     }
 }

@@ -47,11 +47,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::GeneratedOptions;
+use super::message::ONLY_V6;
 use super::network::LabNetwork;
 use super::rewriting::{Garbled, IpId, Restore};
 use super::toml_build::build;
 use super::toml_values::QuoteBytesFile;
-use super::topology::{Balance, ExtensionForm, QuotedLength, TcpPort};
+use super::topology::{Balance, ExtensionForm, Grievance, QuotedLength, TcpPort};
 
 /// Why a network could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -194,6 +195,7 @@ pub(super) struct RouterFile {
     pub(super) interfaces: Vec<Spanned<InterfaceFile>>,
     #[serde(default)]
     pub(super) zero_ttl_forwarding: bool,
+    pub(super) complaint: Option<ComplaintFile>,
     pub(super) mpls: Option<Spanned<MplsFile>>,
     pub(super) nat: Option<Spanned<NatFile>>,
     pub(super) rewrite: Option<Spanned<RewriteFile>>,
@@ -209,26 +211,48 @@ pub(super) struct RouteFile {
     pub(super) balance: Balance,
     pub(super) unreachable: Option<UnreachableFile>,
     #[serde(default)]
+    pub(super) mtu: u16,
+    #[serde(default)]
     pub(super) before_ttl_check: bool,
     #[serde(default)]
     pub(super) discard: bool,
 }
 
-/// The codes of Destination Unreachable by name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ComplaintFile {
+    pub(super) code: UnreachableFile,
+    #[serde(default)]
+    pub(super) mtu: u16,
+    #[serde(default)]
+    pub(super) about: Grievance,
+}
+
+/// The codes of Destination Unreachable by name; the last four are of ICMPv6 alone.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub(super) enum UnreachableFile {
     Network = 0,
     Host = 1,
     Protocol = 2,
     Port = 3,
+    FragmentationNeeded = 4,
     SourceRoute = 5,
     NetworkUnknown = 6,
     HostUnknown = 7,
+    SourceIsolated = 8,
     NetworkProhibited = 9,
     HostProhibited = 10,
+    NetworkTos = 11,
+    HostTos = 12,
     AdminProhibited = 13,
     HostPrecedence = 14,
+    PrecedenceCutoff = 15,
+    BeyondScope = ONLY_V6 + 2,
+    SourcePolicy = ONLY_V6 + 5,
+    SourceRoutingHeader = ONLY_V6 + 7,
+    HeadersTooLong = ONLY_V6 + 8,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -308,6 +332,7 @@ pub(super) struct LinkFile {
 pub(super) struct TargetFile {
     pub(super) prefix: Spanned<String>,
     pub(super) at: Spanned<String>,
+    pub(super) answers_from: Option<Spanned<String>>,
     pub(super) line: Option<Spanned<LineFile>>,
     #[serde(default)]
     pub(super) silent: bool,

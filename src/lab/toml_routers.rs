@@ -14,7 +14,7 @@ use super::toml_values::{
     Problem, address_v4, address_v6, checked_share, nanoseconds, prefix, problem, quote_bytes,
     rate_limit,
 };
-use super::topology::{Answering, Balance, NodeId, Propagation, Quoting};
+use super::topology::{Answering, Balance, Complaint, NodeId, Propagation, Quoting};
 use crate::model::InterfaceInfo;
 
 /// Label 0 to 15 are reserved (RFC 3032); 20 bits.
@@ -35,6 +35,11 @@ impl Builder<'_> {
         Ok(DeclaredRouter {
             answering: self.answering(router)?,
             zero_ttl_forwarding: router.zero_ttl_forwarding,
+            complaint: router.complaint.map(|complaint| Complaint {
+                code: complaint.code as u8,
+                mtu: complaint.mtu,
+                about: complaint.about,
+            }),
             tunnel: tunnel(router)?,
             interfaces: interfaces(router)?,
             rewriting: self.rewriting(index, router)?,
@@ -151,6 +156,7 @@ impl Builder<'_> {
             (false, None, false) => self.forward(name, route.balance, &route.next),
             (true, Some(code), false) => Ok(Action::Unreachable {
                 code: code as u8,
+                mtu: route.mtu,
                 before_ttl_check: route.before_ttl_check,
             }),
             (true, None, true) => Ok(Action::Discard),

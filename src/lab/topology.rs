@@ -76,6 +76,29 @@ pub(super) struct Passage<'a> {
     pub(super) labelled: Option<Propagation>,
     /// What it rewrites of packets that it forwards.
     pub(super) rewriting: Option<&'a Rewriting>,
+    /// What it complains of although it forwards.
+    pub(super) complaint: Option<Complaint>,
+}
+
+/// A router's complaint that keeps no other packet from passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    /// The IPv4 code of Destination Unreachable, or what takes its place in IPv6.
+    pub(super) code: u8,
+    /// Of a complaint that the packet is too large, bytes.
+    pub(super) mtu: u16,
+    pub(super) about: Grievance,
+}
+
+/// Which packets a router complains of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Grievance {
+    /// Those whose TTL runs out, in place of Time Exceeded.
+    #[default]
+    Expired,
+    /// Those that it forwards.
+    Forwarded,
 }
 
 /// What the ingress of an MPLS tunnel writes as the label's TTL.
@@ -100,7 +123,12 @@ pub(super) enum Next {
     /// To the host with the packet's destination address.
     Host(Line),
     /// Nowhere, and says so with this IPv4 code of Destination Unreachable, or what takes its place in IPv6.
-    Unreachable { code: u8, before_ttl_check: bool },
+    Unreachable {
+        code: u8,
+        /// Of code 4.
+        mtu: u16,
+        before_ttl_check: bool,
+    },
     /// Nowhere, without a word.
     Discard,
 }
@@ -170,6 +198,8 @@ pub(super) enum TcpPort {
 /// How a target answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Host<'a> {
+    /// The address that it answers from, where that is not the one probed.
+    pub(super) answers_from: Option<IpAddr>,
     /// Whether it never answers anything.
     pub(super) silent: bool,
     /// The code of Destination Unreachable that it answers UDP with, where no service does.

@@ -127,6 +127,8 @@ pub struct TruthAnswer {
     pub responder: IpAddr,
     /// Whether that is the target.
     pub is_target: bool,
+    /// Whether probes with a higher TTL get past whoever sent it.
+    pub lets_pass: bool,
     /// There and back, without jitter.
     pub rtt: Duration,
     /// What it is.

@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::address::Family;
 use super::flight::Flight;
 use super::hash::Chance;
 use super::host::Verdict;
@@ -67,19 +66,12 @@ impl LabNetwork {
 fn end_at(hop: &TruthHop) -> Option<TruthEnd> {
     hop.outcomes.iter().find_map(|outcome| match outcome {
         TruthOutcome::Answer(answer) if answer.is_target => Some(TruthEnd::Reached(hop.ttl)),
-        TruthOutcome::Answer(answer) if !says_time_exceeded(answer) => {
-            Some(TruthEnd::Unreachable(hop.ttl))
-        }
+        TruthOutcome::Answer(answer) if !answer.lets_pass => Some(TruthEnd::Unreachable(hop.ttl)),
         TruthOutcome::Silence {
             is_target: true, ..
         } => Some(TruthEnd::SilentTarget(hop.ttl)),
         _ => None,
     })
-}
-
-fn says_time_exceeded(answer: &TruthAnswer) -> bool {
-    let expired = Message::time_exceeded(Family::of(answer.responder));
-    answer.icmp_type() == Some(expired.icmp_type)
 }
 
 /// No accidents, and per-packet balancers that take the branches written down.
@@ -200,7 +192,8 @@ fn outcome<T: Topology>(
                 Verdict::Tcp { listening: true } => TruthKind::SynAck,
                 Verdict::Tcp { listening: false } => TruthKind::Rst,
             };
-            (stop.arrived.destination, answer, host.initial_ttl, 0)
+            let address = host.answers_from.unwrap_or(arrived.destination);
+            (address, answer, host.initial_ttl, 0)
         }
     };
     let Some(way) = trail.way_back(stop.who, script) else {
@@ -217,6 +210,7 @@ fn outcome<T: Topology>(
     TruthOutcome::Answer(TruthAnswer {
         responder: source,
         is_target,
+        lets_pass: stop.lets_pass,
         rtt: Duration::from_nanos(trail.elapsed + delay + way.delay),
         answer,
         reply_ttl,

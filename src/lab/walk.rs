@@ -7,7 +7,7 @@ use super::flight::Flight;
 use super::hash::Chance;
 use super::message::Message;
 use super::rewriting::Rewritten;
-use super::topology::{Line, Next, NodeId, Propagation, Topology};
+use super::topology::{Grievance, Line, Next, NodeId, Propagation, Topology};
 
 /// More steps than any packet can take: 255 TTLs, a label's 255 beside each tunnel of a loop.
 const MOST_STEPS: usize = 1024;
@@ -49,6 +49,8 @@ pub(super) struct Stop {
     pub(super) arrived: Flight,
     /// TTL of the label it arrived with.
     pub(super) label_ttl: Option<u8>,
+    /// Whether other packets get past it.
+    pub(super) lets_pass: bool,
 }
 
 /// The way a packet has come, kept from walk to walk so that walking allocates nothing.
@@ -56,6 +58,8 @@ pub(super) struct Stop {
 pub(super) struct Trail {
     steps: Vec<(Option<NodeId>, Line)>,
     rewritten: Vec<Rewritten>,
+    /// Complaints of routers that forwarded the packet, and how far it had come, nanoseconds.
+    complaints: Vec<(Stop, u64)>,
     /// Nanoseconds on the way out.
     pub(super) elapsed: u64,
 }
@@ -78,6 +82,11 @@ impl Trail {
         self.elapsed += line.delay + chance.span(line.jitter);
         self.steps.push((node, line));
         true
+    }
+
+    /// The complaints of routers that forwarded the packet, with the time that it took to reach them, nanoseconds. Takes them away.
+    pub(super) fn take_complaints(&mut self) -> Vec<(Stop, u64)> {
+        std::mem::take(&mut self.complaints)
     }
 
     /// The last router that the packet came to, if it came to any.
@@ -138,6 +147,7 @@ pub(super) fn walk<T: Topology>(
 ) -> Fate {
     trail.steps.clear();
     trail.rewritten.clear();
+    trail.complaints.clear();
     trail.elapsed = 0;
     let family = flight.family();
     let time_exceeded = Message::time_exceeded(family);
@@ -148,21 +158,28 @@ pub(super) fn walk<T: Topology>(
     }
     for _ in 0..MOST_STEPS {
         let passage = topology.passage(node, &plan);
-        let stop = |arrived, label_ttl, message| {
-            Fate::Stopped(Stop {
-                who: Answerer::Router(node),
-                message,
-                arrived,
-                label_ttl,
-            })
+        let says = |arrived, label_ttl, message, lets_pass| Stop {
+            who: Answerer::Router(node),
+            message,
+            arrived,
+            label_ttl,
+            lets_pass,
         };
+        let stop =
+            |arrived, label_ttl, message| Fate::Stopped(says(arrived, label_ttl, message, false));
+        let expired =
+            |arrived, label_ttl, message| Fate::Stopped(says(arrived, label_ttl, message, true));
+        let complaint = passage.complaint.map(|complaint| {
+            let message = Message::refusal(family, complaint.code, complaint.mtu);
+            (complaint.about, message)
+        });
         if let Some(propagation) = passage.labelled {
             let label_ttl = flight.label_ttl.unwrap_or(match propagation {
                 Propagation::Copied => flight.ttl,
                 Propagation::Hidden => u8::MAX,
             });
             if label_ttl <= 1 {
-                return stop(flight, Some(label_ttl), time_exceeded);
+                return expired(flight, Some(label_ttl), time_exceeded);
             }
             flight.label_ttl = Some(label_ttl - 1);
         } else if let Some(label_ttl) = flight.label_ttl.take() {
@@ -173,16 +190,25 @@ pub(super) fn walk<T: Topology>(
         let mut next = topology.next(node, &plan, flight.destination);
         if let Next::Unreachable {
             code,
+            mtu,
             before_ttl_check: true,
         } = next
         {
-            return stop(arrived, None, Message::unreachable(family, code));
+            return stop(arrived, None, Message::refusal(family, code, mtu));
         }
         if passage.labelled.is_none() {
             if flight.ttl == 0 || (flight.ttl == 1 && !passage.zero_ttl_forwarding) {
-                return stop(arrived, None, time_exceeded);
+                let message = match complaint {
+                    Some((Grievance::Expired, message)) => message,
+                    _ => time_exceeded,
+                };
+                return expired(arrived, None, message);
             }
             flight.ttl -= 1;
+        }
+        if let Some((Grievance::Forwarded, message)) = complaint {
+            let said = says(arrived, None, message, true);
+            trail.complaints.push((said, trail.elapsed));
         }
         let steps = trail.steps.len();
         if let Some(done) = passage
@@ -226,10 +252,11 @@ pub(super) fn walk<T: Topology>(
                     message: Message::unreachable(family, 3),
                     arrived: flight,
                     label_ttl: None,
+                    lets_pass: false,
                 });
             }
-            Next::Unreachable { code, .. } => {
-                return stop(arrived, None, Message::unreachable(family, code));
+            Next::Unreachable { code, mtu, .. } => {
+                return stop(arrived, None, Message::refusal(family, code, mtu));
             }
             Next::Discard => return Fate::Discarded(node),
         }

@@ -3,9 +3,9 @@
 /// Something out of the ordinary that a trace's rows show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Anomaly {
-    /// An address at three or more TTLs in a row, or one that comes back and the path never gets away.
+    /// An address comes back two or more TTLs later, and nobody new answers behind it.
     Loop,
-    /// An address comes back behind another one, and the path goes on elsewhere.
+    /// An address comes back two or more TTLs later, and the path goes on.
     Cycle,
     /// A router forwards packets whose TTL has run out.
     ZeroTtlForwarding,
@@ -25,11 +25,13 @@ pub enum Anomaly {
     SilentHop,
     /// An MPLS tunnel, by its labels or by its quoted TTLs.
     MplsTunnel,
+    /// What only a target says comes from another address than the one probed.
+    OtherAddress,
 }
 
 impl Anomaly {
     /// Every anomaly, in the order of the `anomalies` column.
-    pub const ALL: [Anomaly; 11] = [
+    pub const ALL: [Anomaly; 12] = [
         Anomaly::Loop,
         Anomaly::Cycle,
         Anomaly::ZeroTtlForwarding,
@@ -41,6 +43,7 @@ impl Anomaly {
         Anomaly::RateLimited,
         Anomaly::SilentHop,
         Anomaly::MplsTunnel,
+        Anomaly::OtherAddress,
     ];
 
     /// The name in the `anomalies` column.
@@ -57,6 +60,7 @@ impl Anomaly {
             Anomaly::RateLimited => "rate_limited",
             Anomaly::SilentHop => "silent_hop",
             Anomaly::MplsTunnel => "mpls_tunnel",
+            Anomaly::OtherAddress => "other_address",
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Outcome {
     pub size: Option<u16>,
     /// How it ended.
     pub result: ProbeResult,
-    /// Whether this comes after the same probe was already told of as silent; of an answer to one of several, whether none of
+    /// Whether the same probe was already told of, as silent or as answered; of an answer to one of several, whether none of
     /// them waits any more.
     pub late: bool,
 }
@@ -41,7 +41,7 @@ pub enum ProbeResult {
         reply_ttl: Option<u8>,
         /// What the next line takes, where the reply says that the probe was too large for it, bytes.
         next_hop_mtu: Option<u32>,
-        /// Whether the responder is the target itself.
+        /// Whether the responder is the address probed.
         from_target: bool,
     },
     /// The target answered one of the flow's probes, this one or another, and nothing tells which. No probe ends with it: how
@@ -72,8 +72,8 @@ pub struct TraceEnd {
     pub stop_reason: StopReason,
     /// The lowest TTL at which the target answered, where the TTL before it was probed and did not reach it.
     pub path_length: Option<Ttl>,
-    /// Where the path ends as far as it is known: at the target, the unreachable or the loop; else at the last TTL that
-    /// answered. What was probed beyond is no part of the path.
+    /// Where the path ends as far as it is known: at the target, at the unreachable, or where an address came back for good; else
+    /// at the last TTL that answered. What was probed beyond is no part of the path.
     pub last_ttl: Option<Ttl>,
     /// The largest size that came through to there, where it was looked for, bytes.
     pub path_mtu: Option<u16>,

@@ -153,14 +153,14 @@ pub struct HopRecord {
 /// Why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
-    /// The target answered, and the TTL before it was not answered by the target.
+    /// The target answered, or another address repeated what only the probe holds.
     Completed,
-    /// Somebody other than the target said that it cannot be reached; also a port unreachable from another address, which may
-    /// be another interface of the target or a firewall.
+    /// Another address than the target's said that the packet cannot be delivered, and neither the target nor a higher TTL
+    /// answered; also a port unreachable from another address, which may be another interface of the target or a firewall.
     Unreachable,
     /// Too many silent TTLs in a row.
     GapLimit,
-    /// An address came back at TTLs two or more apart.
+    /// An address came back at TTLs two or more apart, and as many TTLs as the gap limit behind it brought no new address.
     Loop,
     /// The highest TTL was reached.
     MaxTtl,
@@ -206,7 +206,7 @@ pub struct TraceRecord {
     pub max_ttl: Option<Ttl>,
     /// Why it ended.
     pub stop_reason: StopReason,
-    /// Whether the target itself answered.
+    /// Whether the target answered, from whichever address, also in a further reply.
     pub reached: bool,
     /// The lowest TTL at which the target answered, where the TTL before it did not reach it.
     pub path_length: Option<Ttl>,
@@ -256,5 +256,28 @@ impl HopRecord {
     /// What the answer says, if there is one.
     pub fn reply_kind(&self) -> Option<ReplyKind> {
         self.reply.as_ref().map(|reply| reply.kind)
+    }
+
+    /// Whether the answer proves that the probe reached the end of its path.
+    pub fn is_arrival(&self) -> bool {
+        let from_target = self.responder() == Some(self.destination);
+        self.reply_kind()
+            .is_some_and(|kind| kind.is_arrival(from_target))
+    }
+
+    /// Whether the answer is a complaint from the way: the packet was dropped for another reason than its TTL, and the responder
+    /// is not the target.
+    pub fn is_complaint(&self) -> bool {
+        let complains = self.reply_kind().is_some_and(ReplyKind::is_complaint);
+        complains && self.responder() != Some(self.destination)
+    }
+
+    /// Whether the answer is one that targets give, and its responder is another address than the one probed.
+    pub fn is_from_other_address(&self) -> bool {
+        let targets_give = self.reply_kind().is_some_and(|kind| {
+            let closed = self.protocol == Protocol::Udp && kind == ReplyKind::PortUnreachable;
+            kind.repeats_probe() || closed
+        });
+        targets_give && self.responder() != Some(self.destination)
     }
 }

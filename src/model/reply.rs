@@ -123,6 +123,30 @@ impl ReplyKind {
         )
     }
 
+    /// Whether only the end of a path gives such an answer: it repeats what the probe holds, which no router on the way looks at.
+    pub const fn repeats_probe(self) -> bool {
+        matches!(
+            self,
+            ReplyKind::EchoReply
+                | ReplyKind::SynAck
+                | ReplyKind::Rst
+                | ReplyKind::Ack
+                | ReplyKind::Udp
+        )
+    }
+
+    /// Whether an answer of this kind proves that its probe reached the end of the path. `from_target`: the responder is the
+    /// address probed. A target that answers Time Exceeded forwards the packet: that is no arrival.
+    pub const fn is_arrival(self, from_target: bool) -> bool {
+        self.repeats_probe() || from_target && !matches!(self, ReplyKind::TimeExceeded)
+    }
+
+    /// Whether it says that the packet was dropped for another reason than its TTL. From a router on the way this is a complaint:
+    /// nothing tells whether other packets pass.
+    pub const fn is_complaint(self) -> bool {
+        self.is_unreachable() || matches!(self, ReplyKind::ParameterProblem)
+    }
+
     /// Whether it says that the packet cannot be delivered (Destination Unreachable, any code; Packet Too Big).
     pub const fn is_unreachable(self) -> bool {
         matches!(

@@ -31,7 +31,7 @@ pub trait Strategy: Send {
     /// What to send at `now`. A probe that is given out counts as sent until an outcome says otherwise.
     fn poll(&mut self, now: Time) -> Poll;
 
-    /// Tells what became of a probe. A probe may be told of more than once (silent, then late).
+    /// Tells what became of a probe. A probe may be told of more than once (silent, then late; answered, then answered again).
     fn observe(&mut self, outcome: &Outcome, now: Time);
 
     /// The next trace that has ended since the last call, if the strategy traces.

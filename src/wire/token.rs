@@ -61,7 +61,7 @@ pub struct Marks {
 }
 
 /// Makes the secrets of a run's probes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TokenMaker {
     key: RunKey,
     order: Vec<u16>,

@@ -144,6 +144,12 @@ impl World {
         self.probes.push(marked);
     }
 
+    /// Says where a probe stands.
+    pub fn set_state(&mut self, number: u64, state: State) {
+        let entry = self.ledger.get_mut(ProbeId(number));
+        entry.expect("a live probe").state = state;
+    }
+
     /// The number of the other attempt at the same hop.
     pub fn other_attempt(&self, number: usize) -> usize {
         (number + self.packets.len() / 2) % self.packets.len()

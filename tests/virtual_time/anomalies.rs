@@ -20,7 +20,7 @@ fn names(trace: &TraceRecord) -> Vec<&'static str> {
 }
 
 /// Network, the third number of 198.18.n.0/24, and what every trace into it shows.
-const CERTAIN: [(&str, u8, &[&str]); 23] = [
+const CERTAIN: [(&str, u8, &[&str]); 27] = [
     ("clean", 0, &[]),
     ("clean", 1, &[]),
     ("diamond", 0, &[]),
@@ -30,6 +30,11 @@ const CERTAIN: [(&str, u8, &[&str]); 23] = [
     ("hosts", 0, &[]),
     ("loop", 0, &[]),
     ("loop", 1, &["loop"]),
+    ("cycle", 0, &["cycle"]),
+    ("complaints", 0, &[]),
+    // A firewall may answer UDP so.
+    ("other-address", 0, &["other_address"]),
+    ("other-address", 1, &["other_address"]),
     ("mpls", 0, &["mpls_tunnel"]),
     ("nat", 0, &["nat"]),
     // Each TTL answers the one probe that it is asked: either way, and nothing shows that there are two.

@@ -1,8 +1,9 @@
 //! A survey over a network that records what it did.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pathsurvey::config::{Method, Network, SurveyConfig};
 use pathsurvey::dataset::Output;
@@ -11,13 +12,14 @@ use pathsurvey::engine::dispatch::Dispatcher;
 use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
-use pathsurvey::engine::tracker::Tracker;
+use pathsurvey::engine::tracker::{Patience, Tracker};
 use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
 use pathsurvey::lab::{LabNetwork, Recorded, Recording, VirtualNetwork};
 use pathsurvey::model::{HopRecord, Rate, Time, TraceRecord};
 use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START, parts};
 use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
 use pathsurvey::transport::InProcessNetwork;
+use pathsurvey::wire::token::TokenMaker;
 
 /// Everything that a survey did, and that the network did to it.
 pub struct Observed {
@@ -191,10 +193,20 @@ fn no_names(name: &str) -> std::io::Result<Vec<IpAddr>> {
 
 const _: &Resolve<'static> = &no_names;
 
+/// As [`parts::tracker`]; what follows from the seed alone is worked out once, because it takes longer than a survey of one target.
 fn tracker(config: &SurveyConfig) -> Tracker {
-    let identity = Identity::of_seed(VIRTUAL_START, config.seed);
+    static TOKENS: Mutex<BTreeMap<u64, TokenMaker>> = Mutex::new(BTreeMap::new());
+    let mut known = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
+    let seed = config.seed;
+    let make = || TokenMaker::new(Identity::of_seed(VIRTUAL_START, seed).key);
+    let tokens = known.entry(seed).or_insert_with(make).clone();
+    let patience = Patience {
+        timeout: config.timeout,
+        late_window: config.late_window,
+    };
+    let expected = usize::try_from(config.live_probes()).expect("a number of probes");
     let format = parts::format(config, config.source_port);
-    parts::tracker(config, format, identity.key)
+    Tracker::new(format, patience, tokens, expected)
 }
 
 #[derive(Default)]

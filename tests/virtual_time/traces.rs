@@ -27,8 +27,15 @@ pub fn check(run: &Observed) {
         let own = rows.remove(&trace.trace_id).unwrap_or_default();
         let (own, further): (Vec<_>, Vec<_>) =
             own.into_iter().partition(|row| row.reply_index == 0);
-        check_reached(trace, &own, &further);
-        check_trace(trace, own);
+        let in_time = |row: &&HopRecord| {
+            let reply = row.reply.as_ref();
+            reply.is_some_and(|reply| reply.received_at <= trace.finished_at)
+        };
+        let further: Vec<_> = further.into_iter().filter(in_time).collect();
+        let rows = || own.iter().chain(&further);
+        let reached = rows().any(|row| is_arrival(row, trace));
+        assert_eq!(trace.reached, reached, "{trace:?}");
+        check_trace(trace, own, &further);
     }
     assert_eq!(rows.len(), 0, "hops without a trace");
     let pairs = run.targets.iter().len() * usize::from(run.config.flows);
@@ -38,7 +45,7 @@ pub fn check(run: &Observed) {
     assert_eq!(run.tally.traces_reached, reached as u64);
 }
 
-fn check_trace(trace: &TraceRecord, own: Vec<&HopRecord>) {
+fn check_trace(trace: &TraceRecord, own: Vec<&HopRecord>, further: &[&HopRecord]) {
     let same = |row: &&HopRecord| row.destination == trace.destination && row.flow == trace.flow;
     assert!(own.iter().all(same), "a row of another trace in {trace:?}");
     let count = |which: &dyn Fn(&HopRecord) -> bool| own.iter().filter(|row| which(row)).count();
@@ -51,24 +58,35 @@ fn check_trace(trace: &TraceRecord, own: Vec<&HopRecord>) {
     hops.retain(|row| row.purpose != Purpose::Distance);
     hops.sort_by_key(|row| (row.ttl, row.attempt));
     check_ttls(trace, &hops);
-    check_path(trace, &hops);
+    let probed = hops.clone();
+    hops.extend(further);
+    hops.retain(|row| row.purpose != Purpose::Distance && row.reply.is_some());
+    hops.retain(|row| row.ttl.is_some() && !is_too_large(trace, row));
+    hops.sort_by_key(|row| (row.ttl, row.attempt, row.reply_index));
+    check_path(trace, &probed, &hops);
 }
 
-/// Of further answers those of the target count that may be to any of several probes.
-fn check_reached(trace: &TraceRecord, own: &[&HopRecord], further: &[&HopRecord]) {
-    let in_time = |row: &HopRecord| {
-        let reply = row.reply.as_ref();
-        reply.is_some_and(|reply| reply.received_at <= trace.finished_at)
-    };
-    let reached = own.iter().any(|row| is_arrival(row, trace))
-        || further
-            .iter()
-            .any(|row| row.ttl.is_none() && is_arrival(row, trace) && in_time(row));
-    assert_eq!(trace.reached, reached, "{trace:?}");
-}
-
+/// The end of the path, from whichever address.
 fn is_arrival(row: &HopRecord, trace: &TraceRecord) -> bool {
-    row.responder() == Some(trace.destination) && row.reply_kind() != Some(ReplyKind::TimeExceeded)
+    const REPEAT_THE_PROBE: [ReplyKind; 5] = [
+        ReplyKind::EchoReply,
+        ReplyKind::SynAck,
+        ReplyKind::Rst,
+        ReplyKind::Ack,
+        ReplyKind::Udp,
+    ];
+    row.reply_kind().is_some_and(|kind| {
+        let by_target = row.responder() == Some(trace.destination);
+        REPEAT_THE_PROBE.contains(&kind) || by_target && kind != ReplyKind::TimeExceeded
+    })
+}
+
+/// Somebody other than the target dropped the probe for another reason than its TTL.
+fn is_complaint(row: &HopRecord, trace: &TraceRecord) -> bool {
+    let complains = row
+        .reply_kind()
+        .is_some_and(|kind| kind.is_unreachable() || kind == ReplyKind::ParameterProblem);
+    complains && row.responder() != Some(trace.destination)
 }
 
 /// Whether the answer is that of a router which looked at the size, not at the TTL, and the path went on with a smaller probe.
@@ -94,15 +112,21 @@ fn check_ttls(trace: &TraceRecord, hops: &[&HopRecord]) {
     }
 }
 
-/// `hops` are sorted by TTL.
-fn check_path(trace: &TraceRecord, hops: &[&HopRecord]) {
-    let last = end_of_path(trace, hops);
-    let mut path: BTreeMap<Ttl, Option<IpAddr>> = BTreeMap::new();
-    for row in hops {
-        if let Some(ttl) = row.ttl.filter(|ttl| Some(*ttl) <= last) {
-            let known = path.entry(ttl).or_default();
-            *known = known.or(row.responder().filter(|_| !is_too_large(trace, row)));
-        }
+/// `probed` are the hops' own rows, `answers` all that were answered; both are sorted by TTL.
+fn check_path(trace: &TraceRecord, probed: &[&HopRecord], answers: &[&HopRecord]) {
+    let last = end_of_path(trace, answers);
+    let on_path = |row: &&&HopRecord| row.ttl <= last;
+    let mut path: BTreeMap<Ttl, Option<IpAddr>> = probed
+        .iter()
+        .filter(on_path)
+        .filter_map(|row| Some((row.ttl?, None)))
+        .collect();
+    let (complaints, hops): (Vec<&&HopRecord>, Vec<&&HopRecord>) =
+        { answers.iter().filter(on_path) }.partition(|row: &&&HopRecord| is_complaint(row, trace));
+    for row in hops.into_iter().chain(complaints) {
+        let known = row.ttl.and_then(|ttl| path.get_mut(&ttl));
+        let known = known.expect("an answer at a TTL that was probed");
+        *known = known.or(row.responder());
     }
     let responding = path.values().flatten().count();
     assert_eq!(usize::from(trace.hops_responding), responding, "{trace:?}");
@@ -110,26 +134,40 @@ fn check_path(trace: &TraceRecord, hops: &[&HopRecord]) {
     assert_eq!(trace.path_hash, hash, "{trace:?}");
 }
 
-/// Where the path ends: at the target, at the first unreachable, where an address came back; else at the last answer.
-fn end_of_path(trace: &TraceRecord, hops: &[&HopRecord]) -> Option<Ttl> {
-    let is_answered = |row: &&&HopRecord| row.responder().is_some() && !is_too_large(trace, row);
-    let answered = || hops.iter().filter(is_answered);
-    match trace.stop_reason {
-        StopReason::Completed => answered().find(|row| is_arrival(row, trace))?.ttl,
-        StopReason::Unreachable => {
-            let is_end =
-                |row: &&&HopRecord| row.reply_kind().is_some_and(ReplyKind::is_unreachable);
-            answered().find(is_end)?.ttl
-        }
-        StopReason::Loop => {
-            let comes_back = |row: &&&HopRecord| {
-                answered().any(|earlier| {
-                    earlier.responder() == row.responder()
-                        && earlier.ttl.map(|ttl| ttl.0 + 2) <= row.ttl.map(|ttl| ttl.0)
-                })
+/// Where the path ends: at the target, at the complaint behind which nothing else answered, where an address came back for good;
+/// else at the last answer that is no complaint of a router that complained before.
+fn end_of_path(trace: &TraceRecord, answers: &[&HopRecord]) -> Option<Ttl> {
+    let complains = |row: &&&HopRecord| is_complaint(row, trace);
+    let complained = |up_to: Option<Ttl>, who: Option<IpAddr>| {
+        let mut before = answers.iter().filter(complains);
+        before.any(|row| row.ttl <= up_to && row.responder() == who)
+    };
+    let behind = |ttl: Option<Ttl>| answers.iter().filter(move |row| row.ttl > ttl);
+    let before = |ttl: Option<Ttl>| ttl.map(|ttl| Ttl(ttl.0 - 1));
+    let found = match trace.stop_reason {
+        StopReason::Completed => answers.iter().find(|row| is_arrival(row, trace)),
+        StopReason::Unreachable => answers.iter().filter(complains).find(|end| {
+            let mut others = behind(end.ttl);
+            others.all(|row| is_complaint(row, trace) && complained(end.ttl, row.responder()))
+        }),
+        StopReason::Loop => answers.iter().find(|row| {
+            let who = row.responder();
+            let same = |other: &&HopRecord| other.responder() == who;
+            let far =
+                |other: &&HopRecord| other.ttl.map(|ttl| ttl.0 + 2) <= row.ttl.map(|ttl| ttl.0);
+            let known = |other: &&HopRecord| {
+                let mut up_to = answers.iter().filter(|known| known.ttl <= row.ttl);
+                up_to.any(|known| known.responder() == other.responder())
             };
-            answered().find(comes_back)?.ttl
+            answers.iter().any(|other| same(other) && far(other)) && behind(row.ttl).all(known)
+        }),
+        _ => {
+            let repeated = |row: &&&HopRecord| complained(before(row.ttl), row.responder());
+            let mut hops = answers
+                .iter()
+                .filter(|row| !complains(row) || !repeated(row));
+            hops.next_back()
         }
-        _ => answered().next_back()?.ttl,
-    }
+    };
+    found?.ttl
 }

@@ -175,9 +175,12 @@ fn a_loop_stays_or_stands_still() {
         ("A B C D B / * *", &[Loop]),
         // What is weak is nobody's way out.
         ("A B C B / d =d", &[Loop]),
-        ("A B B B C T", &[Loop]),
-        ("A B c B D T", &[Loop]),
-        ("A B * B C T", &[Loop, SilentHop]),
+        ("A B B B", &[Loop]),
+        ("A B * B", &[Loop, SilentHop]),
+        ("A B c B", &[Loop]),
+        // Known addresses are no way out either.
+        ("A B C B A", &[Loop]),
+        ("A B A B / A B A B =B", &[Loop]),
         // Zero-TTL forwarding, or a box that answers for another: no loop at two TTLs.
         ("A B B C T", &[]),
         ("A B B C C T", &[]),
@@ -201,7 +204,10 @@ fn a_cycle_is_left_again() {
         ("A B C B / C D", &[Cycle]),
         ("A B C B =T", &[Cycle]),
         ("A B A C D C", &[Loop, Cycle]),
-        ("A B B B A C T", &[Loop, Cycle]),
+        ("A B B B A C T", &[Cycle]),
+        ("A B B B C T", &[Cycle]),
+        ("A B c B D T", &[Cycle]),
+        ("A B * B C T", &[Cycle, SilentHop]),
         ("A B C D T", &[]),
     ]);
 }
@@ -222,7 +228,7 @@ fn zero_ttl_forwarding_shows_a_quoted_0_and_then_the_same_router() {
     );
     assert_eq!(with("A B B T", 1, expired), []);
     assert_eq!(with("A B C T", 0, expired), []);
-    assert_eq!(with("A B * B T", 0, expired), [Loop, SilentHop]);
+    assert_eq!(with("A B * B T", 0, expired), [Cycle, SilentHop]);
     assert_eq!(with("A B B T", 0, ReplyKind::HostUnreachable), []);
     assert_eq!(with("A b B T", 0, expired), []);
     assert_eq!(with("A B b T", 0, expired), []);
@@ -265,6 +271,50 @@ fn a_target_that_lets_the_ttl_run_out_is_told() {
     assert_eq!(expired(Evidence::Rewritten, 2), [TargetTimeExceeded]);
     assert_eq!(expired(Evidence::Weak, 2), []);
     assert_eq!(expired(Evidence::Full, 1), []);
+}
+
+#[test]
+fn what_only_a_target_says_is_odd_from_another_address() {
+    let said = |kind, protocol, evidence| {
+        changed(|rows| {
+            reply(&mut rows[2]).kind = kind;
+            reply(&mut rows[2]).responder = OTHER.into();
+            (rows[2].protocol, rows[2].evidence) = (protocol, Some(evidence));
+        })
+    };
+    let sure = Evidence::Rewritten;
+    for kind in [
+        ReplyKind::EchoReply,
+        ReplyKind::SynAck,
+        ReplyKind::Rst,
+        ReplyKind::Udp,
+    ] {
+        assert_eq!(said(kind, Protocol::Tcp, sure), [OtherAddress], "{kind:?}");
+        assert_eq!(said(kind, Protocol::Udp, Evidence::Weak), [], "{kind:?}");
+    }
+    let closed = ReplyKind::PortUnreachable;
+    assert_eq!(said(closed, Protocol::Udp, sure), [OtherAddress]);
+    // A firewall's rejection of what has no such ports.
+    assert_eq!(said(closed, Protocol::Icmp, sure), []);
+    assert_eq!(said(closed, Protocol::Tcp, sure), []);
+    assert_eq!(said(ReplyKind::HostUnreachable, Protocol::Udp, sure), []);
+    assert_eq!(changed(|_| ()), []);
+}
+
+/// The end of the path is no way back, and neither is who complains.
+#[test]
+fn arrivals_and_complaints_come_back_nowhere() {
+    let with = |text: &str, at: usize, kind: ReplyKind| {
+        let (mut rows, end) = trace(text);
+        reply(&mut rows[at]).kind = kind;
+        find(&rows, &end).iter().collect::<Vec<_>>()
+    };
+    assert_eq!(with("A B C A", 3, ReplyKind::EchoReply), [OtherAddress]);
+    assert_eq!(with("A B C A", 3, ReplyKind::HostUnreachable), []);
+    assert_eq!(with("A B C A", 3, ReplyKind::TimeExceeded), [Loop]);
+    // The path goes on to its end, though that has been seen before.
+    let cycle = [Cycle, OtherAddress];
+    assert_eq!(with("A B C B A", 4, ReplyKind::EchoReply), cycle);
 }
 
 #[test]
@@ -317,6 +367,10 @@ fn a_tunnel_shows_labels_or_quoted_ttls_that_rise() {
     };
     assert_eq!(quoting("A B C D T", [1, 1, 2, 3]), [MplsTunnel]);
     assert_eq!(quoting("A B C D T", [2, 3, 1, 1]), [MplsTunnel]);
+    // One router that answers for the TTLs behind it, also by two addresses in turn.
+    assert_eq!(quoting("A B B T", [1, 2, 3, 4]), []);
+    assert_eq!(quoting("A B B B", [1, 2, 3, 4]), [Loop]);
+    assert_eq!(quoting("A B A B", [1, 2, 3, 4]), [Loop]);
     assert_eq!(quoting("A B C D T", [1, 1, 2, 1]), [], "one TTL over 1");
     assert_eq!(quoting("A B C D T", [1, 2, 2, 1]), [], "not rising");
     assert_eq!(quoting("A B C D T", [1, 2, 4, 1]), [], "nor one by one");

@@ -3,7 +3,7 @@
 use super::*;
 use std::net::Ipv4Addr;
 
-use crate::model::{Evidence, FlowId, Protocol, Reply, TargetId, Time};
+use crate::model::{Anomaly, Evidence, FlowId, Protocol, Reply, ReplyKind, TargetId, Time};
 
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
@@ -83,6 +83,53 @@ fn a_target_that_answered_nobody_knows_which_probe_was_reached() {
     assembler.row(of_no_hop, &mut out);
     assembler.end(&end(StopReason::GapLimit, None), &mut out);
     assert!(out.traces[0].reached);
+}
+
+/// The target's answer stands behind a router's complaint about the same probe, and is the hop's all the same.
+#[test]
+fn a_target_that_answered_behind_a_complaint_was_reached() {
+    for from in [TARGET, Ipv4Addr::new(203, 0, 113, 9)] {
+        let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+        assembler.row(row(0, 1, 0, Status::Replied), &mut out);
+        let mut complaint = row(1, 2, 0, Status::Replied);
+        complaint.reply = Some(reply(
+            Ipv4Addr::new(10, 0, 0, 1),
+            ReplyKind::HostUnreachable,
+        ));
+        assembler.row(complaint, &mut out);
+        let mut further = row(1, 2, 1, Status::Duplicate);
+        further.reply = Some(reply(from, ReplyKind::EchoReply));
+        assembler.row(further, &mut out);
+        assembler.end(&end(StopReason::Completed, Some(2)), &mut out);
+        let trace = &out.traces[0];
+        assert!(trace.reached);
+        let path = [
+            (Ttl(1), Some(Ipv4Addr::new(10, 0, 0, 1).into())),
+            (Ttl(2), Some(from.into())),
+        ];
+        assert_eq!(trace.path_hash, Some(path_hash(path)));
+        let anomalies: Vec<_> = trace.anomalies.iter().map(Anomaly::as_str).collect();
+        let expected = match from == TARGET {
+            true => vec![],
+            false => vec!["other_address"],
+        };
+        assert_eq!(anomalies, expected);
+    }
+}
+
+/// A port unreachable from elsewhere is no proof.
+#[test]
+fn a_port_unreachable_from_another_address_reaches_nobody() {
+    let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
+    let mut refusal = row(0, 1, 0, Status::Replied);
+    refusal.reply = Some(reply(
+        Ipv4Addr::new(203, 0, 113, 9),
+        ReplyKind::PortUnreachable,
+    ));
+    assembler.row(refusal, &mut out);
+    assembler.end(&end(StopReason::Unreachable, None), &mut out);
+    assert!(!out.traces[0].reached);
+    assert!(out.traces[0].anomalies.contains(Anomaly::OtherAddress));
 }
 
 #[test]

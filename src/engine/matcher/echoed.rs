@@ -1,13 +1,20 @@
 //! Finds the probe that a target answers without quoting it: echo replies, TCP segments, UDP datagrams.
+//!
+//! Some targets answer from another address than the one probed. An answer that repeats the tag (echo replies, datagrams) is
+//! known wherever it comes from. A TCP segment repeats 32 secret bits and no more, and any live probe of the flow could be the
+//! one: from another address only probes that wait for their answer are looked at, and only the kinds that hosts answer with. A
+//! stray segment with the right ports is then taken for an answer with a chance of 2^-32 for each probe that waits.
 
 use std::net::IpAddr;
 
-use crate::model::{DiscardReason, Echoed, Evidence, FlowId, ProbeId, Protocol, Reply, Ttl};
+use crate::model::{
+    DiscardReason, Echoed, Evidence, FlowId, ProbeId, Protocol, Reply, ReplyKind, Ttl,
+};
 use crate::wire::{echo, tcp};
 
 use super::{Finding, Match, copies};
 use crate::engine::format::ProbeFormat;
-use crate::engine::ledger::{Entry, Ledger, State};
+use crate::engine::ledger::{AnswerMark, Entry, Ledger, State};
 
 /// Finds the probe that `reply` answers with `echoed`.
 pub(super) fn find(
@@ -43,7 +50,7 @@ pub(super) fn find(
         ) => {
             let answered =
                 tcp::answered_sequences(format.tcp_flags, flags, sequence, acknowledgement);
-            lookup.tcp(src_port, dst_port, answered)
+            lookup.tcp(reply, (src_port, dst_port), answered)
         }
         (
             Protocol::Udp,
@@ -56,6 +63,18 @@ pub(super) fn find(
         ) => lookup.udp(reply, (src_port, dst_port), tag, serial),
         _ => Finding::refused(DiscardReason::OtherType),
     }
+}
+
+/// Whether a TCP answer that comes from another address than `entry`'s destination may be meant for it: while it waits, or as a
+/// copy of the answer that it has had.
+fn may_come_from_elsewhere(entry: &Entry, reply: &Reply) -> bool {
+    let answers = matches!(reply.kind, ReplyKind::SynAck | ReplyKind::Rst);
+    answers
+        && match entry.state {
+            State::Unstamped | State::Waiting => true,
+            State::Answered => entry.answer == Some(AnswerMark::of(reply)),
+            State::TimedOut | State::Refused => false,
+        }
 }
 
 struct Lookup<'a> {
@@ -92,7 +111,12 @@ impl Lookup<'_> {
     }
 
     /// A TCP answer repeats the sequence number, all of which is keyed; nothing less will do.
-    fn tcp(&self, src_port: u16, dst_port: u16, answered: impl Iterator<Item = u32>) -> Finding {
+    fn tcp(
+        &self,
+        reply: &Reply,
+        (src_port, dst_port): (u16, u16),
+        answered: impl Iterator<Item = u32>,
+    ) -> Finding {
         let Some(flow) = self.format.flow_of(dst_port) else {
             return Finding::refused(DiscardReason::Foreign);
         };
@@ -100,18 +124,29 @@ impl Lookup<'_> {
         if answered.peek().is_none() {
             return Finding::refused(DiscardReason::OtherType);
         }
+        let mut elsewhere = None;
         let found = answered.find_map(|sequence| {
-            self.ledger
+            let fitting = self
+                .ledger
                 .with_serial(tcp::serial_of(sequence))
-                .find(|(_, entry)| {
+                .filter(|(_, entry)| {
                     tcp::sequence(entry.serial, entry.marks.check) == sequence
-                        && self.is_flow(entry, flow)
+                        && entry.probe.flow == flow
                         && self.format.dst_port(entry.probe.ttl) == src_port
-                })
+                });
+            let mut fitting = fitting.filter(|(probe, entry)| {
+                let here = self.is_flow(entry, flow);
+                if !here && elsewhere.is_none() && may_come_from_elsewhere(entry, reply) {
+                    elsewhere = Some(*probe);
+                }
+                here
+            });
+            fitting.next()
         });
-        match found {
-            Some((probe, _)) => Finding::found(probe, Evidence::Full),
-            None => self.nothing(Some(flow), std::iter::once(Ttl(0))),
+        match (found, elsewhere) {
+            (Some((probe, _)), _) => Finding::found(probe, Evidence::Full),
+            (None, Some(probe)) => Finding::found(probe, Evidence::Rewritten),
+            (None, None) => self.nothing(Some(flow), std::iter::once(Ttl(0))),
         }
     }
 
@@ -127,11 +162,15 @@ impl Lookup<'_> {
         let Some(flow) = self.format.flow_of(dst_port) else {
             return Finding::refused(DiscardReason::Foreign);
         };
-        if let Some((probe, _)) = self
+        if let Some((probe, entry)) = self
             .by_tag(tag, serial)
-            .filter(|(_, entry)| self.is_flow(entry, flow))
+            .filter(|(_, entry)| entry.probe.flow == flow)
         {
-            return Finding::found(probe, Evidence::Full);
+            let evidence = match self.is_flow(entry, flow) {
+                true => Evidence::Full,
+                false => Evidence::Rewritten,
+            };
+            return Finding::found(probe, evidence);
         }
         let live: Vec<(ProbeId, &Entry)> = self
             .live(flow)

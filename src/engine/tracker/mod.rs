@@ -232,6 +232,8 @@ impl Tracker {
                     let late = !matches!(entry.state, State::Unstamped | State::Waiting);
                     let outcome = outcome_of(entry, ProbeResult::OneOfSeveral, late);
                     out.outcomes.push(outcome);
+                } else {
+                    self.tell_further(id, &new, out);
                 }
                 self.take_further(id, further(new, Status::Duplicate), out);
             }
@@ -267,6 +269,7 @@ impl Tracker {
             }
         };
         if let Some(held) = displaced {
+            self.tell_further(id, &held, out);
             let further = Further {
                 held,
                 status: Status::Duplicate,
@@ -315,8 +318,10 @@ impl Tracker {
         if let Some(entry) = self.ledger.get_mut(id) {
             entry.state = State::Answered;
             entry.evidence = Some(held.evidence);
-            // Only where one answers at a time is it asked for.
-            let marks = self.format.is_one_by_one();
+            entry.answered_as = Some(held.reply.kind);
+            // Only where one answers at a time, or from another address, is it asked for.
+            let other_address = held.reply.responder != entry.probe.destination;
+            let marks = self.format.is_one_by_one() || other_address && held.reply.quoted.is_none();
             entry.answer = marks.then(|| AnswerMark::of(&held.reply));
         }
     }
@@ -350,6 +355,18 @@ impl Tracker {
         row.sent_at = None;
         out.rows.push(row);
         self.release_further(id, out);
+    }
+
+    /// Tells the strategy of a further answer that says something else: one probe may bring a router's complaint and then the
+    /// target's answer. What is weak may be somebody else's.
+    fn tell_further(&self, id: ProbeId, further: &Held, out: &mut Findings) {
+        let Some(entry) = self.ledger.get(id) else {
+            return;
+        };
+        let held = entry.held.as_ref().map(|held| held.reply.kind);
+        if further.is_final() && entry.answered_as.or(held) != Some(further.reply.kind) {
+            self.tell(id, &further.reply, true, out);
+        }
     }
 
     /// Tells the strategy of an answer.

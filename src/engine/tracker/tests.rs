@@ -70,7 +70,18 @@ impl Bench {
 
     /// A Time Exceeded from `responder` that quotes `quote` arrives.
     fn arrive(&mut self, responder: Ipv4Addr, quote: &[u8], at: Time) -> Option<DiscardReason> {
-        let mut message = vec![11, 0, 0, 0, 0, 0, 0, 0];
+        self.error([11, 0], responder, quote, at)
+    }
+
+    /// The same of any ICMP error, by its type and code.
+    fn error(
+        &mut self,
+        [icmp_type, code]: [u8; 2],
+        responder: Ipv4Addr,
+        quote: &[u8],
+        at: Time,
+    ) -> Option<DiscardReason> {
+        let mut message = vec![icmp_type, code, 0, 0, 0, 0, 0, 0];
         message.extend(quote);
         let checksum = Sum::default().bytes(&message).checksum();
         message[2..4].copy_from_slice(&checksum.to_be_bytes());

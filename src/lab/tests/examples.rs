@@ -13,7 +13,7 @@ fn brief(responder: IpAddr, icmp: (u8, u8), quoted_ttl: u8) -> String {
 }
 
 /// Checks TTLs from 1 on: `expected` holds what each shows, `*` for silence.
-fn check(name: &str, destination: &str, port: u16, expected: &[&str]) {
+pub(super) fn check(name: &str, destination: &str, port: u16, expected: &[&str]) {
     let mut network = lab(name);
     let flow = TruthFlow::udp(v4(destination), port, PORT);
     let truth = network.truth_of_every_ttl(flow, Ttl(expected.len() as u8));

@@ -1,6 +1,7 @@
 //! Tests of the lab as a whole. Packets are built and checked by a packet library's code, not by the lab's own.
 
 mod boxes;
+mod ends;
 mod examples;
 mod faults;
 mod files;

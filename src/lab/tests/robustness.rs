@@ -15,6 +15,8 @@ fn networks() -> Vec<LabNetwork> {
         "loop",
         "per-packet",
         "unreachable",
+        "complaints",
+        "other-address",
     ];
     let mut networks: Vec<_> = names.iter().map(|name| lab(name)).collect();
     networks.push(LabNetwork::generated_with(1, GeneratedOptions::default()));

@@ -29,6 +29,21 @@ fn a_sure_reply_is_told_of_though_a_weak_one_was_settled() {
     assert_eq!(bench.out.outcomes.len(), 2);
 }
 
+/// One probe brings a router's complaint and then another answer: the strategy is told of both, and of copies of neither.
+#[test]
+fn an_answer_of_another_kind_is_told_of_though_the_probe_has_one() {
+    let mut bench = Bench::new();
+    bench.send(1, ms(0));
+    let packet = bench.packets[0].clone();
+    bench.error([3, 10], ROUTER, &packet, ms(6));
+    bench.error([3, 10], ROUTER, &packet, ms(7));
+    bench.arrive(Ipv4Addr::new(10, 0, 0, 2), &packet, ms(20));
+    bench.error([3, 10], ROUTER, &weakened(&packet), ms(30));
+    let told: Vec<_> = bench.out.outcomes.iter().map(|told| told.late).collect();
+    assert_eq!(told, [false, true]);
+    assert_eq!(bench.statuses().len(), 4);
+}
+
 #[test]
 fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
     let mut bench = Bench::new();

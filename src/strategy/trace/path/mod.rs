@@ -2,12 +2,14 @@
 //!
 //! Pure decisions: outcomes in, wishes out.
 
+mod ends;
 mod known;
 mod told;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use self::ends::{Complaint, Said};
 use super::repeats::Repeats;
 use super::size::{Asked, SizeFinder};
 use super::{Arrivals, TraceLimits};
@@ -51,7 +53,7 @@ enum Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Answer {
     responder: IpAddr,
-    end: Option<StopReason>,
+    said: Said,
     /// The size that came through, where it was the strategy's choice, bytes.
     size: Option<u16>,
 }
@@ -99,9 +101,16 @@ pub struct Path {
     apart: bool,
     /// By TTL − first TTL.
     slots: Vec<Slot>,
+    /// The first complaint at each TTL, whatever else was answered there.
+    complaints: BTreeMap<u8, Complaint>,
+    /// What the distance probe was answered with, and by whom.
+    distance: Option<(Said, IpAddr)>,
+    /// Whether the target answered one of several probes.
+    target_answered: bool,
     /// TTLs with an attempt that the target may have answered although nothing told that it was this one.
     unclear: BTreeSet<u8>,
     first_ttl: u8,
+    gap_limit: u8,
     /// Probes out whose outcome has not been told.
     outstanding: u16,
     /// The TTL that was asked once more whether it is the target's after all.
@@ -122,8 +131,12 @@ impl Path {
             one_by_one: limits.arrivals == Arrivals::OneByOne,
             apart: limits.arrivals == Arrivals::OneByOne,
             slots: Vec::new(),
+            complaints: BTreeMap::new(),
+            distance: None,
+            target_answered: false,
             unclear: BTreeSet::new(),
             first_ttl: limits.first_ttl.0,
+            gap_limit: limits.gap_limit.max(1),
             outstanding: 0,
             confirmed: None,
             distance_asked: 1,
@@ -180,14 +193,15 @@ impl Path {
 
     /// One more probe at the silent TTL before the target's, where the target had not told that it is just behind. The silence
     /// may be the target's own: its probes were lost, or several reached it at once and its answers are few. A guess tells
-    /// nothing: the way back is often a hop longer or shorter.
+    /// nothing: the way back is often a hop longer or shorter. A complaint of a router that stands before is as good as silence.
     fn confirmation(&mut self, limits: &TraceLimits) -> Option<Want> {
         let (ttl, reason) = self.stop()?;
         let before = ttl.checked_sub(1)?;
         let told = |hint: Hint| hint.ttl == ttl && hint.source != HintSource::Guess;
         let expected = self.hint.is_some_and(told);
         let asked = self.confirmed.is_some_and(|asked| asked <= before);
-        let silent = self.slot(before) == Some(Slot::Silent);
+        let silent =
+            self.slot(before) == Some(Slot::Silent) || self.is_complaint_from_before(before);
         if reason != StopReason::Completed || expected || asked || !silent {
             return None;
         }
@@ -202,9 +216,9 @@ impl Path {
         })
     }
 
-    /// How many TTLs before the maximum and behind the last answer stayed silent.
+    /// How many TTLs before the maximum and behind the last hop that answered stayed silent.
     fn silent_at_the_end(&self, limits: &TraceLimits) -> u8 {
-        let last = self.last_answered().unwrap_or(self.first_ttl - 1);
+        let last = self.last_hop().unwrap_or(self.first_ttl - 1);
         limits.max_ttl.0.saturating_sub(last)
     }
 
@@ -318,9 +332,10 @@ impl Path {
         match pending {
             Some(ttl) => ttl,
             None => {
-                let last = self.last_answered().unwrap_or(self.first_ttl - 1);
-                last.saturating_add(limits.gap_limit.max(1))
-                    .min(limits.max_ttl.0)
+                let last = self.last_hop().unwrap_or(self.first_ttl - 1);
+                // A path that goes round is given as many TTLs to get away as a silent one to answer.
+                let last = self.goes_round_from().map_or(last, |back| last.min(back));
+                last.saturating_add(self.gap_limit).min(limits.max_ttl.0)
             }
         }
     }

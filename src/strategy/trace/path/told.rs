@@ -1,8 +1,8 @@
 //! What outcomes tell a path.
 
-use super::known::end_of;
+use super::ends::{Complaint, Said};
 use super::{Answer, Asked, Hint, HintSource, Path, Phase, Slot, TraceLimits};
-use crate::model::{Outcome, ProbeResult, Purpose, ReplyKind, StopReason};
+use crate::model::{Outcome, ProbeResult, Purpose, StopReason};
 
 /// The TTLs that hosts start from.
 const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
@@ -16,6 +16,7 @@ impl Path {
             return;
         }
         if let ProbeResult::Answered {
+            responder,
             kind,
             quoted_ttl,
             reply_ttl,
@@ -23,24 +24,29 @@ impl Path {
             ..
         } = *result
         {
-            let (distance, source) = match quoted_ttl {
-                Some(quoted) if kind.is_unreachable() && from_target => (
-                    (limits.max_ttl.0 + 1).checked_sub(quoted),
-                    HintSource::Target,
-                ),
-                Some(quoted) if kind.is_unreachable() => (
-                    (limits.max_ttl.0 + 1).checked_sub(quoted),
-                    HintSource::Router,
-                ),
-                _ if from_target && kind != ReplyKind::TimeExceeded => {
-                    self.one_by_one |= kind.tells_no_probe_apart();
-                    (reply_ttl.map(guessed_distance), HintSource::Guess)
-                }
-                _ => (None, HintSource::Guess),
-            };
-            self.hint = distance
-                .filter(|ttl| (limits.first_ttl.0..=limits.max_ttl.0).contains(ttl))
-                .map(|ttl| Hint { ttl, source });
+            let said = Said::of(kind, from_target);
+            let known = self.distance.map(|(known, _)| known);
+            // Of several answers to it the target's counts most.
+            if known < Some(said) {
+                self.distance = Some((said, responder));
+                let (distance, source) = match quoted_ttl {
+                    Some(quoted) if kind.is_complaint() => (
+                        (limits.max_ttl.0 + 1).checked_sub(quoted),
+                        match from_target {
+                            true => HintSource::Target,
+                            false => HintSource::Router,
+                        },
+                    ),
+                    _ if said == Said::Arrived => {
+                        self.one_by_one |= kind.tells_no_probe_apart();
+                        (reply_ttl.map(guessed_distance), HintSource::Guess)
+                    }
+                    _ => (None, HintSource::Guess),
+                };
+                self.hint = distance
+                    .filter(|ttl| (limits.first_ttl.0..=limits.max_ttl.0).contains(ttl))
+                    .map(|ttl| Hint { ttl, source });
+            }
         }
         if !late {
             self.phase = match result {
@@ -81,6 +87,7 @@ impl Path {
     /// the target is found, the silence of those that are out proves nothing, and costs none of their attempts.
     fn observe_one_of_several(&mut self, outcome: &Outcome) {
         self.one_by_one = true;
+        self.target_answered = true;
         let found = matches!(self.stop(), Some((_, StopReason::Completed)));
         if outcome.late || found {
             return;
@@ -122,14 +129,17 @@ impl Path {
             } => {
                 let answer = Answer {
                     responder,
-                    end: end_of(kind, from_target),
+                    said: Said::of(kind, from_target),
                     // What was too large to the last did not come through.
                     size: outcome.size.filter(|_| !kind.is_too_large()),
                 };
-                // Of several answers the first counts, but for one that ends the path.
-                let known = matches!(slot, Slot::Answered(known) if known.end.is_some() || answer.end.is_none());
-                if !known {
+                if !matches!(slot, Slot::Answered(known) if known.said >= answer.said) {
                     *slot = Slot::Answered(answer);
+                }
+                if answer.said.is_complaint() {
+                    let (by, size) = (responder, answer.size);
+                    let complaint = Complaint { by, size };
+                    self.complaints.entry(ttl).or_insert(complaint);
                 }
                 if !outcome.late {
                     self.repeats.answered(ttl, outcome.attempt, last_attempt);
