@@ -9,8 +9,11 @@ mod batch;
 pub mod dgram;
 mod in_process;
 pub mod loopback;
+mod neighbours;
+mod own_addresses;
 pub mod raw;
 mod recorded;
+mod rtnetlink;
 
 use std::io;
 use std::net::IpAddr;
@@ -20,6 +23,7 @@ use crate::model::{Datagram, DiscardReason, EchoMessage, SocketError, UnsentReas
 
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
+pub use own_addresses::OwnAddresses;
 pub use recorded::{ReceivedBatch, RecordedReceiver};
 
 /// How far a batch came.
@@ -36,6 +40,9 @@ pub struct Progress {
 pub enum Stopped {
     /// The queue is full (ENOBUFS, EAGAIN): wait a little, then offer it again.
     Full,
+    /// The kernel has no room for one more next hop that does not answer. The packets behind this one may have another next
+    /// hop: go on with them, and offer this one again when others have been given up, which takes the kernel seconds.
+    Crowded(UnsentReason),
     /// This packet cannot be sent; the ones behind it may.
     Refused(UnsentReason),
 }

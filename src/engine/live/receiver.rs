@@ -12,7 +12,7 @@ use crate::engine::report::DiscardSamples;
 use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{DiscardReason, Outcome, Reply, Time};
-use crate::transport::{Arrival, Listener};
+use crate::transport::{Arrival, Listener, OwnAddresses};
 use crate::wire;
 
 use super::shared::{PanicGuard, lock, pass_rows};
@@ -28,6 +28,8 @@ const ROWS_AT_A_TIME: usize = 32;
 
 pub(super) struct Receiver<'a> {
     pub transport: Box<dyn Listener>,
+    /// Tells our own kernel's errors from those of others.
+    pub own: OwnAddresses,
     pub tracker: &'a Mutex<Tracker>,
     pub clock: Clock,
     pub cooldown: Duration,
@@ -54,6 +56,8 @@ struct Read {
 struct Packet {
     at: Time,
     decoded: Result<Box<Reply>, DiscardReason>,
+    /// Whether it is an error of this host's.
+    is_ours: bool,
     bytes: Range<usize>,
 }
 
@@ -87,7 +91,7 @@ impl Receiver<'_> {
                 let mut tracker = lock(self.tracker);
                 for packet in read.packets.drain(..) {
                     let refused = match packet.decoded {
-                        Ok(reply) => tracker.reply(reply, &mut findings),
+                        Ok(reply) => tracker.reply_of(reply, packet.is_ours, &mut findings),
                         Err(reason) => Some(tracker.discard(reason)),
                     };
                     if let Some(reason) = refused {
@@ -126,6 +130,7 @@ impl Receiver<'_> {
         let before = self.clock.now();
         let offset = self.clock.wall_offset();
         let clock = self.clock;
+        let own = &mut self.own;
         let received = self
             .transport
             .listen(wait, &mut |arrival, stamp| {
@@ -141,9 +146,13 @@ impl Receiver<'_> {
                     Arrival::Echo(echo) => wire::decode_echo(echo, at),
                     Arrival::Unreadable(reason, _) => Err(*reason),
                 };
+                let is_ours = decoded
+                    .as_ref()
+                    .is_ok_and(|reply| reply.kind.is_unreachable() && own.have(reply.responder));
                 read.packets.push(Packet {
                     at,
                     decoded: decoded.map(Box::new),
+                    is_ours,
                     bytes: start..read.bytes.len(),
                 });
             })

@@ -4,6 +4,7 @@
 mod addresses;
 mod conntrack;
 pub(super) mod hearing;
+pub(super) mod sourceless;
 mod sys;
 
 use std::io;

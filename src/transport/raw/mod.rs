@@ -7,6 +7,7 @@
 
 mod error;
 mod filter;
+pub(in crate::transport) mod fitness;
 mod origin;
 mod ports;
 mod receiver;
@@ -33,6 +34,8 @@ pub(in crate::transport) fn unsent_reason(errno: i32) -> UnsentReason {
         libc::EINVAL => UnsentReason::Invalid,
         libc::EMSGSIZE => UnsentReason::TooLarge,
         libc::EPERM => UnsentReason::Firewall,
+        // Of a route whose interface has no address.
+        libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
         other => UnsentReason::Errno(other),
     }
 }

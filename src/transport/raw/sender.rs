@@ -10,6 +10,7 @@ use super::origin::Origin;
 use super::source::SourceTable;
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
+use crate::transport::neighbours::{Neighbours, NextHop, source_of};
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
 /// Send buffer asked for, in bytes: some 10,000 probes may wait in it.
@@ -28,6 +29,7 @@ pub struct RawSender {
     v6: Option<Socket>,
     arena: sys::SendArena,
     sources: SourceTable,
+    neighbours: Neighbours,
 }
 
 impl RawSender {
@@ -53,6 +55,7 @@ impl RawSender {
             v6,
             arena: sys::SendArena::new(),
             sources: SourceTable::new(origin)?,
+            neighbours: Neighbours::new(origin),
         })
     }
 }
@@ -140,9 +143,10 @@ impl PacketSender for RawSender {
         let wanted = batch.len().saturating_sub(first);
         let mut taken = 0;
         let stopped = loop {
-            let Some((next, _)) = batch.get(first + taken) else {
+            let Some((next, packet)) = batch.get(first + taken) else {
                 break None;
             };
+            let source = source_of(packet);
             let socket = match next {
                 // 0.0.0.0 and :: would succeed and go to ourselves.
                 _ if next.is_unspecified() => break Some(Stopped::Refused(UnsentReason::Invalid)),
@@ -152,14 +156,25 @@ impl PacketSender for RawSender {
                     None => break Some(Stopped::Refused(UnsentReason::NoRoute)),
                 },
             };
+            let crowded = self.neighbours.crowd(socket, next.is_ipv6());
+            if crowded && self.neighbours.next_hop(source, next) != NextHop::Known {
+                break Some(Stopped::Crowded(UnsentReason::NeighbourQueueFull));
+            }
             let packets = batch.iter_from(first + taken).take_while(|(address, _)| {
                 address.is_ipv4() == next.is_ipv4() && !address.is_unspecified()
             });
+            // Then one by one: only this one's next hop is known to be known.
+            let packets = packets.take(if crowded { 1 } else { usize::MAX });
             match self.arena.send(socket.as_fd(), packets) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 Ok(count) => taken += count,
                 Err(error) => match Refusal::of(&error) {
                     Refusal::Again => {}
+                    Refusal::Full | Refusal::Packet(UnsentReason::Invalid)
+                        if self.neighbours.lack_room(&error, source, next) =>
+                    {
+                        break Some(Stopped::Crowded(UnsentReason::NeighbourTableFull));
+                    }
                     Refusal::Full => break Some(Stopped::Full),
                     Refusal::Broken => return Err(error),
                     Refusal::Packet(reason) => {

@@ -135,6 +135,7 @@ impl Lookup {
             .as_socket()
             .map(|address| address.ip())
             .ok_or(UnsentReason::NoRoute)
+            .and_then(|source| super::fitness::fit(source, destination))
     }
 }
 

@@ -1,0 +1,208 @@
+//! What the kernel knows of a packet's next hop, asked for when it takes no more packets.
+//!
+//! A next hop whose hardware address is not known costs the kernel an entry in its table of neighbours, and its packets wait for
+//! three seconds, charged to the socket that sent them. If many next hops do not answer (a scan of absent hosts on the
+//! link), one of two things is full, and neither concerns packets with other next hops:
+//!
+//! | full | the kernel says | how it is told apart |
+//! |---|---|---|
+//! | the table (`gc_thresh3`, 1,024 for all namespaces of a machine) | ENOBUFS, with IPv6 EINVAL | the next hop has no entry. If the device's queue is full it has one: the entry is made first |
+//! | the socket's send buffer | EAGAIN for every packet of the socket | it is half full, some neighbours are awaited, and the next hop is not a known one |
+//!
+//! Nothing is asked while the kernel takes packets: a look-up costs tens of microseconds. A kernel that does not answer (before
+//! Linux 5.0) leaves full queues what they were before.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::raw::{Origin, sys};
+use super::rtnetlink::{Tables, message, message::Way};
+
+/// How long it is believed that neighbours are awaited, or none are.
+const FRESH: Duration = Duration::from_millis(20);
+
+/// Places in the words of `SO_MEMINFO` (include/uapi/linux/sock_diag.h): bytes under way, and the most that may be.
+const WRITE_ALLOCATED: usize = 2;
+const SEND_BUFFER: usize = 3;
+
+/// States in which packets to the neighbour can be sent at once.
+const KNOWN: u16 = libc::NUD_REACHABLE
+    | libc::NUD_STALE
+    | libc::NUD_DELAY
+    | libc::NUD_PROBE
+    | libc::NUD_NOARP
+    | libc::NUD_PERMANENT;
+
+/// What is known of a next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NextHop {
+    /// Its hardware address, or that it needs none; or nobody could be asked.
+    Known,
+    /// It is being asked for, or has not answered.
+    Awaited,
+    /// The kernel has no entry for it.
+    Missing,
+}
+
+/// Asks the kernel about neighbours.
+pub(super) struct Neighbours {
+    tables: Tables,
+    /// The interface that everything leaves by.
+    interface: Option<u32>,
+    /// Whether packets to the interface's neighbours need no address of each: by number.
+    without_neighbours: HashMap<u32, bool>,
+    /// Whether neighbours of IPv4 and IPv6 are awaited, and when that was seen.
+    awaited: [Option<(Instant, bool)>; 2],
+}
+
+impl Neighbours {
+    /// Prepares to ask about packets from `origin`.
+    pub(super) fn new(origin: &Origin) -> Self {
+        let mut tables = Tables::open();
+        let interface = origin.interface.as_ref().and_then(|name| {
+            let request = message::ask_link_named(name);
+            let answer = tables.ask(&request, |answer| answer.link());
+            answer.ok().flatten().map(|(number, _)| number)
+        });
+        Neighbours {
+            tables,
+            interface,
+            without_neighbours: HashMap::new(),
+            awaited: [None; 2],
+        }
+    }
+
+    /// Whether packets that wait for next hops hold so much of the socket's send buffer that others would soon find no room.
+    pub(super) fn crowd(&mut self, socket: &Socket, ipv6: bool) -> bool {
+        let words = sys::option_words::<9>(socket.as_fd(), libc::SOL_SOCKET, sys::SO_MEMINFO);
+        let is_half_full = words.is_ok_and(|words| words[WRITE_ALLOCATED] > words[SEND_BUFFER] / 2);
+        is_half_full && self.some_are_awaited(ipv6)
+    }
+
+    /// Whether `error` came of a packet from `source` to `destination` because the table of neighbours is full.
+    pub(super) fn lack_room(
+        &mut self,
+        error: &io::Error,
+        source: Option<IpAddr>,
+        destination: IpAddr,
+    ) -> bool {
+        let says_so = match error.raw_os_error() {
+            Some(libc::ENOBUFS) => true,
+            Some(libc::EINVAL) => destination.is_ipv6(),
+            _ => false,
+        };
+        says_so && self.next_hop(source, destination) == NextHop::Missing
+    }
+
+    /// What is known of the next hop of packets from `source` to `destination`.
+    pub(super) fn next_hop(&mut self, source: Option<IpAddr>, destination: IpAddr) -> NextHop {
+        self.look_up(source, destination)
+            .ok()
+            .flatten()
+            .unwrap_or(NextHop::Known)
+    }
+
+    fn look_up(
+        &mut self,
+        source: Option<IpAddr>,
+        destination: IpAddr,
+    ) -> io::Result<Option<NextHop>> {
+        let request = message::ask_way(destination, source, self.interface);
+        let Some(Way {
+            kind: libc::RTN_UNICAST,
+            gateway,
+            interface,
+        }) = self.tables.ask(&request, |answer| answer.way())?
+        else {
+            return Ok(None);
+        };
+        let mut address = gateway.unwrap_or(destination);
+        if address.is_ipv4() && self.is_without_neighbours(interface)? {
+            // One entry stands for all.
+            address = Ipv4Addr::UNSPECIFIED.into();
+        }
+        let request = message::ask_neighbour(address, interface);
+        match self.tables.ask(&request, |answer| answer.neighbour_state()) {
+            Ok(state) => Ok(state.map(|state| match state & KNOWN {
+                0 => NextHop::Awaited,
+                _ => NextHop::Known,
+            })),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Some(NextHop::Missing)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the interface leads to one other end only, or to ourselves (arp_constructor in net/ipv4/arp.c).
+    fn is_without_neighbours(&mut self, interface: u32) -> io::Result<bool> {
+        if let Some(known) = self.without_neighbours.get(&interface) {
+            return Ok(*known);
+        }
+        let request = message::ask_link(interface);
+        let link = self.tables.ask(&request, |answer| answer.link())?;
+        let one_ended = (libc::IFF_POINTOPOINT | libc::IFF_LOOPBACK) as u32;
+        let is_so = link.is_some_and(|(_, flags)| flags & one_ended != 0);
+        self.without_neighbours.insert(interface, is_so);
+        Ok(is_so)
+    }
+
+    /// Whether the kernel asks for the hardware address of any neighbour of the family now.
+    fn some_are_awaited(&mut self, ipv6: bool) -> bool {
+        if let Some((seen, some)) = self.awaited[usize::from(ipv6)]
+            && seen.elapsed() < FRESH
+        {
+            return some;
+        }
+        let mut some = false;
+        let request = message::ask_neighbours(ipv6);
+        let _ = self.tables.ask(&request, |answer| {
+            let state = answer.neighbour_state()?;
+            some |= state & libc::NUD_INCOMPLETE != 0;
+            // To the end of the list.
+            None::<()>
+        });
+        self.awaited[usize::from(ipv6)] = Some((Instant::now(), some));
+        some
+    }
+}
+
+/// The source address in the header of an IP packet; `None` if it is left to the kernel.
+pub(super) fn source_of(packet: &[u8]) -> Option<IpAddr> {
+    let source: IpAddr = match packet.first()? >> 4 {
+        4 => Ipv4Addr::from(*packet.get(12..)?.first_chunk::<4>()?).into(),
+        _ => Ipv6Addr::from(*packet.get(8..)?.first_chunk::<16>()?).into(),
+    };
+    (!source.is_unspecified()).then_some(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn we_ourselves_are_a_known_next_hop() {
+        let mut neighbours = Neighbours::new(&Origin::default());
+        for ours in ["127.0.0.1", "::1"] {
+            let ours = ours.parse().unwrap();
+            assert_eq!(neighbours.next_hop(None, ours), NextHop::Known);
+        }
+    }
+
+    #[test]
+    fn the_source_is_read_from_both_headers() {
+        let mut packet = vec![0x45; 20];
+        packet[12..16].copy_from_slice(&[192, 0, 2, 7]);
+        assert_eq!(source_of(&packet), "192.0.2.7".parse().ok());
+        packet[12..16].fill(0);
+        assert_eq!(source_of(&packet), None);
+        let mut packet = vec![0x60; 40];
+        packet[8..24].copy_from_slice(&Ipv6Addr::LOCALHOST.octets());
+        assert_eq!(source_of(&packet), "::1".parse().ok());
+        assert_eq!(source_of(&packet[..23]), None);
+        assert_eq!(source_of(&[]), None);
+    }
+}
