@@ -14,7 +14,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::{
-    DiscardReason, Evidence, ProbeId, ProbeResult, Reply, Statistics, Status, Time, UnsentReason,
+    DiscardReason, Evidence, HopRecord, ProbeId, ProbeResult, Reply, Statistics, Status, Time,
+    UnsentReason,
 };
 use crate::wire::checksum;
 use crate::wire::token::TokenMaker;
@@ -247,15 +248,29 @@ impl Tracker {
     }
 
     /// Our own kernel took a packet and gave it up later (no neighbour, say): it was not sent. That may be told before the call
-    /// that sent it returns. A probe that has ended stays as it is.
+    /// that sent it returns, or after the timeout: the kernel asks for a neighbour for three seconds. The `timeout` row then
+    /// gives way while its trace is open, as for a late reply. A probe that was answered stays as it is.
     fn note_local(&mut self, id: ProbeId, local: Local, out: &mut Findings) {
         let (Local::NotSent(reason), Some(entry)) = (local, self.ledger.get_mut(id)) else {
             return;
         };
-        if !matches!(entry.state, State::Unstamped | State::Waiting) {
-            return;
+        let before = std::mem::replace(&mut entry.state, State::Refused);
+        match before {
+            State::Unstamped | State::Waiting => {}
+            State::TimedOut => {
+                let row = self.refused_row(id, reason);
+                // Not the probe's first row; the assembler settles which of the two remains.
+                out.rows.extend(row.map(|row| HopRecord {
+                    reply_index: 1,
+                    ..row
+                }));
+                return;
+            }
+            State::Answered | State::Refused => {
+                entry.state = before;
+                return;
+            }
         }
-        entry.state = State::Refused;
         // What was held for it was no answer, then.
         if entry.held.take().is_some() {
             self.counts.discard(DiscardReason::Unknown);
@@ -367,11 +382,16 @@ impl Tracker {
             _ => ProbeResult::NotSent,
         };
         out.outcomes.push(outcome_of(entry, result, false));
-        let mut row = self.row(id, entry, Status::SendError);
+        out.rows.extend(self.refused_row(id, reason));
+        self.release_further(id, out);
+    }
+
+    /// The row of a probe that was not sent.
+    fn refused_row(&self, id: ProbeId, reason: UnsentReason) -> Option<HopRecord> {
+        let mut row = self.row(id, self.ledger.get(id)?, Status::SendError);
         row.reason = Some(reason);
         row.sent_at = None;
-        out.rows.push(row);
-        self.release_further(id, out);
+        Some(row)
     }
 
     /// Tells the strategy of an answer.
