@@ -27,8 +27,18 @@ pub fn ip(lines: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// A link on which hosts are asked for and none answers, and a gateway on it that everybody knows.
-fn furnish() -> Outcome {
+/// A link on which hosts are asked for and none answers, and a gateway on it that everybody knows. The kernel's table is the
+/// machine's: whoever comes next must find it empty, not as a namespace left it that is not yet cleaned up.
+struct Link;
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Its neighbours go with it. What fails here shows in the next case.
+        let _ = ip(&["link del near0"]);
+    }
+}
+
+fn furnish() -> Result<Link, Ignored> {
     allowed(enter_namespace())?;
     ip(&[
         "link add near0 type veth peer name far0",
@@ -40,7 +50,8 @@ fn furnish() -> Outcome {
         "neigh add fd99::2 lladdr 02:00:00:00:00:02 dev near0",
         "route add default via 10.99.0.2",
         "-6 route add default via fd99::2",
-    ])
+    ])?;
+    Ok(Link)
 }
 
 /// The nth host of the link; it is not there.
@@ -145,7 +156,7 @@ fn table_size(ipv6: bool) -> u16 {
 
 pub fn table_full() -> Outcome {
     let sizes = [table_size(false), table_size(true)];
-    furnish()?;
+    let _link = furnish()?;
     for ipv6 in [false, true] {
         let size = sizes[usize::from(ipv6)];
         if size > 20_000 {
@@ -190,7 +201,7 @@ pub fn table_full() -> Outcome {
 }
 
 pub fn buffer_full() -> Outcome {
-    furnish()?;
+    let _link = furnish()?;
     for ipv6 in [false, true] {
         for (name, mut sender) in senders() {
             // Few hosts, so that the table is not what is full; the kernel keeps some 250 packets for each.
@@ -214,7 +225,7 @@ pub fn buffer_full() -> Outcome {
 
 /// A device that takes a packet now and then: its queue fills, and that is told as such.
 pub fn device_full() -> Outcome {
-    furnish()?;
+    let _link = furnish()?;
     let limited = Command::new("tc")
         .args("qdisc add dev near0 root tbf rate 1kbit burst 2kb limit 3000".split(' '))
         .output();

@@ -2,7 +2,8 @@
 //!
 //! A machine with no better IPv6 address sends to global destinations from a link-local one (RFC 6724 only prefers others).
 //! No router forwards such a packet (RFC 4291, 2.5.6), and no answer can come back. A machine without any address
-//! gives `0.0.0.0`, or the loopback address, which must not leave it either (RFC 4291, 2.5.3).
+//! gives `0.0.0.0`, or the loopback address. That must not leave the machine, neither as source nor as destination (RFC 4291,
+//! 2.5.3).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -17,7 +18,7 @@ pub(in crate::transport) fn fit(
         (IpAddr::V4(source), IpAddr::V4(_)) => !source.is_unspecified(),
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             !source.is_unspecified()
-                && (!source.is_loopback() || destination.is_loopback())
+                && source.is_loopback() == destination.is_loopback()
                 && (!is_link_local(source) || is_link_local(destination))
         }
         _ => false,
@@ -48,6 +49,8 @@ mod tests {
             ("fd00::1", "2001:db8:1::1", true),
             ("::1", "::1", true),
             ("::1", "2001:db8:1::1", false),
+            // By a default route, where the loopback device is down.
+            ("2001:db8::1", "::1", false),
             ("::", "2001:db8:1::1", false),
             ("fe80::1", "2001:db8:1::1", false),
             ("febf::1", "fd00::1", false),
