@@ -9,7 +9,12 @@
 //! | the table (`gc_thresh3`, 1,024 for all namespaces of a machine) | ENOBUFS, with IPv6 EINVAL | the next hop has no entry. If the device's queue is full it has one: the entry is made first |
 //! | the socket's send buffer | EAGAIN for every packet of the socket | it is half full, some neighbours are awaited, and the next hop is not a known one |
 //!
-//! Nothing is asked while the kernel takes packets: a look-up costs tens of microseconds. A kernel that does not answer (before
+//! A full table must not come about: the kernel then forgets neighbours that it knows, our gateway among them, and finds no
+//! room to ask for it again; nor do other programs of the machine. So packets to next hops that are not known are held back
+//! from the time when as many are awaited as half of the table holds. The neighbours awaited are counted every time when so
+//! many packets were offered that they might have filled it.
+//!
+//! Of single next hops nothing is asked before: a look-up costs tens of microseconds. A kernel that does not answer (before
 //! Linux 5.0) leaves full queues what they were before.
 
 use std::collections::HashMap;
@@ -22,8 +27,11 @@ use socket2::Socket;
 
 use super::raw::{Origin, sys};
 use super::rtnetlink::{Tables, message, message::Way};
+use crate::model::UnsentReason;
 
-/// How long it is believed that neighbours are awaited, or none are.
+/// The size of the kernel's table if it does not tell: the default.
+const TABLE_SIZE: u32 = 1_024;
+/// How long the number of awaited neighbours is believed, if there are some.
 const FRESH: Duration = Duration::from_millis(20);
 
 /// Places in the words of `SO_MEMINFO` (include/uapi/linux/sock_diag.h): bytes under way, and the most that may be.
@@ -49,6 +57,17 @@ pub(super) enum NextHop {
     Missing,
 }
 
+/// How many neighbours the kernel is asking for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watch {
+    awaited: usize,
+    /// Half of what the table holds.
+    most: usize,
+    /// Packets that may be offered before it is looked at again: each may be to a new neighbour.
+    budget: usize,
+    seen: Option<Instant>,
+}
+
 /// Asks the kernel about neighbours.
 pub(super) struct Neighbours {
     tables: Tables,
@@ -56,8 +75,8 @@ pub(super) struct Neighbours {
     interface: Option<u32>,
     /// Whether packets to the interface's neighbours need no address of each: by number.
     without_neighbours: HashMap<u32, bool>,
-    /// Whether neighbours of IPv4 and IPv6 are awaited, and when that was seen.
-    awaited: [Option<(Instant, bool)>; 2],
+    /// Of IPv4 and IPv6.
+    watches: [Watch; 2],
 }
 
 impl Neighbours {
@@ -73,15 +92,33 @@ impl Neighbours {
             tables,
             interface,
             without_neighbours: HashMap::new(),
-            awaited: [None; 2],
+            watches: [Watch::default(); 2],
         }
     }
 
-    /// Whether packets that wait for next hops hold so much of the socket's send buffer that others would soon find no room.
-    pub(super) fn crowd(&mut self, socket: &Socket, ipv6: bool) -> bool {
+    /// Why packets to next hops that are not known must be kept from the kernel now; `None` if they need not. Asked before up to
+    /// `packets` are offered to `socket`.
+    pub(super) fn crowd(
+        &mut self,
+        socket: &Socket,
+        ipv6: bool,
+        packets: usize,
+    ) -> Option<UnsentReason> {
         let words = sys::option_words::<9>(socket.as_fd(), libc::SOL_SOCKET, sys::SO_MEMINFO);
-        let is_half_full = words.is_ok_and(|words| words[WRITE_ALLOCATED] > words[SEND_BUFFER] / 2);
-        is_half_full && self.some_are_awaited(ipv6)
+        let half_full = words.is_ok_and(|words| words[WRITE_ALLOCATED] > words[SEND_BUFFER] / 2);
+        let watch = self.watches[usize::from(ipv6)];
+        let is_stale = || watch.seen.is_none_or(|seen| seen.elapsed() >= FRESH);
+        let spent = watch.budget < packets && (watch.awaited < watch.most || is_stale());
+        if spent || ((half_full || watch.awaited > 0) && is_stale()) {
+            self.count_awaited(ipv6);
+        }
+        let watch = &mut self.watches[usize::from(ipv6)];
+        watch.budget = watch.budget.saturating_sub(packets);
+        if watch.awaited >= watch.most {
+            Some(UnsentReason::NeighbourTableFull)
+        } else {
+            (half_full && watch.awaited > 0).then_some(UnsentReason::NeighbourQueueFull)
+        }
     }
 
     /// Whether `error` came of a packet from `source` to `destination` because the table of neighbours is full.
@@ -150,23 +187,29 @@ impl Neighbours {
         Ok(is_so)
     }
 
-    /// Whether the kernel asks for the hardware address of any neighbour of the family now.
-    fn some_are_awaited(&mut self, ipv6: bool) -> bool {
-        if let Some((seen, some)) = self.awaited[usize::from(ipv6)]
-            && seen.elapsed() < FRESH
-        {
-            return some;
+    /// Counts the neighbours of the family that the kernel is asking for now.
+    fn count_awaited(&mut self, ipv6: bool) {
+        let mut watch = self.watches[usize::from(ipv6)];
+        if watch.seen.is_none() {
+            let mut size = None;
+            let _ = self.tables.ask(&message::ask_table(ipv6), |answer| {
+                size = size.or(answer.table_size());
+                // To the end of the list.
+                None::<()>
+            });
+            watch.most = (size.unwrap_or(TABLE_SIZE) as usize / 2).max(1);
         }
-        let mut some = false;
-        let request = message::ask_neighbours(ipv6);
-        let _ = self.tables.ask(&request, |answer| {
+        watch.awaited = 0;
+        // Where it cannot be counted, none is.
+        let _ = self.tables.ask(&message::ask_neighbours(ipv6), |answer| {
             let state = answer.neighbour_state()?;
-            some |= state & libc::NUD_INCOMPLETE != 0;
+            watch.awaited += usize::from(state & libc::NUD_INCOMPLETE != 0);
             // To the end of the list.
             None::<()>
         });
-        self.awaited[usize::from(ipv6)] = Some((Instant::now(), some));
-        some
+        watch.budget = watch.most.saturating_sub(watch.awaited);
+        watch.seen = Some(Instant::now());
+        self.watches[usize::from(ipv6)] = watch;
     }
 }
 

@@ -3,13 +3,13 @@
 //! The kernel gives a next hop up after three seconds by default, and then has room again. So a probe is offered again for
 //! [`PATIENCE`], and is then a send error with the reason for which it waited.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::model::{FlowId, Probe, Time, UnsentReason};
+use crate::model::{FlowId, Probe, TargetId, Time, UnsentReason};
 
 /// How long a probe waits for room.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long none is offered after one was refused: every refusal makes the kernel search its whole table.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Probes of a queue offered at a time.
@@ -29,6 +29,8 @@ pub(super) struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
     queues: BTreeMap<(bool, FlowId), VecDeque<Waiting>>,
+    /// How many probes of a target wait.
+    targets: HashMap<TargetId, usize>,
     /// Not before this is any offered again.
     due: Time,
 }
@@ -59,6 +61,7 @@ impl Deferred {
             _ => queue.len(),
         };
         queue.insert(place, waiting);
+        *self.targets.entry(waiting.probe.target).or_default() += 1;
         self.due = now + PAUSE;
     }
 
@@ -75,7 +78,21 @@ impl Deferred {
             due.retried.extend(queue.drain(..few));
         }
         self.queues.retain(|_, queue| !queue.is_empty());
+        for waiting in due.expired.iter().chain(&due.retried) {
+            let target = waiting.probe.target;
+            if let Some(count) = self.targets.get_mut(&target) {
+                *count -= 1;
+                if *count == 0 {
+                    self.targets.remove(&target);
+                }
+            }
+        }
         due
+    }
+
+    /// How many targets have probes that wait.
+    pub fn targets(&self) -> usize {
+        self.targets.len()
     }
 
     /// Takes all that still wait: nothing more is sent.
@@ -89,7 +106,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::{Purpose, TargetId, Ttl};
+    use crate::model::{Purpose, Ttl};
 
     fn waiting(number: u32, since: Time) -> Waiting {
         Waiting {
@@ -129,13 +146,15 @@ mod tests {
         for again in &due.retried[6..] {
             deferred.add(*again, at(71));
         }
-        let due = deferred.take(at(5_007));
+        assert_eq!(deferred.targets(), 15);
+        let due = deferred.take(at(10_007));
         assert_eq!(numbers(&due.expired), [6, 7]);
         assert_eq!(numbers(&due.retried), (8..16).collect::<Vec<u32>>());
         // Nothing was refused since: the next are due at once.
-        let due = deferred.take(at(5_007));
+        let due = deferred.take(at(10_007));
         assert_eq!(numbers(&due.retried), [16, 17, 18, 19, 99]);
         assert!(deferred.is_empty());
+        assert_eq!(deferred.targets(), 0);
     }
 
     #[test]

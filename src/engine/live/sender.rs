@@ -104,6 +104,7 @@ impl Sender<'_> {
             if !self.deferred.is_empty() {
                 self.retry_deferred(&format, now, scratch, report)?;
             }
+            self.dispatcher.held(self.deferred.targets());
             match self.dispatcher.collect(now, limit, &mut scratch.probes) {
                 Next::Send => {
                     scratch.waited.clear();

@@ -258,6 +258,9 @@ impl Tracker {
         match before {
             State::Unstamped | State::Waiting => {}
             State::TimedOut => {
+                // Whatever else is sent to this target will come to the same end.
+                out.outcomes
+                    .push(outcome_of(entry, ProbeResult::NotSent, true));
                 let row = self.refused_row(id, reason);
                 // Not the probe's first row; the assembler settles which of the two remains.
                 out.rows.extend(row.map(|row| HopRecord {

@@ -118,12 +118,15 @@ impl DgramSender {
                 &hops,
             )?;
         }
-        let crowded = self.neighbours.crowd(socket, destination.is_ipv6());
-        if crowded && self.neighbours.next_hop(source, destination) != NextHop::Known {
-            return Ok(Err(Stopped::Crowded(UnsentReason::NeighbourQueueFull)));
+        let few = (batch.len() - first).min(sys::SendArena::CHUNK);
+        let crowd = self.neighbours.crowd(socket, destination.is_ipv6(), few);
+        if let Some(reason) = crowd
+            && self.neighbours.next_hop(source, destination) != NextHop::Known
+        {
+            return Ok(Err(Stopped::Crowded(reason)));
         }
         // Then one by one: only this one's next hop is known to be known.
-        let most = if crowded { 1 } else { usize::MAX };
+        let most = if crowd.is_some() { 1 } else { few };
         let mut attempt = 0;
         loop {
             let datagrams = batch.iter_from(first).map_while(|(to, packet)| {

@@ -156,15 +156,18 @@ impl PacketSender for RawSender {
                     None => break Some(Stopped::Refused(UnsentReason::NoRoute)),
                 },
             };
-            let crowded = self.neighbours.crowd(socket, next.is_ipv6());
-            if crowded && self.neighbours.next_hop(source, next) != NextHop::Known {
-                break Some(Stopped::Crowded(UnsentReason::NeighbourQueueFull));
+            let few = (wanted - taken).min(sys::SendArena::CHUNK);
+            let crowd = self.neighbours.crowd(socket, next.is_ipv6(), few);
+            if let Some(reason) = crowd
+                && self.neighbours.next_hop(source, next) != NextHop::Known
+            {
+                break Some(Stopped::Crowded(reason));
             }
             let packets = batch.iter_from(first + taken).take_while(|(address, _)| {
                 address.is_ipv4() == next.is_ipv4() && !address.is_unspecified()
             });
             // Then one by one: only this one's next hop is known to be known.
-            let packets = packets.take(if crowded { 1 } else { usize::MAX });
+            let packets = packets.take(if crowd.is_some() { 1 } else { few });
             match self.arena.send(socket.as_fd(), packets) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 Ok(count) => taken += count,

@@ -13,6 +13,12 @@ const NEIGHBOUR: usize = 12;
 
 /// `NDA_DST` (include/uapi/linux/neighbour.h).
 const NDA_DST: u16 = 1;
+/// `RTM_GETNEIGHTBL` and its answer, and `NDTA_THRESH3` (include/uapi/linux/rtnetlink.h, neighbour.h).
+const RTM_GETNEIGHTBL: u16 = 66;
+const RTM_NEWNEIGHTBL: u16 = 64;
+const NDTA_THRESH3: u16 = 4;
+/// `struct ndtmsg`.
+const TABLE: usize = 4;
 /// `RTA_VIA` (include/uapi/linux/rtnetlink.h): a gateway of another family.
 const RTA_VIA: u16 = 18;
 /// `NLM_F_DUMP`: all entries.
@@ -145,6 +151,13 @@ pub(in crate::transport) fn ask_neighbours(ipv6: bool) -> Request {
     list(libc::RTM_GETNEIGH, &body)
 }
 
+/// Asks for the kernel's table of neighbours of a family: not for its entries.
+pub(in crate::transport) fn ask_table(ipv6: bool) -> Request {
+    let mut body = [0; TABLE];
+    body[0] = family(ipv6);
+    list(RTM_GETNEIGHTBL, &body)
+}
+
 /// Asks for all addresses of this host, of both families.
 pub(in crate::transport) fn ask_addresses() -> Request {
     list(libc::RTM_GETADDR, &[0; ADDRESS])
@@ -242,6 +255,15 @@ impl Answer<'_> {
             }
         }
         local.or(only)
+    }
+
+    /// Reads how many entries a table of neighbours takes (`gc_thresh3`); what follows it of each interface tells nothing of that.
+    pub(in crate::transport) fn table_size(&self) -> Option<u32> {
+        if self.kind != RTM_NEWNEIGHTBL {
+            return None;
+        }
+        let mut attributes = attributes(self.body.get(TABLE..)?);
+        attributes.find_map(|(kind, value)| (kind == NDTA_THRESH3).then(|| word(value, 0))?)
     }
 
     /// Reads a neighbour's state.
@@ -357,6 +379,7 @@ mod tests {
             ask_neighbour(Ipv4Addr::LOCALHOST.into(), 2),
             ask_neighbours(true),
             ask_addresses(),
+            ask_table(false),
         ] {
             let bytes = bytes.bytes;
             assert_eq!(word(&bytes, 0), Some(bytes.len() as u32));

@@ -51,6 +51,8 @@ fn told_after_the_timeout_it_is_a_row_for_the_assembler_to_settle() {
     assert_eq!(refused, Some(DiscardReason::Local));
     assert_eq!(reasons(&bench), [(Status::Timeout, None), NOT_SENT]);
     assert_eq!(bench.out.rows[1].reply_index, 1);
+    let told = bench.out.outcomes.last().unwrap();
+    assert_eq!((told.result, told.late), (ProbeResult::NotSent, true));
     // Once only.
     bench.unreachable(OTHER, true, &packet, ms(3_060));
     assert_eq!(bench.out.rows.len(), 2);
