@@ -8,13 +8,15 @@ mod kernel {
     pub mod ipv6;
     pub mod loopback;
     pub mod namespaces;
+    pub mod neighbours;
+    pub mod sources;
     pub mod tcp;
 }
 mod support;
 
 use std::process::ExitCode;
 
-use kernel::{echo, errors, filters, ipv6, loopback, namespaces, tcp};
+use kernel::{echo, errors, filters, ipv6, loopback, namespaces, neighbours, sources, tcp};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -92,6 +94,31 @@ fn main() -> ExitCode {
             "sources_are_those_of_the_routes",
             User::Caller,
             errors::sources,
+        ),
+        case(
+            "no_probe_leaves_from_a_link_local_address",
+            User::Root,
+            sources::link_local_only,
+        ),
+        case(
+            "addresses_that_come_and_go_are_known_as_ours",
+            User::Root,
+            sources::own_addresses,
+        ),
+        case(
+            "a_full_neighbour_table_holds_up_its_own_packets_alone",
+            User::Root,
+            neighbours::table_full,
+        ),
+        case(
+            "packets_that_wait_for_neighbours_leave_room_for_others",
+            User::Root,
+            neighbours::buffer_full,
+        ),
+        case(
+            "a_full_device_queue_is_no_matter_of_neighbours",
+            User::Root,
+            neighbours::device_full,
         ),
         case(
             "drops_of_a_full_socket_are_counted",

@@ -11,6 +11,7 @@ mod live {
     pub mod kept;
     pub mod lab;
     pub mod names;
+    pub mod neighbours;
     pub mod ordinary;
     pub mod origin;
     pub mod paths;
@@ -37,8 +38,8 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, firewall, kept, names, ordinary, origin, paths, places, privileges,
-    protocols, refused, timing, together, tools, translation, unprivileged,
+    accidents, clean, ending, firewall, kept, names, neighbours, ordinary, origin, paths, places,
+    privileges, protocols, refused, timing, together, tools, translation, unprivileged,
 };
 use support::{Case, Outcome, User};
 
@@ -285,6 +286,31 @@ fn main() -> ExitCode {
             "a_table_of_connections_too_small_is_told_with_its_figures",
             User::Root,
             firewall::table_too_small,
+        ),
+        (
+            "what_our_own_kernel_says_is_no_hop",
+            User::Root,
+            neighbours::our_own_kernel,
+        ),
+        (
+            "hosts_that_are_not_there_hold_nobody_up",
+            User::Root,
+            neighbours::absent_hosts_with_raw_sockets,
+        ),
+        (
+            "hosts_that_are_not_there_hold_nobody_up_without_privilege",
+            User::Root,
+            neighbours::absent_hosts_with_ordinary_sockets,
+        ),
+        (
+            "ipv6_without_an_address_is_told_before_the_first_probe",
+            User::Root,
+            neighbours::no_ipv6_address,
+        ),
+        (
+            "our_own_addresses_are_surveyed",
+            User::Root,
+            neighbours::our_own_addresses,
         ),
         (
             "a_full_disk_for_packets_ends_the_survey_in_order",

@@ -66,6 +66,9 @@ impl Assembler {
             }
             return;
         }
+        if row.status == Status::SendError {
+            return self.not_sent(row);
+        }
         row.reply_index -= u16::from(self.promoted.contains(&row.probe_id));
         let Some(rows) = self.open.get_mut(&row.trace_id) else {
             return self.write(as_further(row), out);
@@ -92,6 +95,21 @@ impl Assembler {
         }
         if self.promoted.len() > PROMOTED_PROBES {
             self.promoted.pop_first();
+        }
+    }
+
+    /// Takes that a probe whose time is up was not sent at all. Where its trace is no longer open, its `timeout` row stays.
+    fn not_sent(&mut self, row: HopRecord) {
+        let rows = self.open.get_mut(&row.trace_id);
+        let own = rows.and_then(|rows| {
+            rows.iter_mut()
+                .find(|own| own.probe_id == row.probe_id && own.status == Status::Timeout)
+        });
+        if let Some(own) = own {
+            *own = HopRecord {
+                reply_index: 0,
+                ..row
+            };
         }
     }
 

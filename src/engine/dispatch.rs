@@ -70,6 +70,11 @@ impl Dispatcher {
         }
     }
 
+    /// Notes for how many targets probes wait that this host has no room for.
+    pub fn held(&mut self, targets: usize) {
+        self.strategy.held(targets);
+    }
+
     /// The next trace that has ended.
     pub fn take_ended(&mut self) -> Option<TraceEnd> {
         self.strategy.take_ended()

@@ -73,6 +73,12 @@ pub enum UnsentReason {
     Firewall,
     /// ENOBUFS for seconds on end: the interface takes nothing.
     QueueFull,
+    /// None of our addresses may be used towards the destination: only link-local ones, or none at all.
+    NoSourceAddress,
+    /// ENOBUFS, with IPv6 EINVAL: the kernel's table of neighbours has no room for the next hop.
+    NeighbourTableFull,
+    /// Packets that wait for the hardware addresses of other next hops hold the socket's send buffer.
+    NeighbourQueueFull,
     /// Any other errno.
     Errno(i32),
 }
@@ -88,6 +94,9 @@ impl UnsentReason {
             UnsentReason::TooLarge => "too_large".into(),
             UnsentReason::Firewall => "firewall".into(),
             UnsentReason::QueueFull => "queue_full".into(),
+            UnsentReason::NoSourceAddress => "no_source_address".into(),
+            UnsentReason::NeighbourTableFull => "neighbour_table_full".into(),
+            UnsentReason::NeighbourQueueFull => "neighbour_queue_full".into(),
             UnsentReason::Errno(errno) => format!("errno_{errno}").into(),
         }
     }

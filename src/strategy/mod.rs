@@ -34,6 +34,9 @@ pub trait Strategy: Send {
     /// Tells what became of a probe. A probe may be told of more than once (silent, then late; answered, then answered again).
     fn observe(&mut self, outcome: &Outcome, now: Time);
 
+    /// Tells for how many targets probes wait that this host has no room for. Others need not wait for these.
+    fn held(&mut self, _targets: usize) {}
+
     /// The next trace that has ended since the last call, if the strategy traces.
     fn take_ended(&mut self) -> Option<TraceEnd>;
 

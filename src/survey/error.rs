@@ -4,7 +4,7 @@ use crate::dataset::DatasetError;
 use crate::engine::live::LiveError;
 use crate::lab::LabError;
 use crate::lab::driver::NamespaceError;
-use crate::targets::{Families, LoadReport, TargetError};
+use crate::targets::{Families, LoadReport, SpecialUse, TargetError};
 use crate::transport::raw::TransportError;
 
 use super::privilege::PrivilegeError;
@@ -74,16 +74,33 @@ impl SurveyError {
 
 /// In words, what became of everything that was named.
 pub(super) fn why_none(report: &LoadReport, families: Families) -> String {
+    let uses = || report.special_uses.iter();
+    let may_be = |special: &SpecialUse| special.never_because().is_none();
+    let special: u64 = uses()
+        .filter(|(it, _)| may_be(it))
+        .map(|(_, count)| count)
+        .sum();
+    let names: Vec<&str> = uses()
+        .filter(|(it, _)| may_be(it))
+        .map(|(it, _)| it.name())
+        .collect();
+    let never: Vec<String> = uses()
+        .filter_map(|(it, count)| Some((it, count, it.never_because()?)))
+        .map(|(it, count, why)| format!("{count} {}: {why}", it.name()))
+        .collect();
+    let in_ranges = format!(
+        "in special-use ranges ({}; --allow-special probes them, --lab has its own)",
+        names.join(", ")
+    );
+    let impossible = format!("that cannot be probed ({})", never.join("; "));
     let reasons = [
         (
             report.bad_lines - report.unresolved,
             "on lines that cannot be read",
         ),
         (report.unresolved, "host names that cannot be resolved"),
-        (
-            report.special,
-            "in special-use ranges (--allow-special probes them, --lab has its own)",
-        ),
+        (special, &*in_ranges),
+        (report.special - special, &*impossible),
         (report.blocked, "blocked by --blocklist-file"),
         (
             report.other_family,

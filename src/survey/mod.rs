@@ -171,9 +171,11 @@ struct RunEnd {
 impl Job<'_> {
     fn run_live(
         self,
-        setup: LiveSetup,
+        mut setup: LiveSetup,
         observer: &mut dyn Observer,
     ) -> Result<SurveyEnd, SurveyError> {
+        let sourceless = preflight::sourceless::warnings(&self.targets, &mut *setup.sender);
+        setup.warnings.extend(sourceless);
         let clock = Clock::start();
         let start = clock.started_at();
         let identity = Identity::drawn(start)?;

@@ -2,60 +2,22 @@
 //!
 //! The most specific prefix around an address decides why it is left out (longest-prefix match); nothing brings it back in.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 
 use super::merge::{Stretch, flatten};
+use super::special::{self, SpecialUse};
 
-/// Never probed, whatever the user allows: no host has these addresses. RFC 1122, RFC 5771, RFC 919; RFC 4291.
-const NEVER_V4: [([u8; 4], u8); 3] = [
-    ([0, 0, 0, 0], 32),
-    ([224, 0, 0, 0], 4),
-    ([255, 255, 255, 255], 32),
-];
-const NEVER_V6: [([u16; 2], u8); 2] = [([0, 0], 128), ([0xFF00, 0], 8)];
-
-/// IANA's registry of special-purpose IPv4 addresses, and the class E space.
-const SPECIAL_V4: [([u8; 4], u8); 14] = [
-    ([0, 0, 0, 0], 8),
-    ([10, 0, 0, 0], 8),
-    ([100, 64, 0, 0], 10),
-    ([127, 0, 0, 0], 8),
-    ([169, 254, 0, 0], 16),
-    ([172, 16, 0, 0], 12),
-    ([192, 0, 0, 0], 24),
-    ([192, 0, 2, 0], 24),
-    ([192, 88, 99, 0], 24),
-    ([192, 168, 0, 0], 16),
-    ([198, 18, 0, 0], 15),
-    ([198, 51, 100, 0], 24),
-    ([203, 0, 113, 0], 24),
-    ([240, 0, 0, 0], 4),
-];
-
-/// IANA's registry of special-purpose IPv6 addresses (two leading groups suffice), and the site-local addresses of old.
-/// ::/8 holds the loopback address, IPv4-mapped ones and 64:ff9b::/96; that one, Teredo (in 2001::/23) and 6to4 (2002::/16)
-/// name IPv4 hosts, and would go round an IPv4 blocklist.
-const SPECIAL_V6: [([u16; 2], u8); 10] = [
-    ([0, 0], 8),
-    ([0x0100, 0], 32),
-    ([0x2001, 0], 23),
-    ([0x2001, 0x0DB8], 32),
-    ([0x2002, 0], 16),
-    ([0x3FFF, 0], 20),
-    ([0x5F00, 0], 16),
-    ([0xFC00, 0], 7),
-    ([0xFE80, 0], 10),
-    ([0xFEC0, 0], 10),
-];
+/// Stands for a blocklist where special uses have their numbers.
+const BLOCKED: u32 = u32::MAX;
 
 /// Why an address is not probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exclusion {
     /// It is of a special-use range: private, documentation, multicast and the like.
-    Special,
+    Special(SpecialUse),
     /// A blocklist names it.
     Blocked,
 }
@@ -76,20 +38,19 @@ pub struct Exclusions {
 }
 
 impl Exclusions {
-    /// The special-use ranges; with `allow_special` only 0.0.0.0, multicast and broadcast and their like of IPv6.
+    /// The special-use ranges; with `allow_special` only those that no survey can probe (multicast, for one).
     pub fn new(allow_special: bool) -> Self {
         let mut all = Exclusions {
             v4: PrefixMap::new(),
             v6: PrefixMap::new(),
         };
-        let special_v4 = SPECIAL_V4.iter().filter(|_| !allow_special);
-        for (address, length) in special_v4.chain(&NEVER_V4) {
-            all.insert(Ipv4Addr::from(*address).into(), *length, Exclusion::Special);
-        }
-        let special_v6 = SPECIAL_V6.iter().filter(|_| !allow_special);
-        for ([a, b], length) in special_v6.chain(&NEVER_V6) {
-            let address = Ipv6Addr::new(*a, *b, 0, 0, 0, 0, 0, 0);
-            all.insert(address.into(), *length, Exclusion::Special);
+        let left_out = |special: &SpecialUse| !allow_special || special.never_because().is_some();
+        let v4 = special::IPV4.map(|(address, length, special)| (address.into(), length, special));
+        let v6 = special::IPV6.map(|(address, length, special)| (address.into(), length, special));
+        for (address, length, special) in v4.into_iter().chain(v6) {
+            if left_out(&special) {
+                all.insert(address, length, Exclusion::Special(special));
+            }
         }
         all
     }
@@ -152,16 +113,16 @@ fn ranges(prefixes: impl Iterator<Item = (u128, u128, u8, Exclusion)>) -> Vec<Ex
             last,
             // The longest prefix decides.
             order: 128 - u32::from(length),
-            entry: why as u32,
+            entry: match why {
+                Exclusion::Special(special) => special as u32,
+                Exclusion::Blocked => BLOCKED,
+            },
         })
         .collect();
     let mut disjoint: Vec<Excluded> = Vec::new();
     flatten(&mut nested, |stretch| {
-        let why = if stretch.entry == Exclusion::Special as u32 {
-            Exclusion::Special
-        } else {
-            Exclusion::Blocked
-        };
+        let special = SpecialUse::ALL.get(stretch.entry as usize);
+        let why = special.map_or(Exclusion::Blocked, |special| Exclusion::Special(*special));
         match disjoint.last_mut() {
             Some(last) if last.why == why && last.last.wrapping_add(1) == stretch.first => {
                 last.last = stretch.last;
@@ -179,6 +140,7 @@ fn ranges(prefixes: impl Iterator<Item = (u128, u128, u8, Exclusion)>) -> Vec<Ex
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -228,12 +190,15 @@ mod tests {
             "239.1.1.1",
             "255.255.255.255",
             "::",
+            "::ffff:192.0.2.1",
+            "fe80::1",
+            "febf::1",
             "ff02::1",
         ] {
-            assert_eq!(
-                all.find(address(never)),
-                Some(Exclusion::Special),
-                "{never}"
+            let found = all.find(address(never));
+            assert!(
+                matches!(found, Some(Exclusion::Special(_))),
+                "{never}: {found:?}"
             );
         }
         for allowed in [
@@ -242,9 +207,54 @@ mod tests {
             "127.0.0.1",
             "240.0.0.1",
             "fd00::1",
-            "fe80::1",
+            "::1",
+            "169.254.1.1",
+            "fec0::1",
         ] {
             assert!(!all.contains(address(allowed)), "{allowed} is not probed");
+        }
+    }
+
+    #[test]
+    fn addresses_are_called_what_they_are() {
+        let all = Exclusions::new(false);
+        for (text, name) in [
+            ("0.0.0.0", "unspecified"),
+            ("0.0.0.1", "this-network (0.0.0.0/8)"),
+            ("127.0.0.1", "loopback"),
+            ("10.1.2.3", "private"),
+            ("100.64.0.1", "shared (100.64.0.0/10)"),
+            ("169.254.1.1", "link-local"),
+            ("192.0.2.1", "documentation"),
+            ("192.88.99.1", "6to4"),
+            ("198.18.0.1", "benchmarking"),
+            ("224.0.0.1", "multicast"),
+            ("240.0.0.1", "reserved"),
+            ("255.255.255.255", "broadcast"),
+            ("::", "unspecified"),
+            ("::1", "loopback"),
+            ("::10.1.2.3", "IPv4-compatible"),
+            ("::ffff:10.1.2.3", "IPv4-mapped"),
+            ("64:ff9b::10.1.2.3", "NAT64"),
+            ("64:ff9b:1:2::1", "NAT64"),
+            ("1::1", "reserved"),
+            ("100::1", "discard-only"),
+            ("2001::1", "Teredo"),
+            ("2001:2::1", "benchmarking"),
+            ("2001:20::1", "protocol assignment"),
+            ("2001:db8::1", "documentation"),
+            ("2002:a00::1", "6to4"),
+            ("3fff::1", "documentation"),
+            ("5f00::1", "segment routing"),
+            ("fd00::1", "unique local"),
+            ("fe80::1", "IPv6 link-local"),
+            ("fec0::1", "site-local"),
+            ("ff02::1", "multicast"),
+        ] {
+            let Some(Exclusion::Special(found)) = all.find(address(text)) else {
+                panic!("{text} has no special use");
+            };
+            assert_eq!(found.name(), name, "{text}");
         }
     }
 
@@ -254,7 +264,10 @@ mod tests {
         all.block("0.0.0.0/0".parse().unwrap());
         all.block("10.1.2.3/16".parse().unwrap());
         assert_eq!(all.find(address("8.8.8.8")), Some(Exclusion::Blocked));
-        assert_eq!(all.find(address("10.0.0.1")), Some(Exclusion::Special));
+        assert_eq!(
+            all.find(address("10.0.0.1")),
+            Some(Exclusion::Special(SpecialUse::Private))
+        );
         assert_eq!(all.find(address("10.1.0.1")), Some(Exclusion::Blocked));
         assert!(
             !all.contains(address("2a00::1")),

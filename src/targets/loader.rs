@@ -1,5 +1,6 @@
 //! Takes inputs one after the other, keeps what they ask for and counts the rest.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
@@ -20,6 +21,7 @@ use super::prefixes::{Draw, Family};
 use super::reader::{Batch, Row, Sink, read_list};
 use super::resolver::Resolve;
 use super::set::TargetSet;
+use super::special::SpecialUse;
 use super::{Families, LARGE, TargetSpec};
 
 /// Messages of bad lines that a report keeps; all are counted.
@@ -54,6 +56,8 @@ pub struct LoadReport {
     pub duplicates: u64,
     /// Distinct addresses left out as special-use.
     pub special: u64,
+    /// The same by use, of those that there are.
+    pub special_uses: BTreeMap<SpecialUse, u64>,
     /// Distinct addresses left out because of a blocklist.
     pub blocked: u64,
     /// What is left.
@@ -182,10 +186,19 @@ impl<'a> Loader<'a> {
         if targets > u128::from(LARGE) && !self.allow_large {
             return Err(TargetError::Large(targets));
         }
+        let special_uses: BTreeMap<SpecialUse, u64> = SpecialUse::ALL
+            .into_iter()
+            .map(|special| {
+                let at = special as usize;
+                (special, clamp(v4_tally.special[at] + v6_tally.special[at]))
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect();
         let report = LoadReport {
             expanded: clamp(self.expanded),
             duplicates: clamp(self.expanded - v4_tally.distinct - v6_tally.distinct),
-            special: clamp(v4_tally.special + v6_tally.special),
+            special: special_uses.values().copied().fold(0, u64::saturating_add),
+            special_uses,
             blocked: clamp(v4_tally.blocked + v6_tally.blocked),
             targets: clamp(targets),
             ..self.report

@@ -11,6 +11,7 @@ use rayon::slice::ParallelSliceMut;
 use super::exclusions::{Excluded, Exclusion};
 use super::prefixes::{Draw, Family};
 use super::segments::Segments;
+use super::special::SpecialUse;
 
 /// A stretch within one block, all of it asked for.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,8 @@ impl<A> Default for Asked<A> {
 pub(super) struct Tally {
     /// Distinct addresses that were asked for.
     pub(super) distinct: u128,
-    pub(super) special: u128,
+    /// By use.
+    pub(super) special: [u128; SpecialUse::ALL.len()],
     pub(super) blocked: u128,
 }
 
@@ -167,7 +169,7 @@ impl<'a, A: Family> Merger<'a, A> {
 
     fn exclude(&mut self, why: Exclusion, addresses: u128) {
         match why {
-            Exclusion::Special => self.tally.special += addresses,
+            Exclusion::Special(special) => self.tally.special[special as usize] += addresses,
             Exclusion::Blocked => self.tally.blocked += addresses,
         }
     }

@@ -18,6 +18,7 @@ mod reader;
 mod resolver;
 mod segments;
 mod set;
+mod special;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub use loader::{LoadReport, Loader, MOST_MESSAGES};
 pub use reader::LONGEST;
 pub use resolver::{Answer, DnsResolver, NoNames, Resolve, ResolveNames, Unresolved, parse_server};
 pub use set::TargetSet;
+pub use special::SpecialUse;
 
 /// More targets than this must be allowed explicitly: 2^24, one a /24 of all of IPv4.
 pub const LARGE: u32 = 1 << 24;

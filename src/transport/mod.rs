@@ -10,8 +10,11 @@ mod batch;
 pub mod dgram;
 mod in_process;
 pub mod loopback;
+mod neighbours;
+mod own_addresses;
 pub mod raw;
 mod recorded;
+mod rtnetlink;
 
 use std::io;
 use std::net::IpAddr;
@@ -21,7 +24,9 @@ use crate::model::{Datagram, DiscardReason, EchoMessage, SocketError, UnsentReas
 
 pub use batch::PacketBatch;
 pub use in_process::InProcessNetwork;
+pub use own_addresses::OwnAddresses;
 pub use recorded::{ReceivedBatch, RecordedReceiver};
+pub use rtnetlink::changes::has_several_next_hops;
 
 /// How far a batch came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,9 @@ pub struct Progress {
 pub enum Stopped {
     /// The queue is full (ENOBUFS, EAGAIN): wait a little, then offer it again.
     Full,
+    /// The kernel has no room for one more next hop that does not answer. The packets behind this one may have another next
+    /// hop: go on with them, and offer this one again when others have been given up, which takes the kernel seconds.
+    Crowded(UnsentReason),
     /// This packet cannot be sent; the ones behind it may.
     Refused(UnsentReason),
 }

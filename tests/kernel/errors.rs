@@ -52,7 +52,7 @@ fn send_all(sender: &mut RawSender, batch: &PacketBatch) -> Vec<(usize, UnsentRe
         match stopped {
             None => assert_eq!(first, batch.len()),
             Some(Stopped::Full) => assert!(taken > 0, "a queue that nothing fills is full"),
-            Some(Stopped::Refused(reason)) => {
+            Some(Stopped::Refused(reason) | Stopped::Crowded(reason)) => {
                 refused.push((first, reason));
                 first += 1;
             }

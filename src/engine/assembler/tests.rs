@@ -231,6 +231,24 @@ fn a_late_reply_takes_the_timeout_s_place_while_the_trace_is_open() {
 }
 
 #[test]
+fn a_probe_that_was_never_sent_loses_its_timeout_while_the_trace_is_open() {
+    let mut assembler = Assembler::new(true, 1);
+    let mut out = Assembled::default();
+    assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
+    assembler.row(row(1, 2, 0, Status::Replied), &mut out);
+    for probe in [0, 1] {
+        assembler.row(row(probe, 1 + probe as u8, 1, Status::SendError), &mut out);
+    }
+    assembler.end(&end(StopReason::Error, None), &mut out);
+    // Too late for these: the row has been written.
+    assembler.row(row(0, 1, 1, Status::SendError), &mut out);
+    assert_eq!(
+        shown(&out),
+        [(1, 0, Status::SendError), (2, 0, Status::Replied)]
+    );
+}
+
+#[test]
 fn a_late_reply_to_a_sealed_trace_is_an_extra_row() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     assembler.row(row(0, 1, 0, Status::Timeout), &mut out);

@@ -6,6 +6,7 @@
 //! cool-down is over → the sender ends what is open → the collector writes the last rows.
 
 mod collector;
+mod deferred;
 mod receiver;
 mod sender;
 mod shared;
@@ -14,7 +15,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::model::{HopRecord, TraceEnd};
-use crate::transport::{Listener, PacketSender};
+use crate::transport::{Listener, OwnAddresses, PacketSender};
 
 use super::assembler::Assembler;
 use super::clock::Clock;
@@ -98,9 +99,11 @@ impl<S: RecordSink> LiveRun<S> {
             records: records_in.clone(),
             stop,
             gauges,
+            deferred: deferred::Deferred::default(),
         };
         let receiver = receiver::Receiver {
             transport: self.receiver,
+            own: OwnAddresses::open(),
             tracker: &tracker,
             clock: self.clock,
             cooldown: self.cooldown,

@@ -12,7 +12,7 @@ use crate::engine::report::DiscardSamples;
 use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{DiscardReason, Outcome, Reply, Time};
-use crate::transport::{Arrival, Listener};
+use crate::transport::{Arrival, Listener, OwnAddresses};
 use crate::wire::{self, Reassembler, Taken};
 
 use super::shared::{PanicGuard, lock, pass_rows};
@@ -28,6 +28,8 @@ const ROWS_AT_A_TIME: usize = 32;
 
 pub(super) struct Receiver<'a> {
     pub transport: Box<dyn Listener>,
+    /// Tells our own kernel's errors from those of others.
+    pub own: OwnAddresses,
     pub tracker: &'a Mutex<Tracker>,
     pub clock: Clock,
     pub cooldown: Duration,
@@ -64,6 +66,16 @@ impl Read {
         }
     }
 
+    /// Marks the errors that come from this host itself.
+    fn mark_ours(&mut self, own: &mut OwnAddresses) {
+        for packet in &mut self.packets {
+            packet.is_ours = packet
+                .decoded
+                .as_ref()
+                .is_ok_and(|reply| reply.kind.is_unreachable() && own.have(reply.responder));
+        }
+    }
+
     /// Takes in the fragments that became part of no packet.
     fn push_dropped(&mut self) {
         for fragment in self.fragments.take_dropped() {
@@ -86,6 +98,7 @@ fn push(
     packets.push(Packet {
         at,
         decoded: decoded.map(Box::new),
+        is_ours: false,
         bytes: start..kept.len(),
     });
 }
@@ -94,6 +107,8 @@ fn push(
 struct Packet {
     at: Time,
     decoded: Result<Box<Reply>, DiscardReason>,
+    /// Whether it is an error of this host's.
+    is_ours: bool,
     bytes: Range<usize>,
 }
 
@@ -117,6 +132,7 @@ impl Receiver<'_> {
         let mut wait = LONGEST_WAIT;
         while !self.stop.has_failed() {
             let drained_until = self.receive(wait, &mut read)?;
+            read.mark_ours(&mut self.own);
             self.count(&read);
             // Looked at before the tracker: probes entered after it are still to be heard of.
             let sending_done = self.gauges.sending_done.load(Ordering::Acquire);
@@ -209,7 +225,7 @@ fn match_all(
 ) {
     for packet in read.packets.drain(..) {
         let refused = match packet.decoded {
-            Ok(reply) => tracker.reply(reply, findings),
+            Ok(reply) => tracker.reply_of(reply, packet.is_ours, findings),
             Err(reason) => Some(tracker.discard(reason)),
         };
         if let Some(reason) = refused {

@@ -15,6 +15,7 @@ use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{Outcome, Probe, ProbeId, Time, UnsentReason};
 use crate::transport::{PacketBatch, PacketSender, Stopped};
 
+use super::deferred::{Deferred, Waiting};
 use super::shared::{PanicGuard, lock, pass_rows};
 use super::{Gauges, LiveError, Message};
 
@@ -36,6 +37,8 @@ pub(super) struct Sender<'a> {
     pub records: ChannelSender<Message>,
     pub stop: &'a Stop,
     pub gauges: &'a Gauges,
+    /// Probes that the kernel had no room for.
+    pub deferred: Deferred,
 }
 
 /// What the sender knows at its end.
@@ -47,8 +50,12 @@ pub(super) struct SenderReport {
 #[derive(Default)]
 struct Scratch {
     probes: Vec<Probe>,
+    /// Since when each of `probes` waits that is offered again; empty if they are new.
+    waited: Vec<Time>,
     sources: Vec<Result<std::net::IpAddr, UnsentReason>>,
     marked: Vec<(ProbeId, Marked)>,
+    /// The times in `waited` of those that are `marked`.
+    marked_waited: Vec<Time>,
     batch: PacketBatch,
     findings: Findings,
 }
@@ -62,7 +69,9 @@ impl Sender<'_> {
         let mut report = SenderReport {
             stamp_error: MicrosHistogram::default(),
         };
-        let result = self.send_all(&mut report);
+        let mut scratch = Scratch::default();
+        let result = self.send_all(&mut scratch, &mut report);
+        self.give_up_deferred(&mut scratch);
         // Also after an error of ours: only sending is over, and what was sent is accounted for.
         self.gauges.sending_done.store(true, Ordering::Release);
         // What was sent is still being answered: the receiver hangs up when it has heard everything.
@@ -74,8 +83,11 @@ impl Sender<'_> {
         result.map(|()| report)
     }
 
-    fn send_all(&mut self, report: &mut SenderReport) -> Result<(), LiveError> {
-        let mut scratch = Scratch::default();
+    fn send_all(
+        &mut self,
+        scratch: &mut Scratch,
+        report: &mut SenderReport,
+    ) -> Result<(), LiveError> {
         let format = *lock(self.tracker).format();
         let mut limit = 16;
         // What it took to open everything is not owed.
@@ -89,17 +101,64 @@ impl Sender<'_> {
                 continue;
             }
             let now = self.clock.now();
+            if !self.deferred.is_empty() {
+                self.retry_deferred(&format, now, scratch, report)?;
+            }
+            self.dispatcher.held(self.deferred.targets());
             match self.dispatcher.collect(now, limit, &mut scratch.probes) {
                 Next::Send => {
-                    let span = self.transmit(&format, &mut scratch, report)?;
+                    scratch.waited.clear();
+                    let span = self.transmit(&format, scratch, report)?;
                     limit = next_limit(limit, scratch.batch.len(), span);
                 }
                 Next::Wait(until) => self.wait(until.since(now)),
                 Next::AwaitOutcome => self.wait(LONGEST_WAIT),
+                Next::Done if !self.deferred.is_empty() => self.wait(LONGEST_WAIT),
                 Next::Done => break,
             }
         }
         Ok(())
+    }
+
+    /// Offers those probes again that wait for room and are due.
+    fn retry_deferred(
+        &mut self,
+        format: &ProbeFormat,
+        now: Time,
+        scratch: &mut Scratch,
+        report: &mut SenderReport,
+    ) -> Result<(), LiveError> {
+        let due = self.deferred.take(now);
+        self.refuse_deferred(due.expired, scratch);
+        if due.retried.is_empty() {
+            return Ok(());
+        }
+        scratch.probes.clear();
+        scratch.waited.clear();
+        for waiting in due.retried {
+            scratch.probes.push(waiting.probe);
+            scratch.waited.push(waiting.since);
+        }
+        self.transmit(format, scratch, report).map(drop)
+    }
+
+    /// Ends the probes that still wait for room when sending ends.
+    fn give_up_deferred(&mut self, scratch: &mut Scratch) {
+        let all: Vec<Waiting> = self.deferred.take_all().collect();
+        self.refuse_deferred(all, scratch);
+    }
+
+    fn refuse_deferred(&mut self, expired: Vec<Waiting>, scratch: &mut Scratch) {
+        if expired.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        let mut tracker = lock(self.tracker);
+        for Waiting { probe, reason, .. } in expired {
+            tracker.enter_refused(probe, reason, now, &mut scratch.findings);
+        }
+        drop(tracker);
+        self.pass_findings(&mut scratch.findings);
     }
 
     /// Sends the collected probes; returns how long the kernel took.
@@ -116,13 +175,18 @@ impl Sender<'_> {
                 .push(self.transport.source_for(probe.destination));
         }
         scratch.marked.clear();
+        scratch.marked_waited.clear();
         {
             let now = self.clock.now();
             let mut tracker = lock(self.tracker);
             tracker.expect(&scratch.probes);
-            for (probe, source) in scratch.probes.iter().zip(&scratch.sources) {
+            for (at, (probe, source)) in scratch.probes.iter().zip(&scratch.sources).enumerate() {
                 match source {
-                    Ok(source) => scratch.marked.push(tracker.enter(*probe, *source, now)),
+                    Ok(source) => {
+                        scratch.marked.push(tracker.enter(*probe, *source, now));
+                        let since = scratch.waited.get(at).copied();
+                        scratch.marked_waited.push(since.unwrap_or(now));
+                    }
                     Err(reason) => {
                         tracker.enter_refused(*probe, *reason, now, &mut scratch.findings);
                     }
@@ -184,9 +248,23 @@ impl Sender<'_> {
                     std::thread::sleep(FULL_PAUSE);
                     self.dispatcher.hold(self.clock.now());
                 }
+                Some(Stopped::Crowded(reason)) => {
+                    let (id, _) = scratch.marked[first];
+                    let since = scratch.marked_waited[first];
+                    let withdrawn = lock(self.tracker).withdraw(id);
+                    if let Some(probe) = withdrawn {
+                        let waiting = Waiting {
+                            probe,
+                            since,
+                            reason,
+                        };
+                        self.deferred.add(waiting, self.clock.now());
+                    }
+                    first += 1;
+                }
                 Some(stopped) => {
                     let reason = match stopped {
-                        Stopped::Refused(reason) => reason,
+                        Stopped::Refused(reason) | Stopped::Crowded(reason) => reason,
                         Stopped::Full => UnsentReason::QueueFull,
                     };
                     let (id, _) = scratch.marked[first];

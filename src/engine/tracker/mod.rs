@@ -6,6 +6,7 @@
 
 mod findings;
 mod further;
+mod local;
 mod row;
 mod sending;
 
@@ -13,7 +14,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::{
-    DiscardReason, Evidence, ProbeId, ProbeResult, Reply, Statistics, Status, Time, UnsentReason,
+    DiscardReason, Evidence, HopRecord, ProbeId, ProbeResult, Reply, Statistics, Status, Time,
+    UnsentReason,
 };
 use crate::wire::checksum;
 use crate::wire::token::TokenMaker;
@@ -24,6 +26,7 @@ use super::matcher;
 use super::nat::NatLearner;
 pub use findings::{Findings, Patience};
 use further::Further;
+use local::Local;
 use row::{outcome_of, rtt_us};
 
 /// `reply_index` of a probe's own row.
@@ -86,11 +89,21 @@ impl Tracker {
         reason
     }
 
-    /// Takes a reply. Returns why it was discarded, if it was.
+    /// Takes a reply of another host. Returns why it was discarded, if it was.
     pub fn reply(&mut self, reply: Box<Reply>, out: &mut Findings) -> Option<DiscardReason> {
+        self.reply_of(reply, false, out)
+    }
+
+    /// As [`reply`](Tracker::reply). `is_ours`: the responder is an address of this host.
+    pub fn reply_of(
+        &mut self,
+        reply: Box<Reply>,
+        is_ours: bool,
+        out: &mut Findings,
+    ) -> Option<DiscardReason> {
         self.counts.packets_received += 1;
         let refused = match self.find(&reply) {
-            Ok(found) => self.attribute(found, reply, out),
+            Ok(found) => self.attribute(found, reply, is_ours, out),
             Err(reason) => Some(reason),
         };
         if let Some(reason) = refused {
@@ -179,6 +192,7 @@ impl Tracker {
         &mut self,
         found: matcher::Match,
         reply: Box<Reply>,
+        is_ours: bool,
         out: &mut Findings,
     ) -> Option<DiscardReason> {
         let id = found.probe;
@@ -188,8 +202,7 @@ impl Tracker {
         if reply.received_at > entry.sent_at + lifetime {
             return Some(DiscardReason::Unknown);
         }
-        let from_ourselves =
-            Some(reply.responder) == entry.source && reply.responder != entry.probe.destination;
+        let local = local::of(entry, &reply, is_ours);
         let new = Held {
             reply,
             evidence: found.evidence,
@@ -199,18 +212,11 @@ impl Tracker {
             status,
             hop_known: found.hop_known,
         };
+        if let Some(local) = local {
+            self.note_local(id, local, out);
+            return Some(DiscardReason::Local);
+        }
         match entry.state {
-            // Our own kernel gave the packet up behind our back (no neighbour, say): it was not sent.
-            State::Waiting if from_ourselves => {
-                entry.state = State::Refused;
-                // What was held for it was no answer, then.
-                if entry.held.take().is_some() {
-                    self.counts.discard(DiscardReason::Unknown);
-                }
-                self.settle_refused(id, UnsentReason::HostUnreachable, out);
-                return Some(DiscardReason::Local);
-            }
-            _ if from_ourselves => return Some(DiscardReason::Local),
             _ if entry.extra_replies >= MOST_EXTRA_REPLIES && !is_first(entry, &found) => {
                 return Some(DiscardReason::Excess);
             }
@@ -241,6 +247,40 @@ impl Tracker {
             State::Refused => return Some(DiscardReason::Unknown),
         }
         None
+    }
+
+    /// Our own kernel took a packet and gave it up later (no neighbour, say): it was not sent. That may be told before the call
+    /// that sent it returns, or after the timeout: the kernel asks for a neighbour for three seconds. The `timeout` row then
+    /// gives way while its trace is open, as for a late reply. A probe that was answered stays as it is.
+    fn note_local(&mut self, id: ProbeId, local: Local, out: &mut Findings) {
+        let (Local::NotSent(reason), Some(entry)) = (local, self.ledger.get_mut(id)) else {
+            return;
+        };
+        let before = std::mem::replace(&mut entry.state, State::Refused);
+        match before {
+            State::Unstamped | State::Waiting => {}
+            State::TimedOut => {
+                // Whatever else is sent to this target will come to the same end.
+                out.outcomes
+                    .push(outcome_of(entry, ProbeResult::NotSent, true));
+                let row = self.refused_row(id, reason);
+                // Not the probe's first row; the assembler settles which of the two remains.
+                out.rows.extend(row.map(|row| HopRecord {
+                    reply_index: 1,
+                    ..row
+                }));
+                return;
+            }
+            State::Answered | State::Refused => {
+                entry.state = before;
+                return;
+            }
+        }
+        // What was held for it was no answer, then.
+        if entry.held.take().is_some() {
+            self.counts.discard(DiscardReason::Unknown);
+        }
+        self.settle_refused(id, reason, out);
     }
 
     /// A reply to a probe that has none settled: settle it, or hold it if it is weak or the send time is not yet known.
@@ -350,11 +390,16 @@ impl Tracker {
             _ => ProbeResult::NotSent,
         };
         out.outcomes.push(outcome_of(entry, result, false));
-        let mut row = self.row(id, entry, Status::SendError);
+        out.rows.extend(self.refused_row(id, reason));
+        self.release_further(id, out);
+    }
+
+    /// The row of a probe that was not sent.
+    fn refused_row(&self, id: ProbeId, reason: UnsentReason) -> Option<HopRecord> {
+        let mut row = self.row(id, self.ledger.get(id)?, Status::SendError);
         row.reason = Some(reason);
         row.sent_at = None;
-        out.rows.push(row);
-        self.release_further(id, out);
+        Some(row)
     }
 
     /// Tells the strategy of a further answer that says something else: one probe may bring a router's complaint and then the

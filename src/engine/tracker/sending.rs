@@ -76,6 +76,16 @@ impl Tracker {
         }
     }
 
+    /// Takes a probe back that the kernel has no room for: it has not ended, and is to be entered again. `None` if it has ended.
+    pub fn withdraw(&mut self, id: ProbeId) -> Option<Probe> {
+        let entry = self.ledger.get_mut(id)?;
+        if entry.state != State::Unstamped {
+            return None;
+        }
+        entry.state = State::Refused;
+        Some(entry.probe)
+    }
+
     /// Draws serials until one is not that of a live attempt of the same target, flow and TTL.
     fn draw_serial(&mut self, probe: &Probe) -> u16 {
         loop {

@@ -1,11 +1,12 @@
 //! The ends that a probe can come to, each brought about by hand.
 
 mod further;
+mod local;
 
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::model::{FlowId, Probe, Purpose, TargetId, Ttl};
+use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire;
 use crate::wire::checksum::Sum;
@@ -83,27 +84,26 @@ impl Bench {
     ) -> Option<DiscardReason> {
         let mut message = vec![icmp_type, code, 0, 0, 0, 0, 0, 0];
         message.extend(quote);
-        let checksum = Sum::default().bytes(&message).checksum();
-        message[2..4].copy_from_slice(&checksum.to_be_bytes());
-        let mut packet = vec![
-            0x45,
-            0,
-            0,
-            (20 + message.len()) as u8,
-            0,
-            1,
-            0,
-            0,
-            60,
-            1,
-            0,
-            0,
-        ];
-        packet.extend(responder.octets());
-        packet.extend(SOURCE.octets());
-        packet.extend(message);
+        let packet = packet_from(responder, message);
         let reply = wire::decode(&packet, at).expect("a reply");
         self.tracker.reply(Box::new(reply), &mut self.out)
+    }
+
+    /// A host unreachable from `responder` that quotes `quote` arrives; `is_ours`: it is an address of this host.
+    fn unreachable(
+        &mut self,
+        responder: Ipv4Addr,
+        is_ours: bool,
+        quote: &[u8],
+        at: Time,
+    ) -> Option<DiscardReason> {
+        let mut reply = Reply::bare(responder.into(), at, ReplyKind::HostUnreachable);
+        let mut message = vec![11, 0, 0, 0, 0, 0, 0, 0];
+        message.extend(quote);
+        let packet = packet_from(responder, message);
+        reply.quoted = wire::decode(&packet, at).expect("a reply").quoted;
+        self.tracker
+            .reply_of(Box::new(reply), is_ours, &mut self.out)
     }
 
     /// The target answers flow 0 with a datagram that says nothing of the probe.
@@ -127,6 +127,18 @@ impl Bench {
             .map(|row| (row.probe_id.0, row.status))
             .collect()
     }
+}
+
+/// An ICMP message in its packet, with its checksum.
+fn packet_from(responder: Ipv4Addr, mut message: Vec<u8>) -> Vec<u8> {
+    let checksum = Sum::default().bytes(&message).checksum();
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    let length = (20 + message.len()) as u8;
+    let mut packet = vec![0x45, 0, 0, length, 0, 1, 0, 0, 60, 1, 0, 0];
+    packet.extend(responder.octets());
+    packet.extend(SOURCE.octets());
+    packet.extend(message);
+    packet
 }
 
 /// The first 28 bytes with the checksum spoilt: IP ID alone is right.
@@ -374,23 +386,6 @@ fn a_probe_without_a_route_is_a_send_error_without_a_source() {
     );
     bench.advance(ms(3_001));
     assert!(bench.tracker.is_settled());
-}
-
-#[test]
-fn our_own_kernel_giving_up_is_a_send_error_and_no_hop() {
-    let mut bench = Bench::new();
-    bench.send(1, ms(0));
-    let packet = bench.packets[0].clone();
-    assert_eq!(
-        bench.arrive(SOURCE, &packet, ms(50)),
-        Some(DiscardReason::Local)
-    );
-    assert_eq!(bench.out.rows[0].status, Status::SendError);
-    assert_eq!(
-        bench.out.rows[0].reason,
-        Some(UnsentReason::HostUnreachable)
-    );
-    assert_eq!(bench.tracker.counts().discarded(DiscardReason::Local), 1);
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub struct Trace {
     delayed_count: u64,
     ended: VecDeque<TraceEnd>,
     completed: u64,
+    /// Targets whose probes wait for room on this host: they do not count within the window.
+    held: usize,
 }
 
 /// A target under way.
@@ -111,6 +113,7 @@ impl Trace {
             delayed_count: 0,
             ended: VecDeque::new(),
             completed: 0,
+            held: 0,
         }
     }
 
@@ -250,7 +253,8 @@ impl Strategy for Trace {
             if let Some(probe) = next {
                 return Poll::Probe(probe);
             }
-            let room = self.active.len() < self.limits.window.max(1) as usize;
+            let window = self.limits.window.max(1) as usize + self.held;
+            let room = self.active.len() < window;
             if !(room && self.admit(now)) {
                 break;
             }
@@ -272,6 +276,10 @@ impl Strategy for Trace {
             path.observe(outcome, &self.limits);
             self.advance(outcome.target, outcome.flow, now);
         }
+    }
+
+    fn held(&mut self, targets: usize) {
+        self.held = targets;
     }
 
     fn take_ended(&mut self) -> Option<TraceEnd> {

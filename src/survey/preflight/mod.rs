@@ -5,6 +5,7 @@ mod addresses;
 mod conntrack;
 pub(super) mod hearing;
 mod next_hops;
+pub(super) mod sourceless;
 mod sys;
 
 use std::io;

@@ -1,11 +1,11 @@
 //! Routes over several next hops (multipath routes), between which the kernel spreads flows.
 
 use crate::config::SurveyConfig;
-use crate::transport::raw::has_several_next_hops;
+use crate::transport::has_several_next_hops;
 
 /// Whether there are such routes; `None` if the kernel does not tell.
 pub(super) fn several() -> Option<bool> {
-    has_several_next_hops().ok()
+    has_several_next_hops()
 }
 
 /// What to tell of them. They spread no flows of a target: raw packets show the kernel no ports, and packets of ordinary sockets

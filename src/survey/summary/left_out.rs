@@ -12,10 +12,14 @@ pub(super) fn in_words(report: &LoadReport, families: Families) -> Vec<String> {
         Families::Ipv6 => "IPv4",
         Families::Ipv4 | Families::Both => "IPv6",
     };
+    let special = match uses(report) {
+        uses if uses.is_empty() => "special-use".to_owned(),
+        uses => format!("special-use ({uses})"),
+    };
     [
         (report.blocked, "blocked", "blocked"),
         (report.other_family, other, other),
-        (report.special, "special-use", "special-use"),
+        (report.special, &*special, &*special),
         (unreadable(report), "bad line", "bad lines"),
         (report.unresolved, "unresolved name", "unresolved names"),
         (report.half_resolved, "half of a name", "halves of names"),
@@ -27,12 +31,21 @@ pub(super) fn in_words(report: &LoadReport, families: Families) -> Vec<String> {
     .collect()
 }
 
+/// What special-use addresses are for: `2 loopback, 1 multicast`.
+fn uses(report: &LoadReport) -> String {
+    let uses = report.special_uses.iter();
+    uses.map(|(special, count)| format!("{} {}", grouped(*count), special.name()))
+        .collect::<Vec<String>>()
+        .join(", ")
+}
+
 /// The same for machines.
 pub(super) fn to_json(report: &LoadReport) -> Value {
     json!({
         "blocked": report.blocked,
         "other_family": report.other_family,
         "special": report.special,
+        "special_uses": report.special_uses,
         "bad_lines": unreadable(report),
         "unresolved": report.unresolved,
         "half_resolved": report.half_resolved,
@@ -48,6 +61,7 @@ fn unreadable(report: &LoadReport) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::targets::SpecialUse;
 
     #[test]
     fn only_what_was_left_out_is_told() {
@@ -71,5 +85,14 @@ mod tests {
                         1 duplicate";
         assert_eq!(told, expected);
         assert!(in_words(&some, Families::Ipv6).contains(&"40 IPv4".to_owned()));
+        let named = LoadReport {
+            special: 3,
+            special_uses: [(SpecialUse::Loopback, 2), (SpecialUse::Multicast, 1)].into(),
+            ..LoadReport::default()
+        };
+        assert_eq!(
+            in_words(&named, Families::Both),
+            ["3 special-use (2 loopback, 1 multicast)"]
+        );
     }
 }

@@ -68,6 +68,26 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
         UnsentReason::QueueFull => {
             "the interface took nothing for seconds: lower --rate".to_owned()
         }
+        UnsentReason::NoSourceAddress => {
+            let instead = if about.both_families { format!(", or {other}") } else { String::new() };
+            match ipv6 {
+                true => format!(
+                    "no address of this machine to probe IPv6 targets from (link-local ones lead nowhere): give it a global IPv6 address{instead}"
+                ),
+                false => format!("no address of this machine to probe IPv4 targets from: give it one{instead}"),
+            }
+        }
+        UnsentReason::NeighbourTableFull => {
+            let version = if ipv6 { "ipv6" } else { "ipv4" };
+            format!(
+                "the kernel's neighbour table was full of hosts on the link that do not answer: raise it with `sysctl \
+                 net.{version}.neigh.default.gc_thresh3=65536`, lower --rate, or leave those hosts out with --blocklist-file"
+            )
+        }
+        UnsentReason::NeighbourQueueFull => format!(
+            "the socket's send buffer was full of {family} probes to next hops (a gateway, or hosts on the link) that do not answer: raise \
+             net.core.wmem_max, lower --rate, or leave those hosts out with --blocklist-file"
+        ),
         UnsentReason::Errno(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
     }
 }

@@ -30,9 +30,12 @@ use socket2::Socket;
 pub use listener::DgramListener;
 pub use sender::DgramSender;
 
+use super::neighbours::Neighbours;
 use super::raw::source::{SendingSocket, SourceTable};
 use super::raw::{DgramProtocol, Origin, PortBlock, TransportError, sys::set_option};
 
+/// Send buffer asked for, bytes, for each socket: packets to next hops that do not answer wait in it for seconds.
+const SEND_BUFFER: usize = 8 << 20;
 /// Receive buffer asked for, bytes, for each socket: the default holds some 250 errors.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// What the kernel counts against it for an error: its memory, not its length (measured).
@@ -84,7 +87,12 @@ impl Dgram {
         }
         let ports = Arc::new(ports);
         Ok(Dgram {
-            sender: DgramSender::new(options.protocol, ports.clone(), sources),
+            sender: DgramSender::new(
+                options.protocol,
+                ports.clone(),
+                sources,
+                Neighbours::new(&options.origin),
+            ),
             listener: DgramListener::new(options.protocol, ports.clone()),
             ports,
             buffer_bytes,
@@ -101,6 +109,7 @@ fn prepare(socket: &Socket, tos: u8) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     // As far as the kernel lets us.
     socket.set_recv_buffer_size(RECEIVE_BUFFER / 2)?;
+    socket.set_send_buffer_size(SEND_BUFFER / 2)?;
     let ipv6 = socket.domain()? == socket2::Domain::IPV6;
     let set = |level, name, value: i32| set_option(socket.as_fd(), level, name, &value);
     set(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;

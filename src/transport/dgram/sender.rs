@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{may_be_left_behind, sys};
 use crate::model::UnsentReason;
+use crate::transport::neighbours::{Neighbours, NextHop};
 use crate::transport::raw::source::SourceTable;
 use crate::transport::raw::sys::set_option;
 use crate::transport::raw::{DgramProtocol, PortBlock, header, unsent_reason};
@@ -26,6 +27,7 @@ pub struct DgramSender {
     ports: Arc<PortBlock>,
     sources: SourceTable,
     arena: sys::SendArena,
+    neighbours: Neighbours,
 }
 
 /// What a packet says that an ordinary socket can be told, and the number that the socket is bound to.
@@ -77,24 +79,27 @@ impl DgramSender {
         protocol: DgramProtocol,
         ports: Arc<PortBlock>,
         sources: SourceTable,
+        neighbours: Neighbours,
     ) -> Self {
         DgramSender {
             protocol,
             ports,
             sources,
             arena: sys::SendArena::new(),
+            neighbours,
         }
     }
 
     /// Offers the packets from `first` on that leave by the same socket; how many were taken, or why the first was not.
     fn offer(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Result<usize, Stopped>> {
         let invalid = Ok(Err(Stopped::Refused(UnsentReason::Invalid)));
-        let Some((destination, head)) = batch
-            .get(first)
-            .and_then(|(to, packet)| Some((to, Parts::of(packet, self.protocol)?)))
-        else {
+        let Some((destination, packet)) = batch.get(first) else {
             return invalid;
         };
+        let Some(head) = Parts::of(packet, self.protocol) else {
+            return invalid;
+        };
+        let source = Some(head.source);
         // 0.0.0.0 and :: would succeed and go to ourselves.
         if destination.is_unspecified() {
             return invalid;
@@ -114,6 +119,15 @@ impl DgramSender {
                 &hops,
             )?;
         }
+        let few = (batch.len() - first).min(sys::SendArena::CHUNK);
+        let crowd = self.neighbours.crowd(socket, destination.is_ipv6(), few);
+        if let Some(reason) = crowd
+            && self.neighbours.next_hop(source, destination) != NextHop::Known
+        {
+            return Ok(Err(Stopped::Crowded(reason)));
+        }
+        // Then one by one: only this one's next hop is known to be known.
+        let most = if crowd.is_some() { 1 } else { few };
         let mut attempt = 0;
         loop {
             let datagrams = batch.iter_from(first).map_while(|(to, packet)| {
@@ -129,6 +143,7 @@ impl DgramSender {
                     payload: parts.content,
                 })
             });
+            let datagrams = datagrams.take(most);
             let error = match self.arena.send(socket.as_fd(), datagrams) {
                 Ok(0) => return invalid,
                 Ok(taken) => return Ok(Ok(taken)),
@@ -137,6 +152,11 @@ impl DgramSender {
             attempt += 1;
             match error.raw_os_error() {
                 Some(libc::EINTR) => {}
+                Some(libc::ENOBUFS | libc::EINVAL)
+                    if self.neighbours.lack_room(&error, source, destination) =>
+                {
+                    return Ok(Err(Stopped::Crowded(UnsentReason::NeighbourTableFull)));
+                }
                 Some(libc::EAGAIN | libc::ENOBUFS) => return Ok(Err(Stopped::Full)),
                 Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => return Err(error),
                 Some(errno) if may_be_left_behind(errno) && attempt < MOST_ATTEMPTS => {

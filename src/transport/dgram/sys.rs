@@ -92,7 +92,7 @@ unsafe impl Send for SendArena {}
 
 impl SendArena {
     /// Datagrams of one call.
-    const CHUNK: usize = 64;
+    pub(super) const CHUNK: usize = 64;
 
     pub fn new() -> Self {
         SendArena {

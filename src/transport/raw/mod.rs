@@ -7,13 +7,13 @@
 
 mod error;
 mod filter;
+pub(in crate::transport) mod fitness;
 pub(in crate::transport) mod header;
 mod origin;
 mod ports;
 mod queues;
 mod receiver;
 pub(crate) mod ring;
-mod routes;
 mod sender;
 pub(in crate::transport) mod source;
 pub(crate) mod sys;
@@ -23,7 +23,6 @@ pub use filter::Answers;
 pub use origin::Origin;
 pub use ports::{DgramProtocol, PortBlock};
 pub use receiver::{BufferKind, RawReceiver, ReceiveBuffer};
-pub use routes::has_several_next_hops;
 pub use sender::RawSender;
 
 use crate::model::UnsentReason;
@@ -37,6 +36,8 @@ pub(in crate::transport) fn unsent_reason(errno: i32) -> UnsentReason {
         libc::EINVAL => UnsentReason::Invalid,
         libc::EMSGSIZE => UnsentReason::TooLarge,
         libc::EPERM => UnsentReason::Firewall,
+        // Of a route whose interface has no address.
+        libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
         other => UnsentReason::Errno(other),
     }
 }

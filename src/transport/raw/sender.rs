@@ -10,6 +10,7 @@ use super::origin::Origin;
 use super::source::{SendingSocket, SourceTable};
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
+use crate::transport::neighbours::{Neighbours, NextHop};
 use crate::transport::raw::header;
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
@@ -29,6 +30,7 @@ pub struct RawSender {
     v6: Option<Socket>,
     arena: sys::SendArena,
     sources: SourceTable,
+    neighbours: Neighbours,
 }
 
 impl RawSender {
@@ -54,6 +56,7 @@ impl RawSender {
             v6,
             arena: sys::SendArena::new(),
             sources: SourceTable::new(SendingSocket::Raw, origin)?,
+            neighbours: Neighbours::new(origin),
         })
     }
 }
@@ -141,9 +144,10 @@ impl PacketSender for RawSender {
         let wanted = batch.len().saturating_sub(first);
         let mut taken = 0;
         let stopped = loop {
-            let Some((next, _)) = batch.get(first + taken) else {
+            let Some((next, packet)) = batch.get(first + taken) else {
                 break None;
             };
+            let source = header::source(packet);
             let socket = match next {
                 // 0.0.0.0 and :: would succeed and go to ourselves.
                 _ if next.is_unspecified() => break Some(Stopped::Refused(UnsentReason::Invalid)),
@@ -153,6 +157,13 @@ impl PacketSender for RawSender {
                     None => break Some(Stopped::Refused(UnsentReason::NoRoute)),
                 },
             };
+            let few = (wanted - taken).min(sys::SendArena::CHUNK);
+            let crowd = self.neighbours.crowd(socket, next.is_ipv6(), few);
+            if let Some(reason) = crowd
+                && self.neighbours.next_hop(source, next) != NextHop::Known
+            {
+                break Some(Stopped::Crowded(reason));
+            }
             let sources = &self.sources;
             let packets = batch
                 .iter_from(first + taken)
@@ -167,11 +178,18 @@ impl PacketSender for RawSender {
                     },
                     packet,
                 });
+            // Then one by one: only this one's next hop is known to be known.
+            let packets = packets.take(if crowd.is_some() { 1 } else { few });
             match self.arena.send(socket.as_fd(), packets) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 Ok(count) => taken += count,
                 Err(error) => match Refusal::of(&error) {
                     Refusal::Again => {}
+                    Refusal::Full | Refusal::Packet(UnsentReason::Invalid)
+                        if self.neighbours.lack_room(&error, source, next) =>
+                    {
+                        break Some(Stopped::Crowded(UnsentReason::NeighbourTableFull));
+                    }
                     Refusal::Full => break Some(Stopped::Full),
                     Refusal::Broken => return Err(error),
                     Refusal::Packet(reason) => {

@@ -10,11 +10,12 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::fitness::fit;
 use super::origin::Origin;
 use super::ports::DgramProtocol;
-use super::routes::RouteWatch;
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
+use crate::transport::rtnetlink::changes::RouteWatch;
 
 /// Sets of a table, and destinations that share one. The table holds 262,144 destinations, and a quarter as many hardly ever drive
 /// one another out. It takes 2 MiB, of IPv6 8 MiB.
@@ -268,11 +269,8 @@ impl Lookup {
     /// The source towards `destination`. Where it was asked for, the kernel is not: if it has no way, it says so when the probe
     /// is sent.
     fn ask(&self, destination: IpAddr, several_next_hops: bool) -> Result<IpAddr, UnsentReason> {
-        if destination.is_unspecified() {
-            return Err(UnsentReason::Invalid);
-        }
         match (self.fixed, &self.steady) {
-            (Some(source), _) => Ok(source),
+            (Some(source), _) => fit(source, destination),
             (None, Some(steady)) if several_next_hops && self.interface.is_none() => {
                 self.ask_kernel(steady, SocketAddr::new(destination, PORT))
             }
@@ -305,6 +303,7 @@ impl Lookup {
             .as_socket()
             .map(|address| address.ip())
             .ok_or(UnsentReason::NoRoute)
+            .and_then(|source| fit(source, to.ip()))
     }
 }
 

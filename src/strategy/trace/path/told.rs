@@ -48,11 +48,16 @@ impl Path {
                     .map(|ttl| Hint { ttl, source });
             }
         }
-        if !late {
-            self.phase = match result {
-                ProbeResult::NotSent | ProbeResult::TooLarge => Phase::Refused,
-                _ => Phase::Hops,
-            };
+        // Our kernel may need longer than the timeout to find that it cannot send.
+        let refused = match result {
+            ProbeResult::NotSent => !late || !self.has_answers(),
+            ProbeResult::TooLarge => !late,
+            _ => false,
+        };
+        if refused {
+            self.phase = Phase::Refused;
+        } else if !late {
+            self.phase = Phase::Hops;
         }
     }
 
@@ -148,8 +153,16 @@ impl Path {
             ProbeResult::OneOfSeveral => {}
             ProbeResult::Silent if *slot == in_flight => *slot = try_again,
             ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
+            // As with the distance probe.
+            ProbeResult::NotSent if outcome.late && self.has_answers() => {}
             ProbeResult::NotSent | ProbeResult::TooLarge => self.phase = Phase::Refused,
         }
+    }
+
+    /// Whether a hop has answered: probes can be sent, whatever became of one.
+    fn has_answers(&self) -> bool {
+        let mut slots = self.slots.iter();
+        slots.any(|slot| matches!(slot, Slot::Answered(_)))
     }
 }
 

@@ -1,0 +1,128 @@
+//! Changes to routes, as the kernel tells them, and what there is to know of routes over several next hops.
+//!
+//! Where netlink cannot be had (a sandbox), everything counts as changed once a second, and nothing is known of next hops.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::message::{self, answers};
+use super::{PART, Tables};
+use crate::transport::raw::sys;
+
+/// Groups of messages that may change a source address: links, and of both families addresses, routes and rules; next hops
+/// that routes refer to. Bit n - 1 stands for group n (`enum rtnetlink_groups`, include/uapi/linux/rtnetlink.h).
+const GROUPS: u32 = 1 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 18 | 1 << 31;
+
+/// How long answers are believed if the kernel cannot tell of changes.
+const UNTOLD: Duration = Duration::from_secs(1);
+
+/// Hears of changes to routes, rules, addresses and links.
+pub(in crate::transport) struct RouteWatch {
+    /// `None` if netlink cannot be had.
+    socket: Option<Socket>,
+    asked_at: Instant,
+    buffer: Vec<u8>,
+    tables: Tables,
+    /// The interfaces of all next hops of routes over several that there are, or were since the run began.
+    next_hops: BTreeSet<u32>,
+    /// Interfaces by our addresses. Only read if there are such routes.
+    interfaces: HashMap<IpAddr, u32>,
+}
+
+impl RouteWatch {
+    /// Begins to listen, and then looks at what there is.
+    pub(in crate::transport) fn open() -> Self {
+        let mut watch = RouteWatch {
+            socket: sys::netlink(GROUPS).ok(),
+            asked_at: Instant::now(),
+            buffer: vec![0; PART],
+            tables: Tables::open(),
+            next_hops: BTreeSet::new(),
+            interfaces: HashMap::new(),
+        };
+        let next_hops = &mut watch.next_hops;
+        // What cannot be listed is not known: nothing is pinned then.
+        let _ = watch.tables.ask(&message::ask_routes(), |answer| {
+            next_hops.extend(answer.several_next_hops());
+            // To the end of the list.
+            None::<()>
+        });
+        watch.read_interfaces();
+        watch
+    }
+
+    /// Whether something may have changed since the last call.
+    pub(in crate::transport) fn has_changed(&mut self) -> bool {
+        let Some(socket) = &mut self.socket else {
+            let is_old = self.asked_at.elapsed() >= UNTOLD;
+            if is_old {
+                self.asked_at = Instant::now();
+            }
+            return is_old;
+        };
+        let mut changed = false;
+        loop {
+            match socket.read(&mut self.buffer) {
+                Ok(length) => {
+                    changed = true;
+                    for told in answers(&self.buffer[..length]) {
+                        self.next_hops.extend(told.several_next_hops());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // More changes than the socket could hold.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => changed = true,
+                Err(_) => break,
+            }
+        }
+        if changed {
+            self.read_interfaces();
+        }
+        changed
+    }
+
+    /// Whether there are routes over several next hops.
+    pub(in crate::transport) fn has_several_next_hops(&self) -> bool {
+        !self.next_hops.is_empty()
+    }
+
+    /// The interface that has `source`, if it is one of several next hops; else 0.
+    pub(in crate::transport) fn pinned_interface(&self, source: IpAddr) -> u32 {
+        let interface = self.interfaces.get(&source).copied();
+        // An address of loopback, say, may leave by any of them.
+        interface
+            .filter(|interface| self.next_hops.contains(interface))
+            .unwrap_or(0)
+    }
+
+    fn read_interfaces(&mut self) {
+        if !self.has_several_next_hops() {
+            return;
+        }
+        let mut interfaces = HashMap::new();
+        let _ = self.tables.ask(&message::ask_addresses(), |answer| {
+            interfaces.extend(answer.own_address());
+            None::<()>
+        });
+        self.interfaces = interfaces;
+    }
+}
+
+/// Whether any route leads over several next hops; `None` if the kernel does not tell. It then chooses one for each flow, from
+/// what it knows of the flow.
+pub fn has_several_next_hops() -> Option<bool> {
+    let mut found = false;
+    let mut tables = Tables::open();
+    if !tables.are_open() {
+        return None;
+    }
+    let listed = tables.ask(&message::ask_routes(), |answer| {
+        found |= answer.several_next_hops().next().is_some();
+        None::<()>
+    });
+    listed.is_ok().then_some(found)
+}
