@@ -1,0 +1,187 @@
+"""A vantage point with several uplinks, each of which admits only its own source addresses (BCP 38)."""
+
+from hosts import Case, Host, router, target, uplink_of
+
+GATEWAYS = {4: "10.1.%d.2", 6: "2001:db8:1:%d::2"}
+SOURCES = {4: "10.1.%d.1", 6: "2001:db8:1:%d::1"}
+FAMILY = {4: "-4", 6: "-6"}
+WHOLE = {4: 32, 6: 128}
+
+
+def via(version, uplink):
+    return "via %s dev s%d" % (GATEWAYS[version] % uplink, uplink)
+
+
+def route(version, to, uplink, more=""):
+    return "%s route add %s %s %s" % (FAMILY[version], to, via(version, uplink), more)
+
+
+class Guarded(Host):
+    """A target that is reached by one uplink from one address; elsewhere, and from elsewhere, there is no answer."""
+
+    def __init__(self, version, number, uplink, net=18, source=None, distance=4):
+        super().__init__(version, number, distance, net)
+        self.uplink = uplink
+        self.source = source or SOURCES[version] % uplink
+
+    def name(self):
+        return "by uplink %d from %s" % (self.uplink, self.source)
+
+    def answer(self, probe):
+        if (probe.source, uplink_of(probe)) != (self.source, self.uplink):
+            return []
+        return super().answer(probe)
+
+
+def specific_routes(protocol, transport):
+    """Neighbours in one /24 and one /64, of which every second has a route of its own; a network behind a rule besides."""
+    hosts, setup = [], []
+    for version in (4, 6):
+        for number in range(1, 25):
+            host = Guarded(version, number, 1 + number % 2)
+            hosts.append(host)
+            if host.uplink == 2:
+                setup.append(route(version, "%s/%d" % (host.address, WHOLE[version]), 2))
+        hosts += [Guarded(version, number, 2, net=19) for number in range(1, 5)]
+        setup.append(route(version, "default", 2, "table 9"))
+        network = "198.19.0.0/16" if version == 4 else "2001:db8:19::/64"
+        setup.append("%s rule add to %s table 9" % (FAMILY[version], network))
+    return Case(hosts, setup)
+
+
+def preferred_source(protocol, transport):
+    """Routes that name their source address (`src`), other than the first of the interface."""
+    addresses = {4: "10.1.2.77", 6: "2001:db8:1:2::77"}
+    setup = ["address add 10.1.2.77/24 dev s2", "address add 2001:db8:1:2::77/64 dev s2 nodad"]
+    hosts = []
+    for version, source in addresses.items():
+        for number in range(1, 9):
+            own = source if number % 2 else None
+            host = Guarded(version, number, 2, source=own)
+            hosts.append(host)
+            # Of two addresses in one network the kernel would take either, unless it is told.
+            more = "src %s" % host.source
+            setup.append(route(version, "%s/%d" % (host.address, WHOLE[version]), 2, more))
+    return Case(hosts, setup)
+
+
+def all_by(uplink):
+    return [Guarded(version, number, uplink) for version in (4, 6) for number in range(1, 9)]
+
+
+def interface(protocol, transport):
+    """Asked to leave by the interface whose default route is the worse one."""
+    setup = [route(version, "default", 2, "metric 5000") for version in (4, 6)]
+    return Case(all_by(2), setup, ["--interface", "s2"])
+
+
+def rule(version):
+    return [
+        route(version, "default", 2, "table 7"),
+        "%s rule add from %s table 7" % (FAMILY[version], SOURCES[version] % 2),
+    ]
+
+
+NAMED = [word for version in (4, 6) for word in ("--source", SOURCES[version] % 2)]
+
+
+def source_rule(protocol, transport):
+    """Asked to leave from an address for which a rule has a table."""
+    return Case(all_by(2), rule(4) + rule(6), NAMED)
+
+
+def source_table_only(protocol, transport):
+    """The same, and no other default route."""
+    setup = ["%s route delete default" % FAMILY[version] for version in (4, 6)]
+    return Case(all_by(2), setup + rule(4) + rule(6), NAMED)
+
+
+def source_of_the_other_uplink(protocol, transport):
+    """Asked to leave from the second uplink's address with no rule for it: the route stays the first uplink's."""
+    hosts = all_by(1)
+    for host in hosts:
+        host.source = SOURCES[host.version] % 2
+    return Case(hosts, [], NAMED)
+
+
+def vrf_setup():
+    setup = ["link add blue type vrf table 7", "link set blue up", "link set s2 master blue"]
+    # The addresses of IPv6 leave with the change of master.
+    setup.append("address replace 2001:db8:1:2::1/64 dev s2 nodad")
+    setup.append("neighbour replace 10.1.2.2 lladdr 02:00:00:00:02:02 dev s2 nud permanent")
+    setup.append("neighbour replace 2001:db8:1:2::2 lladdr 02:00:00:00:02:02 dev s2 nud permanent")
+    return setup + [route(version, "default", 2, "table 7") for version in (4, 6)]
+
+
+def vrf(protocol, transport):
+    return Case(all_by(2), vrf_setup(), ["--interface", "blue"])
+
+
+def vrf_member(protocol, transport):
+    return Case(all_by(2), vrf_setup(), ["--interface", "s2"])
+
+
+class Anywhere(Guarded):
+    """A target that is reached by either uplink, from its own address."""
+
+    def __init__(self, version, number):
+        super().__init__(version, number, 1)
+
+    def name(self):
+        return "by either uplink"
+
+    def answer(self, probe):
+        self.uplink = uplink_of(probe)
+        self.source = SOURCES[self.version] % self.uplink
+        return super().answer(probe)
+
+    def expected(self):
+        expected = super().expected()
+        del expected["path"]
+        return expected
+
+
+def two_default_routes(protocol, transport):
+    setup = []
+    for version in (4, 6):
+        hops = " ".join("nexthop %s" % via(version, uplink) for uplink in (1, 2))
+        setup += ["%s route delete default" % FAMILY[version], "%s route add default %s" % (FAMILY[version], hops)]
+    hosts = [Anywhere(version, number) for version in (4, 6) for number in range(1, 65)]
+    return Case(hosts, setup, uses=["n1", "n2"])
+
+
+class Moved(Guarded):
+    """A target that is reached by the one or the other uplink, as the route is when it is probed."""
+
+    def __init__(self, version, number, change):
+        super().__init__(version, number, 1)
+        self.change = change
+
+    def name(self):
+        return "while the route changes"
+
+    def answer(self, probe):
+        self.uplink = 2 if self.change.done else 1
+        self.source = SOURCES[self.version] % self.uplink
+        return super().answer(probe)
+
+
+class RouteChange(Case):
+    """The default route changes when the first half of the targets has been seen, one of which is then held up."""
+
+    def __init__(self, hosts):
+        super().__init__(hosts)
+        self.done = False
+
+
+CASES = {
+    "specific-routes": specific_routes,
+    "preferred-source": preferred_source,
+    "interface": interface,
+    "source-rule": source_rule,
+    "source-table-only": source_table_only,
+    "source-of-the-other-uplink": source_of_the_other_uplink,
+    "vrf": vrf,
+    "vrf-member": vrf_member,
+    "two-default-routes": two_default_routes,
+}
