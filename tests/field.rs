@@ -8,6 +8,7 @@ mod field {
     pub mod compare;
     pub mod dataset;
     pub mod network;
+    pub mod special;
     pub mod survey;
     pub mod world;
 }

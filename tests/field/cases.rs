@@ -1,5 +1,6 @@
 //! The cases by name.
 
+use super::special::{self, by_ring};
 use super::survey::{RAW, Way, all_ways, shows};
 use super::world::enter;
 use crate::support::{Case, Outcome, User};
@@ -20,6 +21,7 @@ const CASES: &[Named] = &[
     ("extension_headers_in_any_legal_order_are_read", || {
         everywhere("headers")
     }),
+    ("ip_options_are_stepped_over", || everywhere("ip-options")),
     ("what_cannot_be_read_is_counted", || raw("unreadable")),
     ("fragmented_answers_are_put_together", || {
         sized("fragmented", "1400")
@@ -66,6 +68,41 @@ const CASES: &[Named] = &[
     }),
     ("a_flow_leaves_by_one_of_two_default_routes", || {
         everywhere("two-default-routes")
+    }),
+    ("targets_after_a_route_change_leave_by_the_new_way", || {
+        everywhere("route-change")
+    }),
+    (
+        "a_routing_domain_is_left_by_its_devices",
+        special::routing_domain,
+    ),
+    (
+        "absent_neighbours_are_no_hop",
+        special::absent_neighbours_are_no_hop,
+    ),
+    (
+        "a_thousand_targets_over_three_routes_by_raw_sockets",
+        special::many_targets_over_raw_sockets,
+    ),
+    (
+        "a_thousand_targets_over_three_routes_by_ordinary_sockets",
+        special::many_targets_over_ordinary_sockets,
+    ),
+    (
+        "raw_sockets_are_refused_without_privilege",
+        special::raw_is_refused_to_nobody,
+    ),
+    ("nothing_odd_comes_through_a_packet_ring", || {
+        by_ring("plain", &["udp", "icmp", "tcp"], &[])
+    }),
+    ("fragments_come_through_a_packet_ring", || {
+        by_ring("fragmented", &["udp", "icmp"], &["--packet-size", "1400"])
+    }),
+    ("extension_headers_come_through_a_packet_ring", || {
+        by_ring("headers", &["udp"], &[])
+    }),
+    ("a_packet_ring_keeps_the_order_of_arrival", || {
+        by_ring("both-answers", &["udp", "tcp"], &[])
     }),
 ];
 

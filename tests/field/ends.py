@@ -161,8 +161,8 @@ class Loop(Host):
         return [time_exceeded(probe, self.responder(probe.ttl))]
 
     def path(self):
-        # Those that are new, and as many as the gap limit allows that are not.
-        return [self.responder(ttl) for ttl in range(1, self.first + self.size + GAP_LIMIT)]
+        # Those that are new, the first that comes back, and as many behind it as the gap limit allows.
+        return [self.responder(ttl) for ttl in range(1, self.first + self.size + 1 + GAP_LIMIT)]
 
     def trace(self):
         return {"stop_reason": "loop", "reached": False, "path_length": None, "anomalies": ["loop"]}

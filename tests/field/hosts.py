@@ -72,6 +72,9 @@ class Case:
         host = self.hosts.get(probe.destination)
         return host.answer(probe) if host else []
 
+    def changed(self):
+        """What the case has asked for is done."""
+
     def plan(self):
         traces = {address: host.expected() for address, host in self.hosts.items()}
         return {"targets": list(self.hosts), "traces": traces, **self.figures}

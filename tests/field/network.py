@@ -3,9 +3,10 @@
 
 usage: network.py CASE PROTOCOL TRANSPORT LOG DEVICE…
 
-Prints its plan, a line of JSON, once it hears the devices; then answers until standard input ends. LOG then holds a line for each
-probe that came: where, what it was, and the facts of every answer in the order in which they left; its last line tells how many
-packets were lost before they could be read.
+Prints its plan, a line of JSON, once it hears the devices; then answers until standard input ends. A case may ask for a change at
+the vantage point by a further line, and is told by a line when that is done. LOG then holds a line for each probe that came: where,
+what it was, and the facts of every answer in the order in which they left. Its last line tells how many packets were lost before
+they could be read, and the plan as it has become.
 """
 
 import heapq
@@ -91,7 +92,9 @@ class Network:
         while going:
             for key, _ in selector.select(self.send_due()):
                 if key.data is None:
-                    going = False
+                    # Nothing but the end, and that a change is done.
+                    going = bool(sys.stdin.readline())
+                    self.case.changed()
                 else:
                     self.answer(key.data)
         # What came before the end was told.
@@ -109,7 +112,7 @@ def main():
     with open(log, "w") as file:
         for entry in network.seen:
             print(json.dumps(entry), file=file)
-        print(json.dumps({"lost": sum(device.lost() for device in devices)}), file=file)
+        print(json.dumps({"lost": sum(device.lost() for device in devices), "plan": case.plan()}), file=file)
 
 
 main()

@@ -1,8 +1,8 @@
 //! The script that is the network: started, and its plan and log read.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use super::world::{World, file};
 /// The script, while it answers.
 pub struct Network {
     child: Child,
+    told: BufReader<ChildStdout>,
     log: PathBuf,
     /// What it states before the first probe.
     pub plan: Value,
@@ -39,12 +40,17 @@ impl Network {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        let output = child.stdout.take().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
+        told.read_line(&mut line).unwrap();
         let plan = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{case} of network.py: {error}: {line:?}"));
-        Network { child, log, plan }
+        Network {
+            child,
+            told,
+            log,
+            plan,
+        }
     }
 
     /// The addresses to be surveyed, in the plan's order.
@@ -62,13 +68,31 @@ impl Network {
         self.list("options")
     }
 
+    /// What is to be changed at the vantage point during the survey, when the script asks for it: commands of `ip`.
+    pub fn change(&self) -> Vec<&str> {
+        match self.plan.get("change") {
+            Some(_) => self.list("change"),
+            None => Vec::new(),
+        }
+    }
+
+    /// Waits until the script asks for the change, lets `make` make it, and tells the script.
+    pub fn change_when_asked(&mut self, make: impl FnOnce(&Self)) {
+        let mut line = String::new();
+        self.told.read_line(&mut line).unwrap();
+        assert_eq!(line.trim_end(), "change");
+        make(self);
+        let mut input = self.child.stdin.as_ref().unwrap();
+        input.write_all(b"changed\n").unwrap();
+    }
+
     fn list(&self, name: &str) -> Vec<&str> {
         let words = self.plan[name].as_array().expect(name);
         words.iter().map(|word| word.as_str().unwrap()).collect()
     }
 
-    /// Ends it and gives every probe that came, in their order. None may have been lost.
-    pub fn end(mut self) -> Vec<Seen> {
+    /// Ends it and gives the plan as it has become, and every probe that came, in their order. None may have been lost.
+    pub fn end(mut self) -> (Value, Vec<Seen>) {
         drop(self.child.stdin.take());
         let status = self.child.wait().unwrap();
         assert!(status.success(), "network.py: {status}");
@@ -77,7 +101,8 @@ impl Network {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        assert_eq!(lines.pop().unwrap()["lost"], 0, "network.py is too slow");
+        let mut last = lines.pop().unwrap();
+        assert_eq!(last["lost"], 0, "network.py is too slow");
         let seen = lines.into_iter().map(|mut probe| {
             let answers = probe["answers"].take();
             let Value::Array(answers) = answers else {
@@ -85,7 +110,7 @@ impl Network {
             };
             Seen { probe, answers }
         });
-        seen.collect()
+        (last["plan"].take(), seen.collect())
     }
 }
 

@@ -4,20 +4,24 @@ import itertools
 
 from hosts import Case, Host
 from packets import (DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING, fragments, label, structure, the_end, time_exceeded,
-                     with_headers)
+                     with_headers, with_options)
 
 SHORT = {HOP_BY_HOP: "hop-by-hop", DESTINATION: "destination", ROUTING: "routing", FRAGMENT: "fragment"}
 LENGTHS = (8, 16, 24, 40, 72, 136)
 
+# In the quote, in front of the answer.
+PLACES = ((True, False), (False, True), (True, True))
+
 
 class Labels(Host):
-    """The router at TTL 2 says with which labels the probe came, behind 128 bytes of it.
+    """The router at TTL 2 says with which labels the probe came, behind `size` bytes of it.
 
     `words` is what the message says of the quote's length, in words of 4 bytes (ICMPv6: of 8); 0 says nothing.
     """
 
-    def __init__(self, version, number, words, with_checksum, depth):
+    def __init__(self, version, number, size, words, with_checksum, depth):
         super().__init__(version, number)
+        self.size = size
         self.words = words
         self.with_checksum = with_checksum
         made = [label(16000 + 7 * at + depth, 9, at == depth - 1, at) for at in range(depth)]
@@ -30,7 +34,7 @@ class Labels(Host):
     def hop(self, probe):
         if probe.ttl != 2:
             return super().hop(probe)
-        quote = probe.quoted().ljust(128, b"\0") + structure(self.entries, self.with_checksum)
+        quote = probe.quoted().ljust(self.size, b"\0") + structure(self.entries, self.with_checksum)
         rest = bytes([self.words, 0, 0, 0] if self.version == 6 else [0, self.words, 0, 0])
         return [time_exceeded(probe, self.router(2), quote=quote, rest=rest).stated(mpls=self.shown)]
 
@@ -42,8 +46,10 @@ def labels(protocol, transport):
     """Lengths that are right, that say nothing, that count bytes for words, and that end behind the message."""
     hosts = []
     for version in (4, 6):
-        right = 128 // (8 if version == 6 else 4)
-        kinds = itertools.product([right, 0, 128, 200, 255], (True, False), (1, 3))
+        word = 8 if version == 6 else 4
+        lengths = [(128, words) for words in (128 // word, 0, 128, 200, 255)]
+        lengths += [(size, size // word) for size in (136, 160, 512)]
+        kinds = [(*length, whole, depth) for length in lengths for whole in (True, False) for depth in (1, 3)]
         hosts += [Labels(version, 1 + at, *kind) for at, kind in enumerate(kinds)]
     return Case(hosts, combinations=len(hosts))
 
@@ -106,8 +112,7 @@ class Headers(Host):
 
 def headers(protocol, transport):
     """Every chain at every place; lengths go by turns."""
-    places = ((True, False), (False, True), (True, True))
-    kinds = itertools.product(chains(), places)
+    kinds = itertools.product(chains(), PLACES)
     hosts = [
         Headers(1 + at, chain, LENGTHS[at % len(LENGTHS)], *place) for at, (chain, place) in enumerate(kinds)
     ]
@@ -163,7 +168,7 @@ def cut_header(packet):
 
 def unreadable(protocol, transport):
     changes = (many_headers, cut_chain, unknown_header, cut_header)
-    return Case([Unreadable(1 + at, change) for at, change in enumerate(changes)])
+    return Case([Unreadable(1 + at, change) for at, change in enumerate(changes)], options=["--timeout", "1"])
 
 
 class Fragmented(Host):
@@ -215,6 +220,43 @@ def fragmented(protocol, transport):
     return Case(hosts, combinations=len(hosts))
 
 
+class Options(Host):
+    """IPv4 options in what is quoted, or in front of what is answered."""
+
+    def __init__(self, number, options, quoted, in_front):
+        super().__init__(4, number)
+        self.options, self.quoted, self.in_front = options, quoted, in_front
+
+    def name(self):
+        return "%d bytes of options%s%s" % (
+            len(self.options), ", in quote" * self.quoted, ", in front" * self.in_front)
+
+    def put(self, packet):
+        return with_options(packet, self.options)
+
+    def in_quote(self, packet):
+        return self.put(packet) if self.quoted else packet
+
+    def hop(self, probe):
+        return self.outside(time_exceeded(probe, self.router(probe.ttl), quote=self.in_quote(probe.quoted())))
+
+    def end(self, probe):
+        quote = self.in_quote(probe.quoted(max(1, probe.ttl - self.distance + 1)))
+        return self.outside(the_end(probe, self.distance, quote=quote))
+
+    def outside(self, answer):
+        return [answer.through(self.put) if self.in_front else answer]
+
+
+def ip_options(protocol, transport):
+    """No-operations, and a router alert (RFC 2113), up to the longest header."""
+    alert = b"\x94\4\0\0"
+    kinds = [(b"\1" * size, *place) for size in range(4, 41, 4) for place in PLACES]
+    kinds += [(alert + b"\1" * size, *place) for size in (0, 8, 36) for place in PLACES]
+    hosts = [Options(1 + at, *kind) for at, kind in enumerate(kinds)]
+    return Case(hosts, combinations=len(hosts))
+
+
 class Rising(Host):
     """Routers that quote higher and higher TTLs from TTL 2 on: one router in all these places, or one in each."""
 
@@ -248,6 +290,7 @@ CASES = {
     "labels": labels,
     "no-labels": no_labels,
     "headers": headers,
+    "ip-options": ip_options,
     "unreadable": unreadable,
     "fragmented": fragmented,
     "rising": rising,

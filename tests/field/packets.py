@@ -210,6 +210,14 @@ def with_headers(packet, kinds, length=8):
     return packet[:4] + struct.pack("!HB", size, following) + packet[7:40] + chain + packet[40:]
 
 
+def with_options(packet, options):
+    """An IPv4 packet with these options, a multiple of 4 bytes, in its header."""
+    words = 5 + len(options) // 4
+    start = bytes([0x40 | words, packet[1]]) + struct.pack("!H", struct.unpack("!H", packet[2:4])[0] + len(options))
+    start += packet[4:10] + b"\0\0" + packet[12:20] + options
+    return start[:10] + struct.pack("!H", checksum(start)) + start[12:] + packet[20:]
+
+
 def fragments(packet, size, identification=0x1234):
     """The packet in fragments whose payload has `size` bytes (a multiple of 8) or less."""
     pieces = []

@@ -1,11 +1,12 @@
 //! Surveys of what the script says, by the program, over every kind of sockets that a case is for.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use super::compare::{Differences, compare};
 use super::dataset::Dataset;
 use super::network::{Network, Seen};
 use super::world::{User, World};
+use crate::support::note;
 
 /// How probes are sent, and who sends them.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,7 @@ const fn way(protocol: &'static str, transport: &'static str, user: User) -> Way
 }
 
 /// Uplinks of a vantage point.
-const UPLINKS: usize = 2;
+pub const UPLINKS: usize = 2;
 
 /// Raw sockets, every protocol.
 pub const RAW: &[Way] = &[
@@ -92,7 +93,7 @@ impl Surveyed {
 
 /// Changes the vantage point as `case` says, and surveys its targets in `world`.
 pub fn survey(world: &World, case: &str, way: &Way, options: &[&str]) -> Surveyed {
-    let network = Network::start(world, case, way.protocol, way.transport);
+    let mut network = Network::start(world, case, way.protocol, way.transport);
     network.setup().into_iter().for_each(|line| world.ip(line));
     let list = world.directory().join("targets");
     std::fs::write(&list, network.targets().join("\n")).unwrap();
@@ -107,11 +108,17 @@ pub fn survey(world: &World, case: &str, way: &Way, options: &[&str]) -> Surveye
         .args(way.options())
         .args(network.options())
         .args(options);
-    let output = command.output().unwrap();
-    let plan = network.plan.clone();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = command.spawn().unwrap();
+    if !network.change().is_empty() {
+        let make = |network: &Network| network.change().into_iter().for_each(|line| world.ip(line));
+        network.change_when_asked(make);
+    }
+    let output = running.wait_with_output().unwrap();
+    let (plan, seen) = network.end();
     Surveyed {
         plan,
-        seen: network.end(),
+        seen,
         output,
         dataset: out
             .join("manifest.json")
@@ -122,27 +129,38 @@ pub fn survey(world: &World, case: &str, way: &Way, options: &[&str]) -> Surveye
 
 /// Surveys `case` in all these ways at once, each in a world of its own, and fails unless everything is as the script says.
 pub fn shows(case: &str, ways: &[Way], options: &[&str]) {
-    each(ways, |way| {
+    let combinations = each(ways, |way| {
         let world = World::up(&way.name(), UPLINKS);
-        survey(&world, case, way, options).differences()
+        let surveyed = survey(&world, case, way, options);
+        let combinations = surveyed.plan["combinations"].as_u64().unwrap_or(0);
+        (surveyed.differences(), combinations)
     });
+    let shown: u64 = combinations.iter().sum();
+    if shown > 0 {
+        note(&format!("{shown} combinations over {} ways", ways.len()));
+    }
 }
 
-/// Compares in all these ways at once.
-pub fn each(ways: &[Way], compare: impl Fn(&Way) -> Differences + Sync) {
+/// Compares in all these ways at once, fails if there are differences, and gives what else `compare` gave.
+pub fn each<T: Send>(ways: &[Way], compare: impl Fn(&Way) -> (Differences, T) + Sync) -> Vec<T> {
+    let mut all = Differences::default();
+    let mut others = Vec::new();
     std::thread::scope(|scope| {
         let compare = &compare;
         let running: Vec<_> = ways
             .iter()
             .map(|way| (way.name(), scope.spawn(move || compare(way))))
             .collect();
-        let mut all = Differences::default();
         for (name, running) in running {
             match running.join() {
-                Ok(differences) => all.extend(&name, differences),
+                Ok((differences, other)) => {
+                    all.extend(&name, differences);
+                    others.push(other);
+                }
                 Err(_) => all.add(format!("{name}: stopped, see above")),
             }
         }
-        all.assert_none();
     });
+    all.assert_none();
+    others
 }

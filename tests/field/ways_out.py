@@ -1,6 +1,6 @@
 """A vantage point with several uplinks, each of which admits only its own source addresses (BCP 38)."""
 
-from hosts import Case, Host, router, target, uplink_of
+from hosts import Case, Host, router, uplink_of
 
 GATEWAYS = {4: "10.1.%d.2", 6: "2001:db8:1:%d::2"}
 SOURCES = {4: "10.1.%d.1", 6: "2001:db8:1:%d::1"}
@@ -122,23 +122,18 @@ def vrf_member(protocol, transport):
 
 
 class Anywhere(Guarded):
-    """A target that is reached by either uplink, from its own address."""
+    """A target that is reached by any uplink, from its own address; what is right is known once it was probed."""
 
     def __init__(self, version, number):
         super().__init__(version, number, 1)
 
     def name(self):
-        return "by either uplink"
+        return "by any uplink"
 
     def answer(self, probe):
         self.uplink = uplink_of(probe)
         self.source = SOURCES[self.version] % self.uplink
         return super().answer(probe)
-
-    def expected(self):
-        expected = super().expected()
-        del expected["path"]
-        return expected
 
 
 def two_default_routes(protocol, transport):
@@ -150,28 +145,71 @@ def two_default_routes(protocol, transport):
     return Case(hosts, setup, uses=["n1", "n2"])
 
 
-class Moved(Guarded):
-    """A target that is reached by the one or the other uplink, as the route is when it is probed."""
+class RouteChange(Case):
+    """One target at a time. When half of them have been probed, the next is left without answers until the default routes have
+    changed to the second uplink: it alone may have left by both.
+    """
 
-    def __init__(self, version, number, change):
-        super().__init__(version, number, 1)
-        self.change = change
-
-    def name(self):
-        return "while the route changes"
+    def __init__(self):
+        hosts = [Guarded(version, number, 1) for version in (4, 6) for number in range(1, 13)]
+        change = ["%s route replace default %s" % (FAMILY[version], via(version, 2)) for version in (4, 6)]
+        super().__init__(hosts, options=["--window", "1", "--timeout", "1"], change=change)
+        self.probed = set()
+        self.held = None
+        self.is_changed = False
 
     def answer(self, probe):
-        self.uplink = 2 if self.change.done else 1
-        self.source = SOURCES[self.version] % self.uplink
-        return super().answer(probe)
+        host = self.hosts[probe.destination]
+        if host.address not in self.probed:
+            self.probed.add(host.address)
+            if self.is_changed:
+                host.uplink, host.source = 2, SOURCES[host.version] % 2
+            elif len(self.probed) > len(self.hosts) // 2:
+                self.held = self.held or host.address
+                print("change", flush=True)
+        return [] if host.address == self.held else host.answer(probe)
+
+    def changed(self):
+        self.is_changed = True
+
+    def plan(self):
+        plan = super().plan()
+        if self.held:
+            plan["traces"][self.held] = {"name": "held up", "reached": False}
+            plan["moves"] = self.held
+        return plan
 
 
-class RouteChange(Case):
-    """The default route changes when the first half of the targets has been seen, one of which is then held up."""
+class Far(Guarded):
+    """A target of many, at one of several distances; every sixteenth shares its routers."""
 
-    def __init__(self, hosts):
-        super().__init__(hosts)
-        self.done = False
+    def router(self, ttl):
+        branch = int(self.address.split(":" if self.version == 6 else ".")[-1], 16) % 16
+        return router(self.version, 16 * branch + ttl, self.uplink)
+
+
+ROUTES = {
+    4: [(1, 18, "198.18.0.0/16", 0), (2, 19, "198.19.0.0/16", 0), (2, 18, "198.18.64.0/18", 64 << 8)],
+    6: [(1, 18, "2001:db8:18::/64", 0), (2, 19, "2001:db8:19::/64", 0), (2, 18, "2001:db8:18::4000/114", 64 << 8)],
+}
+
+
+def big(protocol, transport):
+    """A thousand targets behind three routes: the default by s1, a network by s2, and a part of the default's by s2."""
+    hosts, setup = [], []
+    for version in (4, 6):
+        for at in range(500):
+            uplink, net, _, base = ROUTES[version][at % 3]
+            hosts.append(Far(version, base + at + 1, uplink, net, distance=3 + at % 7))
+        setup += [route(version, to, uplink) for uplink, _, to, _ in ROUTES[version][1:]]
+    return Case(hosts, setup)
+
+
+def absent(protocol, transport):
+    """Neighbours that are not there: nothing leaves, and our own kernel says after a while that they are unreachable."""
+    hosts = [Host(4, 1), Host(6, 1)]
+    setup = ["ntable change name %s dev s1 retrans 100" % table for table in ("arp_cache", "ndisc_cache")]
+    return Case(hosts, setup, neighbours=["10.1.1.99", "2001:db8:1:1::99"])
 
 
 CASES = {
@@ -184,4 +222,7 @@ CASES = {
     "vrf": vrf,
     "vrf-member": vrf_member,
     "two-default-routes": two_default_routes,
+    "route-change": lambda protocol, transport: RouteChange(),
+    "big": big,
+    "absent": absent,
 }

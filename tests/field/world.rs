@@ -105,6 +105,14 @@ impl World {
         run(command);
     }
 
+    /// Whether the kernel can make routing domains.
+    pub fn has_vrf(&self) -> bool {
+        let mut command = Command::new("ip");
+        command.args(["-n", &format!("{}-vantage", self.name)]);
+        command.args(["link", "add", "tried", "type", "vrf", "table", "99"]);
+        command.output().unwrap().status.success()
+    }
+
     /// A directory of its own in which everybody may write.
     pub fn directory(&self) -> PathBuf {
         [RUN, &format!("{}-files", self.name)].iter().collect()
