@@ -13,6 +13,8 @@ mod field {
     pub mod world;
 }
 mod support;
+// scamper is not compared with here.
+#[allow(dead_code)]
 #[path = "support/tools.rs"]
 mod tools;
 

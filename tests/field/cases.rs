@@ -23,6 +23,10 @@ const CASES: &[Named] = &[
     }),
     ("ip_options_are_stepped_over", || everywhere("ip-options")),
     ("what_cannot_be_read_is_counted", || raw("unreadable")),
+    (
+        "read_or_not_all_is_in_the_capture",
+        special::kept_in_the_capture,
+    ),
     ("fragmented_answers_are_put_together", || {
         sized("fragmented", "1400")
     }),
@@ -38,6 +42,10 @@ const CASES: &[Named] = &[
     ("a_rejection_of_all_behind_ends_the_path", || {
         everywhere("rejections")
     }),
+    (
+        "a_complaint_before_other_hops_and_silence_is_no_end",
+        || raw("complaints-then-silence"),
+    ),
     ("an_address_at_two_hops_is_a_cycle", || everywhere("again")),
     ("a_loop_ends_the_path_when_it_is_sure", || {
         everywhere("loops")
@@ -50,6 +58,9 @@ const CASES: &[Named] = &[
     }),
     ("neighbours_with_routes_of_their_own_leave_by_them", || {
         everywhere("specific-routes")
+    }),
+    ("their_order_does_not_matter", || {
+        everywhere("in-another-order")
     }),
     ("a_route_that_names_its_source_is_followed", || {
         everywhere("preferred-source")
@@ -65,6 +76,15 @@ const CASES: &[Named] = &[
     }),
     ("a_source_without_a_rule_leaves_by_the_route", || {
         everywhere("source-of-the-other-uplink")
+    }),
+    ("a_rule_for_a_source_not_asked_for_is_the_kernels", || {
+        everywhere("rule-not-asked-for")
+    }),
+    ("a_rule_for_the_type_of_service_is_followed", || {
+        everywhere("service-rule")
+    }),
+    ("flows_of_a_target_leave_together_and_that_is_told", || {
+        everywhere("flows-over-two-default-routes")
     }),
     ("a_flow_leaves_by_one_of_two_default_routes", || {
         everywhere("two-default-routes")

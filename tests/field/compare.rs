@@ -137,6 +137,9 @@ fn one_probe(rows: &[&Value], seen: &Seen, differences: &mut Differences) {
     if answers.is_empty() && rows[0]["status"] != "timeout" {
         differences.add(format!("not a timeout: {}", short(rows[0])));
     }
+    if !replies.is_sorted_by_key(|row| row["received_at"].as_i64()) {
+        differences.add(format!("not in order of arrival: {}", short(rows[0])));
+    }
     for (at, (row, facts)) in replies.iter().zip(answers).enumerate() {
         let status = if at == 0 { "replied" } else { "duplicate" };
         let usual = [
@@ -188,8 +191,11 @@ fn discards(seen: &[Seen], dataset: &Dataset, differences: &mut Differences) {
 fn ways_out(plan: &Value, seen: &[Seen], differences: &mut Differences) {
     let mut flows: BTreeMap<(String, i64), BTreeSet<&str>> = BTreeMap::new();
     let mut used = BTreeSet::new();
+    // Or even all of a target.
+    let together = plan.get("together").is_some();
     for seen in seen {
         let (destination, port, _) = key(&seen.probe);
+        let port = if together { 0 } else { port };
         let device = seen.probe["device"].as_str().unwrap();
         flows.entry((destination, port)).or_default().insert(device);
         used.insert(device);

@@ -1,5 +1,7 @@
 """What ends a path, and what does not."""
 
+import functools
+
 from hosts import Case, Host
 from packets import error, the_end, time_exceeded
 
@@ -97,26 +99,65 @@ class Rejection(Host):
         return {"stop_reason": "unreachable", "reached": False, "path_length": None, "anomalies": None}
 
 
+class TargetRejects(Host):
+    """The target itself says by this code that it takes nothing."""
+
+    def __init__(self, version, number, code):
+        super().__init__(version, number, distance=5)
+        self.code = code
+
+    def name(self):
+        return "code %d by the target" % self.code
+
+    def end(self, probe):
+        kind = 1 if self.version == 6 else 3
+        quote = probe.quoted(max(1, probe.ttl - self.distance + 1))
+        return [error(probe, self.address, kind, self.code, quote=quote)]
+
+
+class ComplaintThenSilence(Complaint):
+    """The same, and the target is silent: what ends the path is the gap."""
+
+    def end(self, probe):
+        return []
+
+    def path(self):
+        return super().path()[:-1] + [None] * GAP_LIMIT
+
+    def trace(self):
+        return {"stop_reason": "gap_limit", "reached": False, "path_length": None, "anomalies": None}
+
+
 def complaints(protocol, transport):
     """Every code and size at every place on the way: first hop, middle, before the target."""
     hosts = []
     for version in (4, 6):
-        makers = [("code %d" % code, lambda probe, responder, code=code: unreachable(probe, responder, code))
-                  for code in codes(version, transport)]
-        makers += [("a path MTU of %d" % mtu, lambda probe, responder, mtu=mtu: too_big(probe, responder, mtu))
-                   for mtu in (1280, 1500, 9000)]
+        makers = [("code %d" % code, functools.partial(unreachable, code=code)) for code in codes(version, transport)]
+        makers += [("a path MTU of %d" % mtu, functools.partial(too_big, mtu=mtu)) for mtu in (1280, 1500, 9000)]
         places = [(at, make, what) for what, make in makers for at in (1, 2, 3, 4)]
         hosts += [Complaint(version, 1 + number, *place) for number, place in enumerate(places)]
     return Case(hosts, combinations=len(hosts))
 
 
 def rejections(protocol, transport):
-    """Every code from every place on the way, and from one where the target would be."""
+    """Every code from every place on the way, from one where the target would be, and from the target."""
     hosts = []
     for version in (4, 6):
         places = [(at, code) for code in codes(version, transport) for at in (1, 2, 4, 5)]
         hosts += [Rejection(version, 1 + number, *place) for number, place in enumerate(places)]
+        hosts += [TargetRejects(version, 200 + number, code) for number, code in enumerate(codes(version, transport))]
     return Case(hosts, combinations=len(hosts))
+
+
+def complaints_then_silence(protocol, transport):
+    hosts = []
+    for version in (4, 6):
+        # With nobody answering behind it a complaint would be the end: not at the last router.
+        places = [(at, code) for code in codes(version, transport) for at in (1, 2, 3)]
+        for number, (at, code) in enumerate(places):
+            make = functools.partial(unreachable, code=code)
+            hosts.append(ComplaintThenSilence(version, 1 + number, at, make, "code %d" % code))
+    return Case(hosts, options=["--timeout", "0.5"], combinations=len(hosts))
 
 
 class Again(Host):
@@ -173,7 +214,22 @@ def loops(protocol, transport):
     return Case([Loop(version, 1 + at, *kind) for version in (4, 6) for at, kind in enumerate(kinds)])
 
 
-class SecondAnswer(Host):
+class SilentRouter(Host):
+    """The router at TTL 2 says nothing: the trace is open until it has been waited for."""
+
+    def hop(self, probe):
+        return [] if probe.ttl == 2 else super().hop(probe)
+
+    def path(self):
+        path = super().path()
+        path[1] = None
+        return path
+
+    def end_is(self, responder):
+        return self.path()[:-1] + [responder]
+
+
+class SecondAnswer(SilentRouter):
     """A firewall before the target rejects every probe, but lets it pass: the target's own answer comes second."""
 
     def __init__(self, version, number, after_ms):
@@ -190,18 +246,19 @@ class SecondAnswer(Host):
         rejected = unreachable(probe, self.firewall(), 1 if self.version == 6 else 13)
         return [rejected, the_end(probe, self.distance).later(self.after_ms)]
 
-    def path(self):
-        return super().path()[:-1] + [self.firewall()]
+    def expected(self):
+        return {**super().expected(), "path": self.end_is(self.firewall())}
 
     def trace(self):
         return {"reached": True}
 
 
 def second_answer(protocol, transport):
-    return Case([SecondAnswer(version, 1 + ms, ms) for version in (4, 6) for ms in (0, 3, 30)])
+    hosts = [SecondAnswer(version, 1 + ms, ms) for version in (4, 6) for ms in (0, 3, 30)]
+    return Case(hosts, options=["--timeout", "1"])
 
 
-class BothAnswers(Host):
+class BothAnswers(SilentRouter):
     """Target and firewall answer each probe, so many milliseconds apart; the earlier one is the probe's reply."""
 
     def __init__(self, version, number, target_first, apart_ms):
@@ -217,8 +274,9 @@ class BothAnswers(Host):
         first, second = (target, firewall) if self.target_first else (firewall, target)
         return [first, second.later(self.apart_ms)]
 
-    def path(self):
-        return super().path() if self.target_first else super().path()[:-1] + [self.router(self.distance)]
+    def expected(self):
+        first = self.address if self.target_first else self.router(self.distance)
+        return {**super().expected(), "path": self.end_is(first)}
 
     def trace(self):
         return {"reached": True}
@@ -226,13 +284,15 @@ class BothAnswers(Host):
 
 def both_answers(protocol, transport):
     kinds = [(first, ms) for first in (True, False) for ms in (0, 1, 5)]
-    return Case([BothAnswers(version, 1 + at, *kind) for version in (4, 6) for at, kind in enumerate(kinds)])
+    hosts = [BothAnswers(version, 1 + at, *kind) for version in (4, 6) for at, kind in enumerate(kinds)]
+    return Case(hosts, options=["--timeout", "1"])
 
 
 CASES = {
     "other-address": other_address,
     "complaints": complaints,
     "rejections": rejections,
+    "complaints-then-silence": complaints_then_silence,
     "again": again,
     "loops": loops,
     "second-answer": second_answer,

@@ -62,11 +62,14 @@ class Host:
 class Case:
     """Targets that are surveyed together."""
 
-    def __init__(self, hosts, setup=(), options=(), **figures):
+    def __init__(self, hosts, setup=(), options=(), seed=1, **figures):
         self.hosts = {host.address: host for host in hosts}
         assert len(self.hosts) == len(hosts), "an address twice"
         # Changes at the vantage point, commands of `ip`; and options of the survey.
-        self.figures = {"setup": list(setup), "options": list(options), **figures}
+        self.figures = {"setup": list(setup), "options": list(options) + ["--seed", str(seed)], **figures}
+
+    # Whether the bytes of what is sent are stated, too.
+    keeps = False
 
     def answer(self, probe):
         host = self.hosts.get(probe.destination)

@@ -62,6 +62,8 @@ class Network:
             answers = self.case.answer(probe) or []
             entry = probe.identity()
             entry["answers"] = [answer.facts for answer in sorted(answers, key=lambda answer: answer.after_ms)]
+            if self.case.keeps:
+                entry["sent"] = [packet.hex() for answer in answers for packet in answer.packets]
             self.seen.append(entry)
             ethernet = probe.frame[6:12] + probe.frame[:6] + probe.frame[12:14]
             for answer in answers:

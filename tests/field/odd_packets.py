@@ -171,6 +171,15 @@ def unreadable(protocol, transport):
     return Case([Unreadable(1 + at, change) for at, change in enumerate(changes)], options=["--timeout", "1"])
 
 
+def captured(protocol, transport):
+    """What can be read and what cannot, kept byte by byte."""
+    case = unreadable(protocol, transport)
+    readable = [Headers(100 + at, chain, 8, False, True) for at, chain in enumerate(chains())]
+    case.hosts.update({host.address: host for host in readable})
+    case.keeps = True
+    return case
+
+
 class Fragmented(Host):
     """The target's answers, and of IPv4 the routers', come in fragments."""
 
@@ -292,6 +301,7 @@ CASES = {
     "headers": headers,
     "ip-options": ip_options,
     "unreadable": unreadable,
+    "captured": captured,
     "fragmented": fragmented,
     "rising": rising,
 }

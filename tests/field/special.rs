@@ -1,7 +1,7 @@
 //! Cases that take more than a survey and its comparison.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -37,6 +37,53 @@ pub fn by_ring(case: &str, protocols: &[&str], options: &[&str]) -> Outcome {
         (differences, ())
     });
     Ok(())
+}
+
+/// Every answer is in the capture file as it was sent, read or not.
+pub fn kept_in_the_capture() -> Outcome {
+    enter()?;
+    each(RAW, |way| {
+        let world = World::up(&way.name(), UPLINKS);
+        let file = world.directory().join("packets.pcap");
+        let options = ["--pcap", file.to_str().unwrap()];
+        let surveyed = survey(&world, "captured", way, &options);
+        let mut differences = surveyed.differences();
+        let mut sent: Vec<String> = surveyed
+            .seen
+            .iter()
+            .flat_map(|seen| seen.probe["sent"].as_array().unwrap())
+            .map(|packet| packet.as_str().unwrap().to_owned())
+            .collect();
+        let ours = surveyed.seen[0].probe["source"].as_str().unwrap();
+        let mut kept = packets_from_others(&std::fs::read(&file).unwrap(), ours.parse().unwrap());
+        sent.sort();
+        kept.sort();
+        if sent != kept {
+            let missing = sent.iter().find(|packet| !kept.contains(packet));
+            let (sent, kept) = (sent.len(), kept.len());
+            differences.add(format!(
+                "{kept} packets kept, {sent} sent, such as {missing:?}"
+            ));
+        }
+        (differences, ())
+    });
+    Ok(())
+}
+
+/// The IPv6 packets of a capture file (pcap, link type RAW) from elsewhere to `ours`, as hexadecimal digits.
+fn packets_from_others(file: &[u8], ours: Ipv6Addr) -> Vec<String> {
+    let ours = ours.octets();
+    let (_, mut rest) = file.split_at(24);
+    let mut packets = Vec::new();
+    while !rest.is_empty() {
+        let length = u32::from_le_bytes(rest[8..12].try_into().unwrap());
+        let (packet, behind) = rest[16..].split_at(length as usize);
+        rest = behind;
+        if packet[0] >> 4 == 6 && packet[8..24] != ours && packet[24..40] == ours {
+            packets.push(packet.iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+    }
+    packets
 }
 
 /// By the device of a routing domain, and by the interface in it.

@@ -33,7 +33,7 @@ class Guarded(Host):
         return super().answer(probe)
 
 
-def specific_routes(protocol, transport):
+def specific_routes(protocol, transport, seed=1):
     """Neighbours in one /24 and one /64, of which every second has a route of its own; a network behind a rule besides."""
     hosts, setup = [], []
     for version in (4, 6):
@@ -46,7 +46,11 @@ def specific_routes(protocol, transport):
         setup.append(route(version, "default", 2, "table 9"))
         network = "198.19.0.0/16" if version == 4 else "2001:db8:19::/64"
         setup.append("%s rule add to %s table 9" % (FAMILY[version], network))
-    return Case(hosts, setup)
+    return Case(hosts, setup, seed=seed)
+
+
+def in_another_order(protocol, transport):
+    return specific_routes(protocol, transport, seed=4)
 
 
 def preferred_source(protocol, transport):
@@ -104,6 +108,29 @@ def source_of_the_other_uplink(protocol, transport):
     return Case(hosts, [], NAMED)
 
 
+def rule_not_asked_for(protocol, transport):
+    """A rule for the very source that the main table gives, and nobody asks for a source. The kernel routes a raw packet before it
+    has a source; of an ordinary socket's it knows the source, and follows the rule.
+    """
+    hosts, setup = [], []
+    for version in (4, 6):
+        uplink = 1 if transport == "raw" else 2
+        hosts += [Guarded(version, number, uplink, source=SOURCES[version] % 1) for number in range(1, 9)]
+        setup += [
+            route(version, "default", 2, "table 7"),
+            "%s rule add from %s table 7" % (FAMILY[version], SOURCES[version] % 1),
+        ]
+    return Case(hosts, setup)
+
+
+def service_rule(protocol, transport):
+    """A rule for the type of service of the probes."""
+    setup = []
+    for version in (4, 6):
+        setup += [route(version, "default", 2, "table 7"), "%s rule add tos 0x10 table 7" % FAMILY[version]]
+    return Case(all_by(2), setup, ["--tos", "16"])
+
+
 def vrf_setup():
     setup = ["link add blue type vrf table 7", "link set blue up", "link set s2 master blue"]
     # The addresses of IPv6 leave with the change of master.
@@ -143,6 +170,14 @@ def two_default_routes(protocol, transport):
         setup += ["%s route delete default" % FAMILY[version], "%s route add default %s" % (FAMILY[version], hops)]
     hosts = [Anywhere(version, number) for version in (4, 6) for number in range(1, 65)]
     return Case(hosts, setup, uses=["n1", "n2"])
+
+
+def flows_over_two_default_routes(protocol, transport):
+    """Several flows of a target leave by one way; that is warned of."""
+    case = two_default_routes(protocol, transport)
+    case.figures["options"] += ["--flows", "4"]
+    case.figures.update(together=True, warnings=["flows"])
+    return case
 
 
 class RouteChange(Case):
@@ -214,11 +249,15 @@ def absent(protocol, transport):
 
 CASES = {
     "specific-routes": specific_routes,
+    "in-another-order": in_another_order,
     "preferred-source": preferred_source,
     "interface": interface,
     "source-rule": source_rule,
     "source-table-only": source_table_only,
     "source-of-the-other-uplink": source_of_the_other_uplink,
+    "rule-not-asked-for": rule_not_asked_for,
+    "service-rule": service_rule,
+    "flows-over-two-default-routes": flows_over_two_default_routes,
     "vrf": vrf,
     "vrf-member": vrf_member,
     "two-default-routes": two_default_routes,
