@@ -10,6 +10,9 @@ use super::network::Seen;
 /// How many differences of a survey are shown; one mistake makes many.
 const SHOWN: usize = 4;
 
+/// A fact that is no column: how many fragments of the answer came more than once.
+const REPEATED: &str = "repeated_fragments";
+
 /// What tells probes of a survey apart, but for their order.
 type Key = (String, i64, i64);
 
@@ -149,7 +152,10 @@ fn one_probe(rows: &[&Value], seen: &Seen, differences: &mut Differences) {
         let usual = usual.iter().map(|(name, right)| (*name, right));
         let stated = facts.as_object().unwrap();
         let usual = usual.filter(|(name, _)| !stated.contains_key(*name));
-        let stated = stated.iter().map(|(name, right)| (name.as_str(), right));
+        let stated = stated
+            .iter()
+            .filter(|(name, _)| *name != REPEATED)
+            .map(|(name, right)| (name.as_str(), right));
         for (column, right) in usual.chain(stated) {
             if &row[column] != right {
                 let found = &row[column];
@@ -165,11 +171,21 @@ fn one_probe(rows: &[&Value], seen: &Seen, differences: &mut Differences) {
 /// What was sent to belong to no probe is counted, and nothing else is.
 fn discards(seen: &[Seen], dataset: &Dataset, differences: &mut Differences) {
     let mut right: BTreeMap<String, i64> = BTreeMap::new();
-    for facts in seen.iter().flat_map(|seen| &seen.answers) {
-        if let Some(reason) = facts.get("discard") {
-            *right
-                .entry(reason.as_str().unwrap().to_owned())
-                .or_default() += 1;
+    let mut count = |reason: &str, packets: i64| {
+        if packets > 0 {
+            *right.entry(reason.to_owned()).or_default() += packets;
+        }
+    };
+    let setup = &dataset.manifest["run"]["setup"];
+    for seen in seen {
+        for facts in &seen.answers {
+            if let Some(reason) = facts.get("discard") {
+                count(reason.as_str().unwrap(), 1);
+            }
+            let repeated = facts.get(REPEATED).and_then(Value::as_i64);
+            if by_ring(&seen.probe, setup) {
+                count("fragment", repeated.unwrap_or(0));
+            }
         }
     }
     let counted = dataset.manifest["packets"]["discarded"].as_object();
@@ -185,6 +201,12 @@ fn discards(seen: &[Seen], dataset: &Dataset, differences: &mut Differences) {
     if sum(&counted) != sum(&right) || named && counted != right {
         differences.add(format!("discarded are {counted:?}, right is {right:?}"));
     }
+}
+
+/// Whether answers to `probe` come through a packet ring. Otherwise the kernel puts fragments together, and tells of no further ones.
+fn by_ring(probe: &Value, setup: &Value) -> bool {
+    let six = probe["destination"].as_str().unwrap().contains(':');
+    setup["transport"] == "raw" && (six || setup["receive_buffer"] == "packet_ring")
 }
 
 /// All probes of a flow leave by one way, and those that are to be used are.

@@ -154,12 +154,6 @@ def cut_chain(packet):
     return whole[:49] + b"\xff" + whole[50:]
 
 
-def unknown_header(packet):
-    """A protocol for experiments (RFC 3692) behind a header that is known."""
-    whole = with_headers(packet, (HOP_BY_HOP,))
-    return whole[:40] + bytes([253]) + whole[41:]
-
-
 def cut_header(packet):
     """The packet ends within a header."""
     whole = with_headers(packet, (DESTINATION,))
@@ -167,7 +161,7 @@ def cut_header(packet):
 
 
 def unreadable(protocol, transport):
-    changes = (many_headers, cut_chain, unknown_header, cut_header)
+    changes = (many_headers, cut_chain, cut_header)
     return Case([Unreadable(1 + at, change) for at, change in enumerate(changes)], options=["--timeout", "1"])
 
 
@@ -194,8 +188,9 @@ class Fragmented(Host):
         self.count += 1
         identification = int(self.address.split(":" if self.version == 6 else ".")[-1], 16) << 8 | self.count
         [packet] = answer.packets
-        answer.packets = self.order(fragments(packet, self.size, identification))
-        return [answer]
+        whole = fragments(packet, self.size, identification)
+        answer.packets = self.order(whole)
+        return [answer.stated(repeated_fragments=len(answer.packets) - len(whole))]
 
     def hop(self, probe):
         answers = super().hop(probe)
