@@ -109,12 +109,12 @@ def source_of_the_other_uplink(protocol, transport):
 
 
 def rule_not_asked_for(protocol, transport):
-    """A rule for the very source that the main table gives, and nobody asks for a source. The kernel routes a raw packet, and an
-    ICMPv6 echo request that is given its source, before it has the source; of other packets it knows the source, and follows the rule.
+    """A rule for the very source that the main table gives, and nobody asks for a source. The rule is followed, as by programs that
+    connect. The kernel does not follow it for an ICMPv6 echo request of an ordinary socket that is given its source.
     """
     hosts, setup = [], []
     for version in (4, 6):
-        uplink = 1 if transport == "raw" or (protocol, version) == ("icmp", 6) else 2
+        uplink = 1 if (protocol, version, transport) == ("icmp", 6, "dgram") else 2
         hosts += [Guarded(version, number, uplink, source=SOURCES[version] % 1) for number in range(1, 9)]
         setup += [
             route(version, "default", 2, "table 7"),

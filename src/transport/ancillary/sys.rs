@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::{align_of, size_of, size_of_val};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use libc::{c_int, c_void};
 
@@ -26,7 +26,10 @@ impl SendControl {
         self.put(name, c_int::from(ttl));
     }
 
-    /// Adds the address to leave with (the kernel's choice if unspecified) and the interface to leave by (0: its choice).
+    /// Adds the address to leave with, and the interface to leave by (0: the kernel's choice).
+    ///
+    /// An IPv6 packet gets one of the two: the kernel keeps to an interface only if it is given no source beside, and then chooses
+    /// the source of that interface.
     pub fn way_out(&mut self, source: IpAddr, interface: u32) {
         match source {
             IpAddr::V4(source) => {
@@ -40,6 +43,10 @@ impl SendControl {
                 self.put((libc::SOL_IP, libc::IP_PKTINFO), told);
             }
             IpAddr::V6(source) => {
+                let source = match interface {
+                    0 => source,
+                    _ => Ipv6Addr::UNSPECIFIED,
+                };
                 let told = libc::in6_pktinfo {
                     ipi6_addr: libc::in6_addr {
                         s6_addr: source.octets(),
@@ -48,14 +55,6 @@ impl SendControl {
                 };
                 self.put((libc::SOL_IPV6, libc::IPV6_PKTINFO), told);
             }
-        }
-    }
-
-    /// Adds an interface alone.
-    pub fn interface(&mut self, ipv6: bool, interface: u32) {
-        match ipv6 {
-            false => self.way_out(Ipv4Addr::UNSPECIFIED.into(), interface),
-            true => self.way_out(Ipv6Addr::UNSPECIFIED.into(), interface),
         }
     }
 
@@ -110,13 +109,15 @@ mod tests {
         assert_eq!((block[3], block[5] as u32), (28, 3));
         assert_eq!(((block[5] >> 32) as u32).to_ne_bytes(), [10, 9, 1, 1]);
 
-        let mut six = SendControl::default();
-        six.ttl(true, 7);
-        six.way_out("fd00::1".parse().unwrap(), 3);
-        let block = six.block;
-        assert_eq!((six.used, block[0], block[2]), (64, 20, 7));
-        assert_eq!((block[3], block[7] as u32), (36, 3));
-        assert_eq!(block[5].to_ne_bytes()[..2], [0xfd, 0]);
+        for (interface, first) in [(0, 0xfd), (3, 0)] {
+            let mut six = SendControl::default();
+            six.ttl(true, 7);
+            six.way_out("fd00::1".parse().unwrap(), interface);
+            let block = six.block;
+            assert_eq!((six.used, block[0], block[2]), (64, 20, 7));
+            assert_eq!((block[3], block[7] as u32), (36, interface));
+            assert_eq!(block[5].to_ne_bytes()[..2], [first, 0]);
+        }
     }
 
     #[test]

@@ -138,14 +138,7 @@ impl SendArena {
             }
             let mut control = SendControl::default();
             control.ttl(datagram.to.is_ipv6(), datagram.ttl);
-            match datagram.source {
-                // Of IPv6 the kernel keeps to an interface only if it is given no source beside; it then chooses the same one
-                // as at the look-up.
-                IpAddr::V6(_) if datagram.interface != 0 => {
-                    control.interface(true, datagram.interface);
-                }
-                source => control.way_out(source, datagram.interface),
-            }
+            control.way_out(datagram.source, datagram.interface);
             self.controls.push(control);
             self.pieces.push(iovec {
                 iov_base: datagram.payload.as_ptr().cast_mut().cast(),

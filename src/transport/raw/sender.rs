@@ -164,18 +164,15 @@ impl PacketSender for RawSender {
             {
                 break Some(Stopped::Crowded(reason));
             }
-            let sources = &self.sources;
+            let (sources, tells_way) = (&self.sources, self.sources.tells_way());
             let packets = batch
                 .iter_from(first + taken)
                 .take_while(|(to, _)| to.is_ipv4() == next.is_ipv4() && !to.is_unspecified())
                 .map(|(to, packet)| sys::Outgoing {
                     to,
-                    interface: match sources.pins(to.is_ipv6()) {
-                        true => {
-                            header::source(packet).map_or(0, |ours| sources.pinned_interface(ours))
-                        }
-                        false => 0,
-                    },
+                    way: header::source(packet)
+                        .filter(|_| tells_way)
+                        .map(|source| (source, sources.pinned_interface(source))),
                     packet,
                 });
             // Then one by one: only this one's next hop is known to be known.

@@ -125,22 +125,23 @@ impl SourceTable {
         self.is_fresh = false;
     }
 
-    /// Whether packets of a family may have to be kept to an interface. What is bound has no choice.
-    pub(in crate::transport) fn pins(&self, ipv6: bool) -> bool {
-        let lookup = match ipv6 {
-            false => Some(&self.v4),
-            true => self.v6.as_ref(),
-        };
-        self.watch.has_several_next_hops()
-            && lookup.is_some_and(|lookup| lookup.interface.is_none() && lookup.fixed.is_none())
+    /// Whether the kernel needs to be told more than the destination to send a raw packet by the way of the look-up.
+    pub(in crate::transport) fn tells_way(&self) -> bool {
+        self.watch.has_several_next_hops() || self.watch.goes_by_source()
     }
 
     /// The interface that a packet from `source` must leave by: its own, if the kernel would choose one of several next hops anew,
-    /// by a hash of other things than at the look-up. Else 0, for the kernel's choice.
+    /// by a hash of other things than at the look-up. Else 0, for the kernel's choice. What is bound has no choice.
     pub(in crate::transport) fn pinned_interface(&self, source: IpAddr) -> u32 {
-        match self.pins(source.is_ipv6()) {
-            true => self.watch.pinned_interface(source),
-            false => 0,
+        let lookup = match source {
+            IpAddr::V4(_) => Some(&self.v4),
+            IpAddr::V6(_) => self.v6.as_ref(),
+        };
+        match lookup {
+            Some(lookup) if lookup.interface.is_none() && lookup.fixed.is_none() => {
+                self.watch.pinned_interface(source)
+            }
+            _ => 0,
         }
     }
 

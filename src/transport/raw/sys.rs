@@ -240,8 +240,8 @@ pub(crate) struct SendArena {
 /// A packet to send.
 pub(crate) struct Outgoing<'a> {
     pub to: IpAddr,
-    /// The interface that it leaves by; 0 for the kernel's choice.
-    pub interface: u32,
+    /// The source and interface (0: the kernel's choice) by which it is routed, if the kernel has to be told.
+    pub way: Option<(IpAddr, u32)>,
     pub packet: &'a [u8],
 }
 
@@ -274,15 +274,10 @@ impl SendArena {
         self.controls.clear();
         self.pieces.clear();
         self.messages.clear();
-        for Outgoing {
-            to,
-            interface,
-            packet,
-        } in packets.take(Self::CHUNK)
-        {
+        for Outgoing { to, way, packet } in packets.take(Self::CHUNK) {
             let mut control = SendControl::default();
-            if interface != 0 {
-                control.interface(to.is_ipv6(), interface);
+            if let Some((source, interface)) = way {
+                control.way_out(source, interface);
             }
             self.controls.push(control);
             match to {

@@ -29,6 +29,8 @@ pub(in crate::transport) struct RouteWatch {
     tables: Tables,
     /// The interfaces of all next hops of routes over several that there are, or were since the run began.
     next_hops: BTreeSet<u32>,
+    /// Whether rules or routes are for some sources only, or were since the run began.
+    by_source: bool,
     /// Interfaces by our addresses. Only read if there are such routes.
     interfaces: HashMap<IpAddr, u32>,
 }
@@ -42,15 +44,19 @@ impl RouteWatch {
             buffer: vec![0; PART],
             tables: Tables::open(),
             next_hops: BTreeSet::new(),
+            by_source: false,
             interfaces: HashMap::new(),
         };
-        let next_hops = &mut watch.next_hops;
-        // What cannot be listed is not known: nothing is pinned then.
-        let _ = watch.tables.ask(&message::ask_routes(), |answer| {
-            next_hops.extend(answer.several_next_hops());
-            // To the end of the list.
-            None::<()>
-        });
+        let (next_hops, by_source) = (&mut watch.next_hops, &mut watch.by_source);
+        for request in [message::ask_routes(), message::ask_rules()] {
+            // What cannot be listed is not known: the kernel is told nothing then.
+            let _ = watch.tables.ask(&request, |answer| {
+                next_hops.extend(answer.several_next_hops());
+                *by_source |= answer.is_for_sources();
+                // To the end of the list.
+                None::<()>
+            });
+        }
         watch.read_interfaces();
         watch
     }
@@ -71,6 +77,7 @@ impl RouteWatch {
                     changed = true;
                     for told in answers(&self.buffer[..length]) {
                         self.next_hops.extend(told.several_next_hops());
+                        self.by_source |= told.is_for_sources();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -88,6 +95,11 @@ impl RouteWatch {
     /// Whether there are routes over several next hops.
     pub(in crate::transport) fn has_several_next_hops(&self) -> bool {
         !self.next_hops.is_empty()
+    }
+
+    /// Whether rules or routes are for some sources only: the kernel must be told the source to follow them.
+    pub(in crate::transport) fn goes_by_source(&self) -> bool {
+        self.by_source
     }
 
     /// The interface that has `source`, if it is one of several next hops; else 0.

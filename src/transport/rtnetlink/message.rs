@@ -10,6 +10,8 @@ const ADDRESS: usize = 8;
 const ROUTE: usize = 12;
 const LINK: usize = 16;
 const NEIGHBOUR: usize = 12;
+/// `struct fib_rule_hdr`.
+const RULE: usize = 12;
 /// `struct rtnexthop`.
 const NEXT_HOP: usize = 8;
 
@@ -165,6 +167,11 @@ pub(in crate::transport) fn ask_routes() -> Request {
     list(libc::RTM_GETROUTE, &[0; ROUTE])
 }
 
+/// Asks for all rules of both families.
+pub(in crate::transport) fn ask_rules() -> Request {
+    list(libc::RTM_GETRULE, &[0; RULE])
+}
+
 /// Asks for all addresses of this host, of both families.
 pub(in crate::transport) fn ask_addresses() -> Request {
     list(libc::RTM_GETADDR, &[0; ADDRESS])
@@ -260,6 +267,13 @@ impl Answer<'_> {
             .map_or(&[][..], |(_, hops)| hops);
         let is_several = next_hops(hops).nth(1).is_some();
         next_hops(hops).filter(move |_| is_several)
+    }
+
+    /// Whether it is a new rule, or a new IPv6 route, for some source addresses only. Both headers have the length of the source's
+    /// prefix in the same place.
+    pub(in crate::transport) fn is_for_sources(&self) -> bool {
+        let has_source = self.body.get(2).is_some_and(|length| *length > 0);
+        matches!(self.kind, libc::RTM_NEWRULE | libc::RTM_NEWROUTE) && has_source
     }
 
     /// Reads an interface: its number and flags.
@@ -406,6 +420,25 @@ mod tests {
     }
 
     #[test]
+    fn rules_and_routes_for_sources_are_told_from_others() {
+        for (kind, length, is_so) in [
+            (libc::RTM_NEWRULE, 0, false),
+            (libc::RTM_NEWRULE, 32, true),
+            (libc::RTM_DELRULE, 32, false),
+            (libc::RTM_NEWROUTE, 64, true),
+            (libc::RTM_NEWROUTE, 0, false),
+        ] {
+            let mut body = [0; RULE];
+            (body[1], body[2]) = (24, length);
+            let bytes = answer(kind, &body, &[]);
+            let found: Vec<bool> = answers(&bytes)
+                .map(|answer| answer.is_for_sources())
+                .collect();
+            assert_eq!(found, [is_so], "{kind} {length}");
+        }
+    }
+
+    #[test]
     fn torn_answers_are_no_answers() {
         let whole = answer(libc::RTM_NEWROUTE, &[0; ROUTE], &[(libc::RTA_OIF, &[1; 4])]);
         for length in 0..whole.len() {
@@ -433,6 +466,7 @@ mod tests {
             ask_neighbours(true),
             ask_addresses(),
             ask_routes(),
+            ask_rules(),
             ask_table(false),
         ] {
             let bytes = bytes.bytes;
