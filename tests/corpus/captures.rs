@@ -14,7 +14,7 @@ use pathsurvey::lab::{LabNetwork, Respond};
 use pathsurvey::model::{Echoed, FlowId, ProbeId, Protocol, Reply, TcpFlags, Time, Ttl};
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
-use pathsurvey::wire::{decode, extensions};
+use pathsurvey::wire::{Reassembler, Taken, decode, extensions};
 
 /// Hosts probed of each prefix that holds targets.
 const HOSTS: u128 = 2;
@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Packets by their look.
 pub type Captures = BTreeMap<String, Vec<u8>>;
+
+/// Begins the name of what fragments make.
+const PUT_TOGETHER: &str = "lab-whole";
 
 /// What all networks of `labs/` answer.
 pub fn captures() -> Captures {
@@ -101,8 +104,15 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
                 let (_, packet) = batch.get(0).expect("a packet");
                 let mut deliveries = Vec::new();
                 network.respond(packet, now, &mut deliveries);
+                let mut fragments = Reassembler::default();
                 for delivery in deliveries {
-                    keep(delivery.packet, captures);
+                    match fragments.take(&delivery.packet, now) {
+                        Taken::Whole(whole) if whole == delivery.packet => {
+                            keep("lab", whole, captures);
+                        }
+                        Taken::Whole(whole) => keep(PUT_TOGETHER, whole, captures),
+                        Taken::Kept => {}
+                    }
                 }
                 number += 1;
                 now = now + PAUSE;
@@ -122,18 +132,18 @@ fn hosts(network: IpAddr) -> impl Iterator<Item = IpAddr> {
 }
 
 /// Keeps a packet where none of its look has been seen.
-fn keep(packet: Vec<u8>, captures: &mut Captures) {
-    let reply = decode(&packet, Time::default()).expect("the lab's answers can be read");
+fn keep(origin: &str, packet: &[u8], captures: &mut Captures) {
+    let reply = decode(packet, Time::default()).expect("the lab's answers can be read");
     let family = if reply.responder.is_ipv4() { 4 } else { 6 };
     let code = reply.icmp_code.unwrap_or_default();
     let quoted = reply.quoted.as_ref().map_or(0, |quoted| quoted.protocol);
     let look = format!(
-        "lab-{}-{family}-code{code}-of{quoted}-{}bytes-{}labels",
+        "{origin}-{}-{family}-code{code}-of{quoted}-{}bytes-{}labels",
         reply.kind.as_str(),
         packet.len(),
         reply.mpls.len()
     );
-    captures.entry(look).or_insert(packet);
+    captures.entry(look).or_insert_with(|| packet.to_vec());
 }
 
 /// What a kernel would tell an ordinary socket of a message, as the fuzzer takes it; `None` where it has no such socket. `header` is
@@ -166,6 +176,10 @@ pub fn save(captures: &Captures, corpus: &Path) {
         write("reply", look, packet);
         let reply = decode(packet, Time::default()).expect("read before");
         let header = if reply.responder.is_ipv4() { 20 } else { 40 };
+        // Behind extension headers the rest stands elsewhere, and is the same.
+        if header == 40 && ![6, 17, 58].contains(&packet[6]) {
+            continue;
+        }
         if let Some(told) = told(&reply, &packet[header..], header) {
             write("socket", look, &told);
         }

@@ -12,6 +12,7 @@ mod faults;
 mod lengths;
 mod limits;
 mod nat;
+mod odd_packets;
 mod oracle;
 mod order;
 mod parquet_rows;
