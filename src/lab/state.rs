@@ -199,7 +199,11 @@ impl State {
                         _ => Some(ip_id(address, at)),
                     },
                     delay: 0,
-                    wrapping: host.wrapping,
+                    // The vantage point's kernel must know a segment to reset it: those leave as they are.
+                    wrapping: match body {
+                        Body::Segment(_) => Wrapping::default(),
+                        _ => host.wrapping,
+                    },
                     body,
                 })
             }

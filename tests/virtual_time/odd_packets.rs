@@ -6,13 +6,21 @@ use std::net::IpAddr;
 use pathsurvey::model::{
     DiscardReason, Evidence, HopRecord, Protocol, ReplyKind, Status, StopReason, TcpFlags, Ttl,
 };
+use pathsurvey::targets::Families;
 
 use super::experiment::{Observed, config, inline, lab, observe};
 
 const DISTANCE: u8 = 7;
+const TARGETS: [&str; 4] = [
+    "198.18.0.0/29",
+    "2001:db8:1000::1",
+    "2001:db8:1000::2",
+    "2001:db8:1000::3",
+];
 
 fn survey(protocol: Protocol, tcp_flags: TcpFlags, port: u16) -> Observed {
-    let mut survey = config(&["198.18.0.0/28", "2001:db8:1000::/124"], 1);
+    let mut survey = config(&TARGETS, 1);
+    survey.targets.families = Families::Both;
     survey.protocol = protocol;
     survey.tcp_flags = tcp_flags;
     survey.destination_port = port;
@@ -55,14 +63,14 @@ fn rare_answers_are_read_as_plain_ones_are() {
     let syn = TcpFlags::Syn;
     for (protocol, flags, port) in [
         (Protocol::Udp, syn, 33_434),
-        (Protocol::Icmp, syn, 0),
+        (Protocol::Icmp, syn, 33_434),
         (Protocol::Tcp, syn, 443),
         (Protocol::Tcp, syn, 80),
         (Protocol::Tcp, TcpFlags::Ack, 80),
         (Protocol::Tcp, TcpFlags::Psh, 80),
     ] {
         let run = survey(protocol, flags, port);
-        assert_eq!(run.traces.len(), 32);
+        assert_eq!(run.traces.len(), 11);
         for trace in &run.traces {
             assert_eq!(trace.stop_reason, StopReason::Completed, "{protocol:?}");
             assert_eq!(trace.path_length, Some(Ttl(DISTANCE)));
