@@ -24,7 +24,13 @@ const TTLS: std::ops::RangeInclusive<u8> = 1..=10;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Packets by their look.
-pub type Captures = BTreeMap<String, Vec<u8>>;
+#[derive(Default)]
+pub struct Captures {
+    /// As they came, or put together.
+    pub packets: BTreeMap<String, Vec<u8>>,
+    /// The fragments of some of them, each behind its length.
+    pub fragments: BTreeMap<String, Vec<u8>>,
+}
 
 /// Begins the name of what fragments make.
 const PUT_TOGETHER: &str = "lab-whole";
@@ -37,7 +43,7 @@ pub fn captures() -> Captures {
         .map(|entry| entry.expect("an entry").path())
         .collect();
     files.sort();
-    let mut captures = Captures::new();
+    let mut captures = Captures::default();
     for file in files {
         let text = fs::read_to_string(&file).expect("an example network");
         let name = file.display().to_string();
@@ -105,12 +111,18 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
                 let mut deliveries = Vec::new();
                 network.respond(packet, now, &mut deliveries);
                 let mut fragments = Reassembler::default();
+                let mut pieces = Vec::new();
                 for delivery in deliveries {
+                    pieces.extend((delivery.packet.len() as u16).to_be_bytes());
+                    pieces.extend(&delivery.packet);
                     match fragments.take(&delivery.packet, now) {
                         Taken::Whole(whole) if whole == delivery.packet => {
                             keep("lab", whole, captures);
                         }
-                        Taken::Whole(whole) => keep(PUT_TOGETHER, whole, captures),
+                        Taken::Whole(whole) => {
+                            let look = keep(PUT_TOGETHER, whole, captures);
+                            captures.fragments.entry(look).or_insert(pieces.clone());
+                        }
                         Taken::Kept => {}
                     }
                 }
@@ -131,8 +143,8 @@ fn hosts(network: IpAddr) -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// Keeps a packet where none of its look has been seen.
-fn keep(origin: &str, packet: &[u8], captures: &mut Captures) {
+/// Keeps a packet if none of its look has been seen. Returns the look.
+fn keep(origin: &str, packet: &[u8], captures: &mut Captures) -> String {
     let reply = decode(packet, Time::default()).expect("the lab's answers can be read");
     let family = if reply.responder.is_ipv4() { 4 } else { 6 };
     let code = reply.icmp_code.unwrap_or_default();
@@ -143,7 +155,11 @@ fn keep(origin: &str, packet: &[u8], captures: &mut Captures) {
         packet.len(),
         reply.mpls.len()
     );
-    captures.entry(look).or_insert_with(|| packet.to_vec());
+    let packets = &mut captures.packets;
+    packets
+        .entry(look.clone())
+        .or_insert_with(|| packet.to_vec());
+    look
 }
 
 /// What a kernel would tell an ordinary socket of a message, as the fuzzer takes it; `None` where it has no such socket. `header` is
@@ -172,7 +188,10 @@ pub fn save(captures: &Captures, corpus: &Path) {
         fs::create_dir_all(&directory).expect("a directory");
         fs::write(directory.join(name), bytes).expect("a seed is written");
     };
-    for (look, packet) in captures {
+    for (look, pieces) in &captures.fragments {
+        write("fragments", look, pieces);
+    }
+    for (look, packet) in &captures.packets {
         write("reply", look, packet);
         let reply = decode(packet, Time::default()).expect("read before");
         let header = if reply.responder.is_ipv4() { 20 } else { 40 };
