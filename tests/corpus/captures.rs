@@ -208,15 +208,15 @@ pub fn save(captures: &Captures, corpus: &Path) {
         let (message, body) = packet[header..].split_at(8);
         // In words of 32 bits with ICMPv4, of 64 with ICMPv6 (RFC 4884).
         let announced = match header {
-            20 => message[5],
-            _ => message[4] * 2,
+            20 => usize::from(message[5]) * 4,
+            _ => usize::from(message[4]) * 8,
         };
-        let (quote, structure) = extensions::split(body, usize::from(announced) * 4);
+        let (quote, structure) = extensions::split(body, announced);
         write("quote", look, quote);
         if structure.is_some() {
-            for announced in [announced, 0] {
-                let name = format!("{look}-{announced}");
-                write("extensions", &name, &[&[announced], body].concat());
+            for words in [announced.div_ceil(4).min(255) as u8, 0] {
+                let name = format!("{look}-{words}");
+                write("extensions", &name, &[&[words], body].concat());
             }
         }
     }
