@@ -93,7 +93,8 @@ fn a_long_quote_is_not_taken_for_a_structure() {
 #[test]
 fn without_a_checksum_only_the_whole_form_is_a_structure() {
     let good = unsummed(structure());
-    let flaws: [(&str, fn(&mut Vec<u8>)); 9] = [
+    type Spoil = fn(&mut Vec<u8>);
+    let flaws: [(&str, Spoil); 9] = [
         ("version", |bytes| bytes[0] = 0x10),
         ("reserved bits", |bytes| bytes[0] = 0x21),
         ("reserved byte", |bytes| bytes[1] = 1),
