@@ -9,6 +9,7 @@ mod kernel {
     pub mod loopback;
     pub mod namespaces;
     pub mod neighbours;
+    pub mod order;
     pub mod sources;
     pub mod tcp;
 }
@@ -16,7 +17,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use kernel::{echo, errors, filters, ipv6, loopback, namespaces, neighbours, sources, tcp};
+use kernel::{echo, errors, filters, ipv6, loopback, namespaces, neighbours, order, sources, tcp};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -179,6 +180,16 @@ fn main() -> ExitCode {
             "long_packets_are_cut_off_not_lost",
             User::Caller,
             filters::long_packets,
+        ),
+        case(
+            "packets_of_several_sockets_come_in_the_order_of_their_stamps",
+            User::Caller,
+            order::of_packets,
+        ),
+        case(
+            "datagrams_of_several_sockets_come_in_the_order_of_their_stamps",
+            User::Caller,
+            order::of_datagrams,
         ),
         case(
             "what_the_lab_device_drops_is_counted",

@@ -14,7 +14,9 @@ use pathsurvey::model::{
 use pathsurvey::targets::{Families, LoadReport, Loader, TargetError, TargetSet, TargetSpec};
 use pathsurvey::wire::checksum::Sum;
 use pathsurvey::wire::ip::Ends;
-use pathsurvey::wire::{decode, decode_datagram, decode_echo, decode_error, extensions, quote};
+use pathsurvey::wire::{
+    Reassembler, Taken, decode, decode_datagram, decode_echo, decode_error, extensions, quote,
+};
 
 /// Targets of a list that are looked at one by one.
 const LOOKED_AT: u32 = 256;
@@ -67,8 +69,9 @@ fn with_right_checksum(bytes: &[u8]) -> Option<Vec<u8>> {
         _ => {
             let address = |at: usize| Some(IpAddr::from(*bytes.get(at..)?.first_chunk::<16>()?));
             let ends = Ends::new(address(8)?, address(24)?)?;
-            let length = word(4)?;
-            let message = packet.get_mut(40..40 + length)?;
+            let end = 40 + word(4)?;
+            let message = packet.get_mut(behind_extensions(bytes)?..end)?;
+            let length = message.len();
             (
                 message,
                 ends.pseudo_header(pathsurvey::wire::ip::ICMPV6, length),
@@ -79,6 +82,48 @@ fn with_right_checksum(bytes: &[u8]) -> Option<Vec<u8>> {
     let checksum = pseudo_header.bytes(message).checksum();
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
     Some(packet)
+}
+
+/// Where the message of an IPv6 packet begins.
+fn behind_extensions(bytes: &[u8]) -> Option<usize> {
+    let (mut next, mut at) = (*bytes.get(6)?, 40);
+    loop {
+        let units = |least: usize| Some(usize::from(*bytes.get(at + 1)?) + least);
+        let size = match next {
+            0 | 43 | 60 => units(1)? * 8,
+            44 => 8,
+            51 => units(2)? * 4,
+            _ => return Some(at),
+        };
+        next = *bytes.get(at)?;
+        at += size;
+    }
+}
+
+/// Packets one after another, each behind two bytes that say how long it is. Gives how many came out whole, as they were or put together.
+pub fn fragments(bytes: &[u8]) -> usize {
+    let mut fragments = Reassembler::default();
+    let (mut rest, mut count, mut whole, mut at) = (bytes, 0, 0, 0);
+    while let Some(([high, low], behind)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(behind.len());
+        let (packet, behind) = behind.split_at(length);
+        rest = behind;
+        count += 1;
+        at += 1;
+        if let Taken::Whole(read) = fragments.take(packet, Time::from_nanos(at * 100_000_000)) {
+            whole += 1;
+            assert!(read.len() <= packet.len() || read.len() <= 40 + 0xffff);
+            let _ = reply(read);
+            // Put together, it is no fragment of itself any more.
+            if read != packet && read[0] >> 4 == 4 {
+                assert_ne!(decode(read, Time::default()), Err(DiscardReason::Fragment));
+            }
+        }
+    }
+    fragments.give_up();
+    let dropped = fragments.take_dropped().len();
+    assert!(dropped + whole <= count);
+    whole
 }
 
 /// A quoted packet, as either family and as what its first byte says.

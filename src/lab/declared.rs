@@ -10,6 +10,7 @@ use super::topology::{
     Answering, Balance, Complaint, Host, Line, Next, NodeId, Passage, Propagation, Quoting,
     TcpPort, Topology,
 };
+use super::wrapping::Wrapping;
 use crate::model::{InterfaceInfo, MplsLabel};
 
 /// The routers and targets of a declared network. The first router is the one next to the vantage point.
@@ -183,6 +184,7 @@ impl Topology for Declared {
                 limit: None,
                 initial_ttl: 64,
                 quoting: Quoting::default(),
+                wrapping: Wrapping::default(),
             },
         }
     }

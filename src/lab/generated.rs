@@ -26,6 +26,7 @@ use super::topology::{
     Answering, Balance, Host, Line, Next, NodeId, Passage, Propagation, Quoting, RateLimit,
     Topology,
 };
+use super::wrapping::Wrapping;
 use crate::model::MplsLabel;
 
 /// The topology of a generated network.
@@ -316,6 +317,7 @@ impl Topology for Generated {
                     .then_some(8),
                 ..Quoting::default()
             },
+            wrapping: Wrapping::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use super::generated::{Generated, Salt};
 use super::hash::within;
 use super::topology::{Host, Quoting, RateLimit, TcpPort};
+use super::wrapping::Wrapping;
 
 impl Generated {
     /// The target with this address.
@@ -52,6 +53,7 @@ impl Generated {
                 _ => 64,
             },
             quoting: Quoting::default(),
+            wrapping: Wrapping::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::flight::Flight;
 use super::message::Message;
 use super::packet::{ICMP, ICMPV6, Packet};
 use super::topology::{ExtensionForm, QuotedLength, Quoting};
+use super::wrapping;
 
 /// Bytes of an ICMP header before the quote or payload.
 const HEADER: usize = 8;
@@ -55,11 +56,20 @@ pub(super) fn error(
     packet[start] = message.icmp_type;
     packet[start + 1] = message.code;
     packet[start + 4..header].copy_from_slice(&message.rest.to_be_bytes());
-    if extended && quoting.extensions == ExtensionForm::Compliant {
+    if extended {
         // In 32-bit words, in IPv6 in 64-bit words and one byte earlier (RFC 4884, sections 4.1 to 4.5).
-        match family {
-            Family::V4 => packet[start + 5] = (QUOTE_BEFORE_EXTENSIONS / 4) as u8,
-            Family::V6 => packet[start + 4] = (QUOTE_BEFORE_EXTENSIONS / 8) as u8,
+        let (place, word) = match family {
+            Family::V4 => (5, 4),
+            Family::V6 => (4, 8),
+        };
+        let length = QUOTE_BEFORE_EXTENSIONS as u8;
+        packet[start + place] = match quoting.extensions {
+            ExtensionForm::Compliant => length / word,
+            ExtensionForm::Legacy => packet[start + place],
+            ExtensionForm::InBytes => length,
+        };
+        if quoting.extensions == ExtensionForm::InBytes {
+            packet[header + field + 2..header + field + 4].fill(0);
         }
     }
     let (protocol, tos) = match family {
@@ -136,6 +146,13 @@ fn quote(probe: &Packet, quoted: &Flight, quoting: Quoting, most: usize) -> Vec<
     write(probe.flow_number_offset(), ends.source_port);
     if quoted.has_ports() && probe.transport().len() >= 4 {
         write(Some(2), ends.destination_port);
+    }
+    if quoted.source.is_ipv6() {
+        let more = quoting.headers.insert(&mut quote);
+        if quoting.length == QuotedLength::Kept {
+            wrapping::lengthen(&mut quote, more);
+        }
+        quote.truncate(most);
     }
     quote
 }

@@ -7,7 +7,8 @@
 //! `toml_file`, or one `generated` from a seed) and is answered by `network` with what `icmp` writes. `truth` walks the same
 //! code to say what a survey should have seen. IPv4 and IPv6; hosts answer UDP, TCP and ICMP echo, routers probes of any protocol.
 //!
-//! Left out: TCP connections beyond the handshake, fragments, IPv6 extension headers, the routers' own addresses as targets.
+//! Left out: TCP connections beyond the handshake, probes in fragments or with IPv6 extension headers, the routers' own addresses as
+//! targets.
 
 mod address;
 mod balancer;
@@ -45,6 +46,7 @@ mod truth_walk;
 mod virtual_host;
 mod virtual_network;
 mod walk;
+mod wrapping;
 
 #[cfg(test)]
 mod tests;

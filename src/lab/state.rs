@@ -18,6 +18,7 @@ use super::tcp::{self, Segment};
 use super::token_bucket::Buckets;
 use super::topology::{Host, Quoting, Topology};
 use super::walk::{Answerer, Fate, Stop, Trail, walk};
+use super::wrapping::Wrapping;
 use crate::model::{MplsLabel, Time};
 
 /// What a network remembers from packet to packet.
@@ -36,6 +37,7 @@ struct Answer {
     initial_ttl: u8,
     ip_id: Option<u16>,
     delay: u64,
+    wrapping: Wrapping,
     body: Body,
 }
 
@@ -152,16 +154,17 @@ impl State {
         };
         let at = reached_at + std::time::Duration::from_nanos(answer.delay + way.delay);
         self.statistics.answered += 1;
-        let copy = way.duplicate.map(|gap| {
+        let packets = answer.wrapping.wrap(packet, self.packets as u32);
+        let mut deliveries = Vec::with_capacity(packets.len());
+        if let Some(gap) = way.duplicate {
             self.statistics.duplicated += 1;
-            Delivery {
-                at: at + std::time::Duration::from_nanos(gap),
-                packet: packet.clone(),
-            }
-        });
-        { copy.into_iter() }
-            .chain([Delivery { at, packet }])
-            .collect()
+            let at = at + std::time::Duration::from_nanos(gap);
+            let copies = packets.iter().cloned();
+            deliveries.extend(copies.map(|packet| Delivery { at, packet }));
+        }
+        let packets = packets.into_iter();
+        deliveries.extend(packets.map(|packet| Delivery { at, packet }));
+        deliveries
     }
 
     fn answer<T: Topology>(
@@ -196,6 +199,7 @@ impl State {
                     initial_ttl: router.initial_ttl,
                     ip_id: Some(ip_id(router.address, at)),
                     delay: router.delay,
+                    wrapping: router.wrapping,
                     body: Body::Error {
                         message: stop.message,
                         quoting: router.quoting,
@@ -218,6 +222,11 @@ impl State {
                         _ => Some(ip_id(address, at)),
                     },
                     delay: 0,
+                    // The vantage point's kernel must know a segment to reset it: those leave as they are.
+                    wrapping: match body {
+                        Body::Segment(_) => Wrapping::default(),
+                        _ => host.wrapping,
+                    },
                     body,
                 })
             }

@@ -12,7 +12,7 @@ use super::generated_addresses::{VANTAGE_V4, VANTAGE_V6};
 use super::network::{Facts, Kind, LabNetwork};
 use super::toml_file::{LineFile, LinkFile, NetworkFile, TargetFile, UnroutedFile};
 use super::toml_values::{
-    Problem, address_v4, address_v6, prefix, problem, quote_bytes, rate_limit,
+    Problem, address_v4, address_v6, prefix, problem, quote_bytes, rate_limit, wrapping,
 };
 use super::topology::{Host, NodeId, Quoting, RateLimit};
 
@@ -194,6 +194,7 @@ impl<'a> Builder<'a> {
                 length: target.quote_length,
                 ..Quoting::default()
             },
+            wrapping: wrapping(&target.answer_headers, target.answer_fragments.as_ref())?,
         };
         let declared = DeclaredHost {
             udp_services: target.udp_services.clone(),

@@ -53,6 +53,7 @@ use super::rewriting::{Garbled, IpId, Restore};
 use super::toml_build::build;
 use super::toml_values::QuoteBytesFile;
 use super::topology::{Balance, ExtensionForm, Grievance, QuotedLength, TcpPort};
+use super::wrapping::ExtensionHeader;
 
 /// Why a network could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +192,11 @@ pub(super) struct RouterFile {
     pub(super) quote_length: QuotedLength,
     #[serde(default)]
     pub(super) extensions: ExtensionForm,
+    #[serde(default)]
+    pub(super) quote_headers: Vec<Spanned<ExtensionHeader>>,
+    #[serde(default)]
+    pub(super) answer_headers: Vec<Spanned<ExtensionHeader>>,
+    pub(super) answer_fragments: Option<Spanned<u16>>,
     #[serde(default)]
     pub(super) interfaces: Vec<Spanned<InterfaceFile>>,
     #[serde(default)]
@@ -353,6 +359,9 @@ pub(super) struct TargetFile {
     pub(super) quote_bytes: Option<Spanned<QuoteBytesFile>>,
     #[serde(default)]
     pub(super) quote_length: QuotedLength,
+    #[serde(default)]
+    pub(super) answer_headers: Vec<Spanned<ExtensionHeader>>,
+    pub(super) answer_fragments: Option<Spanned<u16>>,
 }
 
 fn port() -> UnreachableFile {

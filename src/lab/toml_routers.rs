@@ -11,8 +11,8 @@ use super::hash::mix2;
 use super::toml_build::Builder;
 use super::toml_file::{RoleFile, RouteFile, RouterFile};
 use super::toml_values::{
-    Problem, address_v4, address_v6, checked_share, nanoseconds, prefix, problem, quote_bytes,
-    rate_limit,
+    Problem, address_v4, address_v6, checked_share, headers, nanoseconds, prefix, problem,
+    quote_bytes, rate_limit, wrapping,
 };
 use super::topology::{Answering, Balance, Complaint, NodeId, Propagation, Quoting};
 use crate::model::InterfaceInfo;
@@ -77,7 +77,9 @@ impl Builder<'_> {
                 bytes: quote_bytes(router.quote_bytes.as_ref())?,
                 length: router.quote_length,
                 extensions: router.extensions,
+                headers: headers(&router.quote_headers)?,
             },
+            wrapping: wrapping(&router.answer_headers, router.answer_fragments.as_ref())?,
         };
         Ok([v4, v6].map(|own| Answering {
             address: own.unwrap_or(either),

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::address::is_forwarded;
 use super::toml_file::RateLimitFile;
 use super::topology::RateLimit;
+use super::wrapping::{ExtensionHeader, Headers, MOST_HEADERS, Wrapping};
 
 /// What is wrong with a file, and where.
 #[derive(Debug)]
@@ -180,4 +181,48 @@ pub(super) fn quote_bytes(given: Option<&Spanned<QuoteBytesFile>>) -> Result<Opt
         Some((_, QuoteBytesFile::Bytes(bytes))) => Ok(Some(bytes)),
         Some((_, QuoteBytesFile::All)) | None => Ok(None),
     }
+}
+
+/// `quote_headers` and `answer_headers`.
+pub(super) fn headers(given: &[Spanned<ExtensionHeader>]) -> Result<Headers, Problem> {
+    if let Some(further) = given.get(MOST_HEADERS) {
+        return Err(problem(
+            further,
+            format!("more than {MOST_HEADERS} extension headers"),
+            "give fewer",
+        ));
+    }
+    let headers: Vec<_> = given.iter().map(|header| *header.get_ref()).collect();
+    Ok(Headers::new(&headers))
+}
+
+/// `answer_headers` and `answer_fragments`.
+pub(super) fn wrapping(
+    given: &[Spanned<ExtensionHeader>],
+    fragments: Option<&Spanned<u16>>,
+) -> Result<Wrapping, Problem> {
+    if let Some(at) = fragments {
+        let size = *at.get_ref();
+        if size == 0 || size % 8 != 0 {
+            return Err(problem(
+                at,
+                format!("fragments of {size} bytes"),
+                "give a multiple of 8: offsets count in eights",
+            ));
+        }
+        let atomic = given
+            .iter()
+            .find(|header| *header.get_ref() == ExtensionHeader::Fragment);
+        if let Some(atomic) = atomic {
+            return Err(problem(
+                atomic,
+                "a fragment header of a packet that is not cut, and answer_fragments",
+                "keep one",
+            ));
+        }
+    }
+    Ok(Wrapping {
+        headers: headers(given)?,
+        fragments: fragments.map(|size| *size.get_ref()),
+    })
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::rewriting::Rewriting;
+use super::wrapping::{Headers, Wrapping};
 use crate::model::{InterfaceInfo, MplsLabel};
 
 /// A router, as its topology names it while a packet is under way.
@@ -142,6 +143,8 @@ pub(super) struct Quoting {
     pub(super) length: QuotedLength,
     /// Where extensions stand.
     pub(super) extensions: ExtensionForm,
+    /// IPv6 extension headers in front of the quoted transport header.
+    pub(super) headers: Headers,
 }
 
 /// What becomes of the length in a quoted IP header. An IPv4 header checksum stays as it was before, so that it is wrong then.
@@ -164,6 +167,8 @@ pub(super) enum ExtensionForm {
     Compliant,
     /// Not at all: behind 128 bytes of quote (section 5.5).
     Legacy,
+    /// By the length of the quote in bytes, which should count words, and the structure has no checksum.
+    InBytes,
 }
 
 /// How a router answers packets of one family.
@@ -180,6 +185,7 @@ pub(super) struct Answering {
     /// TTL of its own packets when they leave.
     pub(super) initial_ttl: u8,
     pub(super) quoting: Quoting,
+    pub(super) wrapping: Wrapping,
 }
 
 /// What a TCP port is like that is not open.
@@ -216,6 +222,7 @@ pub(super) struct Host<'a> {
     pub(super) limit: Option<RateLimit>,
     pub(super) initial_ttl: u8,
     pub(super) quoting: Quoting,
+    pub(super) wrapping: Wrapping,
 }
 
 /// A network that packets can be walked through.

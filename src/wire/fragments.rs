@@ -149,30 +149,13 @@ impl Reassembler {
             self.drop_oldest();
         }
         let packet = packet[..part.ends].to_vec();
-        let mut place = self.open.iter().position(|open| open.key == key);
-        if place.is_none() {
-            while self.open.len() >= DATAGRAMS || self.bytes + packet.len() > BYTES {
-                if !self.drop_oldest() {
-                    break;
-                }
-            }
-            self.open.push_back(Open {
-                key,
-                since: at,
-                fragments: Vec::new(),
-                spoilt: false,
-            });
-            place = Some(self.open.len() - 1);
-        }
-        let Some(place) = place else {
-            return Taken::Kept;
-        };
+        let known = self.open.iter().position(|open| open.key == key);
+        let place = known.unwrap_or_else(|| self.begin(key, at, packet.len()));
         let open = &mut self.open[place];
         match open.fit(part, &packet) {
-            Fit::At(at_index) => {
+            Fit::At(index) => {
                 self.bytes += packet.len();
-                open.fragments
-                    .insert(at_index, Fragment { at, packet, part });
+                open.fragments.insert(index, Fragment { at, packet, part });
             }
             Fit::Copy => {
                 self.drop(packet, at, DiscardReason::Fragment);
@@ -196,6 +179,22 @@ impl Reassembler {
             join(&complete.fragments, &mut self.whole);
         }
         Taken::Whole(&self.whole)
+    }
+
+    /// Begins a packet, at whose cost older ones give way, and returns its place.
+    fn begin(&mut self, key: Key, since: Time, bytes: usize) -> usize {
+        while self.open.len() >= DATAGRAMS || self.bytes + bytes > BYTES {
+            if !self.drop_oldest() {
+                break;
+            }
+        }
+        self.open.push_back(Open {
+            key,
+            since,
+            fragments: Vec::new(),
+            spoilt: false,
+        });
+        self.open.len() - 1
     }
 
     /// Keeps to the bound in bytes.

@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn the_walk_is_bounded_in_headers_and_in_bytes() {
         let chain = |count: usize| {
-            let mut bytes = vec![60, 0, 1, 4, 0, 0, 0, 0].repeat(count);
+            let mut bytes = [60, 0, 1, 4, 0, 0, 0, 0].repeat(count);
             bytes[(count - 1) * 8] = 58;
             walk(DESTINATION, &bytes)
         };

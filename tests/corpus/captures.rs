@@ -14,7 +14,7 @@ use pathsurvey::lab::{LabNetwork, Respond};
 use pathsurvey::model::{Echoed, FlowId, ProbeId, Protocol, Reply, TcpFlags, Time, Ttl};
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
-use pathsurvey::wire::{decode, extensions};
+use pathsurvey::wire::{Reassembler, Taken, decode, extensions};
 
 /// Hosts probed of each prefix that holds targets.
 const HOSTS: u128 = 2;
@@ -24,7 +24,16 @@ const TTLS: std::ops::RangeInclusive<u8> = 1..=10;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Packets by their look.
-pub type Captures = BTreeMap<String, Vec<u8>>;
+#[derive(Default)]
+pub struct Captures {
+    /// As they came, or put together.
+    pub packets: BTreeMap<String, Vec<u8>>,
+    /// The fragments of some of them, each behind its length.
+    pub fragments: BTreeMap<String, Vec<u8>>,
+}
+
+/// Begins the name of what fragments make.
+const PUT_TOGETHER: &str = "lab-whole";
 
 /// What all networks of `labs/` answer.
 pub fn captures() -> Captures {
@@ -34,7 +43,7 @@ pub fn captures() -> Captures {
         .map(|entry| entry.expect("an entry").path())
         .collect();
     files.sort();
-    let mut captures = Captures::new();
+    let mut captures = Captures::default();
     for file in files {
         let text = fs::read_to_string(&file).expect("an example network");
         let name = file.display().to_string();
@@ -101,8 +110,21 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
                 let (_, packet) = batch.get(0).expect("a packet");
                 let mut deliveries = Vec::new();
                 network.respond(packet, now, &mut deliveries);
+                let mut fragments = Reassembler::default();
+                let mut pieces = Vec::new();
                 for delivery in deliveries {
-                    keep(delivery.packet, captures);
+                    pieces.extend((delivery.packet.len() as u16).to_be_bytes());
+                    pieces.extend(&delivery.packet);
+                    match fragments.take(&delivery.packet, now) {
+                        Taken::Whole(whole) if whole == delivery.packet => {
+                            keep("lab", whole, captures);
+                        }
+                        Taken::Whole(whole) => {
+                            let look = keep(PUT_TOGETHER, whole, captures);
+                            captures.fragments.entry(look).or_insert(pieces.clone());
+                        }
+                        Taken::Kept => {}
+                    }
                 }
                 number += 1;
                 now = now + PAUSE;
@@ -121,19 +143,23 @@ fn hosts(network: IpAddr) -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// Keeps a packet where none of its look has been seen.
-fn keep(packet: Vec<u8>, captures: &mut Captures) {
-    let reply = decode(&packet, Time::default()).expect("the lab's answers can be read");
+/// Keeps a packet if none of its look has been seen. Returns the look.
+fn keep(origin: &str, packet: &[u8], captures: &mut Captures) -> String {
+    let reply = decode(packet, Time::default()).expect("the lab's answers can be read");
     let family = if reply.responder.is_ipv4() { 4 } else { 6 };
     let code = reply.icmp_code.unwrap_or_default();
     let quoted = reply.quoted.as_ref().map_or(0, |quoted| quoted.protocol);
     let look = format!(
-        "lab-{}-{family}-code{code}-of{quoted}-{}bytes-{}labels",
+        "{origin}-{}-{family}-code{code}-of{quoted}-{}bytes-{}labels",
         reply.kind.as_str(),
         packet.len(),
         reply.mpls.len()
     );
-    captures.entry(look).or_insert(packet);
+    let packets = &mut captures.packets;
+    packets
+        .entry(look.clone())
+        .or_insert_with(|| packet.to_vec());
+    look
 }
 
 /// What a kernel would tell an ordinary socket of a message, as the fuzzer takes it; `None` where it has no such socket. `header` is
@@ -162,10 +188,17 @@ pub fn save(captures: &Captures, corpus: &Path) {
         fs::create_dir_all(&directory).expect("a directory");
         fs::write(directory.join(name), bytes).expect("a seed is written");
     };
-    for (look, packet) in captures {
+    for (look, pieces) in &captures.fragments {
+        write("fragments", look, pieces);
+    }
+    for (look, packet) in &captures.packets {
         write("reply", look, packet);
         let reply = decode(packet, Time::default()).expect("read before");
         let header = if reply.responder.is_ipv4() { 20 } else { 40 };
+        // Behind extension headers the rest stands elsewhere, and is the same.
+        if header == 40 && ![6, 17, 58].contains(&packet[6]) {
+            continue;
+        }
         if let Some(told) = told(&reply, &packet[header..], header) {
             write("socket", look, &told);
         }
@@ -175,15 +208,15 @@ pub fn save(captures: &Captures, corpus: &Path) {
         let (message, body) = packet[header..].split_at(8);
         // In words of 32 bits with ICMPv4, of 64 with ICMPv6 (RFC 4884).
         let announced = match header {
-            20 => message[5],
-            _ => message[4] * 2,
+            20 => usize::from(message[5]) * 4,
+            _ => usize::from(message[4]) * 8,
         };
-        let (quote, structure) = extensions::split(body, usize::from(announced) * 4);
+        let (quote, structure) = extensions::split(body, announced);
         write("quote", look, quote);
         if structure.is_some() {
-            for announced in [announced, 0] {
-                let name = format!("{look}-{announced}");
-                write("extensions", &name, &[&[announced], body].concat());
+            for words in [announced.div_ceil(4).min(255) as u8, 0] {
+                let name = format!("{look}-{words}");
+                write("extensions", &name, &[&[words], body].concat());
             }
         }
     }

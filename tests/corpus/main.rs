@@ -44,6 +44,19 @@ fn received_packets_are_read_or_refused() {
 }
 
 #[test]
+fn fragments_are_put_together_or_dropped() {
+    let mut captures = 0;
+    for (path, bytes) in inputs("fragments") {
+        let whole = fuzzed::fragments(&bytes);
+        if is_capture(&path) {
+            assert_eq!(whole, 1, "{}", path.display());
+            captures += 1;
+        }
+    }
+    assert!(captures > 4, "only {captures} captures");
+}
+
+#[test]
 fn quotes_are_read_or_refused() {
     let mut captures = 0;
     for (path, bytes) in inputs("quote") {
@@ -97,10 +110,19 @@ fn target_lists_are_read_or_refused() {
 #[test]
 fn all_that_the_lab_answers_is_read() {
     let captures = captures::captures();
-    for packet in captures.values() {
+    for packet in captures.packets.values() {
         fuzzed::reply(packet).expect("the lab's answers can be read");
     }
-    assert!(captures.len() > 30, "only {} looks", captures.len());
+    for pieces in captures.fragments.values() {
+        assert_eq!(fuzzed::fragments(pieces), 1);
+    }
+    let looks = captures.packets.len();
+    assert!(looks > 30, "only {looks} looks");
+    assert!(
+        captures.fragments.len() > 4,
+        "only {}",
+        captures.fragments.len()
+    );
     if let Some(corpus) = std::env::var_os("PATHSURVEY_CAPTURES") {
         captures::save(&captures, Path::new(&corpus));
     }

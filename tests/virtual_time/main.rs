@@ -13,6 +13,7 @@ mod faults;
 mod lengths;
 mod limits;
 mod nat;
+mod odd_packets;
 mod oracle;
 mod order;
 mod parquet_rows;

@@ -107,7 +107,7 @@ pub(super) fn ipv4(
     };
     let mut program = Assembler::default();
     let [refuse, later, icmp, segment] = program.labels();
-    program.to_this_host(0x40, refuse);
+    program.only_to_this_host(0x40, refuse);
     program.op(HALF_AT, 6);
     program.branch(ANY_BIT, 0x1fff, later);
     program.op(X_BEHIND_HEADER, 0);
@@ -135,7 +135,7 @@ pub(super) fn ipv6(answers: &Answers) -> Vec<SockFilter> {
     let mut program = Assembler::default();
     let [refuse, later, icmp, segment, near_icmp, near_segment] = program.labels();
     let [mut header] = program.labels();
-    program.to_this_host(0x60, refuse);
+    program.only_to_this_host(0x60, refuse);
     program.op(X_IS, HEADER);
     program.op(BYTE_AT, 6);
     program.branch_on_protocol(&wanted, near_icmp, near_segment);
@@ -239,7 +239,7 @@ impl Assembler {
     }
 
     /// Refuses what is not for this host and of the IP version `version`.
-    fn to_this_host(&mut self, version: u32, refuse: Label) {
+    fn only_to_this_host(&mut self, version: u32, refuse: Label) {
         let packet_type = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
         self.op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, packet_type);
         self.branch_unless(IS, libc::PACKET_HOST.into(), refuse);
