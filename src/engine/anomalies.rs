@@ -49,7 +49,7 @@ pub fn find(rows: &[HopRecord], end: &TraceEnd) -> Anomalies {
     if is_checksum_translated(in_place()) {
         found.insert(Anomaly::Nat);
     }
-    let hops = path(rows, end, hop_rows);
+    let hops = path(rows, end, &hop_rows);
     add_recurrences(&hops, in_place, &mut found);
     for hop in &hops {
         add_responders(hop, &mut found);
@@ -174,7 +174,7 @@ fn is_checksum_translated<'a>(rows: impl Iterator<Item = &'a HopRecord>) -> bool
 struct Hop<'a> {
     ttl: Ttl,
     rows: &'a [HopRecord],
-    hop_rows: HopRows,
+    hop_rows: &'a HopRows,
 }
 
 impl<'a> Hop<'a> {
@@ -205,7 +205,7 @@ impl<'a> Hop<'a> {
 }
 
 /// The path's TTLs, lowest first. One that was not probed is left out.
-fn path<'a>(rows: &'a [HopRecord], end: &TraceEnd, hop_rows: HopRows) -> Vec<Hop<'a>> {
+fn path<'a>(rows: &'a [HopRecord], end: &TraceEnd, hop_rows: &'a HopRows) -> Vec<Hop<'a>> {
     rows.chunk_by(|a, b| a.ttl == b.ttl)
         .filter_map(|rows| {
             let ttl = rows.first()?.ttl?;

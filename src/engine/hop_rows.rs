@@ -3,12 +3,17 @@
 //! Whoever calls a probe too large for its next line (Fragmentation Needed, Packet Too Big) looked at the size and not at the TTL:
 //! it may stand at any TTL up to the probe's, and the path goes on past it for a smaller one. Such an answer is of no hop, unless
 //! the path ends with it: where no smaller probe could be sent it is an unreachable as any other.
+//!
+//! The same holds for any other complaint of a router that answered at a lower TTL: it stands there.
 
 use crate::model::{HopRecord, ProbeId, Purpose, ReplyKind, StopReason, TraceEnd};
 
 /// Tells rows that show a hop from those that do not.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HopRows {
+    /// Complaints of routers that answered at a lower TTL, where the path goes on: probe and number of the reply.
+    from_before: Vec<(ProbeId, u16)>,
+
     /// The probe that was too large where the path ends.
     too_large_at_the_end: Option<ProbeId>,
 }
@@ -22,7 +27,20 @@ impl HopRows {
             .filter(|row| row.purpose != Purpose::Distance)
             .filter(|row| row.ttl == end.last_ttl && ends_path(row, end.stop_reason))
             .min_by_key(|row| (is_too_large(row), row.probe_size));
+        let is_end =
+            |row: &HopRecord| row.ttl == end.last_ttl && end.stop_reason == StopReason::Unreachable;
+        let from_before = rows
+            .iter()
+            .filter(|row| row.is_complaint() && !is_too_large(row) && !is_end(row))
+            .filter(|row| {
+                let same = |other: &HopRecord| other.responder() == row.responder();
+                let hops = rows.iter().filter(|row| row.purpose != Purpose::Distance);
+                { hops }.any(|other| other.ttl.is_some() && other.ttl < row.ttl && same(other))
+            })
+            .map(|row| (row.probe_id, row.reply_index))
+            .collect();
         HopRows {
+            from_before,
             too_large_at_the_end: ended
                 .filter(|row| is_too_large(row))
                 .map(|row| row.probe_id),
@@ -36,7 +54,8 @@ impl HopRows {
 
     /// Whether the row is of the path, probed hop by hop, and its answer or silence that of its TTL.
     pub fn is_hop(&self, row: &HopRecord) -> bool {
-        row.purpose != Purpose::Distance && self.is_in_place(row)
+        let stands_before = self.from_before.contains(&(row.probe_id, row.reply_index));
+        row.purpose != Purpose::Distance && self.is_in_place(row) && !stands_before
     }
 }
 

@@ -84,8 +84,8 @@ pub struct Entry {
     pub state: State,
     /// A reply that waits.
     pub held: Option<Held>,
-    /// What it was answered with.
-    pub answered_as: Option<ReplyKind>,
+    /// What it was answered with, and whether by the target.
+    pub answered_as: Option<(ReplyKind, bool)>,
     /// The answer it had, where copies of it could be taken for answers to others.
     pub answer: Option<AnswerMark>,
     /// How sure the answer is that its own row shows.
@@ -97,6 +97,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What a reply to this probe says: its kind, and whether the responder is the address probed.
+    pub fn says(&self, reply: &Reply) -> (ReplyKind, bool) {
+        (reply.kind, reply.responder == self.probe.destination)
+    }
+
     /// The probe as it was written; `None` where no source address was known, and nothing was.
     pub fn marked(&self) -> Option<Marked> {
         Some(Marked {

@@ -105,28 +105,34 @@ fn check_ttls(trace: &TraceRecord, hops: &[&HopRecord]) {
         let gap = pair[1].ttl.map(|ttl| ttl.0 - 1) > pair[0].ttl.map(|ttl| ttl.0);
         assert!(!gap, "a TTL is left out in {trace:?}");
     }
-    let first_arrival = hops.iter().find(|row| is_arrival(row, trace));
-    if let Some(length) = trace.path_length {
-        assert_eq!(Some(length), first_arrival.and_then(ttl), "{trace:?}");
-        assert_eq!(trace.stop_reason, StopReason::Completed);
-    }
 }
 
 /// `probed` are the hops' own rows, `answers` all that were answered; both are sorted by TTL.
 fn check_path(trace: &TraceRecord, probed: &[&HopRecord], answers: &[&HopRecord]) {
     let last = end_of_path(trace, answers);
     let on_path = |row: &&&HopRecord| row.ttl <= last;
+    let is_hop = |row: &&&HopRecord| is_hop(trace, answers, row, last);
     let mut path: BTreeMap<Ttl, Option<IpAddr>> = probed
         .iter()
         .filter(on_path)
         .filter_map(|row| Some((row.ttl?, None)))
         .collect();
     let (complaints, hops): (Vec<&&HopRecord>, Vec<&&HopRecord>) =
-        { answers.iter().filter(on_path) }.partition(|row: &&&HopRecord| is_complaint(row, trace));
+        { answers.iter().filter(on_path).filter(is_hop) }
+            .partition(|row: &&&HopRecord| is_complaint(row, trace));
     for row in hops.into_iter().chain(complaints) {
         let known = row.ttl.and_then(|ttl| path.get_mut(&ttl));
         let known = known.expect("an answer at a TTL that was probed");
         *known = known.or(row.responder());
+    }
+    let first_arrival = answers.iter().find(|row| is_arrival(row, trace));
+    if let Some(length) = trace.path_length {
+        assert_eq!(
+            Some(length),
+            first_arrival.and_then(|row| row.ttl),
+            "{trace:?}"
+        );
+        assert_eq!(trace.stop_reason, StopReason::Completed);
     }
     let responding = path.values().flatten().count();
     assert_eq!(usize::from(trace.hops_responding), responding, "{trace:?}");
@@ -134,8 +140,16 @@ fn check_path(trace: &TraceRecord, probed: &[&HopRecord], answers: &[&HopRecord]
     assert_eq!(trace.path_hash, hash, "{trace:?}");
 }
 
+/// Whether the responder stands at the row's TTL: not if it complains and has answered before, unless the path ends there.
+fn is_hop(trace: &TraceRecord, answers: &[&HopRecord], row: &HopRecord, end: Option<Ttl>) -> bool {
+    let answered_before =
+        |other: &&HopRecord| other.ttl < row.ttl && other.responder() == row.responder();
+    let is_end = trace.stop_reason == StopReason::Unreachable && row.ttl == end;
+    is_end || !is_complaint(row, trace) || !answers.iter().any(answered_before)
+}
+
 /// Where the path ends: at the target, at the complaint behind which nothing else answered, where an address came back for good;
-/// else at the last answer that is no complaint of a router that complained before.
+/// else at the last answer that is no complaint of a router that stands before.
 fn end_of_path(trace: &TraceRecord, answers: &[&HopRecord]) -> Option<Ttl> {
     let complains = |row: &&&HopRecord| is_complaint(row, trace);
     let complained = |up_to: Option<Ttl>, who: Option<IpAddr>| {
@@ -143,7 +157,6 @@ fn end_of_path(trace: &TraceRecord, answers: &[&HopRecord]) -> Option<Ttl> {
         before.any(|row| row.ttl <= up_to && row.responder() == who)
     };
     let behind = |ttl: Option<Ttl>| answers.iter().filter(move |row| row.ttl > ttl);
-    let before = |ttl: Option<Ttl>| ttl.map(|ttl| Ttl(ttl.0 - 1));
     let found = match trace.stop_reason {
         StopReason::Completed => answers.iter().find(|row| is_arrival(row, trace)),
         StopReason::Unreachable => answers.iter().filter(complains).find(|end| {
@@ -161,13 +174,9 @@ fn end_of_path(trace: &TraceRecord, answers: &[&HopRecord]) -> Option<Ttl> {
             };
             answers.iter().any(|other| same(other) && far(other)) && behind(row.ttl).all(known)
         }),
-        _ => {
-            let repeated = |row: &&&HopRecord| complained(before(row.ttl), row.responder());
-            let mut hops = answers
-                .iter()
-                .filter(|row| !complains(row) || !repeated(row));
-            hops.next_back()
-        }
+        _ => answers
+            .iter()
+            .rfind(|row| is_hop(trace, answers, row, None)),
     };
     found?.ttl
 }

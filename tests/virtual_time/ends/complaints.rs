@@ -5,7 +5,9 @@
 
 use std::net::IpAddr;
 
-use pathsurvey::model::{HopRecord, Protocol, Purpose, ReplyKind, StopReason, TcpFlags, Ttl};
+use pathsurvey::model::{
+    HopRecord, Protocol, Purpose, ReplyKind, StopReason, TcpFlags, Ttl, path_hash,
+};
 
 use super::{PROBES, anomalies, chain, one, responders, router, run, target};
 
@@ -256,4 +258,59 @@ fn a_complaint_ends_a_path_only_where_nothing_answers_behind_it() {
     }
     println!("{count} combinations of code, place, way, protocol and family");
     assert_eq!(count, (16 + 11) * 7 * 4 * 5);
+}
+
+/// A router that complains of every packet that it passes on: each probe that gets past it brings two answers, the complaint first.
+/// The path is what the others are.
+#[test]
+fn complaints_about_what_is_passed_on_hide_nothing() {
+    let mut count = 0;
+    for v6 in [false, true] {
+        let codes = if v6 { &CODES_V6[..] } else { &CODES_V4 };
+        for (code, _) in codes {
+            for Place {
+                at,
+                distance,
+                silent,
+            } in PLACES
+            {
+                let routers: Vec<u8> = (1..distance).collect();
+                let network = chain(&routers, "", |number| {
+                    let silent = silent.contains(&(number as u8));
+                    let odd = match number == usize::from(at) {
+                        true => format!(
+                            r#"complaint = {{ code = "{code}", mtu = 9000, about = "forwarded" }}"#
+                        ),
+                        false => String::new(),
+                    };
+                    format!("silent = {silent}\n{odd}")
+                });
+                // Nothing takes time: both answers are there before anything follows from one of them.
+                let network = format!("line = {{ delay_ms = 0 }}\n{network}");
+                for probe in PROBES {
+                    let run = run(one(v6, probe), &network);
+                    let trace = &run.traces[0];
+                    let what =
+                        format!("{code} {at} {distance} {silent:?} {v6} {probe:?}\n{trace:?}");
+                    assert_eq!(trace.stop_reason, StopReason::Completed, "{what}");
+                    assert_eq!(trace.path_length, Some(Ttl(distance)), "{what}");
+                    assert!(trace.reached, "{what}");
+                    let path = (1..=distance).map(|ttl| {
+                        let who = match ttl == distance {
+                            true => Some(target(v6)),
+                            false => (!silent.contains(&ttl)).then(|| router(v6, ttl)),
+                        };
+                        (Ttl(ttl), who)
+                    });
+                    assert_eq!(trace.path_hash, Some(path_hash(path)), "{what}");
+                    let odd = ["loop", "cycle", "per_packet_balancing"];
+                    let shown = anomalies(trace);
+                    assert!(!shown.iter().any(|name| odd.contains(name)), "{what}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    println!("{count} combinations of code, place, protocol and family");
+    assert_eq!(count, (16 + 11) * 7 * 5);
 }

@@ -42,6 +42,14 @@ fn an_answer_of_another_kind_is_told_of_though_the_probe_has_one() {
     let told: Vec<_> = bench.out.outcomes.iter().map(|told| told.late).collect();
     assert_eq!(told, [false, true]);
     assert_eq!(bench.statuses().len(), 4);
+    // The same words are news from the target.
+    bench.send(2, ms(40));
+    let packet = bench.packets[1].clone();
+    bench.error([3, 3], ROUTER, &packet, ms(41));
+    bench.error([3, 3], TARGET, &packet, ms(42));
+    bench.error([3, 3], TARGET, &weakened(&packet), ms(43));
+    let told: Vec<_> = bench.out.outcomes.iter().map(|told| told.late).collect();
+    assert_eq!(told, [false, true, false, true]);
 }
 
 #[test]

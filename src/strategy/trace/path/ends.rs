@@ -140,12 +140,12 @@ impl Path {
     }
 
     /// The highest TTL at which somebody answered as its hop: everybody but a router that calls the probe too large, or that
-    /// complains again.
+    /// complains and stands before.
     pub(super) fn last_hop(&self) -> Option<u8> {
         self.answers()
             .filter(|(ttl, answer)| match answer.said {
                 Said::TooLarge => false,
-                Said::Complaint => !self.complained_before(*ttl, answer.responder),
+                Said::Complaint => !self.is_complaint_from_before(*ttl),
                 Said::Expired | Said::Arrived => true,
             })
             .last()
@@ -161,11 +161,5 @@ impl Path {
             .answers()
             .any(|(other, earlier)| other < ttl && earlier.responder == answer.responder);
         answer.said.is_complaint() && stands_before
-    }
-
-    fn complained_before(&self, ttl: u8, by: IpAddr) -> bool {
-        self.complaints
-            .range(..ttl)
-            .any(|(_, complaint)| complaint.by == by)
     }
 }
