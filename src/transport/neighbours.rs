@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use super::Stopped;
 use super::raw::{Origin, sys};
 use super::rtnetlink::{Tables, message, message::Way};
 use crate::model::UnsentReason;
@@ -48,11 +49,13 @@ const KNOWN: u16 = libc::NUD_REACHABLE
 
 /// What is known of a next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextHop {
+enum NextHop {
     /// Its hardware address, or that it needs none; or nobody could be asked.
     Known,
-    /// It is being asked for, or has not answered.
+    /// It is being asked for.
     Awaited,
+    /// It was asked for and has not answered.
+    Failed,
     /// The kernel has no entry for it.
     Missing,
 }
@@ -93,6 +96,21 @@ impl Neighbours {
             interface,
             without_neighbours: HashMap::new(),
             watches: [Watch::default(); 2],
+        }
+    }
+
+    /// Why a packet from `source` to `destination` must be kept from the kernel in a crowd; `None` if it need not. What did not
+    /// answer a moment ago is not asked for once more while others wait.
+    pub(super) fn keep_back(
+        &mut self,
+        crowd: UnsentReason,
+        source: Option<IpAddr>,
+        destination: IpAddr,
+    ) -> Option<Stopped> {
+        match self.next_hop(source, destination) {
+            NextHop::Known => None,
+            NextHop::Failed => Some(Stopped::Refused(UnsentReason::HostUnreachable)),
+            NextHop::Awaited | NextHop::Missing => Some(Stopped::Crowded(crowd)),
         }
     }
 
@@ -137,7 +155,7 @@ impl Neighbours {
     }
 
     /// What is known of the next hop of packets from `source` to `destination`.
-    pub(super) fn next_hop(&mut self, source: Option<IpAddr>, destination: IpAddr) -> NextHop {
+    fn next_hop(&mut self, source: Option<IpAddr>, destination: IpAddr) -> NextHop {
         self.look_up(source, destination)
             .ok()
             .flatten()
@@ -165,9 +183,14 @@ impl Neighbours {
         }
         let request = message::ask_neighbour(address, interface);
         match self.tables.ask(&request, |answer| answer.neighbour_state()) {
-            Ok(state) => Ok(state.map(|state| match state & KNOWN {
-                0 => NextHop::Awaited,
-                _ => NextHop::Known,
+            Ok(state) => Ok(state.map(|state| {
+                if state & KNOWN != 0 {
+                    NextHop::Known
+                } else if state & libc::NUD_FAILED != 0 {
+                    NextHop::Failed
+                } else {
+                    NextHop::Awaited
+                }
             })),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Some(NextHop::Missing)),
             Err(error) => Err(error),

@@ -10,7 +10,7 @@ use super::origin::Origin;
 use super::source::SourceTable;
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
-use crate::transport::neighbours::{Neighbours, NextHop, source_of};
+use crate::transport::neighbours::{Neighbours, source_of};
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
 /// Send buffer asked for, in bytes: some 10,000 probes may wait in it.
@@ -159,9 +159,9 @@ impl PacketSender for RawSender {
             let few = (wanted - taken).min(sys::SendArena::CHUNK);
             let crowd = self.neighbours.crowd(socket, next.is_ipv6(), few);
             if let Some(reason) = crowd
-                && self.neighbours.next_hop(source, next) != NextHop::Known
+                && let Some(stopped) = self.neighbours.keep_back(reason, source, next)
             {
-                break Some(Stopped::Crowded(reason));
+                break Some(stopped);
             }
             let packets = batch.iter_from(first + taken).take_while(|(address, _)| {
                 address.is_ipv4() == next.is_ipv4() && !address.is_unspecified()
