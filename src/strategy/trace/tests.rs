@@ -1,6 +1,7 @@
 //! Traces against scripted paths: no network, time only where a target must not be asked too often.
 
 mod confirmations;
+mod held;
 mod one_by_one;
 mod sizes;
 
