@@ -186,11 +186,11 @@ fn absent_hosts(transport: &str) -> Outcome {
     // The kernel's table is the machine's: whoever comes next must find it empty.
     ip(&["link del near0"])?;
     let is_routed = |row: &&Value| row["destination"].as_str().unwrap().starts_with("198.18.");
+    let routed = endings(rows.iter().filter(is_routed));
     // Everybody behind the other interface is reached, and nothing of that was held back for good.
     let reached = rows.iter().filter(is_routed);
     let reached = reached.filter(|row| row["responder"] == row["destination"] && row["ttl"] == 5);
-    assert_eq!(reached.count(), 256, "{told}");
-    let routed = endings(rows.iter().filter(is_routed));
+    assert_eq!(reached.count(), 256, "{routed:?}\n{told}");
     assert!(
         routed.keys().all(|ending| ending == "replied -"),
         "{routed:?}"
