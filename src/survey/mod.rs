@@ -231,6 +231,12 @@ impl Job<'_> {
             observer.warn(packets::READER_LEFT);
             facts.warnings.push(packets::READER_LEFT.to_owned());
         }
+        let crowded = gauges.crowded.load(std::sync::atomic::Ordering::Relaxed);
+        if crowded > 0 {
+            let warning = words::crowded(crowded);
+            observer.warn(&warning);
+            facts.warnings.push(warning);
+        }
         let lab = match setup.lab.map(|host| host.stop()).transpose() {
             Ok(lab) => lab,
             Err(broke) => {

@@ -32,6 +32,15 @@ pub(super) fn ports_taken(protocol: Protocol, asked: u16, base: u16, flows: u16)
     format!("{number} {asked} is taken: using {instead} instead")
 }
 
+/// What to tell where `probes` had to wait for next hops that do not answer.
+pub(super) fn crowded(probes: u64) -> String {
+    format!(
+        "{probes} probes had to wait, because many hosts on the link do not answer and the kernel's neighbour table (or the send \
+         buffer) has room for so many at a time: leave those hosts out with --blocklist-file, lower --rate, or raise \
+         net.ipv4.neigh.default.gc_thresh3 (IPv6: net.ipv6.neigh.default.gc_thresh3)"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

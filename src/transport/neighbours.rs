@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use super::Stopped;
 use super::raw::{Origin, sys};
 use super::rtnetlink::{Tables, message, message::Way};
 use crate::model::UnsentReason;
@@ -48,11 +49,13 @@ const KNOWN: u16 = libc::NUD_REACHABLE
 
 /// What is known of a next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NextHop {
+enum NextHop {
     /// Its hardware address, or that it needs none; or nobody could be asked.
     Known,
-    /// It is being asked for, or has not answered.
+    /// It is being asked for.
     Awaited,
+    /// It was asked for and has not answered.
+    Failed,
     /// The kernel has no entry for it.
     Missing,
 }
@@ -73,8 +76,8 @@ pub(super) struct Neighbours {
     tables: Tables,
     /// The interface that everything leaves by.
     interface: Option<u32>,
-    /// Whether packets to the interface's neighbours need no address of each: by number.
-    without_neighbours: HashMap<u32, bool>,
+    /// The interfaces' flags, by number.
+    flags: HashMap<u32, u32>,
     /// Of IPv4 and IPv6.
     watches: [Watch; 2],
 }
@@ -91,8 +94,25 @@ impl Neighbours {
         Neighbours {
             tables,
             interface,
-            without_neighbours: HashMap::new(),
+            flags: HashMap::new(),
             watches: [Watch::default(); 2],
+        }
+    }
+
+    /// Why a packet from `source` to `destination` must be kept from the kernel in a crowd; `None` if it need not. What did not
+    /// answer a moment ago is not asked for once more while others wait. A shared next hop takes one entry for all that it
+    /// leads to, and the kernel forgets even gateways in a crowd: it may be asked for at any time.
+    pub(super) fn keep_back(
+        &mut self,
+        crowd: UnsentReason,
+        source: Option<IpAddr>,
+        destination: IpAddr,
+    ) -> Option<Stopped> {
+        match self.look_up(source, destination).ok().flatten()? {
+            (NextHop::Known, _) | (NextHop::Missing, true) => None,
+            (_, true) if crowd == UnsentReason::NeighbourTableFull => None,
+            (NextHop::Failed, false) => Some(Stopped::Refused(UnsentReason::HostUnreachable)),
+            _ => Some(Stopped::Crowded(crowd)),
         }
     }
 
@@ -137,18 +157,20 @@ impl Neighbours {
     }
 
     /// What is known of the next hop of packets from `source` to `destination`.
-    pub(super) fn next_hop(&mut self, source: Option<IpAddr>, destination: IpAddr) -> NextHop {
+    fn next_hop(&mut self, source: Option<IpAddr>, destination: IpAddr) -> NextHop {
         self.look_up(source, destination)
             .ok()
             .flatten()
-            .unwrap_or(NextHop::Known)
+            .map_or(NextHop::Known, |(next_hop, _)| next_hop)
     }
 
+    /// What is known of a next hop, and whether it is shared: by all that is behind a gateway, or on a device that needs no
+    /// hardware addresses.
     fn look_up(
         &mut self,
         source: Option<IpAddr>,
         destination: IpAddr,
-    ) -> io::Result<Option<NextHop>> {
+    ) -> io::Result<Option<(NextHop, bool)>> {
         let request = message::ask_way(destination, source, self.interface);
         let Some(Way {
             kind: libc::RTN_UNICAST,
@@ -158,33 +180,42 @@ impl Neighbours {
         else {
             return Ok(None);
         };
+        let flags = self.flags(interface)?;
+        let has = |flag: libc::c_int| flags & flag as u32 != 0;
+        let is_shared = gateway.is_some() || has(libc::IFF_NOARP);
         let mut address = gateway.unwrap_or(destination);
-        if address.is_ipv4() && self.is_without_neighbours(interface)? {
+        // To one other end only, or to ourselves (arp_constructor in net/ipv4/arp.c).
+        if address.is_ipv4() && (has(libc::IFF_POINTOPOINT) || has(libc::IFF_LOOPBACK)) {
             // One entry stands for all.
             address = Ipv4Addr::UNSPECIFIED.into();
         }
         let request = message::ask_neighbour(address, interface);
-        match self.tables.ask(&request, |answer| answer.neighbour_state()) {
-            Ok(state) => Ok(state.map(|state| match state & KNOWN {
-                0 => NextHop::Awaited,
-                _ => NextHop::Known,
-            })),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Some(NextHop::Missing)),
-            Err(error) => Err(error),
-        }
+        let next_hop = match self.tables.ask(&request, |answer| answer.neighbour_state()) {
+            Ok(state) => state.map(|state| {
+                if state & KNOWN != 0 {
+                    NextHop::Known
+                } else if state & libc::NUD_FAILED != 0 {
+                    NextHop::Failed
+                } else {
+                    NextHop::Awaited
+                }
+            }),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Some(NextHop::Missing),
+            Err(error) => return Err(error),
+        };
+        Ok(next_hop.map(|next_hop| (next_hop, is_shared)))
     }
 
-    /// Whether the interface leads to one other end only, or to ourselves (arp_constructor in net/ipv4/arp.c).
-    fn is_without_neighbours(&mut self, interface: u32) -> io::Result<bool> {
-        if let Some(known) = self.without_neighbours.get(&interface) {
+    /// The flags of an interface.
+    fn flags(&mut self, interface: u32) -> io::Result<u32> {
+        if let Some(known) = self.flags.get(&interface) {
             return Ok(*known);
         }
         let request = message::ask_link(interface);
         let link = self.tables.ask(&request, |answer| answer.link())?;
-        let one_ended = (libc::IFF_POINTOPOINT | libc::IFF_LOOPBACK) as u32;
-        let is_so = link.is_some_and(|(_, flags)| flags & one_ended != 0);
-        self.without_neighbours.insert(interface, is_so);
-        Ok(is_so)
+        let flags = link.map_or(0, |(_, flags)| flags);
+        self.flags.insert(interface, flags);
+        Ok(flags)
     }
 
     /// Counts the neighbours of the family that the kernel is asking for now.

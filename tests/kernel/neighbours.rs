@@ -186,6 +186,13 @@ pub fn table_full() -> Outcome {
                 }
             );
             assert_eq!(sender.send(&batch, 2).unwrap(), TAKEN, "{name} {ipv6}");
+            // Nor is a gateway that the kernel has forgotten, as it does in a crowd.
+            let gateway = if ipv6 { "fd99::2" } else { "10.99.0.2" };
+            ip(&[&format!("neigh del {gateway} dev near0")])?;
+            assert_eq!(offer(&mut *sender, routed(ipv6)), TAKEN, "{name} {ipv6}");
+            ip(&[&format!(
+                "neigh replace {gateway} lladdr 02:00:00:00:00:02 dev near0"
+            )])?;
             // A host that is known needs no new place.
             let known = format!(
                 "neigh replace {} lladdr 02:00:00:00:00:03 dev near0",

@@ -102,7 +102,6 @@ pub fn of_datagrams() -> Outcome {
         source_port: PORT,
         flows: 4,
         origin: Origin::default(),
-        tos: 0,
     })
     .unwrap();
     let base = transport.ports.base();

@@ -251,6 +251,10 @@ impl Sender<'_> {
                 Some(Stopped::Crowded(reason)) => {
                     let (id, _) = scratch.marked[first];
                     let since = scratch.marked_waited[first];
+                    let is_new = scratch.waited.is_empty();
+                    self.gauges
+                        .crowded
+                        .fetch_add(is_new.into(), Ordering::Relaxed);
                     let withdrawn = lock(self.tracker).withdraw(id);
                     if let Some(probe) = withdrawn {
                         let waiting = Waiting {

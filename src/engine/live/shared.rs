@@ -23,6 +23,8 @@ pub struct Gauges {
     pub received: AtomicU64,
     /// (Target, flow) pairs done with.
     pub completed: AtomicU64,
+    /// Probes that had to wait because too many next hops do not answer.
+    pub crowded: AtomicU64,
     /// How long sending waited for the writer, µs.
     pub held_up_us: AtomicU64,
     pub(super) rows_waiting: AtomicI64,

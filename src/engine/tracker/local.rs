@@ -1,7 +1,11 @@
 //! What our own kernel says of a probe that it could not send.
 
-use crate::engine::ledger::Entry;
-use crate::model::{Reply, ReplyKind, UnsentReason};
+use super::row::outcome_of;
+use super::{Findings, Tracker};
+use crate::engine::ledger::{Entry, State};
+use crate::model::{
+    DiscardReason, HopRecord, ProbeId, ProbeResult, Reply, ReplyKind, Status, UnsentReason,
+};
 
 /// A packet of this host about a probe to another one: no answer, and no hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,5 +43,49 @@ pub(super) fn of(entry: &Entry, reply: &Reply, is_ours: bool) -> Option<Local> {
     match quoted {
         Some(ttl) if ttl < entry.probe.ttl.0 => None,
         _ => Some(Local::NotSent(reason)),
+    }
+}
+
+impl Tracker {
+    /// Our own kernel took a packet and gave it up later (no neighbour, say): it was not sent. That may be told before the call
+    /// that sent it returns, or after the timeout: the kernel asks for a neighbour for three seconds. The `timeout` row then
+    /// gives way while its trace is open, as for a late reply. A probe that was answered stays as it is.
+    pub(super) fn note_local(&mut self, id: ProbeId, local: Local, out: &mut Findings) {
+        let (Local::NotSent(reason), Some(entry)) = (local, self.ledger.get_mut(id)) else {
+            return;
+        };
+        let before = std::mem::replace(&mut entry.state, State::Refused);
+        match before {
+            State::Unstamped | State::Waiting => {}
+            State::TimedOut => {
+                // Whatever else is sent to this target will come to the same end.
+                out.outcomes
+                    .push(outcome_of(entry, ProbeResult::NotSent, true));
+                let row = self.refused_row(id, reason);
+                // Not the probe's first row; the assembler settles which of the two remains.
+                out.rows.extend(row.map(|row| HopRecord {
+                    reply_index: 1,
+                    ..row
+                }));
+                return;
+            }
+            State::Answered | State::Refused => {
+                entry.state = before;
+                return;
+            }
+        }
+        // What was held for it was no answer, then.
+        if entry.held.take().is_some() {
+            self.counts.discard(DiscardReason::Unknown);
+        }
+        self.settle_refused(id, reason, out);
+    }
+
+    /// The row of a probe that was not sent.
+    pub(super) fn refused_row(&self, id: ProbeId, reason: UnsentReason) -> Option<HopRecord> {
+        let mut row = self.row(id, self.ledger.get(id)?, Status::SendError);
+        row.reason = Some(reason);
+        row.sent_at = None;
+        Some(row)
     }
 }

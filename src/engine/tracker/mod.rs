@@ -14,8 +14,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::{
-    DiscardReason, Evidence, HopRecord, ProbeId, ProbeResult, Reply, Statistics, Status, Time,
-    UnsentReason,
+    DiscardReason, Evidence, ProbeId, ProbeResult, Reply, Statistics, Status, Time, UnsentReason,
 };
 use crate::wire::checksum;
 use crate::wire::token::TokenMaker;
@@ -26,7 +25,6 @@ use super::matcher;
 use super::nat::NatLearner;
 pub use findings::{Findings, Patience};
 use further::Further;
-use local::Local;
 use row::{outcome_of, rtt_us};
 
 /// `reply_index` of a probe's own row.
@@ -249,40 +247,6 @@ impl Tracker {
         None
     }
 
-    /// Our own kernel took a packet and gave it up later (no neighbour, say): it was not sent. That may be told before the call
-    /// that sent it returns, or after the timeout: the kernel asks for a neighbour for three seconds. The `timeout` row then
-    /// gives way while its trace is open, as for a late reply. A probe that was answered stays as it is.
-    fn note_local(&mut self, id: ProbeId, local: Local, out: &mut Findings) {
-        let (Local::NotSent(reason), Some(entry)) = (local, self.ledger.get_mut(id)) else {
-            return;
-        };
-        let before = std::mem::replace(&mut entry.state, State::Refused);
-        match before {
-            State::Unstamped | State::Waiting => {}
-            State::TimedOut => {
-                // Whatever else is sent to this target will come to the same end.
-                out.outcomes
-                    .push(outcome_of(entry, ProbeResult::NotSent, true));
-                let row = self.refused_row(id, reason);
-                // Not the probe's first row; the assembler settles which of the two remains.
-                out.rows.extend(row.map(|row| HopRecord {
-                    reply_index: 1,
-                    ..row
-                }));
-                return;
-            }
-            State::Answered | State::Refused => {
-                entry.state = before;
-                return;
-            }
-        }
-        // What was held for it was no answer, then.
-        if entry.held.take().is_some() {
-            self.counts.discard(DiscardReason::Unknown);
-        }
-        self.settle_refused(id, reason, out);
-    }
-
     /// A reply to a probe that has none settled: settle it, or hold it if it is weak or the send time is not yet known.
     fn take_first(&mut self, id: ProbeId, new: Held, out: &mut Findings) {
         let Some(entry) = self.ledger.get_mut(id) else {
@@ -392,14 +356,6 @@ impl Tracker {
         out.outcomes.push(outcome_of(entry, result, false));
         out.rows.extend(self.refused_row(id, reason));
         self.release_further(id, out);
-    }
-
-    /// The row of a probe that was not sent.
-    fn refused_row(&self, id: ProbeId, reason: UnsentReason) -> Option<HopRecord> {
-        let mut row = self.row(id, self.ledger.get(id)?, Status::SendError);
-        row.reason = Some(reason);
-        row.sent_at = None;
-        Some(row)
     }
 
     /// Tells the strategy of a further answer that says something else: one probe may bring a router's complaint and then the

@@ -2,6 +2,7 @@
 
 mod confirmations;
 mod ends;
+mod held;
 mod one_by_one;
 mod sizes;
 

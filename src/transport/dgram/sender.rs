@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{may_be_left_behind, sys};
 use crate::model::UnsentReason;
-use crate::transport::neighbours::{Neighbours, NextHop};
+use crate::transport::neighbours::Neighbours;
 use crate::transport::raw::source::SourceTable;
 use crate::transport::raw::sys::set_option;
 use crate::transport::raw::{DgramProtocol, PortBlock, header, unsent_reason};
@@ -122,9 +122,9 @@ impl DgramSender {
         let few = (batch.len() - first).min(sys::SendArena::CHUNK);
         let crowd = self.neighbours.crowd(socket, destination.is_ipv6(), few);
         if let Some(reason) = crowd
-            && self.neighbours.next_hop(source, destination) != NextHop::Known
+            && let Some(stopped) = self.neighbours.keep_back(reason, source, destination)
         {
-            return Ok(Err(Stopped::Crowded(reason)));
+            return Ok(Err(stopped));
         }
         // Then one by one: only this one's next hop is known to be known.
         let most = if crowd.is_some() { 1 } else { few };

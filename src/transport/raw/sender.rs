@@ -10,7 +10,7 @@ use super::origin::Origin;
 use super::source::{SendingSocket, SourceTable};
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
-use crate::transport::neighbours::{Neighbours, NextHop};
+use crate::transport::neighbours::Neighbours;
 use crate::transport::raw::header;
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
@@ -160,9 +160,9 @@ impl PacketSender for RawSender {
             let few = (wanted - taken).min(sys::SendArena::CHUNK);
             let crowd = self.neighbours.crowd(socket, next.is_ipv6(), few);
             if let Some(reason) = crowd
-                && self.neighbours.next_hop(source, next) != NextHop::Known
+                && let Some(stopped) = self.neighbours.keep_back(reason, source, next)
             {
-                break Some(Stopped::Crowded(reason));
+                break Some(stopped);
             }
             let (sources, tells_way) = (&self.sources, self.sources.tells_way());
             let packets = batch
