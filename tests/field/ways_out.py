@@ -109,8 +109,10 @@ def source_of_the_other_uplink(protocol, transport):
 
 
 def rule_not_asked_for(protocol, transport):
-    """A rule for the very source that the main table gives, and nobody asks for a source. The kernel routes a raw packet, and an
-    ICMPv6 echo request that is given its source, before it has the source; of other packets it knows the source, and follows the rule.
+    """A rule for the very source that the main table gives, and nobody asks for a source.
+
+    Raw packets are routed before they have a source, and so are ICMPv6 echo requests of ordinary sockets. What else ordinary sockets
+    send has its source by then, and the rule holds.
     """
     hosts, setup = [], []
     for version in (4, 6):
@@ -175,7 +177,7 @@ def two_default_routes(protocol, transport):
 def flows_over_two_default_routes(protocol, transport):
     """Several flows of a target leave by one way; that is warned of."""
     case = two_default_routes(protocol, transport)
-    case.figures["options"] += ["--flows", "4"]
+    case.figures["options"] += ["--flows", "2"]
     case.figures.update(together=True, warnings=["flows"])
     return case
 
@@ -188,7 +190,7 @@ class RouteChange(Case):
     def __init__(self):
         hosts = [Guarded(version, number, 1) for version in (4, 6) for number in range(1, 13)]
         change = ["%s route replace default %s" % (FAMILY[version], via(version, 2)) for version in (4, 6)]
-        super().__init__(hosts, options=["--window", "1", "--timeout", "1"], change=change)
+        super().__init__(hosts, options=["--window", "1", "--timeout", "1", "--attempts", "1"], change=change)
         self.probed = set()
         self.held = None
         self.is_changed = False
