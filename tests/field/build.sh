@@ -5,8 +5,8 @@
 #                    s2 10.1.2.1/24 2001:db8:1:2::1/64  ----  n2
 #                    …                                        …
 #
-#   build.sh enter USER PROGRAM…  run PROGRAM, as `root` or as the `mapped` root of a user namespace, where all of this can be made
-#                                 and vanishes with it
+#   build.sh enter USER PROGRAM…  run PROGRAM, as `root` or as the `mapped` root of a user namespace, where all of this can be
+#                                 made and vanishes with it
 #   build.sh up NAME COUNT        make the two namespaces with so many uplinks; ready when it returns
 #
 # The network has no addresses and its kernel answers nothing: a script does, on its devices. The gateways, .2 and ::2, are static

@@ -36,6 +36,9 @@ const CASES: &[Named] = &[
     ("an_answer_from_another_address_ends_the_path", || {
         everywhere("other-address")
     }),
+    ("a_service_that_repeats_the_probe_ends_the_path", || {
+        by("udp", "services", &[])
+    }),
     ("a_complaint_on_the_way_ends_no_path_that_goes_on", || {
         everywhere("complaints")
     }),
@@ -140,16 +143,21 @@ fn raw(case: &str) -> Outcome {
     Ok(())
 }
 
-/// A case of the script with probes of this size.
+/// A case of the script with probes of this size. Of TCP all are short.
 fn sized(case: &str, size: &str) -> Outcome {
+    let options = ["--packet-size", size];
+    over(|way| way.protocol != "tcp", case, &options)
+}
+
+/// A case of the script by one protocol, by every transport.
+fn by(protocol: &str, case: &str, options: &[&str]) -> Outcome {
+    over(|way| way.protocol == protocol, case, options)
+}
+
+fn over(wanted: impl Fn(&Way) -> bool, case: &str, options: &[&str]) -> Outcome {
     enter()?;
-    let ways = all_ways();
-    // Of TCP all are short.
-    let ways: Vec<Way> = ways
-        .into_iter()
-        .filter(|way| way.protocol != "tcp")
-        .collect();
-    shows(case, &ways, &["--packet-size", size]);
+    let ways: Vec<Way> = all_ways().into_iter().filter(|way| wanted(way)).collect();
+    shows(case, &ways, options);
     Ok(())
 }
 

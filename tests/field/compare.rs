@@ -203,7 +203,8 @@ fn discards(seen: &[Seen], dataset: &Dataset, differences: &mut Differences) {
     }
 }
 
-/// Whether answers to `probe` come through a packet ring. Otherwise the kernel puts fragments together, and tells of no further ones.
+/// Whether answers to `probe` come through a packet ring. Otherwise the kernel puts fragments together, and a repeated one is never
+/// seen.
 fn by_ring(probe: &Value, setup: &Value) -> bool {
     let six = probe["destination"].as_str().unwrap().contains(':');
     setup["transport"] == "raw" && (six || setup["receive_buffer"] == "packet_ring")

@@ -3,7 +3,7 @@
 import functools
 
 from hosts import Case, Host
-from packets import error, the_end, time_exceeded
+from packets import datagram, error, the_end, time_exceeded
 
 # Destination Unreachable: every code that is assigned, but for those that ports and sizes have.
 CODES = {4: [0, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], 6: [0, 1, 2, 3, 5, 6, 7]}
@@ -53,6 +53,32 @@ class OtherAddress(Host):
         else:
             end = {"stop_reason": "completed", "reached": True, "path_length": self.distance}
         return {**end, "anomalies": ["other_address"]}
+
+
+class Service(Host):
+    """A UDP service that sends back what it got, from its own address or from another one."""
+
+    def __init__(self, version, number, elsewhere_too):
+        super().__init__(version, number)
+        self.responder = elsewhere(version, number) if elsewhere_too else self.address
+
+    def name(self):
+        return "a service that answers from %s" % self.responder
+
+    def end(self, probe):
+        answer = datagram(probe, self.responder)
+        return [answer if self.responder == self.address else answer.stated(evidence="rewritten")]
+
+    def path(self):
+        return super().path()[:-1] + [self.responder]
+
+    def trace(self):
+        seen = ["other_address"] if self.responder != self.address else None
+        return {**super().trace(), "anomalies": seen}
+
+
+def services(protocol, transport):
+    return Case([Service(version, 1 + other, bool(other)) for version in (4, 6) for other in (0, 1)])
 
 
 def other_address(protocol, transport):
@@ -290,6 +316,7 @@ def both_answers(protocol, transport):
 
 CASES = {
     "other-address": other_address,
+    "services": services,
     "complaints": complaints,
     "rejections": rejections,
     "complaints-then-silence": complaints_then_silence,

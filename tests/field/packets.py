@@ -130,7 +130,11 @@ def summed(source, destination, number, segment, at):
         form = "!II" if ":" in source else "!HH"
         numbers = (len(segment), number) if ":" in source else (number, len(segment))
         pseudo += struct.pack(form, *numbers)
-    return segment[:at] + struct.pack("!H", checksum(pseudo + segment)) + segment[at + 2:]
+    found = checksum(pseudo + segment)
+    if number == UDP:
+        # 0 says that there is none.
+        found = found or 0xFFFF
+    return segment[:at] + struct.pack("!H", found) + segment[at + 2:]
 
 
 def message(probe, responder, kind, code, rest, body):
@@ -172,6 +176,14 @@ def segment(probe, responder, flags):
     plain = struct.pack("!HHIIBBHHH", destination, source, mine, (sequence + 1) & 0xFFFFFFFF, 0x50, flags, 0, 0, 0)
     data = summed(responder, probe.source, TCP, plain, 16)
     return Answer([ip(responder, probe.source, TCP, data)], {"responder": responder, "reply_tcp_flags": flags})
+
+
+def datagram(probe, responder):
+    """A UDP service that sends back what it got."""
+    source, destination = probe.ports()
+    plain = struct.pack("!HHHH", destination, source, len(probe.transport), 0) + probe.transport[8:]
+    data = summed(responder, probe.source, UDP, plain, 6)
+    return Answer([ip(responder, probe.source, UDP, data)], {"responder": responder, "reply_kind": "udp"})
 
 
 def the_end(probe, distance, responder=None, quote=None):

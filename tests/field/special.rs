@@ -211,6 +211,11 @@ pub fn absent_neighbours_are_no_hop() -> Outcome {
             }
         }
         assert_eq!(dataset.traces.len(), 2 + neighbours.len());
+        if way.transport == "raw" {
+            // It did say so.
+            let told = dataset.manifest["packets"]["discarded"]["local"].as_u64();
+            assert_ne!(told, Some(0), "our own kernel has said nothing");
+        }
         (differences, ())
     });
     Ok(())

@@ -175,7 +175,7 @@ def two_default_routes(protocol, transport):
 def flows_over_two_default_routes(protocol, transport):
     """Several flows of a target leave by one way; that is warned of."""
     case = two_default_routes(protocol, transport)
-    case.figures["options"] += ["--flows", "4"]
+    case.figures["options"] += ["--flows", "2"]
     case.figures.update(together=True, warnings=["flows"])
     return case
 
@@ -188,7 +188,7 @@ class RouteChange(Case):
     def __init__(self):
         hosts = [Guarded(version, number, 1) for version in (4, 6) for number in range(1, 13)]
         change = ["%s route replace default %s" % (FAMILY[version], via(version, 2)) for version in (4, 6)]
-        super().__init__(hosts, options=["--window", "1", "--timeout", "1"], change=change)
+        super().__init__(hosts, options=["--window", "1", "--timeout", "1", "--attempts", "1"], change=change)
         self.probed = set()
         self.held = None
         self.is_changed = False
