@@ -82,7 +82,7 @@ fn errors_name_the_line_and_the_remedy() {
         ),
         (
             format!("{router}extensions = \"no\""),
-            "t.toml:4: unknown variant `no`, expected `compliant` or `legacy`",
+            "t.toml:4: unknown variant `no`, expected one of `compliant`, `legacy`, `in_bytes`",
         ),
         (
             format!(
