@@ -73,39 +73,6 @@ impl Bench {
         self.error([11, 0], responder, quote, at)
     }
 
-    /// The same of any ICMP error, by its type and code.
-    fn error(
-        &mut self,
-        [icmp_type, code]: [u8; 2],
-        responder: Ipv4Addr,
-        quote: &[u8],
-        at: Time,
-    ) -> Option<DiscardReason> {
-        let mut message = vec![icmp_type, code, 0, 0, 0, 0, 0, 0];
-        message.extend(quote);
-        let checksum = Sum::default().bytes(&message).checksum();
-        message[2..4].copy_from_slice(&checksum.to_be_bytes());
-        let mut packet = vec![
-            0x45,
-            0,
-            0,
-            (20 + message.len()) as u8,
-            0,
-            1,
-            0,
-            0,
-            60,
-            1,
-            0,
-            0,
-        ];
-        packet.extend(responder.octets());
-        packet.extend(SOURCE.octets());
-        packet.extend(message);
-        let reply = wire::decode(&packet, at).expect("a reply");
-        self.tracker.reply(Box::new(reply), &mut self.out)
-    }
-
     /// The target answers flow 0 with a datagram that says nothing of the probe.
     fn datagram(&mut self, at: Time) -> Option<DiscardReason> {
         let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 60, 17, 0, 0];
