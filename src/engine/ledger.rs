@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 
 use siphasher::sip::SipHasher13;
 
-use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, ReplyKind, Time, Ttl};
+use crate::model::{Evidence, FlowId, Probe, ProbeId, Reply, Said, Time, Ttl};
 use crate::wire::token::Marks;
 
 use super::format::Marked;
@@ -84,8 +84,8 @@ pub struct Entry {
     pub state: State,
     /// A reply that waits.
     pub held: Option<Held>,
-    /// What it was answered with, and whether by the target.
-    pub answered_as: Option<(ReplyKind, bool)>,
+    /// What its answer says of the path.
+    pub said: Option<Said>,
     /// The answer it had, where copies of it could be taken for answers to others.
     pub answer: Option<AnswerMark>,
     /// How sure the answer is that its own row shows.
@@ -97,9 +97,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What a reply to this probe says: its kind, and whether the responder is the address probed.
-    pub fn says(&self, reply: &Reply) -> (ReplyKind, bool) {
-        (reply.kind, reply.responder == self.probe.destination)
+    /// What a reply to this probe says of the path.
+    pub fn says(&self, reply: &Reply) -> Said {
+        Said::of(reply.kind, reply.responder == self.probe.destination)
     }
 
     /// The probe as it was written; `None` where no source address was known, and nothing was.
@@ -210,7 +210,7 @@ impl Ledger {
                 None => State::Refused,
             },
             held: None,
-            answered_as: None,
+            said: None,
             answer: None,
             evidence: None,
             extra_replies: 0,

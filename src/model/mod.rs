@@ -10,6 +10,7 @@ mod outcome;
 mod probe;
 mod record;
 mod reply;
+mod said;
 mod socket_error;
 mod statistics;
 mod target;
@@ -23,6 +24,7 @@ pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_
 pub use reply::{
     DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind,
 };
+pub use said::Said;
 pub use socket_error::{Datagram, EchoMessage, SentBySocket, SocketError};
 pub use statistics::{KernelDrops, Statistics};
 #[cfg(test)]

@@ -322,7 +322,7 @@ impl Tracker {
         if let Some(entry) = self.ledger.get_mut(id) {
             entry.state = State::Answered;
             entry.evidence = Some(held.evidence);
-            entry.answered_as = Some(entry.says(&held.reply));
+            entry.said = Some(entry.says(&held.reply));
             // Only where one answers at a time, or from another address, is it asked for.
             let other_address = held.reply.responder != entry.probe.destination;
             let marks = self.format.is_one_by_one() || other_address && held.reply.quoted.is_none();
@@ -365,7 +365,7 @@ impl Tracker {
             return;
         };
         let held = entry.held.as_ref().map(|held| entry.says(&held.reply));
-        let known = entry.answered_as.or(held);
+        let known = entry.said.or(held);
         if further.is_final() && known != Some(entry.says(&further.reply)) {
             self.tell(id, &further.reply, true, out);
         }

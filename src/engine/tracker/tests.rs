@@ -74,21 +74,6 @@ impl Bench {
         self.error([11, 0], responder, quote, at)
     }
 
-    /// The same of any ICMP error, by its type and code.
-    fn error(
-        &mut self,
-        [icmp_type, code]: [u8; 2],
-        responder: Ipv4Addr,
-        quote: &[u8],
-        at: Time,
-    ) -> Option<DiscardReason> {
-        let mut message = vec![icmp_type, code, 0, 0, 0, 0, 0, 0];
-        message.extend(quote);
-        let packet = packet_from(responder, message);
-        let reply = wire::decode(&packet, at).expect("a reply");
-        self.tracker.reply(Box::new(reply), &mut self.out)
-    }
-
     /// A host unreachable from `responder` that quotes `quote` arrives; `is_ours`: it is an address of this host.
     fn unreachable(
         &mut self,

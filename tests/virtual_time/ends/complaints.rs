@@ -109,7 +109,11 @@ impl Case {
         let routers: Vec<u8> = (1..self.place.distance).collect();
         let silent = self.way == Way::ComplainsBeforeSilence;
         // An open port for half of the codes, a closed one for the others.
-        let open = if self.code.1.1 % 2 == 0 { "80" } else { "" };
+        let open = if self.code.1.1.is_multiple_of(2) {
+            "80"
+        } else {
+            ""
+        };
         chain(
             &routers,
             &format!("silent = {silent}\ntcp_open = [{open}]"),

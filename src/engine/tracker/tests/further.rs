@@ -3,6 +3,39 @@
 use super::*;
 
 impl Bench {
+    /// Any ICMP error from `responder` that quotes `quote` arrives.
+    pub(super) fn error(
+        &mut self,
+        [icmp_type, code]: [u8; 2],
+        responder: Ipv4Addr,
+        quote: &[u8],
+        at: Time,
+    ) -> Option<DiscardReason> {
+        let mut message = vec![icmp_type, code, 0, 0, 0, 0, 0, 0];
+        message.extend(quote);
+        let checksum = Sum::default().bytes(&message).checksum();
+        message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        let mut packet = vec![
+            0x45,
+            0,
+            0,
+            (20 + message.len()) as u8,
+            0,
+            1,
+            0,
+            0,
+            60,
+            1,
+            0,
+            0,
+        ];
+        packet.extend(responder.octets());
+        packet.extend(SOURCE.octets());
+        packet.extend(message);
+        let reply = wire::decode(&packet, at).expect("a reply");
+        self.tracker.reply(Box::new(reply), &mut self.out)
+    }
+
     fn indices(&self) -> Vec<(u64, u16)> {
         let rows = self.out.rows.iter();
         rows.map(|row| (row.probe_id.0, row.reply_index)).collect()

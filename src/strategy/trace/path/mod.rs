@@ -9,12 +9,12 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use self::ends::{Complaint, Said};
+use self::ends::Complaint;
 use super::repeats::Repeats;
 use super::size::{Asked, SizeFinder};
 use super::{Arrivals, TraceLimits};
 
-use crate::model::{Purpose, StopReason, Ttl};
+use crate::model::{Purpose, Said, StopReason, Ttl};
 
 /// A probe that a path wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

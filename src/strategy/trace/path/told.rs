@@ -1,8 +1,8 @@
 //! What outcomes tell a path.
 
-use super::ends::{Complaint, Said};
+use super::ends::Complaint;
 use super::{Answer, Asked, Hint, HintSource, Path, Phase, Slot, TraceLimits};
-use crate::model::{Outcome, ProbeResult, Purpose, StopReason};
+use crate::model::{Outcome, ProbeResult, Purpose, Said, StopReason};
 
 /// The TTLs that hosts start from.
 const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
