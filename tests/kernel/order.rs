@@ -1,7 +1,7 @@
 //! The order of what comes through several sockets: that of the kernel's stamps.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathsurvey::lab::driver::enter_namespace;
 use pathsurvey::model::Protocol;
@@ -107,6 +107,16 @@ pub fn of_datagrams() -> Outcome {
     let base = transport.ports.base();
     let listener = &mut transport.listener;
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // The kernel stamps packets on arrival soon after somebody asks for it; before that when they are read.
+    let mut on_arrival = false;
+    while !on_arrival {
+        target.send_to(&[0, 0], ("127.0.0.1", base)).unwrap();
+        let sent = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let heard = listener.listen(Duration::from_secs(1), &mut |_, stamp| {
+            on_arrival = stamp.is_some_and(|stamp| u128::from(stamp) < sent.as_nanos());
+        });
+        heard.unwrap();
+    }
     let sent: Vec<(u16, u16)> = (0..ROUNDS)
         .flat_map(|number| [3, 1, 2, 0].map(|flow| (number, base + flow)))
         .collect();
