@@ -85,6 +85,9 @@ const A_IS: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_IMM;
 const X_IS: u32 = libc::BPF_LDX | libc::BPF_W | libc::BPF_IMM;
 const X_FROM_A: u32 = libc::BPF_MISC | libc::BPF_TAX;
 const X_BEHIND_HEADER: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
+const LENGTH: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_LEN;
+const SUBTRACT: u32 = libc::BPF_ALU | libc::BPF_SUB | libc::BPF_K;
+const AT_LEAST_X: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_X;
 const STORE: u32 = libc::BPF_ST;
 const RECALL: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_MEM;
 const IS: u32 = libc::BPF_JEQ;
@@ -115,14 +118,15 @@ pub(super) fn ipv4(
     program.branch_on_protocol(&wanted, icmp, segment);
     program.place(refuse);
     program.end(false);
-    program.look(&wanted, icmp, segment);
+    program.look(&wanted, icmp, segment, false);
     program.place(later);
     program.op(BYTE_AT, 9);
     program.pass_protocols(&[wanted.icmp, wanted.segments]);
     program.assemble()
 }
 
-/// As [`ipv4`], for IPv6 packets. Behind more extension headers than are walked everything passes, for the reader to judge.
+/// As [`ipv4`], for IPv6 packets. Behind more extension headers than are walked everything passes, for the reader to judge, and so
+/// does what ends within or just behind an extension header.
 pub(super) fn ipv6(answers: &Answers) -> Vec<SockFilter> {
     const HEADER: u32 = 40;
     let types = answers.icmpv6_types();
@@ -142,9 +146,10 @@ pub(super) fn ipv6(answers: &Answers) -> Vec<SockFilter> {
     program.branch_on_extension(header);
     program.place(refuse);
     program.end(false);
-    program.look(&wanted, near_icmp, near_segment);
+    program.look(&wanted, near_icmp, near_segment, false);
     for _ in 0..MOST_HEADERS {
         program.place(header);
+        program.pass_what_is_cut();
         program.walk_header(later);
         program.far_branch_on_protocol(&wanted, icmp, segment);
         [header] = program.labels();
@@ -153,7 +158,7 @@ pub(super) fn ipv6(answers: &Answers) -> Vec<SockFilter> {
     }
     program.place(header);
     program.end(true);
-    program.look(&wanted, icmp, segment);
+    program.look(&wanted, icmp, segment, true);
     program.place(later);
     // The number is that of the header behind the fragment header, which may be a further extension header.
     let others = [DESTINATION, ROUTING, AUTHENTICATION, FRAGMENT].map(Some);
@@ -310,16 +315,36 @@ impl Assembler {
         self.op(RECALL, NEXT);
     }
 
-    /// Looks at the message or segment at X, by its type or its destination port.
-    fn look(&mut self, wanted: &Wanted<'_>, icmp: Label, segment: Label) {
+    /// Lets through a packet that has less than 8 bytes at X, the least that an extension header, a message or a segment has: to
+    /// read behind the end would be to refuse it. A stays what it is.
+    fn pass_what_is_cut(&mut self) {
+        const NUMBER: u32 = 1;
+        let [whole] = self.labels();
+        self.op(STORE, NUMBER);
+        self.op(LENGTH, 0);
+        self.op(SUBTRACT, 8);
+        self.push(AT_LEAST_X, 0, Some(whole), None);
+        self.end(true);
+        self.place(whole);
+        self.op(RECALL, NUMBER);
+    }
+
+    /// Looks at the message or segment at X, by its type or its destination port. With `passes_cut` one that is cut passes.
+    fn look(&mut self, wanted: &Wanted<'_>, icmp: Label, segment: Label, passes_cut: bool) {
         let [pass] = self.labels();
         self.place(icmp);
+        if passes_cut {
+            self.pass_what_is_cut();
+        }
         self.op(BYTE_BEHIND_X, 0);
         for kind in wanted.icmp_types {
             self.branch(IS, (*kind).into(), pass);
         }
         self.end(false);
         self.place(segment);
+        if passes_cut {
+            self.pass_what_is_cut();
+        }
         let (first, last) = (*wanted.ports.start(), *wanted.ports.end());
         let [outside] = self.labels();
         self.op(HALF_BEHIND_X, 2);

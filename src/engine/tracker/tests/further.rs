@@ -13,25 +13,7 @@ impl Bench {
     ) -> Option<DiscardReason> {
         let mut message = vec![icmp_type, code, 0, 0, 0, 0, 0, 0];
         message.extend(quote);
-        let checksum = Sum::default().bytes(&message).checksum();
-        message[2..4].copy_from_slice(&checksum.to_be_bytes());
-        let mut packet = vec![
-            0x45,
-            0,
-            0,
-            (20 + message.len()) as u8,
-            0,
-            1,
-            0,
-            0,
-            60,
-            1,
-            0,
-            0,
-        ];
-        packet.extend(responder.octets());
-        packet.extend(SOURCE.octets());
-        packet.extend(message);
+        let packet = packet_from(responder, message);
         let reply = wire::decode(&packet, at).expect("a reply");
         self.tracker.reply(Box::new(reply), &mut self.out)
     }

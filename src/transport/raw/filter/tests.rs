@@ -212,7 +212,26 @@ fn behind_more_headers_than_are_walked_everything_passes_to_be_counted() {
     let chain = vec![headers()[2].clone(); MOST_HEADERS + 1];
     assert!(filter.passes(&v6(&chain, 50, &[0; 8])));
     assert!(!filter.passes(&v6(&chain[1..], 50, &[0; 8])));
-    // Cut inside a header.
-    let cut = v6(&chain[..1], 58, &[]);
-    assert!(!filter.passes(&cut[..41]));
+}
+
+#[test]
+fn what_is_cut_behind_extension_headers_passes_to_be_counted() {
+    let filter = Filtered::new(&ipv6(&answers(Some(Protocol::Tcp))));
+    let headers = headers();
+    for (protocol, passes) in [(58, true), (6, true), (17, false), (59, false)] {
+        let whole = v6(&[headers[1].clone(), headers[6].clone()], protocol, &[3; 7]);
+        // Within the first header, the second, and what they lead to.
+        for size in [41, 47, 71, 72, 79] {
+            assert!(filter.passes(&whole[..size]), "{protocol} {size}");
+        }
+        for size in 84..=whole.len() {
+            assert_eq!(filter.passes(&whole[..size]), passes, "{protocol} {size}");
+        }
+        // A header that claims to reach behind the packet.
+        let mut longer = whole.clone();
+        longer[41] = 255;
+        assert!(filter.passes(&longer), "{protocol}");
+    }
+    let without = v6(&[], 58, &[]);
+    assert!(!filter.passes(&without));
 }
