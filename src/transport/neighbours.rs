@@ -20,7 +20,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
@@ -34,6 +34,8 @@ use crate::model::UnsentReason;
 const TABLE_SIZE: u32 = 1_024;
 /// How long the number of awaited neighbours is believed, if there are some.
 const FRESH: Duration = Duration::from_millis(20);
+/// How long a send buffer with room is taken to have room.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Places in the words of `SO_MEMINFO` (include/uapi/linux/sock_diag.h): bytes under way, and the most that may be.
 const WRITE_ALLOCATED: usize = 2;
@@ -80,6 +82,8 @@ pub(super) struct Neighbours {
     flags: HashMap<u32, u32>,
     /// Of IPv4 and IPv6.
     watches: [Watch; 2],
+    /// When the send buffer of each socket was looked at, and whether it was half full.
+    buffers: HashMap<RawFd, (Instant, bool)>,
 }
 
 impl Neighbours {
@@ -96,6 +100,7 @@ impl Neighbours {
             interface,
             flags: HashMap::new(),
             watches: [Watch::default(); 2],
+            buffers: HashMap::new(),
         }
     }
 
@@ -124,8 +129,7 @@ impl Neighbours {
         ipv6: bool,
         packets: usize,
     ) -> Option<UnsentReason> {
-        let words = sys::option_words::<9>(socket.as_fd(), libc::SOL_SOCKET, sys::SO_MEMINFO);
-        let half_full = words.is_ok_and(|words| words[WRITE_ALLOCATED] > words[SEND_BUFFER] / 2);
+        let half_full = self.is_half_full(socket);
         let watch = self.watches[usize::from(ipv6)];
         let is_stale = || watch.seen.is_none_or(|seen| seen.elapsed() >= FRESH);
         let spent = watch.budget < packets && (watch.awaited < watch.most || is_stale());
@@ -139,6 +143,22 @@ impl Neighbours {
         } else {
             (half_full && watch.awaited > 0).then_some(UnsentReason::NeighbourQueueFull)
         }
+    }
+
+    /// Whether packets hold half of the socket's send buffer. An answer is believed for [`GLANCE`] unless it is yes: at any rate
+    /// that a machine sends at, the other half does not fill within.
+    fn is_half_full(&mut self, socket: &Socket) -> bool {
+        let now = Instant::now();
+        let key = socket.as_raw_fd();
+        if let Some((looked, false)) = self.buffers.get(&key)
+            && now.duration_since(*looked) < GLANCE
+        {
+            return false;
+        }
+        let words = sys::option_words::<9>(socket.as_fd(), libc::SOL_SOCKET, sys::SO_MEMINFO);
+        let is_so = words.is_ok_and(|words| words[WRITE_ALLOCATED] > words[SEND_BUFFER] / 2);
+        self.buffers.insert(key, (now, is_so));
+        is_so
     }
 
     /// Whether `error` came of a packet from `source` to `destination` because the table of neighbours is full.

@@ -40,8 +40,8 @@ pub fn looping() -> Outcome {
     let dataset = &surveyed.dataset;
     let reached = ("completed", true, Some(4));
     let straight = all_alike(dataset, [198, 18, 0], "1:r 2:r 3:r 4:r d:r", reached);
-    // The core comes back at TTL 4. By then the answers of TTLs 1 to 3 had each moved the horizon on by one.
-    let round = "1:r 2:r 3:r 4:r 5:r 6:r 7:r 8:r d:r";
+    // The core comes back at TTL 4, and five further TTLs bring no new address.
+    let round = "1:r 2:r 3:r 4:r 5:r 6:r 7:r 8:r 9:r d:r";
     let looping = all_alike(dataset, [198, 18, 1], round, ("loop", false, None));
     assert_eq!((straight, looping), (64, 64));
     Ok(())

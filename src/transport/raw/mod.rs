@@ -5,6 +5,7 @@
 //! What the kernel refuses at opening is a [`TransportError`]; what it refuses for one packet is that packet's
 //! [`Stopped`](super::Stopped).
 
+mod arena;
 mod error;
 mod filter;
 pub(in crate::transport) mod fitness;

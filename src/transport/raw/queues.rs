@@ -11,12 +11,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::Socket;
 
+use super::arena::ReceiveArena;
 use super::ring::PacketRing;
 use super::sys;
 use crate::transport::Received;
 
 /// Packets taken of a queue at a time.
-const MOST: usize = sys::ReceiveArena::SLOTS;
+const MOST: usize = ReceiveArena::SLOTS;
 
 /// What packets come through.
 pub(super) struct Queue {
@@ -27,7 +28,7 @@ pub(super) struct Queue {
 
 enum Kind {
     /// A raw socket, and what was read from it: of those slots the ones from the number on are not yet passed.
-    Socket(Socket, Box<sys::ReceiveArena>, usize),
+    Socket(Socket, Box<ReceiveArena>, usize),
     Ring(PacketRing),
 }
 
@@ -121,7 +122,7 @@ impl Queue {
     /// Of a raw socket.
     pub fn socket(socket: Socket) -> Self {
         Queue {
-            kind: Kind::Socket(socket, Box::new(sys::ReceiveArena::new()), 0),
+            kind: Kind::Socket(socket, Box::new(ReceiveArena::new()), 0),
             count: 0,
         }
     }

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::arena::{Outgoing, SendArena};
 use super::origin::Origin;
 use super::source::{SendingSocket, SourceTable};
 use super::{TransportError, sys, unsent_reason};
@@ -28,7 +29,7 @@ pub struct RawSender {
     v4: Socket,
     /// Absent on a machine without IPv6.
     v6: Option<Socket>,
-    arena: sys::SendArena,
+    arena: SendArena,
     sources: SourceTable,
     neighbours: Neighbours,
 }
@@ -54,7 +55,7 @@ impl RawSender {
         Ok(RawSender {
             v4,
             v6,
-            arena: sys::SendArena::new(),
+            arena: SendArena::new(),
             sources: SourceTable::new(SendingSocket::Raw, origin)?,
             neighbours: Neighbours::new(origin),
         })
@@ -157,7 +158,7 @@ impl PacketSender for RawSender {
                     None => break Some(Stopped::Refused(UnsentReason::NoRoute)),
                 },
             };
-            let few = (wanted - taken).min(sys::SendArena::CHUNK);
+            let few = (wanted - taken).min(SendArena::CHUNK);
             let crowd = self.neighbours.crowd(socket, next.is_ipv6(), few);
             if let Some(reason) = crowd
                 && let Some(stopped) = self.neighbours.keep_back(reason, source, next)
@@ -168,7 +169,7 @@ impl PacketSender for RawSender {
             let packets = batch
                 .iter_from(first + taken)
                 .take_while(|(to, _)| to.is_ipv4() == next.is_ipv4() && !to.is_unspecified())
-                .map(|(to, packet)| sys::Outgoing {
+                .map(|(to, packet)| Outgoing {
                     to,
                     way: header::source(packet)
                         .filter(|_| tells_way)

@@ -1,12 +1,14 @@
 //! Which of our addresses the kernel sends from, per destination.
 //!
-//! Only the kernel knows: routes, policy rules, devices and address selection all take part. So it is asked for every whole
-//! destination address, by connecting a socket of the kind that sends. An answer is remembered for that destination alone,
-//! until the kernel tells that routes, rules, addresses or links changed.
+//! Only the kernel knows: routes, policy rules, devices and address selection all take part. So it is asked for a whole
+//! destination address, by connecting a socket of the kind that sends. An answer is remembered for that destination, and with
+//! IPv4 for those that no route and no rule tells from it ([`regions`](crate::transport::rtnetlink::regions)), until the kernel tells
+//! that routes, rules, addresses or links changed.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -22,6 +24,9 @@ use crate::transport::rtnetlink::changes::RouteWatch;
 const SETS: usize = 1 << 16;
 const WAYS: usize = 4;
 
+/// Changes are looked for at most this often.
+const GLANCE: Duration = Duration::from_millis(1);
+
 /// Any port will do: connecting a datagram socket sends nothing, it only looks up the route.
 const PORT: u16 = 33434;
 
@@ -35,9 +40,12 @@ pub(in crate::transport) struct SourceTable {
     v6: Option<Lookup>,
     entries_v4: Entries<Ipv4Addr>,
     entries_v6: Entries<Ipv6Addr>,
+    /// By region of destinations, as far as the kernel was asked; empty if regions are not known.
+    by_region: Vec<Option<Ipv4Addr>>,
     watch: RouteWatch,
-    /// Whether the kernel was asked for changes since the last batch was sent.
+    /// Whether the kernel was asked for changes since the last batch was sent, and when it was asked.
     is_fresh: bool,
+    looked_at: Instant,
 }
 
 /// What sends: look-ups use sockets of the same kind, so that rules by protocol give the same answer as they will give to the
@@ -63,6 +71,16 @@ impl SendingSocket {
         Socket::new(domain, kind, Some(protocol))
     }
 
+    /// The error for a socket that the kernel refuses.
+    fn refused(self, error: io::Error) -> TransportError {
+        match (self, error.raw_os_error()) {
+            (SendingSocket::Dgram(DgramProtocol::Icmp), Some(libc::EACCES | libc::EPERM)) => {
+                TransportError::ping(error)
+            }
+            _ => TransportError::opening("a socket for route look-ups", error),
+        }
+    }
+
     /// The port to connect to. Raw probes have none as far as the routing tables are concerned.
     fn port(self) -> u16 {
         match self {
@@ -79,16 +97,20 @@ impl SourceTable {
         origin: &Origin,
     ) -> Result<Self, TransportError> {
         let v4 =
-            Lookup::open(sockets, Domain::IPV4, origin)?.map_err(TransportError::setup(OPENING))?;
+            Lookup::open(sockets, Domain::IPV4, origin)?.map_err(|error| sockets.refused(error))?;
         let v6 = Lookup::open(sockets, Domain::IPV6, origin)?.ok();
-        Ok(SourceTable {
+        let mut table = SourceTable {
             v4,
             v6,
             entries_v4: Entries::default(),
             entries_v6: Entries::default(),
+            by_region: Vec::new(),
             watch: RouteWatch::open(),
+            looked_at: Instant::now(),
             is_fresh: false,
-        })
+        };
+        table.forget_regions();
+        Ok(table)
     }
 
     /// The address that packets to `destination` leave with.
@@ -96,12 +118,12 @@ impl SourceTable {
         &mut self,
         destination: IpAddr,
     ) -> Result<IpAddr, UnsentReason> {
-        if !std::mem::replace(&mut self.is_fresh, true) && self.watch.has_changed() {
-            self.entries_v4.clear();
-            self.entries_v6.clear();
+        if !std::mem::replace(&mut self.is_fresh, true) {
+            self.look_for_changes();
         }
         let several = self.watch.has_several_next_hops();
         match destination {
+            IpAddr::V4(to) if !self.by_region.is_empty() => self.source_in_region(to),
             IpAddr::V4(to) => self
                 .entries_v4
                 .get_or_ask(to, u32::from(to).into(), || {
@@ -117,6 +139,48 @@ impl SourceTable {
                     .map(IpAddr::V6)
             }
         }
+    }
+
+    /// Forgets the answers if something changed.
+    fn look_for_changes(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.looked_at) < GLANCE {
+            return;
+        }
+        self.looked_at = now;
+        let knew_regions = self.watch.regions().is_some();
+        let changed = self.watch.has_changed();
+        if changed {
+            self.entries_v4.clear();
+            self.entries_v6.clear();
+        }
+        if changed || !knew_regions {
+            self.forget_regions();
+        }
+    }
+
+    fn forget_regions(&mut self) {
+        self.by_region.clear();
+        if let Some(regions) = self.watch.regions() {
+            self.by_region.resize(regions.count(), None);
+        }
+    }
+
+    /// The source towards a destination whose region is known.
+    fn source_in_region(&mut self, destination: Ipv4Addr) -> Result<IpAddr, UnsentReason> {
+        let region = self.watch.regions().map(|regions| regions.of(destination));
+        let known = region.and_then(|region| self.by_region.get_mut(region));
+        if let Some(Some(source)) = known {
+            return Ok((*source).into());
+        }
+        let source = self.v4.ask(destination.into(), false)?;
+        // A local route makes every destination its own source.
+        if let (Some(known), IpAddr::V4(source)) = (known, source)
+            && source != destination
+        {
+            *known = Some(source);
+        }
+        Ok(source)
     }
 
     /// Says that a batch was sent: before the next one the kernel is asked whether something changed. In between answers stay
@@ -157,8 +221,6 @@ impl SourceTable {
         }
     }
 }
-
-const OPENING: &str = "opening a socket for route look-ups";
 
 /// An address of one family, as the table keeps it.
 trait Address: Copy + Eq {

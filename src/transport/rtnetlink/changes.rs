@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::message::{self, answers};
-use super::{PART, Tables};
-use crate::transport::raw::sys;
+use super::regions::Regions;
+use super::{PART, Tables, sys};
 
 /// Groups of messages that may change a source address: links, and of both families addresses, routes and rules; next hops
 /// that routes refer to. Bit n - 1 stands for group n (`enum rtnetlink_groups`, include/uapi/linux/rtnetlink.h).
@@ -19,6 +19,8 @@ const GROUPS: u32 = 1 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 18 | 
 
 /// How long answers are believed if the kernel cannot tell of changes.
 const UNTOLD: Duration = Duration::from_secs(1);
+/// Between two lists of all routes: where routes change all the time, listing them must not become the work.
+const BETWEEN_LISTS: Duration = Duration::from_secs(1);
 
 /// Hears of changes to routes, rules, addresses and links.
 pub(in crate::transport) struct RouteWatch {
@@ -33,32 +35,55 @@ pub(in crate::transport) struct RouteWatch {
     by_source: bool,
     /// Interfaces by our addresses. Only read if there are such routes.
     interfaces: HashMap<IpAddr, u32>,
+    /// As routes and rules are now; `None` if that is not known, or there are too many.
+    regions: Option<Regions>,
+    /// When routes and rules were listed, and whether that is ever worth it again.
+    listed_at: Instant,
+    lists: bool,
 }
 
 impl RouteWatch {
     /// Begins to listen, and then looks at what there is.
     pub(in crate::transport) fn open() -> Self {
         let mut watch = RouteWatch {
-            socket: sys::netlink(GROUPS).ok(),
+            socket: sys::listening(GROUPS).ok(),
             asked_at: Instant::now(),
             buffer: vec![0; PART],
             tables: Tables::open(),
             next_hops: BTreeSet::new(),
             by_source: false,
             interfaces: HashMap::new(),
+            regions: None,
+            listed_at: Instant::now(),
+            lists: true,
         };
-        let (next_hops, by_source) = (&mut watch.next_hops, &mut watch.by_source);
+        watch.list();
+        watch.read_interfaces();
+        watch
+    }
+
+    /// Reads all routes and rules.
+    fn list(&mut self) {
+        let mut regions = Regions::default();
+        // Without the kernel's word of changes, what is read now may be wrong in a moment.
+        let mut is_whole = self.socket.is_some() && self.tables.are_open();
         for request in [message::ask_routes(), message::ask_rules()] {
             // What cannot be listed is not known: the kernel is told nothing then.
-            let _ = watch.tables.ask(&request, |answer| {
-                next_hops.extend(answer.several_next_hops());
-                *by_source |= answer.is_for_sources();
+            let listed = self.tables.ask(&request, |answer| {
+                self.next_hops.extend(answer.several_next_hops());
+                self.by_source |= answer.is_for_sources();
+                if let Some(destinations) = answer.destinations_v4() {
+                    regions.divide(destinations);
+                }
                 // To the end of the list.
                 None::<()>
             });
+            is_whole &= listed.is_ok();
         }
-        watch.read_interfaces();
-        watch
+        let regions = regions.finish();
+        self.lists = regions.is_some();
+        self.regions = regions.filter(|_| is_whole);
+        self.listed_at = Instant::now();
     }
 
     /// Whether something may have changed since the last call.
@@ -88,8 +113,19 @@ impl RouteWatch {
         }
         if changed {
             self.read_interfaces();
+            self.regions = None;
+        }
+        // What changes meanwhile is told at the next call.
+        if self.lists && self.regions.is_none() && self.listed_at.elapsed() >= BETWEEN_LISTS {
+            self.list();
         }
         changed
+    }
+
+    /// Regions of IPv4 destinations that the kernel treats alike, as of the last call of [`has_changed`](Self::has_changed). None if
+    /// there are several next hops, or if the regions are not known.
+    pub(in crate::transport) fn regions(&self) -> Option<&Regions> {
+        self.regions.as_ref().filter(|_| self.next_hops.is_empty())
     }
 
     /// Whether there are routes over several next hops.

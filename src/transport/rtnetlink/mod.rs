@@ -3,6 +3,8 @@
 
 pub(in crate::transport) mod changes;
 pub(in crate::transport) mod message;
+pub(in crate::transport) mod regions;
+mod sys;
 
 use std::io::{self, Read, Write};
 use std::time::Duration;

@@ -1,0 +1,268 @@
+//! The calls of sendmmsg and recvmmsg, and the memory that their pointers lead to.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::slice;
+
+use libc::{iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
+
+use crate::transport::ancillary::SendControl;
+use crate::transport::raw::sys::check;
+
+/// A packet to send.
+pub(crate) struct Outgoing<'a> {
+    pub to: IpAddr,
+    /// The source and interface (0: the kernel's choice) by which it is routed, if the kernel has to be told.
+    pub way: Option<(IpAddr, u32)>,
+    pub packet: &'a [u8],
+}
+
+/// The arrays that sendmmsg wants, used again and again.
+pub(crate) struct SendArena {
+    addresses_v4: Vec<sockaddr_in>,
+    addresses_v6: Vec<sockaddr_in6>,
+    controls: Vec<SendControl>,
+    pieces: Vec<iovec>,
+    messages: Vec<mmsghdr>,
+}
+
+// SAFETY: the pointers inside are written anew by every `send` and followed only within it.
+unsafe impl Send for SendArena {}
+
+impl SendArena {
+    /// Packets of one call.
+    pub(crate) const CHUNK: usize = 64;
+
+    pub(crate) fn new() -> Self {
+        SendArena {
+            addresses_v4: Vec::with_capacity(Self::CHUNK),
+            addresses_v6: Vec::with_capacity(Self::CHUNK),
+            controls: Vec::with_capacity(Self::CHUNK),
+            pieces: Vec::with_capacity(Self::CHUNK),
+            messages: Vec::with_capacity(Self::CHUNK),
+        }
+    }
+
+    /// Offers up to [`CHUNK`](Self::CHUNK) of `packets`, all to addresses of one family, to the kernel without waiting; returns
+    /// how many it took, or the errno that the first one met. 0 when there are none.
+    pub(crate) fn send<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        packets: impl Iterator<Item = Outgoing<'a>>,
+    ) -> io::Result<usize> {
+        self.addresses_v4.clear();
+        self.addresses_v6.clear();
+        self.controls.clear();
+        self.pieces.clear();
+        self.messages.clear();
+        for Outgoing { to, way, packet } in packets.take(Self::CHUNK) {
+            let mut control = SendControl::default();
+            if let Some((source, interface)) = way {
+                control.way_out(source, interface);
+            }
+            self.controls.push(control);
+            match to {
+                IpAddr::V4(address) => self.addresses_v4.push(sockaddr_in {
+                    sin_family: libc::AF_INET as libc::sa_family_t,
+                    sin_port: 0,
+                    sin_addr: libc::in_addr {
+                        s_addr: u32::from(address).to_be(),
+                    },
+                    sin_zero: [0; 8],
+                }),
+                IpAddr::V6(address) => self.addresses_v6.push(sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                    sin6_port: 0,
+                    sin6_flowinfo: 0,
+                    sin6_addr: libc::in6_addr {
+                        s6_addr: address.octets(),
+                    },
+                    sin6_scope_id: 0,
+                }),
+            }
+            self.pieces.push(iovec {
+                iov_base: packet.as_ptr().cast_mut().cast(),
+                iov_len: packet.len(),
+            });
+        }
+        if self.pieces.is_empty() {
+            return Ok(0);
+        }
+        if !self.addresses_v4.is_empty() && !self.addresses_v6.is_empty() {
+            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+        }
+        let v4 = self.addresses_v4.iter_mut().map(|address| {
+            let size = size_of::<sockaddr_in>();
+            (ptr::from_mut(address).cast::<libc::c_void>(), size)
+        });
+        let v6 = self.addresses_v6.iter_mut().map(|address| {
+            let size = size_of::<sockaddr_in6>();
+            (ptr::from_mut(address).cast::<libc::c_void>(), size)
+        });
+        let parts = self.pieces.iter_mut().zip(&mut self.controls);
+        for ((address, size), (piece, control)) in v4.chain(v6).zip(parts) {
+            // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
+            let mut message: mmsghdr = unsafe { zeroed() };
+            message.msg_hdr.msg_name = address;
+            message.msg_hdr.msg_namelen = size as socklen_t;
+            message.msg_hdr.msg_iov = piece;
+            message.msg_hdr.msg_iovlen = 1;
+            let (control, length) = control.raw_parts();
+            message.msg_hdr.msg_control = control;
+            message.msg_hdr.msg_controllen = length as _;
+            self.messages.push(message);
+        }
+        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
+        // call is over, and each piece at a packet borrowed for 'a, which the kernel only reads.
+        check(unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                self.messages.len() as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        })
+        .map(|taken| taken as usize)
+    }
+}
+
+/// Control bytes of one received packet: a SCM_TIMESTAMPNS takes 32. Words, because cmsghdr wants their alignment.
+type Control = [u64; 8];
+
+/// The arrays and buffers that recvmmsg wants, used again and again. The pointers among them are laid once: a call with one
+/// packet must not pay for 256.
+pub(crate) struct ReceiveArena {
+    /// After `new` these three are reached through pointers only, never through references.
+    buffers: Vec<u8>,
+    _controls: Vec<Control>,
+    _pieces: Vec<iovec>,
+    messages: Vec<mmsghdr>,
+    /// Messages that the last call filled, whose control length must be set again.
+    filled: usize,
+}
+
+// SAFETY: the pointers inside lead to memory that the arena itself owns and that does not move with it.
+unsafe impl Send for ReceiveArena {}
+
+impl ReceiveArena {
+    /// Packets of one call.
+    pub(crate) const SLOTS: usize = 256;
+    /// Bytes kept of a packet: an Ethernet frame's worth and more; what exceeds it is cut off.
+    pub(crate) const PACKET: usize = 2048;
+
+    pub(crate) fn new() -> Self {
+        let mut buffers = vec![0_u8; Self::SLOTS * Self::PACKET];
+        let mut controls: Vec<Control> = vec![[0; 8]; Self::SLOTS];
+        let mut pieces: Vec<iovec> = buffers
+            .chunks_exact_mut(Self::PACKET)
+            .map(|_| iovec {
+                iov_base: ptr::null_mut(),
+                iov_len: Self::PACKET,
+            })
+            .collect();
+        let buffer = buffers.as_mut_ptr();
+        let control = controls.as_mut_ptr();
+        let piece = pieces.as_mut_ptr();
+        let messages = (0..Self::SLOTS)
+            .map(|slot| {
+                // SAFETY: each vector has SLOTS entries (`buffers` SLOTS times PACKET bytes), so every pointer stays inside its
+                // vector, and `piece` may be written. All zero is a valid mmsghdr.
+                unsafe {
+                    (*piece.add(slot)).iov_base = buffer.add(slot * Self::PACKET).cast();
+                    let mut message: mmsghdr = zeroed();
+                    message.msg_hdr.msg_iov = piece.add(slot);
+                    message.msg_hdr.msg_iovlen = 1;
+                    message.msg_hdr.msg_control = control.add(slot).cast();
+                    message.msg_hdr.msg_controllen = size_of::<Control>() as _;
+                    message
+                }
+            })
+            .collect();
+        ReceiveArena {
+            buffers,
+            _controls: controls,
+            _pieces: pieces,
+            messages,
+            filled: 0,
+        }
+    }
+
+    /// Takes the packets that wait at `socket` into the slots from `from` on, as many as there are, without waiting; returns how
+    /// many, 0 for none. The slots before `from` keep what they have.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, from: usize) -> io::Result<usize> {
+        for message in &mut self.messages[from..self.filled.max(from)] {
+            message.msg_hdr.msg_controllen = size_of::<Control>() as _;
+        }
+        self.filled = from;
+        let room = &mut self.messages[from..];
+        // SAFETY: each message points at a piece and a control block of its own, each piece at PACKET bytes of `buffers`; their
+        // vectors live as long as `self` and were not touched since `new`. A null timeout: MSG_DONTWAIT does not wait.
+        let result = check(unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                room.as_mut_ptr(),
+                room.len() as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        });
+        match result {
+            Ok(count) => {
+                self.filled = from + count as usize;
+                Ok(count as usize)
+            }
+            Err(error) if would_block(&error) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The packet in `slot`, which a call has filled.
+    pub(crate) fn packet(&self, slot: usize) -> &[u8] {
+        let length = (self.messages[slot].msg_len as usize).min(Self::PACKET);
+        // SAFETY: there are as many buffers of PACKET bytes as messages, and indexing has checked that `slot` is one of them;
+        // the kernel writes to them only in `receive`, which takes `&mut self`.
+        unsafe { slice::from_raw_parts(self.buffers.as_ptr().add(slot * Self::PACKET), length) }
+    }
+
+    /// The receive stamp of the packet in `slot`, nanoseconds.
+    pub(crate) fn stamp(&self, slot: usize) -> Option<u64> {
+        let header = &self.messages[slot].msg_hdr;
+        // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its length says how much of it the kernel filled. The CMSG functions stay within that length.
+        // A timespec may lie unaligned behind its header, hence read_unaligned.
+        unsafe {
+            let mut next = libc::CMSG_FIRSTHDR(header);
+            while let Some(message) = next.as_ref() {
+                if message.cmsg_level == libc::SOL_SOCKET
+                    && message.cmsg_type == libc::SCM_TIMESTAMPNS
+                {
+                    let stamp = libc::CMSG_DATA(next)
+                        .cast::<libc::timespec>()
+                        .read_unaligned();
+                    return nanoseconds(stamp.tv_sec, stamp.tv_nsec);
+                }
+                next = libc::CMSG_NXTHDR(header, next);
+            }
+        }
+        None
+    }
+}
+
+fn nanoseconds(seconds: libc::time_t, nanos: libc::c_long) -> Option<u64> {
+    u64::try_from(seconds)
+        .ok()?
+        .checked_mul(1_000_000_000)?
+        .checked_add(u64::try_from(nanos).ok()?)
+}
+
+/// Whether there was nothing to do just now (or a signal came first).
+fn would_block(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
