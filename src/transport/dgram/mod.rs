@@ -31,7 +31,8 @@ pub use listener::DgramListener;
 pub use sender::DgramSender;
 
 use super::neighbours::Neighbours;
-use super::raw::source::{SendingSocket, SourceTable};
+use super::raw::lookup::SendingSocket;
+use super::raw::source::SourceTable;
 use super::raw::{DgramProtocol, Origin, PortBlock, TransportError, sys::set_option};
 
 /// Send buffer asked for, bytes, for each socket: packets to next hops that do not answer wait in it for seconds.

@@ -10,6 +10,7 @@ mod error;
 mod filter;
 pub(in crate::transport) mod fitness;
 pub(in crate::transport) mod header;
+pub(in crate::transport) mod lookup;
 mod origin;
 mod ports;
 mod queues;

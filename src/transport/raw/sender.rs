@@ -7,8 +7,9 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::arena::{Outgoing, SendArena};
+use super::lookup::SendingSocket;
 use super::origin::Origin;
-use super::source::{SendingSocket, SourceTable};
+use super::source::SourceTable;
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
 use crate::transport::neighbours::Neighbours;

@@ -5,17 +5,14 @@
 //! IPv4 for those that no route and no rule tells from it ([`regions`](crate::transport::rtnetlink::regions)), until the kernel tells
 //! that routes, rules, addresses or links changed.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Domain;
 
-use super::fitness::fit;
+use super::TransportError;
+use super::lookup::{Lookup, SendingSocket};
 use super::origin::Origin;
-use super::ports::DgramProtocol;
-use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
 use crate::transport::rtnetlink::changes::RouteWatch;
 
@@ -26,9 +23,6 @@ const WAYS: usize = 4;
 
 /// Changes are looked for at most this often.
 const GLANCE: Duration = Duration::from_millis(1);
-
-/// Any port will do: connecting a datagram socket sends nothing, it only looks up the route.
-const PORT: u16 = 33434;
 
 /// Looks up source addresses and remembers them by destination, so that the sending loop pays one memory access for a
 /// destination that it probed recently.
@@ -46,48 +40,6 @@ pub(in crate::transport) struct SourceTable {
     /// Whether the kernel was asked for changes since the last batch was sent, and when it was asked.
     is_fresh: bool,
     looked_at: Instant,
-}
-
-/// What sends: look-ups use sockets of the same kind, so that rules by protocol give the same answer as they will give to the
-/// probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::transport) enum SendingSocket {
-    /// A raw socket (IPPROTO_RAW).
-    Raw,
-    /// An ordinary one.
-    Dgram(DgramProtocol),
-}
-
-impl SendingSocket {
-    fn open(self, domain: Domain) -> io::Result<Socket> {
-        let (kind, protocol) = match self {
-            SendingSocket::Raw => (Type::RAW, Protocol::from(libc::IPPROTO_RAW)),
-            SendingSocket::Dgram(DgramProtocol::Udp) => (Type::DGRAM, Protocol::UDP),
-            SendingSocket::Dgram(DgramProtocol::Icmp) if domain == Domain::IPV6 => {
-                (Type::DGRAM, Protocol::ICMPV6)
-            }
-            SendingSocket::Dgram(DgramProtocol::Icmp) => (Type::DGRAM, Protocol::ICMPV4),
-        };
-        Socket::new(domain, kind, Some(protocol))
-    }
-
-    /// The error for a socket that the kernel refuses.
-    fn refused(self, error: io::Error) -> TransportError {
-        match (self, error.raw_os_error()) {
-            (SendingSocket::Dgram(DgramProtocol::Icmp), Some(libc::EACCES | libc::EPERM)) => {
-                TransportError::ping(error)
-            }
-            _ => TransportError::opening("a socket for route look-ups", error),
-        }
-    }
-
-    /// The port to connect to. Raw probes have none as far as the routing tables are concerned.
-    fn port(self) -> u16 {
-        match self {
-            SendingSocket::Raw => 0,
-            SendingSocket::Dgram(_) => PORT,
-        }
-    }
 }
 
 impl SourceTable {
@@ -202,9 +154,7 @@ impl SourceTable {
             IpAddr::V6(_) => self.v6.as_ref(),
         };
         match lookup {
-            Some(lookup) if lookup.interface.is_none() && lookup.fixed.is_none() => {
-                self.watch.pinned_interface(source)
-            }
+            Some(lookup) if lookup.has_choice() => self.watch.pinned_interface(source),
             _ => 0,
         }
     }
@@ -294,102 +244,6 @@ impl<A: Address> Entries<A> {
     }
 }
 
-/// A socket that is connected and disconnected, and never sends.
-struct Lookup {
-    socket: Socket,
-    port: u16,
-    /// A UDP socket with a port of its own. Between several next hops the kernel chooses by a hash of the ports: with another
-    /// source port at every look-up, a destination would have another way out each time.
-    steady: Option<Socket>,
-    /// The address of ours that was asked for: every packet leaves with it.
-    fixed: Option<IpAddr>,
-    interface: Option<String>,
-}
-
-impl Lookup {
-    /// The inner error: the kernel does not have such sockets.
-    fn open(
-        sockets: SendingSocket,
-        domain: Domain,
-        origin: &Origin,
-    ) -> Result<io::Result<Self>, TransportError> {
-        let socket = match sockets.open(domain) {
-            Ok(socket) => socket,
-            Err(error) => return Ok(Err(error)),
-        };
-        origin.check_interface(&socket)?;
-        origin.fix(&socket, domain)?;
-        Ok(Ok(Lookup {
-            socket,
-            port: sockets.port(),
-            // Without one, only the steadiness over several next hops is lost.
-            steady: with_own_port(domain).ok(),
-            fixed: origin.source(domain == Domain::IPV6),
-            interface: origin.interface.clone(),
-        }))
-    }
-
-    /// The source towards `destination`. Where it was asked for, the kernel is not: if it has no way, it says so when the probe
-    /// is sent.
-    fn ask(&self, destination: IpAddr, several_next_hops: bool) -> Result<IpAddr, UnsentReason> {
-        match (self.fixed, &self.steady) {
-            (Some(source), _) => fit(source, destination),
-            (None, Some(steady)) if several_next_hops && self.interface.is_none() => {
-                self.ask_kernel(steady, SocketAddr::new(destination, PORT))
-            }
-            (None, _) => self.ask_kernel(&self.socket, SocketAddr::new(destination, self.port)),
-        }
-    }
-
-    /// Why there is no way to `destination` now.
-    fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
-        self.ask_kernel(&self.socket, SocketAddr::new(destination, self.port))
-            .err()
-    }
-
-    fn ask_kernel(&self, socket: &Socket, to: SocketAddr) -> Result<IpAddr, UnsentReason> {
-        if to.ip().is_unspecified() {
-            return Err(UnsentReason::Invalid);
-        }
-        let ask = || {
-            // A socket once connected keeps its source address over further connects: that must be undone first. With the
-            // address the kernel forgets the interface.
-            sys::disconnect(socket.as_fd())?;
-            if let Some(name) = &self.interface {
-                socket.bind_device(Some(name.as_bytes()))?;
-            }
-            socket.connect(&to.into())?;
-            socket.local_addr()
-        };
-        ask()
-            .map_err(|error| unsent_reason(error.raw_os_error().unwrap_or(libc::EIO)))?
-            .as_socket()
-            .map(|address| address.ip())
-            .ok_or(UnsentReason::NoRoute)
-            .and_then(|source| fit(source, to.ip()))
-    }
-}
-
-/// A UDP socket that keeps its source port when it is disconnected: one that was asked for by number. The kernel names a free
-/// one first, which somebody else may take in between.
-fn with_own_port(domain: Domain) -> io::Result<Socket> {
-    const ATTEMPTS: u32 = 16;
-    let any: IpAddr = match domain {
-        Domain::IPV6 => Ipv6Addr::UNSPECIFIED.into(),
-        _ => Ipv4Addr::UNSPECIFIED.into(),
-    };
-    let mut result = Err(io::Error::from(io::ErrorKind::AddrInUse));
-    for _ in 0..ATTEMPTS {
-        let free = UdpSocket::bind((any, 0))?.local_addr()?;
-        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-        result = socket.bind(&free.into()).map(|()| socket);
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
-}
-
 /// Spreads keys over the table (multiplication by 2^64 / golden ratio).
 fn place(key: u64) -> usize {
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize % SETS
@@ -398,6 +252,7 @@ fn place(key: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::raw::DgramProtocol;
 
     fn table() -> SourceTable {
         let sockets = SendingSocket::Dgram(DgramProtocol::Udp);
