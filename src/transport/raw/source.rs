@@ -308,7 +308,7 @@ mod tests {
         for round in 0..4_u32 {
             for host in 0..1 << 16 {
                 // Another order in each round.
-                let host: u32 = (host ^ round * 0x5555) & 0xffff;
+                let host: u32 = (host ^ (round * 0x5555)) & 0xffff;
                 let destination = Ipv4Addr::from(0xC612_0001 + host);
                 let source = entries.get_or_ask(destination, u32::from(destination).into(), || {
                     asked += 1;
