@@ -80,6 +80,7 @@ impl RouteWatch {
             });
             is_whole &= listed.is_ok();
         }
+        self.next_hops.extend(grouped(&mut self.tables));
         let regions = regions.finish();
         self.lists = regions.is_some();
         self.regions = regions.filter(|_| is_whole);
@@ -172,5 +173,28 @@ pub fn has_several_next_hops() -> Option<bool> {
         found |= answer.several_next_hops().next().is_some();
         None::<()>
     });
+    found |= !grouped(&mut tables).is_empty();
     listed.is_ok().then_some(found)
+}
+
+/// The interfaces of next hops that stand in a group of several. Routes refer to such groups by number
+/// (`net.ipv4.nexthop_compat_mode=0` keeps the kernel from listing the next hops with the routes).
+fn grouped(tables: &mut Tables) -> BTreeSet<u32> {
+    let mut interfaces = HashMap::new();
+    let mut members = Vec::new();
+    // A kernel that refuses knows no such groups.
+    let _ = tables.ask(&message::ask_next_hops(), |answer| {
+        if let Some(object) = answer.next_hop_object() {
+            interfaces.extend(object.interface.map(|interface| (object.id, interface)));
+            if object.members.len() > 1 {
+                members.extend(object.members);
+            }
+        }
+        // To the end of the list.
+        None::<()>
+    });
+    members
+        .iter()
+        .filter_map(|id| interfaces.get(id).copied())
+        .collect()
 }

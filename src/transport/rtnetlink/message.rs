@@ -10,6 +10,13 @@ const ADDRESS: usize = 8;
 const ROUTE: usize = 12;
 const LINK: usize = 16;
 const NEIGHBOUR: usize = 12;
+/// `struct nhmsg`; its messages and attributes (include/uapi/linux/nexthop.h, Linux 5.3), which libc does not name.
+const NEXT_HOP_OBJECT: usize = 8;
+const RTM_NEWNEXTHOP: u16 = 104;
+const RTM_GETNEXTHOP: u16 = 106;
+const NHA_ID: u16 = 1;
+const NHA_GROUP: u16 = 2;
+const NHA_OIF: u16 = 5;
 /// `struct fib_rule_hdr`.
 const RULE: usize = 12;
 /// `struct rtnexthop`.
@@ -50,6 +57,15 @@ pub(in crate::transport) struct Way {
     /// The next hop; none if it is the destination itself.
     pub gateway: Option<IpAddr>,
     pub interface: u32,
+}
+
+/// A next hop that routes refer to by its number, or a group of such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::transport) struct NextHopObject {
+    pub id: u32,
+    pub interface: Option<u32>,
+    /// Numbers of the next hops of a group.
+    pub members: Vec<u32>,
 }
 
 fn list(kind: u16, body: &[u8]) -> Request {
@@ -167,6 +183,11 @@ pub(in crate::transport) fn ask_routes() -> Request {
     list(libc::RTM_GETROUTE, &[0; ROUTE])
 }
 
+/// Asks for all next hops that routes refer to, and groups of them.
+pub(in crate::transport) fn ask_next_hops() -> Request {
+    list(RTM_GETNEXTHOP, &[0; NEXT_HOP_OBJECT])
+}
+
 /// Asks for all rules of both families.
 pub(in crate::transport) fn ask_rules() -> Request {
     list(libc::RTM_GETRULE, &[0; RULE])
@@ -267,6 +288,31 @@ impl Answer<'_> {
             .map_or(&[][..], |(_, hops)| hops);
         let is_several = next_hops(hops).nth(1).is_some();
         next_hops(hops).filter(move |_| is_several)
+    }
+
+    /// Reads a next hop, or a group.
+    pub(in crate::transport) fn next_hop_object(&self) -> Option<NextHopObject> {
+        if self.kind != RTM_NEWNEXTHOP {
+            return None;
+        }
+        let (mut id, mut interface, mut members) = (None, None, Vec::new());
+        for (kind, value) in attributes(self.body.get(NEXT_HOP_OBJECT..)?) {
+            match kind {
+                NHA_ID => id = word(value, 0),
+                NHA_OIF => interface = word(value, 0),
+                // `struct nexthop_grp`: a number, a weight, and padding.
+                NHA_GROUP => {
+                    let (entries, _) = value.as_chunks::<8>();
+                    members.extend(entries.iter().filter_map(|entry| word(entry, 0)));
+                }
+                _ => {}
+            }
+        }
+        Some(NextHopObject {
+            id: id?,
+            interface,
+            members,
+        })
     }
 
     /// Reads the IPv4 destinations of a new route or rule, if it has a prefix: the first, and the one behind the last (none if that

@@ -122,6 +122,34 @@ fn rules_and_routes_for_sources_are_told_from_others() {
 }
 
 #[test]
+fn next_hops_and_their_groups_are_read() {
+    let number = |of: u32| of.to_ne_bytes();
+    let one = answer(
+        RTM_NEWNEXTHOP,
+        &[0; NEXT_HOP_OBJECT],
+        &[(NHA_ID, &number(1)), (NHA_OIF, &number(7))],
+    );
+    let members = [number(1), [0; 4], number(2), [0; 4]].concat();
+    let group = answer(
+        RTM_NEWNEXTHOP,
+        &[0; NEXT_HOP_OBJECT],
+        &[(NHA_ID, &number(3)), (NHA_GROUP, &members)],
+    );
+    let read = |bytes: &[u8]| answers(bytes).next()?.next_hop_object();
+    let expected = |id, interface, members| {
+        Some(NextHopObject {
+            id,
+            interface,
+            members,
+        })
+    };
+    assert_eq!(read(&one), expected(1, Some(7), Vec::new()));
+    assert_eq!(read(&group), expected(3, None, vec![1, 2]));
+    let route = answer(libc::RTM_NEWROUTE, &[0; ROUTE], &[]);
+    assert_eq!(read(&route), None);
+}
+
+#[test]
 fn destinations_of_routes_and_rules_are_read_with_their_ends() {
     let read = |kind, family: i32, length, prefix: [u8; 4]| {
         let mut body = [0; ROUTE];
@@ -172,6 +200,7 @@ fn requests_state_their_length() {
         ask_neighbours(true),
         ask_addresses(),
         ask_routes(),
+        ask_next_hops(),
         ask_rules(),
         ask_table(false),
     ] {
