@@ -5,12 +5,12 @@
 //! What goes wrong with a single packet is told for that packet; an `io::Error` means that the socket is broken
 //! and the run must end.
 
-mod ancillary;
 mod batch;
 pub mod dgram;
 mod in_process;
 pub mod loopback;
 mod neighbours;
+mod outgoing;
 mod own_addresses;
 pub mod raw;
 mod recorded;

@@ -10,7 +10,7 @@ use crate::model::{FlowId, Probe, TargetId, Time, UnsentReason};
 
 /// How long a probe waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long none is offered after one was refused: every refusal makes the kernel search its whole table.
+/// After a refusal no probe is offered for this long: every refusal makes the kernel search its whole table.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Probes of a queue offered at a time.
 const AT_A_TIME: usize = 8;

@@ -216,7 +216,7 @@ impl Receiver<'_> {
     }
 }
 
-/// Finds the probes of what was read; what answers none is counted with its reason.
+/// Finds the probe of each reply that was read. A reply without a probe is counted with its reason.
 fn match_all(
     read: &mut Read,
     tracker: &mut Tracker,

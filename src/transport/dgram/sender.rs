@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::{may_be_left_behind, sys};
+use super::may_be_left_behind;
 use crate::model::UnsentReason;
 use crate::transport::neighbours::Neighbours;
+use crate::transport::outgoing::{Outgoing, SendArena};
 use crate::transport::raw::source::SourceTable;
 use crate::transport::raw::sys::set_option;
 use crate::transport::raw::{DgramProtocol, PortBlock, header, unsent_reason};
@@ -26,7 +27,7 @@ pub struct DgramSender {
     protocol: DgramProtocol,
     ports: Arc<PortBlock>,
     sources: SourceTable,
-    arena: sys::SendArena,
+    arena: SendArena,
     neighbours: Neighbours,
 }
 
@@ -85,7 +86,7 @@ impl DgramSender {
             protocol,
             ports,
             sources,
-            arena: sys::SendArena::new(),
+            arena: SendArena::new(),
             neighbours,
         }
     }
@@ -119,7 +120,7 @@ impl DgramSender {
                 &hops,
             )?;
         }
-        let few = (batch.len() - first).min(sys::SendArena::CHUNK);
+        let few = (batch.len() - first).min(SendArena::CHUNK);
         let crowd = self.neighbours.crowd(socket, destination.is_ipv6(), few);
         if let Some(reason) = crowd
             && let Some(stopped) = self.neighbours.keep_back(reason, source, destination)
@@ -135,12 +136,11 @@ impl DgramSender {
                 let together = to.is_ipv6() == destination.is_ipv6()
                     && parts.number == head.number
                     && (!by_ttl || parts.ttl == head.ttl);
-                (together && !to.is_unspecified()).then_some(sys::Outgoing {
+                (together && !to.is_unspecified()).then_some(Outgoing {
                     to: SocketAddr::new(to, parts.dst_port),
-                    source: parts.source,
-                    interface: self.sources.pinned_interface(parts.source),
-                    ttl: parts.ttl,
-                    payload: parts.content,
+                    ttl: Some(parts.ttl),
+                    way: Some((parts.source, self.sources.pinned_interface(parts.source))),
+                    bytes: parts.content,
                 })
             });
             let datagrams = datagrams.take(most);

@@ -4,16 +4,14 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::slice;
 use std::time::Duration;
 
-use libc::{c_int, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
+use libc::{c_int, iovec, mmsghdr, sockaddr_in6, socklen_t};
 
 use super::control::{Facts, Message, note, read_address};
-use crate::transport::ancillary::SendControl;
 use crate::transport::raw::sys::check;
 
 /// `IP_RECVERR_RFC4884` (include/uapi/linux/in.h), which libc does not name.
@@ -64,125 +62,6 @@ impl Poll {
     /// Of each socket, in order, whether the last wait found something.
     pub fn ready(&self) -> impl Iterator<Item = bool> {
         self.0.iter().map(|entry| entry.revents != 0)
-    }
-}
-
-/// A datagram to send.
-pub(super) struct Outgoing<'a> {
-    pub to: SocketAddr,
-    /// Our address that it leaves with, of the family of `to`.
-    pub source: IpAddr,
-    /// The interface that it leaves by; 0 for the kernel's choice.
-    pub interface: u32,
-    pub ttl: u8,
-    pub payload: &'a [u8],
-}
-
-/// The arrays that sendmmsg wants, used again and again.
-pub(super) struct SendArena {
-    addresses_v4: Vec<sockaddr_in>,
-    addresses_v6: Vec<sockaddr_in6>,
-    controls: Vec<SendControl>,
-    pieces: Vec<iovec>,
-    messages: Vec<mmsghdr>,
-}
-
-// SAFETY: the pointers inside are written anew by every `send` and followed only within it.
-unsafe impl Send for SendArena {}
-
-impl SendArena {
-    /// Datagrams of one call.
-    pub(super) const CHUNK: usize = 64;
-
-    pub fn new() -> Self {
-        SendArena {
-            addresses_v4: Vec::with_capacity(Self::CHUNK),
-            addresses_v6: Vec::with_capacity(Self::CHUNK),
-            controls: Vec::with_capacity(Self::CHUNK),
-            pieces: Vec::with_capacity(Self::CHUNK),
-            messages: Vec::with_capacity(Self::CHUNK),
-        }
-    }
-
-    /// Offers up to [`CHUNK`](Self::CHUNK) of `datagrams`, all of one family, without waiting; returns how many the kernel
-    /// took, or the errno that the first one met. 0 when there are none.
-    pub fn send<'a>(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        datagrams: impl Iterator<Item = Outgoing<'a>>,
-    ) -> io::Result<usize> {
-        self.addresses_v4.clear();
-        self.addresses_v6.clear();
-        self.controls.clear();
-        self.pieces.clear();
-        self.messages.clear();
-        for datagram in datagrams.take(Self::CHUNK) {
-            match datagram.to {
-                SocketAddr::V4(to) => self.addresses_v4.push(sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_port: to.port().to_be(),
-                    sin_addr: libc::in_addr {
-                        s_addr: u32::from(*to.ip()).to_be(),
-                    },
-                    sin_zero: [0; 8],
-                }),
-                SocketAddr::V6(to) => self.addresses_v6.push(sockaddr_in6 {
-                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                    sin6_port: to.port().to_be(),
-                    sin6_flowinfo: 0,
-                    sin6_addr: libc::in6_addr {
-                        s6_addr: to.ip().octets(),
-                    },
-                    sin6_scope_id: 0,
-                }),
-            }
-            let mut control = SendControl::default();
-            control.ttl(datagram.to.is_ipv6(), datagram.ttl);
-            control.way_out(datagram.source, datagram.interface);
-            self.controls.push(control);
-            self.pieces.push(iovec {
-                iov_base: datagram.payload.as_ptr().cast_mut().cast(),
-                iov_len: datagram.payload.len(),
-            });
-        }
-        if self.pieces.is_empty() {
-            return Ok(0);
-        }
-        if !self.addresses_v4.is_empty() && !self.addresses_v6.is_empty() {
-            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
-        }
-        let v4 = self.addresses_v4.iter_mut().map(|address| {
-            let size = size_of::<sockaddr_in>();
-            (ptr::from_mut(address).cast::<libc::c_void>(), size)
-        });
-        let v6 = self.addresses_v6.iter_mut().map(|address| {
-            let size = size_of::<sockaddr_in6>();
-            (ptr::from_mut(address).cast::<libc::c_void>(), size)
-        });
-        let parts = self.pieces.iter_mut().zip(&mut self.controls);
-        for ((address, size), (piece, control)) in v4.chain(v6).zip(parts) {
-            // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
-            let mut message: mmsghdr = unsafe { zeroed() };
-            message.msg_hdr.msg_name = address;
-            message.msg_hdr.msg_namelen = size as socklen_t;
-            message.msg_hdr.msg_iov = piece;
-            message.msg_hdr.msg_iovlen = 1;
-            let (control, length) = control.raw_parts();
-            message.msg_hdr.msg_control = control;
-            message.msg_hdr.msg_controllen = length as _;
-            self.messages.push(message);
-        }
-        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
-        // call is over, and each piece at a payload borrowed for 'a, which the kernel only reads.
-        check(unsafe {
-            libc::sendmmsg(
-                socket.as_raw_fd(),
-                self.messages.as_mut_ptr(),
-                self.messages.len() as libc::c_uint,
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            )
-        })
-        .map(|taken| taken as usize)
     }
 }
 

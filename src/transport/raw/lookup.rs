@@ -94,8 +94,8 @@ impl Lookup {
         }))
     }
 
-    /// The source towards `destination`. Where it was asked for, the kernel is not: if it has no way, it says so when the probe
-    /// is sent.
+    /// Returns the source towards `destination`. If the user named a source, that is it, and the kernel is not asked. If the kernel then
+    /// has no way, it says so when the probe is sent.
     pub fn ask(
         &self,
         destination: IpAddr,

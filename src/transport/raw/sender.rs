@@ -1,18 +1,18 @@
 //! Sending packets with our own header.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::arena::{Outgoing, SendArena};
 use super::lookup::SendingSocket;
 use super::origin::Origin;
 use super::source::SourceTable;
 use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
 use crate::transport::neighbours::Neighbours;
+use crate::transport::outgoing::{Outgoing, SendArena};
 use crate::transport::raw::header;
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
@@ -171,11 +171,12 @@ impl PacketSender for RawSender {
                 .iter_from(first + taken)
                 .take_while(|(to, _)| to.is_ipv4() == next.is_ipv4() && !to.is_unspecified())
                 .map(|(to, packet)| Outgoing {
-                    to,
+                    to: SocketAddr::new(to, 0),
+                    ttl: None,
                     way: header::source(packet)
                         .filter(|_| tells_way)
                         .map(|source| (source, sources.pinned_interface(source))),
-                    packet,
+                    bytes: packet,
                 });
             // Then one by one: only this one's next hop is known to be known.
             let packets = packets.take(if crowd.is_some() { 1 } else { few });

@@ -1,6 +1,6 @@
 //! Changes to routes, as the kernel tells them, and what there is to know of routes over several next hops.
 //!
-//! Where netlink cannot be had (a sandbox), everything counts as changed once a second, and nothing is known of next hops.
+//! If netlink cannot be had (a sandbox), everything counts as changed once a second, and nothing is known of next hops.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! Many packets with one call: what sendmmsg(2) and recvmmsg(2) fill and read, laid out once and used again and again.
+//! Many packets received with one call: what recvmmsg(2) fills, laid out once and used again and again.
 
 mod sys;
 
-pub(super) use sys::{Outgoing, ReceiveArena, SendArena};
+pub(super) use sys::ReceiveArena;

@@ -1,135 +1,16 @@
-//! The calls of sendmmsg and recvmmsg, and the memory that their pointers lead to.
+//! The call of recvmmsg, and the memory that its pointers lead to.
 
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::slice;
 
-use libc::{iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
+use libc::{iovec, mmsghdr};
 
-use crate::transport::ancillary::SendControl;
 use crate::transport::raw::sys::check;
-
-/// A packet to send.
-pub(crate) struct Outgoing<'a> {
-    pub to: IpAddr,
-    /// The source and interface (0: the kernel's choice) by which it is routed, if the kernel has to be told.
-    pub way: Option<(IpAddr, u32)>,
-    pub packet: &'a [u8],
-}
-
-/// The arrays that sendmmsg wants, used again and again.
-pub(crate) struct SendArena {
-    addresses_v4: Vec<sockaddr_in>,
-    addresses_v6: Vec<sockaddr_in6>,
-    controls: Vec<SendControl>,
-    pieces: Vec<iovec>,
-    messages: Vec<mmsghdr>,
-}
-
-// SAFETY: the pointers inside are written anew by every `send` and followed only within it.
-unsafe impl Send for SendArena {}
-
-impl SendArena {
-    /// Packets of one call.
-    pub(crate) const CHUNK: usize = 64;
-
-    pub(crate) fn new() -> Self {
-        SendArena {
-            addresses_v4: Vec::with_capacity(Self::CHUNK),
-            addresses_v6: Vec::with_capacity(Self::CHUNK),
-            controls: Vec::with_capacity(Self::CHUNK),
-            pieces: Vec::with_capacity(Self::CHUNK),
-            messages: Vec::with_capacity(Self::CHUNK),
-        }
-    }
-
-    /// Offers up to [`CHUNK`](Self::CHUNK) of `packets`, all to addresses of one family, to the kernel without waiting; returns
-    /// how many it took, or the errno that the first one met. 0 when there are none.
-    pub(crate) fn send<'a>(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        packets: impl Iterator<Item = Outgoing<'a>>,
-    ) -> io::Result<usize> {
-        self.addresses_v4.clear();
-        self.addresses_v6.clear();
-        self.controls.clear();
-        self.pieces.clear();
-        self.messages.clear();
-        for Outgoing { to, way, packet } in packets.take(Self::CHUNK) {
-            let mut control = SendControl::default();
-            if let Some((source, interface)) = way {
-                control.way_out(source, interface);
-            }
-            self.controls.push(control);
-            match to {
-                IpAddr::V4(address) => self.addresses_v4.push(sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_port: 0,
-                    sin_addr: libc::in_addr {
-                        s_addr: u32::from(address).to_be(),
-                    },
-                    sin_zero: [0; 8],
-                }),
-                IpAddr::V6(address) => self.addresses_v6.push(sockaddr_in6 {
-                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                    sin6_port: 0,
-                    sin6_flowinfo: 0,
-                    sin6_addr: libc::in6_addr {
-                        s6_addr: address.octets(),
-                    },
-                    sin6_scope_id: 0,
-                }),
-            }
-            self.pieces.push(iovec {
-                iov_base: packet.as_ptr().cast_mut().cast(),
-                iov_len: packet.len(),
-            });
-        }
-        if self.pieces.is_empty() {
-            return Ok(0);
-        }
-        if !self.addresses_v4.is_empty() && !self.addresses_v6.is_empty() {
-            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
-        }
-        let v4 = self.addresses_v4.iter_mut().map(|address| {
-            let size = size_of::<sockaddr_in>();
-            (ptr::from_mut(address).cast::<libc::c_void>(), size)
-        });
-        let v6 = self.addresses_v6.iter_mut().map(|address| {
-            let size = size_of::<sockaddr_in6>();
-            (ptr::from_mut(address).cast::<libc::c_void>(), size)
-        });
-        let parts = self.pieces.iter_mut().zip(&mut self.controls);
-        for ((address, size), (piece, control)) in v4.chain(v6).zip(parts) {
-            // SAFETY: all zero is a valid mmsghdr: null pointers of length 0.
-            let mut message: mmsghdr = unsafe { zeroed() };
-            message.msg_hdr.msg_name = address;
-            message.msg_hdr.msg_namelen = size as socklen_t;
-            message.msg_hdr.msg_iov = piece;
-            message.msg_hdr.msg_iovlen = 1;
-            let (control, length) = control.raw_parts();
-            message.msg_hdr.msg_control = control;
-            message.msg_hdr.msg_controllen = length as _;
-            self.messages.push(message);
-        }
-        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
-        // call is over, and each piece at a packet borrowed for 'a, which the kernel only reads.
-        check(unsafe {
-            libc::sendmmsg(
-                socket.as_raw_fd(),
-                self.messages.as_mut_ptr(),
-                self.messages.len() as libc::c_uint,
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            )
-        })
-        .map(|taken| taken as usize)
-    }
-}
 
 /// Control bytes of one received packet: a SCM_TIMESTAMPNS takes 32. Words, because cmsghdr wants their alignment.
 type Control = [u64; 8];
