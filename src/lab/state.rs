@@ -41,7 +41,7 @@ struct Answer {
     body: Body,
 }
 
-/// A probe, and when it came to whoever answers it.
+/// A probe, and when it reached the node that answers it.
 struct Sent<'a> {
     probe: &'a Packet<'a>,
     reached_at: Time,
@@ -109,7 +109,8 @@ impl State {
         }
     }
 
-    /// The answer of whoever a packet stopped at, and its copy, if any; none if nobody answers or it is lost.
+    /// Returns the answer of the node at which a packet stopped, and its copy if there is one. Empty if the node does not answer,
+    /// or if the answer is lost.
     fn answer_to<T: Topology>(
         &mut self,
         topology: &T,

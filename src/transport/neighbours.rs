@@ -251,7 +251,7 @@ impl Neighbours {
             watch.most = (size.unwrap_or(TABLE_SIZE) as usize / 2).max(1);
         }
         watch.awaited = 0;
-        // Where it cannot be counted, none is.
+        // If they cannot be counted, the number stays 0.
         let _ = self.tables.ask(&message::ask_neighbours(ipv6), |answer| {
             let state = answer.neighbour_state()?;
             watch.awaited += usize::from(state & libc::NUD_INCOMPLETE != 0);

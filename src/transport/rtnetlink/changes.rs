@@ -113,12 +113,17 @@ impl RouteWatch {
             }
         }
         if changed {
-            self.read_interfaces();
             self.regions = None;
         }
         // What changes meanwhile is told at the next call.
-        if self.lists && self.regions.is_none() && self.listed_at.elapsed() >= BETWEEN_LISTS {
+        let is_due = self.listed_at.elapsed() >= BETWEEN_LISTS;
+        let lists = self.lists && self.regions.is_none() && is_due;
+        if lists {
             self.list();
+        }
+        // A list may have shown next hops that no message named.
+        if changed || lists {
+            self.read_interfaces();
         }
         changed
     }

@@ -350,7 +350,7 @@ impl Answer<'_> {
         if self.kind != libc::RTM_NEWADDR {
             return None;
         }
-        // IFA_ADDRESS is the other end's where there is one, and IFA_LOCAL then ours.
+        // On a line between two hosts IFA_ADDRESS is the other host's, and IFA_LOCAL is ours.
         let (mut local, mut only) = (None, None);
         for (kind, value) in attributes(self.body.get(ADDRESS..)?) {
             match kind {

@@ -39,8 +39,8 @@ impl Tables {
         self.socket.is_some()
     }
 
-    /// Sends a request; returns what `read` makes of the first answer of which it makes something. Answers behind that one
-    /// are lost: `read` makes nothing of those of a list.
+    /// Sends a request and passes the answers to `read` until `read` returns something; returns that. The answers behind it are
+    /// lost, so `read` must return nothing for the answers of a list.
     pub(in crate::transport) fn ask<T>(
         &mut self,
         request: &Request,

@@ -93,7 +93,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whoever is in the same prefixes is in the same region, and nobody else beside it.
+        /// Two addresses of one region match the same prefixes.
         #[test]
         fn addresses_of_a_region_match_the_same_prefixes(
             prefixes in proptest::collection::vec((proptest::num::u32::ANY, 1..33_u32), 0..20),
