@@ -10,6 +10,7 @@ mod costs;
 mod ends;
 mod experiment;
 mod faults;
+mod golden;
 mod lengths;
 mod limits;
 mod nat;
