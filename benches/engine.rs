@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 use pathsurvey::engine::format::ProbeFormat;
-use pathsurvey::engine::tracker::{Findings, Patience, Tracker};
+use pathsurvey::engine::tracker::{Settled, Timeouts, Tracker};
 use pathsurvey::model::{FlowId, Probe, Purpose, TargetId, Time, Ttl};
 use pathsurvey::strategy::Permutation;
 use pathsurvey::transport::PacketBatch;
@@ -34,17 +34,18 @@ fn probe(number: u32) -> Probe {
         attempt: 1,
         purpose: Purpose::Trace,
         size: None,
+        round: 0,
     }
 }
 
 fn tracker() -> Tracker {
-    let patience = Patience {
+    let timeouts = Timeouts {
         timeout: Duration::from_secs(3),
         late_window: Duration::from_secs(10),
     };
     Tracker::new(
         FORMAT,
-        patience,
+        timeouts,
         TokenMaker::new(RunKey::new([9; 16])),
         2 * LIVE as usize,
     )
@@ -57,7 +58,7 @@ fn enter_all(tracker: &mut Tracker, count: u32) -> Vec<Vec<u8>> {
         .map(|number| {
             batch.clear();
             let (id, marked) = tracker.enter(probe(number), SOURCE, START);
-            tracker.stamp(id, START);
+            tracker.stamp(id, START, &mut Settled::default());
             FORMAT.encode(&marked, &mut batch);
             batch
                 .get(0)
@@ -86,20 +87,21 @@ fn encode(criterion: &mut Criterion) {
     group.bench_function("enter_and_encode", |bencher| {
         let mut tracker = tracker();
         let mut batch = PacketBatch::default();
-        let mut findings = Findings::default();
+        let mut settled = Settled::default();
         let (mut number, mut now) = (0u32, START);
         bencher.iter(|| {
             if batch.len() == BATCH {
                 batch.clear();
                 // Live probes stay at about 100,000: 13 s of patience at 7,700 probes a second.
                 now = now + Duration::from_micros(8_300);
-                tracker.advance(now, usize::MAX, &mut findings);
-                findings.clear();
+                tracker.advance(now, usize::MAX, &mut settled);
+                settled.events.clear();
+                settled.outcomes.clear();
             }
             number = (number + 1) % (16 * 1_000_000);
             let (id, marked) = tracker.enter(probe(number), SOURCE, now);
             FORMAT.encode(&marked, &mut batch);
-            tracker.stamp(id, now);
+            tracker.stamp(id, now, &mut settled);
         });
     });
     group.finish();
@@ -122,19 +124,20 @@ fn decode(criterion: &mut Criterion) {
                         .iter()
                         .map(|packet| time_exceeded(packet, quoted))
                         .collect();
-                    (tracker, replies, Findings::default())
+                    (tracker, replies, Settled::default())
                 },
-                |(mut tracker, replies, mut findings)| {
+                |(mut tracker, replies, mut settled)| {
                     let at = START + Duration::from_millis(20);
                     for packet in &replies {
                         if let Ok(reply) = wire::decode(packet, at) {
-                            black_box(tracker.reply(Box::new(reply), &mut findings));
+                            black_box(tracker.reply(Box::new(reply), false, &mut settled));
                         }
-                        if findings.rows.len() >= 256 {
-                            findings.clear();
+                        if settled.events.len() >= 256 {
+                            settled.events.clear();
+                            settled.outcomes.clear();
                         }
                     }
-                    (tracker, replies, findings)
+                    (tracker, replies, settled)
                 },
                 BatchSize::PerIteration,
             );

@@ -8,21 +8,21 @@
 //! Run as root, or as an ordinary user where user namespaces are allowed: `cargo bench --bench raw_send`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pathsurvey::engine::assembler::{Assembled, Assembler};
 use pathsurvey::engine::clock::Clock;
-use pathsurvey::engine::dispatch::Dispatcher;
+use pathsurvey::engine::core::Core;
 use pathsurvey::engine::format::{Marked, ProbeFormat};
-use pathsurvey::engine::live::{Gauges, LiveRun};
+use pathsurvey::engine::limiter::Limits;
+use pathsurvey::engine::live::LiveRun;
 use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
-use pathsurvey::engine::tracker::{Patience, Tracker};
+use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::lab::driver::enter_drop_namespace;
 use pathsurvey::model::{Rate, Targets, Time, Ttl, UnsentReason};
-use pathsurvey::strategy::{Poll, Strategy, Sweep};
+use pathsurvey::strategy::{Actions, Poll, Request, Strategy, Sweep};
 use pathsurvey::targets::{TargetSpec, load};
 use pathsurvey::transport::raw::{RawReceiver, RawSender};
 use pathsurvey::transport::{PacketBatch, PacketSender, Progress};
@@ -94,7 +94,7 @@ fn targets(probes: u64) -> Arc<dyn Targets> {
 fn survey(rate: f64, probes: u64, timed: bool) -> (f64, Vec<Time>) {
     let clock = Clock::start();
     let rate = Rate::new(rate).expect("a rate");
-    let patience = Patience {
+    let timeouts = Timeouts {
         timeout: Duration::from_millis(100),
         late_window: Duration::ZERO,
     };
@@ -113,28 +113,31 @@ fn survey(rate: f64, probes: u64, timed: bool) -> (f64, Vec<Time>) {
     let items = u64::from(targets.len()) * u64::from(TTLS);
     let sweep = Sweep::new(targets, 1, Ttl(1), Ttl(TTLS), 1);
     let run = LiveRun {
-        dispatcher: Dispatcher::new(Box::new(sweep), rate, clock.started_at()),
-        tracker: Tracker::new(
-            FORMAT,
-            patience,
-            tokens,
-            (rate.per_second() / 10.0).min(4e6) as usize,
+        core: Core::new(
+            Box::new(sweep),
+            &Limits::rate(rate),
+            Tracker::new(
+                FORMAT,
+                timeouts,
+                tokens,
+                (rate.per_second() / 10.0).min(4e6) as usize,
+            ),
+            clock.started_at(),
+            Duration::ZERO,
         ),
         assembler: Assembler::new(false, 1),
         sender,
         receiver: Box::new(RawReceiver::open(8 << 20).expect("a raw socket")),
         sink: Nowhere,
         clock,
-        cooldown: Duration::ZERO,
     };
-    let gauges = Gauges::default();
-    let end = run.run(&Stop::default(), &gauges, |_| {});
+    let end = run.run(&Stop::default(), |_| {});
     assert!(
         end.error.is_none(),
         "{:?}",
         end.error.map(|error| error.to_string())
     );
-    assert_eq!(gauges.sent.load(Ordering::Relaxed), items);
+    assert_eq!(end.progress.sent, items);
     let left = std::mem::take(&mut *left.lock().expect("the sender is gone"));
     (end.tally.achieved_rate().unwrap_or(0.0), left)
 }
@@ -145,7 +148,9 @@ fn bare(probes: u64) -> f64 {
     let mut sweep = Sweep::new(targets(probes), 1, Ttl(1), Ttl(TTLS), 1);
     let mut batches = vec![PacketBatch::default()];
     let mut made = 0u32;
-    while let Poll::Probe(probe) = sweep.poll(Time::default()) {
+    let mut actions = Actions::default();
+    while sweep.poll(Time::default(), &mut actions) == Poll::Started {}
+    for Request { probe, .. } in actions.requests.drain(..) {
         let source = sender.source_for(probe.destination).expect("a route");
         let marked = Marked {
             source,

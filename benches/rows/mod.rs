@@ -186,7 +186,7 @@ fn hop(target: u32, ttl: u8) -> HopRecord {
         evidence: answered.then_some(Evidence::Full),
         rtt_us: answered.then_some(rtt as i32),
         reply,
-        inferred_from: None,
+        inferred: None,
     }
 }
 

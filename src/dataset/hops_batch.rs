@@ -73,7 +73,7 @@ fn probe(columns: &mut Hops) {
 }
 
 fn reply(columns: &mut Hops) {
-    columns.address(|row| Some(reply_of(row)?.responder));
+    columns.address(|row| row.responder());
     columns.time(|row| Some(reply_of(row)?.received_at));
     columns.int32(|row| row.rtt_us);
     columns.name(|row| Some(reply_of(row)?.kind.as_str()));
@@ -121,7 +121,7 @@ fn extensions(columns: &mut Hops) {
         true => columns.push(icmp_extensions(columns.rows())),
         false => columns.null(),
     }
-    columns.int64(|row| row.inferred_from.map(|trace| trace.0.cast_signed()));
+    columns.int64(|row| Some(row.inferred?.from?.0.cast_signed()));
 }
 
 fn reply_of(row: &HopRecord) -> Option<&Reply> {

@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use super::anomalies;
 use super::hop_rows::HopRows;
 use crate::model::{
-    Evidence, HopRecord, ProbeId, Purpose, Statistics, Status, StopReason, TraceEnd, TraceId,
-    TraceRecord, Ttl, path_hash,
+    Evidence, HopRecord, ProbeId, Purpose, Statistics, Status, StopReason, TableRow, TraceEnd,
+    TraceId, TraceRecord, Ttl, path_hash,
 };
 
 /// Probes remembered at a time whose late reply took the place of their own row. Beyond it the oldest are forgotten, which leaves a
@@ -27,6 +27,15 @@ pub struct Assembled {
     pub hops: Vec<HopRecord>,
     /// Rows of `traces`.
     pub traces: Vec<TraceRecord>,
+    /// Rows of the strategy's own tables.
+    pub tables: Vec<TableRow>,
+}
+
+impl Assembled {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.hops.is_empty() && self.traces.is_empty() && self.tables.is_empty()
+    }
 }
 
 /// Collects rows until they can be written.
@@ -159,9 +168,15 @@ fn as_further(row: HopRecord) -> HopRecord {
 /// The trace's row, computed from its hops' rows (sorted by TTL and attempt, those without a TTL last).
 fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceRecord {
     let own = || rows.iter().filter(|row| row.reply_index == 0);
-    let hops = || own().filter(|row| row.purpose != Purpose::Distance);
-    let first_ttl = hops().filter_map(|row| row.ttl).min();
-    let max_ttl = hops().filter_map(|row| row.ttl).max();
+    // An inferred hop is copied from other traces: it is no finding of this one.
+    let hops = || {
+        own()
+            .filter(|row| row.purpose != Purpose::Distance)
+            .filter(|row| row.status != Status::Inferred)
+    };
+    let probed = || hops().filter(|row| row.status != Status::Skipped);
+    let first_ttl = probed().filter_map(|row| row.ttl).min();
+    let max_ttl = probed().filter_map(|row| row.ttl).max();
     let hop_rows = HopRows::of(rows, end);
     let on_path = |row: &&HopRecord| row.ttl.is_some() && row.ttl <= end.last_ttl;
     let mut path: BTreeMap<Ttl, Option<IpAddr>> = hops()
@@ -173,7 +188,7 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
         let answers = rows
             .iter()
             .filter(on_path)
-            .filter(|row| hop_rows.is_hop(row));
+            .filter(|row| row.reply.is_some() && hop_rows.is_hop(row));
         for row in answers.filter(|row| row.is_complaint() == complaints) {
             if let Some(responder) = row.ttl.and_then(|ttl| path.get_mut(&ttl)) {
                 *responder = responder.or(row.responder());
@@ -197,7 +212,7 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
         path_length: end.path_length,
         path_mtu: end.path_mtu,
         hops_responding: path.values().flatten().count() as u16,
-        probes_sent: own().filter(|row| row.status != Status::SendError).count() as u32,
+        probes_sent: own().filter(|row| row.status.was_sent()).count() as u32,
         replies: own().filter(|row| row.status == Status::Replied).count() as u32,
         path_hash: (!path.is_empty()).then(|| path_hash(path)),
         anomalies: anomalies::find(rows, end),

@@ -160,8 +160,8 @@ impl Ledger {
     /// Fetches from memory what adding `probes` will need. Each of the index's places is a trip of its own; made together they
     /// take hardly longer than one.
     #[inline]
-    pub fn fetch(&self, probes: &[Probe]) {
-        let heads = probes.iter().map(|probe| {
+    pub fn fetch<'a>(&self, probes: impl Iterator<Item = &'a Probe>) {
+        let heads = probes.map(|probe| {
             let bucket = self.bucket(probe.destination, probe.flow, probe.ttl);
             self.by_facts[bucket].0
         });
@@ -173,8 +173,8 @@ impl Ledger {
         self.push(probe, Some(sent.source), sent, now)
     }
 
-    /// Adds a probe that cannot be sent, because no source address is known.
-    pub fn add_refused(&mut self, probe: Probe, now: Time) -> ProbeId {
+    /// Adds a probe that is not sent. Nothing ever matches it.
+    pub fn add_unsent(&mut self, probe: Probe, now: Time) -> ProbeId {
         let unused = Marked {
             source: probe.destination,
             destination: probe.destination,

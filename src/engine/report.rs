@@ -11,6 +11,17 @@ const SAMPLES_PER_REASON: usize = 4;
 /// Bytes kept of each.
 const SAMPLE_BYTES: usize = 128;
 
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// (Target, flow) pairs that are finished.
+    pub completed: u64,
+    /// Probes that the kernel took.
+    pub sent: u64,
+    /// Packets read from the network.
+    pub received: u64,
+}
+
 /// The figures of a run so far.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -30,6 +41,8 @@ pub struct Tally {
     pub rtt_error_us_p99: Option<u64>,
     /// How long sending waited for the dataset's writer, ms.
     pub held_up_ms: u64,
+    /// Probes that had to wait because too many next hops do not answer.
+    pub crowded: u64,
     /// What a 1:1 NAT before us adds to quoted checksums.
     pub nat_checksum_delta: Option<u16>,
     /// A few of the packets that answered no probe.

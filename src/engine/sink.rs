@@ -16,3 +16,13 @@ pub trait RecordSink: Send {
     /// Time passes: a chance to seal what has waited long enough. `tally` is what the run has counted so far.
     fn tick(&mut self, now: Time, tally: &Tally) -> Result<(), SinkError>;
 }
+
+impl<S: RecordSink + ?Sized> RecordSink for &mut S {
+    fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
+        (**self).write(records, now)
+    }
+
+    fn tick(&mut self, now: Time, tally: &Tally) -> Result<(), SinkError> {
+        (**self).tick(now, tally)
+    }
+}

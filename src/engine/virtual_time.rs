@@ -1,46 +1,40 @@
-//! The engine over an in-process network, in virtual time: one thread, no clock, no socket.
+//! The driver for an in-process network, in virtual time: one thread, no clock, no socket.
 //!
-//! The same strategy, pacer, tracker and assembler as in a real run; time jumps from one event to the next. For the
-//! same arguments everything is the same, down to the last row and stamp.
+//! Time jumps from one event to the next. For the same arguments everything is the same, down to the last row and timestamp.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::model::{Probe, Time, UnsentReason};
-use crate::transport::{InProcessNetwork, PacketBatch};
-use crate::wire::{self, Reassembler, Taken};
+use crate::model::{Rate, Time};
+use crate::transport::InProcessNetwork;
 
-use super::assembler::{Assembled, Assembler};
-use super::dispatch::{Dispatcher, Next};
-use super::report::Tally;
+use super::assembler::Assembler;
+use super::collector::Collector;
+use super::core::{Core, Event, Next};
+use super::inbox::Inbox;
+use super::outbox::Outbox;
+use super::report::{Progress, Tally};
 use super::sink::{RecordSink, SinkError};
 use super::stop::Stop;
-use super::tracker::{Findings, Tracker};
-
-/// The sink is told of the time at least this often.
-const TICK: Duration = Duration::from_millis(500);
-/// Probes collected at a time.
-const BATCH: usize = 64;
 
 /// All that a run in virtual time consists of.
 pub struct VirtualRun<'a> {
-    /// What to send, and how fast.
-    pub dispatcher: Dispatcher,
-    /// Who follows it.
-    pub tracker: Tracker,
-    /// Who orders the rows.
+    /// The engine.
+    pub core: Core,
+    /// Puts rows together.
     pub assembler: Assembler,
-    /// Where it goes.
+    /// The network.
     pub network: &'a mut dyn InProcessNetwork,
     /// Where rows go.
     pub sink: &'a mut dyn RecordSink,
+    /// How many events the writer takes a second; `None`: any number at once.
+    pub writer_speed: Option<Rate>,
     /// When the run begins.
     pub start: Time,
-    /// How long to listen after the last probe.
-    pub cooldown: Duration,
     /// Set from outside to end early.
     pub stop: &'a Stop,
-    /// Told of progress: probes sent, pairs completed.
-    pub progress: &'a mut dyn FnMut(&Tally, u64),
+    /// Called twice a second, and at the end.
+    pub progress: &'a mut dyn FnMut(Progress),
 }
 
 /// What a run leaves behind, however it ended.
@@ -49,183 +43,184 @@ pub struct VirtualEnd {
     pub tally: Tally,
     /// When it ended.
     pub ended_at: Time,
-    /// What the sink could not do, if that ended the run.
+    /// The error of the sink, if that ended the run.
     pub error: Option<SinkError>,
 }
 
-/// Where a run stands.
-struct Course {
+/// A run under way.
+struct Course<'a> {
+    core: Core,
+    network: &'a mut dyn InProcessNetwork,
+    collector: Collector<&'a mut dyn RecordSink>,
+    writer: Writer,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// When the rest of the outbox is offered.
+    resume_at: Time,
     now: Time,
-    sending: bool,
-    tally: Tally,
-    findings: Findings,
-    records: Assembled,
-    fragments: Reassembler,
+    stop: &'a Stop,
+    progress: &'a mut dyn FnMut(Progress),
 }
 
 impl VirtualRun<'_> {
     /// Runs to the end.
-    pub fn run(mut self) -> VirtualEnd {
+    pub fn run(self) -> VirtualEnd {
         let mut course = Course {
+            core: self.core,
+            network: self.network,
+            collector: Collector::new(self.assembler, self.sink, self.start),
+            writer: Writer::new(self.writer_speed, self.start),
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            resume_at: self.start,
             now: self.start,
-            sending: true,
-            tally: Tally::default(),
-            findings: Findings::default(),
-            records: Assembled::default(),
-            fragments: Reassembler::default(),
+            stop: self.stop,
+            progress: self.progress,
         };
-        let error = self.follow(&mut course).err();
-        self.fill(&mut course.tally);
-        (self.progress)(&course.tally, self.dispatcher.completed());
+        let error = course.follow().err();
+        (course.progress)(course.core.progress());
         VirtualEnd {
-            tally: course.tally,
+            tally: course.collector.tally(course.core.tally()),
             ended_at: course.now,
             error,
         }
     }
+}
 
-    /// Goes from event to event until nothing is left to send or to hear.
-    fn follow(&mut self, course: &mut Course) -> Result<(), SinkError> {
-        let mut next_tick = course.now + TICK;
-        let (mut probes, mut batch) = (Vec::new(), PacketBatch::default());
+impl Course<'_> {
+    /// Goes from event to event until the run is over, then ends what is open.
+    fn follow(&mut self) -> Result<(), SinkError> {
         loop {
-            self.receive(course);
-            self.tracker
-                .advance(course.now, usize::MAX, &mut course.findings);
-            self.settle(course);
-            let mut wake = None;
-            if course.sending {
-                let next = match self.stop.is_asked() {
-                    true => Next::Done,
-                    false => self.dispatcher.collect(course.now, BATCH, &mut probes),
-                };
-                match next {
-                    Next::Send => {
-                        self.send(&probes, &mut batch, course);
-                        self.settle(course);
-                        continue;
-                    }
-                    Next::Wait(until) => wake = Some(until),
-                    Next::AwaitOutcome => {}
-                    Next::Done => course.sending = false,
+            self.receive();
+            let wake = self.send();
+            self.write()?;
+            let events = [
+                wake,
+                self.network.next_arrival(),
+                self.core.next_timeout(),
+                self.core.over_at(self.now),
+                self.writer.next_time(),
+            ];
+            // If a strategy waits for an outcome while nothing is under way, it would wait for ever: that is the end, too.
+            match events.into_iter().flatten().min() {
+                Some(next) if !self.core.is_over(self.now) => self.now = self.now.max(next),
+                _ => break,
+            }
+        }
+        self.inbox.give_up_fragments();
+        self.inbox.deliver(&mut self.core, self.now);
+        self.core.finish(self.now);
+        self.writer.hurry();
+        self.write()
+    }
+
+    /// Takes what has arrived, and lets time pass.
+    fn receive(&mut self) {
+        while let Some((at, packet)) = self.network.receive(self.now) {
+            self.inbox.packet(&packet, at);
+        }
+        self.inbox.deliver(&mut self.core, self.now);
+        self.core.advance(self.now, usize::MAX, self.now);
+    }
+
+    /// Sends all that may be sent now. Returns when there is more to send.
+    fn send(&mut self) -> Option<Time> {
+        loop {
+            let waits = self.offer();
+            if waits.is_some() {
+                return waits;
+            }
+            if self.stop.is_asked() {
+                self.core.stop_sending(self.now);
+            }
+            self.writer.add(self.core.take_events());
+            let waiting = self.writer.len();
+            match self.outbox.collect(&mut self.core, self.now, waiting) {
+                Next::Send => {
+                    let network = &self.network;
+                    self.outbox
+                        .find_sources(|target| network.source_for(target));
+                    self.outbox.enter(&mut self.core, self.now);
+                    self.outbox.encode(self.core.format());
                 }
-            }
-            self.write(course)?;
-            if course.now >= next_tick {
-                self.fill(&mut course.tally);
-                self.sink.tick(course.now, &course.tally)?;
-                (self.progress)(&course.tally, self.dispatcher.completed());
-                next_tick = course.now + TICK;
-            }
-            match self.next_event(wake, course) {
-                Some(next) => course.now = course.now.max(next),
-                None => break,
+                Next::Wait(until) => return Some(until),
+                Next::AwaitOutcome(until) => return until,
+                Next::Done => return None,
             }
         }
-        course.fragments.give_up();
-        self.count_dropped(course);
-        self.dispatcher.interrupt(course.now);
-        self.settle(course);
-        self.write(course)
     }
 
-    /// When something happens next; `None` when the run is over.
-    fn next_event(&self, wake: Option<Time>, course: &Course) -> Option<Time> {
-        let drained = !course.sending && self.tracker.is_settled();
-        let quiet_at = course
-            .tally
-            .last_sent
-            .map_or(course.now, |sent| sent + self.cooldown);
-        if drained && course.now >= quiet_at {
-            return None;
-        }
-        let events = [
-            wake,
-            self.network.next_arrival(),
-            self.tracker.next_timeout(),
-            drained.then_some(quiet_at),
-        ];
-        // A strategy that waits for an outcome while nothing is under way would wait for ever: that is the end, too.
-        events.into_iter().flatten().min()
-    }
-
-    fn write(&mut self, course: &mut Course) -> Result<(), SinkError> {
-        let records = &mut course.records;
-        if records.hops.is_empty() && records.traces.is_empty() {
-            return Ok(());
-        }
-        self.sink.write(records, course.now)
-    }
-
-    fn receive(&mut self, course: &mut Course) {
-        while let Some((at, packet)) = self.network.receive(course.now) {
-            if let Taken::Whole(whole) = course.fragments.take(&packet, at) {
-                let refused = match wire::decode(whole, at) {
-                    Ok(reply) => self.tracker.reply(Box::new(reply), &mut course.findings),
-                    Err(reason) => Some(self.tracker.discard(reason)),
-                };
-                if let Some(reason) = refused {
-                    course.tally.discard_samples.offer(reason, at, whole);
-                }
+    /// Offers the network what remains in the outbox. Returns when to go on, if it has to wait.
+    fn offer(&mut self) -> Option<Time> {
+        while let Some((batch, first)) = self.outbox.remaining() {
+            if self.now < self.resume_at {
+                return Some(self.resume_at);
             }
+            let progress = self.network.offer(batch, first, self.now);
+            let call = (self.now, self.now);
+            let pause = self.outbox.offered(&mut self.core, progress, call, false);
+            self.resume_at = self.now + pause;
         }
-        self.count_dropped(course);
+        None
     }
 
-    /// Counts the fragments that became part of no packet.
-    fn count_dropped(&mut self, course: &mut Course) {
-        for fragment in course.fragments.take_dropped() {
-            let reason = self.tracker.discard(fragment.reason);
-            let samples = &mut course.tally.discard_samples;
-            samples.offer(reason, fragment.at, &fragment.packet);
+    /// Writes what the writer takes by now, and lets it know the time.
+    fn write(&mut self) -> Result<(), SinkError> {
+        self.writer.add(self.core.take_events());
+        while let Some(event) = self.writer.take(self.now) {
+            self.collector.take(event);
         }
+        self.collector.write(self.now)?;
+        if self.collector.is_tick_due(self.now) {
+            let tally = self.collector.tally(self.core.tally());
+            self.collector.tick(self.now, &tally)?;
+            (self.progress)(self.core.progress());
+        }
+        Ok(())
     }
+}
 
-    fn send(&mut self, probes: &[Probe], batch: &mut PacketBatch, course: &mut Course) {
-        let now = course.now;
-        for probe in probes {
-            let Some(source) = self.network.source_for(probe.destination) else {
-                let out = &mut course.findings;
-                self.tracker
-                    .enter_refused(*probe, UnsentReason::NoRoute, now, out);
-                continue;
-            };
-            let (id, marked) = self.tracker.enter(*probe, source, now);
-            batch.clear();
-            self.tracker.format().encode(&marked, batch);
-            for (_, packet) in batch.iter_from(0) {
-                self.network.send(packet, now);
-            }
-            self.tracker.stamp(id, now);
-            course.tally.first_sent = course.tally.first_sent.or(Some(now));
-            course.tally.last_sent = Some(now);
-        }
-    }
+/// Events that wait for a writer of a certain speed.
+struct Writer {
+    waiting: VecDeque<Event>,
+    /// The time that an event takes.
+    interval: Duration,
+    free_at: Time,
+}
 
-    /// Passes findings on: rows to the assembler, outcomes to the strategy, ended traces back to the assembler.
-    fn settle(&mut self, course: &mut Course) {
-        let Course {
-            now,
-            findings,
-            records,
-            ..
-        } = course;
-        for row in findings.rows.drain(..) {
-            self.assembler.row(row, records);
-        }
-        self.dispatcher.observe(&findings.outcomes, *now);
-        findings.outcomes.clear();
-        while let Some(end) = self.dispatcher.take_ended() {
-            self.assembler.end(&end, records);
+impl Writer {
+    fn new(speed: Option<Rate>, start: Time) -> Self {
+        let interval = speed.map(|speed| Duration::from_secs_f64(1.0 / speed.per_second()));
+        Writer {
+            waiting: VecDeque::new(),
+            interval: interval.unwrap_or_default(),
+            free_at: start,
         }
     }
 
-    fn fill(&self, tally: &mut Tally) {
-        tally.statistics = self.assembler.statistics().clone();
-        tally.statistics.merge(self.tracker.counts());
-        (tally.traces_ended, tally.traces_reached) = self.assembler.traces();
-        tally.nat_checksum_delta = self.tracker.nat_checksum_delta();
-        // Virtual stamps are exact.
-        tally.rtt_error_us_p99 = tally.first_sent.map(|_| 0);
+    fn add(&mut self, mut events: VecDeque<Event>) {
+        self.waiting.append(&mut events);
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The next event that the writer takes by `now`.
+    fn take(&mut self, now: Time) -> Option<Event> {
+        let is_free = self.interval.is_zero() || self.free_at <= now;
+        let event = self.waiting.pop_front_if(|_| is_free)?;
+        self.free_at = self.free_at.max(now.before(self.interval)) + self.interval;
+        Some(event)
+    }
+
+    /// When the writer takes the next event; `None` if none waits.
+    fn next_time(&self) -> Option<Time> {
+        (!self.waiting.is_empty()).then_some(self.free_at)
+    }
+
+    /// Takes the rest at once: the run is over.
+    fn hurry(&mut self) {
+        self.interval = Duration::ZERO;
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
 use super::{Delivery, LabNetwork, Respond, virtual_host};
-use crate::model::Time;
+use crate::model::{Time, UnsentReason};
 use crate::transport::InProcessNetwork;
 
 /// Delivers a network's answers in the order of their arrival.
@@ -84,10 +84,13 @@ impl<R: Respond> VirtualNetwork<R> {
 }
 
 impl InProcessNetwork for VirtualNetwork<LabNetwork> {
-    fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
+    fn source_for(&self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         match destination {
-            IpAddr::V4(_) => Some(self.network.vantage_v4().into()),
-            IpAddr::V6(_) => self.network.vantage_v6().map(IpAddr::from),
+            IpAddr::V4(_) => Ok(self.network.vantage_v4().into()),
+            IpAddr::V6(_) => {
+                let source = self.network.vantage_v6().map(IpAddr::from);
+                source.ok_or(UnsentReason::NoRoute)
+            }
         }
     }
 

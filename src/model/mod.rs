@@ -4,6 +4,7 @@
 //! and what is absent is an `Option`, never a zero.
 
 mod anomaly;
+mod event;
 pub mod ipv6;
 mod numbers;
 mod outcome;
@@ -17,10 +18,11 @@ mod target;
 mod time;
 
 pub use anomaly::{Anomalies, Anomaly};
+pub use event::{Cell, InferredHop, StrategyEvent, TableRow, TraceEnd};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
-pub use outcome::{Outcome, ProbeResult, TraceEnd};
+pub use outcome::{Outcome, ProbeResult};
 pub use probe::{Probe, Protocol, Purpose, TcpFlags};
-pub use record::{HopRecord, Status, StopReason, TraceRecord, UnsentReason, path_hash};
+pub use record::{HopRecord, Inferred, Status, StopReason, TraceRecord, UnsentReason, path_hash};
 pub use reply::{
     DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind,
 };

@@ -1,8 +1,8 @@
-//! What became of a probe, as strategies see it; and what strategies say of their traces.
+//! What became of a probe, as a strategy learns it.
 
 use std::net::IpAddr;
 
-use super::{FlowId, Purpose, ReplyKind, StopReason, TargetId, Time, Ttl};
+use super::{FlowId, Probe, Purpose, ReplyKind, TargetId, Ttl};
 
 /// The backward edge: what became of one probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,30 @@ pub struct Outcome {
     pub purpose: Purpose,
     /// Its size, where it was the strategy's choice, bytes.
     pub size: Option<u16>,
+    /// The round it was sent in.
+    pub round: u16,
     /// How it ended.
     pub result: ProbeResult,
     /// Whether the same probe was already told of, as silent or as answered; of an answer to one of several, whether none of
     /// them waits any more.
     pub late: bool,
+}
+
+impl Outcome {
+    /// The outcome `result` of `probe`.
+    pub fn of(probe: &Probe, result: ProbeResult, late: bool) -> Self {
+        Outcome {
+            target: probe.target,
+            flow: probe.flow,
+            ttl: probe.ttl,
+            attempt: probe.attempt,
+            purpose: probe.purpose,
+            size: probe.size,
+            round: probe.round,
+            result,
+            late,
+        }
+    }
 }
 
 /// How a probe ended, as far as a strategy needs to know.
@@ -53,28 +72,6 @@ pub enum ProbeResult {
     NotSent,
     /// The kernel refused it as too large for the interface.
     TooLarge,
-}
-
-/// A trace that its strategy has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceEnd {
-    /// The target.
-    pub target: TargetId,
-    /// The flow.
-    pub flow: FlowId,
-    /// The address probed.
-    pub destination: IpAddr,
-    /// When its first probe was asked for.
-    pub started_at: Time,
-    /// When it ended.
-    pub finished_at: Time,
-    /// Why.
-    pub stop_reason: StopReason,
-    /// The lowest TTL at which the target answered, where the TTL before it was probed and did not reach it.
-    pub path_length: Option<Ttl>,
-    /// Where the path ends as far as it is known: at the target, at the unreachable, or where an address came back for good; else
-    /// at the last TTL that answered. What was probed beyond is no part of the path.
-    pub last_ttl: Option<Ttl>,
-    /// The largest size that came through to there, where it was looked for, bytes.
-    pub path_mtu: Option<u16>,
+    /// A limit held it back for longer than it may wait, so it was never sent. That tells nothing of the path.
+    Skipped,
 }

@@ -101,6 +101,8 @@ pub struct Probe {
     pub attempt: u8,
     /// Why it is sent.
     pub purpose: Purpose,
-    /// Its size with the IP header, bytes; that of the run's other probes where there is none.
+    /// Its size with the IP header, bytes. `None`: the size of the run's other probes.
     pub size: Option<u16>,
+    /// The round of a strategy that works in rounds; 0 in one that does not.
+    pub round: u16,
 }

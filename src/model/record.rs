@@ -42,6 +42,11 @@ impl Status {
         Status::Inferred,
     ];
 
+    /// Whether the kernel took a probe that ended so.
+    pub const fn was_sent(self) -> bool {
+        !matches!(self, Status::SendError | Status::Skipped | Status::Inferred)
+    }
+
     /// The name in the `status` column.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -79,6 +84,10 @@ pub enum UnsentReason {
     NeighbourTableFull,
     /// Packets that wait for the hardware addresses of other next hops hold the socket's send buffer.
     NeighbourQueueFull,
+    /// More probes to the destination's prefix waited than its limit lets through in time.
+    PrefixLimit,
+    /// More probes with this TTL waited than the limit of routers near us lets through in time.
+    NearHopLimit,
     /// Any other errno.
     Errno(i32),
 }
@@ -97,6 +106,8 @@ impl UnsentReason {
             UnsentReason::NoSourceAddress => "no_source_address".into(),
             UnsentReason::NeighbourTableFull => "neighbour_table_full".into(),
             UnsentReason::NeighbourQueueFull => "neighbour_queue_full".into(),
+            UnsentReason::PrefixLimit => "prefix_limit".into(),
+            UnsentReason::NearHopLimit => "near_hop_limit".into(),
             UnsentReason::Errno(errno) => format!("errno_{errno}").into(),
         }
     }
@@ -155,8 +166,17 @@ pub struct HopRecord {
     pub evidence: Option<Evidence>,
     /// Round-trip time in µs: kernel receive stamp − send stamp.
     pub rtt_us: Option<i32>,
-    /// The trace an inferred row was copied from.
-    pub inferred_from: Option<TraceId>,
+    /// What an inferred row was copied from.
+    pub inferred: Option<Inferred>,
+}
+
+/// A hop as another trace showed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inferred {
+    /// Who answers there. `None` if the traces that pass there disagree.
+    pub responder: Option<IpAddr>,
+    /// The trace that the hop was copied from.
+    pub from: Option<TraceId>,
 }
 
 /// Why a trace ended.
@@ -257,9 +277,12 @@ pub fn path_hash(hops: impl IntoIterator<Item = (Ttl, Option<IpAddr>)>) -> i64 {
 }
 
 impl HopRecord {
-    /// Who answered, if anybody.
+    /// The address that answered, or that answers according to an inferred row.
     pub fn responder(&self) -> Option<IpAddr> {
-        self.reply.as_ref().map(|reply| reply.responder)
+        match &self.reply {
+            Some(reply) => Some(reply.responder),
+            None => self.inferred?.responder,
+        }
     }
 
     /// What the answer says, if there is one.

@@ -44,7 +44,7 @@ impl Statistics {
             if let Some(reason) = record.reason {
                 *self.unsent.entry((reason, ipv6)).or_default() += 1;
             }
-            self.sent_ipv6 += u64::from(ipv6 && was_sent(record.status));
+            self.sent_ipv6 += u64::from(ipv6 && record.status.was_sent());
         } else {
             self.extra_replies[slot] += 1;
         }
@@ -94,7 +94,7 @@ impl Statistics {
     pub fn probes_sent(&self) -> u64 {
         Status::ALL
             .iter()
-            .filter(|status| was_sent(**status))
+            .filter(|status| status.was_sent())
             .map(|status| self.probes(*status))
             .sum()
     }
@@ -134,14 +134,6 @@ impl Statistics {
         self.packets_received += other.packets_received;
         self.weak_candidates += other.weak_candidates;
     }
-}
-
-/// Whether the kernel took a probe that ended so.
-fn was_sent(status: Status) -> bool {
-    !matches!(
-        status,
-        Status::SendError | Status::Skipped | Status::Inferred
-    )
 }
 
 fn status_index(status: Status) -> usize {

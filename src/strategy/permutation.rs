@@ -56,6 +56,29 @@ impl Permutation {
         Some(item)
     }
 
+    /// The place of an item: `get(place)` is `item`. `None` from `len` on.
+    #[inline]
+    pub fn place_of(&self, item: u64) -> Option<u64> {
+        if item >= self.len {
+            return None;
+        }
+        let mut place = self.step_back(item);
+        while place >= self.len {
+            place = self.step_back(place);
+        }
+        Some(place)
+    }
+
+    #[inline]
+    fn step_back(&self, value: u64) -> u64 {
+        let mask = (1u64 << self.half_bits) - 1;
+        let (mut left, mut right) = (value >> self.half_bits, value & mask);
+        for key in self.keys.into_iter().rev() {
+            (left, right) = (right ^ (round(left, key) & mask), left);
+        }
+        left << self.half_bits | right
+    }
+
     #[inline]
     fn step(&self, value: u64) -> u64 {
         let mask = (1u64 << self.half_bits) - 1;
@@ -93,12 +116,13 @@ mod tests {
                 let mut seen = vec![false; len as usize];
                 for place in 0..len {
                     let item = order.get(place).expect("a place below the length") as usize;
+                    assert_eq!(order.place_of(item as u64), Some(place), "len {len}");
                     assert!(
                         !std::mem::replace(&mut seen[item], true),
                         "{item} twice, len {len}"
                     );
                 }
-                assert_eq!(order.get(len), None);
+                assert_eq!((order.get(len), order.place_of(len)), (None, None));
             }
         }
     }

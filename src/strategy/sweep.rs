@@ -1,15 +1,14 @@
-//! `sweep`: every (target, TTL, flow) once, in a keyed order. No state beyond a counter.
+//! `sweep`: every (target, TTL, flow) once, in a keyed order. No state beyond the order.
 
 use std::sync::Arc;
 
-use super::{Permutation, Poll, Strategy};
-use crate::model::{FlowId, Outcome, Probe, Purpose, TargetId, Targets, Time, TraceEnd, Ttl};
+use super::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
+use crate::model::{FlowId, Outcome, Probe, ProbeResult, Purpose, TargetId, Targets, Time, Ttl};
 
 /// Probes every combination of target, flow and TTL exactly once.
 pub struct Sweep {
     targets: Arc<dyn Targets>,
-    order: Permutation,
-    place: u64,
+    order: Order,
     flows: u64,
     first_ttl: Ttl,
     ttls: u64,
@@ -29,8 +28,7 @@ impl Sweep {
         let items = u64::from(targets.len()) * flows * ttls;
         Sweep {
             targets,
-            order: Permutation::new(items, seed),
-            place: 0,
+            order: Order::new(items, seed, Shard::WHOLE),
             flows,
             first_ttl,
             ttls,
@@ -39,15 +37,14 @@ impl Sweep {
 }
 
 impl Strategy for Sweep {
-    fn poll(&mut self, _now: Time) -> Poll {
-        let Some(item) = self.order.get(self.place) else {
+    fn poll(&mut self, _now: Time, actions: &mut Actions) -> Poll {
+        let Some(item) = self.order.start() else {
             return Poll::Done;
         };
-        self.place += 1;
         let (rest, ttl) = (item / self.ttls, item % self.ttls);
         let (target, flow) = (rest / self.flows, rest % self.flows);
         let target = TargetId(target as u32);
-        Poll::Probe(Probe {
+        let probe = Probe {
             target,
             destination: self.targets.address(target),
             flow: FlowId(flow as u16),
@@ -55,21 +52,33 @@ impl Strategy for Sweep {
             attempt: 1,
             purpose: Purpose::Sweep,
             size: None,
-        })
+            round: 0,
+        };
+        actions.probe(probe, Reach::Unknown);
+        Poll::Started
     }
 
-    fn observe(&mut self, _outcome: &Outcome, _now: Time) {}
-
-    fn take_ended(&mut self) -> Option<TraceEnd> {
-        None
+    fn observe(&mut self, outcome: &Outcome, _now: Time, _actions: &mut Actions) {
+        // No probe ends with such an answer.
+        if outcome.result == ProbeResult::OneOfSeveral {
+            return;
+        }
+        let pair = u64::from(outcome.target.0) * self.flows + u64::from(outcome.flow.0);
+        let ttl = outcome.ttl.0.saturating_sub(self.first_ttl.0);
+        self.order.finish(pair * self.ttls + u64::from(ttl));
     }
 
-    fn interrupt(&mut self, _now: Time) {
-        self.place = self.order.len();
+    fn interrupt(&mut self, _now: Time, _actions: &mut Actions) {
+        self.order.stop();
+    }
+
+    fn cursor(&self) -> Cursor {
+        self.order.cursor()
     }
 
     fn completed(&self) -> u64 {
-        self.place / self.ttls
+        let (started, _) = self.order.progress();
+        started / self.ttls
     }
 }
 
@@ -98,8 +107,10 @@ mod tests {
             (5, 7, 3, 3),
         ] {
             let mut sweep = Sweep::new(numbered(targets), flows, Ttl(first), Ttl(max), 9);
+            let mut actions = Actions::default();
+            while sweep.poll(Time::default(), &mut actions) == Poll::Started {}
             let mut seen = HashSet::new();
-            while let Poll::Probe(probe) = sweep.poll(Time::default()) {
+            for probe in actions.requests.iter().map(|request| request.probe) {
                 assert!(probe.target.0 < targets && probe.flow.0 < flows);
                 assert!((first..=max).contains(&probe.ttl.0));
                 assert_eq!(probe.destination, numbered(targets).address(probe.target));
@@ -110,7 +121,22 @@ mod tests {
             }
             let ttls = usize::from(max - first) + 1;
             assert_eq!(seen.len(), targets as usize * usize::from(flows) * ttls);
-            assert_eq!(sweep.poll(Time::default()), Poll::Done);
         }
+    }
+
+    #[test]
+    fn a_probe_is_open_until_its_outcome() {
+        let mut sweep = Sweep::new(numbered(37), 3, Ttl(2), Ttl(31), 9);
+        let mut actions = Actions::default();
+        for _ in 0..40 {
+            sweep.poll(Time::default(), &mut actions);
+        }
+        assert_eq!(sweep.cursor().open.len(), 40);
+        for request in std::mem::take(&mut actions.requests) {
+            let outcome = Outcome::of(&request.probe, ProbeResult::Silent, false);
+            sweep.observe(&outcome, Time::default(), &mut actions);
+        }
+        let cursor = sweep.cursor();
+        assert_eq!((cursor.place, cursor.open), (40, Vec::new()));
     }
 }

@@ -24,9 +24,8 @@ use serde_json::{Value, json};
 use crate::config::{Method, Network, SurveyConfig};
 use crate::dataset::{DatasetWriter, Ending, Finished, Output, PartLimits, RunMeta, Vantage};
 use crate::engine::clock::Clock;
-use crate::engine::dispatch::Dispatcher;
 use crate::engine::format::ProbeFormat;
-use crate::engine::live::{Gauges, LiveError, LiveRun};
+use crate::engine::live::{LiveError, LiveRun};
 use crate::engine::report::Tally;
 use crate::engine::stop::Stop;
 use crate::engine::virtual_time::VirtualRun;
@@ -35,9 +34,10 @@ use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
 
+pub use crate::engine::report::Progress;
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
-pub use observer::{Observer, Plan, Progress};
+pub use observer::{Observer, Plan};
 pub use preflight::hearing::{Heard, Kind as HeardKind, LoopbackProbe, LoopbackTest};
 pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
@@ -197,32 +197,25 @@ impl Job<'_> {
             .map_err(closed)?;
         let (packets, receiver) = PacketLog::start(pcap, setup.ears)?;
         let run = LiveRun {
-            dispatcher: Dispatcher::new(
+            core: parts::core(
+                self.config,
                 parts::strategy_for(self.config, self.targets.clone(), headless),
-                self.config.rate,
+                parts::tracker(self.config, format, identity.key.clone()),
                 start,
             ),
-            tracker: parts::tracker(self.config, format, identity.key.clone()),
             assembler: parts::assembler(self.config),
             sender: setup.sender,
             receiver,
             sink,
             clock,
-            cooldown: self.config.cooldown,
         };
-        let gauges = Gauges::default();
         let mut stopping = false;
-        let end = run.run(self.stop, &gauges, |gauges| {
-            use std::sync::atomic::Ordering::Relaxed;
+        let end = run.run(self.stop, |progress| {
             if self.stop.is_asked() && !stopping {
                 stopping = true;
                 observer.stopping(self.config.timeout.max(self.config.cooldown));
             }
-            observer.progress(Progress {
-                completed: gauges.completed.load(Relaxed),
-                sent: gauges.sent.load(Relaxed),
-                received: gauges.received.load(Relaxed),
-            });
+            observer.progress(progress);
         });
         let mut tally = end.tally;
         let (kept, mut error) = packets.finish(end.error.map(SurveyError::from));
@@ -231,9 +224,8 @@ impl Job<'_> {
             observer.warn(packets::READER_LEFT);
             facts.warnings.push(packets::READER_LEFT.to_owned());
         }
-        let crowded = gauges.crowded.load(std::sync::atomic::Ordering::Relaxed);
-        if crowded > 0 {
-            let warning = words::crowded(crowded);
+        if tally.crowded > 0 {
+            let warning = words::crowded(tally.crowded);
             observer.warn(&warning);
             facts.warnings.push(warning);
         }
@@ -272,25 +264,19 @@ impl Job<'_> {
         let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
         let mut network = VirtualNetwork::new(network);
         let run = VirtualRun {
-            dispatcher: Dispatcher::new(
+            core: parts::core(
+                self.config,
                 parts::strategy(self.config, self.targets.clone()),
-                self.config.rate,
+                parts::tracker(self.config, format, identity.key.clone()),
                 start,
             ),
-            tracker: parts::tracker(self.config, format, identity.key.clone()),
             assembler: parts::assembler(self.config),
             network: &mut network,
             sink: &mut sink,
+            writer_speed: None,
             start,
-            cooldown: self.config.cooldown,
             stop: self.stop,
-            progress: &mut |tally, completed| {
-                observer.progress(Progress {
-                    completed,
-                    sent: tally.statistics.probes_sent(),
-                    received: tally.statistics.packets_received,
-                });
-            },
+            progress: &mut |progress| observer.progress(progress),
         };
         let end = run.run();
         let end = RunEnd {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::report::Progress;
 use crate::targets::BadLine;
 
 /// Who watches a survey: a terminal, a log, a test.
@@ -32,15 +33,4 @@ pub struct Plan {
     pub targets: u32,
     /// (Target, flow) pairs.
     pub pairs: u64,
-}
-
-/// How far a survey has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// (Target, flow) pairs done with.
-    pub completed: u64,
-    /// Probes sent.
-    pub sent: u64,
-    /// Packets received.
-    pub received: u64,
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::config::{Method, SurveyConfig};
 use crate::engine::assembler::Assembler;
+use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
-use crate::engine::tracker::{Patience, Tracker};
-use crate::model::{Protocol, Targets};
+use crate::engine::limiter::Limits;
+use crate::engine::tracker::{Timeouts, Tracker};
+use crate::model::{Protocol, Targets, Time};
 use crate::strategy::{Arrivals, Strategy, Sweep, Trace, TraceLimits};
 use crate::wire::token::{RunKey, TokenMaker};
 
@@ -49,8 +51,7 @@ pub fn strategy_for(
                 arrivals: match config.protocol {
                     // A short quote shows nothing that tells datagrams apart; of an echo request it shows the header.
                     Protocol::Udp if headless => Arrivals::OneByOne,
-                    Protocol::Udp => Arrivals::Limited,
-                    Protocol::Icmp | Protocol::Tcp => Arrivals::Free,
+                    _ => Arrivals::Distinct,
                 },
                 probes_per_hop: config.probes_per_hop,
                 mtu_from: config.first_size().filter(|_| config.mtu),
@@ -69,12 +70,31 @@ pub fn strategy_for(
 
 /// What follows probes to their end.
 pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey) -> Tracker {
-    let patience = Patience {
+    let timeouts = Timeouts {
         timeout: config.timeout,
         late_window: config.late_window,
     };
     let expected = usize::try_from(config.live_probes()).unwrap_or(usize::MAX);
-    Tracker::new(format, patience, TokenMaker::new(key), expected)
+    Tracker::new(format, timeouts, TokenMaker::new(key), expected)
+}
+
+/// What holds probes back.
+pub fn limits(config: &SurveyConfig) -> Limits {
+    Limits {
+        // Targets answer datagrams by ICMP errors, of which hosts send few.
+        spaced: config.protocol == Protocol::Udp,
+        ..Limits::rate(config.rate)
+    }
+}
+
+/// The engine. Its schedule starts at `start`.
+pub fn core(
+    config: &SurveyConfig,
+    strategy: Box<dyn Strategy>,
+    tracker: Tracker,
+    start: Time,
+) -> Core {
+    Core::new(strategy, &limits(config), tracker, start, config.cooldown)
 }
 
 /// What puts traces together.

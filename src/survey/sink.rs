@@ -84,11 +84,16 @@ impl DatasetSink {
 impl RecordSink for DatasetSink {
     fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
         for row in records.hops.drain(..) {
-            self.responders.extend(row.responder());
+            self.responders
+                .extend(row.reply.as_ref().map(|reply| reply.responder));
             self.writer.hop(row, now)?;
         }
         for trace in records.traces.drain(..) {
             self.writer.trace(trace, now)?;
+        }
+        // Nothing is lost unseen: a strategy with tables of its own comes with a place for them.
+        if let Some(row) = records.tables.first() {
+            return Err(format!("no place for rows of the table {}", row.table).into());
         }
         Ok(())
     }

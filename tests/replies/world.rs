@@ -115,6 +115,7 @@ impl World {
             attempt: (number / TTLS / FLOWS / TARGETS) as u8 + 1,
             purpose: Purpose::Trace,
             size: None,
+            round: 0,
         };
         let (format, serial) = (self.format, tokens.serial(u64::from(number)));
         let drawn = tokens.marks(&Facts {

@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pathsurvey::config::{Method, Network, SurveyConfig};
 use pathsurvey::dataset::Output;
 use pathsurvey::engine::assembler::{Assembled, Assembler};
-use pathsurvey::engine::dispatch::Dispatcher;
 use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
-use pathsurvey::engine::tracker::{Patience, Tracker};
+use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
 use pathsurvey::lab::{LabNetwork, Recorded, Recording, VirtualNetwork};
-use pathsurvey::model::{HopRecord, Rate, Time, TraceRecord};
+use pathsurvey::model::{HopRecord, Rate, Time, TraceRecord, UnsentReason};
 use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START, parts};
 use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
 use pathsurvey::transport::InProcessNetwork;
@@ -118,19 +117,19 @@ pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
     };
     let mut rows = Rows::default();
     let run = VirtualRun {
-        dispatcher: Dispatcher::new(
+        core: parts::core(
+            &config,
             parts::strategy(&config, targets.clone()),
-            config.rate,
+            tracker(&config),
             VIRTUAL_START,
         ),
-        tracker: tracker(&config),
         assembler: Assembler::new(config.method == Method::Trace, config.flows),
         network: &mut in_process,
         sink: &mut rows,
+        writer_speed: None,
         start: VIRTUAL_START,
-        cooldown: config.cooldown,
         stop: &Stop::default(),
-        progress: &mut |_, _| {},
+        progress: &mut |_| {},
     };
     let VirtualEnd {
         tally,
@@ -200,13 +199,13 @@ fn tracker(config: &SurveyConfig) -> Tracker {
     let seed = config.seed;
     let make = || TokenMaker::new(Identity::of_seed(VIRTUAL_START, seed).key);
     let tokens = known.entry(seed).or_insert_with(make).clone();
-    let patience = Patience {
+    let timeouts = Timeouts {
         timeout: config.timeout,
         late_window: config.late_window,
     };
     let expected = usize::try_from(config.live_probes()).expect("a number of probes");
     let format = parts::format(config, config.source_port);
-    Tracker::new(format, patience, tokens, expected)
+    Tracker::new(format, timeouts, tokens, expected)
 }
 
 #[derive(Default)]
@@ -231,10 +230,13 @@ struct InProcess {
 }
 
 impl InProcessNetwork for InProcess {
-    fn source_for(&self, destination: IpAddr) -> Option<IpAddr> {
+    fn source_for(&self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         match destination {
-            IpAddr::V4(_) => Some(self.vantage_v4.into()),
-            IpAddr::V6(_) => self.vantage_v6.map(IpAddr::from),
+            IpAddr::V4(_) => Ok(self.vantage_v4.into()),
+            IpAddr::V6(_) => {
+                let source = self.vantage_v6.map(IpAddr::from);
+                source.ok_or(UnsentReason::NoRoute)
+            }
         }
     }
 

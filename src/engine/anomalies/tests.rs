@@ -42,7 +42,7 @@ fn silent(ttl: u8, attempt: u8) -> HopRecord {
         reply: None,
         evidence: None,
         rtt_us: None,
-        inferred_from: None,
+        inferred: None,
     }
 }
 

@@ -43,7 +43,7 @@ fn row(probe: u64, ttl: u8, reply_index: u16, status: Status) -> HopRecord {
         reply: answered.then(|| reply(Ipv4Addr::new(10, 0, 0, ttl), ReplyKind::TimeExceeded)),
         evidence: answered.then_some(Evidence::Full),
         rtt_us: None,
-        inferred_from: None,
+        inferred: None,
     }
 }
 

@@ -15,6 +15,7 @@ fn probe(destination: u32, ttl: u8, attempt: u8) -> Probe {
         attempt,
         purpose: Purpose::Trace,
         size: None,
+        round: 0,
     }
 }
 

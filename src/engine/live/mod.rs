@@ -1,43 +1,37 @@
-//! A real run: one sender thread, one receiver thread, one collector thread, joined by channels.
+//! The driver for a real network: one sender thread, one receiver thread, one collector thread.
 //!
-//! Rows and outcomes flow from the receiver; the receiver hands rows to the collector before it tells the sender of the
-//! outcomes, so a trace's end, which the strategy decides in the sender, always follows its rows. Shutdown runs the same way:
-//! the sender has nothing left (or is interrupted) → the receiver listens until every probe has ended and the
-//! cool-down is over → the sender ends what is open → the collector writes the last rows.
+//! Sender and receiver share the core under one lock. Encoding, decoding and every system call happen outside it. The core's events
+//! go to the collector in the order in which the core put them out. Shutdown runs the same way: the sender has nothing left, or is
+//! interrupted → the receiver listens until every probe has ended and the cool-down is over → what is open ends → the collector
+//! writes the last rows.
 
 mod collector;
-mod deferred;
 mod receiver;
 mod sender;
 mod shared;
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::model::{HopRecord, TraceEnd};
 use crate::transport::{Listener, OwnAddresses, PacketSender};
 
 use super::assembler::Assembler;
 use super::clock::Clock;
-use super::dispatch::Dispatcher;
-use super::report::Tally;
+use super::collector::Collector;
+use super::core::Core;
+use super::report::{Progress, Tally};
 use super::sink::{RecordSink, SinkError};
 use super::stop::Stop;
-use super::tracker::Tracker;
 
-pub use shared::Gauges;
+use self::shared::Shared;
 
-/// Batches of rows under way to the collector. The sender pauses at [`shared::ROWS_HELD`] rows; what is in flight then still
-/// comes, in batches of many rows, so the receiver does not meet the end of the channel.
-const CHANNEL: usize = 65_536;
+/// How often the watcher is called.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// All that a real run consists of.
 pub struct LiveRun<S> {
-    /// What to send, and how fast.
-    pub dispatcher: Dispatcher,
-    /// Who follows it.
-    pub tracker: Tracker,
-    /// Who orders the rows.
+    /// The engine.
+    pub core: Core,
+    /// Puts rows together.
     pub assembler: Assembler,
     /// Packets out.
     pub sender: Box<dyn PacketSender>,
@@ -47,8 +41,6 @@ pub struct LiveRun<S> {
     pub sink: S,
     /// The run's time scale.
     pub clock: Clock,
-    /// How long to listen after the last probe.
-    pub cooldown: Duration,
 }
 
 /// Why a run ended before its time.
@@ -74,90 +66,65 @@ pub struct LiveEnd<S> {
     pub sink: S,
     /// The figures.
     pub tally: Tally,
+    /// How far it came.
+    pub progress: Progress,
     /// The first thing that went wrong, if anything did.
     pub error: Option<LiveError>,
 }
 
-/// What goes to the collector.
-enum Message {
-    Rows(Vec<HopRecord>),
-    Ended(TraceEnd),
-}
-
 impl<S: RecordSink> LiveRun<S> {
-    /// Runs to the end, or until `stop` says so; calls `watch` about ten times a second with the gauges.
-    pub fn run(self, stop: &Stop, gauges: &Gauges, mut watch: impl FnMut(&Gauges)) -> LiveEnd<S> {
-        let tracker = Mutex::new(self.tracker);
-        let (records_in, records_out) = crossbeam_channel::bounded(CHANNEL);
-        let (outcomes_in, outcomes_out) = crossbeam_channel::unbounded();
+    /// Runs to the end, or until `stop` says so. Calls `watch` about ten times a second.
+    pub fn run(self, stop: &Stop, mut watch: impl FnMut(Progress)) -> LiveEnd<S> {
+        // Without a bound: the core pauses sending when the collector falls behind, and nobody may wait while holding the core.
+        let (events_in, events_out) = crossbeam_channel::unbounded();
+        let shared = &Shared::new(self.core, events_in, self.clock, stop);
+        let mut collector = Collector::new(self.assembler, self.sink, self.clock.now());
         let sender = sender::Sender {
-            dispatcher: self.dispatcher,
             transport: self.sender,
-            tracker: &tracker,
-            clock: self.clock,
-            outcomes: outcomes_out,
-            records: records_in.clone(),
-            stop,
-            gauges,
-            deferred: deferred::Deferred::default(),
+            shared,
         };
         let receiver = receiver::Receiver {
             transport: self.receiver,
             own: OwnAddresses::open(),
-            tracker: &tracker,
-            clock: self.clock,
-            cooldown: self.cooldown,
-            outcomes: outcomes_in,
-            records: records_in,
-            stop,
-            gauges,
+            shared,
         };
-        let collector = collector::Collector {
-            assembler: self.assembler,
-            sink: self.sink,
-            tracker: &tracker,
-            clock: self.clock,
-            records: records_out,
-            stop,
-            gauges,
+        let mut tick = || {
+            watch(shared.with(|core, _| core.progress()));
+            std::thread::park_timeout(WATCH_INTERVAL);
         };
-        std::thread::scope(|scope| {
-            let collector = scope.spawn(|| collector.run());
+        let (sent, received, written) = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| collector::collect(&mut collector, &events_out, shared));
             let receiver = scope.spawn(|| receiver.run());
             let sender = scope.spawn(|| sender.run());
-            while !collector.is_finished() {
-                watch(gauges);
-                std::thread::park_timeout(Duration::from_millis(100));
+            while !(sender.is_finished() && receiver.is_finished()) {
+                tick();
             }
-            watch(gauges);
-            let sent = join(sender.join(), "sender");
-            let received = join(receiver.join(), "receiver");
-            let mut end = match collector.join() {
-                Ok(end) => end,
-                // Without the collector there is no sink to close: nothing sensible can be returned.
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            match received {
-                Ok(report) => {
-                    end.tally.kernel_drops.receive_buffer = report.dropped;
-                    end.tally.discard_samples = report.discard_samples;
-                }
-                Err(error) => end.error = end.error.or(Some(error)),
+            shared.finish();
+            while !writer.is_finished() {
+                tick();
             }
-            match sent {
-                Ok(report) => end.tally.rtt_error_us_p99 = report.stamp_error.quantile(0.99),
-                Err(error) => end.error = end.error.or(Some(error)),
-            }
-            end
-        })
+            let sent = sender.join().unwrap_or(Err(LiveError::Thread("sender")));
+            let received = receiver.join();
+            let received = received.unwrap_or(Err(LiveError::Thread("receiver")));
+            (sent, received, writer.join())
+        });
+        let (mut tally, progress) =
+            shared.with(|core, _| (collector.tally(core.tally()), core.progress()));
+        watch(progress);
+        let written = match written {
+            Ok(None) => None,
+            Ok(Some(error)) => Some(LiveError::Sink(error)),
+            // What the sink has written is not known: nothing sensible can be returned.
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        tally.kernel_drops.receive_buffer = received.as_ref().ok().copied().flatten();
+        LiveEnd {
+            sink: collector.into_sink(),
+            tally,
+            progress,
+            error: written.or(sent.err()).or(received.err()),
+        }
     }
-}
-
-fn join<T>(
-    joined: std::thread::Result<Result<T, LiveError>>,
-    thread: &'static str,
-) -> Result<T, LiveError> {
-    joined.unwrap_or(Err(LiveError::Thread(thread)))
 }
 
 #[cfg(test)]

@@ -1,97 +1,115 @@
-//! What the threads of a run and its watcher share: a few numbers.
+//! What the threads of a run share: the core under one lock, and the way from it to the collector.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
+use crate::engine::clock::Clock;
+use crate::engine::core::{Core, Event, Next};
+use crate::engine::outbox::Outbox;
 use crate::engine::stop::Stop;
-use crate::engine::tracker::Tracker;
-use crate::model::{HopRecord, Time};
+use crate::model::Time;
 
-use super::Message;
+/// Stop flags are looked at at least this often.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// Rows waiting for the collector beyond which the sender pauses: a slow disk slows the survey and loses nothing.
-pub const ROWS_HELD: i64 = 200_000;
-
-/// Figures that grow while a run goes on.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    /// Probes that the kernel took.
-    pub sent: AtomicU64,
-    /// Packets read from the network.
-    pub received: AtomicU64,
-    /// (Target, flow) pairs done with.
-    pub completed: AtomicU64,
-    /// Probes that had to wait because too many next hops do not answer.
-    pub crowded: AtomicU64,
-    /// How long sending waited for the writer, µs.
-    pub held_up_us: AtomicU64,
-    pub(super) rows_waiting: AtomicI64,
-    pub(super) sending_done: AtomicBool,
-    first_sent: AtomicU64,
-    last_sent: AtomicU64,
+/// The core, for the threads of a run.
+pub(super) struct Shared<'a> {
+    core: Mutex<Guarded>,
+    /// Wakes the sender when the strategy has learned something.
+    news: Condvar,
+    /// Events on their way to the collector.
+    pub events_waiting: AtomicUsize,
+    pub clock: Clock,
+    pub stop: &'a Stop,
 }
 
-impl Gauges {
-    pub(super) fn note_sent(&self, count: u64, first: Time, last: Time) {
-        self.sent.fetch_add(count, Ordering::Relaxed);
-        let _ = self.first_sent.compare_exchange(
-            0,
-            first.as_nanos(),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        self.last_sent.store(last.as_nanos(), Ordering::Release);
-    }
-
-    pub(super) fn first_sent(&self) -> Option<Time> {
-        time(self.first_sent.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn last_sent(&self) -> Option<Time> {
-        time(self.last_sent.load(Ordering::Acquire))
-    }
-
-    pub(super) fn is_held_up(&self) -> bool {
-        self.rows_waiting.load(Ordering::Relaxed) > ROWS_HELD
-    }
+struct Guarded {
+    core: Core,
+    /// Where events go; `None` when the run is over.
+    events: Option<Sender<VecDeque<Event>>>,
+    sender_waits: bool,
 }
 
-/// 0 stands for "not yet".
-fn time(nanos: u64) -> Option<Time> {
-    (nanos != 0).then(|| Time::from_nanos(nanos))
+impl<'a> Shared<'a> {
+    pub fn new(core: Core, events: Sender<VecDeque<Event>>, clock: Clock, stop: &'a Stop) -> Self {
+        Shared {
+            core: Mutex::new(Guarded {
+                core,
+                events: Some(events),
+                sender_waits: false,
+            }),
+            news: Condvar::new(),
+            events_waiting: AtomicUsize::new(0),
+            clock,
+            stop,
+        }
+    }
+
+    /// A thread that panicked while it held the core has left it whole enough to count with. The run ends with that thread's error
+    /// anyway.
+    fn lock(&self) -> MutexGuard<'_, Guarded> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lends the core, with the time. What came of it goes to the collector before anybody else gets the core, so that all events
+    /// keep their order.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Core, Time) -> T) -> T {
+        let mut guarded = self.lock();
+        let result = work(&mut guarded.core, self.clock.now());
+        self.pass_events(&mut guarded);
+        if guarded.sender_waits && guarded.core.has_news() {
+            self.news.notify_one();
+        }
+        result
+    }
+
+    fn pass_events(&self, guarded: &mut Guarded) {
+        let events = guarded.core.take_events();
+        if let (false, Some(sender)) = (events.is_empty(), &guarded.events) {
+            self.events_waiting
+                .fetch_add(events.len(), Ordering::Relaxed);
+            // A collector that is gone has failed, and says why itself.
+            let _ = sender.send(events);
+        }
+    }
+
+    /// Asks the core for a batch of probes. If only an outcome can help, waits for one.
+    pub fn collect(&self, outbox: &mut Outbox) -> Next {
+        let mut guarded = self.lock();
+        let now = self.clock.now();
+        let waiting = self.events_waiting.load(Ordering::Relaxed);
+        let next = outbox.collect(&mut guarded.core, now, waiting);
+        self.pass_events(&mut guarded);
+        if let Next::AwaitOutcome(until) = next {
+            let span = until.map_or(LONGEST_WAIT, |until| until.since(now).min(LONGEST_WAIT));
+            guarded.sender_waits = true;
+            let waited = self
+                .news
+                .wait_timeout_while(guarded, span, |guarded| !guarded.core.has_news());
+            let (mut guarded, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            guarded.sender_waits = false;
+        }
+        next
+    }
+
+    /// Ends what is open; no thread uses the core any more. Lets the collector end.
+    pub fn finish(&self) {
+        self.with(Core::finish);
+        self.lock().events = None;
+    }
 }
 
 /// Lets the other threads end when the one that holds it panics: without it they would wait for each other for good.
-pub(super) struct PanicGuard<'a> {
-    pub stop: &'a Stop,
-    pub gauges: &'a Gauges,
-}
+pub(super) struct PanicGuard<'a>(pub &'a Stop);
 
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.stop.fail();
-            self.gauges.sending_done.store(true, Ordering::Release);
+            self.0.fail();
         }
     }
-}
-
-/// Takes the tracker. A thread that panicked while holding it has left it whole enough to count with: the run ends
-/// with that thread's error anyway.
-pub(super) fn lock(tracker: &Mutex<Tracker>) -> MutexGuard<'_, Tracker> {
-    tracker.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Hands rows to the collector and counts them as waiting.
-pub(super) fn pass_rows(rows: Vec<HopRecord>, records: &Sender<Message>, gauges: &Gauges) {
-    if rows.is_empty() {
-        return;
-    }
-    gauges
-        .rows_waiting
-        .fetch_add(rows.len() as i64, Ordering::Relaxed);
-    // A collector that is gone has failed, and says why itself.
-    let _ = records.send(Message::Rows(rows));
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::*;
 use crate::engine::assembler::Assembled;
 use crate::engine::format::ProbeFormat;
-use crate::engine::tracker::Patience;
+use crate::engine::limiter::Limits;
+use crate::engine::tracker::{Timeouts, Tracker};
 use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
 use crate::transport::{PacketBatch, PacketReceiver, Progress, Received};
@@ -85,7 +86,7 @@ impl RecordSink for Disk {
 fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
     let clock = Clock::start();
     let format = ProbeFormat::udp(1);
-    let patience = Patience {
+    let timeouts = Timeouts {
         timeout: Duration::from_millis(20),
         late_window: Duration::ZERO,
     };
@@ -96,16 +97,20 @@ fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
     let sweep = Sweep::new(targets, 1, Ttl(1), Ttl(1), 1);
     let rate = Rate::new(1e6).expect("a rate");
     let run = LiveRun {
-        dispatcher: Dispatcher::new(Box::new(sweep), rate, clock.started_at()),
-        tracker: Tracker::new(format, patience, TokenMaker::new(RunKey::new([1; 16])), 100),
+        core: Core::new(
+            Box::new(sweep),
+            &Limits::rate(rate),
+            Tracker::new(format, timeouts, TokenMaker::new(RunKey::new([1; 16])), 100),
+            clock.started_at(),
+            Duration::ZERO,
+        ),
         assembler: Assembler::new(false, 1),
         sender: Box::new(sender),
         receiver: Box::new(receiver),
         sink,
         clock,
-        cooldown: Duration::ZERO,
     };
-    run.run(&Stop::default(), &Gauges::default(), |_| {})
+    run.run(&Stop::default(), |_| {})
 }
 
 const WHOLE: usize = usize::MAX;

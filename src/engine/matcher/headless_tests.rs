@@ -50,6 +50,7 @@ impl Live {
                 attempt: 1,
                 purpose: Purpose::Trace,
                 size: None,
+                round: 0,
             };
             let serial = tokens.serial(number as u64);
             let drawn = tokens.marks(&Facts {

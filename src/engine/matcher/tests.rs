@@ -38,6 +38,7 @@ impl Live {
                 attempt: 1,
                 purpose: Purpose::Trace,
                 size: None,
+                round: 0,
             };
             let serial = tokens.serial(u64::from(number));
             let marks = tokens.marks(&Facts {

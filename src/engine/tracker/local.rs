@@ -1,11 +1,10 @@
 //! What our own kernel says of a probe that it could not send.
 
-use super::row::outcome_of;
-use super::{Findings, Tracker};
+use super::Settled;
+use super::settling::{Live, Settler};
+use crate::engine::core::Event;
 use crate::engine::ledger::{Entry, State};
-use crate::model::{
-    DiscardReason, HopRecord, ProbeId, ProbeResult, Reply, ReplyKind, Status, UnsentReason,
-};
+use crate::model::{HopRecord, Outcome, ProbeResult, Reply, ReplyKind, Status, UnsentReason};
 
 /// A packet of this host about a probe to another one: no answer, and no hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,46 +45,32 @@ pub(super) fn of(entry: &Entry, reply: &Reply, is_ours: bool) -> Option<Local> {
     }
 }
 
-impl Tracker {
+impl Settler {
     /// Our own kernel took a packet and gave it up later (no neighbour, say): it was not sent. That may be told before the call
     /// that sent it returns, or after the timeout: the kernel asks for a neighbour for three seconds. The `timeout` row then
     /// gives way while its trace is open, as for a late reply. A probe that was answered stays as it is.
-    pub(super) fn note_local(&mut self, id: ProbeId, local: Local, out: &mut Findings) {
-        let (Local::NotSent(reason), Some(entry)) = (local, self.ledger.get_mut(id)) else {
+    pub fn note_local(&mut self, live: Live<'_>, local: Local, out: &mut Settled) {
+        let Local::NotSent(reason) = local else {
             return;
         };
-        let before = std::mem::replace(&mut entry.state, State::Refused);
-        match before {
-            State::Unstamped | State::Waiting => {}
+        match live.entry.state {
+            State::Unstamped | State::Waiting => {
+                live.entry.state = State::Refused;
+                self.refused(live, reason, out);
+            }
             State::TimedOut => {
+                live.entry.state = State::Refused;
                 // Whatever else is sent to this target will come to the same end.
                 out.outcomes
-                    .push(outcome_of(entry, ProbeResult::NotSent, true));
-                let row = self.refused_row(id, reason);
+                    .push(Outcome::of(&live.entry.probe, ProbeResult::NotSent, true));
                 // Not the probe's first row; the assembler settles which of the two remains.
-                out.rows.extend(row.map(|row| HopRecord {
+                let row = self.unsent_row(&live, Status::SendError, Some(reason));
+                out.events.push(Event::Row(HopRecord {
                     reply_index: 1,
                     ..row
                 }));
-                return;
             }
-            State::Answered | State::Refused => {
-                entry.state = before;
-                return;
-            }
+            State::Answered | State::Refused => {}
         }
-        // What was held for it was no answer, then.
-        if entry.held.take().is_some() {
-            self.counts.discard(DiscardReason::Unknown);
-        }
-        self.settle_refused(id, reason, out);
-    }
-
-    /// The row of a probe that was not sent.
-    pub(super) fn refused_row(&self, id: ProbeId, reason: UnsentReason) -> Option<HopRecord> {
-        let mut row = self.row(id, self.ledger.get(id)?, Status::SendError);
-        row.reason = Some(reason);
-        row.sent_at = None;
-        Some(row)
     }
 }

@@ -1,26 +1,26 @@
-//! What rows and outcomes say of a probe.
+//! What a row says of its probe.
 
 use std::time::Duration;
 
-use super::Tracker;
+use super::settling::{Live, Settler};
 use crate::engine::ledger::Entry;
-use crate::model::{HopRecord, Outcome, ProbeId, ProbeResult, Status, Time, TraceId};
+use crate::model::{HopRecord, ProbeId, Status, Time, TraceId, UnsentReason};
 
-impl Tracker {
+impl Settler {
     /// What a row says of the probe itself.
-    pub(super) fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
+    pub fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
         let probe = &entry.probe;
         let sent = entry.marked();
         let (format, number) = (&self.format, self.format.src_port(probe.flow));
         let ports = format.protocol.has_ports();
         let six = probe.destination.is_ipv6();
         HopRecord {
-            trace_id: TraceId::new(probe.target, probe.flow, self.format.flows),
+            trace_id: TraceId::new(probe.target, probe.flow, format.flows),
             probe_id: id,
             reply_index: 0,
             destination: probe.destination,
             source: entry.source,
-            protocol: self.format.protocol,
+            protocol: format.protocol,
             src_port: ports.then_some(number),
             dst_port: ports.then(|| format.dst_port(probe.ttl)),
             icmp_id: (!ports).then_some(number),
@@ -28,7 +28,7 @@ impl Tracker {
                 .filter(|_| six && !format.headless)
                 .map(|sent| sent.flow_label),
             flow: probe.flow,
-            round: 0,
+            round: probe.round.into(),
             ttl: Some(probe.ttl),
             attempt: probe.attempt,
             purpose: probe.purpose,
@@ -44,22 +44,23 @@ impl Tracker {
             reply: None,
             evidence: None,
             rtt_us: None,
-            inferred_from: None,
+            inferred: None,
         }
     }
-}
 
-pub(super) fn outcome_of(entry: &Entry, result: ProbeResult, late: bool) -> Outcome {
-    let probe = &entry.probe;
-    Outcome {
-        target: probe.target,
-        flow: probe.flow,
-        ttl: probe.ttl,
-        attempt: probe.attempt,
-        purpose: probe.purpose,
-        size: probe.size,
-        result,
-        late,
+    /// The row of a probe that was not sent.
+    pub fn unsent_row(
+        &self,
+        live: &Live<'_>,
+        status: Status,
+        reason: Option<UnsentReason>,
+    ) -> HopRecord {
+        let row = self.row(live.id, live.entry, status);
+        HopRecord {
+            reason,
+            sent_at: None,
+            ..row
+        }
     }
 }
 

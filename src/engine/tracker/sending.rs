@@ -1,16 +1,21 @@
-//! What the sender tells: probes that are about to be sent, sent, or refused.
+//! Probes that are about to be sent, sent, refused, skipped or inferred.
 
 use std::net::IpAddr;
 
-use super::{Findings, Tracker};
+use super::settling::Live;
+use super::{Settled, Tracker};
+use crate::engine::core::Event;
 use crate::engine::format::Marked;
 use crate::engine::ledger::State;
-use crate::model::{Probe, ProbeId, Time, UnsentReason};
+use crate::model::{
+    HopRecord, Inferred, InferredHop, Outcome, Probe, ProbeId, ProbeResult, Purpose, Status, Time,
+    UnsentReason,
+};
 use crate::wire::token::{Facts, TokenMaker};
 
 impl Tracker {
     /// Prepares to enter `probes`: see [`Ledger::fetch`](crate::engine::ledger::Ledger::fetch).
-    pub fn expect(&self, probes: &[Probe]) {
+    pub fn expect<'a>(&self, probes: impl Iterator<Item = &'a Probe>) {
         self.ledger.fetch(probes);
     }
 
@@ -18,10 +23,11 @@ impl Tracker {
     /// reply can beat the return of the call that sends it.
     pub fn enter(&mut self, probe: Probe, source: IpAddr, now: Time) -> (ProbeId, Marked) {
         let serial = self.draw_serial(&probe);
+        let format = &self.settler.format;
         let drawn = self.tokens.marks(&Facts {
             destination: probe.destination,
-            src_port: self.format.src_port(probe.flow),
-            dst_port: self.format.dst_port(probe.ttl),
+            src_port: format.src_port(probe.flow),
+            dst_port: format.dst_port(probe.ttl),
             ttl: probe.ttl,
             serial,
             probe_id: self.ledger.next_id(),
@@ -33,9 +39,7 @@ impl Tracker {
             ttl: probe.ttl,
             size: probe.size,
             serial,
-            marks: self
-                .format
-                .marks(drawn, &self.tokens, probe.destination, probe.flow),
+            marks: format.marks(drawn, &self.tokens, probe.destination, probe.flow),
             flow_label: match probe.destination {
                 IpAddr::V4(_) => 0,
                 IpAddr::V6(_) => TokenMaker::flow_label(probe.destination),
@@ -44,46 +48,98 @@ impl Tracker {
         (self.ledger.add(probe, &marked, now), marked)
     }
 
-    /// Enters a probe for which there is no source address, and settles it as a send error.
+    /// Enters a probe that cannot be sent, and ends it as a send error.
     pub fn enter_refused(
         &mut self,
         probe: Probe,
         reason: UnsentReason,
         now: Time,
-        out: &mut Findings,
+        out: &mut Settled,
     ) {
-        let id = self.ledger.add_refused(probe, now);
-        self.settle_refused(id, reason, out);
+        let id = self.ledger.add_unsent(probe, now);
+        if let Some(entry) = self.ledger.get_mut(id) {
+            self.settler.refused(Live { id, entry }, reason, out);
+        }
     }
 
-    /// Notes that the kernel took a probe at `sent_at`.
-    pub fn stamp(&mut self, id: ProbeId, sent_at: Time) {
+    /// Enters a probe that was held back for too long, and ends it as skipped.
+    pub fn enter_skipped(
+        &mut self,
+        probe: Probe,
+        reason: UnsentReason,
+        now: Time,
+        out: &mut Settled,
+    ) {
+        let id = self.ledger.add_unsent(probe, now);
+        if let Some(entry) = self.ledger.get_mut(id) {
+            let live = Live { id, entry };
+            let row = self
+                .settler
+                .unsent_row(&live, Status::Skipped, Some(reason));
+            out.events.push(Event::Row(row));
+            out.outcomes
+                .push(Outcome::of(&probe, ProbeResult::Skipped, false));
+        }
+    }
+
+    /// Adds the row of a hop that is known without a probe.
+    pub fn enter_inferred(&mut self, hop: &InferredHop, now: Time, out: &mut Settled) {
+        let probe = Probe {
+            target: hop.target,
+            destination: hop.destination,
+            flow: hop.flow,
+            ttl: hop.ttl,
+            attempt: 1,
+            purpose: Purpose::Trace,
+            size: None,
+            round: hop.round,
+        };
+        let id = self.ledger.add_unsent(probe, now);
+        if let Some(entry) = self.ledger.get_mut(id) {
+            let live = Live { id, entry };
+            let row = self.settler.unsent_row(&live, Status::Inferred, None);
+            out.events.push(Event::Row(HopRecord {
+                inferred: Some(Inferred {
+                    responder: hop.responder,
+                    from: hop.from,
+                }),
+                ..row
+            }));
+        }
+    }
+
+    /// Takes that the kernel took a probe at `sent_at`. A reply that came before the kernel's return settles the probe now.
+    pub fn stamp(&mut self, id: ProbeId, sent_at: Time, out: &mut Settled) {
         if let Some(entry) = self.ledger.get_mut(id)
             && entry.state == State::Unstamped
         {
             entry.sent_at = sent_at;
             entry.state = State::Waiting;
+            self.settler.settle_held(&mut Live { id, entry }, out);
         }
     }
 
-    /// Notes that the kernel refused a probe.
-    pub fn refuse(&mut self, id: ProbeId, reason: UnsentReason, out: &mut Findings) {
+    /// Takes that the kernel refused a probe.
+    pub fn refuse(&mut self, id: ProbeId, reason: UnsentReason, out: &mut Settled) {
         if let Some(entry) = self.ledger.get_mut(id)
             && entry.state == State::Unstamped
         {
             entry.state = State::Refused;
-            self.settle_refused(id, reason, out);
+            self.settler.refused(Live { id, entry }, reason, out);
         }
     }
 
     /// Takes a probe back that the kernel has no room for: it has not ended, and is to be entered again. `None` if it has ended.
-    pub fn withdraw(&mut self, id: ProbeId) -> Option<Probe> {
+    pub fn withdraw(&mut self, id: ProbeId, out: &mut Settled) -> Option<Probe> {
         let entry = self.ledger.get_mut(id)?;
         if entry.state != State::Unstamped {
             return None;
         }
         entry.state = State::Refused;
-        Some(entry.probe)
+        let probe = entry.probe;
+        self.settler.forget_held(entry);
+        self.settler.release_further(&mut Live { id, entry }, out);
+        Some(probe)
     }
 
     /// Draws serials until one is not that of a live attempt of the same target, flow and TTL.
@@ -92,7 +148,7 @@ impl Tracker {
             let serial = self.tokens.serial(self.drawn);
             self.drawn += 1;
             // A first attempt at a TTL that shows has no earlier one: looking it up would only cost a trip to memory.
-            let ttl = self.format.shows_ttl().then_some(probe.ttl);
+            let ttl = self.format().shows_ttl().then_some(probe.ttl);
             let taken = (probe.attempt > 1 || ttl.is_none())
                 && self
                     .ledger

@@ -6,7 +6,11 @@ mod local;
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Ttl};
+use crate::engine::core::Event;
+use crate::engine::tracker::settling::MOST_EXTRA_REPLIES;
+use crate::model::{
+    FlowId, HopRecord, Probe, ProbeResult, Purpose, ReplyKind, Status, TargetId, Ttl, UnsentReason,
+};
 use crate::transport::PacketBatch;
 use crate::wire;
 use crate::wire::checksum::Sum;
@@ -26,20 +30,20 @@ fn ms(n: u64) -> Time {
 /// A tracker under test, with what it has found so far.
 struct Bench {
     tracker: Tracker,
-    out: Findings,
+    out: Settled,
     packets: Vec<Vec<u8>>,
 }
 
 impl Bench {
     fn new() -> Self {
-        let patience = Patience {
+        let timeouts = Timeouts {
             timeout: Duration::from_secs(3),
             late_window: Duration::from_secs(10),
         };
         let tokens = TokenMaker::new(RunKey::new([1; 16]));
         Bench {
-            tracker: Tracker::new(FORMAT, patience, tokens, 16),
-            out: Findings::default(),
+            tracker: Tracker::new(FORMAT, timeouts, tokens, 16),
+            out: Settled::default(),
             packets: Vec::new(),
         }
     }
@@ -47,7 +51,7 @@ impl Bench {
     /// Sends a probe at TTL 4 and stamps it.
     fn send(&mut self, attempt: u8, at: Time) -> ProbeId {
         let id = self.enter(attempt, at);
-        self.tracker.stamp(id, at);
+        self.tracker.stamp(id, at, &mut self.out);
         id
     }
 
@@ -60,6 +64,7 @@ impl Bench {
             attempt,
             purpose: Purpose::Trace,
             size: None,
+            round: 0,
         };
         let (id, marked) = self.tracker.enter(probe, SOURCE.into(), at);
         let mut batch = PacketBatch::default();
@@ -87,8 +92,7 @@ impl Bench {
         message.extend(quote);
         let packet = packet_from(responder, message);
         reply.quoted = wire::decode(&packet, at).expect("a reply").quoted;
-        self.tracker
-            .reply_of(Box::new(reply), is_ours, &mut self.out)
+        self.tracker.reply(Box::new(reply), is_ours, &mut self.out)
     }
 
     /// The target answers flow 0 with a datagram that says nothing of the probe.
@@ -98,17 +102,25 @@ impl Bench {
         packet.extend(SOURCE.octets());
         packet.extend([0x82, 0x9a, 0x5d, 0xc0, 0, 8, 0, 0]);
         let datagram = wire::decode(&packet, at).expect("a reply");
-        self.tracker.reply(Box::new(datagram), &mut self.out)
+        self.tracker.reply(Box::new(datagram), false, &mut self.out)
     }
 
     fn advance(&mut self, now: Time) {
         assert!(self.tracker.advance(now, usize::MAX, &mut self.out));
     }
 
+    /// The rows so far.
+    fn rows(&self) -> Vec<HopRecord> {
+        let rows = self.out.events.iter().map(|event| match event {
+            Event::Row(row) => row.clone(),
+            other => panic!("{other:?}"),
+        });
+        rows.collect()
+    }
+
     fn statuses(&self) -> Vec<(u64, Status)> {
-        self.out
-            .rows
-            .iter()
+        self.rows()
+            .into_iter()
             .map(|row| (row.probe_id.0, row.status))
             .collect()
     }
@@ -139,7 +151,7 @@ fn an_answer_in_time_is_replied_with_its_exact_rtt() {
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
     assert_eq!(bench.arrive(ROUTER, &packet, ms(42)), None);
-    let row = &bench.out.rows[0];
+    let row = &bench.rows()[0];
     assert_eq!(
         (row.status, row.rtt_us, row.evidence),
         (Status::Replied, Some(42_000), Some(Evidence::Full))
@@ -157,11 +169,7 @@ fn an_answer_in_time_is_replied_with_its_exact_rtt() {
         }
     ));
     bench.advance(ms(20_000));
-    assert_eq!(
-        bench.out.rows.len(),
-        1,
-        "an answered probe does not time out"
-    );
+    assert_eq!(bench.rows().len(), 1, "an answered probe does not time out");
 }
 
 #[test]
@@ -186,7 +194,7 @@ fn a_reply_after_the_timeout_is_late_and_one_after_the_late_window_unknown() {
     bench.arrive(ROUTER, &packet, ms(4_500));
     assert_eq!(bench.statuses(), [(0, Status::Timeout), (0, Status::Late)]);
     assert_eq!(
-        (bench.out.rows[0].reply_index, bench.out.rows[1].reply_index),
+        (bench.rows()[0].reply_index, bench.rows()[1].reply_index),
         (0, 1)
     );
     assert!(bench.out.outcomes[1].late);
@@ -234,7 +242,7 @@ fn attempts_are_told_apart() {
     bench.send(2, ms(100));
     let second = bench.packets[1][..28].to_vec();
     bench.arrive(ROUTER, &second, ms(130));
-    let row = &bench.out.rows[0];
+    let row = &bench.rows()[0];
     assert_eq!(
         (row.probe_id, row.attempt, row.rtt_us),
         (ProbeId(1), 2, Some(30_000))
@@ -248,11 +256,8 @@ fn a_reply_that_beats_the_send_call_waits_for_the_stamp() {
     let packet = bench.packets[0].clone();
     bench.arrive(ROUTER, &packet, ms(2));
     assert_eq!(bench.statuses(), []);
-    assert!(bench.tracker.awaits_stamp());
-    bench.tracker.stamp(id, ms(1));
-    bench.advance(ms(3));
-    assert_eq!(bench.out.rows[0].rtt_us, Some(1_000));
-    assert!(!bench.tracker.awaits_stamp());
+    bench.tracker.stamp(id, ms(1), &mut bench.out);
+    assert_eq!(bench.rows()[0].rtt_us, Some(1_000));
 }
 
 #[test]
@@ -267,8 +272,8 @@ fn a_weak_reply_waits_for_a_stronger_one() {
         bench.statuses(),
         [(0, Status::Replied), (0, Status::Duplicate)]
     );
-    assert_eq!(bench.out.rows[0].responder(), Some(ROUTER.into()));
-    assert_eq!(bench.out.rows[1].evidence, Some(Evidence::Weak));
+    assert_eq!(bench.rows()[0].responder(), Some(ROUTER.into()));
+    assert_eq!(bench.rows()[1].evidence, Some(Evidence::Weak));
 }
 
 #[test]
@@ -283,7 +288,7 @@ fn a_weak_reply_stands_when_nothing_better_comes() {
         bench.statuses(),
         [(0, Status::Replied), (0, Status::Duplicate)]
     );
-    let replied = &bench.out.rows[0];
+    let replied = &bench.rows()[0];
     assert_eq!(
         (replied.evidence, replied.rtt_us),
         (Some(Evidence::Weak), Some(5_000))
@@ -295,7 +300,7 @@ fn a_weak_reply_stands_when_nothing_better_comes() {
 fn however_many_weak_replies_came_the_sure_one_counts() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
-    bench.tracker.stamp(id, ms(1));
+    bench.tracker.stamp(id, ms(1), &mut bench.out);
     let packet = bench.packets[0].clone();
     for _ in 0..=MOST_EXTRA_REPLIES {
         bench.arrive(ROUTER, &weakened(&packet), ms(2));
@@ -303,7 +308,7 @@ fn however_many_weak_replies_came_the_sure_one_counts() {
     bench.arrive(ROUTER, &weakened(&packet), ms(2));
     assert_eq!(bench.tracker.counts().discarded(DiscardReason::Excess), 1);
     bench.arrive(ROUTER, &packet, ms(3));
-    let own = bench.out.rows.iter().find(|row| row.reply_index == 0);
+    let own = bench.rows().into_iter().find(|row| row.reply_index == 0);
     let own = own.expect("settled");
     assert_eq!(
         (own.status, own.evidence),
@@ -320,7 +325,7 @@ fn a_weak_reply_before_the_stamp_is_held_on() {
     let id = bench.enter(1, ms(0));
     let packet = bench.packets[0].clone();
     bench.arrive(ROUTER, &weakened(&packet), ms(2));
-    bench.tracker.stamp(id, ms(1));
+    bench.tracker.stamp(id, ms(1), &mut bench.out);
     bench.advance(ms(3));
     assert_eq!(bench.statuses(), []);
     bench.advance(ms(3_002));
@@ -334,14 +339,14 @@ fn what_the_kernel_refuses_is_a_send_error_without_a_time() {
     bench
         .tracker
         .refuse(id, UnsentReason::TooLarge, &mut bench.out);
-    let row = &bench.out.rows[0];
+    let row = &bench.rows()[0];
     assert_eq!(
         (row.status, row.reason, row.sent_at),
         (Status::SendError, Some(UnsentReason::TooLarge), None)
     );
     assert_eq!(bench.out.outcomes[0].result, ProbeResult::TooLarge);
     bench.advance(ms(9_000));
-    assert_eq!(bench.out.rows.len(), 1);
+    assert_eq!(bench.rows().len(), 1);
 }
 
 #[test]
@@ -355,11 +360,12 @@ fn a_probe_without_a_route_is_a_send_error_without_a_source() {
         attempt: 1,
         purpose: Purpose::Sweep,
         size: None,
+        round: 0,
     };
     bench
         .tracker
         .enter_refused(probe, UnsentReason::NoRoute, ms(0), &mut bench.out);
-    let row = &bench.out.rows[0];
+    let row = &bench.rows()[0];
     assert_eq!(
         (row.source, row.probe_ip_id, row.probe_checksum),
         (None, None, None)
@@ -377,7 +383,7 @@ fn a_probe_without_a_route_is_a_send_error_without_a_source() {
 fn a_retry_never_takes_the_ip_id_of_a_live_attempt() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
-    let first = bench.out.rows.len();
+    let first = bench.rows().len();
     // A whole cycle of other serials brings the order back to where it was.
     bench.tracker.drawn = (0..)
         .find(|n| bench.tracker.tokens.serial(n + 65_535) == bench.tracker.tokens.serial(0))
@@ -415,7 +421,7 @@ fn a_limit_cuts_the_work_short_and_loses_nothing() {
     assert!(!bench.tracker.advance(late, 2, &mut bench.out));
     assert!(!bench.tracker.advance(late, 2, &mut bench.out));
     assert!(bench.tracker.advance(late, 2, &mut bench.out));
-    assert_eq!(bench.out.rows.len(), 5);
+    assert_eq!(bench.rows().len(), 5);
     assert!(bench.tracker.is_settled());
 }
 

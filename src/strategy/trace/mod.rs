@@ -13,21 +13,19 @@
 //! distance are probed together, and from there on one after the other; with [`Arrivals::OneByOne`] all of them are. Without a
 //! distance they find out by an answer to one of several, and then go one after the other.
 //!
-//! A window bounds the targets under way. Flows of a target share one [`Spacing`], because its answers are few; each asks
-//! for its own distance, because flows may differ in length.
+//! A window bounds the targets under way. Each flow asks for its own distance, because flows may differ in length.
+//! Probes that are expected to reach the target are marked as such: the limiter spaces them, because a target sends few answers.
 
 mod path;
 mod repeats;
 mod size;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::path::{Path, Verdict};
-use super::spacing::Spacing;
-use super::{Permutation, Poll, Strategy};
+use super::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
 use crate::model::{
     FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
 };
@@ -35,11 +33,9 @@ use crate::model::{
 /// How targets answer probes that reach them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrivals {
-    /// By ICMP errors, of which hosts send few a second: probes to a target are spaced.
-    Limited,
-    /// As often as asked.
-    Free,
-    /// By ICMP errors, too, and one at a time for each flow: which of several probes is answered could not be told.
+    /// Every answer tells which probe it answers.
+    Distinct,
+    /// An answer may not tell which of several probes of a flow it answers: each flow has one probe under way at a time.
     OneByOne,
 }
 
@@ -70,26 +66,16 @@ pub struct TraceLimits {
 pub struct Trace {
     limits: TraceLimits,
     targets: Arc<dyn Targets>,
-    order: Permutation,
-    next_place: u64,
+    order: Order,
     active: HashMap<TargetId, ActiveTarget>,
-    /// Probes whose time has come and retries: their traces have waited, and go first.
-    urgent: VecDeque<Probe>,
-    ready: VecDeque<Probe>,
-    /// Probes that wait until their target is due for another answer, by time and then in the order asked.
-    delayed: BinaryHeap<Reverse<(Time, u64)>>,
-    delayed_probes: HashMap<u64, Probe>,
-    delayed_count: u64,
-    ended: VecDeque<TraceEnd>,
     completed: u64,
-    /// Targets whose probes wait for room on this host: they do not count within the window.
+    /// Targets whose probes wait because this host has no room for them: they do not count within the window.
     held: usize,
 }
 
 /// A target under way.
 struct ActiveTarget {
     destination: IpAddr,
-    spacing: Spacing,
     started_at: Time,
     /// By flow; `None` once ended.
     paths: Vec<Option<Path>>,
@@ -99,42 +85,30 @@ struct ActiveTarget {
 impl Trace {
     /// Traces `targets` within `limits`, in the order that `seed` draws.
     pub fn new(targets: Arc<dyn Targets>, limits: TraceLimits, seed: u64) -> Self {
-        let order = Permutation::new(u64::from(targets.len()), seed);
+        let items = u64::from(targets.len());
         Trace {
             limits,
             targets,
-            order,
-            next_place: 0,
+            order: Order::new(items, seed, Shard::WHOLE),
             active: HashMap::new(),
-            urgent: VecDeque::new(),
-            ready: VecDeque::new(),
-            delayed: BinaryHeap::new(),
-            delayed_probes: HashMap::new(),
-            delayed_count: 0,
-            ended: VecDeque::new(),
             completed: 0,
             held: 0,
         }
     }
 
-    /// Takes the next target into the window and asks for its distance; false when there is none left.
-    fn admit(&mut self, now: Time) -> bool {
-        let Some(item) = self.order.get(self.next_place) else {
-            return false;
-        };
-        self.next_place += 1;
-        let target = TargetId(item as u32);
-        let flows = usize::from(self.limits.flows.max(1));
+    /// Takes a target into the window and asks for its distance.
+    fn admit(&mut self, target: TargetId, now: Time, actions: &mut Actions) {
+        let flows = self.limits.flows.max(1);
+        let destination = self.targets.address(target);
+        let paths = (0..flows).map(|_| Some(Path::new(&self.limits)));
         let state = ActiveTarget {
-            destination: self.targets.address(target),
-            spacing: Spacing::default(),
+            destination,
             started_at: now,
-            paths: (0..flows).map(|_| Some(Path::new(&self.limits))).collect(),
-            open: flows,
+            paths: paths.collect(),
+            open: usize::from(flows),
         };
-        let destination = state.destination;
         self.active.insert(target, state);
-        for flow in 0..self.limits.flows.max(1) {
+        for flow in 0..flows {
             let probe = Probe {
                 target,
                 destination,
@@ -143,54 +117,20 @@ impl Trace {
                 attempt: 1,
                 purpose: Purpose::Distance,
                 size: self.limits.mtu_from,
+                round: 0,
             };
-            self.schedule(probe, true, now);
-        }
-        true
-    }
-
-    /// Queues a probe: at once, or, when it is expected to reach its target, when the target may answer again.
-    fn schedule(&mut self, probe: Probe, reaches_target: bool, now: Time) {
-        let due = match self.active.get_mut(&probe.target) {
-            Some(state) if reaches_target && self.limits.arrivals != Arrivals::Free => {
-                state.spacing.reserve(now)
-            }
-            _ => now,
-        };
-        if due <= now {
-            match probe.purpose {
-                Purpose::Retry => self.urgent.push_back(probe),
-                _ => self.ready.push_back(probe),
-            }
-        } else {
-            self.delayed.push(Reverse((due, self.delayed_count)));
-            self.delayed_probes.insert(self.delayed_count, probe);
-            self.delayed_count += 1;
-        }
-    }
-
-    /// Moves delayed probes that are due to the head of the queue.
-    fn release(&mut self, now: Time) {
-        while let Some(Reverse((due, number))) = self.delayed.peek().copied() {
-            if due > now {
-                break;
-            }
-            self.delayed.pop();
-            self.urgent.extend(self.delayed_probes.remove(&number));
+            actions.probe(probe, Reach::Target);
         }
     }
 
     /// Asks a path what it wants next, and does it.
-    fn advance(&mut self, target: TargetId, flow: FlowId, now: Time) {
+    fn advance(&mut self, target: TargetId, flow: FlowId, now: Time, actions: &mut Actions) {
         let Some(state) = self.active.get_mut(&target) else {
             return;
         };
         let destination = state.destination;
-        let Some(path) = state
-            .paths
-            .get_mut(usize::from(flow.0))
-            .and_then(Option::as_mut)
-        else {
+        let path = state.paths.get_mut(usize::from(flow.0));
+        let Some(path) = path.and_then(Option::as_mut) else {
             return;
         };
         match path.next(&self.limits) {
@@ -205,28 +145,37 @@ impl Trace {
                         attempt: want.attempt,
                         purpose: want.purpose,
                         size,
+                        round: 0,
                     };
-                    self.schedule(probe, want.reaches_target, now);
+                    let reach = match want.reaches_target {
+                        true => Reach::Target,
+                        false => Reach::Router,
+                    };
+                    actions.probe(probe, reach);
                 }
             }
             Verdict::Wait => {}
-            Verdict::Ended(reason) => self.end(target, flow, reason, now),
+            Verdict::Ended(reason) => self.end(target, flow, reason, now, actions),
         }
     }
 
-    /// Closes a path and reports it; forgets its target with the last one.
-    fn end(&mut self, target: TargetId, flow: FlowId, stop_reason: StopReason, now: Time) {
+    /// Closes a path and reports it. Forgets its target with the last one.
+    fn end(
+        &mut self,
+        target: TargetId,
+        flow: FlowId,
+        stop_reason: StopReason,
+        now: Time,
+        actions: &mut Actions,
+    ) {
         let Some(state) = self.active.get_mut(&target) else {
             return;
         };
-        let Some(path) = state
-            .paths
-            .get_mut(usize::from(flow.0))
-            .and_then(Option::take)
-        else {
+        let path = state.paths.get_mut(usize::from(flow.0));
+        let Some(path) = path.and_then(Option::take) else {
             return;
         };
-        self.ended.push_back(TraceEnd {
+        actions.ended(TraceEnd {
             target,
             flow,
             destination: state.destination,
@@ -241,40 +190,37 @@ impl Trace {
         state.open -= 1;
         if state.open == 0 {
             self.active.remove(&target);
+            // An interrupted target is still to be traced: the cursor keeps it open.
+            if stop_reason != StopReason::Interrupted {
+                self.order.finish(u64::from(target.0));
+            }
         }
     }
 }
 
 impl Strategy for Trace {
-    fn poll(&mut self, now: Time) -> Poll {
-        self.release(now);
-        loop {
-            let next = self.urgent.pop_front().or_else(|| self.ready.pop_front());
-            if let Some(probe) = next {
-                return Poll::Probe(probe);
+    fn poll(&mut self, now: Time, actions: &mut Actions) -> Poll {
+        let window = self.limits.window.max(1) as usize + self.held;
+        let item = match self.active.len() < window {
+            true => self.order.start(),
+            false => None,
+        };
+        match item {
+            Some(item) => {
+                self.admit(TargetId(item as u32), now, actions);
+                Poll::Started
             }
-            let window = self.limits.window.max(1) as usize + self.held;
-            let room = self.active.len() < window;
-            if !(room && self.admit(now)) {
-                break;
-            }
-        }
-        match self.delayed.peek() {
-            Some(Reverse((due, _))) => Poll::Wait(Some(*due)),
             None if self.active.is_empty() => Poll::Done,
             None => Poll::Wait(None),
         }
     }
 
-    fn observe(&mut self, outcome: &Outcome, now: Time) {
-        let path = self
-            .active
-            .get_mut(&outcome.target)
-            .and_then(|state| state.paths.get_mut(usize::from(outcome.flow.0)))
-            .and_then(Option::as_mut);
-        if let Some(path) = path {
+    fn observe(&mut self, outcome: &Outcome, now: Time, actions: &mut Actions) {
+        let state = self.active.get_mut(&outcome.target);
+        let path = state.and_then(|state| state.paths.get_mut(usize::from(outcome.flow.0)));
+        if let Some(path) = path.and_then(Option::as_mut) {
             path.observe(outcome, &self.limits);
-            self.advance(outcome.target, outcome.flow, now);
+            self.advance(outcome.target, outcome.flow, now, actions);
         }
     }
 
@@ -282,23 +228,19 @@ impl Strategy for Trace {
         self.held = targets;
     }
 
-    fn take_ended(&mut self) -> Option<TraceEnd> {
-        self.ended.pop_front()
-    }
-
-    fn interrupt(&mut self, now: Time) {
-        self.next_place = self.order.len();
-        self.urgent.clear();
-        self.ready.clear();
-        self.delayed.clear();
-        self.delayed_probes.clear();
+    fn interrupt(&mut self, now: Time, actions: &mut Actions) {
+        self.order.stop();
         let mut open: Vec<TargetId> = self.active.keys().copied().collect();
         open.sort_unstable();
         for target in open {
             for flow in 0..self.limits.flows.max(1) {
-                self.end(target, FlowId(flow), StopReason::Interrupted, now);
+                self.end(target, FlowId(flow), StopReason::Interrupted, now, actions);
             }
         }
+    }
+
+    fn cursor(&self) -> Cursor {
+        self.order.cursor()
     }
 
     fn completed(&self) -> u64 {

@@ -1,16 +1,18 @@
-//! Traces against scripted paths: no network, time only where a target must not be asked too often.
+//! Traces against scripted paths: no network and no time.
 
 mod confirmations;
 mod ends;
 mod held;
 mod one_by_one;
 mod sizes;
+mod skipped;
 
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use super::*;
-use crate::model::{Consecutive, ProbeResult, ReplyKind};
+use crate::model::{Consecutive, ProbeResult, ReplyKind, StrategyEvent};
+use crate::strategy::Request;
 
 /// Targets 198.51.100.0, .1, …
 fn listed(len: u32) -> Arc<dyn Targets> {
@@ -27,24 +29,27 @@ const LIMITS: TraceLimits = TraceLimits {
     gap_limit: 5,
     flows: 1,
     window: 10,
-    arrivals: Arrivals::Limited,
+    arrivals: Arrivals::Distinct,
     probes_per_hop: 1,
     mtu_from: None,
 };
 
 /// What a run showed: the probes in order, and the traces' ends.
 struct Shown {
-    probes: Vec<(Time, Probe)>,
+    requests: Vec<Request>,
     ends: Vec<TraceEnd>,
 }
 
 impl Shown {
+    fn probes(&self) -> impl Iterator<Item = &Probe> {
+        self.requests.iter().map(|request| &request.probe)
+    }
+
     fn ttls(&self, purpose: Purpose) -> Vec<u8> {
         let mut ttls: Vec<u8> = self
-            .probes
-            .iter()
-            .filter(|(_, probe)| probe.purpose == purpose)
-            .map(|(_, probe)| probe.ttl.0)
+            .probes()
+            .filter(|probe| probe.purpose == purpose)
+            .map(|probe| probe.ttl.0)
             .collect();
         ttls.sort_unstable();
         ttls
@@ -59,45 +64,58 @@ impl Shown {
     }
 }
 
-/// Runs a strategy to its end; `network` says what becomes of each probe, told once nothing more can be sent.
+/// The start of time: nothing here depends on it.
+const NOW: Time = Time::from_nanos(1 << 60);
+
+/// Runs a strategy to its end. `network` says what becomes of each probe. An outcome is told when nothing more can be started.
 fn run(targets: u32, limits: TraceLimits, mut network: impl FnMut(&Probe) -> ProbeResult) -> Shown {
     let mut trace = Trace::new(listed(targets), limits, 1);
-    let mut now = Time::from_nanos(1 << 60);
+    let mut actions = Actions::default();
     let mut shown = Shown {
-        probes: Vec::new(),
+        requests: Vec::new(),
         ends: Vec::new(),
     };
     let mut under_way: VecDeque<Probe> = VecDeque::new();
     for _ in 0..1_000_000 {
-        match trace.poll(now) {
-            Poll::Probe(probe) => {
-                shown.probes.push((now, probe));
-                under_way.push_back(probe);
+        let polled = trace.poll(NOW, &mut actions);
+        for request in actions.requests.drain(..) {
+            under_way.push_back(request.probe);
+            shown.requests.push(request);
+        }
+        match (polled, under_way.pop_front()) {
+            (Poll::Started, Some(probe)) => under_way.push_front(probe),
+            (_, Some(probe)) => {
+                let outcome = outcome(&probe, network(&probe));
+                trace.observe(&outcome, NOW, &mut actions);
             }
-            Poll::Wait(until) => match under_way.pop_front() {
-                Some(probe) => trace.observe(&outcome(&probe, network(&probe)), now),
-                None => now = until.expect("nothing under way and nothing to wait for"),
-            },
-            Poll::Done => {
-                shown.ends.extend(std::iter::from_fn(|| trace.take_ended()));
+            (Poll::Done, None) => {
+                shown.ends = ends(&mut actions);
                 return shown;
             }
+            (polled, None) => panic!("nothing is under way, and yet {polled:?}"),
         }
     }
     panic!("the strategy does not end");
 }
 
+/// The ends that were reported, and nothing else.
+fn ends(actions: &mut Actions) -> Vec<TraceEnd> {
+    let ended = actions.events.drain(..).map(|event| match event {
+        StrategyEvent::Ended(end) => end,
+        other => panic!("{other:?}"),
+    });
+    ended.collect()
+}
+
+/// Starts all that can be started, and takes the probes that were asked for.
+fn polled(trace: &mut Trace, actions: &mut Actions) -> Vec<Probe> {
+    while trace.poll(NOW, actions) == Poll::Started {}
+    let requests = actions.requests.drain(..);
+    requests.map(|request| request.probe).collect()
+}
+
 fn outcome(probe: &Probe, result: ProbeResult) -> Outcome {
-    Outcome {
-        target: probe.target,
-        flow: probe.flow,
-        ttl: probe.ttl,
-        attempt: probe.attempt,
-        purpose: probe.purpose,
-        size: probe.size,
-        result,
-        late: false,
-    }
+    Outcome::of(probe, result, false)
 }
 
 fn router(number: u8) -> ProbeResult {
@@ -137,7 +155,7 @@ fn a_clean_path_costs_its_length_and_one() {
         assert_eq!(shown.end(), (StopReason::Completed, Some(length)));
         assert_eq!(shown.ttls(Purpose::Trace), (1..=length).collect::<Vec<_>>());
         assert_eq!(shown.ttls(Purpose::Distance), [32]);
-        assert_eq!(shown.probes.len(), usize::from(length) + 1);
+        assert_eq!(shown.requests.len(), usize::from(length) + 1);
     }
 }
 
@@ -233,10 +251,9 @@ fn the_maximum_ttl_ends_a_path_that_goes_on_answering() {
     assert_eq!(shown.end(), (StopReason::MaxTtl, None));
     assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5, 6]);
     let at_max: Vec<u8> = shown
-        .probes
-        .iter()
-        .filter(|(_, probe)| probe.ttl == Ttl(6))
-        .map(|(_, probe)| probe.attempt)
+        .probes()
+        .filter(|probe| probe.ttl == Ttl(6))
+        .map(|probe| probe.attempt)
         .collect();
     assert_eq!(
         at_max,
@@ -263,7 +280,7 @@ fn a_lost_probe_is_made_up_for() {
 fn a_target_that_cannot_be_sent_to_ends_as_error() {
     let shown = run(1, LIMITS, |_| ProbeResult::NotSent);
     assert_eq!(shown.end(), (StopReason::Error, None));
-    assert_eq!(shown.probes.len(), 1);
+    assert_eq!(shown.requests.len(), 1);
 }
 
 #[test]
@@ -280,7 +297,7 @@ fn the_first_ttl_is_kept_and_leaves_the_length_open_where_it_is_the_target() {
 }
 
 #[test]
-fn every_flow_of_every_target_ends_once_and_targets_are_spared() {
+fn every_flow_of_every_target_ends_once_and_marks_what_reaches_the_target() {
     let limits = TraceLimits {
         flows: 8,
         window: 3,
@@ -296,21 +313,8 @@ fn every_flow_of_every_target_ends_once_and_targets_are_spared() {
     ends.dedup();
     assert_eq!(ends.len(), 160);
     assert!(shown.ends.iter().all(|end| end.path_length == Some(Ttl(6))));
-    // A distance probe and an arrival a flow; never more than five at once.
-    for target in 0..20 {
-        let arrivals: Vec<Time> = shown
-            .probes
-            .iter()
-            .filter(|(_, probe)| probe.target == TargetId(target) && probe.ttl.0 >= 6)
-            .map(|(time, _)| *time)
-            .collect();
-        assert_eq!(arrivals.len(), 16);
-        for window in arrivals.windows(6) {
-            assert!(
-                window[5].since(window[0]) >= Duration::from_secs(1),
-                "{arrivals:?}"
-            );
-        }
+    for Request { probe, reach } in &shown.requests {
+        assert_eq!(*reach == Reach::Target, probe.ttl.0 >= 6, "{probe:?}");
     }
 }
 
@@ -321,29 +325,30 @@ fn the_window_bounds_the_targets_under_way() {
         ..LIMITS
     };
     let mut trace = Trace::new(listed(100), limits, 1);
-    let now = Time::from_nanos(1 << 60);
-    let given = std::iter::from_fn(|| match trace.poll(now) {
-        Poll::Probe(probe) => Some(probe),
-        _ => None,
-    });
-    assert_eq!(given.count(), 4);
+    assert_eq!(polled(&mut trace, &mut Actions::default()).len(), 4);
 }
 
 #[test]
-fn an_interrupt_ends_every_open_trace_and_asks_for_nothing_more() {
-    let mut trace = Trace::new(listed(100), TraceLimits { flows: 2, ..LIMITS }, 1);
-    let now = Time::from_nanos(1 << 60);
-    for _ in 0..6 {
-        assert!(matches!(trace.poll(now), Poll::Probe(_)));
-    }
-    trace.interrupt(now);
-    let ends: Vec<_> = std::iter::from_fn(|| trace.take_ended()).collect();
+fn an_interrupt_ends_every_open_trace_and_starts_nothing_more() {
+    let limits = TraceLimits {
+        flows: 2,
+        window: 3,
+        ..LIMITS
+    };
+    let mut trace = Trace::new(listed(100), limits, 1);
+    let mut actions = Actions::default();
+    assert_eq!(polled(&mut trace, &mut actions).len(), 6);
+    let before = trace.cursor();
+    trace.interrupt(NOW, &mut actions);
+    let ends = ends(&mut actions);
     assert_eq!(ends.len(), 6);
     assert!(
         ends.iter()
             .all(|end| end.stop_reason == StopReason::Interrupted)
     );
-    assert_eq!(trace.poll(now), Poll::Done);
+    assert_eq!(trace.poll(NOW, &mut actions), Poll::Done);
+    assert_eq!(trace.cursor(), before, "the three targets are still open");
+    assert_eq!(before.open.len(), 3);
 }
 
 #[test]
@@ -390,15 +395,11 @@ fn a_hop_is_asked_until_it_has_answered_as_often_as_wanted() {
         ttl => router(ttl),
     });
     assert_eq!(shown.end(), (StopReason::Completed, Some(4)));
-    let asked = |ttl: u8| shown.probes.iter().filter(|(_, p)| p.ttl.0 == ttl).count();
+    let asked = |ttl: u8| shown.probes().filter(|p| p.ttl.0 == ttl).count();
     assert_eq!([asked(1), asked(3), asked(4)], [3, 3, 3]);
     // Silent, answered, silent, answered: two answers of three wanted, within attempts + 2 tries.
     assert_eq!(asked(2), 4);
-    let mut names: Vec<_> = shown
-        .probes
-        .iter()
-        .map(|(_, p)| (p.ttl, p.attempt))
-        .collect();
+    let mut names: Vec<_> = shown.probes().map(|p| (p.ttl, p.attempt)).collect();
     names.sort_unstable();
     let count = names.len();
     names.dedup();

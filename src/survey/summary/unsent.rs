@@ -88,6 +88,12 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
             "the socket's send buffer was full of {family} probes to next hops (a gateway, or hosts on the link) that do not answer: raise \
              net.core.wmem_max, lower --rate, or leave those hosts out with --blocklist-file"
         ),
+        UnsentReason::PrefixLimit => format!(
+            "held back by the limit of probes to one {family} prefix: raise it, or lower --rate"
+        ),
+        UnsentReason::NearHopLimit => format!(
+            "held back by the limit of {family} probes to routers near this machine: raise it, or lower --rate"
+        ),
         UnsentReason::Errno(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
     }
 }

@@ -15,11 +15,11 @@ impl Bench {
         message.extend(quote);
         let packet = packet_from(responder, message);
         let reply = wire::decode(&packet, at).expect("a reply");
-        self.tracker.reply(Box::new(reply), &mut self.out)
+        self.tracker.reply(Box::new(reply), false, &mut self.out)
     }
 
     fn indices(&self) -> Vec<(u64, u16)> {
-        let rows = self.out.rows.iter();
+        let rows = self.rows().into_iter();
         rows.map(|row| (row.probe_id.0, row.reply_index)).collect()
     }
 }
@@ -37,7 +37,7 @@ fn a_sure_reply_is_told_of_though_a_weak_one_was_settled() {
     assert_eq!(bench.statuses(), settled);
     let told: Vec<bool> = bench.out.outcomes.iter().map(|told| told.late).collect();
     assert_eq!(told, [false, true]);
-    assert_eq!(bench.out.rows[1].evidence, Some(Evidence::Full));
+    assert_eq!(bench.rows()[1].evidence, Some(Evidence::Full));
     // Once is enough.
     bench.arrive(ROUTER, &packet, ms(3_200));
     assert_eq!(bench.statuses()[2], (0, Status::Duplicate));
@@ -73,12 +73,12 @@ fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
     bench.send(1, ms(0));
     assert_eq!(bench.datagram(ms(20)), None);
     assert!(
-        bench.out.rows.is_empty(),
+        bench.rows().is_empty(),
         "it may be an answer to another probe"
     );
     let quote = bench.packets[0].clone();
     assert_eq!(bench.arrive(ROUTER, &quote, ms(50)), None);
-    let rows = bench.out.rows.iter();
+    let rows = bench.rows().into_iter();
     let shown: Vec<_> = rows.map(|row| (row.status, row.responder())).collect();
     let expected = [
         (Status::Replied, Some(ROUTER.into())),
@@ -97,7 +97,7 @@ fn no_extra_row_comes_before_its_probe_s_own() {
     assert_eq!(bench.indices(), [], "the first is held");
     bench.advance(ms(3_001));
     assert_eq!(bench.indices(), [(0, 0), (0, 1), (0, 2)]);
-    let came: Vec<_> = bench.out.rows.iter().map(|row| row.rtt_us).collect();
+    let came: Vec<_> = bench.rows().into_iter().map(|row| row.rtt_us).collect();
     assert_eq!(came, [Some(20_000), Some(21_000), Some(22_000)]);
 }
 
@@ -111,7 +111,7 @@ fn nor_does_one_that_may_be_another_probe_s() {
     bench.advance(ms(3_200));
     // The newer of the two that waited had it; neither was answered for sure.
     assert_eq!(bench.indices(), [(0, 0), (1, 0), (1, 1)]);
-    let extra = &bench.out.rows[2];
+    let extra = &bench.rows()[2];
     assert_eq!(
         (extra.status, extra.ttl, extra.rtt_us),
         (Status::Duplicate, None, None)
@@ -130,7 +130,7 @@ fn extra_rows_are_numbered_as_long_as_their_probe_is_known() {
         bench.arrive(ROUTER, &packet, ms(3_500 + n));
     }
     assert_eq!(bench.indices(), [(0, 0), (0, 1), (0, 2), (0, 3)]);
-    assert_eq!(bench.out.rows[1].status, Status::Late);
+    assert_eq!(bench.rows()[1].status, Status::Late);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 const OTHER: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
 
 fn reasons(bench: &Bench) -> Vec<(Status, Option<UnsentReason>)> {
-    let rows = bench.out.rows.iter();
+    let rows = bench.rows().into_iter();
     rows.map(|row| (row.status, row.reason)).collect()
 }
 
@@ -25,7 +25,7 @@ fn our_own_kernel_giving_up_is_a_send_error_and_no_hop() {
         assert_eq!(bench.out.outcomes[0].result, ProbeResult::NotSent);
         assert_eq!(bench.tracker.counts().discarded(DiscardReason::Local), 1);
         bench.advance(ms(20_000));
-        assert_eq!(bench.out.rows.len(), 1);
+        assert_eq!(bench.rows().len(), 1);
     }
 }
 
@@ -36,7 +36,7 @@ fn it_may_be_told_before_the_send_call_returns() {
     let packet = bench.packets[0].clone();
     let refused = bench.unreachable(OTHER, true, &packet, ms(0));
     assert_eq!(refused, Some(DiscardReason::Local));
-    bench.tracker.stamp(id, ms(1));
+    bench.tracker.stamp(id, ms(1), &mut bench.out);
     bench.advance(ms(20_000));
     assert_eq!(reasons(&bench), [NOT_SENT]);
 }
@@ -50,12 +50,12 @@ fn told_after_the_timeout_it_is_a_row_for_the_assembler_to_settle() {
     let refused = bench.unreachable(OTHER, true, &packet, ms(3_050));
     assert_eq!(refused, Some(DiscardReason::Local));
     assert_eq!(reasons(&bench), [(Status::Timeout, None), NOT_SENT]);
-    assert_eq!(bench.out.rows[1].reply_index, 1);
+    assert_eq!(bench.rows()[1].reply_index, 1);
     let told = bench.out.outcomes.last().unwrap();
     assert_eq!((told.result, told.late), (ProbeResult::NotSent, true));
     // Once only.
     bench.unreachable(OTHER, true, &packet, ms(3_060));
-    assert_eq!(bench.out.rows.len(), 2);
+    assert_eq!(bench.rows().len(), 2);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! | arrival | at the lowest TTL that has one |
 //! | complaint from the way | at its TTL, unless the target or a higher TTL has answered |
 //! | TTL ran out | never; but a loop does, when the gap limit's TTLs behind it brought no new address |
+//! | none, the probe was skipped | never: the TTL counts neither as silent nor as without a new address |
 //!
 //! A complaint asks for no probe behind its TTL. Probes that are already under way there are waited for, and may show that the path
 //! goes on. The same router's complaints at higher TTLs show nothing of the kind. A router that was proved wrong once is not
@@ -66,15 +67,24 @@ impl Path {
         (!behind && !distance_behind).then_some(ttl)
     }
 
-    /// The TTL at which an address came back for good: the gap limit's TTLs behind it are settled and brought no new address. Not
+    /// The TTL at which an address came back for good: the gap limit's TTLs behind it were probed and brought no new address. Not
     /// looked for while the target is expected at a known distance.
     fn loop_at_the_end(&self) -> Option<u8> {
         if self.hint.is_some_and(|hint| !self.is_settled(hint.ttl)) {
             return None;
         }
-        let ttl = self.goes_round_from()?;
-        let last = ttl.checked_add(self.gap_limit)?;
-        (ttl..=last).all(|ttl| self.is_settled(ttl)).then_some(ttl)
+        let back = self.goes_round_from()?;
+        let mut left = self.gap_limit;
+        let mut ttl = back;
+        while left > 0 {
+            ttl = ttl.checked_add(1)?;
+            match self.slot(ttl)? {
+                Slot::Answered(_) | Slot::Silent => left -= 1,
+                Slot::Skipped => {}
+                Slot::InFlight { .. } | Slot::TryAgain { .. } => return None,
+            }
+        }
+        Some(back)
     }
 
     /// The lowest TTL at which an address comes back that answered two or more TTLs before, if no new address has answered since.

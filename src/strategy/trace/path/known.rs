@@ -59,6 +59,14 @@ impl Path {
     }
 
     pub(super) fn is_settled(&self, ttl: u8) -> bool {
-        matches!(self.slot(ttl), Some(Slot::Answered(_) | Slot::Silent))
+        let slot = self.slot(ttl);
+        matches!(slot, Some(Slot::Answered(_) | Slot::Silent | Slot::Skipped))
+    }
+
+    /// How many TTLs behind `ttl` were skipped. They are no part of a gap: somebody might have answered there.
+    pub(super) fn skipped_behind(&self, ttl: u8) -> u8 {
+        let slots = (self.first_ttl..).zip(&self.slots);
+        let skipped = slots.filter(|(other, slot)| *other > ttl && **slot == Slot::Skipped);
+        skipped.count() as u8
     }
 }

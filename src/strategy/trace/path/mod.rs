@@ -48,6 +48,8 @@ enum Slot {
     Answered(Answer),
     /// Every attempt went unanswered.
     Silent,
+    /// The probe was never sent. Nothing is known of this TTL.
+    Skipped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,8 +202,8 @@ impl Path {
         let told = |hint: Hint| hint.ttl == ttl && hint.source != HintSource::Guess;
         let expected = self.hint.is_some_and(told);
         let asked = self.confirmed.is_some_and(|asked| asked <= before);
-        let silent =
-            self.slot(before) == Some(Slot::Silent) || self.is_complaint_from_before(before);
+        let silent = matches!(self.slot(before), Some(Slot::Silent | Slot::Skipped))
+            || self.is_complaint_from_before(before);
         if reason != StopReason::Completed || expected || asked || !silent {
             return None;
         }
@@ -219,7 +221,8 @@ impl Path {
     /// How many TTLs before the maximum and behind the last hop that answered stayed silent.
     fn silent_at_the_end(&self, limits: &TraceLimits) -> u8 {
         let last = self.last_hop().unwrap_or(self.first_ttl - 1);
-        limits.max_ttl.0.saturating_sub(last)
+        let behind = limits.max_ttl.0.saturating_sub(last);
+        behind.saturating_sub(self.skipped_behind(last))
     }
 
     /// The probes to send so that every TTL up to `horizon` is settled.
@@ -335,7 +338,9 @@ impl Path {
                 let last = self.last_hop().unwrap_or(self.first_ttl - 1);
                 // A path that goes round is given as many TTLs to get away as a silent one to answer.
                 let last = self.goes_round_from().map_or(last, |back| last.min(back));
-                last.saturating_add(self.gap_limit).min(limits.max_ttl.0)
+                last.saturating_add(self.gap_limit)
+                    .saturating_add(self.skipped_behind(last))
+                    .min(limits.max_ttl.0)
             }
         }
     }

@@ -152,6 +152,9 @@ impl Path {
             }
             ProbeResult::OneOfSeveral => {}
             ProbeResult::Silent if *slot == in_flight => *slot = try_again,
+            ProbeResult::Skipped if *slot == in_flight => *slot = Slot::Skipped,
+            // Of a hop that has answered, which stays as it is.
+            ProbeResult::Skipped => {}
             ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
             // As with the distance probe.
             ProbeResult::NotSent if outcome.late && self.has_answers() => {}

@@ -3,7 +3,7 @@
 use super::*;
 
 const FREE: TraceLimits = TraceLimits {
-    arrivals: Arrivals::Free,
+    arrivals: Arrivals::Distinct,
     ..LIMITS
 };
 
@@ -69,7 +69,7 @@ fn it_is_asked_once_and_then_believed() {
     for guess in [None, Some(6), Some(7)] {
         let (shown, length) = lossy(FREE, ReplyKind::EchoReply, guess, usize::MAX);
         assert_eq!(length, Some(7));
-        let at_six = shown.probes.iter().filter(|(_, p)| p.ttl.0 == 6);
+        let at_six = shown.probes().filter(|p| p.ttl.0 == 6);
         assert_eq!(at_six.count(), 3, "two attempts and one more");
     }
 }
@@ -103,5 +103,5 @@ fn where_the_target_told_its_distance_or_somebody_answered_nothing_more_is_asked
     assert_eq!(shown.end(), (StopReason::Completed, Some(6)));
     assert_eq!(shown.ttls(Purpose::Retry), [5]);
     let (shown, length) = lossy(FREE, ReplyKind::EchoReply, Some(6), 1);
-    assert_eq!((length, shown.probes.len()), (Some(6), 7));
+    assert_eq!((length, shown.requests.len()), (Some(6), 7));
 }

@@ -19,7 +19,7 @@ const PROHIBITED: ReplyKind = ReplyKind::AdministrativelyProhibited;
 
 /// Which limits hold: probes together, or one at a time.
 fn both() -> [TraceLimits; 2] {
-    [Arrivals::Limited, Arrivals::OneByOne].map(|arrivals| TraceLimits { arrivals, ..LIMITS })
+    [Arrivals::Distinct, Arrivals::OneByOne].map(|arrivals| TraceLimits { arrivals, ..LIMITS })
 }
 
 /// A path whose distance probe brought `distance`, and the limits it keeps to.
@@ -46,6 +46,7 @@ impl Course {
             attempt: if purpose == Purpose::Retry { 2 } else { 1 },
             purpose,
             size: None,
+            round: 0,
             result,
             late,
         };
@@ -108,7 +109,7 @@ fn a_router_that_complains_though_the_target_answers_is_a_hop_like_any_other() {
                 _ => arrived(probe, 6),
             });
             assert_eq!(shown.end(), (StopReason::Completed, Some(6)), "{kind:?}");
-            assert_eq!(shown.probes.len(), 7, "{kind:?}");
+            assert_eq!(shown.requests.len(), 7, "{kind:?}");
         }
     }
 }
@@ -256,7 +257,7 @@ fn a_complaint_from_before_the_target_s_ttl_is_as_good_as_silence() {
     // The last router complains once, while it looks for the host.
     let mut complained = false;
     let limits = TraceLimits {
-        arrivals: Arrivals::Free,
+        arrivals: Arrivals::Distinct,
         ..LIMITS
     };
     let shown = run(1, limits, |probe| match (probe.ttl.0, probe.purpose) {
@@ -279,7 +280,7 @@ fn answers_that_repeat_the_probe_end_the_path_from_whatever_address() {
         ReplyKind::Udp,
     ] {
         let limits = TraceLimits {
-            arrivals: Arrivals::Free,
+            arrivals: Arrivals::Distinct,
             ..LIMITS
         };
         let shown = run(1, limits, |probe| match probe.ttl.0 {

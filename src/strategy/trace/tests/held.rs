@@ -6,26 +6,8 @@ fn trace(targets: u32, limits: TraceLimits) -> Trace {
     Trace::new(listed(targets), limits, 7)
 }
 
-/// The probes that are given out at once.
-fn polled(trace: &mut Trace) -> Vec<Probe> {
-    std::iter::from_fn(|| match trace.poll(Time::default()) {
-        Poll::Probe(probe) => Some(probe),
-        Poll::Wait(_) | Poll::Done => None,
-    })
-    .collect()
-}
-
 fn outcome(probe: &Probe, result: ProbeResult, late: bool) -> Outcome {
-    Outcome {
-        target: probe.target,
-        flow: probe.flow,
-        ttl: probe.ttl,
-        attempt: probe.attempt,
-        purpose: probe.purpose,
-        size: probe.size,
-        result,
-        late,
-    }
+    Outcome::of(probe, result, late)
 }
 
 #[test]
@@ -34,44 +16,48 @@ fn targets_that_wait_for_room_do_not_count_within_the_window() {
         window: 3,
         ..LIMITS
     };
-    let mut trace = trace(20, limits);
-    assert_eq!(polled(&mut trace).len(), 3);
+    let (mut trace, mut actions) = (trace(20, limits), Actions::default());
+    assert_eq!(polled(&mut trace, &mut actions).len(), 3);
     trace.held(2);
-    assert_eq!(polled(&mut trace).len(), 2);
+    assert_eq!(polled(&mut trace, &mut actions).len(), 2);
     // Room has been found for them.
     trace.held(0);
-    assert_eq!(polled(&mut trace).len(), 0);
+    assert_eq!(polled(&mut trace, &mut actions).len(), 0);
 }
 
 #[test]
 fn a_refusal_told_after_the_timeout_ends_a_path_without_answers() {
-    let mut trace = trace(1, LIMITS);
-    let distance = polled(&mut trace)[0];
+    let (mut trace, mut actions) = (trace(1, LIMITS), Actions::default());
+    let distance = polled(&mut trace, &mut actions)[0];
     trace.observe(
         &outcome(&distance, ProbeResult::Silent, false),
-        Time::default(),
+        NOW,
+        &mut actions,
     );
-    let hops = polled(&mut trace);
+    let hops = polled(&mut trace, &mut actions);
     assert_eq!(hops.len(), 5);
     trace.observe(
         &outcome(&distance, ProbeResult::NotSent, true),
-        Time::default(),
+        NOW,
+        &mut actions,
     );
     for hop in &hops {
-        trace.observe(&outcome(hop, ProbeResult::Silent, false), Time::default());
+        trace.observe(&outcome(hop, ProbeResult::Silent, false), NOW, &mut actions);
     }
-    assert_eq!(polled(&mut trace), []);
-    let end = trace.take_ended().expect("it has ended");
-    assert_eq!(end.stop_reason, StopReason::Error);
+    assert_eq!(polled(&mut trace, &mut actions), []);
+    assert_eq!(ends(&mut actions)[0].stop_reason, StopReason::Error);
 }
 
 #[test]
 fn a_refusal_told_after_the_timeout_ends_no_path_that_has_answers() {
-    let mut trace = trace(1, LIMITS);
-    let distance = polled(&mut trace)[0];
-    let now = Time::default();
-    trace.observe(&outcome(&distance, ProbeResult::Silent, false), now);
-    let hops = polled(&mut trace);
+    let (mut trace, mut actions) = (trace(1, LIMITS), Actions::default());
+    let distance = polled(&mut trace, &mut actions)[0];
+    trace.observe(
+        &outcome(&distance, ProbeResult::Silent, false),
+        NOW,
+        &mut actions,
+    );
+    let hops = polled(&mut trace, &mut actions);
     let answered = ProbeResult::Answered {
         responder: Ipv4Addr::new(10, 0, 0, 1).into(),
         kind: ReplyKind::TimeExceeded,
@@ -80,12 +66,20 @@ fn a_refusal_told_after_the_timeout_ends_no_path_that_has_answers() {
         next_hop_mtu: None,
         from_target: false,
     };
-    trace.observe(&outcome(&hops[0], answered, false), now);
-    trace.observe(&outcome(&distance, ProbeResult::NotSent, true), now);
-    trace.observe(&outcome(&hops[1], ProbeResult::NotSent, true), now);
+    trace.observe(&outcome(&hops[0], answered, false), NOW, &mut actions);
+    trace.observe(
+        &outcome(&distance, ProbeResult::NotSent, true),
+        NOW,
+        &mut actions,
+    );
+    trace.observe(
+        &outcome(&hops[1], ProbeResult::NotSent, true),
+        NOW,
+        &mut actions,
+    );
     for hop in &hops[1..] {
-        trace.observe(&outcome(hop, ProbeResult::Silent, false), now);
+        trace.observe(&outcome(hop, ProbeResult::Silent, false), NOW, &mut actions);
     }
     // It goes on: silent hops are asked once more.
-    assert!(!polled(&mut trace).is_empty());
+    assert!(!polled(&mut trace, &mut actions).is_empty());
 }

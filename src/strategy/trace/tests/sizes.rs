@@ -51,6 +51,7 @@ fn too_large_too_late_shrinks_and_ends_nothing() {
         attempt: 1,
         purpose,
         size: Some(1_500),
+        round: 0,
         result,
         late,
     };
@@ -100,10 +101,9 @@ fn a_distance_that_was_asked_for_again_adds_no_attempts_at_the_maximum_ttl() {
     let distance = shown.ttls(Purpose::Distance).len();
     assert_eq!(distance, 7, "from 1,500 down to 1,280");
     let at_max: Vec<u8> = shown
-        .probes
-        .iter()
-        .filter(|(_, probe)| probe.ttl == Ttl(6) && probe.purpose != Purpose::Distance)
-        .map(|(_, probe)| probe.attempt)
+        .probes()
+        .filter(|probe| probe.ttl == Ttl(6) && probe.purpose != Purpose::Distance)
+        .map(|probe| probe.attempt)
         .collect();
     assert_eq!(at_max, [8, 9], "two attempts, numbered on");
 }

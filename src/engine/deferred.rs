@@ -90,6 +90,11 @@ impl Deferred {
         due
     }
 
+    /// When probes are offered again; `None` if none waits.
+    pub fn next_due(&self) -> Option<Time> {
+        (!self.is_empty()).then_some(self.due)
+    }
+
     /// How many targets have probes that wait.
     pub fn targets(&self) -> usize {
         self.targets.len()
@@ -118,6 +123,7 @@ mod tests {
                 attempt: 1,
                 purpose: Purpose::Sweep,
                 size: None,
+                round: 0,
             },
             since,
             reason: UnsentReason::NeighbourTableFull,

@@ -1,19 +1,20 @@
-//! What a tracker is told and what it tells.
+//! What comes of sending, of replies, and of time passing.
 
 use std::time::Duration;
 
-use crate::model::{HopRecord, Outcome, Reply, Status, Time};
+use crate::engine::core::Event;
+use crate::model::{Outcome, Reply, Status, Time};
 
-/// How long probes wait.
+/// How long replies are waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// A reply after this is late.
     pub timeout: Duration,
     /// How much longer a late or duplicate reply is still recognised.
     pub late_window: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     /// How a probe sent at `sent_at` ends with `reply`.
     pub(super) fn status_of(&self, reply: &Reply, sent_at: Time) -> Status {
         match reply.received_at.since(sent_at) <= self.timeout {
@@ -21,21 +22,18 @@ impl Patience {
             false => Status::Late,
         }
     }
-}
 
-/// What came of replies or of time passing.
-#[derive(Debug, Default)]
-pub struct Findings {
-    /// Finished rows, in the order they were settled.
-    pub rows: Vec<HopRecord>,
-    /// What strategies are to be told, in the same order.
-    pub outcomes: Vec<Outcome>,
-}
-
-impl Findings {
-    /// Forgets everything, keeps the memory.
-    pub fn clear(&mut self) {
-        self.rows.clear();
-        self.outcomes.clear();
+    /// For how long an entry is kept.
+    pub(super) fn lifetime(&self) -> Duration {
+        self.timeout + self.late_window
     }
+}
+
+/// Rows that are finished, and what the strategy is to learn.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Finished rows, in the order they were settled.
+    pub events: Vec<Event>,
+    /// The outcomes, in the same order. The strategy learns them behind all of these rows.
+    pub outcomes: Vec<Outcome>,
 }

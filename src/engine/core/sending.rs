@@ -1,0 +1,237 @@
+//! The core's sending half: which probes leave next, and what became of them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Core;
+use crate::engine::deferred::Waiting;
+use crate::engine::format::Marked;
+use crate::engine::limiter::Due;
+use crate::model::{ProbeId, Time, UnsentReason};
+use crate::strategy::Poll;
+
+/// Rows that wait for the writer beyond which nothing is sent: a slow disk slows the survey and loses nothing.
+pub const MOST_ROWS_WAITING: usize = 200_000;
+/// How soon the writer is asked again.
+const WRITER_PAUSE: Duration = Duration::from_millis(1);
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send the probes that were given out.
+    Send,
+    /// Ask again at this time. No outcome changes that.
+    Wait(Time),
+    /// Ask again after the next outcome, or at this time, whichever comes first.
+    AwaitOutcome(Option<Time>),
+    /// Nothing is left to send.
+    Done,
+}
+
+/// A probe that was entered and is ready to be encoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing {
+    /// Its number.
+    pub id: ProbeId,
+    /// How it looks.
+    pub marked: Marked,
+    /// Since when it waits for room on this host; the time of entry if it was not refused before.
+    pub refused_since: Time,
+    /// Whether it was never refused for want of room.
+    pub is_new: bool,
+}
+
+impl Core {
+    /// Gives out what may be sent at `now`, at most `room` probes, into `due`, which is emptied first. `rows_waiting`: events that
+    /// were taken and are not yet written.
+    ///
+    /// The probes given out must be entered next.
+    pub fn poll_send(
+        &mut self,
+        now: Time,
+        room: usize,
+        rows_waiting: usize,
+        due: &mut Vec<Due>,
+    ) -> Next {
+        due.clear();
+        self.has_news = false;
+        if !self.is_sending {
+            return Next::Done;
+        }
+        if self.is_held_up(now, rows_waiting) {
+            return Next::Wait(now + WRITER_PAUSE);
+        }
+        self.retry_deferred(now);
+        let allowed = self.limiter.allowed(now).min(room as u64) as usize;
+        if allowed == 0 {
+            return Next::Wait(self.limiter.next_allowed());
+        }
+        let idle = self.fill(now, allowed, due);
+        if !due.is_empty() {
+            self.limiter.took(due.len() as u64, now);
+        }
+        let Some(next) = idle else {
+            return Next::Send;
+        };
+        self.limiter.idle(now);
+        if !due.is_empty() {
+            return Next::Send;
+        }
+        self.is_sending = next != Next::Done;
+        next
+    }
+
+    /// Fills `due` with up to `allowed` probes. Returns why there are fewer, if there are.
+    fn fill(&mut self, now: Time, allowed: usize, due: &mut Vec<Due>) -> Option<Next> {
+        while due.len() < allowed {
+            if let Some(next) = self.limiter.next(now) {
+                due.push(next);
+                continue;
+            }
+            // Probes whose time had come may have been skipped by a further limit.
+            if self.settle_skipped(now) {
+                self.deliver(now);
+                continue;
+            }
+            let until = [self.limiter.next_due(), self.deferred.next_due()];
+            let until = until.into_iter().flatten().min();
+            if self.limiter.is_full() {
+                return Some(Next::AwaitOutcome(until));
+            }
+            let polled = self.strategy.poll(now, &mut self.actions);
+            self.act(now);
+            self.deliver(now);
+            match polled {
+                Poll::Started => {}
+                Poll::Wait(again) => {
+                    let until = [until, again].into_iter().flatten().min();
+                    return Some(Next::AwaitOutcome(until));
+                }
+                Poll::Done if until.is_some() => return Some(Next::AwaitOutcome(until)),
+                Poll::Done => return Some(Next::Done),
+            }
+        }
+        None
+    }
+
+    /// Whether the writer is so far behind that nothing is sent; counts the time.
+    fn is_held_up(&mut self, now: Time, rows_waiting: usize) -> bool {
+        if let Some(since) = self.figures.held_up_since.take() {
+            self.figures.held_up += now.since(since);
+            self.limiter.idle(now);
+        }
+        let held_up = rows_waiting > MOST_ROWS_WAITING;
+        self.figures.held_up_since = held_up.then_some(now);
+        held_up
+    }
+
+    /// Offers those probes again that wait for room and are due, and gives up those that have waited too long.
+    fn retry_deferred(&mut self, now: Time) {
+        if !self.deferred.is_empty() {
+            let due = self.deferred.take(now);
+            for waiting in due.retried {
+                self.limiter.add_again(waiting.probe, waiting.since);
+            }
+            for Waiting { probe, reason, .. } in due.expired {
+                self.tracker
+                    .enter_refused(probe, reason, now, &mut self.settled);
+            }
+            self.deliver(now);
+        }
+        self.strategy.held(self.deferred.targets());
+    }
+
+    /// Enters the probes given out, each with its source address or the reason why there is none. Those that can be sent are added
+    /// to `outgoing`. The entries stand before the packets leave: a reply can beat the return of the call that sends its probe.
+    pub fn enter(
+        &mut self,
+        due: &[Due],
+        sources: &[Result<IpAddr, UnsentReason>],
+        now: Time,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        self.tracker.expect(due.iter().map(|due| &due.probe));
+        for (
+            Due {
+                probe,
+                refused_since,
+            },
+            source,
+        ) in due.iter().zip(sources)
+        {
+            match source {
+                Ok(source) => {
+                    let (id, marked) = self.tracker.enter(*probe, *source, now);
+                    outgoing.push(Outgoing {
+                        id,
+                        marked,
+                        refused_since: refused_since.unwrap_or(now),
+                        is_new: refused_since.is_none(),
+                    });
+                }
+                Err(reason) => {
+                    self.tracker
+                        .enter_refused(*probe, *reason, now, &mut self.settled);
+                }
+            }
+        }
+        self.deliver(now);
+    }
+
+    /// Takes that the kernel took `packets` in one call between `before` and `after`. Their times are spread over it.
+    pub fn sent(&mut self, packets: &[Outgoing], before: Time, after: Time) {
+        if packets.is_empty() {
+            return;
+        }
+        let span = after.since(before);
+        self.figures.sent(packets.len() as u64, before, after);
+        for (at, packet) in packets.iter().enumerate() {
+            let sent_at = interpolated(before, span, at, packets.len());
+            self.tracker.stamp(packet.id, sent_at, &mut self.settled);
+        }
+        self.deliver(after);
+    }
+
+    /// Takes that a probe cannot be sent.
+    pub fn refused(&mut self, id: ProbeId, reason: UnsentReason, now: Time) {
+        self.tracker.refuse(id, reason, &mut self.settled);
+        self.deliver(now);
+    }
+
+    /// Takes that this host has no room for a probe at the moment: it is offered again later.
+    pub fn no_room(&mut self, packet: &Outgoing, reason: UnsentReason, now: Time) {
+        self.figures.crowded += u64::from(packet.is_new);
+        let withdrawn = self.tracker.withdraw(packet.id, &mut self.settled);
+        if let Some(probe) = withdrawn {
+            let waiting = Waiting {
+                probe,
+                since: packet.refused_since,
+                reason,
+            };
+            self.deferred.add(waiting, now);
+        }
+        self.deliver(now);
+    }
+
+    /// Takes that sending was held up from outside until `now`: what was due until then is not owed.
+    pub fn hold(&mut self, now: Time) {
+        self.limiter.idle(now);
+    }
+
+    /// Sends nothing more. Probes that wait for room end as send errors; those that wait for a limit were never begun.
+    pub fn stop_sending(&mut self, now: Time) {
+        self.is_sending = false;
+        self.limiter.clear();
+        for Waiting { probe, reason, .. } in self.deferred.take_all().collect::<Vec<_>>() {
+            self.tracker
+                .enter_refused(probe, reason, now, &mut self.settled);
+        }
+        self.deliver(now);
+    }
+}
+
+/// When the packet at place `at` of `count` was taken, if the kernel took them evenly over `span`.
+fn interpolated(before: Time, span: Duration, at: usize, count: usize) -> Time {
+    let nanos = span.as_nanos() as u64;
+    before + Duration::from_nanos(nanos * (2 * at as u64 + 1) / (2 * count as u64))
+}

@@ -1,0 +1,257 @@
+//! How a probe ends with a reply, or with its timeout.
+
+use std::collections::HashMap;
+
+use super::further::Further;
+use super::row::rtt_us;
+use super::{Settled, Timeouts, local};
+use crate::engine::core::Event;
+use crate::engine::format::ProbeFormat;
+use crate::engine::ledger::{AnswerMark, Entry, Held, State};
+use crate::engine::matcher::Match;
+use crate::model::{
+    DiscardReason, Evidence, Outcome, ProbeId, ProbeResult, Reply, Statistics, Status, UnsentReason,
+};
+
+/// `reply_index` of a probe's own row.
+const OWN: u16 = 0;
+
+/// Replies recorded beyond the first, a probe: loops that multiply packets must not fill the memory.
+pub(super) const MOST_EXTRA_REPLIES: u16 = 1_000;
+
+/// A live probe, looked up.
+pub(super) struct Live<'a> {
+    pub id: ProbeId,
+    pub entry: &'a mut Entry,
+}
+
+/// Settles probes. It knows what they have in common; each comes with its entry.
+#[derive(Debug)]
+pub(super) struct Settler {
+    pub format: ProbeFormat,
+    pub timeouts: Timeouts,
+    /// Further replies, with their numbers, to probes whose own row is not out: a weak reply is held until the timeout.
+    pub pending: HashMap<ProbeId, Vec<(u16, Further)>>,
+    /// Discards by reason, and candidates for accidental weak matches.
+    pub counts: Statistics,
+}
+
+impl Settler {
+    pub fn new(format: ProbeFormat, timeouts: Timeouts) -> Self {
+        Settler {
+            format,
+            timeouts,
+            pending: HashMap::new(),
+            counts: Statistics::default(),
+        }
+    }
+
+    /// Takes a reply to the probe.
+    pub fn reply(
+        &mut self,
+        mut live: Live<'_>,
+        found: Match,
+        reply: Box<Reply>,
+        is_ours: bool,
+        out: &mut Settled,
+    ) -> Result<(), DiscardReason> {
+        let entry = &*live.entry;
+        // Forgotten in time, whether or not anything happened since that made the ledger forget it.
+        if reply.received_at > entry.sent_at + self.timeouts.lifetime() {
+            return Err(DiscardReason::Unknown);
+        }
+        if let Some(local) = local::of(entry, &reply, is_ours) {
+            self.note_local(live, local, out);
+            return Err(DiscardReason::Local);
+        }
+        if entry.extra_replies >= MOST_EXTRA_REPLIES && !is_first(entry, &found) {
+            return Err(DiscardReason::Excess);
+        }
+        let new = Held {
+            reply,
+            evidence: found.evidence,
+        };
+        match entry.state {
+            // The kernel said no, and yet it was answered: there is no such thing.
+            State::Refused => return Err(DiscardReason::Unknown),
+            _ if !found.hop_known => self.credit(live, new, out),
+            State::Unstamped | State::Waiting => self.first(live, new, out),
+            State::TimedOut => self.surer(live, new, Status::Late, out),
+            State::Answered if gives_way(entry, &found) => {
+                let status = self.timeouts.status_of(&new.reply, entry.sent_at);
+                self.surer(live, new, status, out);
+            }
+            State::Answered => {
+                tell_further(live.entry, &new, out);
+                self.further(&mut live, Further::duplicate(new), out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a reply that may be to any of several probes of the flow: it is credited to the trace.
+    fn credit(&mut self, mut live: Live<'_>, new: Held, out: &mut Settled) {
+        let late = !matches!(live.entry.state, State::Unstamped | State::Waiting);
+        let outcome = Outcome::of(&live.entry.probe, ProbeResult::OneOfSeveral, late);
+        out.outcomes.push(outcome);
+        let further = Further {
+            held: new,
+            status: Status::Duplicate,
+            hop_known: false,
+        };
+        self.further(&mut live, further, out);
+    }
+
+    /// Takes a reply that displaces the `timeout` row, or one that was settled for want of anything better.
+    fn surer(&mut self, mut live: Live<'_>, new: Held, status: Status, out: &mut Settled) {
+        self.note_answer(live.entry, &new);
+        tell(live.entry, &new.reply, true, out);
+        let further = Further {
+            held: new,
+            status,
+            hop_known: true,
+        };
+        self.further(&mut live, further, out);
+    }
+
+    /// Takes a reply to a probe that has none settled. It settles the probe, or is held if it is weak or the send time is not yet
+    /// known.
+    fn first(&mut self, mut live: Live<'_>, new: Held, out: &mut Settled) {
+        let displaced = match live.entry.held.take() {
+            Some(held) if held.evidence >= new.evidence => {
+                live.entry.held = Some(held);
+                Some(new)
+            }
+            before => {
+                live.entry.held = Some(new);
+                self.settle_held(&mut live, out);
+                before
+            }
+        };
+        if let Some(held) = displaced {
+            tell_further(live.entry, &held, out);
+            self.further(&mut live, Further::duplicate(held), out);
+        }
+    }
+
+    /// Settles the probe with the reply that it holds, if the send time is known and nothing surer is waited for.
+    pub fn settle_held(&mut self, live: &mut Live<'_>, out: &mut Settled) {
+        if live.entry.state == State::Unstamped {
+            return;
+        }
+        // If one probe at a time is under way, nothing surer follows.
+        let settles = |held: &mut Held| held.is_final() || self.format.is_one_by_one();
+        if let Some(held) = live.entry.held.take_if(settles) {
+            self.answered(live, held, out);
+        }
+    }
+
+    fn answered(&mut self, live: &mut Live<'_>, held: Held, out: &mut Settled) {
+        let status = self.timeouts.status_of(&held.reply, live.entry.sent_at);
+        self.note_answer(live.entry, &held);
+        tell(live.entry, &held.reply, false, out);
+        self.emit(live, OWN, status, Some(held), out);
+        self.release_further(live, out);
+    }
+
+    /// Notes what a probe was answered with.
+    fn note_answer(&self, entry: &mut Entry, held: &Held) {
+        entry.state = State::Answered;
+        entry.evidence = Some(held.evidence);
+        entry.said = Some(entry.says(&held.reply));
+        // It is asked for only if one probe at a time is under way, or if the answer came from another address.
+        let other_address = held.reply.responder != entry.probe.destination;
+        let marks = self.format.is_one_by_one() || other_address && held.reply.quoted.is_none();
+        entry.answer = marks.then(|| AnswerMark::of(&held.reply));
+    }
+
+    /// Ends a probe whose timeout has passed.
+    pub fn silent(&mut self, mut live: Live<'_>, out: &mut Settled) {
+        if let Some(weak) = live.entry.held.take() {
+            return self.answered(&mut live, weak, out);
+        }
+        live.entry.state = State::TimedOut;
+        out.outcomes
+            .push(Outcome::of(&live.entry.probe, ProbeResult::Silent, false));
+        self.emit(&live, OWN, Status::Timeout, None, out);
+        self.release_further(&mut live, out);
+    }
+
+    /// Ends a probe that was not sent. A reply that was held for it was no answer, then.
+    pub fn refused(&mut self, mut live: Live<'_>, reason: UnsentReason, out: &mut Settled) {
+        self.forget_held(live.entry);
+        let result = match reason {
+            UnsentReason::TooLarge => ProbeResult::TooLarge,
+            _ => ProbeResult::NotSent,
+        };
+        out.outcomes
+            .push(Outcome::of(&live.entry.probe, result, false));
+        let row = self.unsent_row(&live, Status::SendError, Some(reason));
+        out.events.push(Event::Row(row));
+        self.release_further(&mut live, out);
+    }
+
+    /// Counts a reply out that was held for a probe that was not sent after all.
+    pub fn forget_held(&mut self, entry: &mut Entry) {
+        if entry.held.take().is_some() {
+            self.counts.discard(DiscardReason::Unknown);
+        }
+    }
+
+    /// Adds a row about a probe: its own, or that of a further reply.
+    pub fn emit(
+        &self,
+        live: &Live<'_>,
+        reply_index: u16,
+        status: Status,
+        held: Option<Held>,
+        out: &mut Settled,
+    ) {
+        let mut row = self.row(live.id, live.entry, status);
+        row.reply_index = reply_index;
+        if let Some(Held { reply, evidence }) = held {
+            row.rtt_us = rtt_us(live.entry.sent_at, reply.received_at);
+            row.evidence = Some(evidence);
+            row.reply = Some(reply);
+        }
+        out.events.push(Event::Row(row));
+    }
+}
+
+/// Tells the strategy of an answer.
+fn tell(entry: &Entry, reply: &Reply, late: bool, out: &mut Settled) {
+    let result = ProbeResult::Answered {
+        responder: reply.responder,
+        kind: reply.kind,
+        quoted_ttl: reply.quoted.as_ref().and_then(|quoted| quoted.ttl),
+        reply_ttl: reply.ttl,
+        next_hop_mtu: reply.next_hop_mtu,
+        from_target: reply.responder == entry.probe.destination,
+    };
+    out.outcomes.push(Outcome::of(&entry.probe, result, late));
+}
+
+/// Tells the strategy of a further answer that says something else: one probe may bring a router's complaint and then the
+/// target's answer. A weak one may be somebody else's, and is not told.
+fn tell_further(entry: &Entry, further: &Held, out: &mut Settled) {
+    let held = entry.held.as_ref().map(|held| entry.says(&held.reply));
+    let known = entry.said.or(held);
+    if further.is_final() && known != Some(entry.says(&further.reply)) {
+        tell(entry, &further.reply, true, out);
+    }
+}
+
+/// Whether `found` is the answer that the probe was sent for, as far as it has one: however many came before, this one counts.
+fn is_first(entry: &Entry, found: &Match) -> bool {
+    let open = matches!(
+        entry.state,
+        State::Unstamped | State::Waiting | State::TimedOut
+    );
+    let weaker = |held: &Held| held.evidence < found.evidence;
+    found.hop_known && open && entry.held.as_ref().is_none_or(weaker)
+}
+
+/// Whether the probe's own row rests on a weak answer, and `found` is a surer one.
+fn gives_way(entry: &Entry, found: &Match) -> bool {
+    entry.evidence == Some(Evidence::Weak) && found.evidence > Evidence::Weak
+}
