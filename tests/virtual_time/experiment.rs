@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pathsurvey::config::{Method, Network, SurveyConfig};
 use pathsurvey::dataset::Output;
 use pathsurvey::engine::assembler::{Assembled, Assembler};
+use pathsurvey::engine::core::Core;
+use pathsurvey::engine::limiter::Limits;
 use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
-use pathsurvey::lab::{LabNetwork, Recorded, Recording, VirtualNetwork};
+use pathsurvey::lab::{LabNetwork, Recorded, Recording, RecordingLog, VirtualNetwork};
 use pathsurvey::model::{HopRecord, Rate, Time, TraceRecord, UnsentReason};
 use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START, parts};
 use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
@@ -104,50 +106,90 @@ pub fn chain(seed: u64, line: &str, rest: &str) -> LabNetwork {
 /// the engine's rows and the test.
 pub fn observe(config: SurveyConfig, network: LabNetwork) -> Observed {
     let config = config.validate().expect("a sound configuration");
-    let (targets, _) = pathsurvey::targets::load(&config.targets, &no_names, &mut |bad| {
-        panic!("{bad}");
-    })
-    .expect("targets");
-    let targets = Arc::new(targets);
-    let (recording, log) = Recording::new(network.clone());
-    let mut in_process = InProcess {
-        vantage_v4: network.vantage_v4(),
-        vantage_v6: network.vantage_v6(),
-        network: VirtualNetwork::new(recording),
-    };
-    let mut rows = Rows::default();
-    let run = VirtualRun {
-        core: parts::core(
-            &config,
-            parts::strategy(&config, targets.clone()),
-            tracker(&config),
-            VIRTUAL_START,
-        ),
-        assembler: Assembler::new(config.method == Method::Trace, config.flows),
-        network: &mut in_process,
-        sink: &mut rows,
-        writer_speed: None,
-        start: VIRTUAL_START,
-        stop: &Stop::default(),
-        progress: &mut |_| {},
-    };
-    let VirtualEnd {
-        tally,
-        ended_at,
-        error,
-    } = run.run();
-    assert!(error.is_none(), "nothing can fail to be written");
+    let targets = load(&config);
+    let mut in_process = InProcess::new(network.clone());
+    let log = in_process.log.clone();
+    let driven = Drive::new(&config).over(&mut in_process, targets.clone());
     let (resets, recorded) = log.take().into_iter().partition(is_reset);
     Observed {
         config,
         network,
         targets,
-        hops: rows.0.hops,
-        traces: rows.0.traces,
-        tally,
-        ended_at,
+        hops: driven.rows.hops,
+        traces: driven.rows.traces,
+        tally: driven.tally,
+        ended_at: driven.ended_at,
         recorded,
         resets,
+    }
+}
+
+/// The targets of `config`.
+pub fn load(config: &SurveyConfig) -> Arc<TargetSet> {
+    let (targets, _) = pathsurvey::targets::load(&config.targets, &no_names, &mut |bad| {
+        panic!("{bad}");
+    })
+    .expect("targets");
+    Arc::new(targets)
+}
+
+/// A run in virtual time, and what of it is out of the ordinary.
+pub struct Drive<'a> {
+    pub config: &'a SurveyConfig,
+    pub limits: Limits,
+    pub writer_speed: Option<Rate>,
+    pub stop: Stop,
+}
+
+/// What a run left.
+pub struct Driven {
+    pub rows: Assembled,
+    pub tally: Tally,
+    pub ended_at: Time,
+}
+
+impl<'a> Drive<'a> {
+    /// The run of a sound configuration.
+    pub fn new(config: &'a SurveyConfig) -> Self {
+        Drive {
+            config,
+            limits: parts::limits(config),
+            writer_speed: None,
+            stop: Stop::default(),
+        }
+    }
+
+    /// Runs over `network`.
+    pub fn over(self, network: &mut dyn InProcessNetwork, targets: Arc<TargetSet>) -> Driven {
+        let config = self.config;
+        let mut rows = Rows::default();
+        let run = VirtualRun {
+            core: Core::new(
+                parts::strategy(config, targets),
+                &self.limits,
+                tracker(config),
+                VIRTUAL_START,
+                config.cooldown,
+            ),
+            assembler: Assembler::new(config.method == Method::Trace, config.flows),
+            network,
+            sink: &mut rows,
+            writer_speed: self.writer_speed,
+            start: VIRTUAL_START,
+            stop: &self.stop,
+            progress: &mut |_| {},
+        };
+        let VirtualEnd {
+            tally,
+            ended_at,
+            error,
+        } = run.run();
+        assert!(error.is_none(), "nothing can fail to be written");
+        Driven {
+            rows: rows.0,
+            tally,
+            ended_at,
+        }
     }
 }
 
@@ -215,6 +257,7 @@ impl RecordSink for Rows {
     fn write(&mut self, records: &mut Assembled, _now: Time) -> Result<(), SinkError> {
         self.0.hops.append(&mut records.hops);
         self.0.traces.append(&mut records.traces);
+        self.0.tables.append(&mut records.tables);
         Ok(())
     }
 
@@ -223,10 +266,25 @@ impl RecordSink for Rows {
     }
 }
 
-struct InProcess {
+/// A simulated network that records what it did.
+pub struct InProcess {
     vantage_v4: Ipv4Addr,
     vantage_v6: Option<Ipv6Addr>,
     network: VirtualNetwork<Recording<LabNetwork>>,
+    log: RecordingLog,
+}
+
+impl InProcess {
+    pub fn new(network: LabNetwork) -> Self {
+        let (vantage_v4, vantage_v6) = (network.vantage_v4(), network.vantage_v6());
+        let (recording, log) = Recording::new(network);
+        InProcess {
+            vantage_v4,
+            vantage_v6,
+            network: VirtualNetwork::new(recording),
+            log,
+        }
+    }
 }
 
 impl InProcessNetwork for InProcess {

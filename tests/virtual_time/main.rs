@@ -7,6 +7,7 @@
 mod anomalies;
 mod clean;
 mod costs;
+mod drivers;
 mod ends;
 mod experiment;
 mod faults;
