@@ -176,7 +176,7 @@ impl Tracker {
             && let Some(sent) = self.ledger.get(found.probe).and_then(Entry::marked)
             && self.format.check_covers_addresses(sent.destination)
             && self.format.serial_is_as_sent(&sent, quoted)
-            && let Some(quoted_checksum) = quoted.checksum
+            && let Some(quoted_checksum) = quoted.checksum()
             && !checksum::same(sent.marks.check, quoted_checksum)
         {
             self.nat
