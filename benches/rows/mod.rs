@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::model::{
     Anomalies, Anomaly, Evidence, FlowId, HopRecord, MplsLabel, ProbeId, Protocol, Purpose,
-    QuotedProbe, Reply, ReplyKind, Status, StopReason, TargetId, TargetInfo, Targets, Time,
-    TraceId, TraceRecord, Ttl, path_hash,
+    QuotedProbe, QuotedTransport, QuotedUdp, Reply, ReplyKind, Status, StopReason, TargetId,
+    TargetInfo, Targets, Time, TraceId, TraceRecord, Ttl, path_hash,
 };
 
 /// Hops of every trace.
@@ -134,12 +134,19 @@ fn hop(target: u32, ttl: u8) -> HopRecord {
                 tos: Some(0),
                 ip_id: Some(ip_id),
                 length: Some(probe_size.into()),
-                src_port: Some(24_000),
-                dst_port: Some(33_434),
-                udp_length: Some(probe_size - 20),
-                checksum: Some(checksum),
                 quote_size: Some(28),
-                ..QuotedProbe::bare(destination, 17)
+                ..QuotedProbe::bare(
+                    destination,
+                    17,
+                    QuotedTransport::Udp(QuotedUdp {
+                        src_port: Some(24_000),
+                        dst_port: Some(33_434),
+                        length: Some(probe_size - 20),
+                        checksum: Some(checksum),
+                        tag: None,
+                        serial: None,
+                    }),
+                )
             }),
             echoed: None,
             next_hop_mtu: None,
@@ -162,7 +169,7 @@ fn hop(target: u32, ttl: u8) -> HopRecord {
         reply_index: 0,
         destination,
         source: Some(SOURCE),
-        protocol: Protocol::Udp,
+        protocol: Protocol::Udp.into(),
         src_port: Some(24_000),
         dst_port: Some(33_434),
         icmp_id: None,

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use pathsurvey::model::{
-    Datagram, DiscardReason, EchoMessage, QuotedProbe, Reply, SentBySocket, SocketError, TargetId,
-    Targets, Time,
+    Datagram, DiscardReason, EchoMessage, QuotedProbe, QuotedTransport, Reply, SentBySocket,
+    SocketError, TargetId, Targets, Time,
 };
 use pathsurvey::targets::{Families, LoadReport, Loader, TargetError, TargetSet, TargetSpec};
 use pathsurvey::wire::checksum::Sum;
@@ -144,13 +144,24 @@ fn check_quote(quoted: &QuotedProbe, at_most: usize) {
     );
     assert!(quoted.ip_id.is_none() || quoted.flow_label.is_none());
     // What is read later in the packet is there only if all before it is.
-    assert!(quoted.dst_port.is_none() || quoted.src_port.is_some());
-    assert!(quoted.udp_length.is_none() || quoted.dst_port.is_some());
-    assert!(quoted.tcp_sequence.is_none() || quoted.dst_port.is_some());
-    assert!(quoted.icmp_sequence.is_none() || quoted.icmp_id.is_some());
-    assert!(quoted.icmp_id.is_none() || quoted.checksum.is_some());
-    assert!(quoted.tag.is_none() || quoted.checksum.is_some());
-    assert!(quoted.serial.is_none() || quoted.tag.is_some());
+    assert!(quoted.dst_port().is_none() || quoted.src_port().is_some());
+    match &quoted.transport {
+        QuotedTransport::Udp(udp) => {
+            assert!(udp.length.is_none() || udp.dst_port.is_some());
+            assert!(udp.checksum.is_none() || udp.length.is_some());
+        }
+        QuotedTransport::Echo(echo) => {
+            assert!(echo.identifier.is_none() || echo.checksum.is_some());
+            assert!(echo.sequence.is_none() || echo.identifier.is_some());
+        }
+        QuotedTransport::Tcp(tcp) => {
+            assert!(tcp.sequence.is_none() || tcp.dst_port.is_some());
+            assert!(tcp.checksum.is_none() || tcp.sequence.is_some());
+        }
+        QuotedTransport::Other(bytes) => assert!(bytes.len() <= at_most),
+    }
+    assert!(quoted.tag().is_none() || quoted.checksum().is_some());
+    assert!(quoted.serial().is_none() || quoted.tag().is_some());
 }
 
 /// What a kernel tells an ordinary socket. The first byte says what: its lowest bit the family, the next whether of a ping socket, the
@@ -221,12 +232,14 @@ pub fn socket(bytes: &[u8]) -> Result<Reply, DiscardReason> {
         assert!(structure <= left.len() && reply.mpls.len() * 4 <= structure);
         if let Some(quoted) = &reply.quoted {
             assert_eq!(quoted.destination, target);
-            assert_eq!(quoted.src_port.is_some(), !is(2));
+            assert_eq!(quoted.src_port().is_some(), !is(2));
             // No header that the kernel has taken off.
             assert!(quoted.ttl.is_none() && quoted.ip_id.is_none() && quoted.quote_size.is_none());
-            assert!(quoted.icmp_sequence.is_none() || quoted.icmp_id.is_some());
-            assert!(quoted.tag != Some(0));
-            assert!(quoted.serial.is_none() || quoted.tag.is_some());
+            if let QuotedTransport::Echo(echo) = &quoted.transport {
+                assert!(echo.sequence.is_none() || echo.identifier.is_some());
+            }
+            assert!(quoted.tag() != Some(0));
+            assert!(quoted.serial().is_none() || quoted.tag().is_some());
         }
     }
     read

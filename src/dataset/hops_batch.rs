@@ -92,12 +92,12 @@ fn quoted(columns: &mut Hops) {
     columns.int16(|row| quote_of(row)?.tos.map(i16::from));
     columns.int32(|row| quote_of(row)?.ip_id.map(i32::from));
     columns.int32(|row| quote_of(row)?.length.map(u32::cast_signed));
-    columns.int32(|row| quote_of(row)?.checksum.map(i32::from));
-    columns.int32(|row| quote_of(row)?.src_port.map(i32::from));
-    columns.int32(|row| quote_of(row)?.dst_port.map(i32::from));
+    columns.int32(|row| quote_of(row)?.checksum().map(i32::from));
+    columns.int32(|row| quote_of(row)?.src_port().map(i32::from));
+    columns.int32(|row| quote_of(row)?.dst_port().map(i32::from));
     columns.address(|row| quote_of(row)?.source);
     columns.address(|row| Some(quote_of(row)?.destination));
-    columns.int32(|row| quote_of(row)?.icmp_id.map(i32::from));
+    columns.int32(|row| quote_of(row)?.icmp_id().map(i32::from));
     columns.int32(|row| quote_of(row)?.flow_label.map(u32::cast_signed));
     columns.int32(|row| quote_of(row)?.quote_size.map(i32::from));
 }

@@ -128,7 +128,7 @@ impl<'a> Answer<'a> {
             return None;
         }
         // A quoted 0 is no checksum at all (RFC 768): nobody adjusts to it.
-        let shown = quoted.checksum.filter(|shown| *shown != 0)?;
+        let shown = quoted.checksum().filter(|shown| *shown != 0)?;
         Some(checksum::difference(row.probe_checksum?, shown))
     }
 }
@@ -140,12 +140,12 @@ fn differ<T: PartialEq>(sent: Option<T>, quoted: Option<T>) -> bool {
 
 fn is_source_changed(row: &HopRecord, quoted: &QuotedProbe) -> bool {
     differ(row.source, quoted.source)
-        || differ(row.src_port, quoted.src_port)
-        || differ(row.icmp_id, quoted.icmp_id)
+        || differ(row.src_port, quoted.src_port())
+        || differ(row.icmp_id, quoted.icmp_id())
 }
 
 fn is_destination_changed(row: &HopRecord, quoted: &QuotedProbe) -> bool {
-    row.destination != quoted.destination || differ(row.dst_port, quoted.dst_port)
+    row.destination != quoted.destination || differ(row.dst_port, quoted.dst_port())
 }
 
 fn is_header_changed(row: &HopRecord, quoted: &QuotedProbe) -> bool {

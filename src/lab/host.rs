@@ -9,6 +9,9 @@ use super::topology::{Host, TcpPort};
 /// The code of Destination Unreachable by which a firewall says that it lets nothing pass.
 const PROHIBITED: u8 = 13;
 
+/// The code of Destination Unreachable for a protocol that a host does not speak.
+const PROTOCOL: u8 = 2;
+
 /// Behind the two bytes of the request's that name it: a DNS response (RFC 1035) that the request had a wrong form, and all
 /// counts zero.
 const SERVICE_ANSWER: [u8; 10] = [0x80, 0x01, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -44,7 +47,8 @@ impl Host<'_> {
                 TcpPort::Filtered => Verdict::Silence,
                 TcpPort::Prohibited => Verdict::Error(Message::unreachable(family, PROHIBITED)),
             },
-            _ => Verdict::Silence,
+            ICMP | ICMPV6 => Verdict::Silence,
+            _ => Verdict::Error(Message::unreachable(family, PROTOCOL)),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::host::{Verdict, service_answer};
 use super::icmp;
 use super::message::Message;
 use super::network::{Facts, LabStatistics};
-use super::packet::{Packet, Refusal, TCP};
+use super::packet::{Packet, Refusal, TCP, UDP};
 use super::tcp::{self, Segment};
 use super::token_bucket::Buckets;
 use super::topology::{Host, Quoting, Topology};
@@ -253,7 +253,9 @@ impl State {
         let sound = match segment {
             Some(segment) => segment.is_some(),
             None if probe.is_echo_request() => probe.is_sound_icmp(),
-            None => probe.is_sound_udp(),
+            None if probe.protocol() == UDP => probe.is_sound_udp(),
+            // A host does not look into a protocol that it does not speak.
+            None => matches!(verdict, Verdict::Error(_)),
         };
         if !sound {
             self.statistics.corrupt += 1;

@@ -9,6 +9,7 @@ pub mod ipv6;
 mod numbers;
 mod outcome;
 mod probe;
+mod quoted;
 mod record;
 mod reply;
 mod said;
@@ -21,11 +22,10 @@ pub use anomaly::{Anomalies, Anomaly};
 pub use event::{Cell, InferredHop, StrategyEvent, TableRow, TraceEnd};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
 pub use outcome::{Outcome, ProbeResult};
-pub use probe::{Probe, Protocol, Purpose, TcpFlags};
+pub use probe::{Probe, Protocol, ProtocolName, Purpose, TcpFlags};
+pub use quoted::{QuotedEcho, QuotedProbe, QuotedTcp, QuotedTransport, QuotedUdp};
 pub use record::{HopRecord, Inferred, Status, StopReason, TraceRecord, UnsentReason, path_hash};
-pub use reply::{
-    DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, QuotedProbe, Reply, ReplyKind,
-};
+pub use reply::{DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, Reply, ReplyKind};
 pub use said::Said;
 pub use socket_error::{Datagram, EchoMessage, SentBySocket, SocketError};
 pub use statistics::{KernelDrops, Statistics};

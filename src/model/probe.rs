@@ -19,6 +19,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Protocol; 3] = [Protocol::Udp, Protocol::Icmp, Protocol::Tcp];
+
     /// The name that datasets and options use.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,6 +34,34 @@ impl Protocol {
     /// Whether its probes have ports.
     pub const fn has_ports(self) -> bool {
         !matches!(self, Protocol::Icmp)
+    }
+}
+
+/// The name of a probe's protocol in datasets: that of a [`Protocol`], or of one that a program adds to those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProtocolName(&'static str);
+
+impl ProtocolName {
+    /// The name of a protocol that is no [`Protocol`].
+    pub const fn new(name: &'static str) -> Self {
+        ProtocolName(name)
+    }
+
+    /// The name in the `protocol` column.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl From<Protocol> for ProtocolName {
+    fn from(protocol: Protocol) -> Self {
+        ProtocolName(protocol.as_str())
+    }
+}
+
+impl PartialEq<Protocol> for ProtocolName {
+    fn eq(&self, other: &Protocol) -> bool {
+        self.0 == other.as_str()
     }
 }
 

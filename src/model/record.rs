@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use siphasher::sip::SipHasher13;
 
 use super::{
-    Anomalies, Evidence, FlowId, ProbeId, Protocol, Purpose, Reply, ReplyKind, TargetId, Time,
-    TraceId, Ttl,
+    Anomalies, Evidence, FlowId, ProbeId, Protocol, ProtocolName, Purpose, Reply, ReplyKind,
+    TargetId, Time, TraceId, Ttl,
 };
 
 /// How a probe ended. Every probe ends as exactly one of these in its row with `reply_index` 0;
@@ -127,7 +127,7 @@ pub struct HopRecord {
     /// Our address; absent where the kernel knew none (no route).
     pub source: Option<IpAddr>,
     /// The probe's protocol.
-    pub protocol: Protocol,
+    pub protocol: ProtocolName,
     /// UDP or TCP source port.
     pub src_port: Option<u16>,
     /// UDP or TCP destination port.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::Time;
+use super::{QuotedProbe, Time};
 
 /// What a reply says, in the field's terms. Types and codes are kept beside it as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -213,73 +213,6 @@ pub struct InterfaceInfo {
     pub name: Option<String>,
     /// The interface's MTU in bytes.
     pub mtu: Option<u32>,
-}
-
-/// The probe as a reply quotes it: what of it survived the way out. What the quote does not show is absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuotedProbe {
-    /// Source address as quoted.
-    pub source: Option<IpAddr>,
-    /// Destination address as quoted.
-    pub destination: IpAddr,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// TTL as it reached the responder.
-    pub ttl: Option<u8>,
-    /// Type of service as it reached the responder.
-    pub tos: Option<u8>,
-    /// IP ID (IPv4).
-    pub ip_id: Option<u16>,
-    /// Flow label (IPv6).
-    pub flow_label: Option<u32>,
-    /// The packet's length with its IP header as quoted, bytes.
-    pub length: Option<u32>,
-    /// UDP or TCP source port, where the quote reaches that far.
-    pub src_port: Option<u16>,
-    /// UDP or TCP destination port.
-    pub dst_port: Option<u16>,
-    /// UDP length field, bytes.
-    pub udp_length: Option<u16>,
-    /// TCP sequence number.
-    pub tcp_sequence: Option<u32>,
-    /// ICMP echo identifier.
-    pub icmp_id: Option<u16>,
-    /// ICMP echo sequence number.
-    pub icmp_sequence: Option<u16>,
-    /// Transport checksum.
-    pub checksum: Option<u16>,
-    /// The 64-bit tag behind the compensation word, where the quote reaches that far.
-    pub tag: Option<u64>,
-    /// The serial that the payload repeats behind the tag.
-    pub serial: Option<u16>,
-    /// How many bytes of the probe (from its IP header on) came back, where that is known.
-    pub quote_size: Option<u16>,
-}
-
-impl QuotedProbe {
-    /// A quote that shows its destination and protocol and nothing else.
-    pub fn bare(destination: IpAddr, protocol: u8) -> Self {
-        QuotedProbe {
-            source: None,
-            destination,
-            protocol,
-            ttl: None,
-            tos: None,
-            ip_id: None,
-            flow_label: None,
-            length: None,
-            src_port: None,
-            dst_port: None,
-            udp_length: None,
-            tcp_sequence: None,
-            icmp_id: None,
-            icmp_sequence: None,
-            checksum: None,
-            tag: None,
-            serial: None,
-            quote_size: None,
-        }
-    }
 }
 
 /// What a reply that quotes nothing repeats of the probe it answers.

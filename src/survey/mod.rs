@@ -182,9 +182,9 @@ impl Job<'_> {
         for warning in &setup.warnings {
             observer.warn(warning);
         }
-        let headless = setup.is_unprivileged();
+        let quotes_without_headers = setup.is_unprivileged();
         let format = ProbeFormat {
-            headless,
+            quotes_without_headers,
             ..parts::format(self.config, setup.source_port)
         };
         let mut facts = self.facts(setup.describe());
@@ -199,7 +199,7 @@ impl Job<'_> {
         let run = LiveRun {
             core: parts::core(
                 self.config,
-                parts::strategy_for(self.config, self.targets.clone(), headless),
+                parts::strategy_for(self.config, self.targets.clone(), quotes_without_headers),
                 parts::tracker(self.config, format, identity.key.clone()),
                 start,
             ),
@@ -388,8 +388,8 @@ impl Job<'_> {
             started_at: start,
             method: config.method.as_str().to_owned(),
             protocol: config.protocol,
-            base_src_port: config.protocol.has_ports().then_some(format.source_port),
-            dst_port: (config.protocol.has_ports() && !format.port_per_ttl)
+            base_src_port: format.protocol.has_ports().then_some(format.source_port),
+            dst_port: (format.protocol.has_ports() && !format.port_per_ttl)
                 .then_some(format.destination_port),
             attempts: if tracing { config.attempts } else { 1 },
             gap_limit: tracing.then_some(config.gap_limit),

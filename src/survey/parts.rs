@@ -8,15 +8,15 @@ use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
 use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
-use crate::model::{Protocol, Targets, Time};
+use crate::model::{Targets, Time};
 use crate::strategy::{Arrivals, Strategy, Sweep, Trace, TraceLimits};
+use crate::wire::protocol;
 use crate::wire::token::{RunKey, TokenMaker};
 
 /// How probes look. `source_port` is the one that flow 0 got; replies come as whole packets.
 pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     ProbeFormat {
-        protocol: config.protocol,
-        tcp_flags: config.tcp_flags,
+        protocol: protocol::of(config.protocol, config.tcp_flags),
         source_port,
         flows: config.flows,
         destination_port: config.destination_port,
@@ -24,7 +24,7 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
         tos: config.tos,
         packet_size: config.first_size(),
         dont_fragment: config.mtu,
-        headless: false,
+        quotes_without_headers: false,
     }
 }
 
@@ -33,12 +33,16 @@ pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Str
     strategy_for(config, targets, false)
 }
 
-/// What decides which probes are sent; of `headless` replies some cannot be told apart.
+/// What decides which probes are sent. `quotes_without_headers`: as in [`ProbeFormat`].
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
-    headless: bool,
+    quotes_without_headers: bool,
 ) -> Box<dyn Strategy> {
+    let format = ProbeFormat {
+        quotes_without_headers,
+        ..format(config, config.source_port)
+    };
     match config.method {
         Method::Trace => {
             let limits = TraceLimits {
@@ -48,10 +52,9 @@ pub fn strategy_for(
                 gap_limit: config.gap_limit,
                 flows: config.flows,
                 window: config.window,
-                arrivals: match config.protocol {
-                    // A short quote shows nothing that tells datagrams apart; of an echo request it shows the header.
-                    Protocol::Udp if headless => Arrivals::OneByOne,
-                    _ => Arrivals::Distinct,
+                arrivals: match format.is_one_by_one() {
+                    true => Arrivals::OneByOne,
+                    false => Arrivals::Distinct,
                 },
                 probes_per_hop: config.probes_per_hop,
                 mtu_from: config.first_size().filter(|_| config.mtu),
@@ -81,8 +84,9 @@ pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey) -> Track
 /// What holds probes back.
 pub fn limits(config: &SurveyConfig) -> Limits {
     Limits {
-        // Targets answer datagrams by ICMP errors, of which hosts send few.
-        spaced: config.protocol == Protocol::Udp,
+        spaced: format(config, config.source_port)
+            .protocol
+            .draws_errors_from_targets(),
         ..Limits::rate(config.rate)
     }
 }

@@ -1,6 +1,6 @@
 //! One's complement arithmetic over 16-bit words (RFC 1071), and how a checksum changes with the data it covers (RFC 1624).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A running one's complement sum.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +20,14 @@ impl Sum {
         let bits = address.to_bits();
         self.0 += u64::from(bits >> 16) + u64::from(bits & 0xffff);
         self
+    }
+
+    /// Adds an address of either family.
+    pub fn ip(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => self.address(address),
+            IpAddr::V6(address) => self.bytes(&address.octets()),
+        }
     }
 
     /// Adds the four words of a 64-bit number in network order.

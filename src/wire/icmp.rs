@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((reply.ip_id, reply.next_hop_mtu), (Some(0xabcd), None));
         let quoted = reply.quoted.expect("a quote");
         assert_eq!(
-            (quoted.checksum, quoted.ip_id),
+            (quoted.checksum(), quoted.ip_id),
             (Some(0x7788), Some(0x1234))
         );
     }

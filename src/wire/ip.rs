@@ -49,6 +49,14 @@ impl Ends {
         }
     }
 
+    /// Source and destination.
+    pub fn addresses(&self) -> (IpAddr, IpAddr) {
+        match *self {
+            Ends::V4(source, destination) => (source.into(), destination.into()),
+            Ends::V6(source, destination) => (source.into(), destination.into()),
+        }
+    }
+
     /// The size of the IP header between them, bytes.
     pub const fn header_size(&self) -> usize {
         match self {

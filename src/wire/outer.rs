@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
 
-use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, TCP, UDP};
-use super::{headers, icmp, segment};
+use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER};
+use super::{headers, icmp, protocol};
 use crate::model::{DiscardReason, Reply, ReplyKind, Time};
 
 /// What a received packet's IP header says.
@@ -46,22 +46,30 @@ pub fn decode(bytes: &[u8], received_at: Time) -> Result<Reply, DiscardReason> {
             let outer = outer_v4(bytes, received_at)?;
             match outer.protocol {
                 ICMP => icmp::decode_v4(&outer),
-                TCP => segment::decode_tcp(&outer),
-                UDP => segment::decode_udp(&outer),
-                _ => Err(DiscardReason::OtherType),
+                _ => answer(&outer),
             }
         }
         Some(6) => {
             let outer = outer_v6(bytes, received_at)?;
             match outer.protocol {
                 ICMPV6 => icmp::decode_v6(&outer),
-                TCP => segment::decode_tcp(&outer),
-                UDP => segment::decode_udp(&outer),
-                _ => Err(DiscardReason::OtherType),
+                _ => answer(&outer),
             }
         }
         Some(_) => Err(DiscardReason::Malformed),
     }
+}
+
+/// Reads what a target answered in the protocol of the probe. Checksums are not looked at: a packet from this machine may carry one
+/// that its network card was to fill in.
+fn answer(outer: &Outer) -> Result<Reply, DiscardReason> {
+    let protocol = protocol::numbered(outer.protocol, outer.source.is_ipv6())
+        .ok_or(DiscardReason::OtherType)?;
+    let (kind, echoed) = protocol.read_answer(outer.payload)?;
+    Ok(Reply {
+        echoed: Some(echoed),
+        ..outer.reply(kind)
+    })
 }
 
 fn outer_v4(bytes: &[u8], received_at: Time) -> Result<Outer<'_>, DiscardReason> {

@@ -41,6 +41,13 @@ pub fn serial(payload: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes))
 }
 
+/// Tag and serial of a quoted payload whose length is not known. Zeros in the place of the tag are padding behind a short quote
+/// (RFC 4884).
+pub fn of_padded(payload: &[u8]) -> (Option<u64>, Option<u16>) {
+    let tag = tag(payload).filter(|tag| *tag != 0);
+    (tag, serial(payload).filter(|_| tag.is_some()))
+}
+
 /// Whether what stands in the place of tag and serial may be `sent`, cut short inside the tag and filled up with zeros.
 pub fn may_be_cut(shown: u64, serial: Option<u16>, sent: u64) -> bool {
     // All zeros, from the first byte on, may be anybody's.

@@ -7,9 +7,9 @@
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
 
-use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER, TCP, UDP};
-use super::{echo, headers, payload, udp};
-use crate::model::{DiscardReason, QuotedProbe};
+use super::ip::{IPV4_HEADER, IPV6_HEADER};
+use super::{headers, protocol};
+use crate::model::{DiscardReason, QuotedProbe, QuotedTransport};
 
 /// The least that is a transport header of a quote.
 const LEAST_TRANSPORT: usize = 8;
@@ -33,20 +33,21 @@ pub fn parse_ipv4(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let quoted = bounded(bytes, usize::from(length), header);
     let transport = quoted.get(header..).ok_or(DiscardReason::Truncated)?;
     let transport = unpadded(transport);
-    let mut probe = QuotedProbe {
+    let protocol = ip.get_next_level_protocol().0;
+    let is_first = ip.get_fragment_offset() == 0;
+    Ok(QuotedProbe {
         source: Some(ip.get_source().into()),
         ttl: Some(ip.get_ttl()),
         tos: Some(ip.get_dscp() << 2 | ip.get_ecn()),
         ip_id: Some(ip.get_identification()),
         length: Some(length.into()),
         quote_size: u16::try_from(header + transport.len()).ok(),
-        ..QuotedProbe::bare(ip.get_destination().into(), ip.get_next_level_protocol().0)
-    };
-    // A later fragment has no transport header, whatever stands in its place.
-    if ip.get_fragment_offset() == 0 {
-        read_transport(transport, &mut probe);
-    }
-    Ok(probe)
+        ..QuotedProbe::bare(
+            ip.get_destination().into(),
+            protocol,
+            read_transport(transport, protocol, false, is_first),
+        )
+    })
 }
 
 /// Reads a quoted IPv6 packet. Our probes have no extension headers, but a router on the way may have put some in: what stands
@@ -63,59 +64,20 @@ pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let quoted = bounded(bytes, length, header);
     let transport = quoted.get(header..).ok_or(DiscardReason::Truncated)?;
     let transport = unpadded(transport);
-    let mut probe = QuotedProbe {
+    let is_first = carried.fragment.is_none_or(|fragment| fragment.offset == 0);
+    Ok(QuotedProbe {
         source: Some(ip.get_source().into()),
         ttl: Some(ip.get_hop_limit()),
         tos: Some(ip.get_traffic_class()),
         flow_label: Some(ip.get_flow_label()),
         length: u32::try_from(length).ok(),
         quote_size: u16::try_from(header + transport.len()).ok(),
-        ..QuotedProbe::bare(ip.get_destination().into(), carried.protocol)
-    };
-    // A later fragment has no transport header, whatever stands in its place.
-    if carried.fragment.is_none_or(|fragment| fragment.offset == 0) {
-        read_transport(transport, &mut probe);
-    }
-    Ok(probe)
-}
-
-/// What a kernel tells of an error to an ordinary UDP socket: ports and destination from the socket's own knowledge, and
-/// the datagram's payload as far as the router quoted it, maybe with zeros behind. How many bytes of the probe that is,
-/// cannot be told from the zeros.
-pub fn of_datagram(
-    destination: std::net::IpAddr,
-    src_port: u16,
-    dst_port: u16,
-    returned: &[u8],
-) -> QuotedProbe {
-    let mut probe = QuotedProbe {
-        src_port: Some(src_port),
-        dst_port: Some(dst_port),
-        tag: payload::tag(returned),
-        serial: payload::serial(returned),
-        ..QuotedProbe::bare(destination, UDP)
-    };
-    forget_padding(&mut probe);
-    probe
-}
-
-/// What a kernel tells of an error to a ping socket: the destination from the quote, and all that stands behind its IP header, maybe
-/// with zeros behind.
-pub fn of_echo(destination: std::net::IpAddr, returned: &[u8]) -> QuotedProbe {
-    let protocol = match destination.is_ipv6() {
-        false => ICMP,
-        true => ICMPV6,
-    };
-    let mut probe = QuotedProbe::bare(destination, protocol);
-    read_transport(returned, &mut probe);
-    forget_padding(&mut probe);
-    probe
-}
-
-/// Where nobody tells how long the quote is, zeros in the place of its marks are padding behind a short one (RFC 4884).
-fn forget_padding(probe: &mut QuotedProbe) {
-    probe.tag = probe.tag.filter(|tag| *tag != 0);
-    probe.serial = probe.serial.filter(|_| probe.tag.is_some());
+        ..QuotedProbe::bare(
+            ip.get_destination().into(),
+            carried.protocol,
+            read_transport(transport, carried.protocol, true, is_first),
+        )
+    })
 }
 
 /// The quote without the padding behind a short packet, where the quoted length is plausible.
@@ -136,51 +98,21 @@ fn unpadded(transport: &[u8]) -> &[u8] {
     }
 }
 
-fn read_transport(transport: &[u8], probe: &mut QuotedProbe) {
-    let word = |at: usize| Some(u16::from_be_bytes(*transport.get(at..)?.first_chunk()?));
-    let carried = match probe.protocol {
-        UDP => {
-            probe.src_port = word(0);
-            probe.dst_port = word(2);
-            probe.udp_length = word(4);
-            probe.checksum = word(6);
-            transport.get(udp::HEADER..)
-        }
-        TCP => {
-            probe.src_port = word(0);
-            probe.dst_port = word(2);
-            probe.tcp_sequence = transport
-                .get(4..)
-                .and_then(|rest| rest.first_chunk())
-                .map(|bytes| u32::from_be_bytes(*bytes));
-            probe.checksum = word(16);
-            None
-        }
-        ICMP | ICMPV6 if is_echo_request(transport, probe.protocol) => {
-            probe.checksum = word(2);
-            probe.icmp_id = word(4);
-            probe.icmp_sequence = word(6);
-            transport.get(echo::HEADER..)
-        }
-        _ => None,
-    };
-    if let Some(carried) = carried {
-        probe.tag = payload::tag(carried);
-        probe.serial = payload::serial(carried);
+/// Reads what follows the IP header. `is_first`: the packet is no later fragment. Such a fragment has no transport header, whatever
+/// stands in its place.
+fn read_transport(transport: &[u8], protocol: u8, ipv6: bool, is_first: bool) -> QuotedTransport {
+    match protocol::numbered(protocol, ipv6) {
+        _ if !is_first => QuotedTransport::Other(Box::default()),
+        Some(protocol) => protocol.read_quote(transport, ipv6),
+        None => QuotedTransport::Other(transport.into()),
     }
-}
-
-fn is_echo_request(transport: &[u8], protocol: u8) -> bool {
-    let request = match protocol {
-        ICMP => echo::REQUEST_V4,
-        _ => echo::REQUEST_V6,
-    };
-    transport.first() == Some(&request)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::QuotedUdp;
+    use crate::wire::ip::{ICMP, TCP, UDP};
 
     /// A header with the given total length, then `transport`.
     fn packet(total_length: u16, transport: &[u8]) -> Vec<u8> {
@@ -196,8 +128,8 @@ mod tests {
         let transport: Vec<u8> = (0..18).collect();
         for length in [0, 20, 38, 38u16.swap_bytes()] {
             let quoted = parse_ipv4(&packet(length, &transport)).expect("readable");
-            assert_eq!(quoted.src_port, Some(0x0001), "length {length}");
-            assert_eq!(quoted.tag, Some(0x0a0b_0c0d_0e0f_1011), "length {length}");
+            assert_eq!(quoted.src_port(), Some(0x0001), "length {length}");
+            assert_eq!(quoted.tag(), Some(0x0a0b_0c0d_0e0f_1011), "length {length}");
             assert_eq!(
                 (quoted.length, quoted.quote_size),
                 (Some(length.into()), Some(38))
@@ -208,7 +140,7 @@ mod tests {
     #[test]
     fn padding_behind_a_short_packet_is_not_read_as_its_tag() {
         let quoted = parse_ipv4(&packet(28, &[0; 108])).expect("readable");
-        assert_eq!((quoted.tag, quoted.quote_size), (None, Some(28)));
+        assert_eq!((quoted.tag(), quoted.quote_size), (None, Some(28)));
     }
 
     /// A TCP header has no such zeros; of a datagram they would be its marks.
@@ -220,9 +152,9 @@ mod tests {
             bytes[20..28].copy_from_slice(&[8, 0, 0x82, 0x9a, 1, 2, 3, 4]);
             let quoted = parse_ipv4(&bytes).expect("readable");
             assert_eq!(quoted.quote_size, Some(28), "protocol {protocol}");
-            assert_eq!((quoted.tag, quoted.serial), (None, None));
-            let shown = (protocol != TCP).then_some(quoted.checksum.unwrap_or_default());
-            assert_eq!(quoted.checksum, shown, "protocol {protocol}");
+            assert_eq!((quoted.tag(), quoted.serial()), (None, None));
+            let shown = (protocol != TCP).then_some(quoted.checksum().unwrap_or_default());
+            assert_eq!(quoted.checksum(), shown, "protocol {protocol}");
         }
     }
 
@@ -233,7 +165,7 @@ mod tests {
         bytes.extend([0x5d, 0xc0, 0x82, 0x9a, 0, 20, 1, 2]);
         let quoted = parse_ipv4(&bytes).expect("readable");
         assert_eq!(
-            (quoted.src_port, quoted.dst_port),
+            (quoted.src_port(), quoted.dst_port()),
             (Some(24_000), Some(33_434))
         );
     }
@@ -245,10 +177,12 @@ mod tests {
             assert_eq!(parse_ipv4(&whole[..size]), Err(DiscardReason::Truncated));
         }
         let ports_only = parse_ipv4(&whole[..24]).expect("readable");
-        assert_eq!(
-            (ports_only.dst_port, ports_only.udp_length),
-            (Some(0x0101), None)
-        );
+        let expected = QuotedUdp {
+            src_port: Some(0x0101),
+            dst_port: Some(0x0101),
+            ..QuotedUdp::default()
+        };
+        assert_eq!(ports_only.transport, QuotedTransport::Udp(expected));
     }
 
     #[test]
@@ -276,8 +210,8 @@ mod tests {
             (quoted.flow_label, quoted.length, quoted.ip_id),
             (Some(0x12345), Some(60), None)
         );
-        assert_eq!(quoted.tag, Some(0x0203_0405_0607_0809));
-        assert_eq!(quoted.serial, Some(0x0a0b));
+        assert_eq!(quoted.tag(), Some(0x0203_0405_0607_0809));
+        assert_eq!(quoted.serial(), Some(0x0a0b));
         for size in 0..40 {
             assert!(parse(&bytes[..size]).is_err(), "{size} bytes");
         }
@@ -289,7 +223,7 @@ mod tests {
             let mut bytes = packet(28, &[kind, 0, 1, 2, 3, 4, 5, 6]);
             bytes[9] = ICMP;
             let quoted = parse_ipv4(&bytes).expect("readable");
-            assert_eq!(quoted.icmp_id, ours.then_some(0x0304), "type {kind}");
+            assert_eq!(quoted.icmp_id(), ours.then_some(0x0304), "type {kind}");
         }
     }
 
@@ -297,9 +231,9 @@ mod tests {
     fn a_later_fragment_and_another_protocol_have_no_ports() {
         let mut fragment = packet(28, &[1; 8]);
         fragment[7] = 5;
-        assert_eq!(parse_ipv4(&fragment).expect("readable").src_port, None);
+        assert_eq!(parse_ipv4(&fragment).expect("readable").src_port(), None);
         let mut gre = packet(28, &[1; 8]);
         gre[9] = 47;
-        assert_eq!(parse_ipv4(&gre).expect("readable").src_port, None);
+        assert_eq!(parse_ipv4(&gre).expect("readable").src_port(), None);
     }
 }

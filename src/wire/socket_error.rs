@@ -4,9 +4,9 @@
 //! a datagram also UDP length and checksum. The probe is named by the marks in the returned payload, where the router quoted
 //! that far; an echo request by its identifier, checksum and sequence number, too, which every quote has.
 
-use super::{echo, extensions, ip, payload, quote, udp};
+use super::{echo, extensions, ip, udp};
 use crate::model::{
-    Datagram, DiscardReason, EchoMessage, Echoed, Reply, ReplyKind, SentBySocket, SocketError, Time,
+    Datagram, DiscardReason, EchoMessage, Reply, ReplyKind, SentBySocket, SocketError, Time,
 };
 
 /// Reads an ICMP error as an answer to a probe.
@@ -40,9 +40,9 @@ pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, Dis
         tos: error.tos,
         quoted: Some(match error.about {
             SentBySocket::Datagram { src_port, dst_port } => {
-                quote::of_datagram(error.destination, src_port, dst_port, returned)
+                udp::quoted_to_socket(error.destination, src_port, dst_port, returned)
             }
-            SentBySocket::Echo => quote::of_echo(error.destination, returned),
+            SentBySocket::Echo => echo::quoted_to_socket(error.destination, returned),
         }),
         next_hop_mtu: (tells_mtu && error.info != 0).then_some(error.info),
         mpls: structure.map(extensions::mpls_stack).unwrap_or_default(),
@@ -59,12 +59,11 @@ pub fn decode_datagram(datagram: &Datagram, received_at: Time) -> Reply {
     Reply {
         ttl: datagram.ttl,
         tos: datagram.tos,
-        echoed: Some(Echoed::Udp {
-            src_port: datagram.src_port,
-            dst_port: datagram.dst_port,
-            tag: payload::tag(datagram.payload),
-            serial: payload::serial(datagram.payload),
-        }),
+        echoed: Some(udp::echoed(
+            datagram.src_port,
+            datagram.dst_port,
+            datagram.payload,
+        )),
         ..Reply::bare(datagram.source, received_at, ReplyKind::Udp)
     }
 }
@@ -97,6 +96,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+    use crate::model::{Echoed, QuotedEcho, QuotedTransport};
 
     fn error<'a>(icmp: (u8, u8), addresses: [&str; 2], returned: &'a [u8]) -> SocketError<'a> {
         let [offender, destination] =
@@ -146,11 +146,11 @@ mod tests {
                 (None, None, None)
             );
             let quoted = reply.quoted.unwrap();
-            assert_eq!(quoted.tag, Some(0x0102_0304_0506_0708));
-            assert_eq!(quoted.serial, Some(0xfeed));
+            assert_eq!(quoted.tag(), Some(0x0102_0304_0506_0708));
+            assert_eq!(quoted.serial(), Some(0xfeed));
             assert_eq!(quoted.destination.to_string(), addresses[1]);
             assert_eq!(
-                (quoted.ttl, quoted.ip_id, quoted.source, quoted.checksum),
+                (quoted.ttl, quoted.ip_id, quoted.source, quoted.checksum()),
                 (None, None, None, None)
             );
         }
@@ -162,8 +162,12 @@ mod tests {
             let padding = vec![0; size];
             let reply = decode_error(&error((11, 0), V4, &padding), Time::default()).unwrap();
             let quoted = reply.quoted.unwrap();
-            assert_eq!((quoted.tag, quoted.serial), (None, None), "{size} bytes");
-            assert_eq!(quoted.src_port, Some(24_000));
+            assert_eq!(
+                (quoted.tag(), quoted.serial()),
+                (None, None),
+                "{size} bytes"
+            );
+            assert_eq!(quoted.src_port(), Some(24_000));
         }
     }
 
@@ -205,7 +209,7 @@ mod tests {
             );
             assert_eq!(reply.icmp_extensions.is_some(), labels == 1);
             assert!(reply.mpls.iter().all(|entry| entry.label == 24_001));
-            assert_eq!(reply.quoted.unwrap().serial, Some(0xfeed));
+            assert_eq!(reply.quoted.unwrap().serial(), Some(0xfeed));
         }
     }
 
@@ -284,13 +288,15 @@ mod tests {
                 };
                 let reply = decode_error(&told, Time::default()).unwrap();
                 let quoted = reply.quoted.unwrap();
-                assert_eq!(
-                    (quoted.icmp_id, quoted.icmp_sequence, quoted.checksum),
-                    (Some(24_000), Some(0x0708), Some(0x1234))
-                );
-                assert_eq!((quoted.src_port, quoted.dst_port), (None, None));
-                assert_eq!(quoted.tag.is_some(), size > 8, "{size} bytes");
-                assert_eq!(quoted.serial, marks.then_some(0xfeed), "{size} bytes");
+                let expected = QuotedEcho {
+                    identifier: Some(24_000),
+                    sequence: Some(0x0708),
+                    checksum: Some(0x1234),
+                    tag: quoted.tag().filter(|_| size > 8),
+                    serial: marks.then_some(0xfeed),
+                };
+                assert_eq!(quoted.transport, QuotedTransport::Echo(expected));
+                assert_eq!(quoted.tag().is_some(), size > 8, "{size} bytes");
             }
         }
     }
@@ -308,7 +314,7 @@ mod tests {
         let reply = decode_error(&told, Time::default()).unwrap();
         assert_eq!(reply.mpls.len(), 1);
         let quoted = reply.quoted.unwrap();
-        assert_eq!((quoted.tag, quoted.serial), (None, None));
+        assert_eq!((quoted.tag(), quoted.serial()), (None, None));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use pathsurvey::engine::format::{Marked, ProbeFormat};
 use pathsurvey::lab::{LabNetwork, Respond};
 use pathsurvey::model::{Echoed, FlowId, ProbeId, Protocol, Reply, TcpFlags, Time, Ttl};
 use pathsurvey::transport::PacketBatch;
+use pathsurvey::wire::protocol;
 use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
 use pathsurvey::wire::{Reassembler, Taken, decode, extensions};
 
@@ -72,8 +73,7 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
         (Protocol::Tcp, TcpFlags::Psh, 80, None),
     ] {
         let format = ProbeFormat {
-            protocol,
-            tcp_flags,
+            protocol: protocol::of(protocol, tcp_flags),
             destination_port: port,
             packet_size,
             dont_fragment: packet_size.is_some(),

@@ -63,7 +63,7 @@ fn quotes_are_read_or_refused() {
         let read = fuzzed::quote(&bytes);
         if is_capture(&path) {
             let quoted = read.unwrap_or_else(|reason| panic!("{}: {reason:?}", path.display()));
-            let shows_number = quoted.src_port.or(quoted.icmp_id).is_some();
+            let shows_number = quoted.src_port().or(quoted.icmp_id()).is_some();
             assert!(shows_number, "{}: {quoted:?}", path.display());
             captures += 1;
         }

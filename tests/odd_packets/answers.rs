@@ -78,8 +78,8 @@ fn check(reply: &Reply, says: Says, v6: bool, size: usize, case: &str) {
             let quoted = reply.quoted.as_ref().expect(case);
             assert_eq!(quoted.protocol, number(carried, v6), "{case}");
             let marked = carried != Carried::Tcp;
-            assert_eq!(quoted.tag.is_some(), marked, "{case}");
-            assert_eq!(quoted.tag, tag.filter(|_| marked), "{case}");
+            assert_eq!(quoted.tag().is_some(), marked, "{case}");
+            assert_eq!(quoted.tag(), tag.filter(|_| marked), "{case}");
         }
         Says::Own(carried) => {
             assert_eq!(reply.responder, target, "{case}");

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use pathsurvey::model::{QuotedProbe, ReplyKind, SentBySocket, SocketError, Time};
+use pathsurvey::model::{QuotedProbe, QuotedTransport, ReplyKind, SentBySocket, SocketError, Time};
 use pathsurvey::wire::{decode, decode_error};
 
 use crate::make::{
@@ -32,20 +32,25 @@ const QUOTED: [usize; 4] = [8, 18, 20, 60];
 fn check(quoted: &QuotedProbe, carried: Carried, shown: usize, case: &str) {
     let is = |wanted| carried == wanted;
     let ports = (is(Carried::Udp) || is(Carried::Tcp)).then_some((OUR_PORT, THEIR_PORT));
-    assert_eq!(quoted.src_port.zip(quoted.dst_port), ports, "{case}");
+    assert_eq!(quoted.src_port().zip(quoted.dst_port()), ports, "{case}");
     let echo = is(Carried::Echo).then_some((IDENTIFIER, SEQUENCE));
-    assert_eq!(quoted.icmp_id.zip(quoted.icmp_sequence), echo, "{case}");
+    let (read_echo, read_tcp) = match &quoted.transport {
+        QuotedTransport::Echo(echo) => (echo.identifier.zip(echo.sequence), None),
+        QuotedTransport::Tcp(tcp) => (None, tcp.sequence),
+        QuotedTransport::Udp(_) | QuotedTransport::Other(_) => (None, None),
+    };
+    assert_eq!(read_echo, echo, "{case}");
+    assert_eq!(read_tcp, is(Carried::Tcp).then_some(TCP_SEQUENCE), "{case}");
+    let checksum = (!is(Carried::Tcp) || shown >= 18).then_some(PROBE_CHECKSUM);
+    assert_eq!(quoted.checksum(), checksum, "{case}");
+    let marked = !is(Carried::Tcp);
     assert_eq!(
-        quoted.tcp_sequence,
-        is(Carried::Tcp).then_some(TCP_SEQUENCE),
+        quoted.tag(),
+        (marked && shown >= 18).then_some(TAG),
         "{case}"
     );
-    let checksum = (!is(Carried::Tcp) || shown >= 18).then_some(PROBE_CHECKSUM);
-    assert_eq!(quoted.checksum, checksum, "{case}");
-    let marked = !is(Carried::Tcp);
-    assert_eq!(quoted.tag, (marked && shown >= 18).then_some(TAG), "{case}");
     assert_eq!(
-        quoted.serial,
+        quoted.serial(),
         (marked && shown >= 20).then_some(SERIAL),
         "{case}"
     );
@@ -137,8 +142,8 @@ fn sockets_are_told_what_stands_behind_the_headers() {
                     .quoted
                     .unwrap();
                 assert_eq!(read.destination, destination);
-                assert_eq!(read.tag, (quoted >= 18).then_some(TAG));
-                assert_eq!(read.serial, (quoted >= 20).then_some(SERIAL));
+                assert_eq!(read.tag(), (quoted >= 18).then_some(TAG));
+                assert_eq!(read.serial(), (quoted >= 20).then_some(SERIAL));
                 count += 1;
             }
         }
@@ -162,8 +167,7 @@ fn a_later_fragment_in_a_quote_shows_no_transport_header() {
                 let message = error(true, [3, 0], [0; 4], &quote);
                 let packet = ipv6(ROUTER6, HERE6, 61, &[], 58, &message);
                 let read = decode(&packet, Time::default()).unwrap().quoted.unwrap();
-                assert_eq!((read.src_port, read.icmp_id, read.tag), (None, None, None));
-                assert_eq!((read.tcp_sequence, read.checksum), (None, None));
+                assert_eq!(read.transport, QuotedTransport::Other(Box::default()));
                 count += 1;
             }
         }

@@ -143,7 +143,7 @@ fn structures_behind_128_bytes_are_found_whatever_the_length_says() {
                                 );
                                 let quoted = reply.quoted.expect(&case);
                                 let marked = carried != Carried::Tcp && shown >= 20;
-                                assert_eq!(quoted.tag, marked.then_some(TAG), "{case}");
+                                assert_eq!(quoted.tag(), marked.then_some(TAG), "{case}");
                                 count += 1;
                             }
                         }

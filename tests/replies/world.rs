@@ -11,6 +11,7 @@ use pathsurvey::model::{
 };
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire;
+use pathsurvey::wire::protocol;
 use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
 
 pub const TARGETS: u32 = 64;
@@ -86,8 +87,7 @@ pub struct World {
 impl World {
     pub fn new(kind: Kind) -> Self {
         let format = ProbeFormat {
-            protocol: kind.protocol,
-            tcp_flags: kind.tcp_flags,
+            protocol: protocol::of(kind.protocol, kind.tcp_flags),
             ..ProbeFormat::udp(FLOWS as u16)
         };
         let tokens = TokenMaker::new(RunKey::new([7; 16]));

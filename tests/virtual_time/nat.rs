@@ -191,6 +191,6 @@ fn short_quotes_alone_cost_no_certainty() {
     assert!(
         run.hops
             .iter()
-            .all(|row| quoted(row).is_some_and(|quoted| quoted.tag.is_none()))
+            .all(|row| quoted(row).is_some_and(|quoted| quoted.tag().is_none()))
     );
 }

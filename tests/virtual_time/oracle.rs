@@ -158,9 +158,9 @@ fn check_answer(row: &HopRecord, recorded: &Recorded, answer: Option<&Delivery>)
     assert_eq!(quoted.length, Some(word(quote, 2).into()));
     assert_eq!(quoted.source, Some(address(quote, 12)));
     assert_eq!(quoted.destination, address(quote, 16));
-    assert_eq!(quoted.src_port, Some(word(quote, 20)));
-    assert_eq!(quoted.dst_port, Some(word(quote, 22)));
-    assert_eq!(quoted.checksum, Some(word(quote, 26)));
+    assert_eq!(quoted.src_port(), Some(word(quote, 20)));
+    assert_eq!(quoted.dst_port(), Some(word(quote, 22)));
+    assert_eq!(quoted.checksum(), Some(word(quote, 26)));
     let unchanged =
         quote[12..28] == recorded.packet[12..28] && quote[4..6] == recorded.packet[4..6];
     assert!(

@@ -8,7 +8,10 @@ use std::net::Ipv4Addr;
 
 use Anomaly::*;
 
-use crate::model::{FlowId, MplsLabel, ProbeId, Purpose, StopReason, TargetId, Time, TraceId};
+use crate::model::{
+    FlowId, MplsLabel, ProbeId, Purpose, QuotedEcho, QuotedTransport, QuotedUdp, StopReason,
+    TargetId, Time, TraceId,
+};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -22,7 +25,7 @@ fn silent(ttl: u8, attempt: u8) -> HopRecord {
         reply_index: 0,
         destination: TARGET.into(),
         source: Some(SOURCE.into()),
-        protocol: Protocol::Udp,
+        protocol: Protocol::Udp.into(),
         src_port: Some(24_000),
         dst_port: Some(33_434),
         icmp_id: None,
@@ -48,17 +51,19 @@ fn silent(ttl: u8, attempt: u8) -> HopRecord {
 
 /// What a router quotes that changes nothing.
 fn quote_of(row: &HopRecord) -> QuotedProbe {
+    let transport = QuotedUdp {
+        src_port: row.src_port,
+        dst_port: row.dst_port,
+        checksum: row.probe_checksum,
+        ..QuotedUdp::default()
+    };
     QuotedProbe {
         source: row.source,
         ttl: Some(1),
         tos: Some(row.probe_tos),
         ip_id: row.probe_ip_id,
         flow_label: row.flow_label,
-        src_port: row.src_port,
-        dst_port: row.dst_port,
-        icmp_id: row.icmp_id,
-        checksum: row.probe_checksum,
-        ..QuotedProbe::bare(row.destination, 17)
+        ..QuotedProbe::bare(row.destination, 17, QuotedTransport::Udp(transport))
     }
 }
 
@@ -150,6 +155,13 @@ fn changed(change: impl FnOnce(&mut [HopRecord])) -> Vec<Anomaly> {
 
 fn reply(row: &mut HopRecord) -> &mut Reply {
     row.reply.as_deref_mut().expect("an answer")
+}
+
+fn udp(quote: &mut QuotedProbe) -> &mut QuotedUdp {
+    match &mut quote.transport {
+        QuotedTransport::Udp(udp) => udp,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn quote(row: &mut HopRecord) -> &mut QuotedProbe {
@@ -275,11 +287,11 @@ fn a_target_that_lets_the_ttl_run_out_is_told() {
 
 #[test]
 fn what_only_a_target_says_is_odd_from_another_address() {
-    let said = |kind, protocol, evidence| {
+    let said = |kind, protocol: Protocol, evidence| {
         changed(|rows| {
             reply(&mut rows[2]).kind = kind;
             reply(&mut rows[2]).responder = OTHER.into();
-            (rows[2].protocol, rows[2].evidence) = (protocol, Some(evidence));
+            (rows[2].protocol, rows[2].evidence) = (protocol.into(), Some(evidence));
         })
     };
     let sure = Evidence::Rewritten;

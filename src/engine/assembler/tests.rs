@@ -23,7 +23,7 @@ fn row(probe: u64, ttl: u8, reply_index: u16, status: Status) -> HopRecord {
         reply_index,
         destination: TARGET.into(),
         source: None,
-        protocol: Protocol::Udp,
+        protocol: Protocol::Udp.into(),
         src_port: None,
         dst_port: None,
         icmp_id: None,

@@ -74,6 +74,6 @@ pub fn find(ledger: &Ledger, format: &ProbeFormat, nat: &NatLearner, reply: &Rep
 }
 
 #[cfg(test)]
-mod headless_tests;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod without_headers_tests;

@@ -11,6 +11,7 @@ use crate::engine::format::ProbeFormat;
 use crate::engine::ledger::{Entry, Ledger, State};
 use crate::engine::nat::NatLearner;
 use crate::wire::payload;
+use crate::wire::protocol::Quote;
 
 /// Finds the probe that `quoted`, in `reply`, quotes.
 pub(super) fn find(
@@ -20,30 +21,38 @@ pub(super) fn find(
     reply: &Reply,
     quoted: &QuotedProbe,
 ) -> Finding {
-    if !format.quotes_protocol(quoted) {
-        return Finding::refused(DiscardReason::Foreign);
+    match format.read(quoted) {
+        Ok(quote) => find_quote(ledger, format, nat, reply, &quote),
+        Err(reason) => Finding::refused(reason),
     }
-    if !format.is_whole(quoted) {
-        return Finding::refused(DiscardReason::Truncated);
-    }
-    let by_facts = by_open_facts(ledger, format, nat, quoted);
+}
+
+fn find_quote(
+    ledger: &Ledger,
+    format: &ProbeFormat,
+    nat: &NatLearner,
+    reply: &Reply,
+    quote: &Quote,
+) -> Finding {
+    let by_facts = by_open_facts(ledger, format, nat, quote);
     if let Some(found) = by_facts
         .best
         .filter(|found| found.evidence > Evidence::Weak)
     {
         return Finding::found(found.probe, found.evidence);
     }
-    if let Some(probe) = by_secrets(ledger, format, quoted, by_facts.candidates > 0) {
+    if let Some(probe) = by_secrets(ledger, format, quote, by_facts.candidates > 0) {
         return Finding::found(probe, Evidence::Rewritten);
     }
-    let ours = format
-        .flow_number(quoted)
+    let ours = quote
+        .shown
+        .flow_number
         .and_then(|number| format.flow_of(number))
         .is_some();
     let result = match by_facts.best {
         Some(weak) => Ok(weak),
-        None if by_facts.candidates > 0 && has_no_secret(format, quoted) => {
-            alone(ledger, format, reply, quoted).ok_or(match quoted.tag {
+        None if by_facts.candidates > 0 && has_no_secret(format, quote) => {
+            alone(ledger, format, reply, quote).ok_or(match quote.shown.tag {
                 None => DiscardReason::Ambiguous,
                 Some(_) => DiscardReason::Forged,
             })
@@ -68,18 +77,18 @@ fn by_open_facts(
     ledger: &Ledger,
     format: &ProbeFormat,
     nat: &NatLearner,
-    quoted: &QuotedProbe,
+    quote: &Quote,
 ) -> ByFacts {
     let mut outcome = ByFacts {
         best: None,
         candidates: 0,
     };
-    let Some(facts) = format.open_facts(quoted) else {
+    let Some(facts) = format.open_facts(quote) else {
         return outcome;
     };
     for (probe, entry) in ledger.with_facts(facts.destination, facts.flow, facts.ttl) {
         outcome.candidates += 1;
-        let Some(evidence) = evidence_of(entry, format, nat, quoted) else {
+        let Some(evidence) = evidence_of(entry, format, nat, quote) else {
             continue;
         };
         if outcome.best.is_none_or(|best| evidence > best.evidence) {
@@ -96,32 +105,33 @@ fn by_open_facts(
     outcome
 }
 
-/// How sure it is that `quoted`, whose open facts are those of `entry`, quotes it.
+/// How sure it is that `quote`, whose open facts are those of `entry`, quotes it.
 fn evidence_of(
     entry: &Entry,
     format: &ProbeFormat,
     nat: &NatLearner,
-    quoted: &QuotedProbe,
+    quote: &Quote,
 ) -> Option<Evidence> {
     let sent = entry.marked()?;
-    if !format.agrees(quoted, sent.ttl, &sent.marks) {
+    let protocol = format.protocol;
+    if !protocol.agrees(format, quote, sent.ttl, &sent.marks) {
         return None;
     }
-    if quoted.tag == Some(sent.marks.tag) {
+    if quote.shown.tag == Some(sent.marks.tag) {
         return Some(Evidence::Full);
     }
-    let serial = format.serial_is_as_sent(&sent, quoted);
-    let check = format.check_is_as_sent(&sent, quoted);
+    let serial = format.serial_is_as_sent(&sent, quote.packet);
+    let check = protocol.check_is_as_sent(&sent, quote);
     match (serial, check) {
         (true, true) => Some(Evidence::Full),
-        (false, true) if format.check_holds_serial() => Some(Evidence::Full),
+        (false, true) if protocol.check_holds_serial() => Some(Evidence::Full),
         (true, false) => {
-            let source_changed = quoted.source.is_some_and(|source| source != sent.source)
-                && format.check_is_adjusted(&sent, quoted);
+            let source = quote.packet.source;
+            let source_changed = source.is_some_and(|source| source != sent.source)
+                && protocol.check_is_adjusted(format, &sent, quote);
+            let checksum = quote.shown.checksum;
             let learned = format.check_covers_addresses(sent.destination)
-                && quoted
-                    .checksum
-                    .is_some_and(|checksum| nat.explains(sent.marks.check, checksum));
+                && checksum.is_some_and(|checksum| nat.explains(sent.marks.check, checksum));
             if source_changed || learned {
                 Some(Evidence::Rewritten)
             } else {
@@ -137,23 +147,25 @@ fn evidence_of(
 fn by_secrets(
     ledger: &Ledger,
     format: &ProbeFormat,
-    quoted: &QuotedProbe,
+    quote: &Quote,
     facts_are_live: bool,
 ) -> Option<ProbeId> {
+    let (protocol, shown) = (format.protocol, &quote.shown);
     let mut found = None;
-    for serial in format.serials_of(quoted) {
+    for serial in quote.serials() {
         for (probe, entry) in ledger.with_serial(serial) {
-            let fits = entry.marked().is_some_and(|sent| match quoted.tag {
+            let fits = entry.marked().is_some_and(|sent| match shown.tag {
                 Some(tag) if tag == sent.marks.tag => true,
                 // Zeros are padding, not a tag.
-                Some(tag) if !payload::may_be_cut(tag, quoted.serial, sent.marks.tag) => false,
+                Some(tag) if !payload::may_be_cut(tag, shown.serial, sent.marks.tag) => false,
                 _ => {
                     !facts_are_live
-                        && format.ttl_of(quoted).is_none_or(|ttl| ttl == sent.ttl)
-                        && format.agrees(quoted, sent.ttl, &sent.marks)
-                        && (format.serial_is_as_sent(&sent, quoted) || format.check_holds_serial())
-                        && format.one_side_changed(&sent, quoted)
-                        && format.check_is_adjusted(&sent, quoted)
+                        && shown.ttl.is_none_or(|ttl| ttl == sent.ttl)
+                        && protocol.agrees(format, quote, sent.ttl, &sent.marks)
+                        && (format.serial_is_as_sent(&sent, quote.packet)
+                            || protocol.check_holds_serial())
+                        && format.one_side_changed(&sent, quote)
+                        && protocol.check_is_adjusted(format, &sent, quote)
                 }
             });
             if fits {
@@ -168,29 +180,26 @@ fn by_secrets(
 }
 
 /// Whether a quote holds none of the secrets whole, as an ordinary UDP socket gives a short one.
-fn has_no_secret(format: &ProbeFormat, quoted: &QuotedProbe) -> bool {
-    format.is_one_by_one() && quoted.serial.unwrap_or(0) == 0
+fn has_no_secret(format: &ProbeFormat, quote: &Quote) -> bool {
+    format.is_one_by_one() && quote.shown.serial.unwrap_or(0) == 0
 }
 
 /// The one probe with a quote's open facts that waits for its answer, or where none waits any more, the one whose time is up; but
 /// the one that had this answer before, if the quote may be a copy's. One that is late while another waits is taken for that
 /// one: hence weak.
-fn alone(
-    ledger: &Ledger,
-    format: &ProbeFormat,
-    reply: &Reply,
-    quoted: &QuotedProbe,
-) -> Option<Match> {
-    let facts = format.open_facts(quoted)?;
+fn alone(ledger: &Ledger, format: &ProbeFormat, reply: &Reply, quote: &Quote) -> Option<Match> {
+    let facts = format.open_facts(quote)?;
     let fitting = || {
         ledger
             .with_facts(facts.destination, facts.flow, facts.ttl)
-            .filter(|(_, entry)| format.agrees(quoted, entry.probe.ttl, &entry.marks))
             .filter(|(_, entry)| {
-                let sent = entry.marks.tag;
-                quoted
-                    .tag
-                    .is_none_or(|tag| payload::may_be_cut(tag, quoted.serial, sent))
+                let (ttl, marks) = (entry.probe.ttl, &entry.marks);
+                format.protocol.agrees(format, quote, ttl, marks)
+            })
+            .filter(|(_, entry)| {
+                let (shown, sent) = (&quote.shown, entry.marks.tag);
+                let cut = |tag| payload::may_be_cut(tag, shown.serial, sent);
+                shown.tag.is_none_or(cut)
             })
     };
     let only = |among: fn(State) -> bool| {

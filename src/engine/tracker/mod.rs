@@ -175,7 +175,7 @@ fn learn_translation(entry: &Entry, reply: &Reply, format: &ProbeFormat, nat: &m
         && let Some(sent) = entry.marked()
         && format.check_covers_addresses(sent.destination)
         && format.serial_is_as_sent(&sent, quoted)
-        && let Some(quoted_checksum) = quoted.checksum
+        && let Some(quoted_checksum) = quoted.checksum()
         && !checksum::same(sent.marks.check, quoted_checksum)
     {
         nat.observe(sent.marks.check, quoted_checksum, reply.responder);

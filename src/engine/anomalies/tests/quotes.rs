@@ -15,9 +15,9 @@ fn quoted(change: impl Fn(&mut QuotedProbe)) -> Vec<Anomaly> {
 #[test]
 fn nat_shows_another_source() {
     assert_eq!(quoted(|quote| quote.source = Some(OTHER.into())), [Nat]);
-    assert_eq!(quoted(|quote| quote.src_port = Some(24_001)), [Nat]);
+    assert_eq!(quoted(|quote| udp(quote).src_port = Some(24_001)), [Nat]);
     assert_eq!(
-        quoted(|quote| (quote.source, quote.src_port) = (None, None)),
+        quoted(|quote| (quote.source, udp(quote).src_port) = (None, None)),
         []
     );
     let unknown_source = changed(|rows| {
@@ -27,8 +27,11 @@ fn nat_shows_another_source() {
     assert_eq!(unknown_source, []);
     let echo = |quoted_id| {
         changed(|rows| {
-            (rows[1].protocol, rows[1].icmp_id) = (Protocol::Icmp, Some(7));
-            quote(&mut rows[1]).icmp_id = quoted_id;
+            (rows[1].protocol, rows[1].icmp_id) = (Protocol::Icmp.into(), Some(7));
+            quote(&mut rows[1]).transport = QuotedTransport::Echo(QuotedEcho {
+                identifier: quoted_id,
+                ..QuotedEcho::default()
+            });
         })
     };
     assert_eq!(echo(Some(8)), [Nat]);
@@ -41,7 +44,7 @@ fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
     let checksums = |at: [u16; 3]| {
         changed(|rows| {
             for (row, checksum) in rows.iter_mut().zip(at) {
-                quote(row).checksum = Some(checksum);
+                udp(quote(row)).checksum = Some(checksum);
             }
         })
     };
@@ -62,7 +65,7 @@ fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
     );
     let last = |change: &dyn Fn(&mut HopRecord)| {
         changed(|rows| {
-            quote(&mut rows[2]).checksum = Some(0x5000);
+            udp(quote(&mut rows[2])).checksum = Some(0x5000);
             change(&mut rows[2]);
         })
     };
@@ -71,7 +74,7 @@ fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
     assert_eq!(last(&|row| row.evidence = Some(Evidence::Weak)), []);
     assert_eq!(last(&|row| row.probe_checksum = None), []);
     assert_eq!(
-        last(&|row| row.protocol = Protocol::Icmp),
+        last(&|row| row.protocol = Protocol::Icmp.into()),
         [],
         "covers no address"
     );
@@ -81,7 +84,7 @@ fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
     // Zero has two forms.
     let zero = changed(|rows| {
         rows[2].probe_checksum = Some(0);
-        quote(&mut rows[2]).checksum = Some(0xffff);
+        udp(quote(&mut rows[2])).checksum = Some(0xffff);
     });
     assert_eq!(zero, []);
 }
@@ -92,7 +95,7 @@ fn rewriting_shows_what_should_have_stayed() {
         quoted(|quote| quote.destination = OTHER.into()),
         [Rewriting]
     );
-    assert_eq!(quoted(|quote| quote.dst_port = Some(53)), [Rewriting]);
+    assert_eq!(quoted(|quote| udp(quote).dst_port = Some(53)), [Rewriting]);
     assert_eq!(quoted(|quote| quote.ip_id = Some(0)), [Rewriting]);
     assert_eq!(
         quoted(|quote| quote.ip_id = Some(0x3412)),
@@ -100,7 +103,7 @@ fn rewriting_shows_what_should_have_stayed() {
         "quoted byte-swapped"
     );
     assert_eq!(
-        quoted(|quote| (quote.dst_port, quote.ip_id) = (None, None)),
+        quoted(|quote| (udp(quote).dst_port, quote.ip_id) = (None, None)),
         []
     );
     assert_eq!(quoted(|quote| quote.length = Some(7)), []);
@@ -118,7 +121,7 @@ fn rewriting_shows_what_should_have_stayed() {
 #[test]
 fn an_answer_to_the_distance_probe_counts_with_what_it_quotes() {
     let (mut rows, end) = trace("A B * * =T");
-    quote(&mut rows[4]).dst_port = Some(53);
+    udp(quote(&mut rows[4])).dst_port = Some(53);
     let found: Vec<_> = find(&rows, &end).iter().collect();
     assert_eq!(found, [Rewriting]);
 }

@@ -69,8 +69,8 @@ fn a_translator_is_behind_who_calls_a_probe_too_large() {
     for row in &mut rows {
         let of_narrow = reply(row).kind == ReplyKind::FragmentationNeeded;
         if row.ttl >= Some(Ttl(3)) && !of_narrow {
-            let shown = quote(row).checksum.map(|sent| sent + 1);
-            quote(row).checksum = shown;
+            let shown = quote(row).checksum().map(|sent| sent + 1);
+            udp(quote(row)).checksum = shown;
         }
     }
     assert_eq!(find(&rows, &end).iter().collect::<Vec<_>>(), [Nat]);

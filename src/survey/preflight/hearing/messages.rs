@@ -1,14 +1,12 @@
 //! The packets of the test: a probe, and everything that may answer it, all from an address to itself.
 
 use super::{Kind, LoopbackProbe};
-use crate::model::{Protocol, TcpFlags, Ttl};
+use crate::engine::format::{Marked, ProbeFormat};
+use crate::model::{FlowId, TcpFlags, Ttl};
 use crate::wire::checksum::Sum;
-use crate::wire::echo::{self, EchoProbe};
-use crate::wire::ip::{Ends, ICMP, IpHeader, TCP, UDP};
-use crate::wire::payload::MARKS;
-use crate::wire::tcp::{self, TcpProbe};
+use crate::wire::ip::{Ends, ICMP, ICMPV6, IpHeader, TCP, UDP};
 use crate::wire::token::Marks;
-use crate::wire::udp::{self, UdpProbe};
+use crate::wire::{echo, protocol, tcp, udp};
 
 /// Size of an ICMP header, bytes.
 const ICMP_HEADER: usize = 8;
@@ -31,54 +29,33 @@ fn header(probe: &LoopbackProbe, ends: Ends, protocol: u8) -> IpHeader {
 
 /// What looks like a probe of the run, but for its transport checksum, which is wrong.
 pub(super) fn probe(probe: &LoopbackProbe, ends: Ends) -> Vec<u8> {
-    let marks = Marks {
-        check: CHECK,
-        tag: probe.mark.into(),
+    let protocol = protocol::of(probe.protocol, probe.tcp_flags);
+    let format = ProbeFormat {
+        protocol,
+        source_port: probe.source_port,
+        destination_port: probe.destination_port,
+        tos: probe.tos,
+        // As small as it can be.
+        packet_size: Some(0),
+        ..ProbeFormat::udp(1)
     };
-    let (src_port, dst_port, serial) = (probe.source_port, probe.destination_port, probe.mark);
-    let room = |transport: usize| vec![0; ends.header_size() + transport];
-    let (mut packet, checksum_at) = match probe.protocol {
-        Protocol::Udp => {
-            let mut packet = room(udp::HEADER + MARKS);
-            let ip = header(probe, ends, UDP);
-            UdpProbe {
-                ip,
-                src_port,
-                dst_port,
-                serial,
-                marks,
-            }
-            .encode(&mut packet);
-            (packet, 6)
-        }
-        Protocol::Icmp => {
-            let mut packet = room(echo::HEADER + MARKS);
-            let ip = header(probe, ends, echo::protocol(&ends));
-            EchoProbe {
-                ip,
-                identifier: src_port,
-                serial,
-                marks,
-            }
-            .encode(&mut packet);
-            (packet, 2)
-        }
-        Protocol::Tcp => {
-            let mut packet = room(tcp::HEADER + tcp::payload_size(probe.tcp_flags));
-            let ip = header(probe, ends, TCP);
-            TcpProbe {
-                ip,
-                src_port,
-                dst_port,
-                flags: probe.tcp_flags,
-                serial,
-                marks,
-            }
-            .encode(&mut packet);
-            (packet, 16)
-        }
+    let (source, destination) = ends.addresses();
+    let marked = Marked {
+        source,
+        destination,
+        flow: FlowId(0),
+        ttl: Ttl(1),
+        size: None,
+        serial: probe.mark,
+        marks: Marks {
+            check: CHECK,
+            tag: probe.mark.into(),
+        },
+        flow_label: 0,
     };
-    let at = ends.header_size() + checksum_at;
+    let mut packet = vec![0; format.size(destination, Ttl(1), None).into()];
+    format.write(&marked, &ends, &mut packet);
+    let at = ends.header_size() + protocol.checksum_offset();
     for (byte, spoiler) in packet[at..at + 2].iter_mut().zip(SPOILER.to_be_bytes()) {
         *byte ^= spoiler;
     }
@@ -153,7 +130,11 @@ fn icmp(
     let mut message = vec![icmp_type, code, 0, 0];
     message.extend(rest);
     message.extend(body);
-    packet(probe, ends, echo::protocol(&ends), message, 2)
+    let protocol = match ends {
+        Ends::V4(..) => ICMP,
+        Ends::V6(..) => ICMPV6,
+    };
+    packet(probe, ends, protocol, message, 2)
 }
 
 /// What a closed port says (RFC 9293, section 3.10.7.1).

@@ -1,7 +1,7 @@
 //! The answers are read by the readers that read those of the run, and answer what was sent.
 
 use super::*;
-use crate::model::{Echoed, Reply, ReplyKind, Time};
+use crate::model::{Echoed, Protocol, QuotedTransport, Reply, ReplyKind, Time};
 use crate::wire::decode;
 
 const MARK: u16 = 0x4321;
@@ -40,7 +40,10 @@ fn sum(ends: Ends, protocol: u8, packet: &[u8]) -> u16 {
 #[test]
 fn no_host_takes_the_probe_in_and_every_host_its_answer() {
     for ends in families() {
-        let icmp = echo::protocol(&ends);
+        let icmp = match ends {
+            Ends::V4(..) => ICMP,
+            Ends::V6(..) => ICMPV6,
+        };
         for (protocol, number, kind) in [
             (Protocol::Udp, UDP, Kind::Datagram),
             (Protocol::Icmp, icmp, Kind::EchoReply),
@@ -78,9 +81,12 @@ fn errors_quote_the_probe() {
                 let reply = read(kind, &test, ends);
                 assert_eq!(reply.kind, expected);
                 let quoted = reply.quoted.unwrap();
-                let (port, other) = (quoted.src_port, quoted.icmp_id);
+                let (port, other) = (quoted.src_port(), quoted.icmp_id());
                 assert_eq!(port.or(other), Some(24_000));
-                let serial = quoted.tcp_sequence.map(tcp::serial_of).or(quoted.serial);
+                let serial = match &quoted.transport {
+                    QuotedTransport::Tcp(tcp) => tcp.sequence.map(tcp::serial_of),
+                    _ => quoted.serial(),
+                };
                 assert_eq!(serial, Some(MARK));
             }
         }

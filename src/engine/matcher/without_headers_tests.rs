@@ -4,18 +4,19 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::engine::ledger::{AnswerMark, State};
-use crate::model::{FlowId, Probe, Protocol, Purpose, ReplyKind, TargetId, Time, Ttl};
+use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
-use crate::wire::quote;
+use crate::wire::echo::{self, Echo};
 use crate::wire::token::{Facts, RunKey, TokenMaker};
+use crate::wire::udp;
 
 const FORMAT: ProbeFormat = ProbeFormat {
-    headless: true,
+    quotes_without_headers: true,
     ..ProbeFormat::udp(2)
 };
 
 const ECHO: ProbeFormat = ProbeFormat {
-    protocol: Protocol::Icmp,
+    protocol: &Echo,
     ..FORMAT
 };
 
@@ -75,7 +76,7 @@ impl Live {
             live.ledger.get_mut(id).expect("just added").state = *state;
             let mut batch = PacketBatch::default();
             format.encode(&marked, &mut batch);
-            let stripped = if format == ECHO { 20 } else { 28 };
+            let stripped = if format.protocol.has_ports() { 28 } else { 20 };
             live.payloads
                 .push(batch.get(0).expect("a packet").1[stripped..].to_vec());
         }
@@ -93,9 +94,10 @@ impl Live {
         destination: &str,
         returned: &[u8],
     ) -> Result<(u64, Evidence), DiscardReason> {
-        let quoted = match self.format.protocol {
-            Protocol::Icmp => quote::of_echo(address(destination), returned),
-            _ => quote::of_datagram(address(destination), 24_000, 33_434, returned),
+        let destination = address(destination);
+        let quoted = match self.format.protocol.has_ports() {
+            false => echo::quoted_to_socket(destination, returned),
+            true => udp::quoted_to_socket(destination, 24_000, 33_434, returned),
         };
         let reply = Reply {
             quoted: Some(quoted),

@@ -1,0 +1,225 @@
+//! What all probes of a run have in common, and what that means for a probe and for a quote.
+//!
+//! The protocol itself is a [`ProbeProtocol`]; here stands what is the same for every protocol: ports, flows, sizes, the IP header,
+//! and the comparison of open facts.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::ip::{self, Ends, IpHeader};
+use super::protocol::{ProbeProtocol, Quote};
+use super::token::{Marks, TokenMaker};
+use super::udp::Udp;
+use crate::model::{DiscardReason, FlowId, QuotedProbe, Ttl};
+
+/// What all probes of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeFormat {
+    /// The protocol.
+    pub protocol: &'static dyn ProbeProtocol,
+    /// Source port (ICMP: identifier) of flow 0.
+    pub source_port: u16,
+    /// Flows a target; their source ports follow one another.
+    pub flows: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Whether the destination port grows with the TTL, as in the classic traceroute.
+    pub port_per_ttl: bool,
+    /// Type of service or traffic class.
+    pub tos: u8,
+    /// Size of every probe with its IP header, bytes. If absent, a probe is as small as its protocol allows.
+    pub packet_size: Option<u16>,
+    /// Whether routers may not fragment (IPv4 DF).
+    pub dont_fragment: bool,
+    /// Whether quotes come without IP header, and those of UDP without UDP header, as from ordinary sockets.
+    pub quotes_without_headers: bool,
+}
+
+/// The open facts that a packet shows, as far as they can be this run's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFacts {
+    /// Destination as quoted.
+    pub destination: IpAddr,
+    /// The flow that the source port or identifier stands for.
+    pub flow: FlowId,
+    /// The TTL, if the packet shows it.
+    pub ttl: Option<Ttl>,
+}
+
+/// A probe with its addresses and marks, ready to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Marked {
+    /// Our address.
+    pub source: IpAddr,
+    /// The address probed.
+    pub destination: IpAddr,
+    /// The flow.
+    pub flow: FlowId,
+    /// The TTL.
+    pub ttl: Ttl,
+    /// Its size with the IP header, bytes. If absent, it has the size of the run's other probes.
+    pub size: Option<u16>,
+    /// Names the sending; the IP ID too.
+    pub serial: u16,
+    /// Check and tag.
+    pub marks: Marks,
+    /// IPv6 flow label.
+    pub flow_label: u32,
+}
+
+impl ProbeFormat {
+    /// UDP from port 24000 on to 33434, with no option set.
+    pub const fn udp(flows: u16) -> Self {
+        ProbeFormat {
+            protocol: &Udp,
+            source_port: 24_000,
+            flows,
+            destination_port: 33_434,
+            port_per_ttl: false,
+            tos: 0,
+            packet_size: None,
+            dont_fragment: false,
+            quotes_without_headers: false,
+        }
+    }
+
+    /// The source port of `flow`, or its identifier.
+    pub fn src_port(&self, flow: FlowId) -> u16 {
+        self.source_port.wrapping_add(flow.0)
+    }
+
+    /// The destination port of a probe with `ttl`; 0 if the protocol has no ports.
+    pub fn dst_port(&self, ttl: Ttl) -> u16 {
+        match self.protocol.has_ports() {
+            true => self.port_at(ttl),
+            false => 0,
+        }
+    }
+
+    /// The destination port of a probe with `ttl`, for a protocol that has ports.
+    pub fn port_at(&self, ttl: Ttl) -> u16 {
+        match self.port_per_ttl {
+            true => self.destination_port.wrapping_add(u16::from(ttl.0) - 1),
+            false => self.destination_port,
+        }
+    }
+
+    /// Whether a quote of 8 transport bytes shows the TTL that the probe was sent with. The ledger's index depends on it.
+    pub fn shows_ttl(&self) -> bool {
+        self.protocol.shows_ttl(self)
+    }
+
+    /// Whether only one probe of a flow may be pending at a time, because a short quote shows neither its TTL nor a secret.
+    pub fn is_one_by_one(&self) -> bool {
+        self.protocol.is_one_by_one(self)
+    }
+
+    /// The size of a probe to `destination` with `ttl`, IP header included, bytes. `chosen` is the probe's own, if it has one.
+    pub fn size(&self, destination: IpAddr, ttl: Ttl, chosen: Option<u16>) -> u16 {
+        let header = ip::header_size(destination);
+        let wanted = chosen
+            .or(self.packet_size)
+            .map(|size| usize::from(size).saturating_sub(header));
+        (header + self.protocol.size(self, ttl, wanted)) as u16
+    }
+
+    /// The size of every probe of a family, bytes. Returns `None` if the size depends on the TTL.
+    pub fn constant_size(&self, ipv6: bool) -> Option<u16> {
+        let destination = match ipv6 {
+            false => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            true => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let [least, most] = [1, u8::MAX].map(|ttl| self.size(destination, Ttl(ttl), None));
+        (least == most).then_some(least)
+    }
+
+    /// Check and tag of a probe, from those `drawn` for it.
+    pub fn marks(
+        &self,
+        drawn: Marks,
+        tokens: &TokenMaker,
+        destination: IpAddr,
+        flow: FlowId,
+    ) -> Marks {
+        self.protocol
+            .marks(drawn, tokens, destination, self.src_port(flow))
+    }
+
+    /// Writes a probe into `packet`, whose length is the probe's [`size`](Self::size).
+    pub fn write(&self, probe: &Marked, ends: &Ends, packet: &mut [u8]) {
+        let header = IpHeader {
+            ends: *ends,
+            protocol: self.protocol.number(probe.destination.is_ipv6()),
+            ttl: probe.ttl,
+            tos: self.tos,
+            ip_id: probe.serial,
+            dont_fragment: self.dont_fragment,
+            flow_label: probe.flow_label,
+        };
+        header.encode(packet);
+        let transport = &mut packet[ends.header_size()..];
+        self.protocol.encode(self, probe, ends, transport);
+    }
+
+    /// The transport checksum of a probe. Returns `None` if its addresses are of different families.
+    pub fn checksum(&self, probe: &Marked) -> Option<u16> {
+        let ends = Ends::new(probe.source, probe.destination)?;
+        Some(self.protocol.checksum(self, probe, &ends))
+    }
+
+    /// Reads a quote as that of a probe. A packet of another protocol is foreign, and one that is too short is truncated.
+    pub fn read<'a>(&self, packet: &'a QuotedProbe) -> Result<Quote<'a>, DiscardReason> {
+        if packet.protocol != self.protocol.number(packet.destination.is_ipv6()) {
+            return Err(DiscardReason::Foreign);
+        }
+        match self.protocol.shown(self, &packet.transport) {
+            Some(shown) => Ok(Quote { packet, shown }),
+            None => Err(DiscardReason::Truncated),
+        }
+    }
+
+    /// The flow that a source port or identifier stands for.
+    pub fn flow_of(&self, number: u16) -> Option<FlowId> {
+        let flow = number.checked_sub(self.source_port)?;
+        (flow < self.flows).then_some(FlowId(flow))
+    }
+
+    /// The open facts of a quote. Returns `None` if one of them cannot be this run's.
+    pub fn open_facts(&self, quote: &Quote) -> Option<OpenFacts> {
+        let shown = &quote.shown;
+        let flow = self.flow_of(shown.flow_number?)?;
+        if self.shows_ttl() && shown.ttl.is_none() {
+            return None;
+        }
+        let is_port_right = match shown.ttl {
+            _ if !self.protocol.has_ports() => true,
+            Some(ttl) => shown.dst_port? == self.port_at(ttl),
+            None => self.port_per_ttl || shown.dst_port? == self.destination_port,
+        };
+        is_port_right.then_some(OpenFacts {
+            destination: quote.packet.destination,
+            flow,
+            ttl: shown.ttl,
+        })
+    }
+
+    /// Whether the facts of one side only, source or destination, differ from those sent. Address translators change one side.
+    pub fn one_side_changed(&self, sent: &Marked, quote: &Quote) -> bool {
+        let Quote { packet, shown } = quote;
+        let is_source_right = packet.source.is_none_or(|source| source == sent.source)
+            && shown.flow_number == Some(self.src_port(sent.flow));
+        let is_port_right = || shown.dst_port == Some(self.port_at(sent.ttl));
+        let is_destination_right = sent.destination == packet.destination
+            && (!self.protocol.has_ports() || is_port_right());
+        is_source_right != is_destination_right
+    }
+
+    /// Whether the serial of `sent` came back as the IP ID.
+    pub fn serial_is_as_sent(&self, sent: &Marked, quoted: &QuotedProbe) -> bool {
+        quoted.ip_id == Some(sent.serial)
+    }
+
+    /// Whether a change of the source address changes the check. What a translator before us does to it can then be learned.
+    pub fn check_covers_addresses(&self, destination: IpAddr) -> bool {
+        self.protocol.check_covers_addresses(destination.is_ipv6())
+    }
+}

@@ -1,0 +1,251 @@
+//! What a protocol of probes must provide, and the one place that chooses a protocol.
+//!
+//! A protocol is one file that implements [`ProbeProtocol`], and one arm of [`of`]. [`ProbeFormat`] holds what all protocols
+//! share: ports, flows, sizes and IP header fields.
+//!
+//! A probe is identified in the same terms for every protocol:
+//!
+//! | term | what it is |
+//! |---|---|
+//! | open facts | destination, flow number (source port or identifier), TTL |
+//! | serial | 16 secret bits that name the sending; the IP ID too |
+//! | check | 16 secret bits in the transport header |
+//! | tag | 64 secret bits in the payload |
+//!
+//! A protocol only reads and compares. It knows nothing of pending probes; `engine::matcher` looks them up.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::checksum::{self, Sum};
+use super::echo::Echo;
+use super::format::{Marked, ProbeFormat};
+use super::ip::Ends;
+use super::tcp::Tcp;
+use super::token::{Marks, TokenMaker};
+use super::udp::Udp;
+use crate::model::{
+    DiscardReason, Echoed, Evidence, FlowId, Protocol, ProtocolName, QuotedProbe, QuotedTransport,
+    Reply, ReplyKind, TcpFlags, Ttl,
+};
+
+/// Chooses the protocol of a run. `tcp_flags` says which segment a TCP probe is.
+pub fn of(protocol: Protocol, tcp_flags: TcpFlags) -> &'static dyn ProbeProtocol {
+    match protocol {
+        Protocol::Udp => &Udp,
+        Protocol::Icmp => &Echo,
+        Protocol::Tcp => Tcp::sending(tcp_flags),
+    }
+}
+
+/// Finds the protocol of packets with this IP protocol number. Returns `None` for a number that no [`Protocol`] uses.
+pub(super) fn numbered(number: u8, ipv6: bool) -> Option<&'static dyn ProbeProtocol> {
+    Protocol::ALL
+        .into_iter()
+        .map(|protocol| of(protocol, TcpFlags::default()))
+        .find(|protocol| protocol.number(ipv6) == number)
+}
+
+/// A protocol of probes: layout, encoding, reading of quotes and of answers, and evidence.
+///
+/// Transport parts begin behind the IP header. `run` is what all probes of the run have in common.
+pub trait ProbeProtocol: fmt::Debug + Sync {
+    /// The name in the `protocol` column.
+    fn name(&self) -> ProtocolName;
+
+    /// The IP protocol number of a probe.
+    fn number(&self, ipv6: bool) -> u8;
+
+    /// Whether probes have ports. If not, an identifier names the flow.
+    fn has_ports(&self) -> bool {
+        true
+    }
+
+    /// Whether a target that is no server answers with an ICMP error. Hosts limit the rate of errors.
+    fn draws_errors_from_targets(&self) -> bool {
+        true
+    }
+
+    // Layout and encoding.
+
+    /// The size of a probe's transport part, bytes. `wanted` is the size asked for, if any; the result may be larger.
+    fn size(&self, run: &ProbeFormat, ttl: Ttl, wanted: Option<usize>) -> usize;
+
+    /// The check and the tag to send. `drawn` are those of the probe, `number` names the flow.
+    fn marks(
+        &self,
+        drawn: Marks,
+        _tokens: &TokenMaker,
+        _destination: IpAddr,
+        _number: u16,
+    ) -> Marks {
+        drawn
+    }
+
+    /// Writes the transport part of a probe. `transport` has the size that [`size`](Self::size) returned.
+    fn encode(&self, run: &ProbeFormat, probe: &Marked, ends: &Ends, transport: &mut [u8]);
+
+    /// The transport checksum of a probe.
+    fn checksum(&self, _run: &ProbeFormat, probe: &Marked, _ends: &Ends) -> u16 {
+        probe.marks.check
+    }
+
+    /// Where the transport checksum stands in the transport part, bytes from its start.
+    fn checksum_offset(&self) -> usize;
+
+    // Quotes.
+
+    /// Whether a quote of 8 transport bytes shows the TTL that the probe was sent with.
+    fn shows_ttl(&self, run: &ProbeFormat) -> bool;
+
+    /// Whether only one probe of a flow may be pending at a time, because a short quote shows neither its TTL nor a secret.
+    fn is_one_by_one(&self, _run: &ProbeFormat) -> bool {
+        false
+    }
+
+    /// Reads a quoted transport part, which may be cut short anywhere.
+    fn read_quote(&self, transport: &[u8], ipv6: bool) -> QuotedTransport;
+
+    /// Returns what a quote shows of a probe. Returns `None` if the quote is of another protocol, or if it lacks one of the 8
+    /// transport bytes that routers return at least (RFC 792).
+    fn shown(&self, run: &ProbeFormat, quoted: &QuotedTransport) -> Option<Shown>;
+
+    /// Whether the fields that are neither open facts nor secrets are as sent.
+    fn agrees(&self, run: &ProbeFormat, quote: &Quote, ttl: Ttl, _marks: &Marks) -> bool {
+        !run.port_per_ttl || quote.shown.dst_port == Some(run.port_at(ttl))
+    }
+
+    // Evidence.
+
+    /// Whether the check proves the serial too.
+    fn check_holds_serial(&self) -> bool {
+        false
+    }
+
+    /// Whether the check covers the addresses, so that address translation changes it.
+    fn check_covers_addresses(&self, ipv6: bool) -> bool;
+
+    /// Whether the quoted check is the one that was sent.
+    fn check_is_as_sent(&self, sent: &Marked, quote: &Quote) -> bool {
+        let same = |shown| checksum::same(shown, sent.marks.check);
+        quote.shown.checksum.is_some_and(same)
+    }
+
+    /// Whether the quoted check is the one that was sent, adjusted for the quoted addresses and ports that differ (RFC 1624).
+    fn check_is_adjusted(&self, run: &ProbeFormat, sent: &Marked, quote: &Quote) -> bool {
+        let number = quote.shown.flow_number.unwrap_or_default();
+        let mut old = Sum::default().word(run.src_port(sent.flow));
+        let mut new = Sum::default().word(number);
+        if self.check_covers_addresses(sent.destination.is_ipv6()) {
+            let source = quote.packet.source.unwrap_or(sent.source);
+            old = old.ip(sent.source).ip(sent.destination);
+            new = new.ip(source).ip(quote.packet.destination);
+        }
+        if self.has_ports() {
+            old = old.word(run.port_at(sent.ttl));
+            new = new.word(quote.shown.dst_port.unwrap_or_default());
+        }
+        quote.shown.checksum.is_some_and(|shown| {
+            checksum::same(shown, checksum::adjusted(sent.marks.check, old, new))
+        })
+    }
+
+    // Answers that quote nothing.
+
+    /// Reads the transport part of an answer that is no ICMP message.
+    fn read_answer(&self, _transport: &[u8]) -> Result<(ReplyKind, Echoed), DiscardReason> {
+        Err(DiscardReason::OtherType)
+    }
+
+    /// Returns how to find the probe that an answer of this protocol is to.
+    fn answer(&self, _run: &ProbeFormat, _echoed: &Echoed) -> Result<Answer, DiscardReason> {
+        Err(DiscardReason::OtherType)
+    }
+
+    /// How sure it is that `reply` answers `sent`, whose proof it repeats. Returns `None` if an open fact speaks against it.
+    fn answer_evidence(
+        &self,
+        _run: &ProbeFormat,
+        _reply: &Reply,
+        _sent: &Marked,
+    ) -> Option<Evidence> {
+        None
+    }
+}
+
+/// What a quote shows of a probe, in terms that are the same for every protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The number that names the flow: source port or identifier.
+    pub flow_number: Option<u16>,
+    /// Destination port.
+    pub dst_port: Option<u16>,
+    /// The TTL that the probe was sent with.
+    pub ttl: Option<Ttl>,
+    /// Transport checksum.
+    pub checksum: Option<u16>,
+    /// The tag.
+    pub tag: Option<u64>,
+    /// The serial, if the transport part repeats it.
+    pub serial: Option<u16>,
+}
+
+/// A quoted packet of the run's protocol, and what it shows of a probe.
+#[derive(Clone, Copy, Debug)]
+pub struct Quote<'a> {
+    /// The packet.
+    pub packet: &'a QuotedProbe,
+    /// What it shows behind the IP header.
+    pub shown: Shown,
+}
+
+impl Quote<'_> {
+    /// The serials that the quote may hold: the IP ID, and the one in the transport part.
+    pub fn serials(&self) -> impl Iterator<Item = u16> + use<> {
+        let (ip_id, inner) = (self.packet.ip_id, self.shown.serial);
+        let inner = inner.filter(|_| inner != ip_id);
+        [ip_id, inner].into_iter().flatten()
+    }
+}
+
+/// How to find the probe that an answer without a quote is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The flow whose port or identifier the answer came to, if it is one of this run's.
+    pub flow: Option<FlowId>,
+    /// The TTL of the probe, if the answer shows it.
+    pub ttl: Option<Ttl>,
+    /// The secrets that the answer may repeat, best first.
+    pub proofs: [Option<Proof>; 2],
+    /// The port that the answer came from, if an answer need not repeat anything of its probe. It is then a weak match for the
+    /// pending probe of the flow.
+    pub weak_from_port: Option<u16>,
+}
+
+/// The secrets that an answer repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The serial.
+    pub serial: u16,
+    /// What proves it.
+    pub secret: Secret,
+}
+
+/// A secret that an answer repeats beside the serial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// 64 bits: decisive, wherever the answer comes from.
+    Tag(u64),
+    /// 16 bits, and 32 together with the serial. An answer from another address than the one probed must answer a pending probe.
+    Check(u16),
+}
+
+impl Proof {
+    /// Whether `marks` are those of the proof.
+    pub fn holds(&self, marks: &Marks) -> bool {
+        match self.secret {
+            Secret::Tag(tag) => marks.tag == tag,
+            Secret::Check(check) => marks.check == check,
+        }
+    }
+}
