@@ -39,12 +39,10 @@ pub struct Core {
     /// Probes that this host had no room for.
     deferred: Deferred,
     tracker: Tracker,
-    /// Rows and outcomes of the current call.
+    /// Events that nobody has taken yet, and the outcomes of the current call.
     settled: Settled,
     /// What the strategy asked for in the current call.
     actions: Actions,
-    /// Events that nobody has taken yet.
-    events: VecDeque<Event>,
     figures: Figures,
     /// How long to listen after the last probe.
     cooldown: Duration,
@@ -68,7 +66,6 @@ impl Core {
             tracker,
             settled: Settled::default(),
             actions: Actions::default(),
-            events: VecDeque::new(),
             figures: Figures::default(),
             cooldown,
             is_sending: true,
@@ -114,12 +111,15 @@ impl Core {
 
     /// The next event to write.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.settled.events.pop_front()
     }
 
     /// Takes all events at once, in order.
     pub fn take_events(&mut self) -> VecDeque<Event> {
-        std::mem::take(&mut self.events)
+        let events = &mut self.settled.events;
+        // As many are likely to come the next time.
+        let room = VecDeque::with_capacity(events.len());
+        std::mem::replace(events, room)
     }
 
     /// Whether the strategy has learned something since the last call of [`poll_send`](Core::poll_send).
@@ -154,13 +154,9 @@ impl Core {
         self.strategy.cursor()
     }
 
-    /// Puts the rows of this call out, then tells the strategy its outcomes, until nothing new comes of that.
+    /// Tells the strategy the outcomes of this call, whose rows are out, until nothing new comes of that.
     fn deliver(&mut self, now: Time) {
-        loop {
-            self.events.extend(self.settled.events.drain(..));
-            if self.settled.outcomes.is_empty() {
-                break;
-            }
+        while !self.settled.outcomes.is_empty() {
             self.has_news = true;
             let mut outcomes = std::mem::take(&mut self.settled.outcomes);
             for outcome in outcomes.drain(..) {
@@ -179,14 +175,12 @@ impl Core {
                 self.limiter.add(request, now);
             }
         }
+        let settled = &mut self.settled;
         for event in self.actions.events.drain(..) {
             match event {
-                StrategyEvent::Ended(end) => self.events.push_back(Event::Ended(end)),
-                StrategyEvent::Row(row) => self.events.push_back(Event::Table(row)),
-                StrategyEvent::Inferred(hop) => {
-                    self.tracker.enter_inferred(&hop, now, &mut self.settled);
-                    self.events.extend(self.settled.events.drain(..));
-                }
+                StrategyEvent::Ended(end) => settled.events.push_back(Event::Ended(end)),
+                StrategyEvent::Row(row) => settled.events.push_back(Event::Table(row)),
+                StrategyEvent::Inferred(hop) => self.tracker.enter_inferred(&hop, now, settled),
             }
         }
         let _ = self.settle_skipped(now);

@@ -10,6 +10,8 @@ mod receiver;
 mod sender;
 mod shared;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use crate::transport::{Listener, OwnAddresses, PacketSender};
@@ -72,6 +74,19 @@ pub struct LiveEnd<S> {
     pub error: Option<LiveError>,
 }
 
+/// Tells the watcher that a thread leaves, also by a panic.
+struct Leaving<'a> {
+    left: &'a AtomicUsize,
+    watcher: &'a Thread,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.left.fetch_add(1, Ordering::Release);
+        self.watcher.unpark();
+    }
+}
+
 impl<S: RecordSink> LiveRun<S> {
     /// Runs to the end, or until `stop` says so. Calls `watch` about ten times a second.
     pub fn run(self, stop: &Stop, mut watch: impl FnMut(Progress)) -> LiveEnd<S> {
@@ -88,23 +103,37 @@ impl<S: RecordSink> LiveRun<S> {
             own: OwnAddresses::open(),
             shared,
         };
-        let mut tick = || {
-            watch(shared.with(|core, _| core.progress()));
-            std::thread::park_timeout(WATCH_INTERVAL);
+        let left = AtomicUsize::new(0);
+        let watcher = std::thread::current();
+        let leaving = || Leaving {
+            left: &left,
+            watcher: &watcher,
+        };
+        let mut watch_until = |threads: usize| {
+            while left.load(Ordering::Acquire) < threads {
+                watch(shared.with(|core, _| core.progress()));
+                std::thread::park_timeout(WATCH_INTERVAL);
+            }
         };
         let (sent, received, written) = std::thread::scope(|scope| {
-            let writer = scope.spawn(|| collector::collect(&mut collector, &events_out, shared));
-            let receiver = scope.spawn(|| receiver.run());
-            let sender = scope.spawn(|| sender.run());
-            while !(sender.is_finished() && receiver.is_finished()) {
-                tick();
-            }
+            let writer = scope.spawn(|| {
+                let _leaving = leaving();
+                collector::collect(&mut collector, &events_out, shared)
+            });
+            let receiver = scope.spawn(|| {
+                let _leaving = leaving();
+                receiver.run()
+            });
+            let sender = scope.spawn(|| {
+                let _leaving = leaving();
+                sender.run()
+            });
+            // The collector leaves before the others only if it failed, which ends them too.
+            watch_until(2);
+            let (sent, received) = (sender.join(), receiver.join());
             shared.finish();
-            while !writer.is_finished() {
-                tick();
-            }
-            let sent = sender.join().unwrap_or(Err(LiveError::Thread("sender")));
-            let received = receiver.join();
+            watch_until(3);
+            let sent = sent.unwrap_or(Err(LiveError::Thread("sender")));
             let received = received.unwrap_or(Err(LiveError::Thread("receiver")));
             (sent, received, writer.join())
         });

@@ -61,7 +61,7 @@ impl Settler {
     fn emit_further(&self, live: &Live<'_>, index: u16, further: Further, out: &mut Settled) {
         self.emit(live, index, further.status, Some(further.held), out);
         // Which of the flow's probes it answers is not known, so neither is the hop.
-        if let Some(Event::Row(row)) = out.events.last_mut()
+        if let Some(Event::Row(row)) = out.events.back_mut()
             && !further.hop_known
         {
             (row.ttl, row.rtt_us) = (None, None);

@@ -65,7 +65,7 @@ impl Settler {
                     .push(Outcome::of(&live.entry.probe, ProbeResult::NotSent, true));
                 // Not the probe's first row; the assembler settles which of the two remains.
                 let row = self.unsent_row(&live, Status::SendError, Some(reason));
-                out.events.push(Event::Row(HopRecord {
+                out.events.push_back(Event::Row(HopRecord {
                     reply_index: 1,
                     ..row
                 }));

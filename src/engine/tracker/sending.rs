@@ -76,7 +76,7 @@ impl Tracker {
             let row = self
                 .settler
                 .unsent_row(&live, Status::Skipped, Some(reason));
-            out.events.push(Event::Row(row));
+            out.events.push_back(Event::Row(row));
             out.outcomes
                 .push(Outcome::of(&probe, ProbeResult::Skipped, false));
         }
@@ -98,7 +98,7 @@ impl Tracker {
         if let Some(entry) = self.ledger.get_mut(id) {
             let live = Live { id, entry };
             let row = self.settler.unsent_row(&live, Status::Inferred, None);
-            out.events.push(Event::Row(HopRecord {
+            out.events.push_back(Event::Row(HopRecord {
                 inferred: Some(Inferred {
                     responder: hop.responder,
                     from: hop.from,

@@ -1,5 +1,6 @@
 //! What comes of sending, of replies, and of time passing.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::engine::core::Event;
@@ -32,8 +33,8 @@ impl Timeouts {
 /// Rows that are finished, and what the strategy is to learn.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// Finished rows, in the order they were settled.
-    pub events: Vec<Event>,
+    /// Finished rows, in the order they were settled. The core adds what the strategy reports, and takes all out.
+    pub events: VecDeque<Event>,
     /// The outcomes, in the same order. The strategy learns them behind all of these rows.
     pub outcomes: Vec<Outcome>,
 }

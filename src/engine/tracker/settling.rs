@@ -187,7 +187,7 @@ impl Settler {
         out.outcomes
             .push(Outcome::of(&live.entry.probe, result, false));
         let row = self.unsent_row(&live, Status::SendError, Some(reason));
-        out.events.push(Event::Row(row));
+        out.events.push_back(Event::Row(row));
         self.release_further(&mut live, out);
     }
 
@@ -214,7 +214,7 @@ impl Settler {
             row.evidence = Some(evidence);
             row.reply = Some(reply);
         }
-        out.events.push(Event::Row(row));
+        out.events.push_back(Event::Row(row));
     }
 }
 
