@@ -5,6 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use pnet_packet::Packet;
+use pnet_packet::ip::IpNextHeaderProtocol;
+use pnet_packet::ipv4::{Ipv4Flags, MutableIpv4Packet};
+use pnet_packet::ipv6::MutableIpv6Packet;
+
 use super::checksum::Sum;
 use crate::model::Ttl;
 
@@ -104,34 +109,41 @@ impl IpHeader {
         let size = packet.len();
         match self.ends {
             Ends::V4(source, destination) => {
-                let Some(header) = packet.first_chunk_mut::<IPV4_HEADER>() else {
+                let Some(mut header) = MutableIpv4Packet::new(packet) else {
                     return;
                 };
-                header[0] = 0x45;
-                header[1] = self.tos;
-                header[2..4].copy_from_slice(&(size as u16).to_be_bytes());
-                header[4..6].copy_from_slice(&self.ip_id.to_be_bytes());
-                header[6] = if self.dont_fragment { 0x40 } else { 0 };
-                header[7] = 0;
-                header[8] = self.ttl.0;
-                header[9] = self.protocol;
-                header[10..12].fill(0);
-                header[12..16].copy_from_slice(&source.octets());
-                header[16..20].copy_from_slice(&destination.octets());
-                let checksum = Sum::default().bytes(header).checksum();
-                header[10..12].copy_from_slice(&checksum.to_be_bytes());
+                header.set_version(4);
+                header.set_header_length((IPV4_HEADER / 4) as u8);
+                header.set_dscp(self.tos >> 2);
+                header.set_ecn(self.tos & 0b11);
+                header.set_total_length(size as u16);
+                header.set_identification(self.ip_id);
+                header.set_flags(match self.dont_fragment {
+                    true => Ipv4Flags::DontFragment,
+                    false => 0,
+                });
+                header.set_fragment_offset(0);
+                header.set_ttl(self.ttl.0);
+                header.set_next_level_protocol(IpNextHeaderProtocol(self.protocol));
+                header.set_checksum(0);
+                header.set_source(source);
+                header.set_destination(destination);
+                let bytes = &header.packet()[..IPV4_HEADER];
+                let checksum = Sum::default().bytes(bytes).checksum();
+                header.set_checksum(checksum);
             }
             Ends::V6(source, destination) => {
-                let Some(header) = packet.first_chunk_mut::<IPV6_HEADER>() else {
+                let Some(mut header) = MutableIpv6Packet::new(packet) else {
                     return;
                 };
-                let first = 6 << 28 | u32::from(self.tos) << 20 | self.flow_label & 0xf_ffff;
-                header[..4].copy_from_slice(&first.to_be_bytes());
-                header[4..6].copy_from_slice(&((size - IPV6_HEADER) as u16).to_be_bytes());
-                header[6] = self.protocol;
-                header[7] = self.ttl.0;
-                header[8..24].copy_from_slice(&source.octets());
-                header[24..40].copy_from_slice(&destination.octets());
+                header.set_version(6);
+                header.set_traffic_class(self.tos);
+                header.set_flow_label(self.flow_label & 0xf_ffff);
+                header.set_payload_length((size - IPV6_HEADER) as u16);
+                header.set_next_header(IpNextHeaderProtocol(self.protocol));
+                header.set_hop_limit(self.ttl.0);
+                header.set_source(source);
+                header.set_destination(destination);
             }
         }
     }
