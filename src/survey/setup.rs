@@ -15,10 +15,8 @@ use crate::dataset::{Output, Vantage};
 use crate::lab::driver::{LabHost, Namespace, ReadyLab, enter_namespace};
 use crate::lab::{LabError, LabNetwork, Respond};
 use crate::targets::{NoNames, Resolve, Unresolved};
-use crate::transport::PacketSender;
-use crate::transport::raw::{
-    Answers, BufferKind, Origin, PortBlock, RawReceiver, RawSender, TransportError,
-};
+use crate::transport::raw::{Answers, BufferKind, RawReceiver, RawSender};
+use crate::transport::{Origin, PacketSender, PortBlock, TransportError};
 
 use super::SurveyError;
 use super::packets::Ears;

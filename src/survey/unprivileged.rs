@@ -3,7 +3,7 @@
 use crate::config::SurveyConfig;
 use crate::model::Protocol;
 use crate::transport::dgram::{Dgram, DgramOptions};
-use crate::transport::raw::{DgramProtocol, TransportError};
+use crate::transport::{DgramProtocol, TransportError};
 
 use super::SurveyError;
 use super::packets::Ears;

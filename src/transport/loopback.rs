@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::raw::{PortBlock, sys};
 use super::{PacketBatch, PacketReceiver, PacketSender};
+use super::{PortBlock, sys};
 
 /// The interface that packets to ourselves take; where it has another name, it is taken to be up.
 const LOOPBACK: &str = "lo";

@@ -7,14 +7,21 @@
 
 mod batch;
 pub mod dgram;
+mod error;
+mod header;
 mod in_process;
 pub mod loopback;
 mod neighbours;
+mod origin;
 mod outgoing;
 mod own_addresses;
+mod ports;
 pub mod raw;
 mod recorded;
+pub(crate) mod ring;
 mod rtnetlink;
+mod source;
+pub(crate) mod sys;
 
 use std::io;
 use std::net::IpAddr;
@@ -23,8 +30,11 @@ use std::time::Duration;
 use crate::model::{Datagram, DiscardReason, EchoMessage, SocketError, UnsentReason};
 
 pub use batch::PacketBatch;
+pub use error::TransportError;
 pub use in_process::InProcessNetwork;
+pub use origin::Origin;
 pub use own_addresses::OwnAddresses;
+pub use ports::{DgramProtocol, PortBlock};
 pub use recorded::{ReceivedBatch, RecordedReceiver};
 pub use rtnetlink::changes::has_several_next_hops;
 

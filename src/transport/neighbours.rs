@@ -26,8 +26,9 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::Stopped;
-use super::raw::{Origin, sys};
+use super::origin::Origin;
 use super::rtnetlink::{Tables, message, message::Way};
+use super::sys;
 use crate::model::UnsentReason;
 
 /// The size of the kernel's table if it does not tell: the default.

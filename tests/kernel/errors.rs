@@ -7,10 +7,11 @@ use pathsurvey::lab::driver::{LabHost, RouteKind, enter_drop_namespace, enter_na
 use pathsurvey::lab::{Delivery, Respond};
 use pathsurvey::model::{Protocol, Time, UnsentReason};
 use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{
-    BufferKind, DgramProtocol, Origin, PortBlock, RawReceiver, RawSender, TransportError,
+use pathsurvey::transport::raw::{BufferKind, RawReceiver, RawSender};
+use pathsurvey::transport::{
+    DgramProtocol, Origin, PacketBatch, PacketReceiver, PacketSender, PortBlock, Progress, Stopped,
+    TransportError,
 };
-use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender, Progress, Stopped};
 
 use socket2::{Domain, Socket, Type};
 

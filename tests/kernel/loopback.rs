@@ -10,8 +10,8 @@ use pathsurvey::survey::HeardKind::{
     self, Datagram, EchoReply, Segment, TimeExceeded, Unreachable,
 };
 use pathsurvey::survey::{Heard, LoopbackProbe, LoopbackTest};
-use pathsurvey::transport::raw::{Answers, PortBlock, RawReceiver, RawSender};
-use pathsurvey::transport::{PacketReceiver, Received};
+use pathsurvey::transport::raw::{Answers, RawReceiver, RawSender};
+use pathsurvey::transport::{PacketReceiver, PortBlock, Received};
 
 use crate::support::{Ignored, Outcome};
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use pathsurvey::lab::driver::enter_namespace;
 use pathsurvey::model::UnsentReason;
 use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{DgramProtocol, Origin, RawSender};
-use pathsurvey::transport::{PacketBatch, PacketSender, Progress, Stopped};
+use pathsurvey::transport::raw::RawSender;
+use pathsurvey::transport::{DgramProtocol, Origin, PacketBatch, PacketSender, Progress, Stopped};
 
 use super::namespaces::allowed;
 use crate::support::{Ignored, Outcome};

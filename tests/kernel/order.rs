@@ -6,8 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pathsurvey::lab::driver::enter_namespace;
 use pathsurvey::model::Protocol;
 use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{Answers, DgramProtocol, Origin, RawReceiver, RawSender};
-use pathsurvey::transport::{Arrival, Listener, PacketBatch, PacketReceiver, PacketSender};
+use pathsurvey::transport::raw::{Answers, RawReceiver, RawSender};
+use pathsurvey::transport::{
+    Arrival, DgramProtocol, Listener, Origin, PacketBatch, PacketReceiver, PacketSender,
+};
 
 use super::echo::checksum;
 use super::namespaces::allowed;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use pathsurvey::lab::driver::enter_namespace;
 use pathsurvey::model::UnsentReason;
 use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{DgramProtocol, Origin, RawSender};
-use pathsurvey::transport::{OwnAddresses, PacketSender};
+use pathsurvey::transport::raw::RawSender;
+use pathsurvey::transport::{DgramProtocol, Origin, OwnAddresses, PacketSender};
 
 use super::namespaces::allowed;
 use super::neighbours::ip;

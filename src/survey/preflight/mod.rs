@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use crate::config::SurveyConfig;
 use crate::model::Protocol;
+use crate::transport::PortBlock;
 use crate::transport::loopback::{leads_back, show_echo_to_tracking, show_to_tracking};
-use crate::transport::raw::PortBlock;
 use crate::transport::{PacketReceiver, PacketSender};
 
 use super::packets::Ears;

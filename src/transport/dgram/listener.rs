@@ -12,8 +12,7 @@ use socket2::Socket;
 use super::control::{Facts, Message};
 use super::{may_be_left_behind, sys};
 use crate::model::{Datagram, DiscardReason, EchoMessage, SentBySocket, SocketError};
-use crate::transport::raw::{DgramProtocol, PortBlock};
-use crate::transport::{Arrival, Listener, Received};
+use crate::transport::{Arrival, DgramProtocol, Listener, PortBlock, Received};
 
 /// Batches read from a queue before the next one's turn.
 const BATCHES: usize = 8;

@@ -31,9 +31,9 @@ pub use listener::DgramListener;
 pub use sender::DgramSender;
 
 use super::neighbours::Neighbours;
-use super::raw::lookup::SendingSocket;
-use super::raw::source::SourceTable;
-use super::raw::{DgramProtocol, Origin, PortBlock, TransportError, sys::set_option};
+use super::source::{SendingSocket, SourceTable};
+use super::sys::set_option;
+use super::{DgramProtocol, Origin, PortBlock, TransportError};
 
 /// Send buffer asked for, bytes, for each socket: packets to next hops that do not answer wait in it for seconds.
 const SEND_BUFFER: usize = 8 << 20;

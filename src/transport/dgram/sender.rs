@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use super::may_be_left_behind;
 use crate::model::UnsentReason;
+use crate::transport::error::unsent_reason;
 use crate::transport::neighbours::Neighbours;
 use crate::transport::outgoing::{Outgoing, SendArena};
-use crate::transport::raw::source::SourceTable;
-use crate::transport::raw::sys::set_option;
-use crate::transport::raw::{DgramProtocol, PortBlock, header, unsent_reason};
-use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
+use crate::transport::source::SourceTable;
+use crate::transport::sys::set_option;
+use crate::transport::{
+    DgramProtocol, PacketBatch, PacketSender, PortBlock, Progress, Stopped, header,
+};
 
 /// Attempts at a packet before the kernel is asked whether there is a way to its destination at all.
 const ATTEMPTS: u32 = 8;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use libc::{c_int, iovec, mmsghdr, sockaddr_in6, socklen_t};
 
 use super::control::{Facts, Message, note, read_address};
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
 /// `IP_RECVERR_RFC4884` (include/uapi/linux/in.h), which libc does not name.
 pub(super) const IP_RECVERR_RFC4884: c_int = 26;

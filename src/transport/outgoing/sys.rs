@@ -10,7 +10,7 @@ use std::ptr;
 
 use libc::{c_int, c_void, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
 
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
 /// What the kernel is given of a packet.
 pub(in crate::transport) struct Outgoing<'a> {

@@ -12,9 +12,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::Socket;
 
 use super::arena::ReceiveArena;
-use super::ring::PacketRing;
-use super::sys;
-use crate::transport::Received;
+use crate::transport::ring::PacketRing;
+use crate::transport::{Received, sys};
 
 /// Packets taken of a queue at a time.
 const MOST: usize = ReceiveArena::SLOTS;

@@ -8,9 +8,8 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::filter::{self, Answers};
 use super::queues::{Queue, Queues};
-use super::ring::{PacketRing, RingConfig};
-use super::{TransportError, ring, sys};
-use crate::transport::{PacketReceiver, Received};
+use crate::transport::ring::{self, PacketRing, RingConfig};
+use crate::transport::{PacketReceiver, Received, TransportError, sys};
 
 /// What the kernel counts against the receive buffer for one ICMP error: its memory, not its length (measured).
 const BYTES_PER_PACKET: usize = 830;

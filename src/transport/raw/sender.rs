@@ -6,15 +6,13 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::lookup::SendingSocket;
-use super::origin::Origin;
-use super::source::SourceTable;
-use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
+use crate::transport::error::{TransportError, unsent_reason};
 use crate::transport::neighbours::Neighbours;
+use crate::transport::origin::Origin;
 use crate::transport::outgoing::{Outgoing, SendArena};
-use crate::transport::raw::header;
-use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
+use crate::transport::source::{SendingSocket, SourceTable};
+use crate::transport::{PacketBatch, PacketSender, Progress, Stopped, header, sys};
 
 /// Send buffer asked for, in bytes: some 10,000 probes may wait in it.
 const SEND_BUFFER: usize = 8 << 20;

@@ -10,7 +10,7 @@ use std::ptr;
 use libc::socklen_t;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
 /// A netlink socket of the routing family that hears the messages of `groups` and does not block.
 pub(super) fn listening(groups: u32) -> io::Result<Socket> {

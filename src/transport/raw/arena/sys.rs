@@ -10,7 +10,7 @@ use std::slice;
 
 use libc::{iovec, mmsghdr};
 
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
 /// Control bytes of one received packet: a SCM_TIMESTAMPNS takes 32. Words, because cmsghdr wants their alignment.
 type Control = [u64; 8];

@@ -2,19 +2,23 @@
 //!
 //! Only the kernel knows: routes, policy rules, devices and address selection all take part. So it is asked for a whole
 //! destination address, by connecting a socket of the kind that sends. An answer is remembered for that destination, and with
-//! IPv4 for those that no route and no rule tells from it ([`regions`](crate::transport::rtnetlink::regions)), until the kernel tells
+//! IPv4 for those that no route and no rule tells from it ([`regions`](super::rtnetlink::regions)), until the kernel tells
 //! that routes, rules, addresses or links changed.
+
+mod lookup;
+mod usable;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use socket2::Domain;
 
-use super::TransportError;
-use super::lookup::{Lookup, SendingSocket};
-use super::origin::Origin;
+use super::rtnetlink::changes::RouteWatch;
+use super::{Origin, TransportError};
 use crate::model::UnsentReason;
-use crate::transport::rtnetlink::changes::RouteWatch;
+
+use lookup::Lookup;
+pub(super) use lookup::SendingSocket;
 
 /// Sets of a table, and destinations that share one. The table holds 262,144 destinations, and a quarter as many hardly ever drive
 /// one another out. It takes 2 MiB, of IPv6 8 MiB.
@@ -28,7 +32,7 @@ const GLANCE: Duration = Duration::from_millis(1);
 /// destination that it probed recently.
 ///
 /// Failures are not remembered.
-pub(in crate::transport) struct SourceTable {
+pub(super) struct SourceTable {
     v4: Lookup,
     /// Absent on a machine without IPv6, which has no IPv6 routes either.
     v6: Option<Lookup>,
@@ -44,10 +48,7 @@ pub(in crate::transport) struct SourceTable {
 
 impl SourceTable {
     /// Prepares look-ups from `origin` for probes that leave by `sockets`.
-    pub(in crate::transport) fn new(
-        sockets: SendingSocket,
-        origin: &Origin,
-    ) -> Result<Self, TransportError> {
+    pub(super) fn new(sockets: SendingSocket, origin: &Origin) -> Result<Self, TransportError> {
         let v4 =
             Lookup::open(sockets, Domain::IPV4, origin)?.map_err(|error| sockets.refused(error))?;
         let v6 = Lookup::open(sockets, Domain::IPV6, origin)?.ok();
@@ -66,10 +67,7 @@ impl SourceTable {
     }
 
     /// The address that packets to `destination` leave with.
-    pub(in crate::transport) fn source_for(
-        &mut self,
-        destination: IpAddr,
-    ) -> Result<IpAddr, UnsentReason> {
+    pub(super) fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         if !std::mem::replace(&mut self.is_fresh, true) {
             self.look_for_changes();
         }
@@ -137,18 +135,18 @@ impl SourceTable {
 
     /// Says that a batch was sent: before the next one the kernel is asked whether something changed. In between answers stay
     /// as they are, so that the packets of a batch agree.
-    pub(in crate::transport) fn batch_sent(&mut self) {
+    pub(super) fn batch_sent(&mut self) {
         self.is_fresh = false;
     }
 
     /// Whether the kernel needs to be told more than the destination to send a raw packet by the way of the look-up.
-    pub(in crate::transport) fn tells_way(&self) -> bool {
+    pub(super) fn tells_way(&self) -> bool {
         self.watch.has_several_next_hops() || self.watch.goes_by_source()
     }
 
     /// The interface that a packet from `source` must leave by: its own, if the kernel would choose one of several next hops anew,
     /// by a hash of other things than at the look-up. Else 0, for the kernel's choice. What is bound has no choice.
-    pub(in crate::transport) fn pinned_interface(&self, source: IpAddr) -> u32 {
+    pub(super) fn pinned_interface(&self, source: IpAddr) -> u32 {
         let lookup = match source {
             IpAddr::V4(_) => Some(&self.v4),
             IpAddr::V6(_) => self.v6.as_ref(),
@@ -160,7 +158,7 @@ impl SourceTable {
     }
 
     /// Why the kernel finds no way to `destination` now, whatever it found before; `None` where it does find one.
-    pub(in crate::transport) fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
+    pub(super) fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
         let lookup = match destination {
             IpAddr::V4(_) => Some(&self.v4),
             IpAddr::V6(_) => self.v6.as_ref(),
@@ -252,7 +250,7 @@ fn place(key: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::raw::DgramProtocol;
+    use crate::transport::DgramProtocol;
 
     fn table() -> SourceTable {
         let sockets = SendingSocket::Dgram(DgramProtocol::Udp);

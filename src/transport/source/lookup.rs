@@ -8,11 +8,12 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::fitness::fit;
-use super::origin::Origin;
-use super::ports::DgramProtocol;
-use super::{TransportError, sys, unsent_reason};
+use super::usable::usable;
 use crate::model::UnsentReason;
+use crate::transport::error::{TransportError, unsent_reason};
+use crate::transport::origin::Origin;
+use crate::transport::ports::DgramProtocol;
+use crate::transport::sys;
 
 /// Any port will do: connecting a datagram socket sends nothing, it only looks up the route.
 const PORT: u16 = 33434;
@@ -102,7 +103,7 @@ impl Lookup {
         several_next_hops: bool,
     ) -> Result<IpAddr, UnsentReason> {
         match (self.fixed, &self.steady) {
-            (Some(source), _) => fit(source, destination),
+            (Some(source), _) => usable(source, destination),
             (None, Some(steady)) if several_next_hops && self.interface.is_none() => {
                 self.ask_kernel(steady, SocketAddr::new(destination, PORT))
             }
@@ -140,7 +141,7 @@ impl Lookup {
             .as_socket()
             .map(|address| address.ip())
             .ok_or(UnsentReason::NoRoute)
-            .and_then(|source| fit(source, to.ip()))
+            .and_then(|source| usable(source, to.ip()))
     }
 }
 

@@ -1,8 +1,9 @@
-//! What can go wrong when a transport is opened.
+//! What can go wrong when a transport is opened, and when the kernel is offered a packet.
 
 use std::io;
 
 use super::sys;
+use crate::model::UnsentReason;
 
 /// Why a transport could not be opened. Each message is one sentence that ends in the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -149,4 +150,19 @@ fn this_program() -> String {
         |_| "PATH_OF_PATHSURVEY".to_owned(),
         |path| path.display().to_string(),
     )
+}
+
+/// Why a packet was not sent, from the errno that the kernel gave.
+pub(super) fn unsent_reason(errno: i32) -> UnsentReason {
+    match errno {
+        libc::ENETUNREACH => UnsentReason::NoRoute,
+        libc::EHOSTUNREACH => UnsentReason::HostUnreachable,
+        libc::EACCES => UnsentReason::Prohibited,
+        libc::EINVAL => UnsentReason::Invalid,
+        libc::EMSGSIZE => UnsentReason::TooLarge,
+        libc::EPERM => UnsentReason::Firewall,
+        // Of a route whose interface has no address.
+        libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
+        other => UnsentReason::Errno(other),
+    }
 }

@@ -10,10 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::model::UnsentReason;
 
 /// Returns `source` if probes to `destination` may carry it, else the reason why they are not sent.
-pub(in crate::transport) fn fit(
-    source: IpAddr,
-    destination: IpAddr,
-) -> Result<IpAddr, UnsentReason> {
+pub(super) fn usable(source: IpAddr, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
     let fits = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(_)) => !source.is_unspecified(),
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
@@ -65,7 +62,7 @@ mod tests {
                 false => Err(UnsentReason::NoSourceAddress),
             };
             assert_eq!(
-                fit(source, destination),
+                usable(source, destination),
                 expected,
                 "{source} to {destination}"
             );
