@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("enrich", &["model"]),
     ("engine", &["model", "strategy", "wire", "transport"]),
     ("lab", &["model", "wire", "transport"]),
-    ("config", &["model", "targets"]),
+    ("config", &["model", "targets", "transport"]),
     ("analyze", &["model", "dataset"]),
     ("interop", &["model", "dataset"]),
     (

@@ -26,16 +26,17 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     }
 }
 
-/// What decides which probes are sent, where replies come as whole packets.
+/// What decides which probes are sent, if ICMP errors quote whole packets.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
-    strategy_for(config, targets, false)
+    strategy_for(config, targets, true)
 }
 
-/// What decides which probes are sent; of `headless` replies some cannot be told apart.
+/// What decides which probes are sent. If ICMP errors come without quoted headers, they do not always tell UDP probes of a flow
+/// apart.
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
-    headless: bool,
+    quotes_with_headers: bool,
 ) -> Box<dyn Strategy> {
     match config.method {
         Method::Trace => {
@@ -48,7 +49,7 @@ pub fn strategy_for(
                 window: config.window,
                 arrivals: match config.protocol {
                     // A short quote shows nothing that tells datagrams apart; of an echo request it shows the header.
-                    Protocol::Udp if headless => Arrivals::OneByOne,
+                    Protocol::Udp if !quotes_with_headers => Arrivals::OneByOne,
                     Protocol::Udp => Arrivals::Limited,
                     Protocol::Icmp | Protocol::Tcp => Arrivals::Free,
                 },

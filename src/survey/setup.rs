@@ -5,36 +5,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::config::{Network, SurveyConfig, Transport};
+use crate::config::{Network, SurveyConfig};
 use crate::dataset::{Output, Vantage};
 use crate::lab::driver::{LabHost, Namespace, ReadyLab, enter_namespace};
 use crate::lab::{LabError, LabNetwork, Respond};
 use crate::targets::{NoNames, Resolve, Unresolved};
-use crate::transport::raw::{Answers, BufferKind, RawReceiver, RawSender};
-use crate::transport::{Origin, PacketSender, PortBlock, TransportError};
+use crate::transport::{AddressFamilies, Transport};
 
 use super::SurveyError;
-use super::packets::Ears;
-use super::preflight::{self, Findings, Outfit};
+use super::preflight::{self, Findings};
 use super::privilege::{self, GivenUp};
-use super::unprivileged;
-use super::words;
+use super::sockets;
 
 /// The seed of the generated network: the same for every user, so that its truth can be talked about.
 pub const LAB_SEED: u64 = 1;
 
-/// The receive buffer holds a second of replies at the full rate, within these bounds (bytes).
-const LEAST_BUFFER: usize = 8 << 20;
-const MOST_BUFFER: usize = 256 << 20;
-/// What a reply takes, bytes: a slot of a packet ring; in a socket's buffer less than half of that.
-const BYTES_PER_REPLY: f64 = 2_048.0;
-/// A buffer for less than this at the full rate is worth a warning.
-const SHORT_BUFFER: Duration = Duration::from_millis(100);
 /// Stands for the targets where one destination is asked about (RFC 2544): off this network, and inside the lab's.
 const SOME_TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// The same for IPv6 (RFC 3849).
@@ -126,97 +114,14 @@ pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve
     }
 }
 
-/// Sockets and ports of either transport.
-pub(super) struct Opened {
-    pub sender: Box<dyn PacketSender>,
-    pub ears: Ears,
-    /// Sends packets to ourselves, where whole packets can be sent.
-    pub tester: Option<Box<dyn PacketSender>>,
-    pub ports: Arc<PortBlock>,
-    pub buffer: Buffer,
-}
-
-/// A receive buffer.
-pub(super) struct Buffer {
-    /// In the manifest.
-    pub kind: &'static str,
-    pub bytes: usize,
-    /// About how many replies it holds.
-    pub replies: usize,
-}
-
-/// Opens the transport that the configuration asks for; where it leaves the choice to us, raw sockets unless they are refused.
-fn open_sockets(
-    config: &SurveyConfig,
-    families: (bool, bool),
-    warnings: &mut Vec<String>,
-) -> Result<Opened, SurveyError> {
-    if config.transport == Transport::Dgram {
-        return unprivileged::open(config);
-    }
-    match open_raw(config, families) {
-        Err(SurveyError::Transport(refused @ TransportError::Privilege { .. }))
-            if config.transport == Transport::Auto && config.against_dgram().is_none() =>
-        {
-            warnings.push(unprivileged::instead_of(&refused, config.protocol));
-            unprivileged::open(config)
-        }
-        opened => opened,
-    }
-}
-
-/// Where the configuration lets probes leave from.
-pub(super) fn origin(config: &SurveyConfig) -> Origin {
-    Origin {
-        sources: config.sources.clone(),
-        interface: config.interface.clone(),
-        tos: config.tos,
-    }
-}
-
-fn open_raw(config: &SurveyConfig, families: (bool, bool)) -> Result<Opened, SurveyError> {
-    let wanted = (config.rate.per_second() * BYTES_PER_REPLY) as usize;
-    let ports = PortBlock::bind(config.protocol, config.source_port, config.flows)?;
-    let answers = Answers {
-        ipv4: families.0,
-        ipv6: families.1,
-        protocol: Some(config.protocol),
-        ports: ports.ports(),
-    };
-    let receiver = RawReceiver::open_for(&answers, wanted.clamp(LEAST_BUFFER, MOST_BUFFER))?;
-    let buffer = receiver.buffer();
-    let sender = RawSender::open_from(&origin(config))?;
-    let tester = RawSender::open()?;
-    Ok(Opened {
-        sender: Box::new(sender),
-        ears: Ears::Packets(Box::new(receiver)),
-        tester: Some(Box::new(tester)),
-        ports: Arc::new(ports),
-        buffer: Buffer {
-            kind: match buffer.kind {
-                BufferKind::Socket => "socket",
-                BufferKind::Ring => "packet_ring",
-                BufferKind::SmallSocket => "small_socket",
-            },
-            bytes: buffer.bytes,
-            replies: buffer.packets(),
-        },
-    })
-}
-
 /// Everything open that a real run needs.
 pub(super) struct LiveSetup {
-    pub sender: Box<dyn PacketSender>,
-    pub ears: Ears,
-    /// The source port of flow 0.
-    pub source_port: u16,
+    /// The transport, tested.
+    pub transport: Transport,
     /// Things worth telling before the first probe.
     pub warnings: Vec<String>,
     pub lab: Option<LabHost>,
-    /// Held for as long as the run lasts.
-    _ports: Arc<PortBlock>,
     lab_name: Option<String>,
-    buffer: Buffer,
     source: Option<IpAddr>,
     source_ipv6: Option<IpAddr>,
     findings: Findings,
@@ -228,7 +133,7 @@ impl LiveSetup {
     /// says whether there are IPv4 and IPv6 targets, `targets` how many in all; `output` decides whom root goes on as.
     pub fn open(
         config: &SurveyConfig,
-        families: (bool, bool),
+        families: AddressFamilies,
         targets: u32,
         output: &Output,
         lab: Option<EnteredLab>,
@@ -240,54 +145,18 @@ impl LiveSetup {
             .as_ref()
             .map_or_else(privilege::is_root, |lab| lab.by_root);
         let lab = lab.map(EnteredLab::open_device).transpose()?;
-        let Opened {
-            mut sender,
-            mut ears,
-            mut tester,
-            ports,
-            buffer,
-        } = open_sockets(config, families, &mut warnings)?;
-        let holds = buffer.replies as f64 / config.rate.per_second();
-        if holds < SHORT_BUFFER.as_secs_f64() {
-            let remedy = match ears {
-                Ears::Packets(_) => "raise net.core.rmem_max, run as root, or lower --rate",
-                Ears::Sockets(_) => "raise net.core.rmem_max, or lower --rate",
-            };
-            let counted = match ears {
-                Ears::Packets(_) => "they are counted",
-                Ears::Sockets(_) => "uncounted",
-            };
-            warnings.push(format!(
-                "the receive buffer holds only {:.0} ms of replies at {} probes/s: replies may be lost ({counted}); {remedy}",
-                holds * 1_000.0,
-                config.rate
-            ));
-        }
-        if ports.moved() {
-            warnings.push(words::ports_taken(
-                config.protocol,
-                config.source_port,
-                ports.base(),
-                config.flows,
-            ));
-        }
+        let mut transport = sockets::open(config, families, &mut warnings)?;
         // Everything that takes privileges is open: what needs some must go above this line.
         let given_up = privilege::give_up(output, by_root)?;
         warnings.extend(about_threads(&given_up));
         let mut ours = |wanted: bool, towards: IpAddr| {
-            let source = wanted.then(|| sender.source_for(towards).ok());
+            let source = wanted.then(|| transport.sender.source_for(towards).ok());
             source.flatten()
         };
-        let source = ours(families.0, SOME_TARGET.into());
-        let source_ipv6 = ours(families.1, SOME_IPV6_TARGET.into());
+        let source = ours(families.ipv4, SOME_TARGET.into());
+        let source_ipv6 = ours(families.ipv6, SOME_IPV6_TARGET.into());
         let sources: Vec<IpAddr> = source.into_iter().chain(source_ipv6).collect();
-        let outfit = Outfit {
-            ears: &mut ears,
-            tester: tester.as_mut().map(|tester| &mut **tester as _),
-            ports: &ports,
-            sources: &sources,
-        };
-        let findings = preflight::look(config, targets, SOME_TARGET, outfit);
+        let findings = preflight::look(config, targets, SOME_TARGET, &mut transport, &sources);
         warnings.extend_from_slice(&findings.warnings);
         let lab = lab.map(ReadyLab::start).transpose()?;
         Ok(LiveSetup {
@@ -295,20 +164,11 @@ impl LiveSetup {
             source_ipv6,
             findings,
             given_up,
-            sender,
-            ears,
-            source_port: ports.base(),
+            transport,
             warnings,
             lab,
-            _ports: ports,
             lab_name,
-            buffer,
         })
-    }
-
-    /// Whether the sockets are ordinary ones, which keep headers to themselves.
-    pub fn is_unprivileged(&self) -> bool {
-        matches!(self.ears, Ears::Sockets(_))
     }
 
     /// What became of the privileges.
@@ -321,13 +181,10 @@ impl LiveSetup {
         json!({
             "network": self.lab_name,
             "virtual_time": false,
-            "transport": match self.is_unprivileged() {
-                true => "dgram",
-                false => "raw",
-            },
-            "source_port": self.source_port,
-            "receive_buffer": self.buffer.kind,
-            "receive_buffer_bytes": self.buffer.bytes,
+            "transport": self.transport.name,
+            "source_port": self.transport.ports.base(),
+            "receive_buffer": self.transport.buffer.kind,
+            "receive_buffer_bytes": self.transport.buffer.bytes,
             "conntrack": self.findings.conntrack,
             "conntrack_entries_expected": self.findings.expected_entries,
             "multipath_routes": self.findings.multipath_routes,

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::sys;
-use crate::model::UnsentReason;
+use crate::model::{Protocol, UnsentReason};
 
 /// Why a transport could not be opened. Each message is one sentence that ends in the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,17 @@ pub enum TransportError {
         program: String,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// The transport cannot send probes of this protocol.
+    #[error(
+        "--transport {transport} cannot send {} probes: choose another --protocol, or another --transport",
+        .protocol.as_str()
+    )]
+    Protocol {
+        /// The transport's name.
+        transport: &'static str,
+        /// The protocol asked for.
+        protocol: Protocol,
     },
     /// Another step failed.
     #[error("{operation} failed ({source}): {remedy}")]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{PacketBatch, PacketReceiver, PacketSender};
+use super::{Arrival, PacketBatch, PacketReceiver, PacketSender};
 use super::{PortBlock, sys};
 
 /// The interface that packets to ourselves take; where it has another name, it is taken to be up.
@@ -45,7 +45,7 @@ pub fn offer(sender: &mut dyn PacketSender, batch: &PacketBatch) -> io::Result<V
 }
 
 /// Passes what arrives to `is_enough` until that says so, for `patience` at most.
-pub fn listen_until(
+pub fn receive_until(
     receiver: &mut dyn PacketReceiver,
     patience: Duration,
     is_enough: &mut dyn FnMut(&[u8]) -> bool,
@@ -57,7 +57,11 @@ pub fn listen_until(
         if left.is_zero() {
             break;
         }
-        receiver.receive(left, &mut |packet, _| enough |= is_enough(packet))?;
+        receiver.receive(left, &mut |arrival, _| {
+            if let Arrival::Packet(packet) = arrival {
+                enough |= is_enough(packet);
+            }
+        })?;
     }
     Ok(())
 }

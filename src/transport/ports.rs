@@ -77,6 +77,11 @@ impl PortBlock {
         Self::bind_kind(kind, base, flows, &Origin::default())
     }
 
+    /// A block that binds no ports, for protocols without ports and for transports that do not use those of this host.
+    pub fn unbound(base: u16, flows: u16) -> Result<Self, TransportError> {
+        Self::bind_kind(None, base, flows, &Origin::default())
+    }
+
     /// As [`bind`](PortBlock::bind), with the addresses and the interface of `origin`, for those who send through the sockets:
     /// of UDP, and of ICMP, which takes an entry in `net.ipv4.ping_group_range`.
     pub(in crate::transport) fn bind_from(

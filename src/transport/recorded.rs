@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver as ChannelReceiver, Sender as ChannelSender};
 
-use super::{PacketReceiver, Received};
+use super::{Arrival, PacketReceiver, Received};
 
 /// Bytes of packets in a batch, about; some thousand replies.
 const BATCH: usize = 256 << 10;
@@ -85,12 +85,14 @@ impl PacketReceiver for RecordedReceiver {
     fn receive(
         &mut self,
         timeout: Duration,
-        visit: &mut dyn FnMut(&[u8], Option<u64>),
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
     ) -> io::Result<Received> {
         let batch = &mut self.batch;
-        let received = self.inner.receive(timeout, &mut |packet, stamp| {
-            batch.push(packet, stamp.unwrap_or_else(wall_clock));
-            visit(packet, stamp);
+        let received = self.inner.receive(timeout, &mut |arrival, stamp| {
+            if let Arrival::Packet(packet) = arrival {
+                batch.push(packet, stamp.unwrap_or_else(wall_clock));
+            }
+            visit(arrival, stamp);
         })?;
         // Also when nothing came: what is there then need not wait for more.
         if received.count == 0 || self.batch.bytes.len() >= BATCH {
@@ -131,12 +133,12 @@ mod tests {
         fn receive(
             &mut self,
             _timeout: Duration,
-            visit: &mut dyn FnMut(&[u8], Option<u64>),
+            visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
         ) -> io::Result<Received> {
             let Some(packet) = self.0.next() else {
                 return Ok(Received::default());
             };
-            visit(&packet, Some(packet.len() as u64));
+            visit(Arrival::Packet(&packet), Some(packet.len() as u64));
             Ok(Received {
                 count: 1,
                 drained_until: None,
@@ -160,8 +162,9 @@ mod tests {
         let (mut receiver, batches) = recorded(packets.clone());
         let mut seen = Vec::new();
         for _ in &packets {
-            let count =
-                receiver.receive(Duration::ZERO, &mut |packet, _| seen.push(packet.to_vec()));
+            let count = receiver.receive(Duration::ZERO, &mut |arrival, _| {
+                seen.push(arrival.bytes().to_vec())
+            });
             assert_eq!(count.unwrap().count, 1);
         }
         assert_eq!(receiver.dropped(), Some(7));

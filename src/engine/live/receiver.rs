@@ -12,7 +12,7 @@ use crate::engine::report::DiscardSamples;
 use crate::engine::stop::Stop;
 use crate::engine::tracker::{Findings, Tracker};
 use crate::model::{DiscardReason, Outcome, Reply, Time};
-use crate::transport::{Arrival, Listener, OwnAddresses};
+use crate::transport::{Arrival, OwnAddresses, PacketReceiver};
 use crate::wire::{self, Reassembler, Taken};
 
 use super::shared::{PanicGuard, lock, pass_rows};
@@ -27,7 +27,7 @@ const STAMP_WAIT: Duration = Duration::from_micros(200);
 const ROWS_AT_A_TIME: usize = 32;
 
 pub(super) struct Receiver<'a> {
-    pub transport: Box<dyn Listener>,
+    pub transport: Box<dyn PacketReceiver>,
     /// Tells our own kernel's errors from those of others.
     pub own: OwnAddresses,
     pub tracker: &'a Mutex<Tracker>,
@@ -168,7 +168,7 @@ impl Receiver<'_> {
         let mut tracker = lock(self.tracker);
         match_all(&mut read, &mut tracker, &mut findings, &mut samples);
         Ok(ReceiverReport {
-            dropped: self.transport.unheard(),
+            dropped: self.transport.dropped(),
             discard_samples: samples,
         })
     }
@@ -181,7 +181,7 @@ impl Receiver<'_> {
         let clock = self.clock;
         let received = self
             .transport
-            .listen(wait, &mut |arrival, stamp| {
+            .receive(wait, &mut |arrival, stamp| {
                 // A wall clock that was stepped forward since the offset was taken must not bring the future.
                 let now = clock.now();
                 let at = stamp.map_or(now, |wall| offset.to_run_time(wall).min(now));

@@ -10,7 +10,7 @@ use crate::engine::format::ProbeFormat;
 use crate::engine::tracker::Patience;
 use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
-use crate::transport::{PacketBatch, PacketReceiver, Progress, Received};
+use crate::transport::{Arrival, PacketBatch, PacketReceiver, Progress, Received};
 use crate::wire::token::{RunKey, TokenMaker};
 
 /// Takes packets until it has had `takes`; then it breaks, or panics.
@@ -47,7 +47,7 @@ impl PacketReceiver for Deaf {
     fn receive(
         &mut self,
         timeout: Duration,
-        _: &mut dyn FnMut(&[u8], Option<u64>),
+        _: &mut dyn FnMut(Arrival<'_>, Option<u64>),
     ) -> io::Result<Received> {
         if self.breaks {
             return Err(io::Error::from_raw_os_error(libc::ENETDOWN));

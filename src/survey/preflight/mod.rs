@@ -3,7 +3,7 @@
 
 mod addresses;
 mod conntrack;
-pub(super) mod hearing;
+pub(super) mod loopback;
 mod next_hops;
 pub(super) mod sourceless;
 mod sys;
@@ -15,12 +15,10 @@ use std::time::Duration;
 
 use crate::config::SurveyConfig;
 use crate::model::Protocol;
-use crate::transport::PortBlock;
 use crate::transport::loopback::{leads_back, show_echo_to_tracking, show_to_tracking};
-use crate::transport::{PacketReceiver, PacketSender};
+use crate::transport::{PacketReceiver, PacketSender, PortBlock, Transport};
 
-use super::packets::Ears;
-use hearing::{LoopbackProbe, LoopbackTest};
+use loopback::{LoopbackProbe, LoopbackTest};
 
 pub(super) use conntrack::Conntrack;
 
@@ -44,50 +42,35 @@ pub(super) struct Findings {
     pub clock: Option<(bool, i64)>,
 }
 
-/// What the run probes with, and from where.
-pub(super) struct Outfit<'a> {
-    pub ears: &'a mut Ears,
-    /// For packets to ourselves, bound to no interface: it would lead them there. There for those who receive whole packets.
-    pub tester: Option<&'a mut dyn PacketSender>,
-    pub ports: &'a PortBlock,
-    /// Our addresses, one a family at most.
-    pub sources: &'a [IpAddr],
-}
-
-/// Looks at everything. `towards` is an address that stands for the targets. What receives whole packets is tested.
+/// Looks at everything, and tests the receive side if whole packets can be sent. `towards` is an address that stands for the
+/// targets. `sources` are our addresses, at most one per family.
 pub(super) fn look(
     config: &SurveyConfig,
     targets: u32,
     towards: Ipv4Addr,
-    outfit: Outfit<'_>,
+    transport: &mut Transport,
+    sources: &[IpAddr],
 ) -> Findings {
-    let sources = outfit.sources;
-    let hearing = match (outfit.ears, outfit.tester) {
-        (Ears::Packets(receiver), Some(tester)) => Some(Hearing::begin(
+    let ports = &transport.ports;
+    let mut loopback_sender = transport.loopback_sender.take();
+    let test = match &mut loopback_sender {
+        Some(sender) => Some(ReceiverTest::begin(
             config,
-            outfit.ports,
+            ports,
             sources,
-            receiver,
-            tester,
+            &mut *transport.receiver,
+            &mut **sender,
         )),
-        // Bound to an interface, the run's ports might lead the datagram out there.
-        _ if config.interface.is_none() => {
-            for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
-                // What does not arrive was seen all the same, and what could not be sent tells nothing.
-                let _ = match config.protocol {
-                    Protocol::Icmp => show_echo_to_tracking(source),
-                    Protocol::Udp | Protocol::Tcp => show_to_tracking(outfit.ports, source),
-                };
-            }
+        None => {
+            show_probe_to_tracking(config, ports, sources);
             None
         }
-        _ => None,
     };
     // Now that tracking has seen packets from the run's ports, one of which an active table holds, and before it sees answers.
     let conntrack = Conntrack::read(config.protocol, config.tcp_flags);
     let expected_entries =
         conntrack.map(|table| table.expected(tuples(config, targets), config.rate.per_second()));
-    let mut warnings = hearing.map_or_else(Vec::new, Hearing::finish);
+    let mut warnings = test.map_or_else(Vec::new, ReceiverTest::finish);
     warnings.extend(
         conntrack
             .zip(expected_entries)
@@ -116,6 +99,21 @@ pub(super) fn look(
     }
 }
 
+/// Sends a packet like a probe over loopback, so that connection tracking makes an entry if it tracks the run's probes.
+fn show_probe_to_tracking(config: &SurveyConfig, ports: &PortBlock, sources: &[IpAddr]) {
+    // Bound to an interface, the run's ports might lead the packet out there.
+    if config.interface.is_some() {
+        return;
+    }
+    for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
+        // Connection tracking sees a packet that does not arrive, too. One that cannot be sent tells nothing.
+        let _ = match config.protocol {
+            Protocol::Icmp => show_echo_to_tracking(source),
+            Protocol::Udp | Protocol::Tcp => show_to_tracking(ports, source),
+        };
+    }
+}
+
 /// Addresses and ports that differ among the probes: (target, flow) pairs, times the destination ports.
 fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     let ports = match config.port_per_ttl {
@@ -126,7 +124,7 @@ fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
 }
 
 /// The test of the receiver, with the addresses that probes carry.
-struct Hearing<'a> {
+struct ReceiverTest<'a> {
     test: io::Result<LoopbackTest>,
     receiver: &'a mut dyn PacketReceiver,
     sender: &'a mut dyn PacketSender,
@@ -134,7 +132,7 @@ struct Hearing<'a> {
     ports: RangeInclusive<u16>,
 }
 
-impl<'a> Hearing<'a> {
+impl<'a> ReceiverTest<'a> {
     fn begin(
         config: &SurveyConfig,
         ports: &PortBlock,
@@ -151,7 +149,7 @@ impl<'a> Hearing<'a> {
             // Two runs on one machine are two processes.
             mark: (std::process::id() % u32::from(u16::MAX)) as u16 + 1,
         };
-        Hearing {
+        ReceiverTest {
             test: LoopbackTest::begin(sender, &probe, sources),
             receiver,
             sender,
@@ -162,13 +160,13 @@ impl<'a> Hearing<'a> {
 
     /// What to tell.
     fn finish(self) -> Vec<String> {
-        let heard = self
+        let replies = self
             .test
             .and_then(|test| test.finish(self.sender, self.receiver, LOOPBACK_PATIENCE));
-        match heard {
-            Ok(heard) => heard
+        match replies {
+            Ok(replies) => replies
                 .iter()
-                .filter_map(|heard| hearing::warning(heard, self.protocol, &self.ports))
+                .filter_map(|reply| loopback::warning(reply, self.protocol, &self.ports))
                 .collect(),
             Err(error) => vec![format!(
                 "the receiver could not be tested over loopback ({error})"

@@ -10,11 +10,10 @@ use crate::model::UnsentReason;
 use crate::transport::error::unsent_reason;
 use crate::transport::neighbours::Neighbours;
 use crate::transport::outgoing::{Outgoing, SendArena};
+use crate::transport::ports::DgramProtocol;
 use crate::transport::source::SourceTable;
 use crate::transport::sys::set_option;
-use crate::transport::{
-    DgramProtocol, PacketBatch, PacketSender, PortBlock, Progress, Stopped, header,
-};
+use crate::transport::{PacketBatch, PacketSender, PortBlock, Progress, Stopped, header};
 
 /// Attempts at a packet before the kernel is asked whether there is a way to its destination at all.
 const ATTEMPTS: u32 = 8;

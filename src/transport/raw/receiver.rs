@@ -9,12 +9,12 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use super::filter::{self, Answers};
 use super::queues::{Queue, Queues};
 use crate::transport::ring::{self, PacketRing, RingConfig};
-use crate::transport::{PacketReceiver, Received, TransportError, sys};
+use crate::transport::{Arrival, PacketReceiver, Received, TransportError, sys};
 
 /// What the kernel counts against the receive buffer for one ICMP error: its memory, not its length (measured).
 const BYTES_PER_PACKET: usize = 830;
 
-/// How the receive buffer was come by.
+/// The kind of receive buffer that was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferKind {
     /// A socket buffer of the size asked for.
@@ -25,18 +25,29 @@ pub enum BufferKind {
     SmallSocket,
 }
 
+impl BufferKind {
+    /// The name that the manifest uses.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            BufferKind::Socket => "socket",
+            BufferKind::Ring => "packet_ring",
+            BufferKind::SmallSocket => "small_socket",
+        }
+    }
+}
+
 /// The receive buffer obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiveBuffer {
-    /// How it was come by.
+pub struct RawBuffer {
+    /// Its kind.
     pub kind: BufferKind,
     /// Its size in bytes, as the kernel states it.
     pub bytes: usize,
 }
 
-impl ReceiveBuffer {
-    /// About how many replies fit, each counted at what the kernel books for it.
-    pub fn packets(self) -> usize {
+impl RawBuffer {
+    /// About how many replies fit, by the memory that the kernel charges for one.
+    pub fn replies(self) -> usize {
         match self.kind {
             BufferKind::Ring => self.bytes / ring::SLOT,
             BufferKind::Socket | BufferKind::SmallSocket => self.bytes / BYTES_PER_PACKET,
@@ -52,7 +63,7 @@ impl ReceiveBuffer {
 /// come as they are; raw sockets give whole packets. Packets of one call come in the order of their stamps, whatever they came through.
 pub struct RawReceiver {
     queues: Queues,
-    buffer: ReceiveBuffer,
+    buffer: RawBuffer,
 }
 
 impl RawReceiver {
@@ -66,7 +77,7 @@ impl RawReceiver {
     pub fn open_for(answers: &Answers, buffer_bytes: usize) -> Result<Self, TransportError> {
         let mut receiver = RawReceiver {
             queues: Queues::default(),
-            buffer: ReceiveBuffer {
+            buffer: RawBuffer {
                 kind: BufferKind::Ring,
                 bytes: buffer_bytes,
             },
@@ -88,7 +99,7 @@ impl RawReceiver {
     pub fn open_ring(buffer_bytes: usize) -> Result<Self, TransportError> {
         let ring = open_ipv4_ring(&Answers::errors(), buffer_bytes)?;
         Ok(RawReceiver {
-            buffer: ReceiveBuffer {
+            buffer: RawBuffer {
                 kind: BufferKind::Ring,
                 bytes: ring.bytes(),
             },
@@ -100,13 +111,13 @@ impl RawReceiver {
         let types = answers.icmpv4_types();
         let filter = filter::ipv4(&types, None, &answers.ports);
         let (socket, obtained) = open_socket(Protocol::ICMPV4, &filter, buffer_bytes)?;
-        self.buffer = ReceiveBuffer {
+        self.buffer = RawBuffer {
             kind: BufferKind::Socket,
             bytes: obtained,
         };
         if obtained < buffer_bytes {
             if let Ok(ring) = open_ipv4_ring(answers, buffer_bytes) {
-                self.buffer = ReceiveBuffer {
+                self.buffer = RawBuffer {
                     kind: BufferKind::Ring,
                     bytes: ring.bytes(),
                 };
@@ -127,7 +138,7 @@ impl RawReceiver {
     }
 
     /// The receive buffer obtained; with both families that of IPv4.
-    pub fn buffer(&self) -> ReceiveBuffer {
+    pub fn buffer(&self) -> RawBuffer {
         self.buffer
     }
 }
@@ -201,11 +212,13 @@ impl PacketReceiver for RawReceiver {
     fn receive(
         &mut self,
         timeout: Duration,
-        visit: &mut dyn FnMut(&[u8], Option<u64>),
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
     ) -> io::Result<Received> {
         let mut deadline = None;
         loop {
-            let all = self.queues.take(visit)?;
+            let all = self
+                .queues
+                .take(&mut |packet, stamp| visit(Arrival::Packet(packet), stamp))?;
             if all.count > 0 {
                 return Ok(all);
             }

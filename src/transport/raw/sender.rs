@@ -59,6 +59,11 @@ impl RawSender {
             neighbours: Neighbours::new(origin),
         })
     }
+
+    /// Whether IPv6 packets can be sent.
+    pub(super) fn has_ipv6(&self) -> bool {
+        self.v6.is_some()
+    }
 }
 
 fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError> {

@@ -250,7 +250,7 @@ fn place(key: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::DgramProtocol;
+    use crate::transport::ports::DgramProtocol;
 
     fn table() -> SourceTable {
         let sockets = SendingSocket::Dgram(DgramProtocol::Udp);

@@ -12,7 +12,8 @@ use socket2::Socket;
 use super::control::{Facts, Message};
 use super::{may_be_left_behind, sys};
 use crate::model::{Datagram, DiscardReason, EchoMessage, SentBySocket, SocketError};
-use crate::transport::{Arrival, DgramProtocol, Listener, PortBlock, Received};
+use crate::transport::ports::DgramProtocol;
+use crate::transport::{Arrival, PacketReceiver, PortBlock, Received};
 
 /// Batches read from a queue before the next one's turn.
 const BATCHES: usize = 8;
@@ -21,7 +22,7 @@ const BATCHES: usize = 8;
 /// their stamps over all sockets and queues: an error that is read last may have come first.
 ///
 /// How many of either found a full buffer is not told: the kernel counts no lost errors.
-pub struct DgramListener {
+pub struct DgramReceiver {
     protocol: DgramProtocol,
     ports: Arc<PortBlock>,
     poll: sys::Poll,
@@ -97,10 +98,10 @@ impl Waiting {
     }
 }
 
-impl DgramListener {
+impl DgramReceiver {
     pub(super) fn new(protocol: DgramProtocol, ports: Arc<PortBlock>) -> Self {
         let poll = sys::Poll::new(ports.sockets().map(|(_, socket)| socket.as_fd()));
-        DgramListener {
+        DgramReceiver {
             protocol,
             ports,
             poll,
@@ -285,8 +286,8 @@ fn unmapped(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-impl Listener for DgramListener {
-    fn listen(
+impl PacketReceiver for DgramReceiver {
+    fn receive(
         &mut self,
         timeout: Duration,
         visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
@@ -303,7 +304,7 @@ impl Listener for DgramListener {
         }
     }
 
-    fn unheard(&self) -> Option<u64> {
+    fn dropped(&self) -> Option<u64> {
         None
     }
 }
