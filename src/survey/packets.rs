@@ -1,4 +1,4 @@
-//! Keeps the packets that a run receives: a thread of its own writes them, so that the receiver never waits for a disk.
+//! Keeps the packets that a run receives. A separate thread writes them, so that the receiving thread never waits for a disk.
 
 use std::path::Path;
 use std::thread::JoinHandle;

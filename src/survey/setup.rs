@@ -1,7 +1,7 @@
-//! What a real run needs before its first probe: the lab's namespace, sockets, ports; and a test that they work.
+//! Prepares a real run: opens the lab's namespace, the transport and the ports, and tests that they work.
 //!
-//! In this order: everything is opened that takes privileges, the privileges are given up, and only then the first byte is
-//! read from a socket and the first thread started that handles packets.
+//! The order is part of the security of a run. First everything is opened that takes privileges. Then the privileges are given up.
+//! Only then is the first byte read from a socket, and the first thread started that handles packets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -20,10 +20,10 @@ use super::preflight::{self, Findings};
 use super::privilege::{self, GivenUp};
 use super::sockets;
 
-/// The seed of the generated network: the same for every user, so that its truth can be talked about.
+/// The seed of the generated network: the same for every user, so that users can compare its truth.
 pub const LAB_SEED: u64 = 1;
 
-/// Stands for the targets where one destination is asked about (RFC 2544): off this network, and inside the lab's.
+/// Stands for the targets when the kernel is asked about one destination (RFC 2544): not on this network, and inside the lab's.
 const SOME_TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// The same for IPv6 (RFC 3849).
 const SOME_IPV6_TARGET: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
@@ -56,11 +56,11 @@ impl From<LabNetwork> for Simulation {
     }
 }
 
-/// The lab's namespace, entered, and the network to be put into it.
+/// The lab's namespace, entered, and the network to put into it.
 pub struct EnteredLab {
     namespace: Namespace,
     simulation: Simulation,
-    /// Whether it was root who entered: inside everybody is.
+    /// Whether root entered the namespace. Inside, every user is root.
     by_root: bool,
 }
 
@@ -76,7 +76,7 @@ impl EnteredLab {
         })
     }
 
-    /// Opens the device that leads to the network, which does not answer yet.
+    /// Opens the device that leads to the network. The network does not answer yet.
     fn open_device(self) -> Result<ReadyLab, SurveyError> {
         let Simulation {
             vantage, network, ..
@@ -85,7 +85,7 @@ impl EnteredLab {
     }
 }
 
-/// What to tell where other threads than ours keep privileges.
+/// The warning that threads of the calling program keep privileges; `None` if no thread does.
 fn about_threads(given_up: &GivenUp) -> Option<String> {
     (!given_up.kept_by.is_empty()).then(|| {
         format!(
@@ -95,7 +95,7 @@ fn about_threads(given_up: &GivenUp) -> Option<String> {
     })
 }
 
-/// Enters the lab's namespace, if the run is to take place there. Call it before any thread starts.
+/// Enters the lab's namespace, if the run takes place there. Call it before any thread starts.
 pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyError> {
     let Network::Lab { file } = &config.network else {
         return Ok(None);
@@ -103,8 +103,8 @@ pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyErro
     EnteredLab::enter(lab_network(file.as_deref())?.into()).map(Some)
 }
 
-/// Who is asked for host names. In the lab only a server that was named: the system's way to others may lead out of the
-/// namespace (a socket file of a local service), and in virtual time there is no namespace at all.
+/// The resolver of host names. In the lab only servers that the user named are asked. The system's resolver may lead out of the
+/// namespace (through the socket file of a local service), and in virtual time there is no namespace.
 pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve<'a> {
     match config.network {
         _ if !config.targets.resolvers.is_empty() => resolve,
@@ -118,7 +118,7 @@ pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve
 pub(super) struct LiveSetup {
     /// The transport, tested.
     pub transport: Transport,
-    /// Things worth telling before the first probe.
+    /// Warnings to show before the first probe.
     pub warnings: Vec<String>,
     pub lab: Option<LabHost>,
     lab_name: Option<String>,
@@ -129,8 +129,9 @@ pub(super) struct LiveSetup {
 }
 
 impl LiveSetup {
-    /// Opens sockets and ports, gives up this process's privileges, tests the receiver, and starts the lab's network. `families`
-    /// says whether there are IPv4 and IPv6 targets, `targets` how many in all; `output` decides whom root goes on as.
+    /// Opens the transport, gives up this process's privileges, tests the receive side, and starts the lab's network.
+    ///
+    /// `families` are those of the targets, `targets` is their number. `output` decides as which user root goes on.
     pub fn open(
         config: &SurveyConfig,
         families: AddressFamilies,
@@ -139,14 +140,14 @@ impl LiveSetup {
         lab: Option<EnteredLab>,
     ) -> Result<Self, SurveyError> {
         let mut warnings = Vec::new();
-        // Before the sockets: what they are bound to must be there.
+        // Before the sockets: the interface that they are bound to must exist.
         let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
         let by_root = lab
             .as_ref()
             .map_or_else(privilege::is_root, |lab| lab.by_root);
         let lab = lab.map(EnteredLab::open_device).transpose()?;
         let mut transport = sockets::open(config, families, &mut warnings)?;
-        // Everything that takes privileges is open: what needs some must go above this line.
+        // Everything that takes privileges is open now. Code that needs privileges must stand above this line.
         let given_up = privilege::give_up(output, by_root)?;
         warnings.extend(about_threads(&given_up));
         let mut ours = |wanted: bool, towards: IpAddr| {
@@ -171,12 +172,12 @@ impl LiveSetup {
         })
     }
 
-    /// What became of the privileges.
+    /// The result of giving up privileges.
     pub fn given_up(&self) -> &GivenUp {
         &self.given_up
     }
 
-    /// What the manifest says of it.
+    /// The part of the manifest about this setup.
     pub fn describe(&self) -> Value {
         json!({
             "network": self.lab_name,
@@ -192,12 +193,12 @@ impl LiveSetup {
         })
     }
 
-    /// Where the run is made from.
+    /// The vantage point of the run.
     pub fn vantage(&self, config: &SurveyConfig) -> Vantage {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
         Vantage {
             id: config.vantage.clone(),
-            // The address towards the default route; each row has its own.
+            // The source addresses towards targets in general. Each row has its own.
             source_ipv4: self.source,
             source_ipv6: self.source_ipv6,
             interface: self.findings.interface.clone(),

@@ -5,10 +5,10 @@ use std::io;
 use super::sys;
 use crate::model::{Protocol, UnsentReason};
 
-/// Why a transport could not be opened. Each message is one sentence that ends in the remedy.
+/// Why a transport could not be opened. Each message is one sentence that ends with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The kernel keeps raw sockets from us (EPERM, EACCES).
+    /// The kernel refuses raw sockets (EPERM, EACCES).
     #[error(
         "opening {socket} was refused ({source}): run as root, or grant the right once with \
          `sudo setcap cap_net_raw+ep {program}`, or try the built-in network with --lab"
@@ -18,10 +18,10 @@ pub enum TransportError {
         socket: &'static str,
         /// The path of this program, for the setcap line.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The kernel lets this group send no echo requests through ordinary sockets (EACCES).
+    /// The kernel refuses ping sockets to this group (EACCES).
     #[error(
         "opening an ICMP socket without privilege was refused ({source}): let this group have them with `sudo sysctl \
          net.ipv4.ping_group_range=\"{group} {group}\"`, or grant raw sockets once with `sudo setcap cap_net_raw+ep {program}`, \
@@ -32,7 +32,7 @@ pub enum TransportError {
         group: u32,
         /// The path of this program, for the setcap line.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The transport cannot send probes of this protocol.
@@ -53,17 +53,17 @@ pub enum TransportError {
         operation: &'static str,
         /// What may help.
         remedy: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// An interface that is not there, or may not be used.
+    /// An interface that does not exist or may not be used.
     #[error(
         "--interface {name}: the kernel refuses it ({source}); `ip link` lists the interfaces there are"
     )]
     NoInterface {
         /// As given.
         name: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// An interface that is down.
@@ -72,14 +72,14 @@ pub enum TransportError {
         /// As given.
         name: String,
     },
-    /// A source address that is not ours.
+    /// A source address that is not an address of this host.
     #[error(
         "--source {address}: not an address of this machine ({source}); `ip address` lists those that are"
     )]
     ForeignSource {
         /// As given.
         address: std::net::IpAddr,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// No block of source ports is free.
@@ -92,10 +92,10 @@ pub enum TransportError {
         base: u16,
         /// How many.
         flows: u16,
-        /// What the kernel said of the last block tried.
+        /// The kernel's error for the last block tried.
         source: io::Error,
     },
-    /// So many ports do not exist above the base.
+    /// There are not so many ports above the base.
     #[error(
         "{flows} source ports from {base} on do not fit below 65536: give a lower --source-port or fewer flows"
     )]
@@ -105,7 +105,7 @@ pub enum TransportError {
         /// How many.
         flows: u16,
     },
-    /// A socket a port: more than this process may open.
+    /// One socket per port is more than this process may open.
     #[error(
         "binding {flows} source ports needs as many open files and only {limit} are allowed ({source}): \
          raise the limit with `ulimit -n`, or ask for fewer flows"
@@ -113,9 +113,9 @@ pub enum TransportError {
     TooManyFiles {
         /// How many ports.
         flows: u16,
-        /// The limit on open files, after it was raised as far as it goes.
+        /// The limit on open files, after it was raised as far as possible.
         limit: u64,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
@@ -172,7 +172,7 @@ pub(super) fn unsent_reason(errno: i32) -> UnsentReason {
         libc::EINVAL => UnsentReason::Invalid,
         libc::EMSGSIZE => UnsentReason::TooLarge,
         libc::EPERM => UnsentReason::Firewall,
-        // Of a route whose interface has no address.
+        // The route's interface has no address.
         libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
         other => UnsentReason::Errno(other),
     }

@@ -1,9 +1,10 @@
-//! A receiver whose packets are kept as well: each is copied, with its stamp, into batches for another thread to write.
+//! A receive side that keeps its packets: it copies each, with its timestamp, into batches for another thread to write.
 //!
-//! The receiving thread must not wait for a disk: a write can take seconds where the kernel writes back, and the receive buffer
-//! holds a second of replies. So batches go through a channel with room for [`BATCHES`] of [`BATCH`] bytes. When that is
-//! full receiving waits: what then overflows is dropped by the kernel and counted there, and nothing is lost unseen.
-//! When the writer is gone, which ends only with an error of its own, receiving fails.
+//! The receiving thread must not wait for a disk: a write can take seconds while the kernel writes back, and the receive buffer
+//! holds one second of replies. So the batches go through a channel with room for [`BATCHES`] batches of [`BATCH`] bytes.
+//!
+//! - If the channel is full, receiving waits. The kernel drops and counts what its buffer cannot hold meanwhile.
+//! - If the writer is gone, receiving fails. The writer ends early only with an error of its own.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,26 +18,26 @@ const BATCH: usize = 256 << 10;
 /// Batches that may wait for the writer: 64 MiB, half a million replies.
 const BATCHES: usize = 256;
 
-/// Packets as they came, oldest first.
+/// Received packets, oldest first.
 #[derive(Debug, Default)]
 pub struct ReceivedBatch {
     bytes: Vec<u8>,
-    /// Where each packet ends, and its stamp.
+    /// The end of each packet in `bytes`, and its timestamp.
     packets: Vec<(usize, u64)>,
 }
 
 impl ReceivedBatch {
-    /// How many packets there are.
+    /// The number of packets.
     pub fn len(&self) -> usize {
         self.packets.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no packets.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// The packets from their IP headers on, and when each was received, in nanoseconds of the wall clock.
+    /// Each packet from its IP header on, and when it was received, in nanoseconds of the wall clock.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let starts = std::iter::once(0).chain(self.packets.iter().map(|(end, _)| *end));
         starts
@@ -50,7 +51,7 @@ impl ReceivedBatch {
     }
 }
 
-/// Receives through another receiver and passes a copy of everything on. Dropping it passes on what is left.
+/// Receives through another receiver and passes on a copy of every whole packet. When it is dropped, it passes on the rest.
 pub struct RecordedReceiver {
     inner: Box<dyn PacketReceiver>,
     batch: ReceivedBatch,
@@ -58,7 +59,7 @@ pub struct RecordedReceiver {
 }
 
 impl RecordedReceiver {
-    /// Wraps `inner`. The copies come out of the channel, which closes when the receiver is dropped.
+    /// Wraps `inner`. The copies come through the channel, which closes when the receiver is dropped.
     pub fn new(inner: Box<dyn PacketReceiver>) -> (Self, ChannelReceiver<ReceivedBatch>) {
         let (batches, received) = crossbeam_channel::bounded(BATCHES);
         let recorded = RecordedReceiver {
@@ -69,7 +70,7 @@ impl RecordedReceiver {
         (recorded, received)
     }
 
-    /// Hands the batch over, waiting where there is no room.
+    /// Passes the batch on. Waits if the channel is full.
     fn pass_on(&mut self) -> io::Result<()> {
         if self.batch.is_empty() {
             return Ok(());
@@ -94,7 +95,7 @@ impl PacketReceiver for RecordedReceiver {
             }
             visit(arrival, stamp);
         })?;
-        // Also when nothing came: what is there then need not wait for more.
+        // If nothing came, pass on the batch as it is: nobody knows when more will come.
         if received.count == 0 || self.batch.bytes.len() >= BATCH {
             self.pass_on()?;
         }
@@ -108,12 +109,12 @@ impl PacketReceiver for RecordedReceiver {
 
 impl Drop for RecordedReceiver {
     fn drop(&mut self) {
-        // A writer that is gone has failed, and says why itself.
+        // A writer that is gone has failed, and reports the error itself.
         let _ = self.pass_on();
     }
 }
 
-/// For packets that the kernel gave no stamp.
+/// The timestamp of packets without one of the kernel's.
 fn wall_clock() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn every_packet_is_seen_twice_and_in_order() {
+    fn every_packet_is_received_and_kept_in_order() {
         let packets: Vec<Vec<u8>> = (1..2_000_usize)
             .map(|at| vec![at as u8; at % 1_500 + 1])
             .collect();
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_receiver_holds_nothing_back() {
+    fn an_idle_receiver_passes_on_an_unfinished_batch() {
         let (mut receiver, batches) = recorded(vec![vec![1, 2, 3]]);
         for expected in [1, 0] {
             let count = receiver.receive(Duration::ZERO, &mut |_, _| {});

@@ -1,4 +1,4 @@
-//! Sending what ordinary sockets let us decide of packets.
+//! Sending through ordinary sockets, with the parts of a packet that these can set.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,15 +15,15 @@ use crate::transport::source::SourceTable;
 use crate::transport::sys::set_option;
 use crate::transport::{PacketBatch, PacketSender, PortBlock, Progress, Stopped, header};
 
-/// Attempts at a packet before the kernel is asked whether there is a way to its destination at all.
+/// Attempts to send a packet before the kernel is asked whether there is a route to its destination.
 const ATTEMPTS: u32 = 8;
-/// Attempts at a packet to which there is a way: errors come faster than this only if every packet draws some.
+/// Attempts to send a packet if there is a route. Only if every packet draws errors do errors come faster than the attempts.
 const MOST_ATTEMPTS: u32 = 256;
 
-/// The size of a UDP header, and of an echo request's.
+/// The size of a UDP header, and of the header of an echo request.
 const UDP_HEADER: usize = 8;
 
-/// Sends UDP packets over the sockets of their source ports, or echo requests over those of their identifiers.
+/// Sends UDP packets through the sockets of their source ports, or echo requests through the sockets of their identifiers.
 pub struct DgramSender {
     protocol: DgramProtocol,
     ports: Arc<PortBlock>,
@@ -32,28 +32,28 @@ pub struct DgramSender {
     neighbours: Neighbours,
 }
 
-/// What a packet says that an ordinary socket can be told, and the number that the socket is bound to.
+/// The parts of a packet that an ordinary socket can set, and the number that the socket is bound to.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'a> {
     source: IpAddr,
     ttl: u8,
     /// Source port or identifier.
     number: u16,
-    /// 0 where there are no ports.
+    /// 0 if there are no ports.
     dst_port: u16,
-    /// What the kernel is given: a datagram's payload, an echo request from its ICMP header on.
+    /// The bytes given to the kernel: the payload of a datagram, or an echo request from its ICMP header on.
     content: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    /// Takes a packet of ours apart; `None` for one of another protocol.
+    /// Splits a packet of ours into its parts; `None` if it is of another protocol.
     fn of(packet: &'a [u8], wanted: DgramProtocol) -> Option<Self> {
         let source = header::source(packet)?;
         let (ttl, protocol, transport) = match source {
             IpAddr::V4(_) => (packet.get(8)?, packet.get(9)?, packet.get(header::IPV4..)?),
             IpAddr::V6(_) => (packet.get(7)?, packet.get(6)?, packet.get(header::IPV6..)?),
         };
-        // Both headers have 8 bytes.
+        // Both kinds of header have 8 bytes.
         let (head, payload) = transport.split_first_chunk::<UDP_HEADER>()?;
         let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
         match (wanted, i32::from(*protocol)) {
@@ -102,15 +102,15 @@ impl DgramSender {
             return invalid;
         };
         let source = Some(head.source);
-        // 0.0.0.0 and :: would succeed and go to ourselves.
+        // The kernel would send to 0.0.0.0 and :: on this host.
         if destination.is_unspecified() {
             return invalid;
         }
         let Some(socket) = self.ports.socket(head.number, destination.is_ipv6()) else {
-            // No port of ours, or no IPv6.
+            // The port is not ours, or this machine has no IPv6.
             return Ok(Err(Stopped::Refused(UnsentReason::NoRoute)));
         };
-        // An IPv6 ping socket of a kernel before 5.18 does not look at the TTL that comes with a message.
+        // Before Linux 5.18, an IPv6 ping socket ignores the TTL of a control message.
         let by_ttl = self.protocol == DgramProtocol::Icmp && destination.is_ipv6();
         if by_ttl {
             let hops = i32::from(head.ttl);
@@ -128,7 +128,7 @@ impl DgramSender {
         {
             return Ok(Err(stopped));
         }
-        // Then one by one: only this one's next hop is known to be known.
+        // In a crowd, send one by one: only the next hop of this packet is known to the kernel.
         let most = if crowd.is_some() { 1 } else { few };
         let mut attempt = 0;
         loop {
@@ -161,7 +161,7 @@ impl DgramSender {
                 Some(libc::EAGAIN | libc::ENOBUFS) => return Ok(Err(Stopped::Full)),
                 Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => return Err(error),
                 Some(errno) if may_be_left_behind(errno) && attempt < MOST_ATTEMPTS => {
-                    // It is gone with this failure. If the packet itself is to blame, the route may say so.
+                    // This failure has cleared the errno. If the packet itself is to blame, the route may say so.
                     if attempt == ATTEMPTS
                         && let Some(reason) = self.sources.refusal(destination)
                     {
@@ -210,7 +210,7 @@ mod tests {
     const UDP: [u8; 8] = [0x5d, 0xc0, 0x82, 0x9a, 0, 11, 1, 2];
     const ECHO: [u8; 8] = [8, 0, 1, 2, 0x5d, 0xc0, 7, 8];
 
-    /// IP headers of both families, each with where its protocol stands.
+    /// IP headers of both families, each with the offset of its protocol field.
     fn headers(protocols: [u8; 2]) -> [(Vec<u8>, usize); 2] {
         let mut v4 = vec![0x45; 20];
         (v4[8], v4[9]) = (7, protocols[0]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn both_protocols_of_both_families_are_taken_apart() {
+    fn packets_of_both_protocols_and_families_are_split_into_their_parts() {
         for (wanted, other, protocols, transport) in [
             (DgramProtocol::Udp, DgramProtocol::Icmp, [17, 17], UDP),
             (DgramProtocol::Icmp, DgramProtocol::Udp, [1, 58], ECHO),
@@ -243,7 +243,7 @@ mod tests {
                     content,
                 };
                 assert_eq!(Parts::of(&packet, wanted), Some(parts));
-                // Cut short, or of another protocol.
+                // Truncated, or of another protocol.
                 assert_eq!(Parts::of(&packet[..packet.len() - 4], wanted), None);
                 assert_eq!(Parts::of(&packet, other), None);
                 packet[protocol] = 6;

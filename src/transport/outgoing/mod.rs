@@ -1,4 +1,4 @@
-//! Many packets sent with one call: sendmmsg(2), for raw and for ordinary sockets.
+//! Sends many packets with one call, sendmmsg(2), over raw and ordinary sockets.
 
 mod sys;
 

@@ -1,4 +1,4 @@
-//! Receiving what answers our probes.
+//! Receiving the packets that answer our probes.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,7 +11,7 @@ use super::queues::{Queue, Queues};
 use crate::transport::ring::{self, PacketRing, RingConfig};
 use crate::transport::{Arrival, PacketReceiver, Received, TransportError, sys};
 
-/// What the kernel counts against the receive buffer for one ICMP error: its memory, not its length (measured).
+/// Receive buffer that the kernel charges for one ICMP error, bytes: its memory, not its length (measured).
 const BYTES_PER_PACKET: usize = 830;
 
 /// The kind of receive buffer that was obtained.
@@ -55,12 +55,16 @@ impl RawBuffer {
     }
 }
 
-/// Receives ICMP errors and whatever else [`Answers`] asks for, each packet from its IP header on, with the kernel's stamp.
+/// Receives ICMP errors and the other packets that [`Answers`] asks for, each from its IP header on, with the kernel's timestamp.
 ///
-/// Of every such packet that reaches this host one copy comes here, whoever's probe it answers; telling them apart is the
-/// matcher's work. Packets over 2 KiB are cut off there. IPv4 comes through raw sockets, or a packet ring where their buffer
-/// may not be enlarged; IPv6 always through a ring, because raw IPv6 sockets keep the IP header to themselves. Through a ring fragments
-/// come as they are; raw sockets give whole packets. Packets of one call come in the order of their stamps, whatever they came through.
+/// Every such packet that reaches this host is received, even if it answers a probe of another program. Matching them is the
+/// engine's work. Packets over 2 KiB are truncated. Packets of one call come in the order of their timestamps.
+///
+/// | family | through | fragments |
+/// |---|---|---|
+/// | IPv4 | raw sockets | reassembled by the kernel |
+/// | IPv4, if the sockets' receive buffer may not be enlarged | a packet ring | received one by one |
+/// | IPv6, because raw IPv6 sockets do not show the IP header | a packet ring | received one by one |
 pub struct RawReceiver {
     queues: Queues,
     buffer: RawBuffer,
@@ -72,8 +76,8 @@ impl RawReceiver {
         Self::open_for(&Answers::errors(), buffer_bytes)
     }
 
-    /// Opens the receiver with a buffer of `buffer_bytes` for each family, or as near as the kernel lets us: a socket
-    /// buffer if it may be that large, else a packet ring, else what the socket got.
+    /// Opens a receiver with a buffer of `buffer_bytes` for each family. The buffer is the first of these that the kernel allows: a
+    /// socket buffer of that size, a packet ring of that size, a smaller socket buffer.
     pub fn open_for(answers: &Answers, buffer_bytes: usize) -> Result<Self, TransportError> {
         let mut receiver = RawReceiver {
             queues: Queues::default(),
@@ -137,7 +141,7 @@ impl RawReceiver {
         Ok(())
     }
 
-    /// The receive buffer obtained; with both families that of IPv4.
+    /// The receive buffer obtained; with both families, the one of IPv4.
     pub fn buffer(&self) -> RawBuffer {
         self.buffer
     }
@@ -181,7 +185,7 @@ fn open_socket(
         &1_i32,
     )
     .map_err(setup("asking for receive stamps (SO_TIMESTAMPNS)"))?;
-    // The kernel doubles what it is given.
+    // The kernel doubles the value.
     let half = i32::try_from(buffer_bytes / 2).unwrap_or(i32::MAX / 2);
     sys::set_option(
         socket.as_fd(),
@@ -197,10 +201,10 @@ fn open_socket(
     Ok((socket, obtained))
 }
 
-/// Refuses ICMP types before the kernel has made a copy for us. The filter of its own lets types over 31 through, so the
-/// general one stays.
+/// Refuses ICMP types before the kernel makes a copy for us. This filter lets types over 31 pass, so the socket filter is needed,
+/// too.
 fn filter_icmp_types(socket: &Socket, types: &[u8]) -> Result<(), TransportError> {
-    // In this filter a set bit keeps the type away.
+    // In this filter a set bit refuses the type.
     let blocked = types
         .iter()
         .fold(u32::MAX, |mask, kind| mask & !(1 << kind));
@@ -222,7 +226,7 @@ impl PacketReceiver for RawReceiver {
             if all.count > 0 {
                 return Ok(all);
             }
-            // The clock is read only when there is nothing to do, and the wait goes on after a signal.
+            // The clock is read only if nothing has come. After a signal the wait goes on.
             let now = Instant::now();
             let deadline = *deadline.get_or_insert(now + timeout);
             if now >= deadline {

@@ -1,4 +1,4 @@
-//! Sending packets with our own header.
+//! Sending packets with their own IP header.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,16 +14,16 @@ use crate::transport::outgoing::{Outgoing, SendArena};
 use crate::transport::source::{SendingSocket, SourceTable};
 use crate::transport::{PacketBatch, PacketSender, Progress, Stopped, header, sys};
 
-/// Send buffer asked for, in bytes: some 10,000 probes may wait in it.
+/// Send buffer asked for, bytes: about 10,000 probes fit.
 const SEND_BUFFER: usize = 8 << 20;
 
-/// Error-queue messages dropped at one refusal; a refusal makes one, so that the queue never grows.
+/// The most messages removed from the error queue after a refusal. A refusal adds one, so that the queue never grows.
 const ERRORS_AT_ONCE: usize = 16;
 
-/// Sends packets through raw sockets (IPPROTO_RAW: the header is ours), one socket a family.
+/// Sends packets through raw sockets (IPPROTO_RAW: the header is ours), one socket per family.
 ///
-/// With IPv4 the kernel still fills total length and header checksum, the source where it is 0.0.0.0 and the IP ID where that is 0
-/// without DF; with IPv6 nothing. The sockets never block: a full queue is [`Stopped::Full`].
+/// With IPv4 the kernel still fills in total length and header checksum, the source if it is 0.0.0.0, and the IP ID if it is 0
+/// without DF. With IPv6 it fills in nothing. The sockets never block: a full queue is [`Stopped::Full`].
 pub struct RawSender {
     v4: Socket,
     /// Absent on a machine without IPv6.
@@ -34,7 +34,7 @@ pub struct RawSender {
 }
 
 impl RawSender {
-    /// Opens the sockets; addresses and interfaces are the kernel's choice.
+    /// Opens the sockets. The kernel chooses addresses and interfaces.
     pub fn open() -> Result<Self, TransportError> {
         Self::open_from(&Origin::default())
     }
@@ -80,10 +80,10 @@ fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError
         };
         sys::set_option(socket.as_fd(), level, option, &value)
     };
-    // Without it the kernel reports success when the device queue is full and nothing is sent.
+    // Without it the kernel reports success if the device queue is full and nothing is sent.
     set((libc::IP_RECVERR, 1), (libc::IPV6_RECVERR, 1))
         .map_err(TransportError::setup("asking for send errors (IP_RECVERR)"))?;
-    // What a router says of a path's MTU is for us to read. The kernel would refuse the next probe of that size itself.
+    // The kernel must not use what routers say about a path's MTU: it would refuse the next probe of that size itself.
     set(
         (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
         (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
@@ -98,7 +98,7 @@ fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError
     Ok(socket)
 }
 
-/// Empties the error queue, so that what stands there fails no later packet.
+/// Empties the error queue, so that no later packet fails because of it.
 fn forget_errors(socket: &Socket) -> io::Result<()> {
     for _ in 0..ERRORS_AT_ONCE {
         if !sys::discard_queued_error(socket.as_fd()) {
@@ -108,7 +108,7 @@ fn forget_errors(socket: &Socket) -> io::Result<()> {
     socket.take_error().map(drop)
 }
 
-/// Past `wmem_max` where we may (CAP_NET_ADMIN), else as far as it goes. The kernel doubles what it is given.
+/// Enlarges the send buffer: beyond `wmem_max` with CAP_NET_ADMIN, otherwise as far as possible. The kernel doubles the value.
 fn grow_send_buffer(socket: &Socket) -> io::Result<()> {
     let half = (SEND_BUFFER / 2) as i32;
     let forced = sys::set_option(
@@ -120,16 +120,16 @@ fn grow_send_buffer(socket: &Socket) -> io::Result<()> {
     forced.or_else(|_| socket.set_send_buffer_size(SEND_BUFFER / 2))
 }
 
-/// What a failed call means.
+/// What a failed call of the kernel means.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
-    /// A signal came first: ask again.
+    /// A signal came first: try again.
     Again,
     /// A queue is full.
     Full,
-    /// This packet will not do.
+    /// The kernel refuses this packet.
     Packet(UnsentReason),
-    /// No packet will.
+    /// The socket is broken.
     Broken,
 }
 
@@ -154,7 +154,7 @@ impl PacketSender for RawSender {
             };
             let source = header::source(packet);
             let socket = match next {
-                // 0.0.0.0 and :: would succeed and go to ourselves.
+                // The kernel would send to 0.0.0.0 and :: on this host.
                 _ if next.is_unspecified() => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 IpAddr::V4(_) => &self.v4,
                 IpAddr::V6(_) => match &self.v6 {
@@ -181,7 +181,7 @@ impl PacketSender for RawSender {
                         .map(|source| (source, sources.pinned_interface(source))),
                     bytes: packet,
                 });
-            // Then one by one: only this one's next hop is known to be known.
+            // In a crowd, send one by one: only the next hop of this packet is known to the kernel.
             let packets = packets.take(if crowd.is_some() { 1 } else { few });
             match self.arena.send(socket.as_fd(), packets) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_a_bad_packet_and_a_broken_socket_are_three_things() {
+    fn a_full_queue_a_refused_packet_and_a_broken_socket_are_distinguished() {
         let of = |errno| Refusal::of(&io::Error::from_raw_os_error(errno));
         assert_eq!(of(libc::EAGAIN), Refusal::Full);
         assert_eq!(of(libc::ENOBUFS), Refusal::Full);

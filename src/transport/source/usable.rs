@@ -1,4 +1,4 @@
-//! May a source address be used towards a destination? The kernel's choice is not always one.
+//! Whether a source address can be used towards a destination. The kernel's choice is not always usable.
 //!
 //! A machine with no better IPv6 address sends to global destinations from a link-local one (RFC 6724 only prefers others).
 //! No router forwards such a packet (RFC 4291, 2.5.6), and no answer can come back. A machine without any address
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_packet_leaves_its_link_from_an_address_of_that_link() {
+    fn a_link_local_source_reaches_no_other_link() {
         for (source, destination, fits) in [
             ("192.0.2.1", "198.51.100.1", true),
             ("127.0.0.1", "127.0.0.9", true),
