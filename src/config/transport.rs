@@ -2,7 +2,8 @@
 
 use super::{ConfigError, Method, Network, SurveyConfig};
 use crate::model::Protocol;
-use crate::transport::{Capabilities, TransportChoice};
+use crate::targets::Families;
+use crate::transport::{AddressFamilies, Capabilities, TransportChoice};
 
 impl SurveyConfig {
     /// The transport to open. [`TransportChoice::Auto`] stands only if ordinary sockets, too, can do everything that is asked for.
@@ -44,13 +45,90 @@ impl SurveyConfig {
                     "cannot always tell which of several UDP probes is answered",
                 ))
             }
-            _ if self.mtu && !capabilities.quotes_with_headers => {
+            // Without its own header a probe has no DF.
+            _ if self.mtu && !(capabilities.own_ip_header && capabilities.quotes_with_headers) => {
                 Some(("--mtu", "cannot tell which size was refused"))
             }
             _ if self.pcap.is_some() && !capabilities.whole_packets => {
                 Some(("--pcap", "shows no whole packets"))
             }
-            _ => None,
+            _ => self.beyond_families(capabilities.families),
+        }
+    }
+
+    /// As [`beyond`](Self::beyond), for the address families. If both are asked for, one is enough.
+    fn beyond_families(&self, can: AddressFamilies) -> Option<(&'static str, &'static str)> {
+        match self.targets.families {
+            Families::Ipv4 if !can.ipv4 => Some(("-4", "cannot send IPv4 packets")),
+            Families::Ipv6 if !can.ipv6 => Some(("-6", "cannot send IPv6 packets")),
+            Families::Ipv4 | Families::Ipv6 | Families::Both => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut SurveyConfig)) -> SurveyConfig {
+        let mut config = SurveyConfig::default();
+        change(&mut config);
+        config
+    }
+
+    #[test]
+    fn raw_sockets_serve_every_option_and_ordinary_ones_some() {
+        let raw = TransportChoice::Raw.capabilities();
+        let dgram = TransportChoice::Dgram.capabilities();
+        let icmp = |config: &mut SurveyConfig| config.protocol = Protocol::Icmp;
+        for (config, refused) in [
+            (config(|_| {}), None),
+            (config(icmp), None),
+            (
+                config(|config| config.protocol = Protocol::Tcp),
+                Some("--protocol tcp"),
+            ),
+            (
+                config(|config| config.method = Method::Sweep),
+                Some("--strategy sweep of UDP"),
+            ),
+            (
+                config(|config| {
+                    icmp(config);
+                    config.method = Method::Sweep;
+                }),
+                None,
+            ),
+            (config(|config| config.mtu = true), Some("--mtu")),
+            (
+                config(|config| config.pcap = Some("replies.pcap".into())),
+                Some("--pcap"),
+            ),
+        ] {
+            let option = |capabilities| config.beyond(capabilities).map(|(option, _)| option);
+            assert_eq!(option(&raw), None);
+            assert_eq!(option(&dgram), refused);
+            // Without a fall-back that cannot do what is asked for.
+            let choice = match refused {
+                None => TransportChoice::Auto,
+                Some(_) => TransportChoice::Raw,
+            };
+            assert_eq!(config.transport_choice(), choice, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_transport_of_one_family_refuses_the_option_for_the_other() {
+        let mut capabilities = TransportChoice::Raw.capabilities();
+        capabilities.families.ipv6 = false;
+        for (families, refused) in [
+            (Families::Ipv4, None),
+            (Families::Both, None),
+            (Families::Ipv6, Some("-6")),
+        ] {
+            let config = config(|config| config.targets.families = families);
+            let option = config.beyond(&capabilities).map(|(option, _)| option);
+            assert_eq!(option, refused);
         }
     }
 }

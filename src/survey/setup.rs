@@ -57,7 +57,7 @@ impl From<LabNetwork> for Simulation {
 }
 
 /// The lab's namespace, entered, and the network to put into it.
-pub struct EnteredLab {
+pub(super) struct EnteredLab {
     namespace: Namespace,
     simulation: Simulation,
     /// Whether root entered the namespace. Inside, every user is root.
@@ -89,14 +89,14 @@ impl EnteredLab {
 fn about_threads(given_up: &GivenUp) -> Option<String> {
     (!given_up.kept_by.is_empty()).then(|| {
         format!(
-            "threads that were there before the survey keep their privileges ({}): start it before them",
+            "threads that started before the survey keep their privileges ({}): start the survey before them",
             given_up.kept_by.join(", ")
         )
     })
 }
 
 /// Enters the lab's namespace, if the run takes place there. Call it before any thread starts.
-pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyError> {
+pub(super) fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyError> {
     let Network::Lab { file } = &config.network else {
         return Ok(None);
     };
@@ -105,7 +105,7 @@ pub fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyErro
 
 /// The resolver of host names. In the lab only servers that the user named are asked. The system's resolver may lead out of the
 /// namespace (through the socket file of a local service), and in virtual time there is no namespace.
-pub fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve<'a> {
+pub(super) fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve<'a> {
     match config.network {
         _ if !config.targets.resolvers.is_empty() => resolve,
         Network::Real => resolve,

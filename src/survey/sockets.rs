@@ -1,4 +1,4 @@
-//! Opens the transport of a survey, and says what is worth a warning about what was obtained.
+//! Opens the transport of a survey, and warns if it is less than what was asked for.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::transport::{
 
 use super::words;
 
-/// A receive buffer that holds less than this at the full rate is worth a warning.
+/// A receive buffer that holds less than this at the full rate brings a warning.
 const SHORT_BUFFER: Duration = Duration::from_millis(100);
 
 /// Opens the transport that the configuration asks for, and adds to `warnings`.

@@ -24,7 +24,7 @@ const ECHO_REQUEST_V6: [u8; 8] = [128, 0, 0, 0, 0, 0, 0, 0];
 
 /// Whether packets to `address` come back to us, whatever the routes say. That is so if the address is ours, is not of another
 /// routing domain (VRF), and the loopback interface is up. If it is down, the kernel takes packets and loses them.
-pub fn leads_back(address: IpAddr) -> bool {
+pub(crate) fn leads_back(address: IpAddr) -> bool {
     match UdpSocket::bind((address, 0)) {
         Ok(socket) => sys::interface_is_up(socket.as_fd(), LOOPBACK).unwrap_or(true),
         Err(_) => false,
@@ -32,7 +32,7 @@ pub fn leads_back(address: IpAddr) -> bool {
 }
 
 /// Offers every packet of `batch` once. Returns for each packet whether the kernel took it.
-pub fn offer(sender: &mut dyn PacketSender, batch: &PacketBatch) -> io::Result<Vec<bool>> {
+pub(crate) fn offer(sender: &mut dyn PacketSender, batch: &PacketBatch) -> io::Result<Vec<bool>> {
     let mut taken = Vec::with_capacity(batch.len());
     while taken.len() < batch.len() {
         let progress = sender.send(batch, taken.len())?;
@@ -45,7 +45,7 @@ pub fn offer(sender: &mut dyn PacketSender, batch: &PacketBatch) -> io::Result<V
 }
 
 /// Passes the packets that arrive to `is_enough` until it returns `true`, at most for `patience`.
-pub fn receive_until(
+pub(crate) fn receive_until(
     receiver: &mut dyn PacketReceiver,
     patience: Duration,
     is_enough: &mut dyn FnMut(&[u8]) -> bool,
@@ -68,7 +68,7 @@ pub fn receive_until(
 
 /// Sends a datagram from the first of `ports` to another port of `address`, which is ours. If a firewall rule uses connection
 /// tracking, the table then holds at least one entry. For runs over ordinary UDP sockets, which hold those ports.
-pub fn show_to_tracking(ports: &PortBlock, address: IpAddr) -> io::Result<()> {
+pub(crate) fn show_to_tracking(ports: &PortBlock, address: IpAddr) -> io::Result<()> {
     let end = UdpSocket::bind((address, 0))?;
     end.set_read_timeout(Some(TRACKING_PATIENCE))?;
     let Some(socket) = ports.socket(ports.base(), address.is_ipv6()) else {
@@ -82,7 +82,7 @@ pub fn show_to_tracking(ports: &PortBlock, address: IpAddr) -> io::Result<()> {
 
 /// As [`show_to_tracking`], with an echo request, for runs over ping sockets. The request leaves from a socket of its own, so
 /// that the run does not receive the reply.
-pub fn show_echo_to_tracking(address: IpAddr) -> io::Result<()> {
+pub(crate) fn show_echo_to_tracking(address: IpAddr) -> io::Result<()> {
     let (protocol, request) = match address.is_ipv6() {
         false => (Protocol::ICMPV4, ECHO_REQUEST),
         true => (Protocol::ICMPV6, ECHO_REQUEST_V6),

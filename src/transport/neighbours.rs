@@ -9,9 +9,9 @@
 //! | the table (`gc_thresh3`, 1,024 for all namespaces of a machine) | ENOBUFS, with IPv6 EINVAL | the next hop has no entry. (If the device's queue is full, it has one: the entry is made first.) |
 //! | the socket's send buffer | EAGAIN for every packet of the socket | the buffer is half full, some neighbours are awaited, and the next hop is not known |
 //!
-//! The table must not fill up. The kernel would forget neighbours that it knows, such as our gateway, and would find no room to ask
-//! for them again. Other programs of the machine would suffer, too. So packets to unknown next hops are held back as soon as half of
-//! the table is awaited. The awaited neighbours are counted again whenever the packets offered since might have filled that half.
+//! The table must not fill up. The kernel would forget neighbours that it knows, such as our gateway, and would find no room to
+//! ask for them again. Other programs of the machine would suffer, too. So packets to unknown next hops are held back as soon as
+//! half of the table is awaited. The awaited neighbours are counted again when the packets offered since may have filled that half.
 //!
 //! Single next hops are not looked up in advance, because a look-up costs tens of microseconds. With a kernel that does not
 //! answer (before Linux 5.0), full queues are reported as [`Stopped::Full`].
@@ -104,6 +104,25 @@ impl Neighbours {
         }
     }
 
+    /// Returns how many of the next `packets` packets may be offered to `socket` now, or why the first one, from `source` to
+    /// `destination`, must be held back.
+    pub(super) fn admit(
+        &mut self,
+        socket: &Socket,
+        source: Option<IpAddr>,
+        destination: IpAddr,
+        packets: usize,
+    ) -> Result<usize, Stopped> {
+        let Some(crowd) = self.crowd(socket, destination.is_ipv6(), packets) else {
+            return Ok(packets);
+        };
+        match self.keep_back(crowd, source, destination) {
+            Some(stopped) => Err(stopped),
+            // One by one: only the next hop of this packet is known.
+            None => Ok(1),
+        }
+    }
+
     /// Why a packet from `source` to `destination` must be held back while many neighbours are awaited (`crowd` says why);
     /// `None` if it may be sent.
     ///
@@ -113,7 +132,7 @@ impl Neighbours {
     /// | missing | send: it takes one entry for all its destinations, and the kernel forgets even gateways | hold back |
     /// | awaited | hold back only if the send buffer is full | hold back |
     /// | failed | as awaited | refuse: it is not asked for again while others wait |
-    pub(super) fn keep_back(
+    fn keep_back(
         &mut self,
         crowd: UnsentReason,
         source: Option<IpAddr>,
@@ -129,12 +148,7 @@ impl Neighbours {
 
     /// Why packets to unknown next hops must be held back now; `None` if they need not. Call it before up to `packets` packets are
     /// offered to `socket`.
-    pub(super) fn crowd(
-        &mut self,
-        socket: &Socket,
-        ipv6: bool,
-        packets: usize,
-    ) -> Option<UnsentReason> {
+    fn crowd(&mut self, socket: &Socket, ipv6: bool, packets: usize) -> Option<UnsentReason> {
         let half_full = self.is_half_full(socket);
         let watch = self.watches[usize::from(ipv6)];
         let is_stale = || watch.seen.is_none_or(|seen| seen.elapsed() >= FRESH);

@@ -20,25 +20,20 @@ const BATCHES: usize = 256;
 
 /// Received packets, oldest first.
 #[derive(Debug, Default)]
-pub struct ReceivedBatch {
+pub(crate) struct ReceivedBatch {
     bytes: Vec<u8>,
     /// The end of each packet in `bytes`, and its timestamp.
     packets: Vec<(usize, u64)>,
 }
 
 impl ReceivedBatch {
-    /// The number of packets.
-    pub fn len(&self) -> usize {
-        self.packets.len()
-    }
-
     /// Whether there are no packets.
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
     /// Each packet from its IP header on, and when it was received, in nanoseconds of the wall clock.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let starts = std::iter::once(0).chain(self.packets.iter().map(|(end, _)| *end));
         starts
             .zip(&self.packets)
@@ -52,7 +47,7 @@ impl ReceivedBatch {
 }
 
 /// Receives through another receiver and passes on a copy of every whole packet. When it is dropped, it passes on the rest.
-pub struct RecordedReceiver {
+pub(crate) struct RecordedReceiver {
     inner: Box<dyn PacketReceiver>,
     batch: ReceivedBatch,
     batches: ChannelSender<ReceivedBatch>,
@@ -60,7 +55,7 @@ pub struct RecordedReceiver {
 
 impl RecordedReceiver {
     /// Wraps `inner`. The copies come through the channel, which closes when the receiver is dropped.
-    pub fn new(inner: Box<dyn PacketReceiver>) -> (Self, ChannelReceiver<ReceivedBatch>) {
+    pub(crate) fn new(inner: Box<dyn PacketReceiver>) -> (Self, ChannelReceiver<ReceivedBatch>) {
         let (batches, received) = crossbeam_channel::bounded(BATCHES);
         let recorded = RecordedReceiver {
             inner,
@@ -192,7 +187,7 @@ mod tests {
             let count = receiver.receive(Duration::ZERO, &mut |_, _| {});
             assert_eq!(count.unwrap().count, expected);
         }
-        assert_eq!(batches.try_recv().unwrap().len(), 1);
+        assert_eq!(batches.try_recv().unwrap().iter().count(), 1);
     }
 
     #[test]

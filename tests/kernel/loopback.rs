@@ -86,7 +86,7 @@ const SYN: (Protocol, TcpFlags) = (Protocol::Tcp, TcpFlags::Syn);
 const ECHO: (Protocol, TcpFlags) = (Protocol::Icmp, TcpFlags::Syn);
 const UDP: (Protocol, TcpFlags) = (Protocol::Udp, TcpFlags::Syn);
 
-pub fn tells_what_is_heard() -> Outcome {
+pub fn shows_which_replies_are_received() -> Outcome {
     match enter_namespace() {
         Err(error) if error.is_refusal() => return Err(Ignored(error.to_string())),
         entered => drop(entered.unwrap()),

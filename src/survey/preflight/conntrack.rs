@@ -45,8 +45,8 @@ impl Conntrack {
         (table.entries > 0).then_some(table)
     }
 
-    /// The most entries that probes will hold at a time: the smaller of `tuples`, the number of different addresses and ports, and of
-    /// the probes within one timeout at `rate` probes a second.
+    /// The most entries that probes will hold at a time. That is the smaller of two numbers: `tuples`, the different addresses and
+    /// ports, and the probes within one timeout at `rate` probes a second.
     pub fn expected(&self, tuples: u64, rate: f64) -> u64 {
         let timeout = Duration::from_secs(self.timeout_s).as_secs_f64();
         tuples.min((rate * timeout).ceil() as u64)
@@ -59,8 +59,8 @@ impl Conntrack {
             format!(
                 "connection tracking holds {} entries of at most {}, and this survey would add up to {expected}: a full table \
                  drops probes, replies and other programs' packets; raise it (sysctl net.netfilter.nf_conntrack_max={}), keep \
-                 probes out of it (a notrack rule in raw/OUTPUT for the run's source ports, and one that lets ICMP errors in, \
-                 which are related to nothing then), or lower --rate",
+                 probes out of it (a notrack rule in raw/OUTPUT for the run's source ports, and a rule that accepts ICMP errors, \
+                 which then belong to no connection), or lower --rate",
                 self.entries,
                 self.most,
                 wanted.next_power_of_two()

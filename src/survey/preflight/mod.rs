@@ -1,5 +1,5 @@
-//! Checks before the first probe. They find what would make a survey wrong or harm others, with a remedy for each, and facts for the
-//! manifest. No packet leaves the machine, and no result ends the run.
+//! Checks before the first probe. They find what would make a survey wrong or harm others, with a remedy for each, and facts for
+//! the manifest. No packet leaves the machine, and no result ends the run.
 
 mod addresses;
 mod conntrack;

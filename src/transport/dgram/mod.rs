@@ -154,7 +154,7 @@ fn prepare(socket: &Socket, tos: u8) -> io::Result<()> {
         true => (libc::SOL_IPV6, sys::IPV6_RECVERR_RFC4884),
         false => (libc::SOL_IP, sys::IP_RECVERR_RFC4884),
     };
-    // An older kernel has it not: extensions are then found where they use to be.
+    // An older kernel refuses. Extensions are then looked for at their usual place.
     let _ = set(level, name, 1);
     Ok(())
 }

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::may_be_left_behind;
 use crate::model::UnsentReason;
-use crate::transport::error::unsent_reason;
 use crate::transport::neighbours::Neighbours;
-use crate::transport::outgoing::{Outgoing, SendArena};
+use crate::transport::outgoing::{Outgoing, SendArena, SendFailure};
 use crate::transport::ports::DgramProtocol;
 use crate::transport::source::SourceTable;
 use crate::transport::sys::set_option;
@@ -92,27 +91,22 @@ impl DgramSender {
         }
     }
 
-    /// Offers the packets from `first` on that leave by the same socket; how many were taken, or why the first was not.
+    /// Offers the packets from `first` on that leave by the same socket. Returns how many were taken, or why the first was not.
     fn offer(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Result<usize, Stopped>> {
-        let invalid = Ok(Err(Stopped::Refused(UnsentReason::Invalid)));
+        let refused = |reason| Ok(Err(Stopped::Refused(reason)));
         let Some((destination, packet)) = batch.get(first) else {
-            return invalid;
+            return refused(UnsentReason::Invalid);
         };
-        let Some(head) = Parts::of(packet, self.protocol) else {
-            return invalid;
+        let head = match Parts::of(packet, self.protocol) {
+            // The kernel would send to 0.0.0.0 and :: on this host.
+            Some(head) if !destination.is_unspecified() => head,
+            _ => return refused(UnsentReason::Invalid),
         };
-        let source = Some(head.source);
-        // The kernel would send to 0.0.0.0 and :: on this host.
-        if destination.is_unspecified() {
-            return invalid;
-        }
         let Some(socket) = self.ports.socket(head.number, destination.is_ipv6()) else {
             // The port is not ours, or this machine has no IPv6.
-            return Ok(Err(Stopped::Refused(UnsentReason::NoRoute)));
+            return refused(UnsentReason::NoRoute);
         };
-        // Before Linux 5.18, an IPv6 ping socket ignores the TTL of a control message.
-        let by_ttl = self.protocol == DgramProtocol::Icmp && destination.is_ipv6();
-        if by_ttl {
+        if self.sets_ttl(destination) {
             let hops = i32::from(head.ttl);
             set_option(
                 socket.as_fd(),
@@ -122,58 +116,94 @@ impl DgramSender {
             )?;
         }
         let few = (batch.len() - first).min(SendArena::CHUNK);
-        let crowd = self.neighbours.crowd(socket, destination.is_ipv6(), few);
-        if let Some(reason) = crowd
-            && let Some(stopped) = self.neighbours.keep_back(reason, source, destination)
-        {
-            return Ok(Err(stopped));
-        }
-        // In a crowd, send one by one: only the next hop of this packet is known to the kernel.
-        let most = if crowd.is_some() { 1 } else { few };
-        let mut attempt = 0;
+        let admitted = self
+            .neighbours
+            .admit(socket, Some(head.source), destination, few);
+        let most = match admitted {
+            Ok(most) => most,
+            Err(stopped) => return Ok(Err(stopped)),
+        };
+        let mut attempt = 1;
         loop {
-            let datagrams = batch.iter_from(first).map_while(|(to, packet)| {
-                let parts = Parts::of(packet, self.protocol)?;
-                let together = to.is_ipv6() == destination.is_ipv6()
-                    && parts.number == head.number
-                    && (!by_ttl || parts.ttl == head.ttl);
-                (together && !to.is_unspecified()).then_some(Outgoing {
-                    to: SocketAddr::new(to, parts.dst_port),
-                    ttl: Some(parts.ttl),
-                    way: Some((parts.source, self.sources.pinned_interface(parts.source))),
-                    bytes: parts.content,
-                })
-            });
-            let datagrams = datagrams.take(most);
-            let error = match self.arena.send(socket.as_fd(), datagrams) {
-                Ok(0) => return invalid,
+            let error = match self.send_together(batch, first, &head, most) {
+                Ok(0) => return refused(UnsentReason::Invalid),
                 Ok(taken) => return Ok(Ok(taken)),
                 Err(error) => error,
             };
-            attempt += 1;
-            match error.raw_os_error() {
-                Some(libc::EINTR) => {}
-                Some(libc::ENOBUFS | libc::EINVAL)
-                    if self.neighbours.lack_room(&error, source, destination) =>
-                {
-                    return Ok(Err(Stopped::Crowded(UnsentReason::NeighbourTableFull)));
-                }
-                Some(libc::EAGAIN | libc::ENOBUFS) => return Ok(Err(Stopped::Full)),
-                Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => return Err(error),
-                Some(errno) if may_be_left_behind(errno) && attempt < MOST_ATTEMPTS => {
-                    // This failure has cleared the errno. If the packet itself is to blame, the route may say so.
-                    if attempt == ATTEMPTS
-                        && let Some(reason) = self.sources.refusal(destination)
-                    {
-                        return Ok(Err(Stopped::Refused(reason)));
-                    }
-                    if attempt >= ATTEMPTS {
-                        std::thread::yield_now();
-                    }
-                }
-                Some(errno) => return Ok(Err(Stopped::Refused(unsent_reason(errno)))),
+            let stopped = self.after_failure(error, attempt, head.source, destination)?;
+            if let Some(stopped) = stopped {
+                return Ok(Err(stopped));
             }
+            attempt += 1;
         }
+    }
+
+    /// Whether the TTL of packets of the family of `address` must be set on the socket: before Linux 5.18, an IPv6 ping socket
+    /// ignores the TTL of a control message.
+    fn sets_ttl(&self, address: IpAddr) -> bool {
+        self.protocol == DgramProtocol::Icmp && address.is_ipv6()
+    }
+
+    /// Offers up to `most` packets from `first` on that leave by the socket of `head`, the first packet. Returns how many the
+    /// kernel took.
+    fn send_together(
+        &mut self,
+        batch: &PacketBatch,
+        first: usize,
+        head: &Parts<'_>,
+        most: usize,
+    ) -> io::Result<usize> {
+        let ipv6 = head.source.is_ipv6();
+        let Some(socket) = self.ports.socket(head.number, ipv6) else {
+            return Ok(0);
+        };
+        let one_ttl = self.sets_ttl(head.source);
+        let datagrams = batch.iter_from(first).map_while(|(to, packet)| {
+            let parts = Parts::of(packet, self.protocol)?;
+            let together = to.is_ipv6() == ipv6
+                && parts.number == head.number
+                && (!one_ttl || parts.ttl == head.ttl);
+            (together && !to.is_unspecified()).then_some(Outgoing {
+                to: SocketAddr::new(to, parts.dst_port),
+                ttl: Some(parts.ttl),
+                way: Some((parts.source, self.sources.pinned_interface(parts.source))),
+                bytes: parts.content,
+            })
+        });
+        self.arena.send(socket.as_fd(), datagrams.take(most))
+    }
+
+    /// Decides what follows from the failed `attempt` to send a packet; `None`: try again.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    fn after_failure(
+        &mut self,
+        error: io::Error,
+        attempt: u32,
+        source: IpAddr,
+        destination: IpAddr,
+    ) -> io::Result<Option<Stopped>> {
+        Ok(match SendFailure::of(&error) {
+            SendFailure::Interrupted => None,
+            SendFailure::Broken => return Err(error),
+            _ if self.neighbours.lack_room(&error, Some(source), destination) => {
+                Some(Stopped::Crowded(UnsentReason::NeighbourTableFull))
+            }
+            SendFailure::Full => Some(Stopped::Full),
+            SendFailure::Packet(_)
+                if error.raw_os_error().is_some_and(may_be_left_behind)
+                    && attempt < MOST_ATTEMPTS =>
+            {
+                if attempt >= ATTEMPTS {
+                    std::thread::yield_now();
+                }
+                // This failure has cleared the errno. If the packet itself is to blame, the route may say so.
+                let refusal = (attempt == ATTEMPTS).then(|| self.sources.refusal(destination));
+                refusal.flatten().map(Stopped::Refused)
+            }
+            SendFailure::Packet(reason) => Some(Stopped::Refused(reason)),
+        })
     }
 }
 

@@ -79,30 +79,7 @@ impl SendArena {
         self.pieces.clear();
         self.messages.clear();
         for packet in packets.take(Self::CHUNK) {
-            self.controls.push(packet.control());
-            match packet.to {
-                SocketAddr::V4(to) => self.addresses_v4.push(sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_port: to.port().to_be(),
-                    sin_addr: libc::in_addr {
-                        s_addr: u32::from(*to.ip()).to_be(),
-                    },
-                    sin_zero: [0; 8],
-                }),
-                SocketAddr::V6(to) => self.addresses_v6.push(sockaddr_in6 {
-                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                    sin6_port: to.port().to_be(),
-                    sin6_flowinfo: 0,
-                    sin6_addr: libc::in6_addr {
-                        s6_addr: to.ip().octets(),
-                    },
-                    sin6_scope_id: 0,
-                }),
-            }
-            self.pieces.push(iovec {
-                iov_base: packet.bytes.as_ptr().cast_mut().cast(),
-                iov_len: packet.bytes.len(),
-            });
+            self.push(&packet);
         }
         if self.pieces.is_empty() {
             return Ok(0);
@@ -110,6 +87,50 @@ impl SendArena {
         if !self.addresses_v4.is_empty() && !self.addresses_v6.is_empty() {
             return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
         }
+        self.link();
+        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
+        // call is over, and each piece at bytes borrowed for 'a, which the kernel only reads.
+        check(unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                self.messages.len() as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        })
+        .map(|taken| taken as usize)
+    }
+
+    /// Adds the address, the control messages and the bytes of a packet.
+    fn push(&mut self, packet: &Outgoing<'_>) {
+        self.controls.push(packet.control());
+        match packet.to {
+            SocketAddr::V4(to) => self.addresses_v4.push(sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: to.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from(*to.ip()).to_be(),
+                },
+                sin_zero: [0; 8],
+            }),
+            SocketAddr::V6(to) => self.addresses_v6.push(sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr {
+                    s6_addr: to.ip().octets(),
+                },
+                sin6_scope_id: 0,
+            }),
+        }
+        self.pieces.push(iovec {
+            iov_base: packet.bytes.as_ptr().cast_mut().cast(),
+            iov_len: packet.bytes.len(),
+        });
+    }
+
+    /// Makes the messages, which point at what was pushed. The addresses are of one family.
+    fn link(&mut self) {
         let v4 = self.addresses_v4.iter_mut().map(|address| {
             let size = size_of::<sockaddr_in>();
             (ptr::from_mut(address).cast::<libc::c_void>(), size)
@@ -131,17 +152,6 @@ impl SendArena {
             message.msg_hdr.msg_controllen = length as _;
             self.messages.push(message);
         }
-        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
-        // call is over, and each piece at bytes borrowed for 'a, which the kernel only reads.
-        check(unsafe {
-            libc::sendmmsg(
-                socket.as_raw_fd(),
-                self.messages.as_mut_ptr(),
-                self.messages.len() as libc::c_uint,
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            )
-        })
-        .map(|taken| taken as usize)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The queues of received packets, sockets and packet rings, merged in the order of the kernel's timestamps.
 //!
 //! Two sockets are never read at the same moment. Between the reads a packet may come to the first socket, and a later packet to
-//! the second. So all queues are read twice. Packets are passed up to the earlier of two timestamps; later packets wait for the next
-//! call:
+//! the second. So all queues are read twice. Packets are passed up to the earlier of two timestamps; later packets wait for the
+//! next call:
 //!
 //! - the latest timestamp of the first read;
 //! - the last timestamp of a queue that may hold more than was read.

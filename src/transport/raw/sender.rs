@@ -7,12 +7,11 @@ use std::os::fd::AsFd;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::model::UnsentReason;
-use crate::transport::error::{TransportError, unsent_reason};
 use crate::transport::neighbours::Neighbours;
 use crate::transport::origin::Origin;
-use crate::transport::outgoing::{Outgoing, SendArena};
+use crate::transport::outgoing::{Outgoing, SendArena, SendFailure};
 use crate::transport::source::{SendingSocket, SourceTable};
-use crate::transport::{PacketBatch, PacketSender, Progress, Stopped, header, sys};
+use crate::transport::{PacketBatch, PacketSender, Progress, Stopped, TransportError, header, sys};
 
 /// Send buffer asked for, bytes: about 10,000 probes fit.
 const SEND_BUFFER: usize = 8 << 20;
@@ -120,30 +119,6 @@ fn grow_send_buffer(socket: &Socket) -> io::Result<()> {
     forced.or_else(|_| socket.set_send_buffer_size(SEND_BUFFER / 2))
 }
 
-/// What a failed call of the kernel means.
-#[derive(Debug, PartialEq, Eq)]
-enum Refusal {
-    /// A signal came first: try again.
-    Again,
-    /// A queue is full.
-    Full,
-    /// The kernel refuses this packet.
-    Packet(UnsentReason),
-    /// The socket is broken.
-    Broken,
-}
-
-impl Refusal {
-    fn of(error: &io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EINTR) => Refusal::Again,
-            Some(libc::EAGAIN | libc::ENOBUFS) => Refusal::Full,
-            Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => Refusal::Broken,
-            Some(errno) => Refusal::Packet(unsent_reason(errno)),
-        }
-    }
-}
-
 impl PacketSender for RawSender {
     fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
         let wanted = batch.len().saturating_sub(first);
@@ -163,12 +138,10 @@ impl PacketSender for RawSender {
                 },
             };
             let few = (wanted - taken).min(SendArena::CHUNK);
-            let crowd = self.neighbours.crowd(socket, next.is_ipv6(), few);
-            if let Some(reason) = crowd
-                && let Some(stopped) = self.neighbours.keep_back(reason, source, next)
-            {
-                break Some(stopped);
-            }
+            let most = match self.neighbours.admit(socket, source, next, few) {
+                Ok(most) => most,
+                Err(stopped) => break Some(stopped),
+            };
             let (sources, tells_way) = (&self.sources, self.sources.tells_way());
             let packets = batch
                 .iter_from(first + taken)
@@ -181,25 +154,25 @@ impl PacketSender for RawSender {
                         .map(|source| (source, sources.pinned_interface(source))),
                     bytes: packet,
                 });
-            // In a crowd, send one by one: only the next hop of this packet is known to the kernel.
-            let packets = packets.take(if crowd.is_some() { 1 } else { few });
-            match self.arena.send(socket.as_fd(), packets) {
+            let error = match self.arena.send(socket.as_fd(), packets.take(most)) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
-                Ok(count) => taken += count,
-                Err(error) => match Refusal::of(&error) {
-                    Refusal::Again => {}
-                    Refusal::Full | Refusal::Packet(UnsentReason::Invalid)
-                        if self.neighbours.lack_room(&error, source, next) =>
-                    {
-                        break Some(Stopped::Crowded(UnsentReason::NeighbourTableFull));
-                    }
-                    Refusal::Full => break Some(Stopped::Full),
-                    Refusal::Broken => return Err(error),
-                    Refusal::Packet(reason) => {
-                        forget_errors(socket)?;
-                        break Some(Stopped::Refused(reason));
-                    }
-                },
+                Ok(count) => {
+                    taken += count;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match SendFailure::of(&error) {
+                SendFailure::Interrupted => {}
+                SendFailure::Broken => return Err(error),
+                _ if self.neighbours.lack_room(&error, source, next) => {
+                    break Some(Stopped::Crowded(UnsentReason::NeighbourTableFull));
+                }
+                SendFailure::Full => break Some(Stopped::Full),
+                SendFailure::Packet(reason) => {
+                    forget_errors(socket)?;
+                    break Some(Stopped::Refused(reason));
+                }
             }
         };
         debug_assert!(taken <= wanted);
@@ -209,23 +182,5 @@ impl PacketSender for RawSender {
 
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         self.sources.source_for(destination)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_queue_a_refused_packet_and_a_broken_socket_are_distinguished() {
-        let of = |errno| Refusal::of(&io::Error::from_raw_os_error(errno));
-        assert_eq!(of(libc::EAGAIN), Refusal::Full);
-        assert_eq!(of(libc::ENOBUFS), Refusal::Full);
-        assert_eq!(of(libc::EINTR), Refusal::Again);
-        assert_eq!(of(libc::EBADF), Refusal::Broken);
-        let packet = |errno, reason| assert_eq!(of(errno), Refusal::Packet(reason));
-        packet(libc::EPERM, UnsentReason::Firewall);
-        packet(libc::EMSGSIZE, UnsentReason::TooLarge);
-        packet(libc::ENETDOWN, UnsentReason::Errno(libc::ENETDOWN));
     }
 }

@@ -129,8 +129,8 @@ impl RouteWatch {
         changed
     }
 
-    /// Regions of IPv4 destinations that the kernel treats alike, as of the last call of [`has_changed`](Self::has_changed). `None` if
-    /// there are routes over several next hops, or if the regions are not known.
+    /// Regions of IPv4 destinations that the kernel treats alike, as of the last call of [`has_changed`](Self::has_changed).
+    /// `None` if there are routes over several next hops, or if the regions are not known.
     pub(in crate::transport) fn regions(&self) -> Option<&Regions> {
         self.regions.as_ref().filter(|_| self.next_hops.is_empty())
     }
@@ -168,7 +168,7 @@ impl RouteWatch {
 }
 
 /// Whether any route has several next hops, among which the kernel chooses one per flow. `None` if the kernel does not answer.
-pub fn has_several_next_hops() -> Option<bool> {
+pub(crate) fn has_several_next_hops() -> Option<bool> {
     let mut found = false;
     let mut tables = Tables::open();
     if !tables.are_open() {

@@ -315,8 +315,8 @@ impl Answer<'_> {
         })
     }
 
-    /// Reads the IPv4 prefix of a new route or rule, if it has one: its first address, and the address after its last one. The second
-    /// is `None` if the prefix ends with 255.255.255.255.
+    /// Reads the IPv4 prefix of a new route or rule, if it has one: its first address, and the address after its last one. The
+    /// second is `None` if the prefix ends with 255.255.255.255.
     pub(in crate::transport) fn destinations_v4(&self) -> Option<(u32, Option<u32>)> {
         let is_new = matches!(self.kind, libc::RTM_NEWRULE | libc::RTM_NEWROUTE);
         let (family, length) = (*self.body.first()?, u32::from(*self.body.get(1)?));

@@ -1,8 +1,8 @@
 //! Regions of IPv4 destinations that no route and no rule distinguishes.
 //!
-//! The destination prefix of a route, in any table, or of a rule divides the addresses at its start and after its end. All addresses
-//! between two adjacent divisions have the same longest match in every table and meet the same rules. So the kernel's answer for
-//! one address holds for all of them. (A matched prefix alone is not such a region, because a narrower prefix may lie inside.)
+//! The destination prefix of a route, in any table, or of a rule divides the addresses at its start and after its end. All
+//! addresses between two adjacent divisions have the same longest match in every table and meet the same rules. So the kernel's
+//! answer for one address holds for all of them. (A matched prefix alone is no such region: a narrower prefix may lie inside.)
 //!
 //! There are two exceptions, which callers must handle: several next hops, which the kernel chooses by a hash of the address, and
 //! local routes, which make every destination its own source.

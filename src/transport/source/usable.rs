@@ -46,7 +46,7 @@ mod tests {
             ("fd00::1", "2001:db8:1::1", true),
             ("::1", "::1", true),
             ("::1", "2001:db8:1::1", false),
-            // By a default route, where the loopback device is down.
+            // By a default route, if the loopback device is down.
             ("2001:db8::1", "::1", false),
             ("::", "2001:db8:1::1", false),
             ("fe80::1", "2001:db8:1::1", false),
