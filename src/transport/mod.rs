@@ -1,14 +1,14 @@
 //! Bytes in and out: the sockets and clocks of a run.
 //!
 //! A transport knows nothing of probes. It takes IP packets and gives back what the kernel received: whole packets, or the parts
-//! of them that ordinary sockets show. [`open`] opens one, and says in its [`Capabilities`] what it can do.
+//! of them that ordinary sockets show. [`open()`] opens one, and says in its [`Capabilities`] what it can do.
 //!
 //! | variant | sends | receives | needs |
 //! |---|---|---|---|
 //! | [`raw`] | packets with their own IP header | whole packets | CAP_NET_RAW |
 //! | `dgram` | UDP datagrams and echo requests | the error queues of ordinary sockets | no privilege |
 //!
-//! A variant is one folder with one `open`, and one arm of the `match` in [`open`]. What several variants need stands beside the
+//! A variant is one folder with one `open`, and one arm of the `match` in [`open()`]. What several variants need stands beside the
 //! folders, never in one of them.
 //!
 //! If one packet cannot be sent, the sender says so for that packet ([`Stopped`]). An [`io::Error`](std::io::Error) means that a

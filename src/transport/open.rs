@@ -141,3 +141,51 @@ pub fn open(options: &TransportOptions) -> Result<Transport, TransportError> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dgram(protocol: Protocol) -> Result<Transport, TransportError> {
+        open(&TransportOptions {
+            choice: TransportChoice::Dgram,
+            protocol,
+            families: AddressFamilies {
+                ipv4: true,
+                ipv6: false,
+            },
+            source_port: 24_000,
+            flows: 2,
+            origin: Origin::default(),
+            rate: Rate::THOUSAND,
+        })
+    }
+
+    #[test]
+    fn an_open_transport_has_the_name_and_the_capabilities_of_its_choice() {
+        let transport = dgram(Protocol::Udp).expect("UDP sockets");
+        assert_eq!(transport.name, TransportChoice::Dgram.as_str());
+        let expected = TransportChoice::Dgram.capabilities();
+        // A machine may be without IPv6.
+        let families = transport.capabilities.families;
+        assert_eq!(
+            transport.capabilities,
+            Capabilities {
+                families,
+                ..expected
+            }
+        );
+        assert!(families.ipv4 && transport.fell_back.is_none());
+        let ports = transport.ports.ports();
+        assert_eq!(ports.end() - ports.start(), 1);
+    }
+
+    #[test]
+    fn a_protocol_that_cannot_be_sent_is_refused_by_name() {
+        let error = dgram(Protocol::Tcp).err().expect("a refusal").to_string();
+        assert!(
+            error.contains("--transport dgram") && error.contains("tcp"),
+            "{error}"
+        );
+    }
+}
