@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::{Families, TargetSpec};
 
-pub use transport::Transport;
+pub use crate::transport::TransportChoice;
 
 /// Everything that decides what a survey does. Its JSON form is the manifest's `config`.
 #[derive(Clone, Debug, Serialize)]
@@ -22,7 +22,7 @@ pub struct SurveyConfig {
     /// How they are probed.
     pub method: Method,
     /// Through which sockets; the manifest's `run` says which were got.
-    pub transport: Transport,
+    pub transport: TransportChoice,
     /// The probes' protocol.
     pub protocol: Protocol,
     /// Which TCP segment.
@@ -238,12 +238,14 @@ pub enum ConfigError {
     /// No share.
     #[error("--min-reply-rate {0}: give a share between 0 and 1")]
     MinReplyRate(f64),
-    /// What takes raw sockets.
-    #[error("--transport dgram with {option}: ordinary sockets {lack}; leave one of them out")]
-    NotByDgram {
+    /// An option that the transport cannot serve.
+    #[error("--transport {transport} with {option}: this transport {lack}; leave one of them out")]
+    BeyondTransport {
+        /// The transport's name.
+        transport: &'static str,
         /// The option.
         option: &'static str,
-        /// What ordinary sockets lack.
+        /// What the transport lacks.
         lack: &'static str,
     },
     /// No sockets to choose among.
@@ -348,14 +350,7 @@ impl SurveyConfig {
             return Err(ConfigError::MinReplyRate(share));
         }
         let virtual_time = matches!(self.network, Network::VirtualLab { .. });
-        if self.transport == Transport::Dgram {
-            if let Some((option, lack)) = self.against_dgram() {
-                return Err(ConfigError::NotByDgram { option, lack });
-            }
-            if virtual_time {
-                return Err(ConfigError::DgramInVirtualTime);
-            }
-        }
+        self.validate_transport()?;
         if virtual_time && !self.targets.resolvers.is_empty() {
             return Err(ConfigError::ResolverInVirtualTime);
         }

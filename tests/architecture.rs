@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("enrich", &["model"]),
     ("engine", &["model", "strategy", "wire", "transport"]),
     ("lab", &["model", "wire", "transport"]),
-    ("config", &["model", "targets"]),
+    ("config", &["model", "targets", "transport"]),
     ("analyze", &["model", "dataset"]),
     ("interop", &["model", "dataset"]),
     (
@@ -473,6 +473,31 @@ fn clocks_and_unsafe_are_found_where_they_may_not_stand() {
         broken("src/transport/raw/sys.rs", "// SAFETY: x\nunsafe { x() }"),
         []
     );
+}
+
+/// The variants of the transport. Only `transport::open` and a variant's own folder may name it.
+const VARIANTS: [&str; 2] = ["raw", "dgram"];
+
+#[test]
+fn only_the_place_that_opens_transports_names_their_variants() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root.join("src"), &mut files);
+    for path in files {
+        let file = path.strip_prefix(root).expect("below the root");
+        let file = file.to_string_lossy().replace('\\', "/");
+        let code = code_of(&fs::read_to_string(&path).expect("a source"));
+        for variant in VARIANTS {
+            let chooses = matches!(&*file, "src/transport/mod.rs" | "src/transport/open.rs");
+            if chooses || file.starts_with(&format!("src/transport/{variant}/")) {
+                continue;
+            }
+            for parent in ["transport", "super"] {
+                let named = format!("{parent}::{variant}::");
+                assert!(!code.contains(&named), "{file} names {named}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -167,9 +167,9 @@ fn main() -> ExitCode {
             filters::of_the_ring,
         ),
         case(
-            "the_test_over_loopback_tells_what_is_heard",
+            "the_test_over_loopback_shows_which_replies_are_received",
             User::Caller,
-            loopback::tells_what_is_heard,
+            loopback::shows_which_replies_are_received,
         ),
         case(
             "the_test_over_loopback_is_made_with_our_own_addresses",

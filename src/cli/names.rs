@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use pathsurvey::config::{Method, Transport};
+use pathsurvey::config::{Method, TransportChoice};
 use pathsurvey::model::{Protocol, TcpFlags};
 use pathsurvey::targets::Families;
 
@@ -36,12 +36,12 @@ pub enum TransportName {
     Dgram,
 }
 
-impl From<TransportName> for Transport {
+impl From<TransportName> for TransportChoice {
     fn from(name: TransportName) -> Self {
         match name {
-            TransportName::Auto => Transport::Auto,
-            TransportName::Raw => Transport::Raw,
-            TransportName::Dgram => Transport::Dgram,
+            TransportName::Auto => TransportChoice::Auto,
+            TransportName::Raw => TransportChoice::Raw,
+            TransportName::Dgram => TransportChoice::Dgram,
         }
     }
 }

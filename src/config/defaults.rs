@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Method, Network, SurveyConfig, Transport};
+use super::{Method, Network, SurveyConfig, TransportChoice};
 use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::TargetSpec;
 
@@ -12,7 +12,7 @@ impl Default for SurveyConfig {
         SurveyConfig {
             targets: TargetSpec::default(),
             method: Method::Trace,
-            transport: Transport::Auto,
+            transport: TransportChoice::Auto,
             protocol: Protocol::Udp,
             tcp_flags: TcpFlags::Syn,
             tos: 0,

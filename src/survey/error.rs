@@ -5,7 +5,7 @@ use crate::engine::live::LiveError;
 use crate::lab::LabError;
 use crate::lab::driver::NamespaceError;
 use crate::targets::{Families, LoadReport, SpecialUse, TargetError};
-use crate::transport::raw::TransportError;
+use crate::transport::TransportError;
 
 use super::privilege::PrivilegeError;
 

@@ -13,8 +13,8 @@ mod preflight;
 mod privilege;
 mod setup;
 mod sink;
+mod sockets;
 mod summary;
-mod unprivileged;
 mod words;
 
 use std::sync::Arc;
@@ -33,12 +33,13 @@ use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
+use crate::transport::AddressFamilies;
 
 pub use crate::engine::report::Progress;
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
 pub use observer::{Observer, Plan};
-pub use preflight::hearing::{Heard, Kind as HeardKind, LoopbackProbe, LoopbackTest};
+pub use preflight::loopback::{LoopbackProbe, LoopbackTest, TestReply, TestReplyKind};
 pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
@@ -142,7 +143,10 @@ fn run_in(
         Network::VirtualLab { file } => job.run_virtual(lab_network(file.as_deref())?, observer),
         Network::Real | Network::Lab { .. } => {
             let ipv4 = job.targets.ipv4_len();
-            let families = (ipv4 > 0, ipv4 < job.targets.len());
+            let families = AddressFamilies {
+                ipv4: ipv4 > 0,
+                ipv6: ipv4 < job.targets.len(),
+            };
             let setup = LiveSetup::open(config, families, job.targets.len(), output, lab)?;
             job.run_live(setup, observer)
         }
@@ -174,7 +178,8 @@ impl Job<'_> {
         mut setup: LiveSetup,
         observer: &mut dyn Observer,
     ) -> Result<SurveyEnd, SurveyError> {
-        let sourceless = preflight::sourceless::warnings(&self.targets, &mut *setup.sender);
+        let sourceless =
+            preflight::sourceless::warnings(&self.targets, &mut *setup.transport.sender);
         setup.warnings.extend(sourceless);
         let clock = Clock::start();
         let start = clock.started_at();
@@ -182,10 +187,10 @@ impl Job<'_> {
         for warning in &setup.warnings {
             observer.warn(warning);
         }
-        let quotes_without_headers = setup.is_unprivileged();
+        let quotes_with_headers = setup.transport.capabilities.quotes_with_headers;
         let format = ProbeFormat {
-            quotes_without_headers,
-            ..parts::format(self.config, setup.source_port)
+            quotes_with_headers,
+            ..parts::format(self.config, setup.transport.ports.base())
         };
         let mut facts = self.facts(setup.describe());
         facts.warnings.clone_from(&setup.warnings);
@@ -195,16 +200,16 @@ impl Job<'_> {
         let sink = self
             .open_dataset(&identity, &format, vantage, start, facts.clone())
             .map_err(closed)?;
-        let (packets, receiver) = PacketLog::start(pcap, setup.ears)?;
+        let (packets, receiver) = PacketLog::start(pcap, setup.transport.receiver)?;
         let run = LiveRun {
             core: parts::core(
                 self.config,
-                parts::strategy_for(self.config, self.targets.clone(), quotes_without_headers),
+                parts::strategy_for(self.config, self.targets.clone(), quotes_with_headers),
                 parts::tracker(self.config, format, identity.key.clone()),
                 start,
             ),
             assembler: parts::assembler(self.config),
-            sender: setup.sender,
+            sender: setup.transport.sender,
             receiver,
             sink,
             clock,

@@ -1,4 +1,4 @@
-//! Keeps the packets that a run receives: a thread of its own writes them, so that the receiver never waits for a disk.
+//! Keeps the packets that a run receives. A separate thread writes them, so that the receiving thread never waits for a disk.
 
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -7,23 +7,14 @@ use crossbeam_channel::Receiver as ChannelReceiver;
 
 use crate::dataset::{DatasetError, Kept, PcapFile};
 use crate::engine::live::LiveError;
-use crate::transport::{Listener, PacketReceiver, ReceivedBatch, RecordedReceiver};
+use crate::transport::{PacketReceiver, ReceivedBatch, RecordedReceiver};
 
 use super::SurveyError;
 
-/// What to tell when packets went into a stream whose reader left.
-pub(super) const READER_LEFT: &str =
-    "whatever read the packets of --pcap left before the end: those after that were not kept";
+/// The warning that the reader of the stream of packets closed it.
+pub(super) const READER_LEFT: &str = "the reader of the --pcap stream closed it before the end: the packets after that were not kept";
 
-/// What a run hears replies through.
-pub(super) enum Ears {
-    /// Whole packets, which can be kept.
-    Packets(Box<dyn PacketReceiver>),
-    /// Sockets whose kernel tells of packets only in part.
-    Sockets(Box<dyn Listener>),
-}
-
-/// The packets of a run on their way into a file, where they are kept.
+/// The packets of a run on their way into the capture file, if there is one.
 pub(super) struct PacketLog(Option<JoinHandle<Result<Kept, DatasetError>>>);
 
 /// Opens `path`, if there is one, for [`PacketLog::start`].
@@ -32,16 +23,15 @@ pub(super) fn create(path: Option<&Path>) -> Result<Option<PcapFile>, SurveyErro
 }
 
 impl PacketLog {
-    /// Keeps what `ears` receive from now on in `file`, if there is one; of sockets there is nothing to keep, which is refused
-    /// before. Use the listener given back, and [`finish`](PacketLog::finish) when it is gone.
+    /// Keeps the packets that `receiver` receives from now on in `file`, if there is a file.
+    ///
+    /// Returns the receiver to use from now on. Call [`finish`](PacketLog::finish) when that receiver is gone.
     pub fn start(
         file: Option<PcapFile>,
-        ears: Ears,
-    ) -> Result<(Self, Box<dyn Listener>), SurveyError> {
-        let (file, receiver) = match (file, ears) {
-            (Some(file), Ears::Packets(receiver)) => (file, receiver),
-            (None, Ears::Packets(receiver)) => return Ok((PacketLog(None), Box::new(receiver))),
-            (_, Ears::Sockets(listener)) => return Ok((PacketLog(None), listener)),
+        receiver: Box<dyn PacketReceiver>,
+    ) -> Result<(Self, Box<dyn PacketReceiver>), SurveyError> {
+        let Some(file) = file else {
+            return Ok((PacketLog(None), receiver));
         };
         let (receiver, batches) = RecordedReceiver::new(receiver);
         let thread = std::thread::Builder::new()
@@ -51,8 +41,17 @@ impl PacketLog {
         Ok((PacketLog(Some(thread)), Box::new(receiver)))
     }
 
-    /// Waits until all is written and the file has its name. Gives what it holds, and the run's error: `of_run`, or where there
-    /// is none, or where it only followed, that of writing. The file then holds what came before, if it could be sealed.
+    /// Waits until everything is written and the file has its name. Returns what the file holds, and the first error of the run.
+    ///
+    /// | the run | the capture file | the error |
+    /// |---|---|---|
+    /// | did not fail | did not fail | `None` |
+    /// | failed | did not fail | `of_run` |
+    /// | did not fail | failed | that of the file |
+    /// | failed to receive, which follows from a failed file | failed | that of the file |
+    /// | failed otherwise | failed | `of_run` |
+    ///
+    /// After an error the file holds what came before, if it could be sealed.
     pub fn finish(self, of_run: Option<SurveyError>) -> (Option<Kept>, Option<SurveyError>) {
         let Some(thread) = self.0 else {
             return (None, of_run);
@@ -63,7 +62,7 @@ impl PacketLog {
             Err(_) => LiveError::Thread("packets").into(),
         };
         let error = match of_run {
-            // A receiver whose log has failed fails in its turn.
+            // A receiver whose capture file has failed fails, too.
             None | Some(SurveyError::Run(LiveError::Receive(_))) => failed,
             Some(error) => error,
         };
@@ -78,7 +77,7 @@ fn write(
     let written = batches
         .iter()
         .try_for_each(|batch| file.write(batch.iter()));
-    // Before the file is sealed, which takes a while: with nobody at this end the receiver ends the run.
+    // Close the channel before the file is sealed, which takes a while: the receiver then ends the run.
     drop(batches);
     let sealed = file.seal();
     written.and(sealed)

@@ -24,23 +24,24 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
         tos: config.tos,
         packet_size: config.first_size(),
         dont_fragment: config.mtu,
-        quotes_without_headers: false,
+        quotes_with_headers: true,
     }
 }
 
-/// What decides which probes are sent, where replies come as whole packets.
+/// What decides which probes are sent, if ICMP errors quote whole packets.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
-    strategy_for(config, targets, false)
+    strategy_for(config, targets, true)
 }
 
-/// What decides which probes are sent. `quotes_without_headers`: as in [`ProbeFormat`].
+/// What decides which probes are sent. If ICMP errors come without quoted headers, they do not always tell UDP probes of a flow
+/// apart.
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
-    quotes_without_headers: bool,
+    quotes_with_headers: bool,
 ) -> Box<dyn Strategy> {
     let format = ProbeFormat {
-        quotes_without_headers,
+        quotes_with_headers,
         ..format(config, config.source_port)
     };
     match config.method {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// IP packets, back to back in one buffer that is used again and again.
+/// IP packets, one after the other in one buffer. Its memory is reused from batch to batch.
 #[derive(Debug, Default)]
 pub struct PacketBatch {
     bytes: Vec<u8>,
@@ -17,13 +17,13 @@ struct Entry {
 }
 
 impl PacketBatch {
-    /// Forgets the packets, keeps the memory.
+    /// Removes the packets and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.packets.clear();
     }
 
-    /// Adds a packet of `size` bytes, all zero, for the caller to fill in.
+    /// Adds a packet of `size` zero bytes and returns it for the caller to fill in.
     pub fn push(&mut self, destination: IpAddr, size: usize) -> &mut [u8] {
         let start = self.bytes.len();
         let end = start + size;
@@ -36,17 +36,17 @@ impl PacketBatch {
         &mut self.bytes[start..end]
     }
 
-    /// How many packets there are.
+    /// The number of packets.
     pub fn len(&self) -> usize {
         self.packets.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no packets.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// The packet at `index` and where it goes.
+    /// The packet at `index` and its destination.
     pub fn get(&self, index: usize) -> Option<(IpAddr, &[u8])> {
         let entry = self.packets.get(index)?;
         Some((entry.destination, &self.bytes[entry.start..entry.end]))

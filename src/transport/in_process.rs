@@ -1,13 +1,13 @@
-//! A network that lives in this process, in virtual time: what the engine needs of the lab to run without sockets.
+//! A network in this process, in virtual time: with it, the engine runs over the lab without sockets.
 
 use std::net::IpAddr;
 
 use super::{PacketBatch, Progress};
 use crate::model::{Time, UnsentReason};
 
-/// Packets in, packets out, at times that the caller sets. Time never goes back.
+/// Takes packets and delivers packets, at times that the caller sets. Time never goes back.
 pub trait InProcessNetwork {
-    /// The address that packets to `destination` leave with.
+    /// The source address of packets to `destination`. Fails if the vantage point has no address of that family.
     fn source_for(&self, destination: IpAddr) -> Result<IpAddr, UnsentReason>;
 
     /// Takes a packet at `now`.
@@ -29,6 +29,6 @@ pub trait InProcessNetwork {
     /// When the next packet arrives, if one is under way.
     fn next_arrival(&self) -> Option<Time>;
 
-    /// The next packet that has arrived by `now`, and when it did.
+    /// Returns the next packet that has arrived by `now`, and its time of arrival. `None` if no packet has.
     fn receive(&mut self, now: Time) -> Option<(Time, Vec<u8>)>;
 }

@@ -1,166 +1,51 @@
-//! Bytes in and out. A transport knows nothing of probes: it takes IP packets and gives IP packets, or what a kernel tells of them.
+//! Bytes in and out: the sockets and clocks of a run.
 //!
-//! One trait for each direction, because they are used by different threads; one file a variant. Those who receive whole packets
-//! are [`PacketReceiver`]s; the engine takes any [`Listener`], which hears [`Arrival`]s of other kinds, too.
-//! What goes wrong with a single packet is told for that packet; an `io::Error` means that the socket is broken
-//! and the run must end.
+//! A transport knows nothing of probes. It takes IP packets and gives back what the kernel received: whole packets, or the parts
+//! of them that ordinary sockets show. [`open()`] opens one, and says in its [`Capabilities`] what it can do.
+//!
+//! | variant | sends | receives | needs |
+//! |---|---|---|---|
+//! | [`raw`] | packets with their own IP header | whole packets | CAP_NET_RAW |
+//! | `dgram` | UDP datagrams and echo requests | the error queues of ordinary sockets | no privilege |
+//!
+//! A variant is one folder with one `open`, and one arm of the `match` in [`open()`]. What several variants need stands beside the
+//! folders, never in one of them.
+//!
+//! If one packet cannot be sent, the sender says so for that packet ([`Stopped`]). An [`io::Error`](std::io::Error) means that a
+//! socket is broken and that the run must end.
 
 mod batch;
-pub mod dgram;
+mod dgram;
+mod error;
+mod header;
 mod in_process;
-pub mod loopback;
+pub(crate) mod loopback;
 mod neighbours;
+mod open;
+mod origin;
 mod outgoing;
 mod own_addresses;
+mod ports;
 pub mod raw;
+mod receive;
 mod recorded;
+pub(crate) mod ring;
 mod rtnetlink;
-
-use std::io;
-use std::net::IpAddr;
-use std::time::Duration;
-
-use crate::model::{Datagram, DiscardReason, EchoMessage, SocketError, UnsentReason};
+mod send;
+mod source;
+pub(crate) mod sys;
 
 pub use batch::PacketBatch;
+pub use error::TransportError;
 pub use in_process::InProcessNetwork;
+pub use open::{
+    AddressFamilies, Capabilities, ReceiveBuffer, Transport, TransportChoice, TransportOptions,
+    open,
+};
+pub use origin::Origin;
 pub use own_addresses::OwnAddresses;
-pub use recorded::{ReceivedBatch, RecordedReceiver};
-pub use rtnetlink::changes::has_several_next_hops;
-
-/// How far a batch came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Packets that the kernel took, counted from the start of what was asked.
-    pub taken: usize,
-    /// Why the packet behind them was not taken; `None` when all were.
-    pub stopped: Option<Stopped>,
-}
-
-/// Why a packet was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// The queue is full (ENOBUFS, EAGAIN): wait a little, then offer it again.
-    Full,
-    /// The kernel has no room for one more next hop that does not answer. The packets behind this one may have another next
-    /// hop: go on with them, and offer this one again when others have been given up, which takes the kernel seconds.
-    Crowded(UnsentReason),
-    /// This packet cannot be sent; the ones behind it may.
-    Refused(UnsentReason),
-}
-
-/// The sending half of a transport.
-pub trait PacketSender: Send {
-    /// Offers the packets of `batch` from index `first` on, in order.
-    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress>;
-
-    /// The source address that packets to `destination` carry.
-    fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason>;
-}
-
-/// What a call to [`PacketReceiver::receive`] passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Received {
-    /// How many packets.
-    pub count: usize,
-    /// `None`: everything that had arrived before the call. Else everything that had arrived by this stamp (nanoseconds of
-    /// the wall clock); more may be waiting behind it.
-    pub drained_until: Option<u64>,
-}
-
-impl Received {
-    /// Both together, of two sources.
-    pub fn and(self, other: Received) -> Received {
-        let both = [self.drained_until, other.drained_until];
-        Received {
-            count: self.count + other.count,
-            drained_until: both.into_iter().flatten().min(),
-        }
-    }
-}
-
-/// The receiving half of a transport.
-pub trait PacketReceiver: Send {
-    /// Waits up to `timeout` for packets and passes each one that is there (a bounded number) to `visit`: its bytes from the
-    /// IP header on, and the kernel's receive stamp in nanoseconds of the wall clock (CLOCK_REALTIME), where there is one.
-    /// Nothing is passed after an idle `timeout`.
-    fn receive(
-        &mut self,
-        timeout: Duration,
-        visit: &mut dyn FnMut(&[u8], Option<u64>),
-    ) -> io::Result<Received>;
-
-    /// Packets that the kernel has dropped so far because our buffer was full; `None` where it does not tell.
-    fn dropped(&self) -> Option<u64>;
-}
-
-/// Something that came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival<'a> {
-    /// A packet, from its IP header on.
-    Packet(&'a [u8]),
-    /// An ICMP error, as the error queue of an ordinary socket gives it.
-    Error(SocketError<'a>),
-    /// A datagram, as an ordinary socket gives it.
-    Datagram(Datagram<'a>),
-    /// An ICMP message, as a ping socket gives it.
-    Echo(EchoMessage<'a>),
-    /// Something of which the kernel tells too little to be read: why, and the bytes that there are.
-    Unreadable(DiscardReason, &'a [u8]),
-}
-
-impl<'a> Arrival<'a> {
-    /// Of what came, the bytes that there are.
-    pub fn bytes(&self) -> &'a [u8] {
-        match self {
-            Arrival::Packet(bytes) => bytes,
-            Arrival::Error(error) => error.returned,
-            Arrival::Datagram(datagram) => datagram.payload,
-            Arrival::Echo(echo) => echo.message,
-            Arrival::Unreadable(_, bytes) => bytes,
-        }
-    }
-}
-
-/// What the engine hears replies through: a [`PacketReceiver`], or sockets whose kernel keeps the packets to itself.
-pub trait Listener: Send {
-    /// As [`PacketReceiver::receive`], for arrivals of every kind.
-    fn listen(
-        &mut self,
-        timeout: Duration,
-        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
-    ) -> io::Result<Received>;
-
-    /// As [`PacketReceiver::dropped`].
-    fn unheard(&self) -> Option<u64>;
-}
-
-impl<R: PacketReceiver> Listener for R {
-    fn listen(
-        &mut self,
-        timeout: Duration,
-        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
-    ) -> io::Result<Received> {
-        self.receive(timeout, &mut |bytes, stamp| {
-            visit(Arrival::Packet(bytes), stamp)
-        })
-    }
-
-    fn unheard(&self) -> Option<u64> {
-        self.dropped()
-    }
-}
-
-impl<R: PacketReceiver + ?Sized> PacketReceiver for Box<R> {
-    fn receive(
-        &mut self,
-        timeout: Duration,
-        visit: &mut dyn FnMut(&[u8], Option<u64>),
-    ) -> io::Result<Received> {
-        (**self).receive(timeout, visit)
-    }
-
-    fn dropped(&self) -> Option<u64> {
-        (**self).dropped()
-    }
-}
+pub use ports::PortBlock;
+pub use receive::{Arrival, PacketReceiver, Received};
+pub(crate) use recorded::{ReceivedBatch, RecordedReceiver};
+pub(crate) use rtnetlink::changes::has_several_next_hops;
+pub use send::{PacketSender, Progress, Stopped};

@@ -1,21 +1,20 @@
-//! What the kernel knows of a packet's next hop, asked for when it takes no more packets.
+//! What the kernel knows about a packet's next hop. It is asked when it takes no more packets.
 //!
-//! A next hop whose hardware address is not known costs the kernel an entry in its table of neighbours, and its packets wait for
-//! three seconds, charged to the socket that sent them. If many next hops do not answer (a scan of absent hosts on the
-//! link), one of two things is full, and neither concerns packets with other next hops:
+//! A next hop with an unknown hardware address takes an entry in the kernel's neighbour table. Its packets wait there for three
+//! seconds, charged to the socket that sent them. If many next hops do not answer (a scan of absent hosts on the link), one of two
+//! things is full. Neither concerns packets with other next hops:
 //!
-//! | full | the kernel says | how it is told apart |
+//! | full | the kernel's error | how to recognise it |
 //! |---|---|---|
-//! | the table (`gc_thresh3`, 1,024 for all namespaces of a machine) | ENOBUFS, with IPv6 EINVAL | the next hop has no entry. If the device's queue is full it has one: the entry is made first |
-//! | the socket's send buffer | EAGAIN for every packet of the socket | it is half full, some neighbours are awaited, and the next hop is not a known one |
+//! | the table (`gc_thresh3`, 1,024 for all namespaces of a machine) | ENOBUFS, with IPv6 EINVAL | the next hop has no entry. (If the device's queue is full, it has one: the entry is made first.) |
+//! | the socket's send buffer | EAGAIN for every packet of the socket | the buffer is half full, some neighbours are awaited, and the next hop is not known |
 //!
-//! A full table must not come about: the kernel then forgets neighbours that it knows, our gateway among them, and finds no
-//! room to ask for it again; nor do other programs of the machine. So packets to next hops that are not known are held back
-//! from the time when as many are awaited as half of the table holds. The neighbours awaited are counted every time when so
-//! many packets were offered that they might have filled it.
+//! The table must not fill up. The kernel would forget neighbours that it knows, such as our gateway, and would find no room to
+//! ask for them again. Other programs of the machine would suffer, too. So packets to unknown next hops are held back as soon as
+//! half of the table is awaited. The awaited neighbours are counted again when the packets offered since may have filled that half.
 //!
-//! Of single next hops nothing is asked before: a look-up costs tens of microseconds. A kernel that does not answer (before
-//! Linux 5.0) leaves full queues what they were before.
+//! Single next hops are not looked up in advance, because a look-up costs tens of microseconds. With a kernel that does not
+//! answer (before Linux 5.0), full queues are reported as [`Stopped::Full`].
 
 use std::collections::HashMap;
 use std::io;
@@ -26,18 +25,19 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::Stopped;
-use super::raw::{Origin, sys};
+use super::origin::Origin;
 use super::rtnetlink::{Tables, message, message::Way};
+use super::sys;
 use crate::model::UnsentReason;
 
-/// The size of the kernel's table if it does not tell: the default.
+/// The size of the kernel's table if the kernel does not state it: the default.
 const TABLE_SIZE: u32 = 1_024;
-/// How long the number of awaited neighbours is believed, if there are some.
+/// How long a count of awaited neighbours other than 0 is used.
 const FRESH: Duration = Duration::from_millis(20);
-/// How long a send buffer with room is taken to have room.
+/// How long a send buffer that had room is assumed to have room.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Places in the words of `SO_MEMINFO` (include/uapi/linux/sock_diag.h): bytes under way, and the most that may be.
+/// Indices in the words of `SO_MEMINFO` (include/uapi/linux/sock_diag.h): bytes under way, and their limit.
 const WRITE_ALLOCATED: usize = 2;
 const SEND_BUFFER: usize = 3;
 
@@ -49,26 +49,26 @@ const KNOWN: u16 = libc::NUD_REACHABLE
     | libc::NUD_NOARP
     | libc::NUD_PERMANENT;
 
-/// What is known of a next hop.
+/// What the kernel knows about a next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NextHop {
-    /// Its hardware address, or that it needs none; or nobody could be asked.
+    /// Its hardware address is known or not needed, or the kernel does not answer.
     Known,
-    /// It is being asked for.
+    /// The kernel is asking for it.
     Awaited,
-    /// It was asked for and has not answered.
+    /// The kernel asked for it and got no answer.
     Failed,
     /// The kernel has no entry for it.
     Missing,
 }
 
-/// How many neighbours the kernel is asking for.
+/// The number of neighbours that the kernel is asking for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Watch {
     awaited: usize,
     /// Half of what the table holds.
     most: usize,
-    /// Packets that may be offered before it is looked at again: each may be to a new neighbour.
+    /// Packets that may be offered before the next count: each may go to a new neighbour.
     budget: usize,
     seen: Option<Instant>,
 }
@@ -76,13 +76,13 @@ struct Watch {
 /// Asks the kernel about neighbours.
 pub(super) struct Neighbours {
     tables: Tables,
-    /// The interface that everything leaves by.
+    /// The interface that all packets leave by, if the user asked for one.
     interface: Option<u32>,
-    /// The interfaces' flags, by number.
+    /// Flags by interface number.
     flags: HashMap<u32, u32>,
-    /// Of IPv4 and IPv6.
+    /// For IPv4 and for IPv6.
     watches: [Watch; 2],
-    /// When the send buffer of each socket was looked at, and whether it was half full.
+    /// When the send buffer of each socket was last read, and whether it was half full.
     buffers: HashMap<RawFd, (Instant, bool)>,
 }
 
@@ -104,10 +104,35 @@ impl Neighbours {
         }
     }
 
-    /// Why a packet from `source` to `destination` must be kept from the kernel in a crowd; `None` if it need not. What did not
-    /// answer a moment ago is not asked for once more while others wait. A shared next hop takes one entry for all that it
-    /// leads to, and the kernel forgets even gateways in a crowd: it may be asked for at any time.
-    pub(super) fn keep_back(
+    /// Returns how many of the next `packets` packets may be offered to `socket` now, or why the first one, from `source` to
+    /// `destination`, must be held back.
+    pub(super) fn admit(
+        &mut self,
+        socket: &Socket,
+        source: Option<IpAddr>,
+        destination: IpAddr,
+        packets: usize,
+    ) -> Result<usize, Stopped> {
+        let Some(crowd) = self.crowd(socket, destination.is_ipv6(), packets) else {
+            return Ok(packets);
+        };
+        match self.keep_back(crowd, source, destination) {
+            Some(stopped) => Err(stopped),
+            // One by one: only the next hop of this packet is known.
+            None => Ok(1),
+        }
+    }
+
+    /// Why a packet from `source` to `destination` must be held back while many neighbours are awaited (`crowd` says why);
+    /// `None` if it may be sent.
+    ///
+    /// | next hop | shared (gateway, or device without hardware addresses) | not shared |
+    /// |---|---|---|
+    /// | known | send | send |
+    /// | missing | send: it takes one entry for all its destinations, and the kernel forgets even gateways | hold back |
+    /// | awaited | hold back only if the send buffer is full | hold back |
+    /// | failed | as awaited | refuse: it is not asked for again while others wait |
+    fn keep_back(
         &mut self,
         crowd: UnsentReason,
         source: Option<IpAddr>,
@@ -121,14 +146,9 @@ impl Neighbours {
         }
     }
 
-    /// Why packets to next hops that are not known must be kept from the kernel now; `None` if they need not. Asked before up to
-    /// `packets` are offered to `socket`.
-    pub(super) fn crowd(
-        &mut self,
-        socket: &Socket,
-        ipv6: bool,
-        packets: usize,
-    ) -> Option<UnsentReason> {
+    /// Why packets to unknown next hops must be held back now; `None` if they need not. Call it before up to `packets` packets are
+    /// offered to `socket`.
+    fn crowd(&mut self, socket: &Socket, ipv6: bool, packets: usize) -> Option<UnsentReason> {
         let half_full = self.is_half_full(socket);
         let watch = self.watches[usize::from(ipv6)];
         let is_stale = || watch.seen.is_none_or(|seen| seen.elapsed() >= FRESH);
@@ -145,8 +165,8 @@ impl Neighbours {
         }
     }
 
-    /// Whether packets hold half of the socket's send buffer. An answer is believed for [`GLANCE`] unless it is yes: at any rate
-    /// that a machine sends at, the other half does not fill within.
+    /// Whether packets hold half of the socket's send buffer. The answer `false` is used for [`GLANCE`]: no machine fills the other
+    /// half in that time.
     fn is_half_full(&mut self, socket: &Socket) -> bool {
         let now = Instant::now();
         let key = socket.as_raw_fd();
@@ -161,7 +181,7 @@ impl Neighbours {
         is_so
     }
 
-    /// Whether `error` came of a packet from `source` to `destination` because the table of neighbours is full.
+    /// Whether `error`, for a packet from `source` to `destination`, means that the neighbour table is full.
     pub(super) fn lack_room(
         &mut self,
         error: &io::Error,
@@ -176,7 +196,7 @@ impl Neighbours {
         says_so && self.next_hop(source, destination) == NextHop::Missing
     }
 
-    /// What is known of the next hop of packets from `source` to `destination`.
+    /// What the kernel knows about the next hop of packets from `source` to `destination`.
     fn next_hop(&mut self, source: Option<IpAddr>, destination: IpAddr) -> NextHop {
         self.look_up(source, destination)
             .ok()
@@ -184,7 +204,7 @@ impl Neighbours {
             .map_or(NextHop::Known, |(next_hop, _)| next_hop)
     }
 
-    /// What is known of a next hop, and whether it is shared: by all that is behind a gateway, or on a device that needs no
+    /// What the kernel knows about a next hop, and whether several destinations share it: it is a gateway, or the device needs no
     /// hardware addresses.
     fn look_up(
         &mut self,
@@ -204,9 +224,9 @@ impl Neighbours {
         let has = |flag: libc::c_int| flags & flag as u32 != 0;
         let is_shared = gateway.is_some() || has(libc::IFF_NOARP);
         let mut address = gateway.unwrap_or(destination);
-        // To one other end only, or to ourselves (arp_constructor in net/ipv4/arp.c).
+        // A device with one other end, or loopback (arp_constructor in net/ipv4/arp.c).
         if address.is_ipv4() && (has(libc::IFF_POINTOPOINT) || has(libc::IFF_LOOPBACK)) {
-            // One entry stands for all.
+            // One entry for all destinations.
             address = Ipv4Addr::UNSPECIFIED.into();
         }
         let request = message::ask_neighbour(address, interface);
@@ -238,24 +258,24 @@ impl Neighbours {
         Ok(flags)
     }
 
-    /// Counts the neighbours of the family that the kernel is asking for now.
+    /// Counts the neighbours of a family that the kernel is asking for now.
     fn count_awaited(&mut self, ipv6: bool) {
         let mut watch = self.watches[usize::from(ipv6)];
         if watch.seen.is_none() {
             let mut size = None;
             let _ = self.tables.ask(&message::ask_table(ipv6), |answer| {
                 size = size.or(answer.table_size());
-                // To the end of the list.
+                // Read to the end of the list.
                 None::<()>
             });
             watch.most = (size.unwrap_or(TABLE_SIZE) as usize / 2).max(1);
         }
         watch.awaited = 0;
-        // If they cannot be counted, the number stays 0.
+        // If the kernel does not answer, the count stays 0.
         let _ = self.tables.ask(&message::ask_neighbours(ipv6), |answer| {
             let state = answer.neighbour_state()?;
             watch.awaited += usize::from(state & libc::NUD_INCOMPLETE != 0);
-            // To the end of the list.
+            // Read to the end of the list.
             None::<()>
         });
         watch.budget = watch.most.saturating_sub(watch.awaited);
@@ -269,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn we_ourselves_are_a_known_next_hop() {
+    fn loopback_is_a_known_next_hop() {
         let mut neighbours = Neighbours::new(&Origin::default());
         for ours in ["127.0.0.1", "::1"] {
             let ours = ours.parse().unwrap();

@@ -1,8 +1,8 @@
 //! The addresses of this host, as they are now.
 //!
-//! Our own kernel answers for next hops that do not: it says host unreachable from an address of ours, any of them, and that
-//! is no hop. The addresses are read when an error comes from an address that is not known to be ours, at most once in
-//! [`FRESH`]: such an error follows its probe by seconds, and addresses may come and go during a run.
+//! If a next hop does not answer, our own kernel answers for it: it says host unreachable from one of our addresses. That answer
+//! is not a hop. Addresses may come and go during a run. So they are read again when an error comes from an address that is not
+//! known to be ours, at most once in [`FRESH`]; such an error follows its probe by seconds.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::rtnetlink::{Tables, message};
 
-/// How long the addresses read are believed to be all.
+/// How long the list of addresses is taken to be complete.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// Knows the addresses of this host, in the network namespace in which it was opened.
+/// The addresses of this host, in the network namespace in which the value was opened.
 pub struct OwnAddresses {
     tables: Tables,
     known: HashSet<IpAddr>,
@@ -21,7 +21,7 @@ pub struct OwnAddresses {
 }
 
 impl OwnAddresses {
-    /// Prepares to read the addresses. Where they cannot be read, only loopback addresses are known.
+    /// Prepares to read the addresses. If they cannot be read, only loopback addresses are known.
     pub fn open() -> Self {
         OwnAddresses {
             tables: Tables::open(),
@@ -30,7 +30,7 @@ impl OwnAddresses {
         }
     }
 
-    /// Whether `address` is one of this host.
+    /// Whether `address` is an address of this host.
     pub fn have(&mut self, address: IpAddr) -> bool {
         if address.is_loopback() || self.known.contains(&address) {
             return true;
@@ -46,7 +46,7 @@ impl OwnAddresses {
         let mut read = HashSet::new();
         let asked = self.tables.ask(&message::ask_addresses(), |answer| {
             read.extend(answer.own_address().map(|(address, _)| address));
-            // To the end of the list.
+            // Read to the end of the list.
             None::<()>
         });
         if asked.is_ok() {

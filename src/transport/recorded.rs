@@ -1,43 +1,39 @@
-//! A receiver whose packets are kept as well: each is copied, with its stamp, into batches for another thread to write.
+//! A receive side that keeps its packets: it copies each, with its timestamp, into batches for another thread to write.
 //!
-//! The receiving thread must not wait for a disk: a write can take seconds where the kernel writes back, and the receive buffer
-//! holds a second of replies. So batches go through a channel with room for [`BATCHES`] of [`BATCH`] bytes. When that is
-//! full receiving waits: what then overflows is dropped by the kernel and counted there, and nothing is lost unseen.
-//! When the writer is gone, which ends only with an error of its own, receiving fails.
+//! The receiving thread must not wait for a disk: a write can take seconds while the kernel writes back, and the receive buffer
+//! holds one second of replies. So the batches go through a channel with room for [`BATCHES`] batches of [`BATCH`] bytes.
+//!
+//! - If the channel is full, receiving waits. The kernel drops and counts what its buffer cannot hold meanwhile.
+//! - If the writer is gone, receiving fails. The writer ends early only with an error of its own.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver as ChannelReceiver, Sender as ChannelSender};
 
-use super::{PacketReceiver, Received};
+use super::{Arrival, PacketReceiver, Received};
 
 /// Bytes of packets in a batch, about; some thousand replies.
 const BATCH: usize = 256 << 10;
 /// Batches that may wait for the writer: 64 MiB, half a million replies.
 const BATCHES: usize = 256;
 
-/// Packets as they came, oldest first.
+/// Received packets, oldest first.
 #[derive(Debug, Default)]
-pub struct ReceivedBatch {
+pub(crate) struct ReceivedBatch {
     bytes: Vec<u8>,
-    /// Where each packet ends, and its stamp.
+    /// The end of each packet in `bytes`, and its timestamp.
     packets: Vec<(usize, u64)>,
 }
 
 impl ReceivedBatch {
-    /// How many packets there are.
-    pub fn len(&self) -> usize {
-        self.packets.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    /// Whether there are no packets.
+    fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// The packets from their IP headers on, and when each was received, in nanoseconds of the wall clock.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
+    /// Each packet from its IP header on, and when it was received, in nanoseconds of the wall clock.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let starts = std::iter::once(0).chain(self.packets.iter().map(|(end, _)| *end));
         starts
             .zip(&self.packets)
@@ -50,16 +46,16 @@ impl ReceivedBatch {
     }
 }
 
-/// Receives through another receiver and passes a copy of everything on. Dropping it passes on what is left.
-pub struct RecordedReceiver {
+/// Receives through another receiver and passes on a copy of every whole packet. When it is dropped, it passes on the rest.
+pub(crate) struct RecordedReceiver {
     inner: Box<dyn PacketReceiver>,
     batch: ReceivedBatch,
     batches: ChannelSender<ReceivedBatch>,
 }
 
 impl RecordedReceiver {
-    /// Wraps `inner`. The copies come out of the channel, which closes when the receiver is dropped.
-    pub fn new(inner: Box<dyn PacketReceiver>) -> (Self, ChannelReceiver<ReceivedBatch>) {
+    /// Wraps `inner`. The copies come through the channel, which closes when the receiver is dropped.
+    pub(crate) fn new(inner: Box<dyn PacketReceiver>) -> (Self, ChannelReceiver<ReceivedBatch>) {
         let (batches, received) = crossbeam_channel::bounded(BATCHES);
         let recorded = RecordedReceiver {
             inner,
@@ -69,7 +65,7 @@ impl RecordedReceiver {
         (recorded, received)
     }
 
-    /// Hands the batch over, waiting where there is no room.
+    /// Passes the batch on. Waits if the channel is full.
     fn pass_on(&mut self) -> io::Result<()> {
         if self.batch.is_empty() {
             return Ok(());
@@ -85,14 +81,16 @@ impl PacketReceiver for RecordedReceiver {
     fn receive(
         &mut self,
         timeout: Duration,
-        visit: &mut dyn FnMut(&[u8], Option<u64>),
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
     ) -> io::Result<Received> {
         let batch = &mut self.batch;
-        let received = self.inner.receive(timeout, &mut |packet, stamp| {
-            batch.push(packet, stamp.unwrap_or_else(wall_clock));
-            visit(packet, stamp);
+        let received = self.inner.receive(timeout, &mut |arrival, stamp| {
+            if let Arrival::Packet(packet) = arrival {
+                batch.push(packet, stamp.unwrap_or_else(wall_clock));
+            }
+            visit(arrival, stamp);
         })?;
-        // Also when nothing came: what is there then need not wait for more.
+        // If nothing came, pass on the batch as it is: nobody knows when more will come.
         if received.count == 0 || self.batch.bytes.len() >= BATCH {
             self.pass_on()?;
         }
@@ -106,12 +104,12 @@ impl PacketReceiver for RecordedReceiver {
 
 impl Drop for RecordedReceiver {
     fn drop(&mut self) {
-        // A writer that is gone has failed, and says why itself.
+        // A writer that is gone has failed, and reports the error itself.
         let _ = self.pass_on();
     }
 }
 
-/// For packets that the kernel gave no stamp.
+/// The timestamp of packets without one of the kernel's.
 fn wall_clock() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -131,12 +129,12 @@ mod tests {
         fn receive(
             &mut self,
             _timeout: Duration,
-            visit: &mut dyn FnMut(&[u8], Option<u64>),
+            visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
         ) -> io::Result<Received> {
             let Some(packet) = self.0.next() else {
                 return Ok(Received::default());
             };
-            visit(&packet, Some(packet.len() as u64));
+            visit(Arrival::Packet(&packet), Some(packet.len() as u64));
             Ok(Received {
                 count: 1,
                 drained_until: None,
@@ -153,15 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn every_packet_is_seen_twice_and_in_order() {
+    fn every_packet_is_received_and_kept_in_order() {
         let packets: Vec<Vec<u8>> = (1..2_000_usize)
             .map(|at| vec![at as u8; at % 1_500 + 1])
             .collect();
         let (mut receiver, batches) = recorded(packets.clone());
         let mut seen = Vec::new();
         for _ in &packets {
-            let count =
-                receiver.receive(Duration::ZERO, &mut |packet, _| seen.push(packet.to_vec()));
+            let count = receiver.receive(Duration::ZERO, &mut |arrival, _| {
+                seen.push(arrival.bytes().to_vec())
+            });
             assert_eq!(count.unwrap().count, 1);
         }
         assert_eq!(receiver.dropped(), Some(7));
@@ -182,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_receiver_holds_nothing_back() {
+    fn an_idle_receiver_passes_on_an_unfinished_batch() {
         let (mut receiver, batches) = recorded(vec![vec![1, 2, 3]]);
         for expected in [1, 0] {
             let count = receiver.receive(Duration::ZERO, &mut |_, _| {});
             assert_eq!(count.unwrap().count, expected);
         }
-        assert_eq!(batches.try_recv().unwrap().len(), 1);
+        assert_eq!(batches.try_recv().unwrap().iter().count(), 1);
     }
 
     #[test]

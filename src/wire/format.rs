@@ -30,8 +30,8 @@ pub struct ProbeFormat {
     pub packet_size: Option<u16>,
     /// Whether routers may not fragment (IPv4 DF).
     pub dont_fragment: bool,
-    /// Whether quotes come without IP header, and those of UDP without UDP header, as from ordinary sockets.
-    pub quotes_without_headers: bool,
+    /// Whether ICMP errors quote the probe's IP and UDP headers. Through ordinary sockets they do not.
+    pub quotes_with_headers: bool,
 }
 
 /// The open facts that a packet shows, as far as they can be this run's.
@@ -78,7 +78,7 @@ impl ProbeFormat {
             tos: 0,
             packet_size: None,
             dont_fragment: false,
-            quotes_without_headers: false,
+            quotes_with_headers: true,
         }
     }
 

@@ -181,7 +181,7 @@ fn bad_options_end_with_2() {
             ],
             &[
                 "--transport dgram with --protocol tcp",
-                "UDP and ICMP probes only",
+                "cannot send TCP segments",
             ],
         ),
         (

@@ -145,7 +145,8 @@ fn survey(
         let mut received = vec![0; probes as usize];
         let mut missing = probes;
         while missing > 0 {
-            let count = receiver.receive(Duration::from_secs(5), &mut |packet, stamp| {
+            let count = receiver.receive(Duration::from_secs(5), &mut |arrival, stamp| {
+                let packet = arrival.bytes();
                 assert_eq!((packet[9], packet[20]), (1, 11));
                 let number = number_at(packet, 28 + 28);
                 assert_eq!(received[number], 0, "reply {number} came twice");

@@ -6,16 +6,15 @@ use std::time::Duration;
 use pathsurvey::lab::driver::{LabHost, RouteKind, enter_drop_namespace, enter_namespace};
 use pathsurvey::lab::{Delivery, Respond};
 use pathsurvey::model::{Protocol, Time, UnsentReason};
-use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{
-    BufferKind, DgramProtocol, Origin, PortBlock, RawReceiver, RawSender, TransportError,
+use pathsurvey::transport::raw::{BufferKind, RawReceiver, RawSender};
+use pathsurvey::transport::{
+    Origin, PacketBatch, PacketReceiver, PacketSender, PortBlock, Progress, Stopped, TransportError,
 };
-use pathsurvey::transport::{PacketBatch, PacketReceiver, PacketSender, Progress, Stopped};
 
 use socket2::{Domain, Socket, Type};
 
 use super::echo::{push_probe, write_probe};
-use super::namespaces::{VANTAGE, allowed};
+use super::namespaces::{VANTAGE, allowed, open_dgram};
 use crate::support::{Ignored, Outcome};
 
 /// Destinations under 10.0.0.0/24, by the last byte.
@@ -201,7 +200,7 @@ fn overflow(open: fn() -> RawReceiver, copies: usize) -> Outcome {
     // Asking again does not lose or double the count.
     assert_eq!(receiver.dropped(), Some(dropped));
     assert!(
-        receiver.buffer().packets() <= kept,
+        receiver.buffer().replies() <= kept,
         "room for fewer than it says"
     );
     Ok(())
@@ -301,15 +300,7 @@ pub fn port_blocks() -> Outcome {
 /// Both families' sockets share one table of identifiers, and a run's stay its own.
 pub fn ping_blocks() -> Outcome {
     let _namespace = allowed(enter_namespace())?;
-    let open = |base| {
-        Dgram::open(&DgramOptions {
-            protocol: DgramProtocol::Icmp,
-            source_port: base,
-            flows: 16,
-            origin: Origin::default(),
-        })
-        .unwrap()
-    };
+    let open = |base| open_dgram(Protocol::Icmp, base, 16);
     let (first, second) = (open(24000), open(24000));
     assert_eq!(first.ports.ports(), 24000..=24015);
     assert_eq!(second.ports.ports(), 24016..=24031);

@@ -46,9 +46,9 @@ fn received(receiver: &mut RawReceiver, mut batch: PacketBatch) -> Vec<Vec<u8>> 
     assert_eq!((progress.taken, progress.stopped), (batch.len(), None));
     let mut packets = Vec::new();
     loop {
-        let count = receiver.receive(Duration::from_secs(5), &mut |packet, stamp| {
+        let count = receiver.receive(Duration::from_secs(5), &mut |arrival, stamp| {
             assert!(stamp.is_some());
-            packets.push(packet.to_vec());
+            packets.push(arrival.bytes().to_vec());
         });
         assert_ne!(count.unwrap().count, 0, "the last packet never came");
         if let Some(last) = packets.pop_if(|packet| packet[21] == LAST) {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use pathsurvey::lab::driver::enter_namespace;
 use pathsurvey::model::{Protocol, TcpFlags};
-use pathsurvey::survey::HeardKind::{
-    self, Datagram, EchoReply, Segment, TimeExceeded, Unreachable,
+use pathsurvey::survey::TestReplyKind::{
+    self, Datagram, EchoReply, Reset, TimeExceeded, Unreachable,
 };
-use pathsurvey::survey::{Heard, LoopbackProbe, LoopbackTest};
-use pathsurvey::transport::raw::{Answers, PortBlock, RawReceiver, RawSender};
-use pathsurvey::transport::{PacketReceiver, Received};
+use pathsurvey::survey::{LoopbackProbe, LoopbackTest, TestReply};
+use pathsurvey::transport::raw::{Answers, RawReceiver, RawSender};
+use pathsurvey::transport::{Arrival, PacketReceiver, PortBlock, Received};
 
 use crate::support::{Ignored, Outcome};
 
@@ -34,12 +34,12 @@ impl PacketReceiver for Behind<'_> {
     fn receive(
         &mut self,
         timeout: Duration,
-        visit: &mut dyn FnMut(&[u8], Option<u64>),
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
     ) -> io::Result<Received> {
         let dropped = self.1;
-        self.0.receive(timeout, &mut |packet, stamp| {
-            if !dropped.contains(&sort(packet)) {
-                visit(packet, stamp);
+        self.0.receive(timeout, &mut |arrival, stamp| {
+            if !dropped.contains(&sort(arrival.bytes())) {
+                visit(arrival, stamp);
             }
         })
     }
@@ -60,7 +60,7 @@ fn test(
     addresses: &[IpAddr],
     dropped: &[Sort],
     patience: Duration,
-) -> Vec<Heard> {
+) -> Vec<TestReply> {
     let ports = PortBlock::bind(protocol, 24_000, 2).unwrap();
     let answers = Answers {
         ipv4: true,
@@ -86,7 +86,7 @@ const SYN: (Protocol, TcpFlags) = (Protocol::Tcp, TcpFlags::Syn);
 const ECHO: (Protocol, TcpFlags) = (Protocol::Icmp, TcpFlags::Syn);
 const UDP: (Protocol, TcpFlags) = (Protocol::Udp, TcpFlags::Syn);
 
-pub fn tells_what_is_heard() -> Outcome {
+pub fn shows_which_replies_are_received() -> Outcome {
     match enter_namespace() {
         Err(error) if error.is_refusal() => return Err(Ignored(error.to_string())),
         entered => drop(entered.unwrap()),
@@ -110,28 +110,28 @@ pub fn tells_what_is_heard() -> Outcome {
         (ECHO, &[icmpv6(129)], &[(true, EchoReply)]),
         // Not what answers them.
         (ECHO, &[icmp(8), icmpv6(128), (17, None)], &[]),
-        (psh, &[(6, None)], &[(false, Segment), (true, Segment)]),
+        (psh, &[(6, None)], &[(false, Reset), (true, Reset)]),
         (
             SYN,
             &[icmp(3), icmp(11), (6, None)],
             &[
                 (false, Unreachable),
                 (false, TimeExceeded),
-                (false, Segment),
-                (true, Segment),
+                (false, Reset),
+                (true, Reset),
             ],
         ),
     ] {
         // What is not dropped is there when the send returns: only for the others is it waited.
         let patience = Duration::from_secs(if missing.is_empty() { 60 } else { 1 });
-        let heard = test(probe, &ADDRESSES, dropped, patience);
-        assert_eq!(heard.len(), 6, "{probe:?}");
-        let unheard: Vec<(bool, HeardKind)> = heard
+        let replies = test(probe, &ADDRESSES, dropped, patience);
+        assert_eq!(replies.len(), 6, "{probe:?}");
+        let not_received: Vec<(bool, TestReplyKind)> = replies
             .iter()
-            .filter(|heard| !heard.heard)
-            .map(|heard| (heard.ipv6, heard.kind))
+            .filter(|reply| !reply.received)
+            .map(|reply| (reply.ipv6, reply.kind))
             .collect();
-        assert_eq!(unheard, missing, "{probe:?} without {dropped:?}");
+        assert_eq!(not_received, missing, "{probe:?} without {dropped:?}");
     }
     Ok(())
 }
@@ -149,10 +149,10 @@ pub fn is_made_with_our_own_addresses() -> Outcome {
     let began = Instant::now();
     assert_eq!(test(UDP, &foreign, &[], Duration::from_secs(60)), []);
     let both = [foreign[0], ADDRESSES[1]];
-    let heard = test(SYN, &both, &[], Duration::from_secs(60));
+    let replies = test(SYN, &both, &[], Duration::from_secs(60));
     assert!(
-        heard.len() == 3 && heard.iter().all(|heard| heard.ipv6 && heard.heard),
-        "{heard:?}"
+        replies.len() == 3 && replies.iter().all(|reply| reply.ipv6 && reply.received),
+        "{replies:?}"
     );
     assert!(began.elapsed() < Duration::from_secs(60));
     Ok(())

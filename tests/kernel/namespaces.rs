@@ -10,7 +10,10 @@ use pathsurvey::lab::driver::{
     exec_in_lab,
 };
 use pathsurvey::lab::{Delivery, Respond};
-use pathsurvey::model::Time;
+use pathsurvey::model::{Protocol, Rate, Time};
+use pathsurvey::transport::{
+    self, AddressFamilies, Origin, Transport, TransportChoice, TransportOptions,
+};
 
 use crate::support::{Ignored, Outcome};
 
@@ -23,6 +26,23 @@ pub fn allowed<T>(result: Result<T, NamespaceError>) -> Result<T, Ignored> {
         Err(error) if error.is_refusal() => Err(Ignored(error.to_string())),
         other => Ok(other.unwrap()),
     }
+}
+
+/// Opens ordinary sockets in the current namespace.
+pub fn open_dgram(protocol: Protocol, source_port: u16, flows: u16) -> Transport {
+    let options = TransportOptions {
+        choice: TransportChoice::Dgram,
+        protocol,
+        families: AddressFamilies {
+            ipv4: true,
+            ipv6: true,
+        },
+        source_port,
+        flows,
+        origin: Origin::default(),
+        rate: Rate::THOUSAND,
+    };
+    transport::open(&options).unwrap()
 }
 
 /// A network in which nobody answers.

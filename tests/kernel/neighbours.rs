@@ -4,12 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use pathsurvey::lab::driver::enter_namespace;
-use pathsurvey::model::UnsentReason;
-use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{DgramProtocol, Origin, RawSender};
+use pathsurvey::model::{Protocol, UnsentReason};
+use pathsurvey::transport::raw::RawSender;
 use pathsurvey::transport::{PacketBatch, PacketSender, Progress, Stopped};
 
-use super::namespaces::allowed;
+use super::namespaces::{allowed, open_dgram};
 use crate::support::{Ignored, Outcome};
 
 /// Our port in the packets.
@@ -96,17 +95,11 @@ fn push(batch: &mut PacketBatch, destination: IpAddr) {
 }
 
 fn senders() -> [(&'static str, Box<dyn PacketSender>); 2] {
-    let options = DgramOptions {
-        protocol: DgramProtocol::Udp,
-        source_port: PORT,
-        flows: 1,
-        origin: Origin::default(),
-    };
-    let dgram = Dgram::open(&options).unwrap();
+    let dgram = open_dgram(Protocol::Udp, PORT, 1);
     assert_eq!(dgram.ports.base(), PORT);
     [
         ("raw", Box::new(RawSender::open().unwrap())),
-        ("dgram", Box::new(dgram.sender)),
+        ("dgram", dgram.sender),
     ]
 }
 

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathsurvey::lab::driver::enter_namespace;
 use pathsurvey::model::Protocol;
-use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{Answers, DgramProtocol, Origin, RawReceiver, RawSender};
-use pathsurvey::transport::{Arrival, Listener, PacketBatch, PacketReceiver, PacketSender};
+use pathsurvey::transport::raw::{Answers, RawReceiver, RawSender};
+use pathsurvey::transport::{Arrival, PacketBatch, PacketReceiver, PacketSender};
 
 use super::echo::checksum;
-use super::namespaces::allowed;
+use super::namespaces::{allowed, open_dgram};
 use crate::support::Outcome;
 
 const BUFFER: usize = 8 << 20;
@@ -74,7 +73,8 @@ pub fn of_packets() -> Outcome {
     let mut seen = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(20);
     while seen.len() < usize::from(ROUNDS) * 3 && Instant::now() < deadline {
-        let received = receiver.receive(Duration::from_millis(100), &mut |packet, stamp| {
+        let received = receiver.receive(Duration::from_millis(100), &mut |arrival, stamp| {
+            let packet = arrival.bytes();
             let (header, protocol) = match packet[0] >> 4 {
                 6 => (40, packet[6]),
                 _ => (20, packet[9]),
@@ -97,25 +97,19 @@ pub fn of_packets() -> Outcome {
 /// Datagrams to the ports of several ordinary sockets in turns come out in turns.
 pub fn of_datagrams() -> Outcome {
     let _namespace = allowed(enter_namespace())?;
-    let mut transport = Dgram::open(&DgramOptions {
-        protocol: DgramProtocol::Udp,
-        source_port: PORT,
-        flows: 4,
-        origin: Origin::default(),
-    })
-    .unwrap();
+    let mut transport = open_dgram(Protocol::Udp, PORT, 4);
     let base = transport.ports.base();
-    let listener = &mut transport.listener;
+    let receiver = &mut transport.receiver;
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
     // The kernel stamps packets on arrival soon after somebody asks for it; before that when they are read.
     let mut on_arrival = false;
     while !on_arrival {
         target.send_to(&[0, 0], ("127.0.0.1", base)).unwrap();
         let sent = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let heard = listener.listen(Duration::from_secs(1), &mut |_, stamp| {
+        let received = receiver.receive(Duration::from_secs(1), &mut |_, stamp| {
             on_arrival = stamp.is_some_and(|stamp| u128::from(stamp) < sent.as_nanos());
         });
-        heard.unwrap();
+        received.unwrap();
     }
     let sent: Vec<(u16, u16)> = (0..ROUNDS)
         .flat_map(|number| [3, 1, 2, 0].map(|flow| (number, base + flow)))
@@ -127,13 +121,13 @@ pub fn of_datagrams() -> Outcome {
     let mut came = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(20);
     while came.len() < sent.len() && Instant::now() < deadline {
-        let heard = listener.listen(Duration::from_millis(100), &mut |arrival, _| {
+        let received = receiver.receive(Duration::from_millis(100), &mut |arrival, _| {
             if let Arrival::Datagram(datagram) = arrival {
                 let number = [datagram.payload[0], datagram.payload[1]];
                 came.push((u16::from_be_bytes(number), datagram.dst_port));
             }
         });
-        heard.unwrap();
+        received.unwrap();
     }
     assert_eq!(came, sent);
     Ok(())

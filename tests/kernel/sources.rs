@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pathsurvey::lab::driver::enter_namespace;
-use pathsurvey::model::UnsentReason;
-use pathsurvey::transport::dgram::{Dgram, DgramOptions};
-use pathsurvey::transport::raw::{DgramProtocol, Origin, RawSender};
+use pathsurvey::model::{Protocol, UnsentReason};
+use pathsurvey::transport::raw::RawSender;
 use pathsurvey::transport::{OwnAddresses, PacketSender};
 
-use super::namespaces::allowed;
+use super::namespaces::{allowed, open_dgram};
 use super::neighbours::ip;
 use crate::support::Outcome;
 
@@ -19,17 +18,11 @@ fn address(text: &str) -> IpAddr {
 
 /// Senders of every kind, opened now.
 fn senders() -> Vec<Box<dyn PacketSender>> {
-    let options = |protocol| DgramOptions {
-        protocol,
-        source_port: 24_000,
-        flows: 1,
-        origin: Origin::default(),
-    };
-    let dgram = |protocol| Dgram::open(&options(protocol)).unwrap().sender;
+    let dgram = |protocol| open_dgram(protocol, 24_000, 1).sender;
     vec![
         Box::new(RawSender::open().unwrap()),
-        Box::new(dgram(DgramProtocol::Udp)),
-        Box::new(dgram(DgramProtocol::Icmp)),
+        dgram(Protocol::Udp),
+        dgram(Protocol::Icmp),
     ]
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::transport::{Listener, OwnAddresses, PacketSender};
+use crate::transport::{OwnAddresses, PacketReceiver, PacketSender};
 
 use super::assembler::Assembler;
 use super::clock::Clock;
@@ -38,7 +38,7 @@ pub struct LiveRun<S> {
     /// Packets out.
     pub sender: Box<dyn PacketSender>,
     /// Packets in. Open before the first probe is sent.
-    pub receiver: Box<dyn Listener>,
+    pub receiver: Box<dyn PacketReceiver>,
     /// Where rows go.
     pub sink: S,
     /// The run's time scale.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::inbox::Inbox;
 use crate::model::Time;
-use crate::transport::{Listener, OwnAddresses};
+use crate::transport::{OwnAddresses, PacketReceiver};
 
 use super::LiveError;
 use super::shared::{PanicGuard, Shared};
@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 const ROWS_AT_A_TIME: usize = 32;
 
 pub(super) struct Receiver<'a> {
-    pub transport: Box<dyn Listener>,
+    pub transport: Box<dyn PacketReceiver>,
     /// Tells our own kernel's errors from those of others.
     pub own: OwnAddresses,
     pub shared: &'a Shared<'a>,
@@ -30,7 +30,7 @@ impl Receiver<'_> {
         if result.is_err() {
             self.shared.stop.fail();
         }
-        result.map(|()| self.transport.unheard())
+        result.map(|()| self.transport.dropped())
     }
 
     fn receive_all(&mut self) -> Result<(), LiveError> {
@@ -64,7 +64,7 @@ impl Receiver<'_> {
         let offset = clock.wall_offset();
         let received = self
             .transport
-            .listen(wait, &mut |arrival, stamp| {
+            .receive(wait, &mut |arrival, stamp| {
                 // A wall clock that was stepped forward since the offset was taken must not bring the future.
                 let now = clock.now();
                 let at = stamp.map_or(now, |wall| offset.to_run_time(wall).min(now));

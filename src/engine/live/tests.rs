@@ -11,7 +11,7 @@ use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
 use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
-use crate::transport::{PacketBatch, PacketReceiver, Progress, Received};
+use crate::transport::{Arrival, PacketBatch, PacketReceiver, Progress, Received};
 use crate::wire::token::{RunKey, TokenMaker};
 
 /// Takes packets until it has had `takes`; then it breaks, or panics.
@@ -48,7 +48,7 @@ impl PacketReceiver for Deaf {
     fn receive(
         &mut self,
         timeout: Duration,
-        _: &mut dyn FnMut(&[u8], Option<u64>),
+        _: &mut dyn FnMut(Arrival<'_>, Option<u64>),
     ) -> io::Result<Received> {
         if self.breaks {
             return Err(io::Error::from_raw_os_error(libc::ENETDOWN));

@@ -11,7 +11,7 @@ use crate::wire::token::{Facts, RunKey, TokenMaker};
 use crate::wire::udp;
 
 const FORMAT: ProbeFormat = ProbeFormat {
-    quotes_without_headers: true,
+    quotes_with_headers: false,
     ..ProbeFormat::udp(2)
 };
 

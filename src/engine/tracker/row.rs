@@ -25,7 +25,7 @@ impl Settler {
             dst_port: ports.then(|| format.dst_port(probe.ttl)),
             icmp_id: (!ports).then_some(number),
             flow_label: sent
-                .filter(|_| six && !format.quotes_without_headers)
+                .filter(|_| six && format.quotes_with_headers)
                 .map(|sent| sent.flow_label),
             flow: probe.flow,
             round: probe.round.into(),
@@ -35,7 +35,7 @@ impl Settler {
             probe_size: format.size(probe.destination, probe.ttl, probe.size),
             probe_tos: format.tos,
             probe_ip_id: sent
-                .filter(|_| !six && !format.quotes_without_headers)
+                .filter(|_| !six && format.quotes_with_headers)
                 .map(|sent| sent.serial),
             probe_checksum: sent.and_then(|sent| format.checksum(&sent)),
             sent_at: Some(entry.sent_at),

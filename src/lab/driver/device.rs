@@ -10,7 +10,7 @@ use super::namespace::{
 };
 use super::netlink::Mac;
 use super::{NamespaceError, sys};
-use crate::transport::raw::ring::{PacketRing, RingConfig};
+use crate::transport::ring::{PacketRing, RingConfig};
 
 /// Names of the vantage point's device and, for a pair, of its far end.
 const NEAR: &str = "lab0";

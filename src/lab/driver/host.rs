@@ -13,7 +13,7 @@ use super::schedule::Schedule;
 use super::{DeviceKind, Lateness, Namespace, NamespaceError, sys};
 use crate::lab::{Delivery, Respond};
 use crate::model::Time;
-use crate::transport::raw::sys::wait_readable;
+use crate::transport::sys::wait_readable;
 
 /// Packets read, and deliveries written, before the other gets its turn.
 const BATCH: usize = 64;

@@ -13,7 +13,7 @@ use std::ptr;
 use libc::{c_char, c_int, ifreq, sockaddr_ll, socklen_t};
 
 use super::netlink::Mac;
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
 /// `ETHTOOL_STXCSUM` (include/uapi/linux/ethtool.h): switches transmit checksum offload.
 const ETHTOOL_STXCSUM: u32 = 0x17;

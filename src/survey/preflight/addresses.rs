@@ -1,4 +1,4 @@
-//! What the kernel's tables say of our addresses and routes. The functions read texts; only [`of_thread`] reads a file.
+//! Reads our addresses and routes from the kernel's tables in /proc. The functions read texts; only [`of_thread`] reads a file.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,9 +8,9 @@ const TEMPORARY: u32 = 0x01;
 const UP: u32 = 0x0001;
 const REJECT: u32 = 0x0200;
 
-/// A table of the calling thread's network namespace, such as `route` or `if_inet6`; empty where there is none.
+/// A table of the calling thread's network namespace, such as `route` or `if_inet6`; empty if there is no such table.
 pub(super) fn of_thread(table: &str) -> String {
-    // Not /proc/self: that is where the process's first thread is, which may be another namespace.
+    // Not /proc/self: it shows the namespace of the process's first thread, which may be another one.
     std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default()
 }
 
@@ -24,7 +24,7 @@ fn ipv6_addresses(if_inet6: &str) -> impl Iterator<Item = (Ipv6Addr, u32, &str)>
     })
 }
 
-/// Whether `if_inet6` (the text of /proc/net/if_inet6) knows `source` as a temporary address.
+/// Whether `if_inet6` (the text of /proc/net/if_inet6) lists `source` as a temporary address.
 pub(in crate::survey) fn temporary_ipv6(if_inet6: &str, source: Ipv6Addr) -> bool {
     ipv6_addresses(if_inet6).any(|(address, flags, _)| address == source && flags & TEMPORARY != 0)
 }
@@ -35,10 +35,10 @@ pub(super) fn ipv6_interface(if_inet6: &str, source: Ipv6Addr) -> Option<&str> {
         .find_map(|(address, _, interface)| (address == source).then_some(interface))
 }
 
-/// The interface by which the main routing table (the text of /proc/net/route) leads to `destination`: that of the longest
-/// prefix, and among these of the lowest metric. `None` where it leads nowhere. Policy routing is not looked at.
+/// The interface of the route to `destination` in the main routing table (the text of /proc/net/route): the one with the longest
+/// prefix, and among these with the lowest metric. `None` if there is no route. Policy routing is not considered.
 pub(super) fn ipv4_interface(route: &str, destination: Ipv4Addr) -> Option<&str> {
-    // Addresses stand there as the kernel's memory has them.
+    // Addresses are written in the machine's byte order.
     let wanted = u32::from_ne_bytes(destination.octets());
     let hexadecimal = |text: &str| u32::from_str_radix(text, 16).ok();
     route
@@ -71,17 +71,17 @@ torn
 ";
 
     #[test]
-    fn temporary_addresses_are_known_by_their_flag() {
+    fn temporary_addresses_are_recognised_by_their_flag() {
         let temporary = |text: &str| temporary_ipv6(IF_INET6, text.parse().unwrap());
         assert!(temporary("2001:db8::1234:5678:abcd:ef01"));
-        // 0x82 has other flags, and not that one.
+        // 0x82 has other flags only.
         assert!(!temporary("fd00::2"));
         assert!(!temporary("2001:db8::1"));
         assert!(!temporary_ipv6("", Ipv6Addr::LOCALHOST));
     }
 
     #[test]
-    fn an_address_leads_to_its_interface() {
+    fn an_address_belongs_to_its_interface() {
         let of = |text: &str| ipv6_interface(IF_INET6, text.parse().unwrap());
         assert_eq!(of("fd00::2"), Some("eth0"));
         assert_eq!(of("fd00::3"), None);
@@ -89,7 +89,7 @@ torn
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn the_longest_prefix_and_then_the_lowest_metric_lead_the_way() {
+    fn the_longest_prefix_and_then_the_lowest_metric_decide() {
         let route = "\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth1\t00000000\t010200C0\t0003\t0\t0\t600\t00000000\t0\t0\t0

@@ -1,4 +1,4 @@
-//! Connection tracking: each flow of a survey takes an entry of its table, and a full table drops packets, ours and others'.
+//! Connection tracking: each flow of a survey takes an entry of its table. A full table drops packets, ours and those of others.
 
 use std::fs;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use serde::Serialize;
 
 use crate::model::{Protocol, TcpFlags};
 
-/// Where the kernel tells of it; there only when it is loaded.
+/// The directory of its settings. It exists only if connection tracking is loaded.
 const FILES: &str = "/proc/sys/net/netfilter";
 
-/// The table as it stands.
+/// The state of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::survey) struct Conntrack {
     /// Entries in this network namespace.
     pub entries: u64,
-    /// The most there may be.
+    /// The most entries that it can hold.
     pub most: u64,
-    /// How long an entry stays that saw nothing but a probe, seconds.
+    /// How long an entry stays that has seen only a probe, seconds.
     pub timeout_s: u64,
 }
 
 impl Conntrack {
-    /// The table of this network namespace; `None` where connections are not tracked.
+    /// Reads the table of this network namespace. `None` if connections are not tracked.
     ///
-    /// Call it after packets like the run's probes were sent over loopback: rules that want tracking have it from then on hold one
-    /// entry at least, and a table that is still empty is one that nobody uses, or that the run's packets are kept out of. Where
-    /// others use it, it is taken to be used by the run too.
+    /// Call it after packets like the run's probes were sent over loopback. If a firewall rule uses connection tracking, the table
+    /// then holds at least one entry. If the table is empty, nobody uses it, or the run's packets are exempt from it. If it holds
+    /// entries of others only, the run is assumed to use it, too.
     pub fn read(protocol: Protocol, tcp_flags: TcpFlags) -> Option<Self> {
         let file = |name: &str| fs::read_to_string(format!("{FILES}/{name}")).unwrap_or_default();
         Self::parse(
@@ -45,22 +45,22 @@ impl Conntrack {
         (table.entries > 0).then_some(table)
     }
 
-    /// Entries that probes will hold at a time, at most: `tuples` differ in addresses or ports, and at `rate` probes a second
-    /// no more than those of one timeout are there at once.
+    /// The most entries that probes will hold at a time. That is the smaller of two numbers: `tuples`, the different addresses and
+    /// ports, and the probes within one timeout at `rate` probes a second.
     pub fn expected(&self, tuples: u64, rate: f64) -> u64 {
         let timeout = Duration::from_secs(self.timeout_s).as_secs_f64();
         tuples.min((rate * timeout).ceil() as u64)
     }
 
-    /// What to tell before `expected` more entries are made; `None` where there is room for them.
+    /// The warning that the table has no room for `expected` more entries; `None` if it has.
     pub fn warning(&self, expected: u64) -> Option<String> {
         let wanted = self.entries.saturating_add(expected);
         (wanted > self.most).then(|| {
             format!(
                 "connection tracking holds {} entries of at most {}, and this survey would add up to {expected}: a full table \
                  drops probes, replies and other programs' packets; raise it (sysctl net.netfilter.nf_conntrack_max={}), keep \
-                 probes out of it (a notrack rule in raw/OUTPUT for the run's source ports, and one that lets ICMP errors in, \
-                 which are related to nothing then), or lower --rate",
+                 probes out of it (a notrack rule in raw/OUTPUT for the run's source ports, and a rule that accepts ICMP errors, \
+                 which then belong to no connection), or lower --rate",
                 self.entries,
                 self.most,
                 wanted.next_power_of_two()
@@ -69,14 +69,14 @@ impl Conntrack {
     }
 }
 
-/// Where the kernel says how long an entry stays that saw nothing but a probe. IPv6 has a time of its own for echo requests,
-/// which is the same unless it was changed.
+/// The file that states how long an entry stays that has seen only a probe. Echo requests over IPv6 have a file of their own, with
+/// the same default.
 const fn timeout_file(protocol: Protocol, tcp_flags: TcpFlags) -> &'static str {
     match (protocol, tcp_flags) {
         (Protocol::Udp, _) => "nf_conntrack_udp_timeout",
         (Protocol::Icmp, _) => "nf_conntrack_icmp_timeout",
         (Protocol::Tcp, TcpFlags::Syn) => "nf_conntrack_tcp_timeout_syn_sent",
-        // Taken for the middle of a connection of which nothing else was seen.
+        // Connection tracking takes them for the middle of a connection that it has not seen.
         (Protocol::Tcp, TcpFlags::Ack | TcpFlags::Psh) => "nf_conntrack_tcp_timeout_unacknowledged",
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_entries_are_expected_than_live_at_a_time() {
+    fn no_more_entries_are_expected_than_probes_within_one_timeout() {
         let table = Conntrack {
             entries: 1,
             most: 65_536,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_too_small_is_told_with_what_would_do() {
+    fn the_warning_about_a_small_table_names_a_sufficient_size() {
         let table = Conntrack {
             entries: 5_536,
             most: 65_536,

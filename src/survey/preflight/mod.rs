@@ -1,9 +1,9 @@
-//! What is looked at before the first probe: things that would make a survey wrong or harm others, each with its remedy, and
-//! facts for the manifest. Nothing leaves the machine, and nothing found here ends the run.
+//! Checks before the first probe. They find what would make a survey wrong or harm others, with a remedy for each, and facts for
+//! the manifest. No packet leaves the machine, and no result ends the run.
 
 mod addresses;
 mod conntrack;
-pub(super) mod hearing;
+pub(super) mod loopback;
 mod next_hops;
 pub(super) mod sourceless;
 mod sys;
@@ -16,78 +16,62 @@ use std::time::Duration;
 use crate::config::SurveyConfig;
 use crate::model::Protocol;
 use crate::transport::loopback::{leads_back, show_echo_to_tracking, show_to_tracking};
-use crate::transport::raw::PortBlock;
-use crate::transport::{PacketReceiver, PacketSender};
+use crate::transport::{PacketReceiver, PacketSender, PortBlock, Transport};
 
-use super::packets::Ears;
-use hearing::{LoopbackProbe, LoopbackTest};
+use loopback::{LoopbackProbe, LoopbackTest};
 
 pub(super) use conntrack::Conntrack;
 
-/// How long test packets on loopback are waited for, all together: they are there at once, unless the machine is very busy.
+/// How long to wait for all test packets on loopback together. They arrive at once, unless the machine is very busy.
 const LOOPBACK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What was found.
+/// The results of the checks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings {
-    /// Things worth telling, each with what to do about it.
+    /// Warnings, each with its remedy.
     pub warnings: Vec<String>,
-    /// The table of tracked connections; `None` where connections are not tracked.
+    /// The table of connection tracking; `None` if connections are not tracked.
     pub conntrack: Option<Conntrack>,
-    /// Entries of it that this survey will hold at a time, at most.
+    /// The most entries of that table that this survey will hold at a time.
     pub expected_entries: Option<u64>,
     /// The interface that probes leave by.
     pub interface: Option<String>,
-    /// Whether there are routes over several next hops; `None` if the kernel does not tell.
+    /// Whether there are routes over several next hops; `None` if the kernel does not answer.
     pub multipath_routes: Option<bool>,
     /// Whether the system clock is synchronised, and the kernel's estimate of its error in µs.
     pub clock: Option<(bool, i64)>,
 }
 
-/// What the run probes with, and from where.
-pub(super) struct Outfit<'a> {
-    pub ears: &'a mut Ears,
-    /// For packets to ourselves, bound to no interface: it would lead them there. There for those who receive whole packets.
-    pub tester: Option<&'a mut dyn PacketSender>,
-    pub ports: &'a PortBlock,
-    /// Our addresses, one a family at most.
-    pub sources: &'a [IpAddr],
-}
-
-/// Looks at everything. `towards` is an address that stands for the targets. What receives whole packets is tested.
+/// Makes all checks, and tests the receive side if the transport can send whole packets. `towards` is an address that stands for
+/// the targets. `sources` are our addresses, at most one per family.
 pub(super) fn look(
     config: &SurveyConfig,
     targets: u32,
     towards: Ipv4Addr,
-    outfit: Outfit<'_>,
+    transport: &mut Transport,
+    sources: &[IpAddr],
 ) -> Findings {
-    let sources = outfit.sources;
-    let hearing = match (outfit.ears, outfit.tester) {
-        (Ears::Packets(receiver), Some(tester)) => Some(Hearing::begin(
+    let ports = &transport.ports;
+    let mut loopback_sender = transport.loopback_sender.take();
+    let test = match &mut loopback_sender {
+        Some(sender) => Some(ReceiverTest::begin(
             config,
-            outfit.ports,
+            ports,
             sources,
-            receiver,
-            tester,
+            &mut *transport.receiver,
+            &mut **sender,
         )),
-        // Bound to an interface, the run's ports might lead the datagram out there.
-        _ if config.interface.is_none() => {
-            for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
-                // What does not arrive was seen all the same, and what could not be sent tells nothing.
-                let _ = match config.protocol {
-                    Protocol::Icmp => show_echo_to_tracking(source),
-                    Protocol::Udp | Protocol::Tcp => show_to_tracking(outfit.ports, source),
-                };
-            }
+        None => {
+            show_probe_to_tracking(config, ports, sources);
             None
         }
-        _ => None,
     };
-    // Now that tracking has seen packets from the run's ports, one of which an active table holds, and before it sees answers.
+    // Connection tracking has now seen packets from the run's ports, so an active table holds at least one entry. It has not seen
+    // replies yet.
     let conntrack = Conntrack::read(config.protocol, config.tcp_flags);
     let expected_entries =
         conntrack.map(|table| table.expected(tuples(config, targets), config.rate.per_second()));
-    let mut warnings = hearing.map_or_else(Vec::new, Hearing::finish);
+    let mut warnings = test.map_or_else(Vec::new, ReceiverTest::finish);
     warnings.extend(
         conntrack
             .zip(expected_entries)
@@ -97,12 +81,12 @@ pub(super) fn look(
     warnings.extend(
         sources
             .iter()
-            .filter_map(|source| about_temporary(&if_inet6, *source)),
+            .filter_map(|source| temporary_source(&if_inet6, *source)),
     );
     warnings.extend(
         sources
             .iter()
-            .filter_map(|source| about_choice(&config.sources, *source)),
+            .filter_map(|source| unnamed_source(&config.sources, *source)),
     );
     let multipath_routes = next_hops::several();
     warnings.extend(next_hops::warning(multipath_routes, config));
@@ -116,7 +100,22 @@ pub(super) fn look(
     }
 }
 
-/// Addresses and ports that differ among the probes: (target, flow) pairs, times the destination ports.
+/// Sends a packet like a probe over loopback, so that connection tracking makes an entry if it tracks the run's probes.
+fn show_probe_to_tracking(config: &SurveyConfig, ports: &PortBlock, sources: &[IpAddr]) {
+    // Bound to an interface, the run's ports might lead the packet out there.
+    if config.interface.is_some() {
+        return;
+    }
+    for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
+        // Connection tracking sees a packet that does not arrive, too. One that cannot be sent tells nothing.
+        let _ = match config.protocol {
+            Protocol::Icmp => show_echo_to_tracking(source),
+            Protocol::Udp | Protocol::Tcp => show_to_tracking(ports, source),
+        };
+    }
+}
+
+/// The number of different addresses and ports among the probes: (target, flow) pairs, times the destination ports.
 fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     let ports = match config.port_per_ttl {
         true => u64::from(config.max_ttl.0) + 1 - u64::from(config.first_ttl.0),
@@ -125,8 +124,8 @@ fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     u64::from(targets) * u64::from(config.flows) * ports
 }
 
-/// The test of the receiver, with the addresses that probes carry.
-struct Hearing<'a> {
+/// The test of the receive side, with the addresses and ports of the probes.
+struct ReceiverTest<'a> {
     test: io::Result<LoopbackTest>,
     receiver: &'a mut dyn PacketReceiver,
     sender: &'a mut dyn PacketSender,
@@ -134,7 +133,7 @@ struct Hearing<'a> {
     ports: RangeInclusive<u16>,
 }
 
-impl<'a> Hearing<'a> {
+impl<'a> ReceiverTest<'a> {
     fn begin(
         config: &SurveyConfig,
         ports: &PortBlock,
@@ -151,7 +150,7 @@ impl<'a> Hearing<'a> {
             // Two runs on one machine are two processes.
             mark: (std::process::id() % u32::from(u16::MAX)) as u16 + 1,
         };
-        Hearing {
+        ReceiverTest {
             test: LoopbackTest::begin(sender, &probe, sources),
             receiver,
             sender,
@@ -160,15 +159,15 @@ impl<'a> Hearing<'a> {
         }
     }
 
-    /// What to tell.
+    /// Completes the test and returns the warnings.
     fn finish(self) -> Vec<String> {
-        let heard = self
+        let replies = self
             .test
             .and_then(|test| test.finish(self.sender, self.receiver, LOOPBACK_PATIENCE));
-        match heard {
-            Ok(heard) => heard
+        match replies {
+            Ok(replies) => replies
                 .iter()
-                .filter_map(|heard| hearing::warning(heard, self.protocol, &self.ports))
+                .filter_map(|reply| loopback::warning(reply, self.protocol, &self.ports))
                 .collect(),
             Err(error) => vec![format!(
                 "the receiver could not be tested over loopback ({error})"
@@ -177,8 +176,8 @@ impl<'a> Hearing<'a> {
     }
 }
 
-/// What to tell of a source address that will not be ours for long.
-fn about_temporary(if_inet6: &str, source: IpAddr) -> Option<String> {
+/// The warning that a source address is temporary; `None` if it is not.
+fn temporary_source(if_inet6: &str, source: IpAddr) -> Option<String> {
     let IpAddr::V6(address) = source else {
         return None;
     };
@@ -191,9 +190,9 @@ fn about_temporary(if_inet6: &str, source: IpAddr) -> Option<String> {
     })
 }
 
-/// What to tell of a `source` that the kernel chose, where `asked` names one of the other family: whoever named that one may think
-/// that it is for all probes.
-fn about_choice(asked: &[IpAddr], source: IpAddr) -> Option<String> {
+/// The warning that the kernel chose `source`, although `asked` names a source of the other family: the user may think that the
+/// named source is for all probes. `None` if there is nothing to warn about.
+fn unnamed_source(asked: &[IpAddr], source: IpAddr) -> Option<String> {
     let [named] = asked else {
         return None;
     };
@@ -226,7 +225,7 @@ mod tests {
     fn a_temporary_source_is_named_with_its_interface_and_remedy() {
         let table = "20010db80000000012345678abcdef01 02 40 00 01    wlan0\n\
                      20010db8000000000000000000000005 02 40 00 80    wlan0\n";
-        let told = |source: &str| about_temporary(table, source.parse().unwrap());
+        let told = |source: &str| temporary_source(table, source.parse().unwrap());
         let warning = told("2001:db8::1234:5678:abcd:ef01").unwrap();
         assert!(
             warning.contains("2001:db8::1234:5678:abcd:ef01")
@@ -238,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn a_source_of_one_family_says_what_the_other_gets() {
+    fn a_source_for_one_family_brings_a_warning_about_the_other() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let (four, six) = (address("192.0.2.1"), address("2001:db8::1"));
-        let told = about_choice(&[four], six).unwrap();
+        let told = unnamed_source(&[four], six).unwrap();
         for part in [
             "--source 192.0.2.1",
             "IPv6 probes",
@@ -250,7 +249,7 @@ mod tests {
         ] {
             assert!(told.contains(part), "{told}");
         }
-        let told = about_choice(&[six], four).unwrap();
+        let told = unnamed_source(&[six], four).unwrap();
         for part in [
             "--source 2001:db8::1",
             "IPv4 probes",
@@ -259,13 +258,13 @@ mod tests {
         ] {
             assert!(told.contains(part), "{told}");
         }
-        assert_eq!(about_choice(&[four], four), None);
-        assert_eq!(about_choice(&[], six), None);
-        assert_eq!(about_choice(&[four, six], six), None);
+        assert_eq!(unnamed_source(&[four], four), None);
+        assert_eq!(unnamed_source(&[], six), None);
+        assert_eq!(unnamed_source(&[four, six], six), None);
     }
 
     #[test]
-    fn the_clock_s_state_can_be_had() {
+    fn the_clocks_state_can_be_read() {
         let (_, error) = sys::clock_state().unwrap();
         assert!(error >= 0, "{error}");
     }

@@ -3,13 +3,13 @@
 use crate::config::SurveyConfig;
 use crate::transport::has_several_next_hops;
 
-/// Whether there are such routes; `None` if the kernel does not tell.
+/// Whether there are such routes; `None` if the kernel does not answer.
 pub(super) fn several() -> Option<bool> {
     has_several_next_hops()
 }
 
-/// What to tell of them. They spread no flows of a target: raw packets show the kernel no ports, and packets of ordinary sockets
-/// are kept on the way that fits their source address.
+/// The warning that these routes do not spread the flows of a target; `None` if the survey has no several flows. The kernel sees no
+/// ports of raw packets, and packets of ordinary sockets are sent by the interface of their source address.
 pub(super) fn warning(several: Option<bool>, config: &SurveyConfig) -> Option<String> {
     let matters = several == Some(true) && config.flows > 1 && config.interface.is_none();
     matters.then(|| {

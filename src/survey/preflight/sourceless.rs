@@ -1,4 +1,4 @@
-//! Targets that this machine has no address to probe from.
+//! Targets for which this machine has no source address.
 
 use std::net::IpAddr;
 
@@ -6,10 +6,10 @@ use crate::model::{TargetId, Targets, UnsentReason};
 use crate::targets::TargetSet;
 use crate::transport::PacketSender;
 
-/// How many targets of a family are asked about, evenly over all: a machine has few routes.
+/// How many targets of a family are looked up, evenly spread over all: a machine has few routes.
 const SAMPLE: u32 = 256;
 
-/// What to tell, a line a family at most.
+/// The warnings, at most one per family.
 pub(in crate::survey) fn warnings(
     targets: &TargetSet,
     sender: &mut dyn PacketSender,
@@ -24,7 +24,7 @@ pub(in crate::survey) fn warnings(
                 sender.source_for(destination) == Err(UnsentReason::NoSourceAddress)
             };
             let asked = count.min(SAMPLE);
-            // The last of them, too.
+            // Includes the last target.
             let place = |nth: u32| match asked {
                 1 => 0,
                 _ => (u64::from(nth) * u64::from(count - 1) / u64::from(asked - 1)) as u32,
@@ -36,7 +36,7 @@ pub(in crate::survey) fn warnings(
         .collect()
 }
 
-/// `all`: no target of the family can be probed, as far as was asked. `both`: there are targets of the other family.
+/// The warning. `all`: none of the targets that were looked up can be probed. `both`: there are targets of the other family.
 fn words(count: u32, all: bool, is_ipv6: bool, both: bool) -> String {
     let family = if is_ipv6 { "IPv6" } else { "IPv4" };
     let targets = match (all, count) {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn count_reason_and_remedy_are_told() {
+    fn the_warning_has_count_reason_and_remedy() {
         assert_eq!(
             words(1_024, true, true, true),
             "all 1024 IPv6 targets will not be probed (send_error, no_source_address), because this machine has no IPv6 address \

@@ -1,4 +1,4 @@
-//! What the kernel thinks of the system clock, behind a safe function.
+//! The kernel's estimate of the system clock's error, behind a safe function.
 
 #![allow(unsafe_code)]
 
@@ -10,7 +10,7 @@ const UNSYNCHRONISED: libc::c_int = 0x0040;
 
 /// The system clock's state (adjtimex(2)): whether it is synchronised, and the kernel's estimate of its error in µs.
 pub(super) fn clock_state() -> io::Result<(bool, i64)> {
-    // SAFETY: all zero is a valid timex, whose mode 0 asks for nothing but the state.
+    // SAFETY: all zero is a valid timex. Its mode 0 only reads the state.
     let mut state: libc::timex = unsafe { zeroed() };
     // SAFETY: the kernel writes one timex, into `state`.
     let verdict = unsafe { libc::adjtimex(&mut state) };

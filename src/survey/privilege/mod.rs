@@ -1,16 +1,16 @@
-//! Giving up privilege: once the sockets are open a survey needs none, and what it reads from then on comes from strangers.
+//! Gives up privileges. After the sockets are open a survey needs none, and everything it reads then is untrusted.
 //!
-//! [`give_up`] clears the permitted, effective, inheritable, ambient and bounding sets of every thread that there is (the sets
-//! are each thread's own; those started later have their parent's, which are empty) and sets no_new_privs. The bounding set
-//! can only be cleared with CAP_SETPCAP, which a program that was given CAP_NET_RAW alone does not have: there it stays, and
-//! grants nothing, because no_new_privs keeps file capabilities from being gained.
+//! [`give_up`] clears the permitted, effective, inheritable, ambient and bounding sets of every thread, and sets no_new_privs. Each
+//! thread has its own sets; a thread that starts later inherits the empty ones of its parent. The bounding set can only be cleared
+//! with CAP_SETPCAP. A program that was given only CAP_NET_RAW keeps it. It then grants nothing, because with no_new_privs no file
+//! capabilities can be gained.
 //!
-//! Root without capabilities may no longer write into other users' directories, so a run by root goes on as the owner of the
-//! place that the dataset goes to; the dataset is then the owner's, too. Whether that place can be written to shows when the
-//! dataset is opened, which is after this and before the first probe.
+//! Root without capabilities may not write into other users' directories. So a run by root goes on as the owner of the directory
+//! that the dataset goes to, and that owner owns the dataset, too. If the directory cannot be written to, opening the dataset
+//! fails, after this step and before the first probe.
 //!
-//! What this leaves out: the lists of targets are read before, with the rights of whoever started the program; the threads
-//! that resolve names give up theirs before they ask ([`give_up_here`]).
+//! Not covered: the lists of targets are read earlier, with the privileges of the user who started the program. The threads that
+//! resolve names give up their privileges before they ask ([`give_up_here`]).
 
 mod names;
 mod sys;
@@ -30,7 +30,7 @@ use super::SurveyError;
 
 pub use names::Unprivileged;
 
-/// Threads that are about to end are waited for this often, a millisecond each.
+/// How often to wait for threads that are about to end, a millisecond each time.
 const ENDING_THREADS: u32 = 1_000;
 
 /// Why privileges could not be given up.
@@ -41,9 +41,9 @@ const ENDING_THREADS: u32 = 1_000;
      `sudo setcap cap_net_raw+ep`"
 )]
 pub struct PrivilegeError {
-    /// What was tried.
+    /// The step that failed.
     pub step: &'static str,
-    /// What the kernel said.
+    /// The kernel's error.
     pub reason: String,
 }
 
@@ -63,7 +63,7 @@ impl PrivilegeError {
     }
 }
 
-/// A user and group, and the place that is theirs.
+/// The owner of a directory or file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub user: u32,
@@ -71,20 +71,19 @@ pub(super) struct Owner {
     pub place: PathBuf,
 }
 
-/// What became of the privileges.
+/// The result of giving up privileges.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GivenUp {
-    /// Whether they were root's own: an ordinary user is root in a user namespace of ours, too, but never had more rights on files
-    /// than he has left.
+    /// Whether root started the program. An ordinary user is root in a user namespace, too, but loses no rights on files.
     pub by_root: bool,
-    /// Whom the process goes on as, where that is another user than before.
+    /// The user that the process goes on as; `None` if the user did not change.
     pub owner: Option<Owner>,
-    /// Threads that keep capabilities: they belong to whoever called us, and only they could give theirs up.
+    /// The names of threads that keep capabilities. They belong to the calling program, and only they could give theirs up.
     pub kept_by: Vec<String>,
 }
 
 impl GivenUp {
-    /// Why root is suddenly refused, where that is the reason.
+    /// Adds to a refusal by the file system that root has given up its privileges, if that is so.
     pub fn explain(&self, error: SurveyError) -> SurveyError {
         match error {
             SurveyError::Dataset(source) if self.by_root && source.is_refusal() => {
@@ -98,12 +97,12 @@ impl GivenUp {
     }
 }
 
-/// Gives up everything in every thread of this process, and goes on as the owner of where `output` goes. Call it when all
-/// sockets and devices are open; `by_root` says whether it was root who started the program.
+/// Gives up all privileges of every thread of this process, and goes on as the owner of the place of `output`. Call it when all
+/// sockets and devices are open. `by_root` says whether root started the program.
 pub(super) fn give_up(output: &Output, by_root: bool) -> Result<GivenUp, PrivilegeError> {
     let owner = if is_root() { next_owner(output) } else { None };
     let bounded = has(Capability::CAP_SETPCAP)?;
-    // While every thread still has CAP_SETPCAP: changing the user takes it from all of them.
+    // First this, while every thread has CAP_SETPCAP: a change of the user takes it from all threads.
     everywhere(limit)?;
     if let Some(owner) = &owner {
         sys::become_user(owner.user, owner.group).map_err(PrivilegeError::system(
@@ -119,24 +118,24 @@ pub(super) fn give_up(output: &Output, by_root: bool) -> Result<GivenUp, Privile
     })
 }
 
-/// Whether this process acts as root: within a user namespace as its root.
+/// Whether this process acts as root, or as the root of its user namespace.
 pub(super) fn is_root() -> bool {
     sys::effective_user() == 0
 }
 
-/// Gives up everything in the calling thread, and in those that it starts from now on.
+/// Gives up all privileges of the calling thread, and of the threads that it starts from now on.
 pub(super) fn give_up_here() -> Result<(), PrivilegeError> {
     limit()?;
     clear()
 }
 
-/// Runs `step` in this thread and in those of the pool that sorts and parses.
+/// Runs `step` in this thread and in the threads of the rayon pool.
 fn everywhere(step: fn() -> Result<(), PrivilegeError>) -> Result<(), PrivilegeError> {
     step()?;
     rayon::broadcast(|_| step()).into_iter().collect()
 }
 
-/// Takes away what could bring privileges back.
+/// Takes away everything through which privileges could be gained again.
 fn limit() -> Result<(), PrivilegeError> {
     sys::no_new_privileges().map_err(PrivilegeError::system("setting no_new_privs"))?;
     if has(Capability::CAP_SETPCAP)? {
@@ -164,7 +163,7 @@ fn has(capability: Capability) -> Result<bool, PrivilegeError> {
         .map_err(PrivilegeError::capability("reading the effective set"))
 }
 
-/// Whom root is to go on as: the owner of where `output` goes, if that is another user and we may become that one.
+/// The user that root goes on as: the owner of the place of `output`. `None` if that is root, or if we may not become that user.
 fn next_owner(output: &Output) -> Option<Owner> {
     let place = place_of(output)?;
     let about = fs::metadata(&place).ok()?;
@@ -173,7 +172,7 @@ fn next_owner(output: &Output) -> Option<Owner> {
         group: about.gid(),
         place,
     };
-    // In a user namespace those who have no number in it show as `nobody` and cannot be become.
+    // In a user namespace, a user without a number shows as `nobody`, and we cannot become that user.
     let mapped = |file: &str, id| fs::read_to_string(file).is_ok_and(|map| is_mapped(&map, id));
     let may = |capability| has(capability).unwrap_or(false);
     (owner.user != 0
@@ -184,8 +183,8 @@ fn next_owner(output: &Output) -> Option<Owner> {
     .then_some(owner)
 }
 
-/// The directory in which the first file of `output` will be made, or the nearest one above that is there already; where a
-/// FIFO or device is written in place, that one itself.
+/// The directory in which the first file of `output` will be created, or its nearest parent that exists. For a FIFO or device that
+/// is written in place, the FIFO or device itself.
 fn place_of(output: &Output) -> Option<PathBuf> {
     let inside = match output {
         Output::Directory(root) => root.clone(),
@@ -198,12 +197,12 @@ fn place_of(output: &Output) -> Option<PathBuf> {
             true => Path::new("."),
             false => place,
         })
-        // A regular file in the way is no place.
+        // A regular file in the way is not a directory to write into.
         .find(|place| place.exists() && !place.is_file())
         .map(Path::to_owned)
 }
 
-/// Whether `map` (/proc/self/uid_map or gid_map: user_namespaces(7)) gives `id` a number outside.
+/// Whether `map` (/proc/self/uid_map or gid_map, see user_namespaces(7)) maps `id` to a number outside the namespace.
 fn is_mapped(map: &str, id: u32) -> bool {
     map.lines().any(|line| {
         let mut columns = line.split_whitespace().map(str::parse::<u64>);
@@ -216,8 +215,8 @@ fn is_mapped(map: &str, id: u32) -> bool {
     })
 }
 
-/// The names of threads that have capabilities left (a bounding set counts only where it could be cleared). Those of the pool
-/// that resolved names may be on their way out: they are waited for.
+/// The names of threads that have capabilities left. The bounding set counts only if it could be cleared (`bounded`). Waits for the
+/// threads that resolved names, which may be about to end.
 fn remaining(bounded: bool) -> io::Result<Vec<String>> {
     let mut left = privileged_threads(bounded)?;
     for _ in 0..ENDING_THREADS {
@@ -233,7 +232,7 @@ fn remaining(bounded: bool) -> io::Result<Vec<String>> {
 fn privileged_threads(bounded: bool) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir("/proc/self/task")? {
-        // A thread that has ended meanwhile has no file any more.
+        // A thread that has ended meanwhile has no file.
         let Ok(status) = fs::read_to_string(entry?.path().join("status")) else {
             continue;
         };
@@ -245,7 +244,7 @@ fn privileged_threads(bounded: bool) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a thread's `status` (proc_pid_status(5)) shows a capability in any set; the bounding set counts where `bounded`.
+/// Whether a thread's `status` (proc_pid_status(5)) shows a capability in any set. The bounding set counts only if `bounded`.
 fn has_capabilities(status: &str, bounded: bool) -> bool {
     status
         .lines()

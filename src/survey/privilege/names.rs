@@ -1,10 +1,10 @@
-//! Asking for host names without privileges: the answers come from strangers, before the sockets of the survey are open.
+//! Resolves host names without privileges: the answers are untrusted, and come before the sockets of the survey are open.
 
 use crate::targets::{Answer, Families, Resolve, ResolveNames, Unresolved};
 
 use super::give_up_here;
 
-/// Asks another in a thread that has given up its privileges.
+/// Runs another resolver in a thread that has given up its privileges.
 pub struct Unprivileged<'a>(pub &'a Resolve<'a>);
 
 impl ResolveNames for Unprivileged<'_> {

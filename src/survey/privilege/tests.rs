@@ -1,10 +1,10 @@
-//! What is read from texts and paths; what the kernel does is shown by the live tests.
+//! Tests of what is read from texts and paths. The live tests show what the kernel does.
 
 use super::*;
 use crate::dataset::Format;
 
 #[test]
-fn a_capability_in_any_set_is_seen() {
+fn a_capability_in_any_set_counts() {
     let status = |inheritable, bounding| {
         format!(
             "Name:\tlab\nCapInh:\t{inheritable}\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
@@ -19,7 +19,7 @@ fn a_capability_in_any_set_is_seen() {
 }
 
 #[test]
-fn only_numbers_of_the_map_can_be_become() {
+fn only_users_in_the_map_can_take_over() {
     let everybody = "         0          0 4294967295\n";
     assert!(is_mapped(everybody, 0) && is_mapped(everybody, 1000));
     let alone = "         0       1000          1\n";
@@ -30,7 +30,7 @@ fn only_numbers_of_the_map_can_be_become() {
 }
 
 #[test]
-fn the_place_is_the_nearest_directory_that_is_there() {
+fn the_place_is_the_nearest_directory_that_exists() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     let of =
@@ -50,7 +50,7 @@ fn the_place_is_the_nearest_directory_that_is_there() {
         std::os::unix::fs::symlink(target, here.join("links").join(link)).unwrap();
     }
     assert_eq!(of("fifo.csv"), Some(fifo));
-    // Where the file is, not where its link is.
+    // The directory of the file, not of its link.
     let real = here.canonicalize().unwrap();
     assert_eq!(of("links/hops.csv"), Some(real));
     assert_eq!(of("links/fifo.csv"), Some(here.join("links/fifo.csv")));

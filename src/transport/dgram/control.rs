@@ -1,29 +1,29 @@
-//! What recvmsg(2) says of a message beside its bytes: addresses, stamps and control messages, read from untrusted bytes.
+//! What recvmsg(2) says about a message besides its bytes: addresses, timestamps and control messages. All are untrusted.
 
 use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use libc::c_int;
 
-/// A message received.
+/// A received message.
 pub(super) struct Message<'a> {
     pub bytes: &'a [u8],
     pub facts: Facts,
 }
 
-/// What is said of a message beside its bytes.
+/// What the kernel says about a message besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// Of a datagram who sent it, of an error the destination and port that it quotes.
+    /// The sender of a datagram; for an error, the destination and port that it quotes.
     pub from: Option<SocketAddr>,
-    /// Nanoseconds of the wall clock.
+    /// Receive timestamp, nanoseconds of the wall clock.
     pub stamp: Option<u64>,
     pub ttl: Option<u8>,
     pub tos: Option<u8>,
     pub error: Option<ExtendedError>,
 }
 
-/// A `sock_extended_err` (include/uapi/linux/errqueue.h) and the address behind it.
+/// A `sock_extended_err` (include/uapi/linux/errqueue.h) and the address after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ExtendedError {
     pub origin: u8,
@@ -35,9 +35,9 @@ pub(super) struct ExtendedError {
 }
 
 impl ExtendedError {
-    /// Its layout: errno (4 bytes), origin, type, code, padding, info (4), data (4: with RFC 4884 an offset of two bytes and
-    /// a byte of flags), all in the machine's order; then a socket address. The flag that calls the structure at the offset
-    /// invalid is not looked at: who reads the structure judges it, as in whole packets.
+    /// Reads it. The layout, in the machine's byte order: errno (4 bytes), origin, type, code, padding, info (4), data (4), then a
+    /// socket address. With RFC 4884, data is an offset of two bytes and a byte of flags. The flag that the extension structure is
+    /// invalid is ignored: the decoder of the structure decides, as for whole packets.
     fn read(bytes: &[u8]) -> Option<Self> {
         let (head, address) = bytes.split_first_chunk::<16>()?;
         let info = [head[8], head[9], head[10], head[11]];
@@ -65,9 +65,9 @@ pub(super) fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port))
 }
 
-/// Enters one control message.
+/// Reads one control message into `facts`.
 pub(super) fn note(level: c_int, kind: c_int, data: &[u8], facts: &mut Facts) {
-    // A byte, or an integer whose value is one.
+    // A byte, or an integer with the value of a byte.
     let small = || match *data {
         [byte] => Some(byte),
         _ => u8::try_from(i32::from_ne_bytes(*data.first_chunk()?)).ok(),
@@ -142,7 +142,7 @@ mod tests {
         note(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &stamp, &mut facts);
         assert_eq!((facts.ttl, facts.tos), (Some(61), Some(0xc0)));
         assert_eq!(facts.stamp, Some(7_000_000_005));
-        // Cut short.
+        // Truncated.
         note(
             libc::SOL_SOCKET,
             libc::SCM_TIMESTAMPNS,

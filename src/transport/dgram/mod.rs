@@ -1,23 +1,25 @@
-//! Ordinary sockets, UDP and ping (`SOCK_DGRAM` of ICMP, icmp(7)): no privilege, and so nothing of IP headers, neither ours nor
-//! theirs.
+//! Ordinary sockets, UDP and ping (`SOCK_DGRAM` of ICMP, icmp(7)): no privilege is needed, and no IP header is seen.
 //!
-//! One unconnected socket a flow and family, bound to the flow's port or identifier, serves all targets. [`DgramSender`] takes whole
-//! packets as every sender does, and gives the kernel what it lets us decide of them: destination, port, TTL, payload; of an echo
-//! request the sequence number, too. The kernel's checksum is then the one in the packet, because the payload's compensation
-//! word makes that the right one. IP ID and IPv6 flow label are the kernel's.
+//! One unconnected socket per flow and family is bound to the flow's port or identifier and serves all targets. [`DgramSender`]
+//! takes whole packets, as every sender does, and gives the kernel the parts that an ordinary socket can set: destination, port,
+//! TTL and payload; for an echo request the sequence number, too. The kernel's checksum then equals the one in the packet, because
+//! the payload's compensation word was chosen for it. IP ID and IPv6 flow label are the kernel's.
 //!
-//! [`DgramListener`] reads ICMP errors off the sockets' error queues (`IP_RECVERR`), with extensions as far as the kernel
-//! announces them (`IP_RECVERR_RFC4884`, Linux 5.9), and datagrams and echo replies that answer.
+//! [`DgramReceiver`] reads ICMP errors from the sockets' error queues (`IP_RECVERR`), and datagrams and echo replies from their
+//! receive queues. Errors have their extensions if the kernel announces them (`IP_RECVERR_RFC4884`, Linux 5.9), or if the
+//! extensions stand where older routers put them.
 //!
-//! # Who reads what
-//! An ICMP error does two things to a socket: it is queued, and its errno is left for the next call to fail with, once, whatever
-//! that call is. Only the listener reads queues, so that no error is lost between two threads. The sender, failed by an errno that
-//! was left behind, has cleared it by failing and asks again; where the failing does not end, the packet itself is to
-//! blame. The listener, failed likewise when it reads datagrams, asks again as well. Taking an error off the queue leaves the errno of
-//! the next one behind, hence the many attempts.
+//! # Which thread reads what
+//! An ICMP error does two things to a socket. It is queued, and its errno stays behind for the next call to fail with, once,
+//! whatever that call is. Only the receiver reads queues, so that no error is lost between two threads.
+//!
+//! - If the sender fails with such an errno, the failure has cleared the errno, and the sender tries again. If the failures do
+//!   not end, the packet itself is to blame.
+//! - If the receiver fails with such an errno while it reads datagrams, it tries again, too.
+//! - To take an error off the queue leaves the errno of the next one behind. Hence the many attempts.
 
 mod control;
-mod listener;
+mod receiver;
 mod sender;
 mod sys;
 
@@ -27,83 +29,94 @@ use std::sync::Arc;
 
 use socket2::Socket;
 
-pub use listener::DgramListener;
-pub use sender::DgramSender;
-
 use super::neighbours::Neighbours;
-use super::raw::lookup::SendingSocket;
-use super::raw::source::SourceTable;
-use super::raw::{DgramProtocol, Origin, PortBlock, TransportError, sys::set_option};
+use super::ports::DgramProtocol;
+use super::source::{SendingSocket, SourceTable};
+use super::sys::set_option;
+use super::{
+    AddressFamilies, Capabilities, PortBlock, ReceiveBuffer, Transport, TransportError,
+    TransportOptions,
+};
+use crate::model::Protocol;
+
+use receiver::DgramReceiver;
+use sender::DgramSender;
+
+pub(super) const NAME: &str = "dgram";
+
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
+    protocols: &[Protocol::Udp, Protocol::Icmp],
+    families: AddressFamilies {
+        ipv4: true,
+        ipv6: true,
+    },
+    own_ip_header: false,
+    quotes_with_headers: false,
+    extensions: true,
+    whole_packets: false,
+    // The kernel counts no lost errors.
+    counts_drops: false,
+};
 
 /// Send buffer asked for, bytes, for each socket: packets to next hops that do not answer wait in it for seconds.
 const SEND_BUFFER: usize = 8 << 20;
 /// Receive buffer asked for, bytes, for each socket: the default holds some 250 errors.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// What the kernel counts against it for an error: its memory, not its length (measured).
+/// Receive buffer that the kernel charges for one error, bytes: its memory, not its length (measured).
 const BYTES_PER_ERROR: usize = 830;
 
-/// What to open.
-#[derive(Clone, Debug)]
-pub struct DgramOptions {
-    /// What is sent.
-    pub protocol: DgramProtocol,
-    /// The port (ICMP: identifier) of flow 0, if it is free.
-    pub source_port: u16,
-    /// Flows: ports that follow one another.
-    pub flows: u16,
-    /// Where to send from, and with what type of service.
-    pub origin: Origin,
-}
-
-/// Both halves, and what they got.
-pub struct Dgram {
-    /// Datagrams out.
-    pub sender: DgramSender,
-    /// What comes back.
-    pub listener: DgramListener,
-    /// The ports, which are the sockets'.
-    pub ports: Arc<PortBlock>,
-    /// The receive buffer of a socket, bytes, as the kernel states it.
-    pub buffer_bytes: usize,
-}
-
-impl Dgram {
-    /// Opens the sockets.
-    pub fn open(options: &DgramOptions) -> Result<Self, TransportError> {
-        let sources = SourceTable::new(SendingSocket::Dgram(options.protocol), &options.origin)?;
-        let ports = PortBlock::bind_from(
-            options.protocol,
-            options.source_port,
-            options.flows,
-            &options.origin,
-        )?;
-        let mut buffer_bytes = usize::MAX;
-        for (_, socket) in ports.sockets() {
-            prepare(socket, options.origin.tos)
-                .map_err(TransportError::setup("preparing a socket for errors"))?;
-            let obtained = socket
-                .recv_buffer_size()
-                .map_err(TransportError::setup("reading the receive buffer's size"))?;
-            buffer_bytes = buffer_bytes.min(obtained);
+/// Opens one socket per flow and family, which also hold the source ports.
+pub(super) fn open(options: &TransportOptions) -> Result<Transport, TransportError> {
+    let protocol = match options.protocol {
+        Protocol::Udp => DgramProtocol::Udp,
+        Protocol::Icmp => DgramProtocol::Icmp,
+        Protocol::Tcp => {
+            return Err(TransportError::Protocol {
+                transport: NAME,
+                protocol: options.protocol,
+            });
         }
-        let ports = Arc::new(ports);
-        Ok(Dgram {
-            sender: DgramSender::new(
-                options.protocol,
-                ports.clone(),
-                sources,
-                Neighbours::new(&options.origin),
-            ),
-            listener: DgramListener::new(options.protocol, ports.clone()),
-            ports,
-            buffer_bytes,
-        })
-    }
+    };
+    let origin = &options.origin;
+    let sources = SourceTable::new(SendingSocket::Dgram(protocol), origin)?;
+    let ports = PortBlock::bind_from(protocol, options.source_port, options.flows, origin)?;
+    let bytes = prepare_all(&ports, origin.tos)?;
+    let ports = Arc::new(ports);
+    let sender = DgramSender::new(protocol, ports.clone(), sources, Neighbours::new(origin));
+    Ok(Transport {
+        name: NAME,
+        capabilities: Capabilities {
+            families: AddressFamilies {
+                ipv4: true,
+                ipv6: ports.socket(ports.base(), true).is_some(),
+            },
+            ..CAPABILITIES
+        },
+        sender: Box::new(sender),
+        receiver: Box::new(DgramReceiver::new(protocol, ports.clone())),
+        loopback_sender: None,
+        ports,
+        buffer: ReceiveBuffer {
+            kind: "error_queue",
+            bytes,
+            replies: bytes / BYTES_PER_ERROR,
+            is_larger_for_root: false,
+        },
+        fell_back: None,
+    })
+}
 
-    /// About how many errors the receive buffer of a socket holds.
-    pub fn buffered_errors(&self) -> usize {
-        self.buffer_bytes / BYTES_PER_ERROR
+/// Prepares every socket to receive errors. Returns the size of the smallest receive buffer.
+fn prepare_all(ports: &PortBlock, tos: u8) -> Result<usize, TransportError> {
+    let mut smallest = usize::MAX;
+    for (_, socket) in ports.sockets() {
+        prepare(socket, tos).map_err(TransportError::setup("preparing a socket for errors"))?;
+        let obtained = socket
+            .recv_buffer_size()
+            .map_err(TransportError::setup("reading the receive buffer's size"))?;
+        smallest = smallest.min(obtained);
     }
+    Ok(smallest)
 }
 
 fn prepare(socket: &Socket, tos: u8) -> io::Result<()> {
@@ -141,7 +154,7 @@ fn prepare(socket: &Socket, tos: u8) -> io::Result<()> {
         true => (libc::SOL_IPV6, sys::IPV6_RECVERR_RFC4884),
         false => (libc::SOL_IP, sys::IP_RECVERR_RFC4884),
     };
-    // An older kernel has it not: extensions are then found where they use to be.
+    // An older kernel refuses. Extensions are then looked for at their usual place.
     let _ = set(level, name, 1);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Sending what ordinary sockets let us decide of packets.
+//! Sending through ordinary sockets, with the parts of a packet that these can set.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,21 +8,21 @@ use std::sync::Arc;
 use super::may_be_left_behind;
 use crate::model::UnsentReason;
 use crate::transport::neighbours::Neighbours;
-use crate::transport::outgoing::{Outgoing, SendArena};
-use crate::transport::raw::source::SourceTable;
-use crate::transport::raw::sys::set_option;
-use crate::transport::raw::{DgramProtocol, PortBlock, header, unsent_reason};
-use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
+use crate::transport::outgoing::{Outgoing, SendArena, SendFailure};
+use crate::transport::ports::DgramProtocol;
+use crate::transport::source::SourceTable;
+use crate::transport::sys::set_option;
+use crate::transport::{PacketBatch, PacketSender, PortBlock, Progress, Stopped, header};
 
-/// Attempts at a packet before the kernel is asked whether there is a way to its destination at all.
+/// Attempts to send a packet before the kernel is asked whether there is a route to its destination.
 const ATTEMPTS: u32 = 8;
-/// Attempts at a packet to which there is a way: errors come faster than this only if every packet draws some.
+/// Attempts to send a packet if there is a route. Only if every packet draws errors do errors come faster than the attempts.
 const MOST_ATTEMPTS: u32 = 256;
 
-/// The size of a UDP header, and of an echo request's.
+/// The size of a UDP header, and of the header of an echo request.
 const UDP_HEADER: usize = 8;
 
-/// Sends UDP packets over the sockets of their source ports, or echo requests over those of their identifiers.
+/// Sends UDP packets through the sockets of their source ports, or echo requests through the sockets of their identifiers.
 pub struct DgramSender {
     protocol: DgramProtocol,
     ports: Arc<PortBlock>,
@@ -31,28 +31,28 @@ pub struct DgramSender {
     neighbours: Neighbours,
 }
 
-/// What a packet says that an ordinary socket can be told, and the number that the socket is bound to.
+/// The parts of a packet that an ordinary socket can set, and the number that the socket is bound to.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'a> {
     source: IpAddr,
     ttl: u8,
     /// Source port or identifier.
     number: u16,
-    /// 0 where there are no ports.
+    /// 0 if there are no ports.
     dst_port: u16,
-    /// What the kernel is given: a datagram's payload, an echo request from its ICMP header on.
+    /// The bytes given to the kernel: the payload of a datagram, or an echo request from its ICMP header on.
     content: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    /// Takes a packet of ours apart; `None` for one of another protocol.
+    /// Splits a packet of ours into its parts; `None` if it is of another protocol.
     fn of(packet: &'a [u8], wanted: DgramProtocol) -> Option<Self> {
         let source = header::source(packet)?;
         let (ttl, protocol, transport) = match source {
             IpAddr::V4(_) => (packet.get(8)?, packet.get(9)?, packet.get(header::IPV4..)?),
             IpAddr::V6(_) => (packet.get(7)?, packet.get(6)?, packet.get(header::IPV6..)?),
         };
-        // Both headers have 8 bytes.
+        // Both kinds of header have 8 bytes.
         let (head, payload) = transport.split_first_chunk::<UDP_HEADER>()?;
         let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
         match (wanted, i32::from(*protocol)) {
@@ -91,27 +91,22 @@ impl DgramSender {
         }
     }
 
-    /// Offers the packets from `first` on that leave by the same socket; how many were taken, or why the first was not.
+    /// Offers the packets from `first` on that leave by the same socket. Returns how many were taken, or why the first was not.
     fn offer(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Result<usize, Stopped>> {
-        let invalid = Ok(Err(Stopped::Refused(UnsentReason::Invalid)));
+        let refused = |reason| Ok(Err(Stopped::Refused(reason)));
         let Some((destination, packet)) = batch.get(first) else {
-            return invalid;
+            return refused(UnsentReason::Invalid);
         };
-        let Some(head) = Parts::of(packet, self.protocol) else {
-            return invalid;
+        let head = match Parts::of(packet, self.protocol) {
+            // The kernel would send to 0.0.0.0 and :: on this host.
+            Some(head) if !destination.is_unspecified() => head,
+            _ => return refused(UnsentReason::Invalid),
         };
-        let source = Some(head.source);
-        // 0.0.0.0 and :: would succeed and go to ourselves.
-        if destination.is_unspecified() {
-            return invalid;
-        }
         let Some(socket) = self.ports.socket(head.number, destination.is_ipv6()) else {
-            // No port of ours, or no IPv6.
-            return Ok(Err(Stopped::Refused(UnsentReason::NoRoute)));
+            // The port is not ours, or this machine has no IPv6.
+            return refused(UnsentReason::NoRoute);
         };
-        // An IPv6 ping socket of a kernel before 5.18 does not look at the TTL that comes with a message.
-        let by_ttl = self.protocol == DgramProtocol::Icmp && destination.is_ipv6();
-        if by_ttl {
+        if self.sets_ttl(destination) {
             let hops = i32::from(head.ttl);
             set_option(
                 socket.as_fd(),
@@ -121,58 +116,94 @@ impl DgramSender {
             )?;
         }
         let few = (batch.len() - first).min(SendArena::CHUNK);
-        let crowd = self.neighbours.crowd(socket, destination.is_ipv6(), few);
-        if let Some(reason) = crowd
-            && let Some(stopped) = self.neighbours.keep_back(reason, source, destination)
-        {
-            return Ok(Err(stopped));
-        }
-        // Then one by one: only this one's next hop is known to be known.
-        let most = if crowd.is_some() { 1 } else { few };
-        let mut attempt = 0;
+        let admitted = self
+            .neighbours
+            .admit(socket, Some(head.source), destination, few);
+        let most = match admitted {
+            Ok(most) => most,
+            Err(stopped) => return Ok(Err(stopped)),
+        };
+        let mut attempt = 1;
         loop {
-            let datagrams = batch.iter_from(first).map_while(|(to, packet)| {
-                let parts = Parts::of(packet, self.protocol)?;
-                let together = to.is_ipv6() == destination.is_ipv6()
-                    && parts.number == head.number
-                    && (!by_ttl || parts.ttl == head.ttl);
-                (together && !to.is_unspecified()).then_some(Outgoing {
-                    to: SocketAddr::new(to, parts.dst_port),
-                    ttl: Some(parts.ttl),
-                    way: Some((parts.source, self.sources.pinned_interface(parts.source))),
-                    bytes: parts.content,
-                })
-            });
-            let datagrams = datagrams.take(most);
-            let error = match self.arena.send(socket.as_fd(), datagrams) {
-                Ok(0) => return invalid,
+            let error = match self.send_together(batch, first, &head, most) {
+                Ok(0) => return refused(UnsentReason::Invalid),
                 Ok(taken) => return Ok(Ok(taken)),
                 Err(error) => error,
             };
-            attempt += 1;
-            match error.raw_os_error() {
-                Some(libc::EINTR) => {}
-                Some(libc::ENOBUFS | libc::EINVAL)
-                    if self.neighbours.lack_room(&error, source, destination) =>
-                {
-                    return Ok(Err(Stopped::Crowded(UnsentReason::NeighbourTableFull)));
-                }
-                Some(libc::EAGAIN | libc::ENOBUFS) => return Ok(Err(Stopped::Full)),
-                Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => return Err(error),
-                Some(errno) if may_be_left_behind(errno) && attempt < MOST_ATTEMPTS => {
-                    // It is gone with this failure. If the packet itself is to blame, the route may say so.
-                    if attempt == ATTEMPTS
-                        && let Some(reason) = self.sources.refusal(destination)
-                    {
-                        return Ok(Err(Stopped::Refused(reason)));
-                    }
-                    if attempt >= ATTEMPTS {
-                        std::thread::yield_now();
-                    }
-                }
-                Some(errno) => return Ok(Err(Stopped::Refused(unsent_reason(errno)))),
+            let stopped = self.after_failure(error, attempt, head.source, destination)?;
+            if let Some(stopped) = stopped {
+                return Ok(Err(stopped));
             }
+            attempt += 1;
         }
+    }
+
+    /// Whether the TTL of packets of the family of `address` must be set on the socket: before Linux 5.18, an IPv6 ping socket
+    /// ignores the TTL of a control message.
+    fn sets_ttl(&self, address: IpAddr) -> bool {
+        self.protocol == DgramProtocol::Icmp && address.is_ipv6()
+    }
+
+    /// Offers up to `most` packets from `first` on that leave by the socket of `head`, the first packet. Returns how many the
+    /// kernel took.
+    fn send_together(
+        &mut self,
+        batch: &PacketBatch,
+        first: usize,
+        head: &Parts<'_>,
+        most: usize,
+    ) -> io::Result<usize> {
+        let ipv6 = head.source.is_ipv6();
+        let Some(socket) = self.ports.socket(head.number, ipv6) else {
+            return Ok(0);
+        };
+        let one_ttl = self.sets_ttl(head.source);
+        let datagrams = batch.iter_from(first).map_while(|(to, packet)| {
+            let parts = Parts::of(packet, self.protocol)?;
+            let together = to.is_ipv6() == ipv6
+                && parts.number == head.number
+                && (!one_ttl || parts.ttl == head.ttl);
+            (together && !to.is_unspecified()).then_some(Outgoing {
+                to: SocketAddr::new(to, parts.dst_port),
+                ttl: Some(parts.ttl),
+                way: Some((parts.source, self.sources.pinned_interface(parts.source))),
+                bytes: parts.content,
+            })
+        });
+        self.arena.send(socket.as_fd(), datagrams.take(most))
+    }
+
+    /// Decides what follows from the failed `attempt` to send a packet; `None`: try again.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    fn after_failure(
+        &mut self,
+        error: io::Error,
+        attempt: u32,
+        source: IpAddr,
+        destination: IpAddr,
+    ) -> io::Result<Option<Stopped>> {
+        Ok(match SendFailure::of(&error) {
+            SendFailure::Interrupted => None,
+            SendFailure::Broken => return Err(error),
+            _ if self.neighbours.lack_room(&error, Some(source), destination) => {
+                Some(Stopped::Crowded(UnsentReason::NeighbourTableFull))
+            }
+            SendFailure::Full => Some(Stopped::Full),
+            SendFailure::Packet(_)
+                if error.raw_os_error().is_some_and(may_be_left_behind)
+                    && attempt < MOST_ATTEMPTS =>
+            {
+                if attempt >= ATTEMPTS {
+                    std::thread::yield_now();
+                }
+                // This failure has cleared the errno. If the packet itself is to blame, the route may say so.
+                let refusal = (attempt == ATTEMPTS).then(|| self.sources.refusal(destination));
+                refusal.flatten().map(Stopped::Refused)
+            }
+            SendFailure::Packet(reason) => Some(Stopped::Refused(reason)),
+        })
     }
 }
 
@@ -209,7 +240,7 @@ mod tests {
     const UDP: [u8; 8] = [0x5d, 0xc0, 0x82, 0x9a, 0, 11, 1, 2];
     const ECHO: [u8; 8] = [8, 0, 1, 2, 0x5d, 0xc0, 7, 8];
 
-    /// IP headers of both families, each with where its protocol stands.
+    /// IP headers of both families, each with the offset of its protocol field.
     fn headers(protocols: [u8; 2]) -> [(Vec<u8>, usize); 2] {
         let mut v4 = vec![0x45; 20];
         (v4[8], v4[9]) = (7, protocols[0]);
@@ -219,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn both_protocols_of_both_families_are_taken_apart() {
+    fn packets_of_both_protocols_and_families_are_split_into_their_parts() {
         for (wanted, other, protocols, transport) in [
             (DgramProtocol::Udp, DgramProtocol::Icmp, [17, 17], UDP),
             (DgramProtocol::Icmp, DgramProtocol::Udp, [1, 58], ECHO),
@@ -242,7 +273,7 @@ mod tests {
                     content,
                 };
                 assert_eq!(Parts::of(&packet, wanted), Some(parts));
-                // Cut short, or of another protocol.
+                // Truncated, or of another protocol.
                 assert_eq!(Parts::of(&packet[..packet.len() - 4], wanted), None);
                 assert_eq!(Parts::of(&packet, other), None);
                 packet[protocol] = 6;

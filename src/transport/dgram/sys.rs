@@ -1,4 +1,4 @@
-//! The system calls of the unprivileged transport, each behind a safe function.
+//! The system calls of ordinary sockets, each behind a safe function.
 
 #![allow(unsafe_code)]
 
@@ -12,17 +12,18 @@ use std::time::Duration;
 use libc::{c_int, iovec, mmsghdr, sockaddr_in6, socklen_t};
 
 use super::control::{Facts, Message, note, read_address};
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
 /// `IP_RECVERR_RFC4884` (include/uapi/linux/in.h), which libc does not name.
 pub(super) const IP_RECVERR_RFC4884: c_int = 26;
 /// `IPV6_RECVERR_RFC4884` (include/uapi/linux/in6.h), which libc does not name.
 pub(super) const IPV6_RECVERR_RFC4884: c_int = 31;
+
 /// Waits for many sockets.
 pub(super) struct Poll(Vec<libc::pollfd>);
 
 impl Poll {
-    /// Prepares to wait for `sockets`, which are named by their numbers only: they must be open while it is used.
+    /// Prepares to wait for `sockets`. Only their numbers are kept, so they must stay open while the value is used.
     pub fn new<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Self {
         Poll(
             sockets
@@ -59,26 +60,26 @@ impl Poll {
         }
     }
 
-    /// Of each socket, in order, whether the last wait found something.
+    /// Returns for each socket, in order, whether the last wait found something.
     pub fn ready(&self) -> impl Iterator<Item = bool> {
         self.0.iter().map(|entry| entry.revents != 0)
     }
 }
 
-/// What a socket holds for us.
+/// The two queues of a socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Queue {
     Errors,
     Datagrams,
 }
 
-/// Control bytes of a message received: a stamp takes 32, TTL and type of service 24 each, an error with its address 64.
-/// Words, because cmsghdr wants their alignment.
+/// Control bytes of a received message: a timestamp takes 32, TTL and type of service 24 each, an error with its address 64. The
+/// type is `u64` for the alignment of cmsghdr.
 type Control = [u64; 32];
 /// Room for a socket address of either family.
 type Name = [u8; size_of::<sockaddr_in6>()];
 
-/// The arrays and buffers that recvmmsg wants, used again and again; the pointers among them are laid once.
+/// The arrays and buffers for recvmmsg. They are reused, and the pointers among them are set once.
 pub(super) struct ReceiveArena {
     /// After `new` these are reached through pointers only, never through references.
     buffers: Vec<u8>,
@@ -92,9 +93,9 @@ pub(super) struct ReceiveArena {
 unsafe impl Send for ReceiveArena {}
 
 impl ReceiveArena {
-    /// Messages of one call.
+    /// The most messages of one call.
     const SLOTS: usize = 64;
-    /// Bytes kept of a message; what exceeds them is cut off.
+    /// Bytes kept of a message. A longer one is truncated.
     const BYTES: usize = 2048;
 
     pub fn new() -> Self {
@@ -133,7 +134,7 @@ impl ReceiveArena {
         }
     }
 
-    /// Takes messages that wait in `queue` of `socket`, up to [`SLOTS`](Self::SLOTS), without waiting; returns how many.
+    /// Receives messages from `queue` of `socket`, up to [`SLOTS`](Self::SLOTS), without waiting. Returns how many.
     pub fn receive(&mut self, socket: BorrowedFd<'_>, queue: Queue) -> io::Result<usize> {
         for message in &mut self.messages {
             message.msg_hdr.msg_namelen = size_of::<Name>() as socklen_t;
@@ -157,7 +158,7 @@ impl ReceiveArena {
         .map(|count| count as usize)
     }
 
-    /// The message in `slot` of the last call, which is below what that call returned.
+    /// The message in `slot` of the last call. `slot` must be below the number that the call returned.
     pub fn message(&self, slot: usize) -> Message<'_> {
         let received = &self.messages[slot];
         let length = (received.msg_len as usize).min(Self::BYTES);

@@ -1,5 +1,7 @@
-//! Many packets sent with one call: sendmmsg(2), for raw and for ordinary sockets.
+//! Sends many packets with one call, sendmmsg(2), over raw and ordinary sockets.
 
+mod failure;
 mod sys;
 
+pub(super) use failure::SendFailure;
 pub(super) use sys::{Outgoing, SendArena};

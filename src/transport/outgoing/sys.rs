@@ -1,4 +1,4 @@
-//! The call of sendmmsg, and packets, addresses and control messages laid out as the kernel reads them.
+//! The sendmmsg call, with packets, addresses and control messages in the kernel's layout.
 
 #![allow(unsafe_code)]
 
@@ -10,17 +10,17 @@ use std::ptr;
 
 use libc::{c_int, c_void, iovec, mmsghdr, sockaddr_in, sockaddr_in6, socklen_t};
 
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
-/// What the kernel is given of a packet.
+/// A packet as it is given to the kernel.
 pub(in crate::transport) struct Outgoing<'a> {
     /// The port is 0 for raw sockets.
     pub to: SocketAddr,
-    /// If the header is the kernel's: TTL or hop limit.
+    /// TTL or hop limit, if the kernel writes the IP header.
     pub ttl: Option<u8>,
-    /// The source and the interface (0: the kernel's choice) by which it is routed, if the kernel has to be told.
+    /// The source and the interface (0: the kernel's choice) to route by, if the kernel needs them.
     pub way: Option<(IpAddr, u32)>,
-    /// The whole packet, or what follows the headers that are the kernel's.
+    /// The whole packet, or the part after the headers that the kernel writes.
     pub bytes: &'a [u8],
 }
 
@@ -37,7 +37,7 @@ impl Outgoing<'_> {
     }
 }
 
-/// The arrays that sendmmsg wants, used again and again.
+/// The arrays for sendmmsg. Their memory is reused from call to call.
 pub(in crate::transport) struct SendArena {
     addresses_v4: Vec<sockaddr_in>,
     addresses_v6: Vec<sockaddr_in6>,
@@ -50,7 +50,7 @@ pub(in crate::transport) struct SendArena {
 unsafe impl Send for SendArena {}
 
 impl SendArena {
-    /// Packets of one call.
+    /// The most packets of one call.
     pub const CHUNK: usize = 64;
 
     pub fn new() -> Self {
@@ -63,8 +63,11 @@ impl SendArena {
         }
     }
 
-    /// Offers up to [`CHUNK`](Self::CHUNK) of `packets`, all to addresses of one family, to the kernel without waiting; returns
-    /// how many it took, or the errno that the first one met. 0 when there are none.
+    /// Offers up to [`CHUNK`](Self::CHUNK) of `packets` to the kernel without waiting. Their destinations must be of one family.
+    /// Returns how many packets the kernel took, 0 if there are none.
+    ///
+    /// # Errors
+    /// The errno of the first packet, if the kernel did not take it.
     pub fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -76,30 +79,7 @@ impl SendArena {
         self.pieces.clear();
         self.messages.clear();
         for packet in packets.take(Self::CHUNK) {
-            self.controls.push(packet.control());
-            match packet.to {
-                SocketAddr::V4(to) => self.addresses_v4.push(sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_port: to.port().to_be(),
-                    sin_addr: libc::in_addr {
-                        s_addr: u32::from(*to.ip()).to_be(),
-                    },
-                    sin_zero: [0; 8],
-                }),
-                SocketAddr::V6(to) => self.addresses_v6.push(sockaddr_in6 {
-                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                    sin6_port: to.port().to_be(),
-                    sin6_flowinfo: 0,
-                    sin6_addr: libc::in6_addr {
-                        s6_addr: to.ip().octets(),
-                    },
-                    sin6_scope_id: 0,
-                }),
-            }
-            self.pieces.push(iovec {
-                iov_base: packet.bytes.as_ptr().cast_mut().cast(),
-                iov_len: packet.bytes.len(),
-            });
+            self.push(&packet);
         }
         if self.pieces.is_empty() {
             return Ok(0);
@@ -107,6 +87,50 @@ impl SendArena {
         if !self.addresses_v4.is_empty() && !self.addresses_v6.is_empty() {
             return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
         }
+        self.link();
+        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
+        // call is over, and each piece at bytes borrowed for 'a, which the kernel only reads.
+        check(unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                self.messages.len() as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        })
+        .map(|taken| taken as usize)
+    }
+
+    /// Adds the address, the control messages and the bytes of a packet.
+    fn push(&mut self, packet: &Outgoing<'_>) {
+        self.controls.push(packet.control());
+        match packet.to {
+            SocketAddr::V4(to) => self.addresses_v4.push(sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: to.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from(*to.ip()).to_be(),
+                },
+                sin_zero: [0; 8],
+            }),
+            SocketAddr::V6(to) => self.addresses_v6.push(sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr {
+                    s6_addr: to.ip().octets(),
+                },
+                sin6_scope_id: 0,
+            }),
+        }
+        self.pieces.push(iovec {
+            iov_base: packet.bytes.as_ptr().cast_mut().cast(),
+            iov_len: packet.bytes.len(),
+        });
+    }
+
+    /// Makes the messages, which point at what was pushed. The addresses are of one family.
+    fn link(&mut self) {
         let v4 = self.addresses_v4.iter_mut().map(|address| {
             let size = size_of::<sockaddr_in>();
             (ptr::from_mut(address).cast::<libc::c_void>(), size)
@@ -128,23 +152,12 @@ impl SendArena {
             message.msg_hdr.msg_controllen = length as _;
             self.messages.push(message);
         }
-        // SAFETY: each message points at its address, its piece and its control block, whose vectors are not touched until the
-        // call is over, and each piece at bytes borrowed for 'a, which the kernel only reads.
-        check(unsafe {
-            libc::sendmmsg(
-                socket.as_raw_fd(),
-                self.messages.as_mut_ptr(),
-                self.messages.len() as libc::c_uint,
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            )
-        })
-        .map(|taken| taken as usize)
     }
 }
 
 /// Control messages of one packet to send.
 ///
-/// An integer takes 24 bytes, a source and interface 32 or, of IPv6, 40. Words, because cmsghdr wants their alignment.
+/// An integer takes 24 bytes; a source and interface take 32, with IPv6 40. The type is `u64` for the alignment of cmsghdr.
 #[derive(Clone, Copy, Debug, Default)]
 struct SendControl {
     block: [u64; 8],
@@ -161,10 +174,10 @@ impl SendControl {
         self.put(name, c_int::from(ttl));
     }
 
-    /// Adds the address to leave with, and the interface to leave by (0: the kernel's choice).
+    /// Adds the source address and the interface (0: the kernel's choice).
     ///
-    /// An IPv6 packet gets one of the two: the kernel keeps to an interface only if it is given no source beside, and then chooses
-    /// the source of that interface.
+    /// An IPv6 packet gets one of the two. The kernel keeps to an interface only if it is given no source; it then chooses the
+    /// source of that interface.
     fn way_out(&mut self, source: IpAddr, interface: u32) {
         match source {
             IpAddr::V4(source) => {
@@ -193,7 +206,7 @@ impl SendControl {
         }
     }
 
-    /// What `msg_control` and `msg_controllen` are to be, for as long as the value stays in its place.
+    /// The values for `msg_control` and `msg_controllen`. They are valid until the value is moved or changed.
     fn raw_parts(&mut self) -> (*mut c_void, usize) {
         match self.used {
             0 => (ptr::null_mut(), 0),
@@ -235,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ttl_source_and_interface_follow_one_another() {
+    fn ttl_source_and_interface_are_laid_out_one_after_the_other() {
         let mut four = SendControl::default();
         four.ttl(false, 7);
         four.way_out("10.9.1.1".parse().unwrap(), 3);
@@ -256,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_tell_is_no_control_message() {
+    fn without_options_there_is_no_control_message() {
         let (pointer, length) = SendControl::default().raw_parts();
         assert!(pointer.is_null() && length == 0);
     }

@@ -1,10 +1,10 @@
-//! Kernel filters (classic BPF) for what answers probes: what they refuse costs a busy host next to nothing.
+//! Kernel filters (classic BPF) for the packets that answer probes. A refused packet costs a busy host next to nothing.
 //!
-//! IPv6 extension headers are walked in the kernel, too, by one copy of the same instructions for each header. To let in everything
-//! that begins with an extension header would be simpler, but would put other programs' packets into the ring and the capture file.
-//! A packet without extension headers meets one instruction more than without the walk, and one that is refused five more.
+//! The filter walks IPv6 extension headers in the kernel, with one copy of the same instructions for each header. To accept every
+//! packet with an extension header would be simpler, but would put other programs' packets into the ring and the capture file.
+//! The walk costs one more instruction for a packet without extension headers, and five more for a refused packet.
 //!
-//! Later fragments carry no transport header: they are let in if they belong to a packet of a protocol that may answer.
+//! Fragments other than the first carry no transport header. They are accepted if their packet is of a protocol that may answer.
 
 use std::ops::RangeInclusive;
 
@@ -29,9 +29,9 @@ pub struct Answers {
     pub ipv4: bool,
     /// Whether there are IPv6 probes.
     pub ipv6: bool,
-    /// What probes are, where more than ICMP errors is to be heard: echo replies, segments and datagrams answer those of their kind.
+    /// The protocol of the probes. Echo replies, TCP segments or UDP datagrams are then received, too. `None`: ICMP errors only.
     pub protocol: Option<Protocol>,
-    /// The source ports of the probes, where the protocol has any.
+    /// The source ports of the probes, if the protocol has ports.
     pub ports: RangeInclusive<u16>,
 }
 
@@ -95,8 +95,8 @@ const ANY_BIT: u32 = libc::BPF_JSET;
 const AT_LEAST: u32 = libc::BPF_JGE;
 const OVER: u32 = libc::BPF_JGT;
 
-/// Lets through IPv4 packets to this host that are ICMP of one of `icmp_types`, or of the protocol `segments` to one of `ports`
-/// (either may be empty), and later fragments of these protocols.
+/// Accepts IPv4 packets to this host: ICMP of one of `icmp_types`, packets of the protocol `segments` to one of `ports`, and later
+/// fragments of these protocols. Types or protocol may be absent.
 pub(super) fn ipv4(
     icmp_types: &[u8],
     segments: Option<u8>,
@@ -125,8 +125,8 @@ pub(super) fn ipv4(
     program.assemble()
 }
 
-/// As [`ipv4`], for IPv6 packets. Behind more extension headers than are walked everything passes, for the reader to judge, and so
-/// does what ends within or just behind an extension header.
+/// As [`ipv4`], for IPv6 packets. Also accepts packets with more extension headers than the filter walks, and packets that end
+/// within or just after an extension header: the decoder decides about them.
 pub(super) fn ipv6(answers: &Answers) -> Vec<SockFilter> {
     const HEADER: u32 = 40;
     let types = answers.icmpv6_types();
@@ -160,13 +160,13 @@ pub(super) fn ipv6(answers: &Answers) -> Vec<SockFilter> {
     program.end(true);
     program.look(&wanted, icmp, segment, true);
     program.place(later);
-    // The number is that of the header behind the fragment header, which may be a further extension header.
+    // The number is of the header after the fragment header, which may be another extension header.
     let others = [DESTINATION, ROUTING, AUTHENTICATION, FRAGMENT].map(Some);
     program.pass_protocols(&[&[wanted.icmp, wanted.segments][..], &others].concat());
     program.assemble()
 }
 
-/// What a filter lets through.
+/// What a filter accepts.
 struct Wanted<'a> {
     icmp: Option<u8>,
     icmp_types: &'a [u8],
@@ -186,23 +186,23 @@ struct Step {
     no: Option<Label>,
 }
 
-/// A program under way.
+/// A program that is being assembled.
 #[derive(Default)]
 struct Assembler {
     steps: Vec<Step>,
-    /// Where each label stands.
+    /// The place of each label.
     places: Vec<usize>,
 }
 
 impl Assembler {
-    /// New labels, which stand nowhere as yet.
+    /// Makes labels without a place.
     fn labels<const N: usize>(&mut self) -> [Label; N] {
         let first = self.places.len();
         self.places.resize(first + N, 0);
         std::array::from_fn(|at| Label(first + at))
     }
 
-    /// The next instruction is where `label` stands.
+    /// Places `label` at the next instruction.
     fn place(&mut self, label: Label) {
         self.places[label.0] = self.steps.len();
     }
@@ -220,30 +220,30 @@ impl Assembler {
         self.push(code, operand, None, None);
     }
 
-    /// Goes to `yes` if A passes the comparison, within 255 instructions.
+    /// Jumps to `yes` if A passes the comparison; at most 255 instructions far.
     fn branch(&mut self, comparison: u32, operand: u32, yes: Label) {
         let code = libc::BPF_JMP | comparison | libc::BPF_K;
         self.push(code, operand, Some(yes), None);
     }
 
-    /// Goes to `no` if A does not pass the comparison, within 255 instructions.
+    /// Jumps to `no` if A does not pass the comparison; at most 255 instructions far.
     fn branch_unless(&mut self, comparison: u32, operand: u32, no: Label) {
         let code = libc::BPF_JMP | comparison | libc::BPF_K;
         self.push(code, operand, None, Some(no));
     }
 
-    /// Goes to `label`, however far.
+    /// Jumps to `label`, at any distance.
     fn jump(&mut self, label: Label) {
         self.push(libc::BPF_JMP | libc::BPF_JA, 0, Some(label), None);
     }
 
-    /// Lets the packet through, whole, or refuses it.
+    /// Accepts the whole packet, or refuses it.
     fn end(&mut self, pass: bool) {
         let bytes = if pass { u32::MAX } else { 0 };
         self.op(libc::BPF_RET | libc::BPF_K, bytes);
     }
 
-    /// Refuses what is not for this host and of the IP version `version`.
+    /// Refuses a packet that is not for this host or not of the IP version `version`.
     fn only_to_this_host(&mut self, version: u32, refuse: Label) {
         let packet_type = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
         self.op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, packet_type);
@@ -253,7 +253,7 @@ impl Assembler {
         self.branch_unless(IS, version, refuse);
     }
 
-    /// Goes to the look at what A, a protocol number, is the number of.
+    /// Jumps to the check of the protocol whose number is A.
     fn branch_on_protocol(&mut self, wanted: &Wanted<'_>, icmp: Label, segment: Label) {
         for (number, label) in [(wanted.segments, segment), (wanted.icmp, icmp)] {
             if let Some(number) = number {
@@ -262,7 +262,7 @@ impl Assembler {
         }
     }
 
-    /// As [`branch_on_protocol`](Self::branch_on_protocol), however far.
+    /// As [`branch_on_protocol`](Self::branch_on_protocol), at any distance.
     fn far_branch_on_protocol(&mut self, wanted: &Wanted<'_>, icmp: Label, segment: Label) {
         for (number, label) in [(wanted.segments, segment), (wanted.icmp, icmp)] {
             if let Some(number) = number {
@@ -274,15 +274,15 @@ impl Assembler {
         }
     }
 
-    /// Goes to `label` if A is the number of an extension header.
+    /// Jumps to `label` if A is the number of an extension header.
     fn branch_on_extension(&mut self, label: Label) {
         for number in [HOP_BY_HOP, DESTINATION, ROUTING, FRAGMENT, AUTHENTICATION] {
             self.branch(IS, number.into(), label);
         }
     }
 
-    /// Steps over the extension header at X, whose number is A: then X is the place of the next one, and A its number. Goes to
-    /// `later` behind the header of a later fragment, A being the number of what was cut.
+    /// Skips the extension header at X, whose number is A. Then X is the offset of the next header, and A its number. For a
+    /// fragment other than the first, jumps to `later`, with the number of the fragmented header in A.
     fn walk_header(&mut self, later: Label) {
         const NEXT: u32 = 0;
         let [authentication, fragment, first, step] = self.labels();
@@ -315,8 +315,8 @@ impl Assembler {
         self.op(RECALL, NEXT);
     }
 
-    /// Lets through a packet that has less than 8 bytes at X, the least that an extension header, a message or a segment has: to
-    /// read behind the end would be to refuse it. A stays what it is.
+    /// Accepts a packet with less than 8 bytes at X, the smallest size of an extension header, a message or a segment. (The kernel
+    /// refuses a packet if the program reads beyond its end.) Keeps A.
     fn pass_what_is_cut(&mut self) {
         const NUMBER: u32 = 1;
         let [whole] = self.labels();
@@ -329,7 +329,7 @@ impl Assembler {
         self.op(RECALL, NUMBER);
     }
 
-    /// Looks at the message or segment at X, by its type or its destination port. With `passes_cut` one that is cut passes.
+    /// Checks the type of the ICMP message, or the destination port of the segment, at X. With `passes_cut` accepts truncated ones.
     fn look(&mut self, wanted: &Wanted<'_>, icmp: Label, segment: Label, passes_cut: bool) {
         let [pass] = self.labels();
         self.place(icmp);
@@ -356,7 +356,7 @@ impl Assembler {
         self.end(false);
     }
 
-    /// Lets through what A is one of, and refuses the rest.
+    /// Accepts a packet if A is one of `numbers`, and refuses it otherwise.
     fn pass_protocols(&mut self, numbers: &[Option<u8>]) {
         let [pass] = self.labels();
         for number in numbers.iter().flatten() {
@@ -367,7 +367,7 @@ impl Assembler {
         self.end(true);
     }
 
-    /// Turns labels into distances: instructions in between.
+    /// Replaces labels by distances, counted in instructions.
     fn assemble(self) -> Vec<SockFilter> {
         let distance = |from: usize, to: Option<Label>| match to {
             Some(label) => self.places[label.0] - from - 1,

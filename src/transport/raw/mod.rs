@@ -1,45 +1,85 @@
-//! Raw sockets: probes leave with an IP header of our own making, replies come in whole.
+//! Raw sockets: probes leave with their own IP header, replies arrive as whole packets.
 //!
-//! [`RawSender`] takes packets of any protocol over IPv4 and IPv6, [`RawReceiver`] gives what answers them,
-//! [`PortBlock`] holds the source ports, [`Origin`] says where to send from. All need CAP_NET_RAW in the network namespace, but for the ports.
-//! What the kernel refuses at opening is a [`TransportError`]; what it refuses for one packet is that packet's
-//! [`Stopped`](super::Stopped).
+//! [`RawSender`] takes packets of any protocol over IPv4 and IPv6. [`RawReceiver`] passes the packets that answer them. Both need
+//! CAP_NET_RAW in the network namespace.
 
 mod arena;
-mod error;
 mod filter;
-pub(in crate::transport) mod fitness;
-pub(in crate::transport) mod header;
-pub(in crate::transport) mod lookup;
-mod origin;
-mod ports;
 mod queues;
 mod receiver;
-pub(crate) mod ring;
 mod sender;
-pub(in crate::transport) mod source;
-pub(crate) mod sys;
 
-pub use error::TransportError;
+use std::sync::Arc;
+
+use super::{
+    AddressFamilies, Capabilities, PortBlock, ReceiveBuffer, Transport, TransportError,
+    TransportOptions,
+};
+use crate::model::{Protocol, Rate};
+
 pub use filter::Answers;
-pub use origin::Origin;
-pub use ports::{DgramProtocol, PortBlock};
-pub use receiver::{BufferKind, RawReceiver, ReceiveBuffer};
+pub use receiver::{BufferKind, RawBuffer, RawReceiver};
 pub use sender::RawSender;
 
-use crate::model::UnsentReason;
+pub(super) const NAME: &str = "raw";
 
-/// Why a packet was not sent, from the errno that the kernel gave.
-pub(in crate::transport) fn unsent_reason(errno: i32) -> UnsentReason {
-    match errno {
-        libc::ENETUNREACH => UnsentReason::NoRoute,
-        libc::EHOSTUNREACH => UnsentReason::HostUnreachable,
-        libc::EACCES => UnsentReason::Prohibited,
-        libc::EINVAL => UnsentReason::Invalid,
-        libc::EMSGSIZE => UnsentReason::TooLarge,
-        libc::EPERM => UnsentReason::Firewall,
-        // Of a route whose interface has no address.
-        libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
-        other => UnsentReason::Errno(other),
-    }
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
+    protocols: &[Protocol::Udp, Protocol::Icmp, Protocol::Tcp],
+    families: AddressFamilies {
+        ipv4: true,
+        ipv6: true,
+    },
+    own_ip_header: true,
+    quotes_with_headers: true,
+    extensions: true,
+    whole_packets: true,
+    counts_drops: true,
+};
+
+/// Bounds of the receive buffer, bytes.
+const LEAST_BUFFER: usize = 8 << 20;
+const MOST_BUFFER: usize = 256 << 20;
+/// Receive buffer for one reply, bytes: a slot of a packet ring. A reply takes less than half of that in a socket's buffer.
+const BYTES_PER_REPLY: f64 = 2_048.0;
+
+/// Opens raw sockets, and sockets that hold the source ports.
+pub(super) fn open(options: &TransportOptions) -> Result<Transport, TransportError> {
+    let ports = PortBlock::bind(options.protocol, options.source_port, options.flows)?;
+    let answers = Answers {
+        ipv4: options.families.ipv4,
+        ipv6: options.families.ipv6,
+        protocol: Some(options.protocol),
+        ports: ports.ports(),
+    };
+    let receiver = RawReceiver::open_for(&answers, buffer_for(options.rate))?;
+    let obtained = receiver.buffer();
+    let sender = RawSender::open_from(&options.origin)?;
+    let loopback_sender = RawSender::open()?;
+    Ok(Transport {
+        name: NAME,
+        capabilities: Capabilities {
+            families: AddressFamilies {
+                ipv4: true,
+                ipv6: sender.has_ipv6(),
+            },
+            ..CAPABILITIES
+        },
+        sender: Box::new(sender),
+        receiver: Box::new(receiver),
+        loopback_sender: Some(Box::new(loopback_sender)),
+        ports: Arc::new(ports),
+        buffer: ReceiveBuffer {
+            kind: obtained.kind.as_str(),
+            bytes: obtained.bytes,
+            replies: obtained.replies(),
+            is_larger_for_root: true,
+        },
+        fell_back: None,
+    })
+}
+
+/// A second of replies, within bounds.
+fn buffer_for(rate: Rate) -> usize {
+    let second = (rate.per_second() * BYTES_PER_REPLY) as usize;
+    second.clamp(LEAST_BUFFER, MOST_BUFFER)
 }

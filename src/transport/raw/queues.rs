@@ -1,10 +1,13 @@
-//! What packets come through, several at a time, and their order: by the kernel's stamps, whichever is read first.
+//! The queues of received packets, sockets and packet rings, merged in the order of the kernel's timestamps.
 //!
-//! Two sockets are never read at the same moment. Between the reads an answer may come to the one that was read first, and a later one to
-//! the other. So after the first look at all queues there is a second. Only packets no younger than the youngest of the first look are
-//! passed, and no younger than the youngest of a queue that may hold more than was taken. What is younger waits for the next call.
+//! Two sockets are never read at the same moment. Between the reads a packet may come to the first socket, and a later packet to
+//! the second. So all queues are read twice. Packets are passed up to the earlier of two timestamps; later packets wait for the
+//! next call:
 //!
-//! A single queue is passed as far as it was taken.
+//! - the latest timestamp of the first read;
+//! - the last timestamp of a queue that may hold more than was read.
+//!
+//! With a single queue, everything that was read is passed.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,35 +15,34 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::Socket;
 
 use super::arena::ReceiveArena;
-use super::ring::PacketRing;
-use super::sys;
-use crate::transport::Received;
+use crate::transport::ring::PacketRing;
+use crate::transport::{Received, sys};
 
-/// Packets taken of a queue at a time.
+/// The most packets taken from a queue at a time.
 const MOST: usize = ReceiveArena::SLOTS;
 
-/// What packets come through.
+/// A socket or a packet ring that receives packets.
 pub(super) struct Queue {
     kind: Kind,
-    /// Packets that are there and not yet passed.
+    /// The number of packets that are there and not passed yet.
     count: usize,
 }
 
 enum Kind {
-    /// A raw socket, and what was read from it: of those slots the ones from the number on are not yet passed.
+    /// A raw socket, the packets read from it, and the slot of the first one that is not passed yet.
     Socket(Socket, Box<ReceiveArena>, usize),
     Ring(PacketRing),
 }
 
-/// All that a receiver receives through.
+/// All queues of a receiver.
 #[derive(Default)]
 pub(super) struct Queues {
     queues: Vec<Queue>,
-    /// Used again and again.
+    /// Reused from call to call.
     order: Vec<Place>,
 }
 
-/// A packet that is there.
+/// The place of a packet that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     stamp: u64,
@@ -49,7 +51,7 @@ struct Place {
 }
 
 impl Queues {
-    /// A single one.
+    /// A single queue.
     pub fn of(queue: Queue) -> Self {
         Queues {
             queues: vec![queue],
@@ -57,33 +59,33 @@ impl Queues {
         }
     }
 
-    /// One more.
+    /// Adds a queue.
     pub fn add(&mut self, queue: Queue) {
         self.queues.push(queue);
     }
 
-    /// What to wait for.
+    /// The descriptors to wait for.
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         self.queues.iter().map(AsFd::as_fd).collect()
     }
 
-    /// Packets that found a full buffer; `None` where the kernel does not tell.
+    /// Packets that the kernel dropped because a buffer was full; `None` if it does not count them.
     pub fn dropped(&self) -> Option<u64> {
         self.queues.iter().map(Queue::dropped).sum()
     }
 
-    /// Passes what is there, without waiting.
+    /// Passes the packets that are there, without waiting.
     pub fn take(&mut self, visit: &mut dyn FnMut(&[u8], Option<u64>)) -> io::Result<Received> {
-        self.look()?;
+        self.read()?;
         let mut until = u64::MAX;
         if self.queues.len() > 1
-            && let Some(youngest) = self.queues.iter().filter_map(Queue::youngest).max()
+            && let Some(latest) = self.queues.iter().filter_map(Queue::latest).max()
         {
-            self.look()?;
-            until = youngest;
+            self.read()?;
+            until = latest;
         }
         let full = self.queues.iter().filter(|queue| queue.is_full());
-        let full = full.filter_map(Queue::youngest).min();
+        let full = full.filter_map(Queue::latest).min();
         let until = full.map_or(until, |full| until.min(full));
         self.order.clear();
         let mut waiting = false;
@@ -113,13 +115,13 @@ impl Queues {
         })
     }
 
-    fn look(&mut self) -> io::Result<()> {
-        self.queues.iter_mut().try_for_each(Queue::look)
+    fn read(&mut self) -> io::Result<()> {
+        self.queues.iter_mut().try_for_each(Queue::read)
     }
 }
 
 impl Queue {
-    /// Of a raw socket.
+    /// The queue of a raw socket.
     pub fn socket(socket: Socket) -> Self {
         Queue {
             kind: Kind::Socket(socket, Box::new(ReceiveArena::new()), 0),
@@ -127,7 +129,7 @@ impl Queue {
         }
     }
 
-    /// Of a packet ring.
+    /// The queue of a packet ring.
     pub fn ring(ring: PacketRing) -> Self {
         Queue {
             kind: Kind::Ring(ring),
@@ -135,8 +137,8 @@ impl Queue {
         }
     }
 
-    /// Takes what has come, as long as there is room.
-    fn look(&mut self) -> io::Result<()> {
+    /// Reads the packets that have come, as far as there is room.
+    fn read(&mut self) -> io::Result<()> {
         match &mut self.kind {
             Kind::Socket(socket, arena, first) => {
                 if self.count == 0 {
@@ -152,7 +154,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Packet `at` of those that are there.
+    /// Packet `at` of the packets that are there.
     fn packet(&self, at: usize) -> Option<(&[u8], Option<u64>)> {
         match &self.kind {
             Kind::Socket(_, arena, first) => {
@@ -162,7 +164,7 @@ impl Queue {
         }
     }
 
-    /// Its stamp; one without a stamp goes first.
+    /// The timestamp of packet `at`; 0 if it has none, so that it goes first.
     fn stamp(&self, at: usize) -> u64 {
         let stamp = match &self.kind {
             Kind::Socket(_, arena, first) => arena.stamp(first + at),
@@ -171,7 +173,7 @@ impl Queue {
         stamp.unwrap_or_default()
     }
 
-    /// Whether more may have come than there was room for.
+    /// Whether there may be more packets than there was room for.
     fn is_full(&self) -> bool {
         match &self.kind {
             Kind::Socket(_, _, first) => self.count > 0 && first + self.count == MOST,
@@ -179,11 +181,11 @@ impl Queue {
         }
     }
 
-    fn youngest(&self) -> Option<u64> {
+    fn latest(&self) -> Option<u64> {
         (0..self.count).map(|at| self.stamp(at)).max()
     }
 
-    /// How many packets there are before one that is younger than `until`.
+    /// The number of packets before the first one that is later than `until`.
     fn until(&self, until: u64) -> usize {
         if until == u64::MAX {
             return self.count;
@@ -193,7 +195,7 @@ impl Queue {
             .unwrap_or(self.count)
     }
 
-    /// Forgets the first `count` packets.
+    /// Removes the first `count` packets.
     fn pass(&mut self, count: usize) {
         match &mut self.kind {
             Kind::Socket(_, _, first) => *first += count,

@@ -1,4 +1,4 @@
-//! Receiving what answers our probes.
+//! Receiving the packets that answer our probes.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -8,14 +8,13 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::filter::{self, Answers};
 use super::queues::{Queue, Queues};
-use super::ring::{PacketRing, RingConfig};
-use super::{TransportError, ring, sys};
-use crate::transport::{PacketReceiver, Received};
+use crate::transport::ring::{self, PacketRing, RingConfig};
+use crate::transport::{Arrival, PacketReceiver, Received, TransportError, sys};
 
-/// What the kernel counts against the receive buffer for one ICMP error: its memory, not its length (measured).
+/// Receive buffer that the kernel charges for one ICMP error, bytes: its memory, not its length (measured).
 const BYTES_PER_PACKET: usize = 830;
 
-/// How the receive buffer was come by.
+/// The kind of receive buffer that was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferKind {
     /// A socket buffer of the size asked for.
@@ -26,18 +25,29 @@ pub enum BufferKind {
     SmallSocket,
 }
 
+impl BufferKind {
+    /// The name that the manifest uses.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            BufferKind::Socket => "socket",
+            BufferKind::Ring => "packet_ring",
+            BufferKind::SmallSocket => "small_socket",
+        }
+    }
+}
+
 /// The receive buffer obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiveBuffer {
-    /// How it was come by.
+pub struct RawBuffer {
+    /// Its kind.
     pub kind: BufferKind,
     /// Its size in bytes, as the kernel states it.
     pub bytes: usize,
 }
 
-impl ReceiveBuffer {
-    /// About how many replies fit, each counted at what the kernel books for it.
-    pub fn packets(self) -> usize {
+impl RawBuffer {
+    /// About how many replies fit, by the memory that the kernel charges for one.
+    pub fn replies(self) -> usize {
         match self.kind {
             BufferKind::Ring => self.bytes / ring::SLOT,
             BufferKind::Socket | BufferKind::SmallSocket => self.bytes / BYTES_PER_PACKET,
@@ -45,15 +55,19 @@ impl ReceiveBuffer {
     }
 }
 
-/// Receives ICMP errors and whatever else [`Answers`] asks for, each packet from its IP header on, with the kernel's stamp.
+/// Receives ICMP errors and the other packets that [`Answers`] asks for, each from its IP header on, with the kernel's timestamp.
 ///
-/// Of every such packet that reaches this host one copy comes here, whoever's probe it answers; telling them apart is the
-/// matcher's work. Packets over 2 KiB are cut off there. IPv4 comes through raw sockets, or a packet ring where their buffer
-/// may not be enlarged; IPv6 always through a ring, because raw IPv6 sockets keep the IP header to themselves. Through a ring fragments
-/// come as they are; raw sockets give whole packets. Packets of one call come in the order of their stamps, whatever they came through.
+/// Every such packet that reaches this host is received, even if it answers a probe of another program. Matching them is the
+/// engine's work. Packets over 2 KiB are truncated. Packets of one call come in the order of their timestamps.
+///
+/// | family | through | fragments |
+/// |---|---|---|
+/// | IPv4 | raw sockets | reassembled by the kernel |
+/// | IPv4, if the sockets' receive buffer may not be enlarged | a packet ring | received one by one |
+/// | IPv6, because raw IPv6 sockets do not show the IP header | a packet ring | received one by one |
 pub struct RawReceiver {
     queues: Queues,
-    buffer: ReceiveBuffer,
+    buffer: RawBuffer,
 }
 
 impl RawReceiver {
@@ -62,12 +76,12 @@ impl RawReceiver {
         Self::open_for(&Answers::errors(), buffer_bytes)
     }
 
-    /// Opens the receiver with a buffer of `buffer_bytes` for each family, or as near as the kernel lets us: a socket
-    /// buffer if it may be that large, else a packet ring, else what the socket got.
+    /// Opens a receiver with a buffer of `buffer_bytes` for each family. The buffer is the first of these that the kernel allows: a
+    /// socket buffer of that size, a packet ring of that size, a smaller socket buffer.
     pub fn open_for(answers: &Answers, buffer_bytes: usize) -> Result<Self, TransportError> {
         let mut receiver = RawReceiver {
             queues: Queues::default(),
-            buffer: ReceiveBuffer {
+            buffer: RawBuffer {
                 kind: BufferKind::Ring,
                 bytes: buffer_bytes,
             },
@@ -89,7 +103,7 @@ impl RawReceiver {
     pub fn open_ring(buffer_bytes: usize) -> Result<Self, TransportError> {
         let ring = open_ipv4_ring(&Answers::errors(), buffer_bytes)?;
         Ok(RawReceiver {
-            buffer: ReceiveBuffer {
+            buffer: RawBuffer {
                 kind: BufferKind::Ring,
                 bytes: ring.bytes(),
             },
@@ -101,13 +115,13 @@ impl RawReceiver {
         let types = answers.icmpv4_types();
         let filter = filter::ipv4(&types, None, &answers.ports);
         let (socket, obtained) = open_socket(Protocol::ICMPV4, &filter, buffer_bytes)?;
-        self.buffer = ReceiveBuffer {
+        self.buffer = RawBuffer {
             kind: BufferKind::Socket,
             bytes: obtained,
         };
         if obtained < buffer_bytes {
             if let Ok(ring) = open_ipv4_ring(answers, buffer_bytes) {
-                self.buffer = ReceiveBuffer {
+                self.buffer = RawBuffer {
                     kind: BufferKind::Ring,
                     bytes: ring.bytes(),
                 };
@@ -127,8 +141,8 @@ impl RawReceiver {
         Ok(())
     }
 
-    /// The receive buffer obtained; with both families that of IPv4.
-    pub fn buffer(&self) -> ReceiveBuffer {
+    /// The receive buffer obtained; with both families, the one of IPv4.
+    pub fn buffer(&self) -> RawBuffer {
         self.buffer
     }
 }
@@ -171,7 +185,7 @@ fn open_socket(
         &1_i32,
     )
     .map_err(setup("asking for receive stamps (SO_TIMESTAMPNS)"))?;
-    // The kernel doubles what it is given.
+    // The kernel doubles the value.
     let half = i32::try_from(buffer_bytes / 2).unwrap_or(i32::MAX / 2);
     sys::set_option(
         socket.as_fd(),
@@ -187,10 +201,10 @@ fn open_socket(
     Ok((socket, obtained))
 }
 
-/// Refuses ICMP types before the kernel has made a copy for us. The filter of its own lets types over 31 through, so the
-/// general one stays.
+/// Refuses ICMP types before the kernel makes a copy for us. This filter lets types over 31 pass, so the socket filter is needed,
+/// too.
 fn filter_icmp_types(socket: &Socket, types: &[u8]) -> Result<(), TransportError> {
-    // In this filter a set bit keeps the type away.
+    // In this filter a set bit refuses the type.
     let blocked = types
         .iter()
         .fold(u32::MAX, |mask, kind| mask & !(1 << kind));
@@ -202,15 +216,17 @@ impl PacketReceiver for RawReceiver {
     fn receive(
         &mut self,
         timeout: Duration,
-        visit: &mut dyn FnMut(&[u8], Option<u64>),
+        visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
     ) -> io::Result<Received> {
         let mut deadline = None;
         loop {
-            let all = self.queues.take(visit)?;
+            let all = self
+                .queues
+                .take(&mut |packet, stamp| visit(Arrival::Packet(packet), stamp))?;
             if all.count > 0 {
                 return Ok(all);
             }
-            // The clock is read only when there is nothing to do, and the wait goes on after a signal.
+            // The clock is read only if nothing has come. After a signal the wait goes on.
             let now = Instant::now();
             let deadline = *deadline.get_or_insert(now + timeout);
             if now >= deadline {

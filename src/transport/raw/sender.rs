@@ -1,4 +1,4 @@
-//! Sending packets with our own header.
+//! Sending packets with their own IP header.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -6,26 +6,23 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::lookup::SendingSocket;
-use super::origin::Origin;
-use super::source::SourceTable;
-use super::{TransportError, sys, unsent_reason};
 use crate::model::UnsentReason;
 use crate::transport::neighbours::Neighbours;
-use crate::transport::outgoing::{Outgoing, SendArena};
-use crate::transport::raw::header;
-use crate::transport::{PacketBatch, PacketSender, Progress, Stopped};
+use crate::transport::origin::Origin;
+use crate::transport::outgoing::{Outgoing, SendArena, SendFailure};
+use crate::transport::source::{SendingSocket, SourceTable};
+use crate::transport::{PacketBatch, PacketSender, Progress, Stopped, TransportError, header, sys};
 
-/// Send buffer asked for, in bytes: some 10,000 probes may wait in it.
+/// Send buffer asked for, bytes: about 10,000 probes fit.
 const SEND_BUFFER: usize = 8 << 20;
 
-/// Error-queue messages dropped at one refusal; a refusal makes one, so that the queue never grows.
+/// The most messages removed from the error queue after a refusal. A refusal adds one, so that the queue never grows.
 const ERRORS_AT_ONCE: usize = 16;
 
-/// Sends packets through raw sockets (IPPROTO_RAW: the header is ours), one socket a family.
+/// Sends packets through raw sockets (IPPROTO_RAW: the header is ours), one socket per family.
 ///
-/// With IPv4 the kernel still fills total length and header checksum, the source where it is 0.0.0.0 and the IP ID where that is 0
-/// without DF; with IPv6 nothing. The sockets never block: a full queue is [`Stopped::Full`].
+/// With IPv4 the kernel still fills in total length and header checksum, the source if it is 0.0.0.0, and the IP ID if it is 0
+/// without DF. With IPv6 it fills in nothing. The sockets never block: a full queue is [`Stopped::Full`].
 pub struct RawSender {
     v4: Socket,
     /// Absent on a machine without IPv6.
@@ -36,7 +33,7 @@ pub struct RawSender {
 }
 
 impl RawSender {
-    /// Opens the sockets; addresses and interfaces are the kernel's choice.
+    /// Opens the sockets. The kernel chooses addresses and interfaces.
     pub fn open() -> Result<Self, TransportError> {
         Self::open_from(&Origin::default())
     }
@@ -61,6 +58,11 @@ impl RawSender {
             neighbours: Neighbours::new(origin),
         })
     }
+
+    /// Whether IPv6 packets can be sent.
+    pub(super) fn has_ipv6(&self) -> bool {
+        self.v6.is_some()
+    }
 }
 
 fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError> {
@@ -77,10 +79,10 @@ fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError
         };
         sys::set_option(socket.as_fd(), level, option, &value)
     };
-    // Without it the kernel reports success when the device queue is full and nothing is sent.
+    // Without it the kernel reports success if the device queue is full and nothing is sent.
     set((libc::IP_RECVERR, 1), (libc::IPV6_RECVERR, 1))
         .map_err(TransportError::setup("asking for send errors (IP_RECVERR)"))?;
-    // What a router says of a path's MTU is for us to read. The kernel would refuse the next probe of that size itself.
+    // The kernel must not use what routers say about a path's MTU: it would refuse the next probe of that size itself.
     set(
         (libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE),
         (libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE),
@@ -95,7 +97,7 @@ fn open_socket(domain: Domain, origin: &Origin) -> Result<Socket, TransportError
     Ok(socket)
 }
 
-/// Empties the error queue, so that what stands there fails no later packet.
+/// Empties the error queue, so that no later packet fails because of it.
 fn forget_errors(socket: &Socket) -> io::Result<()> {
     for _ in 0..ERRORS_AT_ONCE {
         if !sys::discard_queued_error(socket.as_fd()) {
@@ -105,7 +107,7 @@ fn forget_errors(socket: &Socket) -> io::Result<()> {
     socket.take_error().map(drop)
 }
 
-/// Past `wmem_max` where we may (CAP_NET_ADMIN), else as far as it goes. The kernel doubles what it is given.
+/// Enlarges the send buffer: beyond `wmem_max` with CAP_NET_ADMIN, otherwise as far as possible. The kernel doubles the value.
 fn grow_send_buffer(socket: &Socket) -> io::Result<()> {
     let half = (SEND_BUFFER / 2) as i32;
     let forced = sys::set_option(
@@ -115,30 +117,6 @@ fn grow_send_buffer(socket: &Socket) -> io::Result<()> {
         &half,
     );
     forced.or_else(|_| socket.set_send_buffer_size(SEND_BUFFER / 2))
-}
-
-/// What a failed call means.
-#[derive(Debug, PartialEq, Eq)]
-enum Refusal {
-    /// A signal came first: ask again.
-    Again,
-    /// A queue is full.
-    Full,
-    /// This packet will not do.
-    Packet(UnsentReason),
-    /// No packet will.
-    Broken,
-}
-
-impl Refusal {
-    fn of(error: &io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EINTR) => Refusal::Again,
-            Some(libc::EAGAIN | libc::ENOBUFS) => Refusal::Full,
-            Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) | None => Refusal::Broken,
-            Some(errno) => Refusal::Packet(unsent_reason(errno)),
-        }
-    }
 }
 
 impl PacketSender for RawSender {
@@ -151,7 +129,7 @@ impl PacketSender for RawSender {
             };
             let source = header::source(packet);
             let socket = match next {
-                // 0.0.0.0 and :: would succeed and go to ourselves.
+                // The kernel would send to 0.0.0.0 and :: on this host.
                 _ if next.is_unspecified() => break Some(Stopped::Refused(UnsentReason::Invalid)),
                 IpAddr::V4(_) => &self.v4,
                 IpAddr::V6(_) => match &self.v6 {
@@ -160,12 +138,10 @@ impl PacketSender for RawSender {
                 },
             };
             let few = (wanted - taken).min(SendArena::CHUNK);
-            let crowd = self.neighbours.crowd(socket, next.is_ipv6(), few);
-            if let Some(reason) = crowd
-                && let Some(stopped) = self.neighbours.keep_back(reason, source, next)
-            {
-                break Some(stopped);
-            }
+            let most = match self.neighbours.admit(socket, source, next, few) {
+                Ok(most) => most,
+                Err(stopped) => break Some(stopped),
+            };
             let (sources, tells_way) = (&self.sources, self.sources.tells_way());
             let packets = batch
                 .iter_from(first + taken)
@@ -178,25 +154,25 @@ impl PacketSender for RawSender {
                         .map(|source| (source, sources.pinned_interface(source))),
                     bytes: packet,
                 });
-            // Then one by one: only this one's next hop is known to be known.
-            let packets = packets.take(if crowd.is_some() { 1 } else { few });
-            match self.arena.send(socket.as_fd(), packets) {
+            let error = match self.arena.send(socket.as_fd(), packets.take(most)) {
                 Ok(0) => break Some(Stopped::Refused(UnsentReason::Invalid)),
-                Ok(count) => taken += count,
-                Err(error) => match Refusal::of(&error) {
-                    Refusal::Again => {}
-                    Refusal::Full | Refusal::Packet(UnsentReason::Invalid)
-                        if self.neighbours.lack_room(&error, source, next) =>
-                    {
-                        break Some(Stopped::Crowded(UnsentReason::NeighbourTableFull));
-                    }
-                    Refusal::Full => break Some(Stopped::Full),
-                    Refusal::Broken => return Err(error),
-                    Refusal::Packet(reason) => {
-                        forget_errors(socket)?;
-                        break Some(Stopped::Refused(reason));
-                    }
-                },
+                Ok(count) => {
+                    taken += count;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match SendFailure::of(&error) {
+                SendFailure::Interrupted => {}
+                SendFailure::Broken => return Err(error),
+                _ if self.neighbours.lack_room(&error, source, next) => {
+                    break Some(Stopped::Crowded(UnsentReason::NeighbourTableFull));
+                }
+                SendFailure::Full => break Some(Stopped::Full),
+                SendFailure::Packet(reason) => {
+                    forget_errors(socket)?;
+                    break Some(Stopped::Refused(reason));
+                }
             }
         };
         debug_assert!(taken <= wanted);
@@ -206,23 +182,5 @@ impl PacketSender for RawSender {
 
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         self.sources.source_for(destination)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_queue_a_bad_packet_and_a_broken_socket_are_three_things() {
-        let of = |errno| Refusal::of(&io::Error::from_raw_os_error(errno));
-        assert_eq!(of(libc::EAGAIN), Refusal::Full);
-        assert_eq!(of(libc::ENOBUFS), Refusal::Full);
-        assert_eq!(of(libc::EINTR), Refusal::Again);
-        assert_eq!(of(libc::EBADF), Refusal::Broken);
-        let packet = |errno, reason| assert_eq!(of(errno), Refusal::Packet(reason));
-        packet(libc::EPERM, UnsentReason::Firewall);
-        packet(libc::EMSGSIZE, UnsentReason::TooLarge);
-        packet(libc::ENETDOWN, UnsentReason::Errno(libc::ENETDOWN));
     }
 }

@@ -1,6 +1,6 @@
-//! Changes to routes, as the kernel tells them, and what there is to know of routes over several next hops.
+//! Changes to routes, as the kernel announces them, and routes over several next hops.
 //!
-//! If netlink cannot be had (a sandbox), everything counts as changed once a second, and nothing is known of next hops.
+//! If netlink is not available (a sandbox), everything counts as changed once a second, and nothing is known about next hops.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
@@ -17,33 +17,34 @@ use super::{PART, Tables, sys};
 /// that routes refer to. Bit n - 1 stands for group n (`enum rtnetlink_groups`, include/uapi/linux/rtnetlink.h).
 const GROUPS: u32 = 1 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 18 | 1 << 31;
 
-/// How long answers are believed if the kernel cannot tell of changes.
+/// How long answers are used if the kernel cannot announce changes.
 const UNTOLD: Duration = Duration::from_secs(1);
-/// Between two lists of all routes: where routes change all the time, listing them must not become the work.
+/// The shortest time between two lists of all routes: if routes change all the time, listing them must not take all the time.
 const BETWEEN_LISTS: Duration = Duration::from_secs(1);
 
-/// Hears of changes to routes, rules, addresses and links.
+/// Receives changes to routes, rules, addresses and links.
 pub(in crate::transport) struct RouteWatch {
-    /// `None` if netlink cannot be had.
+    /// `None` if netlink is not available.
     socket: Option<Socket>,
     asked_at: Instant,
     buffer: Vec<u8>,
     tables: Tables,
-    /// The interfaces of all next hops of routes over several that there are, or were since the run began.
+    /// The interfaces of all next hops of routes over several next hops, present and past ones since the run began.
     next_hops: BTreeSet<u32>,
-    /// Whether rules or routes are for some sources only, or were since the run began.
+    /// Whether a rule or route is, or was since the run began, for some sources only.
     by_source: bool,
-    /// Interfaces by our addresses. Only read if there are such routes.
+    /// The interface of each of our addresses. Only read if there are routes over several next hops.
     interfaces: HashMap<IpAddr, u32>,
-    /// As routes and rules are now; `None` if that is not known, or there are too many.
+    /// The regions by the present routes and rules; `None` if they are not known or too many.
     regions: Option<Regions>,
-    /// When routes and rules were listed, and whether that is ever worth it again.
+    /// When routes and rules were last listed.
     listed_at: Instant,
+    /// Whether to list them again; `false` if there were too many.
     lists: bool,
 }
 
 impl RouteWatch {
-    /// Begins to listen, and then looks at what there is.
+    /// Subscribes to changes, and then reads the present routes and rules.
     pub(in crate::transport) fn open() -> Self {
         let mut watch = RouteWatch {
             socket: sys::listening(GROUPS).ok(),
@@ -65,17 +66,17 @@ impl RouteWatch {
     /// Reads all routes and rules.
     fn list(&mut self) {
         let mut regions = Regions::default();
-        // Without the kernel's word of changes, what is read now may be wrong in a moment.
+        // If the kernel does not announce changes, what is read now may be wrong in a moment.
         let mut is_whole = self.socket.is_some() && self.tables.are_open();
         for request in [message::ask_routes(), message::ask_rules()] {
-            // What cannot be listed is not known: the kernel is told nothing then.
+            // If they cannot be listed, packets are sent without an interface or source for the kernel.
             let listed = self.tables.ask(&request, |answer| {
                 self.next_hops.extend(answer.several_next_hops());
                 self.by_source |= answer.is_for_sources();
                 if let Some(destinations) = answer.destinations_v4() {
                     regions.divide(destinations);
                 }
-                // To the end of the list.
+                // Read to the end of the list.
                 None::<()>
             });
             is_whole &= listed.is_ok();
@@ -107,7 +108,7 @@ impl RouteWatch {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // More changes than the socket could hold.
+                // There were more changes than the socket could hold.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => changed = true,
                 Err(_) => break,
             }
@@ -115,21 +116,21 @@ impl RouteWatch {
         if changed {
             self.regions = None;
         }
-        // What changes meanwhile is told at the next call.
+        // Changes during this call are found by the next call.
         let is_due = self.listed_at.elapsed() >= BETWEEN_LISTS;
         let lists = self.lists && self.regions.is_none() && is_due;
         if lists {
             self.list();
         }
-        // A list may have shown next hops that no message named.
+        // A list may show next hops that no message named.
         if changed || lists {
             self.read_interfaces();
         }
         changed
     }
 
-    /// Regions of IPv4 destinations that the kernel treats alike, as of the last call of [`has_changed`](Self::has_changed). None if
-    /// there are several next hops, or if the regions are not known.
+    /// Regions of IPv4 destinations that the kernel treats alike, as of the last call of [`has_changed`](Self::has_changed).
+    /// `None` if there are routes over several next hops, or if the regions are not known.
     pub(in crate::transport) fn regions(&self) -> Option<&Regions> {
         self.regions.as_ref().filter(|_| self.next_hops.is_empty())
     }
@@ -139,15 +140,15 @@ impl RouteWatch {
         !self.next_hops.is_empty()
     }
 
-    /// Whether rules or routes are for some sources only: the kernel must be told the source to follow them.
+    /// Whether a rule or route is for some sources only: the kernel then needs the source of a packet to follow it.
     pub(in crate::transport) fn goes_by_source(&self) -> bool {
         self.by_source
     }
 
-    /// The interface that has `source`, if it is one of several next hops; else 0.
+    /// The interface of `source`, if it is one of several next hops; otherwise 0.
     pub(in crate::transport) fn pinned_interface(&self, source: IpAddr) -> u32 {
         let interface = self.interfaces.get(&source).copied();
-        // An address of loopback, say, may leave by any of them.
+        // Packets from an address of another interface, such as loopback, may leave by any of them.
         interface
             .filter(|interface| self.next_hops.contains(interface))
             .unwrap_or(0)
@@ -166,9 +167,8 @@ impl RouteWatch {
     }
 }
 
-/// Whether any route leads over several next hops; `None` if the kernel does not tell. It then chooses one for each flow, from
-/// what it knows of the flow.
-pub fn has_several_next_hops() -> Option<bool> {
+/// Whether any route has several next hops, among which the kernel chooses one per flow. `None` if the kernel does not answer.
+pub(crate) fn has_several_next_hops() -> Option<bool> {
     let mut found = false;
     let mut tables = Tables::open();
     if !tables.are_open() {
@@ -182,12 +182,12 @@ pub fn has_several_next_hops() -> Option<bool> {
     listed.is_ok().then_some(found)
 }
 
-/// The interfaces of next hops that stand in a group of several. Routes refer to such groups by number
-/// (`net.ipv4.nexthop_compat_mode=0` keeps the kernel from listing the next hops with the routes).
+/// The interfaces of next hops in groups of several. Routes refer to such groups by number. With
+/// `net.ipv4.nexthop_compat_mode=0` the kernel does not list the next hops with the routes.
 fn grouped(tables: &mut Tables) -> BTreeSet<u32> {
     let mut interfaces = HashMap::new();
     let mut members = Vec::new();
-    // A kernel that refuses knows no such groups.
+    // A kernel that refuses the request has no such groups.
     let _ = tables.ask(&message::ask_next_hops(), |answer| {
         if let Some(object) = answer.next_hop_object() {
             interfaces.extend(object.interface.map(|interface| (object.id, interface)));
@@ -195,7 +195,7 @@ fn grouped(tables: &mut Tables) -> BTreeSet<u32> {
                 members.extend(object.members);
             }
         }
-        // To the end of the list.
+        // Read to the end of the list.
         None::<()>
     });
     members

@@ -1,5 +1,5 @@
-//! The rtnetlink(7) messages that ask for routes, interfaces, neighbours and addresses, and what is read from the answers.
-//! Pure functions over bytes, in the machine's order.
+//! Encodes rtnetlink(7) requests for routes, interfaces, neighbours and addresses, and decodes the answers. Pure functions over
+//! bytes, in the machine's byte order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -54,12 +54,12 @@ pub(in crate::transport) struct Answer<'a> {
 pub(in crate::transport) struct Way {
     /// `RTN_UNICAST`, `RTN_LOCAL` and the like.
     pub kind: u8,
-    /// The next hop; none if it is the destination itself.
+    /// The next hop; `None` if it is the destination itself.
     pub gateway: Option<IpAddr>,
     pub interface: u32,
 }
 
-/// A next hop that routes refer to by its number, or a group of such.
+/// A next hop that routes refer to by its number, or a group of next hops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::transport) struct NextHopObject {
     pub id: u32,
@@ -171,7 +171,7 @@ pub(in crate::transport) fn ask_neighbours(ipv6: bool) -> Request {
     list(libc::RTM_GETNEIGH, &body)
 }
 
-/// Asks for the kernel's table of neighbours of a family: not for its entries.
+/// Asks for the parameters of a family's neighbour table, not for its entries.
 pub(in crate::transport) fn ask_table(ipv6: bool) -> Request {
     let mut body = [0; TABLE];
     body[0] = family(ipv6);
@@ -206,7 +206,7 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The messages in what one call received.
+/// The messages in the bytes that one call received.
 pub(in crate::transport) fn answers(mut bytes: &[u8]) -> impl Iterator<Item = Answer<'_>> {
     std::iter::from_fn(move || {
         let length = word(bytes, 0)? as usize;
@@ -227,7 +227,7 @@ fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// The interfaces in a list of next hops (`struct rtnexthop` and attributes), up to the first that is not whole.
+/// The interfaces in a list of next hops (`struct rtnexthop` and attributes), up to the first entry that is not complete.
 fn next_hops(mut bytes: &[u8]) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let length = usize::from(half(bytes, 0)?).max(NEXT_HOP);
@@ -279,7 +279,7 @@ impl Answer<'_> {
         })
     }
 
-    /// Reads a new route that has two next hops or more: their interfaces.
+    /// Reads the interfaces of a new route's next hops, if there are two or more.
     pub(in crate::transport) fn several_next_hops(&self) -> impl Iterator<Item = u32> {
         let is_route = self.kind == libc::RTM_NEWROUTE;
         let behind_header = self.body.get(ROUTE..).unwrap_or_default();
@@ -315,8 +315,8 @@ impl Answer<'_> {
         })
     }
 
-    /// Reads the IPv4 destinations of a new route or rule, if it has a prefix: the first, and the one behind the last (none if that
-    /// is the last address there is).
+    /// Reads the IPv4 prefix of a new route or rule, if it has one: its first address, and the address after its last one. The
+    /// second is `None` if the prefix ends with 255.255.255.255.
     pub(in crate::transport) fn destinations_v4(&self) -> Option<(u32, Option<u32>)> {
         let is_new = matches!(self.kind, libc::RTM_NEWRULE | libc::RTM_NEWROUTE);
         let (family, length) = (*self.body.first()?, u32::from(*self.body.get(1)?));
@@ -332,8 +332,8 @@ impl Answer<'_> {
         Some((first, u32::try_from(behind).ok()))
     }
 
-    /// Whether it is a new rule, or a new IPv6 route, for some source addresses only. Both headers have the length of the source's
-    /// prefix in the same place.
+    /// Whether it is a new rule, or a new IPv6 route, for some source addresses only. Both headers have the length of the source
+    /// prefix at the same offset.
     pub(in crate::transport) fn is_for_sources(&self) -> bool {
         let has_source = self.body.get(2).is_some_and(|length| *length > 0);
         matches!(self.kind, libc::RTM_NEWRULE | libc::RTM_NEWROUTE) && has_source
@@ -362,7 +362,7 @@ impl Answer<'_> {
         Some((local.or(only)?, word(self.body, 4)?))
     }
 
-    /// Reads how many entries a table of neighbours takes (`gc_thresh3`); what follows it of each interface tells nothing of that.
+    /// Reads how many entries a neighbour table holds (`gc_thresh3`). The messages about single interfaces do not state it.
     pub(in crate::transport) fn table_size(&self) -> Option<u32> {
         if self.kind != RTM_NEWNEIGHTBL {
             return None;

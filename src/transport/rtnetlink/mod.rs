@@ -1,5 +1,5 @@
-//! Questions to the kernel's tables through rtnetlink(7): routes, interfaces, neighbours, addresses; and what the kernel tells of their
-//! changes. Needs no privilege.
+//! Reads the kernel's tables through rtnetlink(7): routes, interfaces, neighbours and addresses, and changes to them. Needs no
+//! privilege.
 
 pub(in crate::transport) mod changes;
 pub(in crate::transport) mod message;
@@ -13,20 +13,20 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use message::{Answer, Request, answers};
 
-/// The kernel answers before the call that asks returns; this is for one that never does.
+/// How long to wait for an answer. The kernel answers before the call that asks returns, or never.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// Largest part of a list that the kernel sends at once.
+/// The largest part of a list that the kernel sends at once, bytes.
 const PART: usize = 32 << 10;
 
-/// The tables of the network namespace in which this was opened.
+/// The tables of the network namespace in which the value was opened.
 pub(in crate::transport) struct Tables {
-    /// Absent if it cannot be had, or has stopped answering.
+    /// `None` if the socket cannot be opened, or if the kernel has stopped answering.
     socket: Option<Socket>,
     buffer: Vec<u8>,
 }
 
 impl Tables {
-    /// Opens the tables. If they cannot be opened, they answer nothing.
+    /// Opens the tables. If that fails, every request fails.
     pub(in crate::transport) fn open() -> Self {
         Tables {
             socket: open().ok(),
@@ -34,13 +34,13 @@ impl Tables {
         }
     }
 
-    /// Whether there are tables to ask.
+    /// Whether the tables could be opened.
     pub(in crate::transport) fn are_open(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// Sends a request and passes the answers to `read` until `read` returns something; returns that. The answers behind it are
-    /// lost, so `read` must return nothing for the answers of a list.
+    /// Sends a request and passes the answers to `read` until `read` returns a value, which is returned. The answers after that one
+    /// are lost, so `read` must return `None` for the answers of a list.
     pub(in crate::transport) fn ask<T>(
         &mut self,
         request: &Request,
@@ -51,14 +51,14 @@ impl Tables {
         };
         let answer = converse(socket, &mut self.buffer, request, read);
         let is_refusal = |error: &io::Error| {
-            // What a broken conversation gives; all other errors are answers.
+            // These errors mean that no answer came; all other errors are answers.
             !matches!(
                 error.kind(),
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
             ) && error.raw_os_error() != Some(libc::ENOBUFS)
         };
         if answer.as_ref().is_err_and(|error| !is_refusal(error)) {
-            // A late answer would be taken for the next request's.
+            // A late answer would be taken for the answer to the next request.
             self.socket = open().ok();
         }
         answer

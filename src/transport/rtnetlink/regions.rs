@@ -1,26 +1,27 @@
-//! IPv4 destinations between which no route and no rule makes a difference.
+//! Regions of IPv4 destinations that no route and no rule distinguishes.
 //!
-//! A destination prefix of a route, in any table, or of a rule divides the addresses at its start and behind its end. Between two
-//! neighbouring divisions every address has the same longest match in every table and meets the same rules: what the kernel says
-//! of one holds for all of them. (A matched prefix alone would not do: a narrower one may lie inside.) Not so between several
-//! next hops, which are chosen by a hash of the address; and a local route makes every destination its own source. Callers
-//! leave those out.
+//! The destination prefix of a route, in any table, or of a rule divides the addresses at its start and after its end. All
+//! addresses between two adjacent divisions have the same longest match in every table and meet the same rules. So the kernel's
+//! answer for one address holds for all of them. (A matched prefix alone is no such region: a narrower prefix may lie inside.)
+//!
+//! There are two exceptions, which callers must handle: several next hops, which the kernel chooses by a hash of the address, and
+//! local routes, which make every destination its own source.
 
 use std::net::Ipv4Addr;
 
-/// Divisions kept at most. With full routing tables of the internet there are too many for it to pay.
+/// The most divisions that are kept. With a full routing table of the internet there are too many to be worth it.
 const MOST: usize = 16_384;
 
 /// The divisions of all IPv4 addresses.
 #[derive(Debug, Default)]
 pub(in crate::transport) struct Regions {
-    /// First addresses of all regions but the first, in order.
+    /// The first address of every region except the first, in order.
     starts: Vec<u32>,
     too_many: bool,
 }
 
 impl Regions {
-    /// Adds the divisions of a prefix: its first address, and the one behind its last.
+    /// Adds the divisions of a prefix: its first address, and the address after its last one.
     pub(super) fn divide(&mut self, (first, behind): (u32, Option<u32>)) {
         if self.starts.len() < MOST {
             self.starts.push(first);
@@ -30,21 +31,21 @@ impl Regions {
         }
     }
 
-    /// Makes look-ups possible, once all prefixes are in. `None` if there were too many.
+    /// Prepares for look-ups, after all prefixes were added. `None` if there were too many.
     pub(super) fn finish(mut self) -> Option<Self> {
         self.starts.sort_unstable();
         self.starts.dedup();
         (!self.too_many).then_some(self)
     }
 
-    /// The region of an address: a number up to [`count`](Self::count).
+    /// The region of an address: a number below [`count`](Self::count).
     #[inline]
     pub(in crate::transport) fn of(&self, address: Ipv4Addr) -> usize {
         let address = u32::from(address);
         self.starts.partition_point(|start| *start <= address)
     }
 
-    /// How many regions there are.
+    /// The number of regions.
     pub(in crate::transport) fn count(&self) -> usize {
         self.starts.len() + 1
     }
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_prefixes_all_is_one_region_and_with_too_many_there_are_none() {
+    fn without_prefixes_there_is_one_region_and_too_many_prefixes_give_no_regions() {
         let regions = Regions::default().finish().unwrap();
         assert_eq!((regions.count(), regions.of(Ipv4Addr::BROADCAST)), (1, 0));
         let mut regions = Regions::default();
@@ -109,7 +110,7 @@ mod tests {
                 regions.divide((*first, u32::try_from(behind).ok()));
             }
             let regions = regions.finish().unwrap();
-            // Edges are where it matters.
+            // The edges of prefixes are the interesting addresses.
             let near = prefixes.iter().flat_map(|(first, length)| {
                 let last = first | !(u32::MAX << (32 - length));
                 [*first, last, first.wrapping_sub(1), last.wrapping_add(1)]

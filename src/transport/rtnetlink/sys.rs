@@ -10,9 +10,9 @@ use std::ptr;
 use libc::socklen_t;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
-/// A netlink socket of the routing family that hears the messages of `groups` and does not block.
+/// Opens a non-blocking netlink socket of the routing family that receives the messages of `groups`.
 pub(super) fn listening(groups: u32) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::from(libc::AF_NETLINK),

@@ -46,7 +46,7 @@ impl ProbeProtocol for Udp {
     fn size(&self, run: &ProbeFormat, ttl: Ttl, wanted: Option<usize>) -> usize {
         match wanted {
             Some(wanted) => wanted.max(LEAST),
-            None if run.quotes_without_headers => LEAST,
+            None if !run.quotes_with_headers => LEAST,
             None => LEAST + usize::from(ttl.0),
         }
     }
@@ -73,11 +73,11 @@ impl ProbeProtocol for Udp {
     }
 
     fn shows_ttl(&self, run: &ProbeFormat) -> bool {
-        run.packet_size.is_none() && !run.quotes_without_headers
+        run.packet_size.is_none() && run.quotes_with_headers
     }
 
     fn is_one_by_one(&self, run: &ProbeFormat) -> bool {
-        run.quotes_without_headers
+        !run.quotes_with_headers
     }
 
     fn read_quote(&self, transport: &[u8], _ipv6: bool) -> QuotedTransport {
@@ -99,7 +99,7 @@ impl ProbeProtocol for Udp {
         };
         let is_whole = udp.length.is_some() && udp.checksum.is_some();
         let length = udp.length.filter(|_| self.shows_ttl(run));
-        (is_whole || run.quotes_without_headers).then_some(Shown {
+        (is_whole || !run.quotes_with_headers).then_some(Shown {
             flow_number: udp.src_port,
             dst_port: udp.dst_port,
             ttl: length.and_then(ttl_of_length),

@@ -10,14 +10,14 @@ use std::slice;
 
 use libc::{iovec, mmsghdr};
 
-use crate::transport::raw::sys::check;
+use crate::transport::sys::check;
 
-/// Control bytes of one received packet: a SCM_TIMESTAMPNS takes 32. Words, because cmsghdr wants their alignment.
+/// Control bytes of one received packet: a SCM_TIMESTAMPNS takes 32. The type is `u64` for the alignment of cmsghdr.
 type Control = [u64; 8];
 
-/// The arrays and buffers that recvmmsg wants, used again and again. The pointers among them are laid once: a call with one
-/// packet must not pay for 256.
-pub(crate) struct ReceiveArena {
+/// The arrays and buffers for recvmmsg. They are reused, and the pointers among them are set once: a call with one packet must
+/// not pay for 256.
+pub(in crate::transport::raw) struct ReceiveArena {
     /// After `new` these three are reached through pointers only, never through references.
     buffers: Vec<u8>,
     _controls: Vec<Control>,
@@ -31,12 +31,12 @@ pub(crate) struct ReceiveArena {
 unsafe impl Send for ReceiveArena {}
 
 impl ReceiveArena {
-    /// Packets of one call.
-    pub(crate) const SLOTS: usize = 256;
-    /// Bytes kept of a packet: an Ethernet frame's worth and more; what exceeds it is cut off.
-    pub(crate) const PACKET: usize = 2048;
+    /// The most packets of one call.
+    pub(in crate::transport::raw) const SLOTS: usize = 256;
+    /// Bytes kept of a packet: more than an Ethernet frame. A longer packet is truncated.
+    pub(in crate::transport::raw) const PACKET: usize = 2048;
 
-    pub(crate) fn new() -> Self {
+    pub(in crate::transport::raw) fn new() -> Self {
         let mut buffers = vec![0_u8; Self::SLOTS * Self::PACKET];
         let mut controls: Vec<Control> = vec![[0; 8]; Self::SLOTS];
         let mut pieces: Vec<iovec> = buffers
@@ -73,9 +73,13 @@ impl ReceiveArena {
         }
     }
 
-    /// Takes the packets that wait at `socket` into the slots from `from` on, as many as there are, without waiting; returns how
-    /// many, 0 for none. The slots before `from` keep what they have.
-    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, from: usize) -> io::Result<usize> {
+    /// Receives the packets that wait at `socket` into the slots from `from` on, without waiting. Returns how many, 0 if there are
+    /// none. The slots before `from` keep their packets.
+    pub(in crate::transport::raw) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        from: usize,
+    ) -> io::Result<usize> {
         for message in &mut self.messages[from..self.filled.max(from)] {
             message.msg_hdr.msg_controllen = size_of::<Control>() as _;
         }
@@ -102,19 +106,20 @@ impl ReceiveArena {
         }
     }
 
-    /// The packet in `slot`, which a call has filled.
-    pub(crate) fn packet(&self, slot: usize) -> &[u8] {
+    /// The packet in `slot`. A call must have filled that slot.
+    pub(in crate::transport::raw) fn packet(&self, slot: usize) -> &[u8] {
         let length = (self.messages[slot].msg_len as usize).min(Self::PACKET);
         // SAFETY: there are as many buffers of PACKET bytes as messages, and indexing has checked that `slot` is one of them;
         // the kernel writes to them only in `receive`, which takes `&mut self`.
         unsafe { slice::from_raw_parts(self.buffers.as_ptr().add(slot * Self::PACKET), length) }
     }
 
-    /// The receive stamp of the packet in `slot`, nanoseconds.
-    pub(crate) fn stamp(&self, slot: usize) -> Option<u64> {
+    /// The receive timestamp of the packet in `slot`, nanoseconds.
+    pub(in crate::transport::raw) fn stamp(&self, slot: usize) -> Option<u64> {
         let header = &self.messages[slot].msg_hdr;
-        // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its length says how much of it the kernel filled. The CMSG functions stay within that length.
-        // A timespec may lie unaligned behind its header, hence read_unaligned.
+        // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its
+        // length says how much of it the kernel filled. The CMSG functions stay within that length.
+        // A timespec may be unaligned after its header, hence read_unaligned.
         unsafe {
             let mut next = libc::CMSG_FIRSTHDR(header);
             while let Some(message) = next.as_ref() {
@@ -140,7 +145,7 @@ fn nanoseconds(seconds: libc::time_t, nanos: libc::c_long) -> Option<u64> {
         .checked_add(u64::try_from(nanos).ok()?)
 }
 
-/// Whether there was nothing to do just now (or a signal came first).
+/// Whether there was nothing to receive, or a signal came first.
 fn would_block(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,6 +1,6 @@
-//! The packets of the test: a probe, and everything that may answer it, all from an address to itself.
+//! The packets of the test: a probe and the replies to it, each from an address to the same address.
 
-use super::{Kind, LoopbackProbe};
+use super::{LoopbackProbe, TestReplyKind};
 use crate::engine::format::{Marked, ProbeFormat};
 use crate::model::{FlowId, TcpFlags, Ttl};
 use crate::wire::checksum::Sum;
@@ -10,9 +10,9 @@ use crate::wire::{echo, protocol, tcp, udp};
 
 /// Size of an ICMP header, bytes.
 const ICMP_HEADER: usize = 8;
-/// Added to a probe's checksum bit by bit: another sum whatever it was, since the difference is no multiple of 65535.
+/// XORed into a probe's checksum. The result is always wrong, because the difference is no multiple of 65535.
 const SPOILER: u16 = 0x5555;
-/// The checksum that UDP and echo probes carry before it is spoilt.
+/// The checksum of UDP and echo probes before [`SPOILER`].
 const CHECK: u16 = 0x1234;
 
 fn header(probe: &LoopbackProbe, ends: Ends, protocol: u8) -> IpHeader {
@@ -27,7 +27,7 @@ fn header(probe: &LoopbackProbe, ends: Ends, protocol: u8) -> IpHeader {
     }
 }
 
-/// What looks like a probe of the run, but for its transport checksum, which is wrong.
+/// A packet like a probe of the run, with a wrong transport checksum.
 pub(super) fn probe(probe: &LoopbackProbe, ends: Ends) -> Vec<u8> {
     let protocol = protocol::of(probe.protocol, probe.tcp_flags);
     let format = ProbeFormat {
@@ -62,20 +62,25 @@ pub(super) fn probe(probe: &LoopbackProbe, ends: Ends) -> Vec<u8> {
     packet
 }
 
-/// The answer of `kind` to the `packet` that [`probe`] made.
-pub(super) fn answer(kind: Kind, probe: &LoopbackProbe, ends: Ends, packet: &[u8]) -> Vec<u8> {
+/// The reply of `kind` to the `packet` that [`probe`] made.
+pub(super) fn reply(
+    kind: TestReplyKind,
+    probe: &LoopbackProbe,
+    ends: Ends,
+    packet: &[u8],
+) -> Vec<u8> {
     let v4 = matches!(ends, Ends::V4(..));
     let transport = &packet[ends.header_size()..];
     match kind {
-        Kind::Unreachable => {
+        TestReplyKind::Unreachable => {
             let (icmp_type, code) = if v4 { (3, 3) } else { (1, 4) };
             icmp(probe, ends, [icmp_type, code], [0; 4], packet)
         }
-        Kind::TimeExceeded => {
+        TestReplyKind::TimeExceeded => {
             let icmp_type = if v4 { 11 } else { 3 };
             icmp(probe, ends, [icmp_type, 0], [0; 4], packet)
         }
-        Kind::EchoReply => {
+        TestReplyKind::EchoReply => {
             let icmp_type = if v4 { echo::REPLY_V4 } else { echo::REPLY_V6 };
             let [.., a, b, c, d] = *array::<8>(transport);
             icmp(
@@ -86,17 +91,17 @@ pub(super) fn answer(kind: Kind, probe: &LoopbackProbe, ends: Ends, packet: &[u8
                 &transport[ICMP_HEADER..],
             )
         }
-        Kind::Segment => reset(probe, ends),
-        Kind::Datagram => datagram(probe, ends, &transport[udp::HEADER..]),
+        TestReplyKind::Reset => reset(probe, ends),
+        TestReplyKind::Datagram => datagram(probe, ends, &transport[udp::HEADER..]),
     }
 }
 
-/// The first `N` bytes of a packet of ours, which is longer.
+/// The first `N` bytes of a packet of ours, which has at least `N`.
 fn array<const N: usize>(bytes: &[u8]) -> &[u8; N] {
     bytes.first_chunk().unwrap_or(&[0; N])
 }
 
-/// Puts an IP header and a checksum to `transport`, whose checksum field at `checksum_at` is 0.
+/// Adds an IP header and a checksum to `transport`. Its checksum field, at `checksum_at`, must be 0.
 fn packet(
     probe: &LoopbackProbe,
     ends: Ends,
@@ -109,7 +114,7 @@ fn packet(
         _ => ends.pseudo_header(protocol, transport.len()),
     };
     let sum = match (covered.bytes(&transport).checksum(), protocol) {
-        // 0 would say that there is none (RFC 768).
+        // 0 means that there is no checksum (RFC 768).
         (0, UDP) => u16::MAX,
         (sum, _) => sum,
     };
@@ -137,12 +142,12 @@ fn icmp(
     packet(probe, ends, protocol, message, 2)
 }
 
-/// What a closed port says (RFC 9293, section 3.10.7.1).
+/// The reset of a closed port (RFC 9293, section 3.10.7.1).
 fn reset(probe: &LoopbackProbe, ends: Ends) -> Vec<u8> {
     let theirs = tcp::sequence(probe.mark, CHECK);
     let (sequence, acknowledgement, flags) = match probe.tcp_flags {
         TcpFlags::Syn => (0, theirs.wrapping_add(1), tcp::RST | tcp::ACK),
-        // An acknowledgement number that the probe repeats from its sequence number.
+        // The probe's acknowledgement number repeats its sequence number.
         TcpFlags::Ack | TcpFlags::Psh => (theirs, 0, tcp::RST),
     };
     let mut segment = Vec::with_capacity(tcp::HEADER);

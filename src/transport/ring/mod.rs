@@ -1,8 +1,8 @@
 //! A packet ring (AF_PACKET, TPACKET_V2): the kernel writes packets straight into memory that we share with it.
 //!
-//! It serves where a socket's receive buffer may not be enlarged (in a user namespace SO_RCVBUFFORCE is refused, a ring of
-//! 256 MiB is not). Version 2 rather than 3: version 3 hands packets over by blocks, after a timer of milliseconds when
-//! traffic is light; here each packet is there at once, at the price of a fixed 2 KiB a packet.
+//! It is used if a socket's receive buffer may not be enlarged: a user namespace refuses SO_RCVBUFFORCE, but not a ring of
+//! 256 MiB. The version is 2, not 3. Version 3 passes packets in blocks, with light traffic only after milliseconds. With
+//! version 2 each packet is there at once, and takes a fixed 2 KiB.
 
 mod sys;
 
@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-/// Bytes of a slot: one packet with its header of 80 bytes; what is longer is cut off.
+/// Bytes of a slot: one packet with its header of 80 bytes. A longer packet is truncated.
 pub(crate) const SLOT: usize = 2048;
 /// Bytes of a block, the kernel's unit of allocation.
 const BLOCK: usize = 256 << 10;
 
 /// Which packets a ring takes.
 pub(crate) struct RingConfig<'a> {
-    /// Only those of this interface; all interfaces if `None`.
+    /// Only packets of this interface; of all interfaces if `None`.
     pub interface: Option<u32>,
-    /// Only those that pass this classic BPF program; its offset 0 is the IP header.
+    /// Only packets that pass this classic BPF program, in which offset 0 is the IP header.
     pub filter: Option<&'a [SockFilter]>,
     /// Ethernet protocol (ETH_P_IP, ETH_P_ALL).
     pub protocol: u16,
@@ -29,18 +29,18 @@ pub(crate) struct RingConfig<'a> {
     pub bytes: usize,
 }
 
-/// Packets that come in, each from its IP header on.
+/// A ring of received packets, each from its IP header on.
 pub(crate) struct PacketRing {
     socket: Socket,
     memory: sys::Mapping,
     slots: usize,
     next: usize,
-    /// The kernel forgets its counts when they are read.
+    /// Packets dropped so far. The kernel resets its own count when it is read.
     dropped: AtomicU64,
 }
 
 impl PacketRing {
-    /// Opens a ring. No packet enters it before filter and memory stand.
+    /// Opens a ring. No packet enters it before filter and memory are in place.
     pub(crate) fn open(config: &RingConfig<'_>) -> io::Result<Self> {
         // Protocol 0: the socket takes nothing until it is bound.
         let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(0)))?;
@@ -70,7 +70,7 @@ impl PacketRing {
         self.slots * SLOT
     }
 
-    /// Passes the packets that are there, at most `limit`, with their receive stamps, and returns how many.
+    /// Passes the packets that are there, at most `limit`, with their receive timestamps. Returns how many.
     pub(crate) fn visit(
         &mut self,
         limit: usize,
@@ -86,7 +86,7 @@ impl PacketRing {
         count
     }
 
-    /// How many packets are there; at most `limit` are counted.
+    /// Counts the packets that are there, up to `limit`.
     pub(crate) fn ready(&self, limit: usize) -> usize {
         let limit = limit.min(self.slots);
         (0..limit)
@@ -94,7 +94,7 @@ impl PacketRing {
             .unwrap_or(limit)
     }
 
-    /// Packet `at` of those that are [`ready`](Self::ready), and its receive stamp (nanoseconds, CLOCK_REALTIME).
+    /// Packet `at` of those that are [`ready`](Self::ready), and its receive timestamp (nanoseconds, CLOCK_REALTIME).
     pub(crate) fn packet(&self, at: usize) -> Option<(&[u8], Option<u64>)> {
         let frame = self.frame(at)?;
         Some((frame.packet, frame.stamp))
@@ -104,7 +104,7 @@ impl PacketRing {
         self.memory.frame((self.next + at) % self.slots * SLOT)
     }
 
-    /// Lets the kernel have the slots of the first `count` packets again.
+    /// Gives the slots of the first `count` packets back to the kernel.
     pub(crate) fn give_back(&mut self, count: usize) {
         for _ in 0..count {
             self.memory.give_back(self.next * SLOT);
@@ -112,7 +112,7 @@ impl PacketRing {
         }
     }
 
-    /// Packets that the kernel dropped so far because the ring was full; `None` where it does not tell.
+    /// Packets that the kernel dropped so far because the ring was full; `None` if the kernel does not answer.
     pub(crate) fn dropped(&self) -> Option<u64> {
         let recent = sys::take_drops(self.socket.as_fd()).ok()?;
         Some(self.dropped.fetch_add(recent.into(), Ordering::Relaxed) + u64::from(recent))

@@ -1,4 +1,4 @@
-//! Where probes leave from, as far as somebody asked for it.
+//! Where probes leave from, if the user asked for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -7,19 +7,19 @@ use socket2::{Domain, Socket};
 
 use super::{TransportError, sys};
 
-/// Source addresses and interface; what is absent is the kernel's choice.
+/// Source addresses, interface and type of service. The kernel chooses what is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Our addresses, at most one a family.
+    /// Our addresses, at most one per family.
     pub sources: Vec<IpAddr>,
-    /// An interface's name.
+    /// The name of an interface.
     pub interface: Option<String>,
     /// Type of service or traffic class: routes and rules may depend on it.
     pub tos: u8,
 }
 
 impl Origin {
-    /// The address asked for of one family.
+    /// The address of one family, if one was asked for.
     pub fn source(&self, ipv6: bool) -> Option<IpAddr> {
         self.sources
             .iter()
@@ -27,7 +27,7 @@ impl Origin {
             .find(|source| source.is_ipv6() == ipv6)
     }
 
-    /// Looks whether the interface is there and up.
+    /// Checks that the interface exists and is up.
     pub(super) fn check_interface(&self, socket: &Socket) -> Result<(), TransportError> {
         let Some(name) = &self.interface else {
             return Ok(());
@@ -42,9 +42,9 @@ impl Origin {
         }
     }
 
-    /// Gives a socket the interface, the source address and the type of service that probes leave with. The kernel routes by
-    /// these, whatever the header says that a raw socket is given. The interface comes first: it may be of a routing domain (VRF)
-    /// that alone knows the address.
+    /// Gives a socket the interface, the source address and the type of service of the probes. The kernel routes by these, even
+    /// if a raw socket is given another header. The interface comes first: it may be of a routing domain (VRF), and only there
+    /// the address may be known.
     pub(super) fn fix(&self, socket: &Socket, domain: Domain) -> Result<(), TransportError> {
         self.fix_interface(socket)?;
         let (level, option) = match domain {

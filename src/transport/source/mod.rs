@@ -1,53 +1,53 @@
-//! Which of our addresses the kernel sends from, per destination.
+//! The source address that the kernel chooses for a destination.
 //!
-//! Only the kernel knows: routes, policy rules, devices and address selection all take part. So it is asked for a whole
-//! destination address, by connecting a socket of the kind that sends. An answer is remembered for that destination, and with
-//! IPv4 for those that no route and no rule tells from it ([`regions`](crate::transport::rtnetlink::regions)), until the kernel tells
-//! that routes, rules, addresses or links changed.
+//! Only the kernel knows it: routes, policy rules, devices and address selection all take part. So the kernel is asked with a
+//! whole destination address, by connecting a socket of the kind that sends. An answer is kept until the kernel says that routes,
+//! rules, addresses or links changed. It serves that destination, and with IPv4 all destinations that no route and no rule
+//! distinguishes from it ([`regions`](super::rtnetlink::regions)).
+
+mod lookup;
+mod usable;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use socket2::Domain;
 
-use super::TransportError;
-use super::lookup::{Lookup, SendingSocket};
-use super::origin::Origin;
+use super::rtnetlink::changes::RouteWatch;
+use super::{Origin, TransportError};
 use crate::model::UnsentReason;
-use crate::transport::rtnetlink::changes::RouteWatch;
 
-/// Sets of a table, and destinations that share one. The table holds 262,144 destinations, and a quarter as many hardly ever drive
-/// one another out. It takes 2 MiB, of IPv6 8 MiB.
+use lookup::Lookup;
+pub(super) use lookup::SendingSocket;
+
+/// The sets of a table, and the entries of a set. The table holds 262,144 destinations. A quarter as many hardly ever displace one
+/// another. The table takes 2 MiB for IPv4 and 8 MiB for IPv6.
 const SETS: usize = 1 << 16;
 const WAYS: usize = 4;
 
-/// Changes are looked for at most this often.
+/// The shortest time between two checks for changes.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Looks up source addresses and remembers them by destination, so that the sending loop pays one memory access for a
-/// destination that it probed recently.
-///
-/// Failures are not remembered.
-pub(in crate::transport) struct SourceTable {
+/// Looks up source addresses and caches them by destination, so that the sending loop pays one memory access for a destination
+/// that it probed recently. Failures are not cached.
+pub(super) struct SourceTable {
     v4: Lookup,
     /// Absent on a machine without IPv6, which has no IPv6 routes either.
     v6: Option<Lookup>,
     entries_v4: Entries<Ipv4Addr>,
     entries_v6: Entries<Ipv6Addr>,
-    /// By region of destinations, as far as the kernel was asked; empty if regions are not known.
+    /// The source by region of destinations; `None` if the kernel was not asked yet. Empty if regions are not known.
     by_region: Vec<Option<Ipv4Addr>>,
     watch: RouteWatch,
-    /// Whether the kernel was asked for changes since the last batch was sent, and when it was asked.
+    /// Whether changes were looked for since the last batch was sent.
     is_fresh: bool,
+    /// When changes were last looked for.
     looked_at: Instant,
 }
 
 impl SourceTable {
     /// Prepares look-ups from `origin` for probes that leave by `sockets`.
-    pub(in crate::transport) fn new(
-        sockets: SendingSocket,
-        origin: &Origin,
-    ) -> Result<Self, TransportError> {
+    pub(super) fn new(sockets: SendingSocket, origin: &Origin) -> Result<Self, TransportError> {
         let v4 =
             Lookup::open(sockets, Domain::IPV4, origin)?.map_err(|error| sockets.refused(error))?;
         let v6 = Lookup::open(sockets, Domain::IPV6, origin)?.ok();
@@ -65,11 +65,8 @@ impl SourceTable {
         Ok(table)
     }
 
-    /// The address that packets to `destination` leave with.
-    pub(in crate::transport) fn source_for(
-        &mut self,
-        destination: IpAddr,
-    ) -> Result<IpAddr, UnsentReason> {
+    /// The source address of packets to `destination`.
+    pub(super) fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         if !std::mem::replace(&mut self.is_fresh, true) {
             self.look_for_changes();
         }
@@ -135,20 +132,22 @@ impl SourceTable {
         Ok(source)
     }
 
-    /// Says that a batch was sent: before the next one the kernel is asked whether something changed. In between answers stay
-    /// as they are, so that the packets of a batch agree.
-    pub(in crate::transport) fn batch_sent(&mut self) {
+    /// Notes that a batch was sent: changes are looked for before the next one. Within a batch the answers stay the same, so that
+    /// its packets agree.
+    pub(super) fn batch_sent(&mut self) {
         self.is_fresh = false;
     }
 
-    /// Whether the kernel needs to be told more than the destination to send a raw packet by the way of the look-up.
-    pub(in crate::transport) fn tells_way(&self) -> bool {
+    /// Whether the kernel needs more than the destination to send a raw packet by the route of the look-up.
+    pub(super) fn tells_way(&self) -> bool {
         self.watch.has_several_next_hops() || self.watch.goes_by_source()
     }
 
-    /// The interface that a packet from `source` must leave by: its own, if the kernel would choose one of several next hops anew,
-    /// by a hash of other things than at the look-up. Else 0, for the kernel's choice. What is bound has no choice.
-    pub(in crate::transport) fn pinned_interface(&self, source: IpAddr) -> u32 {
+    /// The interface that a packet from `source` must leave by; 0 leaves the choice to the kernel.
+    ///
+    /// With several next hops the kernel would choose again, by a hash of other fields than at the look-up. So the interface of
+    /// the source is given. A socket that is bound to an interface or a source leaves no choice.
+    pub(super) fn pinned_interface(&self, source: IpAddr) -> u32 {
         let lookup = match source {
             IpAddr::V4(_) => Some(&self.v4),
             IpAddr::V6(_) => self.v6.as_ref(),
@@ -159,8 +158,8 @@ impl SourceTable {
         }
     }
 
-    /// Why the kernel finds no way to `destination` now, whatever it found before; `None` where it does find one.
-    pub(in crate::transport) fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
+    /// Asks the kernel again for a route to `destination`. Returns why there is none, or `None` if there is one.
+    pub(super) fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
         let lookup = match destination {
             IpAddr::V4(_) => Some(&self.v4),
             IpAddr::V6(_) => self.v6.as_ref(),
@@ -172,9 +171,9 @@ impl SourceTable {
     }
 }
 
-/// An address of one family, as the table keeps it.
+/// An address of one family.
 trait Address: Copy + Eq {
-    /// No destination and no source of a probe.
+    /// The address that stands for an empty entry.
     const NONE: Self;
 
     fn of(address: IpAddr) -> Option<Self>;
@@ -202,10 +201,10 @@ impl Address for Ipv6Addr {
     }
 }
 
-/// Destinations and their sources, the newest first.
+/// Destinations and their sources, newest first.
 type Set<A> = [(A, A); WAYS];
 
-/// Source addresses by destination. In each set the oldest destination makes room for a new one.
+/// Source addresses by destination. In each set a new destination replaces the oldest.
 struct Entries<A>(Vec<Set<A>>);
 
 impl<A> Default for Entries<A> {
@@ -219,7 +218,7 @@ impl<A: Address> Entries<A> {
         self.0.fill([(A::NONE, A::NONE); WAYS]);
     }
 
-    /// The source for `destination`, from the table or else from `ask`. `key` spreads destinations over the table.
+    /// The source for `destination`, from the table or from `ask`. `key` spreads destinations over the table.
     #[inline]
     fn get_or_ask(
         &mut self,
@@ -252,7 +251,7 @@ fn place(key: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::raw::DgramProtocol;
+    use crate::transport::ports::DgramProtocol;
 
     fn table() -> SourceTable {
         let sockets = SendingSocket::Dgram(DgramProtocol::Udp);
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_serves_no_other_destination() {
+    fn a_cached_source_serves_no_other_destination() {
         let mut entries = Entries::<Ipv4Addr>::default();
         let mut asked = 0;
         for last in [1, 2, 1, 2, 3] {
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn sixty_thousand_neighbours_are_each_asked_for_about_once() {
+    fn sixty_thousand_adjacent_destinations_are_each_looked_up_about_once() {
         let mut entries = Entries::<Ipv4Addr>::default();
         let mut asked = 0;
         for round in 0..4_u32 {

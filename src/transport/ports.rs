@@ -9,16 +9,19 @@ use socket2::{Domain, Socket, Type};
 use super::{Origin, TransportError, sys};
 use crate::model::Protocol;
 
-/// Files this process may have open besides the ports.
+/// Files that this process may have open besides the ports.
 const OTHER_FILES: u64 = 256;
 
 /// Consecutive source ports, held as long as this value lives.
 ///
-/// Held ports are nobody else's: two runs on one host then differ in their ports, and our kernel does not answer targets'
-/// UDP replies with a port unreachable. Nothing is read from them, unless they are also sent through
-/// (the `dgram` transport). TCP ports are bound and do not listen, so that our kernel
-/// resets what a target opens. ICMP has no ports: its block holds nothing, or where it is sent through, ping sockets
-/// (`SOCK_DGRAM`, icmp(7)), whose identifiers take the ports' place.
+/// No other program can bind these ports. So two runs on one host differ in their ports, and our kernel does not answer targets'
+/// UDP replies with a port unreachable.
+///
+/// | protocol | sockets |
+/// |---|---|
+/// | UDP | bound; read from only by the `dgram` transport, which also sends through them |
+/// | TCP | bound, not listening, so that our kernel resets the connections that targets accept |
+/// | ICMP | no sockets, because there are no ports; in the `dgram` transport ping sockets (icmp(7)), with identifiers as ports |
 #[derive(Debug)]
 pub struct PortBlock {
     base: u16,
@@ -28,16 +31,16 @@ pub struct PortBlock {
     sockets: Vec<FlowSockets>,
 }
 
-/// What ordinary sockets send.
+/// The protocols that ordinary sockets send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DgramProtocol {
+pub(super) enum DgramProtocol {
     /// UDP datagrams.
     Udp,
     /// ICMP echo requests.
     Icmp,
 }
 
-/// The kinds of sockets.
+/// A kind of socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Datagram,
@@ -66,8 +69,11 @@ struct FlowSockets {
 }
 
 impl PortBlock {
-    /// Binds `flows` ports from `base` on, or where one of them is taken the next block that is free: base + flows,
-    /// base + 2·flows … below the ephemeral range, then from 1025 up.
+    /// Binds `flows` ports from `base` on. If one of them is taken, binds the next free block: base + flows, base + 2·flows …
+    /// below the ephemeral range, then from 1025 up.
+    ///
+    /// # Errors
+    /// [`TransportError`], if no block is free, or if there are not so many ports.
     pub fn bind(protocol: Protocol, base: u16, flows: u16) -> Result<Self, TransportError> {
         let kind = match protocol {
             Protocol::Udp => Some(Kind::Datagram),
@@ -77,9 +83,14 @@ impl PortBlock {
         Self::bind_kind(kind, base, flows, &Origin::default())
     }
 
-    /// As [`bind`](PortBlock::bind), with the addresses and the interface of `origin`, for those who send through the sockets:
-    /// of UDP, and of ICMP, which takes an entry in `net.ipv4.ping_group_range`.
-    pub(in crate::transport) fn bind_from(
+    /// A block that binds no ports, for protocols without ports and for transports that do not use those of this host.
+    pub fn unbound(base: u16, flows: u16) -> Result<Self, TransportError> {
+        Self::bind_kind(None, base, flows, &Origin::default())
+    }
+
+    /// As [`bind`](PortBlock::bind), with the addresses and the interface of `origin`, for a transport that sends through the
+    /// sockets. ICMP needs an entry in `net.ipv4.ping_group_range`.
+    pub(super) fn bind_from(
         protocol: DgramProtocol,
         base: u16,
         flows: u16,
@@ -152,13 +163,13 @@ impl PortBlock {
         self.base
     }
 
-    /// Whether it is another block than was asked for.
+    /// Whether the block is another one than was asked for.
     pub fn moved(&self) -> bool {
         self.base != self.asked
     }
 
-    /// The socket that holds `port` in one family.
-    pub(in crate::transport) fn socket(&self, port: u16, ipv6: bool) -> Option<&Socket> {
+    /// The socket that holds `port` in one family, if there is one.
+    pub(super) fn socket(&self, port: u16, ipv6: bool) -> Option<&Socket> {
         let sockets = self
             .sockets
             .get(usize::from(port.checked_sub(self.base)?))?;
@@ -169,7 +180,7 @@ impl PortBlock {
     }
 
     /// All sockets, each with its port.
-    pub(in crate::transport) fn sockets(&self) -> impl Iterator<Item = (u16, &Socket)> {
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (u16, &Socket)> {
         self.ports().zip(&self.sockets).flat_map(|(port, sockets)| {
             std::iter::once(&sockets.v4)
                 .chain(&sockets.v6)
@@ -183,7 +194,7 @@ impl PortBlock {
     }
 }
 
-/// First ports of the blocks to try, in order: what was asked for, then those in `usable`.
+/// The first ports of the blocks to try, in order: the block asked for, then the blocks between 1025 and the ephemeral range.
 fn candidates(base: u16, flows: u16, ephemeral: u16) -> impl Iterator<Item = u16> {
     let usable: Range<u32> = 1025..ephemeral.into();
     let step = u32::from(flows);
@@ -196,7 +207,7 @@ fn candidates(base: u16, flows: u16, ephemeral: u16) -> impl Iterator<Item = u16
         .filter_map(|first| u16::try_from(first).ok())
 }
 
-/// Where the kernel's own choice of ports begins.
+/// The first port of the ephemeral range, from which the kernel chooses ports.
 fn ephemeral_start() -> u16 {
     /// The kernel's default.
     const DEFAULT: u16 = 32768;
@@ -212,8 +223,8 @@ fn bind_all(kind: Kind, first: u16, flows: u16, origin: &Origin) -> io::Result<V
     let v6 = address(true, Ipv6Addr::UNSPECIFIED.into());
     let bind = |port: u16| {
         let v4 = bind_one(kind, v4, port, origin, false)?;
-        // Both families share one table of identifiers: the twins must share theirs while the second is bound, and with
-        // nobody before or after.
+        // Both families share one table of identifiers. So the two sockets of a flow must be allowed to share theirs, only
+        // while the second one is bound.
         let shares = kind == Kind::Ping;
         if shares {
             v4.set_reuse_address(true)?;
@@ -233,7 +244,7 @@ fn bind_all(kind: Kind, first: u16, flows: u16, origin: &Origin) -> io::Result<V
     (first..=first + (flows - 1)).map(bind).collect()
 }
 
-/// A machine without IPv6 has no such ports to hold.
+/// Whether the error says that this machine has no IPv6.
 fn is_without_ipv6(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -251,7 +262,7 @@ fn bind_one(
     let address = SocketAddr::new(address, port);
     let socket = kind.open(Domain::for_address(address))?;
     if kind == Kind::Ping {
-        // The kernel lets ping sockets share unless told otherwise, also with other programs.
+        // By default the kernel lets ping sockets share an identifier, even with other programs.
         socket.set_reuse_address(shares)?;
     }
     if address.is_ipv6() {
@@ -260,7 +271,7 @@ fn bind_one(
     if let Some(name) = &origin.interface {
         socket.bind_device(Some(name.as_bytes()))?;
     }
-    // What arrives is mostly never read: let it take as little memory as the kernel agrees to.
+    // Most sockets are never read: their receive buffer should take as little memory as the kernel allows.
     socket.set_recv_buffer_size(1)?;
     socket.bind(&address.into())?;
     Ok(socket)

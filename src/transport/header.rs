@@ -1,12 +1,12 @@
-//! The fields of a packet's own IP header that the kernel must be told as well.
+//! Fields of a packet's own IP header that the kernel must be given separately, too.
 
 use std::net::IpAddr;
 
-/// Sizes of headers: IPv4 without options, IPv6.
+/// Header sizes: IPv4 without options, IPv6.
 pub(in crate::transport) const IPV4: usize = 20;
 pub(in crate::transport) const IPV6: usize = 40;
 
-/// The source address of a packet of ours; `None` if the packet has no whole header.
+/// The source address of a packet of ours. `None` if the packet's header is not complete.
 pub(in crate::transport) fn source(packet: &[u8]) -> Option<IpAddr> {
     match packet.first()? >> 4 {
         4 => {

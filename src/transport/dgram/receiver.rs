@@ -1,4 +1,4 @@
-//! Reading error queues and datagrams of ordinary sockets.
+//! Receiving from the error queues and the receive queues of ordinary sockets.
 
 use std::io;
 use std::net::IpAddr;
@@ -12,17 +12,17 @@ use socket2::Socket;
 use super::control::{Facts, Message};
 use super::{may_be_left_behind, sys};
 use crate::model::{Datagram, DiscardReason, EchoMessage, SentBySocket, SocketError};
-use crate::transport::raw::{DgramProtocol, PortBlock};
-use crate::transport::{Arrival, Listener, Received};
+use crate::transport::ports::DgramProtocol;
+use crate::transport::{Arrival, PacketReceiver, PortBlock, Received};
 
-/// Batches read from a queue before the next one's turn.
+/// The most batches read from one queue before the next queue is read.
 const BATCHES: usize = 8;
 
-/// Hears ICMP errors about what the sockets of a port block have sent, and datagrams or echo replies that come to them, in the order of
-/// their stamps over all sockets and queues: an error that is read last may have come first.
+/// Receives ICMP errors about what the sockets of a port block have sent, and datagrams or echo replies to these sockets.
 ///
-/// How many of either found a full buffer is not told: the kernel counts no lost errors.
-pub struct DgramListener {
+/// Arrivals are passed in the order of their timestamps over all sockets and queues, because an error that is read last may have
+/// arrived first. Dropped arrivals are not counted: the kernel counts no lost errors.
+pub struct DgramReceiver {
     protocol: DgramProtocol,
     ports: Arc<PortBlock>,
     poll: sys::Poll,
@@ -30,14 +30,14 @@ pub struct DgramListener {
     waiting: Waiting,
 }
 
-/// Messages that were read and not yet passed.
+/// Messages that were read and not passed yet.
 #[derive(Default)]
 struct Waiting {
     messages: Vec<Kept>,
     bytes: Vec<u8>,
 }
 
-/// A message without its bytes.
+/// A message, with the place of its bytes.
 struct Kept {
     /// The socket's port or identifier.
     number: u16,
@@ -47,7 +47,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// One without a stamp goes first.
+    /// The timestamp; 0 if there is none, so that the message goes first.
     fn stamp(&self) -> u64 {
         self.facts.stamp.unwrap_or_default()
     }
@@ -65,12 +65,12 @@ impl Waiting {
         });
     }
 
-    /// The youngest stamp of those from `first` on.
-    fn youngest(&self, first: usize) -> Option<u64> {
+    /// The latest timestamp of the messages from `first` on.
+    fn latest(&self, first: usize) -> Option<u64> {
         self.messages[first..].iter().map(Kept::stamp).max()
     }
 
-    /// Passes those that are no younger than `until`, by their stamps, and keeps the rest. Returns how many.
+    /// Passes the messages up to the timestamp `until`, in order, and keeps the rest. Returns how many were passed.
     fn pass(&mut self, until: u64, pass: &mut dyn FnMut(&Kept, Message<'_>)) -> usize {
         self.messages.sort_by_key(Kept::stamp);
         let count = self
@@ -90,7 +90,7 @@ impl Waiting {
             kept.bytes = start..bytes.len();
         }
         match bytes.is_empty() {
-            // Keeps its memory.
+            // Keep the memory.
             true => self.bytes.clear(),
             false => self.bytes = bytes,
         }
@@ -98,10 +98,10 @@ impl Waiting {
     }
 }
 
-impl DgramListener {
+impl DgramReceiver {
     pub(super) fn new(protocol: DgramProtocol, ports: Arc<PortBlock>) -> Self {
         let poll = sys::Poll::new(ports.sockets().map(|(_, socket)| socket.as_fd()));
-        DgramListener {
+        DgramReceiver {
             protocol,
             ports,
             poll,
@@ -110,8 +110,8 @@ impl DgramListener {
         }
     }
 
-    /// Reads what waits at the sockets that are ready. Returns the youngest stamp of what has come through queues that may hold
-    /// more: the oldest of these, if there are such queues.
+    /// Reads the sockets that are ready. Returns the timestamp up to which everything has been read; `None` if all queues were read
+    /// to their end. With several queues that may hold more, it is the earliest of their last timestamps.
     fn read(&mut self) -> io::Result<Option<u64>> {
         let mut complete_until = None;
         for ((port, socket), ready) in self.ports.sockets().zip(self.poll.ready()) {
@@ -121,17 +121,17 @@ impl DgramListener {
             for queue in [sys::Queue::Errors, sys::Queue::Datagrams] {
                 let first = self.waiting.messages.len();
                 if !drain(&mut self.arena, socket, port, queue, &mut self.waiting)? {
-                    let youngest = self.waiting.youngest(first).unwrap_or_default();
+                    let latest = self.waiting.latest(first).unwrap_or_default();
                     complete_until =
-                        Some(complete_until.map_or(youngest, |other: u64| other.min(youngest)));
+                        Some(complete_until.map_or(latest, |other: u64| other.min(latest)));
                 }
             }
         }
         Ok(complete_until)
     }
 
-    /// Reads what is there, after a wait of up to `timeout` for something, and passes it by stamps. Looks a second time at all sockets,
-    /// so that nothing older is missing of what is passed.
+    /// Waits up to `timeout`, then reads what is there and passes it in the order of timestamps. Reads all sockets a second time,
+    /// so that nothing earlier than what is passed is still unread.
     fn take(
         &mut self,
         timeout: Duration,
@@ -143,7 +143,7 @@ impl DgramListener {
         };
         self.poll.wait(waits)?;
         let mut full = self.read()?;
-        let Some(youngest) = self.waiting.youngest(0) else {
+        let Some(latest) = self.waiting.latest(0) else {
             return Ok(Received {
                 count: 0,
                 drained_until: full,
@@ -153,28 +153,28 @@ impl DgramListener {
             self.poll.wait(Duration::ZERO)?;
             full = self.read()?;
         }
-        let mut until = full.map_or(youngest, |full| full.min(youngest));
+        let mut until = full.map_or(latest, |full| full.min(latest));
         let oldest = self.waiting.messages.iter().map(Kept::stamp).min();
         if oldest.is_some_and(|oldest| oldest > until) {
-            until = youngest;
+            until = latest;
         }
-        let mut unheard = 0;
+        let mut skipped = 0;
         let protocol = self.protocol;
         let passed = self.waiting.pass(until, &mut |kept, message| match arrival(
             protocol, kept, &message,
         ) {
             Some(arrival) => visit(arrival, message.facts.stamp),
-            None => unheard += 1,
+            None => skipped += 1,
         });
         let more = full.is_some() || !self.waiting.messages.is_empty();
         Ok(Received {
-            count: passed - unheard,
+            count: passed - skipped,
             drained_until: more.then_some(until),
         })
     }
 }
 
-/// Reads a queue until it is empty, or others are due; whether it was seen empty.
+/// Reads up to [`BATCHES`] batches from a queue. Returns whether the queue was empty at the end.
 fn drain(
     arena: &mut sys::ReceiveArena,
     socket: &Socket,
@@ -186,7 +186,7 @@ fn drain(
         let count = match arena.receive(socket.as_fd(), queue) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-            // A signal, or what an error has left behind: gone with this failure.
+            // A signal, or the errno of an earlier error, which this failure has cleared.
             Err(error)
                 if error.kind() == io::ErrorKind::Interrupted
                     || error.raw_os_error().is_some_and(may_be_left_behind) =>
@@ -213,7 +213,7 @@ fn arrival<'a>(protocol: DgramProtocol, kept: &Kept, message: &Message<'a>) -> O
     }
 }
 
-/// What is known of all that a socket sends.
+/// What all packets of a socket have in common.
 struct Bound {
     protocol: DgramProtocol,
     /// Its port or identifier.
@@ -221,7 +221,7 @@ struct Bound {
 }
 
 impl Bound {
-    /// What came to the socket.
+    /// Reads a message of the socket's receive queue.
     fn answer<'a>(&self, message: &Message<'a>) -> Arrival<'a> {
         let Some(from) = message.facts.from else {
             return Arrival::Unreadable(DiscardReason::Malformed, message.bytes);
@@ -244,7 +244,7 @@ impl Bound {
         }
     }
 
-    /// An ICMP error about what the socket has sent; `None` for local failures, of which the sender has been told.
+    /// Reads an ICMP error about a packet of the socket. `None` for a local failure, which the sender knows already.
     fn error<'a>(&self, message: &Message<'a>) -> Option<Arrival<'a>> {
         let error = message.facts.error.as_ref();
         if error.is_some_and(|error| {
@@ -257,7 +257,7 @@ impl Bound {
         }
         let told = error.and_then(|error| Some((error, error.offender?, message.facts.from?)));
         let Some((error, offender, from)) = told else {
-            // Without the sender, or the destination that it quotes, it names nobody.
+            // Without the responder or the quoted destination, the error matches no probe.
             return Some(Arrival::Unreadable(DiscardReason::Malformed, message.bytes));
         };
         Some(Arrival::Error(SocketError {
@@ -281,13 +281,13 @@ impl Bound {
     }
 }
 
-/// The address itself, whatever family of socket it came through.
+/// The address itself, if an IPv6 socket shows it as an IPv4-mapped one.
 fn unmapped(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-impl Listener for DgramListener {
-    fn listen(
+impl PacketReceiver for DgramReceiver {
+    fn receive(
         &mut self,
         timeout: Duration,
         visit: &mut dyn FnMut(Arrival<'_>, Option<u64>),
@@ -297,14 +297,14 @@ impl Listener for DgramListener {
         loop {
             let all = self.take(left, visit)?;
             left = deadline.saturating_duration_since(Instant::now());
-            // A wait that brought nothing goes on, after a signal or an error left behind.
+            // If nothing came, because of a signal or a leftover errno, wait for the rest of the time.
             if all.count > 0 || all.drained_until.is_some() || left.is_zero() {
                 return Ok(all);
             }
         }
     }
 
-    fn unheard(&self) -> Option<u64> {
+    fn dropped(&self) -> Option<u64> {
         None
     }
 }

@@ -1,4 +1,4 @@
-//! May a source address be used towards a destination? The kernel's choice is not always one.
+//! Whether a source address can be used towards a destination. The kernel's choice is not always usable.
 //!
 //! A machine with no better IPv6 address sends to global destinations from a link-local one (RFC 6724 only prefers others).
 //! No router forwards such a packet (RFC 4291, 2.5.6), and no answer can come back. A machine without any address
@@ -10,10 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::model::UnsentReason;
 
 /// Returns `source` if probes to `destination` may carry it, else the reason why they are not sent.
-pub(in crate::transport) fn fit(
-    source: IpAddr,
-    destination: IpAddr,
-) -> Result<IpAddr, UnsentReason> {
+pub(super) fn usable(source: IpAddr, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
     let fits = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(_)) => !source.is_unspecified(),
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
@@ -39,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_packet_leaves_its_link_from_an_address_of_that_link() {
+    fn a_link_local_source_reaches_no_other_link() {
         for (source, destination, fits) in [
             ("192.0.2.1", "198.51.100.1", true),
             ("127.0.0.1", "127.0.0.9", true),
@@ -49,7 +46,7 @@ mod tests {
             ("fd00::1", "2001:db8:1::1", true),
             ("::1", "::1", true),
             ("::1", "2001:db8:1::1", false),
-            // By a default route, where the loopback device is down.
+            // By a default route, if the loopback device is down.
             ("2001:db8::1", "::1", false),
             ("::", "2001:db8:1::1", false),
             ("fe80::1", "2001:db8:1::1", false),
@@ -65,7 +62,7 @@ mod tests {
                 false => Err(UnsentReason::NoSourceAddress),
             };
             assert_eq!(
-                fit(source, destination),
+                usable(source, destination),
                 expected,
                 "{source} to {destination}"
             );

@@ -1,6 +1,6 @@
-//! One question to the kernel: which of our addresses does a packet to this destination leave with?
+//! Asks the kernel for the source address of packets to a destination.
 //!
-//! It is asked by connecting a socket of the kind that sends, which sends nothing. Nothing is remembered here.
+//! To ask, a socket of the kind that sends is connected; this sends nothing. Answers are not cached here.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -8,22 +8,23 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::fitness::fit;
-use super::origin::Origin;
-use super::ports::DgramProtocol;
-use super::{TransportError, sys, unsent_reason};
+use super::usable::usable;
 use crate::model::UnsentReason;
+use crate::transport::error::{TransportError, unsent_reason};
+use crate::transport::origin::Origin;
+use crate::transport::ports::DgramProtocol;
+use crate::transport::sys;
 
 /// Any port will do: connecting a datagram socket sends nothing, it only looks up the route.
 const PORT: u16 = 33434;
 
-/// What sends: look-ups use sockets of the same kind, so that rules by protocol give the same answer as they will give to the
-/// probes.
+/// The kind of socket that sends. Look-ups use sockets of the same kind, so that policy rules by protocol give the same answer
+/// as for the probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transport) enum SendingSocket {
     /// A raw socket (IPPROTO_RAW).
     Raw,
-    /// An ordinary one.
+    /// An ordinary socket.
     Dgram(DgramProtocol),
 }
 
@@ -50,7 +51,7 @@ impl SendingSocket {
         }
     }
 
-    /// The port to connect to. Raw probes have none as far as the routing tables are concerned.
+    /// The port to connect to. For the routing tables, raw probes have no ports.
     fn port(self) -> u16 {
         match self {
             SendingSocket::Raw => 0,
@@ -63,16 +64,16 @@ impl SendingSocket {
 pub(super) struct Lookup {
     socket: Socket,
     port: u16,
-    /// A UDP socket with a port of its own. Between several next hops the kernel chooses by a hash of the ports: with another
-    /// source port at every look-up, a destination would have another way out each time.
+    /// A UDP socket with a fixed port. With several next hops the kernel chooses by a hash of the ports: if the source port changed
+    /// at every look-up, a destination would get another next hop each time.
     steady: Option<Socket>,
-    /// The address of ours that was asked for: every packet leaves with it.
+    /// The source address that the user asked for: every packet carries it.
     fixed: Option<IpAddr>,
     interface: Option<String>,
 }
 
 impl Lookup {
-    /// The inner error: the kernel does not have such sockets.
+    /// Opens the sockets. The inner error says that the kernel refuses such sockets.
     pub fn open(
         sockets: SendingSocket,
         domain: Domain,
@@ -87,22 +88,22 @@ impl Lookup {
         Ok(Ok(Lookup {
             socket,
             port: sockets.port(),
-            // Without one, only the steadiness over several next hops is lost.
+            // Without it, only the fixed choice among several next hops is lost.
             steady: with_own_port(domain).ok(),
             fixed: origin.source(domain == Domain::IPV6),
             interface: origin.interface.clone(),
         }))
     }
 
-    /// Returns the source towards `destination`. If the user named a source, that is it, and the kernel is not asked. If the kernel then
-    /// has no way, it says so when the probe is sent.
+    /// Returns the source towards `destination`. If the user named a source, returns that one without asking the kernel. If there
+    /// is then no route, the kernel says so when the probe is sent.
     pub fn ask(
         &self,
         destination: IpAddr,
         several_next_hops: bool,
     ) -> Result<IpAddr, UnsentReason> {
         match (self.fixed, &self.steady) {
-            (Some(source), _) => fit(source, destination),
+            (Some(source), _) => usable(source, destination),
             (None, Some(steady)) if several_next_hops && self.interface.is_none() => {
                 self.ask_kernel(steady, SocketAddr::new(destination, PORT))
             }
@@ -110,12 +111,12 @@ impl Lookup {
         }
     }
 
-    /// Whether the kernel chooses interface and source.
+    /// Whether the kernel chooses both interface and source.
     pub fn has_choice(&self) -> bool {
         self.interface.is_none() && self.fixed.is_none()
     }
 
-    /// Why there is no way to `destination` now.
+    /// Why there is no route to `destination` now; `None` if there is one.
     pub fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
         self.ask_kernel(&self.socket, SocketAddr::new(destination, self.port))
             .err()
@@ -126,8 +127,8 @@ impl Lookup {
             return Err(UnsentReason::Invalid);
         }
         let ask = || {
-            // A socket once connected keeps its source address over further connects: that must be undone first. With the
-            // address the kernel forgets the interface.
+            // A connected socket keeps its source address over further connects, so disconnect it first. The kernel then
+            // forgets the interface, too.
             sys::disconnect(socket.as_fd())?;
             if let Some(name) = &self.interface {
                 socket.bind_device(Some(name.as_bytes()))?;
@@ -140,12 +141,12 @@ impl Lookup {
             .as_socket()
             .map(|address| address.ip())
             .ok_or(UnsentReason::NoRoute)
-            .and_then(|source| fit(source, to.ip()))
+            .and_then(|source| usable(source, to.ip()))
     }
 }
 
-/// A UDP socket that keeps its source port when it is disconnected: one that was asked for by number. The kernel names a free
-/// one first, which somebody else may take in between.
+/// A UDP socket that keeps its source port when it is disconnected. It does so only if the port was asked for by number. So the
+/// kernel first names a free port, which another program may take in between.
 fn with_own_port(domain: Domain) -> io::Result<Socket> {
     const ATTEMPTS: u32 = 16;
     let any: IpAddr = match domain {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use libc::{sockaddr_ll, socklen_t, tpacket_req, tpacket2_hdr};
 
-use crate::transport::raw::sys::{check, option_words, set_option};
+use crate::transport::sys::{check, option_words, set_option};
 
 /// `PACKET_IGNORE_OUTGOING` (include/uapi/linux/if_packet.h, Linux 4.20).
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;

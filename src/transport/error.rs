@@ -1,13 +1,14 @@
-//! What can go wrong when a transport is opened.
+//! What can go wrong when a transport is opened, and when the kernel is offered a packet.
 
 use std::io;
 
 use super::sys;
+use crate::model::{Protocol, UnsentReason};
 
-/// Why a transport could not be opened. Each message is one sentence that ends in the remedy.
+/// Why a transport could not be opened. Each message is one sentence that ends with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The kernel keeps raw sockets from us (EPERM, EACCES).
+    /// The kernel refuses raw sockets (EPERM, EACCES).
     #[error(
         "opening {socket} was refused ({source}): run as root, or grant the right once with \
          `sudo setcap cap_net_raw+ep {program}`, or try the built-in network with --lab"
@@ -17,10 +18,10 @@ pub enum TransportError {
         socket: &'static str,
         /// The path of this program, for the setcap line.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The kernel lets this group send no echo requests through ordinary sockets (EACCES).
+    /// The kernel refuses ping sockets to this group (EACCES).
     #[error(
         "opening an ICMP socket without privilege was refused ({source}): let this group have them with `sudo sysctl \
          net.ipv4.ping_group_range=\"{group} {group}\"`, or grant raw sockets once with `sudo setcap cap_net_raw+ep {program}`, \
@@ -31,8 +32,19 @@ pub enum TransportError {
         group: u32,
         /// The path of this program, for the setcap line.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
+    },
+    /// The transport cannot send probes of this protocol.
+    #[error(
+        "--transport {transport} cannot send {} probes: choose another --protocol, or another --transport",
+        .protocol.as_str()
+    )]
+    Protocol {
+        /// The transport's name.
+        transport: &'static str,
+        /// The protocol asked for.
+        protocol: Protocol,
     },
     /// Another step failed.
     #[error("{operation} failed ({source}): {remedy}")]
@@ -41,17 +53,17 @@ pub enum TransportError {
         operation: &'static str,
         /// What may help.
         remedy: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// An interface that is not there, or may not be used.
+    /// An interface that does not exist or may not be used.
     #[error(
         "--interface {name}: the kernel refuses it ({source}); `ip link` lists the interfaces there are"
     )]
     NoInterface {
         /// As given.
         name: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// An interface that is down.
@@ -60,14 +72,14 @@ pub enum TransportError {
         /// As given.
         name: String,
     },
-    /// A source address that is not ours.
+    /// A source address that is not an address of this host.
     #[error(
         "--source {address}: not an address of this machine ({source}); `ip address` lists those that are"
     )]
     ForeignSource {
         /// As given.
         address: std::net::IpAddr,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// No block of source ports is free.
@@ -80,10 +92,10 @@ pub enum TransportError {
         base: u16,
         /// How many.
         flows: u16,
-        /// What the kernel said of the last block tried.
+        /// The kernel's error for the last block tried.
         source: io::Error,
     },
-    /// So many ports do not exist above the base.
+    /// There are not so many ports above the base.
     #[error(
         "{flows} source ports from {base} on do not fit below 65536: give a lower --source-port or fewer flows"
     )]
@@ -93,7 +105,7 @@ pub enum TransportError {
         /// How many.
         flows: u16,
     },
-    /// A socket a port: more than this process may open.
+    /// One socket per port is more than this process may open.
     #[error(
         "binding {flows} source ports needs as many open files and only {limit} are allowed ({source}): \
          raise the limit with `ulimit -n`, or ask for fewer flows"
@@ -101,9 +113,9 @@ pub enum TransportError {
     TooManyFiles {
         /// How many ports.
         flows: u16,
-        /// The limit on open files, after it was raised as far as it goes.
+        /// The limit on open files, after it was raised as far as possible.
         limit: u64,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
@@ -149,4 +161,19 @@ fn this_program() -> String {
         |_| "PATH_OF_PATHSURVEY".to_owned(),
         |path| path.display().to_string(),
     )
+}
+
+/// Why a packet was not sent, from the errno that the kernel gave.
+pub(super) fn unsent_reason(errno: i32) -> UnsentReason {
+    match errno {
+        libc::ENETUNREACH => UnsentReason::NoRoute,
+        libc::EHOSTUNREACH => UnsentReason::HostUnreachable,
+        libc::EACCES => UnsentReason::Prohibited,
+        libc::EINVAL => UnsentReason::Invalid,
+        libc::EMSGSIZE => UnsentReason::TooLarge,
+        libc::EPERM => UnsentReason::Firewall,
+        // The route's interface has no address.
+        libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
+        other => UnsentReason::Errno(other),
+    }
 }

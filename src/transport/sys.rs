@@ -1,4 +1,4 @@
-//! The system calls of the raw transport that the standard library and socket2 do not offer, each behind a safe function.
+//! System calls of several transports that the standard library and socket2 do not offer, each behind a safe function.
 
 #![allow(unsafe_code)]
 
@@ -17,7 +17,7 @@ pub(crate) const ICMP_FILTER: c_int = 1;
 /// `SOL_RAW` (include/linux/socket.h).
 pub(crate) const SOL_RAW: c_int = 255;
 
-/// Turns a −1 into the errno behind it.
+/// Turns the result −1 into an error with the present errno.
 pub(crate) fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 {
         Err(io::Error::last_os_error())
@@ -67,8 +67,8 @@ pub(crate) fn option_words<const N: usize>(
     Ok(words)
 }
 
-/// Waits until one of `descriptors` is readable (or closed at its other end), at most for `timeout` (for ever if `None`),
-/// and says which are. A signal ends the wait early with none.
+/// Waits until one of `descriptors` is readable or closed at its other end, at most for `timeout` (`None`: without limit).
+/// Returns which of them are. A signal ends the wait early, with none of them.
 pub(crate) fn wait_readable<const N: usize>(
     descriptors: [BorrowedFd<'_>; N],
     timeout: Option<Duration>,
@@ -131,7 +131,7 @@ pub(crate) fn wait_any_readable(
     }
 }
 
-/// Undoes the connect of a UDP socket, so that the next one chooses the source address afresh.
+/// Disconnects a UDP socket, so that the next connect chooses the source address again.
 pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
     let nowhere = libc::sockaddr {
         sa_family: libc::AF_UNSPEC as libc::sa_family_t,
@@ -148,7 +148,10 @@ pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
     .map(drop)
 }
 
-/// Whether the interface `name` is up; an error where there is none of that name.
+/// Whether the interface `name` is up.
+///
+/// # Errors
+/// There is no such interface.
 pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
     // SAFETY: all zero is a valid ifreq.
     let mut request: libc::ifreq = unsafe { zeroed() };
@@ -165,7 +168,7 @@ pub(crate) fn interface_is_up(socket: BorrowedFd<'_>, name: &str) -> io::Result<
     Ok(c_int::from(flags) & libc::IFF_UP != 0)
 }
 
-/// Takes one message off the socket's error queue and throws it away; `false` when there is none.
+/// Removes one message from the socket's error queue; `false` if the queue is empty.
 pub(crate) fn discard_queued_error(socket: BorrowedFd<'_>) -> bool {
     let mut byte = 0_u8;
     // SAFETY: the kernel writes at most one byte, into `byte`; the rest of the message is cut off.
@@ -180,13 +183,13 @@ pub(crate) fn discard_queued_error(socket: BorrowedFd<'_>) -> bool {
     result >= 0
 }
 
-/// The group whose rights this process has.
+/// The effective group of this process.
 pub(crate) fn effective_group() -> u32 {
     // SAFETY: takes nothing and cannot fail.
     unsafe { libc::getegid() }
 }
 
-/// Raises this process's limit on open files to at least `wanted`, as far as its hard limit lets it, and returns the limit.
+/// Raises this process's limit on open files to at least `wanted`, as far as the hard limit allows, and returns the limit.
 pub(crate) fn allow_open_files(wanted: u64) -> io::Result<u64> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,

@@ -1,4 +1,4 @@
-//! The answers are read by the readers that read those of the run, and answer what was sent.
+//! The run's own decoders decode the replies, and match them with what was sent.
 
 use super::*;
 use crate::model::{Echoed, Protocol, QuotedTransport, Reply, ReplyKind, Time};
@@ -22,9 +22,9 @@ fn of(protocol: Protocol, tcp_flags: TcpFlags) -> LoopbackProbe {
     }
 }
 
-fn read(kind: Kind, test: &LoopbackProbe, ends: Ends) -> Reply {
+fn read(kind: TestReplyKind, test: &LoopbackProbe, ends: Ends) -> Reply {
     let sent = probe(test, ends);
-    decode(&answer(kind, test, ends, &sent), Time::default()).unwrap()
+    decode(&reply(kind, test, ends, &sent), Time::default()).unwrap()
 }
 
 /// The sum over a transport header, its payload and what else its checksum covers.
@@ -38,16 +38,16 @@ fn sum(ends: Ends, protocol: u8, packet: &[u8]) -> u16 {
 }
 
 #[test]
-fn no_host_takes_the_probe_in_and_every_host_its_answer() {
+fn every_host_drops_the_probe_and_accepts_the_reply() {
     for ends in families() {
         let icmp = match ends {
             Ends::V4(..) => ICMP,
             Ends::V6(..) => ICMPV6,
         };
         for (protocol, number, kind) in [
-            (Protocol::Udp, UDP, Kind::Datagram),
-            (Protocol::Icmp, icmp, Kind::EchoReply),
-            (Protocol::Tcp, TCP, Kind::Segment),
+            (Protocol::Udp, UDP, TestReplyKind::Datagram),
+            (Protocol::Icmp, icmp, TestReplyKind::EchoReply),
+            (Protocol::Tcp, TCP, TestReplyKind::Reset),
         ] {
             for flags in [TcpFlags::Syn, TcpFlags::Ack, TcpFlags::Psh] {
                 // Whatever the probe's checksum would be.
@@ -58,8 +58,8 @@ fn no_host_takes_the_probe_in_and_every_host_its_answer() {
                     };
                     let sent = probe(&test, ends);
                     assert_ne!(sum(ends, number, &sent), 0xffff, "{test:?}");
-                    let answer = answer(kind, &test, ends, &sent);
-                    assert_eq!(sum(ends, number, &answer), 0xffff, "{test:?}");
+                    let reply = reply(kind, &test, ends, &sent);
+                    assert_eq!(sum(ends, number, &reply), 0xffff, "{test:?}");
                 }
                 if protocol != Protocol::Tcp {
                     break;
@@ -75,8 +75,8 @@ fn errors_quote_the_probe() {
         for protocol in [Protocol::Udp, Protocol::Icmp, Protocol::Tcp] {
             let test = of(protocol, TcpFlags::Syn);
             for (kind, expected) in [
-                (Kind::Unreachable, ReplyKind::PortUnreachable),
-                (Kind::TimeExceeded, ReplyKind::TimeExceeded),
+                (TestReplyKind::Unreachable, ReplyKind::PortUnreachable),
+                (TestReplyKind::TimeExceeded, ReplyKind::TimeExceeded),
             ] {
                 let reply = read(kind, &test, ends);
                 assert_eq!(reply.kind, expected);
@@ -97,13 +97,13 @@ fn errors_quote_the_probe() {
 fn targets_answer_the_probe() {
     for ends in families() {
         let echoed = |kind, protocol, flags| read(kind, &of(protocol, flags), ends).echoed.unwrap();
-        match echoed(Kind::EchoReply, Protocol::Icmp, TcpFlags::Syn) {
+        match echoed(TestReplyKind::EchoReply, Protocol::Icmp, TcpFlags::Syn) {
             Echoed::Echo {
                 identifier, serial, ..
             } => assert_eq!((identifier, serial), (24_000, Some(MARK))),
             other => panic!("{other:?}"),
         }
-        match echoed(Kind::Datagram, Protocol::Udp, TcpFlags::Syn) {
+        match echoed(TestReplyKind::Datagram, Protocol::Udp, TcpFlags::Syn) {
             Echoed::Udp {
                 src_port,
                 dst_port,
@@ -113,7 +113,7 @@ fn targets_answer_the_probe() {
             other => panic!("{other:?}"),
         }
         for probed in [TcpFlags::Syn, TcpFlags::Ack, TcpFlags::Psh] {
-            match echoed(Kind::Segment, Protocol::Tcp, probed) {
+            match echoed(TestReplyKind::Reset, Protocol::Tcp, probed) {
                 Echoed::Tcp {
                     src_port,
                     dst_port,

@@ -1,0 +1,128 @@
+//! Opens the transport of a survey, and warns if it is less than what was asked for.
+
+use std::time::Duration;
+
+use crate::config::SurveyConfig;
+use crate::model::{Protocol, Rate};
+use crate::transport::{
+    self, AddressFamilies, Capabilities, Origin, ReceiveBuffer, Transport, TransportError,
+    TransportOptions,
+};
+
+use super::words;
+
+/// A receive buffer that holds less than this at the full rate brings a warning.
+const SHORT_BUFFER: Duration = Duration::from_millis(100);
+
+/// Opens the transport that the configuration asks for, and adds to `warnings`.
+pub(super) fn open(
+    config: &SurveyConfig,
+    families: AddressFamilies,
+    warnings: &mut Vec<String>,
+) -> Result<Transport, TransportError> {
+    let transport = transport::open(&TransportOptions {
+        choice: config.transport_choice(),
+        protocol: config.protocol,
+        families,
+        source_port: config.source_port,
+        flows: config.flows,
+        origin: Origin {
+            sources: config.sources.clone(),
+            interface: config.interface.clone(),
+            tos: config.tos,
+        },
+        rate: config.rate,
+    })?;
+    if let Some(refused) = &transport.fell_back {
+        warnings.push(fell_back(refused, transport.name, config.protocol));
+    }
+    let Transport {
+        capabilities,
+        buffer,
+        ports,
+        ..
+    } = &transport;
+    warnings.extend(short_buffer(buffer, capabilities, config.rate));
+    if ports.moved() {
+        warnings.push(words::ports_taken(
+            config.protocol,
+            config.source_port,
+            ports.base(),
+            config.flows,
+        ));
+    }
+    Ok(transport)
+}
+
+/// The warning that raw sockets were `refused` and that the transport `name` takes their place.
+fn fell_back(refused: &TransportError, name: &str, protocol: Protocol) -> String {
+    let remedy = match refused {
+        TransportError::Privilege { program, .. } => {
+            format!("`sudo setcap cap_net_raw+ep {program}`")
+        }
+        _ => "CAP_NET_RAW".to_owned(),
+    };
+    let (sockets, pace) = match protocol {
+        Protocol::Icmp => ("ping sockets", ""),
+        Protocol::Udp | Protocol::Tcp => (
+            "ordinary UDP sockets",
+            "one at a time for each target and flow, and ",
+        ),
+    };
+    format!(
+        "raw sockets are refused, so probes leave by {sockets} (--transport {name}): {pace}what only whole packets show (IP ID, most \
+         of what is quoted) is null; for all of it run as root, or grant the right once with {remedy}"
+    )
+}
+
+/// The warning that the receive buffer is short; `None` if it is not.
+fn short_buffer(buffer: &ReceiveBuffer, capabilities: &Capabilities, rate: Rate) -> Option<String> {
+    let holds = buffer.replies as f64 / rate.per_second();
+    let counted = match capabilities.counts_drops {
+        true => "they are counted",
+        false => "uncounted",
+    };
+    let as_root = match buffer.is_larger_for_root {
+        true => "run as root, ",
+        false => "",
+    };
+    (holds < SHORT_BUFFER.as_secs_f64()).then(|| {
+        format!(
+            "the receive buffer holds only {:.0} ms of replies at {rate} probes/s: replies may be lost ({counted}); raise \
+             net.core.rmem_max, {as_root}or lower --rate",
+            holds * 1_000.0
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::TransportChoice;
+
+    #[test]
+    fn a_short_buffer_is_told_with_remedies_that_help() {
+        let told = |replies, choice: TransportChoice, is_larger_for_root| {
+            let buffer = ReceiveBuffer {
+                kind: "socket",
+                bytes: 212_992,
+                replies,
+                is_larger_for_root,
+            };
+            short_buffer(&buffer, &choice.capabilities(), Rate::THOUSAND)
+        };
+        assert_eq!(told(100, TransportChoice::Raw, true), None);
+        let raw = told(99, TransportChoice::Raw, true).unwrap();
+        assert!(
+            raw.contains("99 ms")
+                && raw.contains("they are counted")
+                && raw.contains("run as root"),
+            "{raw}"
+        );
+        let dgram = told(7, TransportChoice::Dgram, false).unwrap();
+        assert!(
+            dgram.contains("(uncounted)") && !dgram.contains("root"),
+            "{dgram}"
+        );
+    }
+}
