@@ -13,6 +13,10 @@
 //! | tag | 64 secret bits in the payload |
 //!
 //! A protocol only reads and compares. It knows nothing of pending probes; `engine::matcher` looks them up.
+//!
+//! A program can survey with a protocol of its own without an arm in [`of`]: it puts the protocol into its [`ProbeFormat`]. Quotes of
+//! that protocol come as [`QuotedTransport::Other`], and the `quoted_*` columns of its header fields are null. Its answers that quote
+//! nothing are discarded as `other_type`, because a packet is read before it is known which run it belongs to.
 
 use std::fmt;
 use std::net::IpAddr;

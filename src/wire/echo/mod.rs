@@ -9,7 +9,7 @@
 //! | identifier | base + flow | yes |
 //! | checksum | secret: keyed hash of target and flow, never 0 or 0xffff | yes |
 //! | sequence | high byte: TTL; low byte: 8 bits of the tag | no |
-//! | payload | marks (see [`payload`](super::payload)) | no |
+//! | payload | marks (see [`payload`]) | no |
 //!
 //! Balancers that hash ICMP take identifier and checksum for ports: both are held constant, the compensation word pays for
 //! it. The checksum covers no addresses (IPv4), so address translators leave it alone.

@@ -10,7 +10,7 @@
 //! | destination port | as configured (unless `--port-per-ttl`) | yes |
 //! | UDP length | 20 + TTL: says which TTL was sent even where only 8 bytes come back (unless `--packet-size`) | no |
 //! | UDP checksum | secret: the check, never 0 | no |
-//! | payload | marks (see [`payload`](super::payload)), zeros | no |
+//! | payload | marks (see [`payload`]), zeros | no |
 //!
 //! All that a per-flow balancer may hash is the same for every TTL and attempt of a flow.
 
