@@ -455,7 +455,7 @@ fn clocks_and_unsafe_are_found_where_they_may_not_stand() {
         ("src/transport/loopback.rs", &[]),
         ("src/engine/pacer.rs", &[2]),
         ("src/strategy/trace/mod.rs", &[2]),
-        ("src/lab/network.rs", &[2]),
+        ("src/lab/network/mod.rs", &[2]),
     ] {
         assert_eq!(broken(file, clock), lines, "{file}");
     }

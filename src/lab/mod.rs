@@ -3,60 +3,41 @@
 //! One `respond(packet, now)` under several drivers: virtual time in-process, and a TUN device in a fresh
 //! network namespace.
 //!
-//! A packet enters through `packet`, is walked router by router in `walk` over a topology (one `declared` in a
-//! `toml_file`, or one `generated` from a seed) and is answered by `network` with what `icmp` writes. `truth` walks the same
-//! code to say what a survey should have seen. IPv4 and IPv6; hosts answer UDP, TCP and ICMP echo, routers probes of any protocol.
+//! | module | what it holds |
+//! |---|---|
+//! | `packet` | the bytes: probes checked on entry, checksums, headers, ICMP messages and extensions |
+//! | `topology` | what a network looks like, and how a packet walks through it router by router |
+//! | `generated` | a topology computed from a seed |
+//! | `hosts` | what targets answer, and the vantage point's own kernel |
+//! | `network` | [`LabNetwork`]: packets in, replies out; also in virtual time, and with a recording |
+//! | `file` | networks read from TOML files |
+//! | `truth` | what a survey should see: the same walk, without loss, jitter and rate limits |
+//! | [`driver`] | a network behind a TUN device in a network namespace |
+//!
+//! Imports run downward in this order: `hash`, `packet`, `topology`, `hosts` and `generated`, `network`, `file` and `truth`.
+//! The lab speaks IPv4 and IPv6. Hosts answer UDP, TCP and ICMP echo; routers answer probes of any protocol.
 //!
 //! Left out: TCP connections beyond the handshake, probes in fragments or with IPv6 extension headers, the routers' own addresses as
 //! targets.
 
-mod address;
-mod balancer;
-mod checksum;
-mod declared;
-mod envelope;
-mod extension;
-mod flight;
+mod file;
 mod generated;
-mod generated_addresses;
-mod generated_hosts;
-mod generated_options;
-mod half_open;
 mod hash;
-mod host;
-mod icmp;
-mod message;
+mod hosts;
 mod network;
 mod packet;
-mod recording;
-mod rewriting;
-mod state;
-mod tcp;
-mod token_bucket;
-mod toml_boxes;
-mod toml_build;
-mod toml_file;
-mod toml_lines;
-mod toml_routers;
-mod toml_values;
 mod topology;
 mod truth;
-mod truth_table;
-mod truth_walk;
-mod virtual_host;
-mod virtual_network;
-mod walk;
-mod wrapping;
 
 #[cfg(test)]
 mod tests;
 
-pub use generated_options::GeneratedOptions;
-pub use network::{LabNetwork, LabStatistics};
-pub use recording::{Recorded, Recording, RecordingLog};
-pub use toml_file::LabError;
-pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthOutcome};
-pub use virtual_network::VirtualNetwork;
+pub use self::file::LabError;
+pub use self::generated::GeneratedOptions;
+pub use self::network::{
+    LabNetwork, LabStatistics, Recorded, Recording, RecordingLog, VirtualNetwork,
+};
+pub use self::truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthOutcome};
 
 pub mod driver;
 

@@ -12,7 +12,7 @@ mod packets6;
 mod quoting;
 mod robustness;
 mod tcp;
-mod virtual_host;
+mod vantage;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,269 @@
+//! The way of one packet through the network: the forwarding code that answers and truth share.
+
+use std::net::IpAddr;
+
+use super::balancer;
+use super::flight::Flight;
+use super::rewriting::Rewritten;
+use super::{Grievance, Line, Next, NodeId, Propagation, Topology};
+use crate::lab::hash::Chance;
+use crate::lab::packet::message::Message;
+
+/// More steps than any packet can take: 255 TTLs, a label's 255 beside each tunnel of a loop.
+const MOST_STEPS: usize = 1024;
+
+/// A copy comes this long behind the reply that it duplicates.
+const DUPLICATE_GAP: u64 = 500_000;
+
+impl Line {
+    /// Its MTU, where the packet is larger and must stay whole.
+    fn too_small_for(&self, flight: &Flight) -> Option<u16> {
+        self.mtu.filter(|mtu| flight.uncut_length > *mtu)
+    }
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lab) enum Answerer {
+    Router(NodeId),
+    Host,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lab) enum Fate {
+    /// It ended at a router that should say so in ICMP, or at the target.
+    Stopped(Stop),
+    /// A router threw it away.
+    Discarded(NodeId),
+    /// A line lost it.
+    Lost,
+}
+
+/// Where a packet ended, and as what it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lab) struct Stop {
+    pub(in crate::lab) who: Answerer,
+    /// What a router says; a host's answer depends on the packet.
+    pub(in crate::lab) message: Message,
+    pub(in crate::lab) arrived: Flight,
+    /// TTL of the label it arrived with.
+    pub(in crate::lab) label_ttl: Option<u8>,
+    /// Whether other packets get past it.
+    pub(in crate::lab) lets_pass: bool,
+}
+
+/// The way a packet has come, kept from walk to walk so that walking allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub(in crate::lab) struct Trail {
+    steps: Vec<(Option<NodeId>, Line)>,
+    rewritten: Vec<Rewritten>,
+    /// Complaints of routers that forwarded the packet, and how far it had come, nanoseconds.
+    complaints: Vec<(Stop, u64)>,
+    /// Nanoseconds on the way out.
+    pub(in crate::lab) elapsed: u64,
+}
+
+/// The way of an answer back to the vantage point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lab) struct WayBack {
+    /// Nanoseconds on the way in.
+    pub(in crate::lab) delay: u64,
+    /// How much later a second copy arrives, if one does.
+    pub(in crate::lab) duplicate: Option<u64>,
+}
+
+impl Trail {
+    /// Crosses `line`; false where it loses the packet.
+    fn cross(&mut self, node: Option<NodeId>, line: Line, chance: &mut impl Chance) -> bool {
+        if chance.happens(line.loss) {
+            return false;
+        }
+        self.elapsed += line.delay + chance.span(line.jitter);
+        self.steps.push((node, line));
+        true
+    }
+
+    /// The complaints of routers that forwarded the packet, with the time that it took to reach them, nanoseconds. Takes them away.
+    pub(in crate::lab) fn take_complaints(&mut self) -> Vec<(Stop, u64)> {
+        std::mem::take(&mut self.complaints)
+    }
+
+    /// The last router that the packet came to, if it came to any.
+    pub(in crate::lab) fn last_router(&self) -> Option<NodeId> {
+        self.steps.iter().rev().find_map(|(node, _)| *node)
+    }
+
+    /// How many routers an answer crosses on its way back: those before the first visit to whoever answers.
+    pub(in crate::lab) fn routers_back(&self, who: Answerer) -> usize {
+        let wanted = match who {
+            Answerer::Router(node) => Some(node),
+            Answerer::Host => None,
+        };
+        self.steps
+            .iter()
+            .position(|(node, _)| *node == wanted)
+            .unwrap_or(self.steps.len().saturating_sub(1))
+    }
+
+    /// Brings an answer back over the lines that the packet came by (without the rounds of a loop); `None` where
+    /// one of them loses it.
+    pub(in crate::lab) fn way_back(
+        &self,
+        who: Answerer,
+        chance: &mut impl Chance,
+    ) -> Option<WayBack> {
+        let mut way = WayBack {
+            delay: 0,
+            duplicate: None,
+        };
+        let lines = &self.steps[..(self.routers_back(who) + 1).min(self.steps.len())];
+        for (_, line) in lines.iter().rev() {
+            if chance.happens(line.reply_loss) {
+                return None;
+            }
+            way.delay += line.delay + chance.span(line.jitter);
+            if chance.happens(line.reorder) {
+                way.delay += line.reorder_by;
+            }
+            if chance.happens(line.duplicate) {
+                way.duplicate = Some(DUPLICATE_GAP);
+            }
+        }
+        Some(way)
+    }
+
+    /// What boxes between the answerer and the vantage point make of the quoted probe and of the answer's source.
+    pub(in crate::lab) fn restore(&self, who: Answerer, quoted: &mut Flight, source: &mut IpAddr) {
+        let routers = self.routers_back(who);
+        for done in self.rewritten.iter().rev().filter(|t| t.steps <= routers) {
+            done.restore(quoted, source);
+        }
+    }
+}
+
+/// Sends `flight` on its way and says where it ended; `trail` holds the way afterwards.
+pub(in crate::lab) fn walk<T: Topology>(
+    topology: &T,
+    mut flight: Flight,
+    chance: &mut impl Chance,
+    trail: &mut Trail,
+) -> Fate {
+    trail.steps.clear();
+    trail.rewritten.clear();
+    trail.complaints.clear();
+    trail.elapsed = 0;
+    let family = flight.family();
+    let time_exceeded = Message::time_exceeded(family);
+    let mut plan = topology.plan(flight.destination);
+    let (mut node, line) = topology.entry();
+    if !trail.cross(Some(node), line, chance) {
+        return Fate::Lost;
+    }
+    for _ in 0..MOST_STEPS {
+        let passage = topology.passage(node, &plan);
+        let says = |arrived, label_ttl, message, lets_pass| Stop {
+            who: Answerer::Router(node),
+            message,
+            arrived,
+            label_ttl,
+            lets_pass,
+        };
+        let stop =
+            |arrived, label_ttl, message| Fate::Stopped(says(arrived, label_ttl, message, false));
+        let expired =
+            |arrived, label_ttl, message| Fate::Stopped(says(arrived, label_ttl, message, true));
+        let complaint = passage.complaint.map(|complaint| {
+            let message = Message::refusal(family, complaint.code, complaint.mtu);
+            (complaint.about, message)
+        });
+        if let Some(propagation) = passage.labelled {
+            let label_ttl = flight.label_ttl.unwrap_or(match propagation {
+                Propagation::Copied => flight.ttl,
+                Propagation::Hidden => u8::MAX,
+            });
+            if label_ttl <= 1 {
+                return expired(flight, Some(label_ttl), time_exceeded);
+            }
+            flight.label_ttl = Some(label_ttl - 1);
+        } else if let Some(label_ttl) = flight.label_ttl.take() {
+            // The tunnel's last router took the label off and wrote its TTL back.
+            flight.ttl = flight.ttl.min(label_ttl);
+        }
+        let arrived = flight;
+        let mut next = topology.next(node, &plan, flight.destination);
+        if let Next::Unreachable {
+            code,
+            mtu,
+            before_ttl_check: true,
+        } = next
+        {
+            return stop(arrived, None, Message::refusal(family, code, mtu));
+        }
+        if passage.labelled.is_none() {
+            if flight.ttl == 0 || (flight.ttl == 1 && !passage.zero_ttl_forwarding) {
+                let message = match complaint {
+                    Some((Grievance::Expired, message)) => message,
+                    _ => time_exceeded,
+                };
+                return expired(arrived, None, message);
+            }
+            flight.ttl -= 1;
+        }
+        if let Some((Grievance::Forwarded, message)) = complaint {
+            let said = says(arrived, None, message, true);
+            trail.complaints.push((said, trail.elapsed));
+        }
+        let steps = trail.steps.len();
+        if let Some(done) = passage
+            .rewriting
+            .and_then(|box_| box_.apply(&mut flight, steps))
+        {
+            trail.rewritten.push(done);
+            if done.moved_destination() {
+                plan = topology.plan(flight.destination);
+                next = topology.next(node, &plan, flight.destination);
+            }
+        }
+        match next {
+            Next::Forward {
+                balance,
+                hash_seed,
+                width,
+                routes,
+            } => {
+                let choice = balancer::choose(balance, hash_seed, width, &flight, chance);
+                let (to, line) = topology.branch(node, &plan, routes, choice);
+                if let Some(mtu) = line.too_small_for(&flight) {
+                    return stop(arrived, None, Message::too_big(family, mtu));
+                }
+                if !trail.cross(Some(to), line, chance) {
+                    return Fate::Lost;
+                }
+                node = to;
+            }
+            Next::Host(line) => {
+                if let Some(mtu) = line.too_small_for(&flight) {
+                    return stop(arrived, None, Message::too_big(family, mtu));
+                }
+                if !trail.cross(None, line, chance) {
+                    return Fate::Lost;
+                }
+                // A host whose router had pushed a label gets the packet without it.
+                flight.label_ttl = None;
+                return Fate::Stopped(Stop {
+                    who: Answerer::Host,
+                    message: Message::unreachable(family, 3),
+                    arrived: flight,
+                    label_ttl: None,
+                    lets_pass: false,
+                });
+            }
+            Next::Unreachable { code, mtu, .. } => {
+                return stop(arrived, None, Message::refusal(family, code, mtu));
+            }
+            Next::Discard => return Fate::Discarded(node),
+        }
+    }
+    Fate::Discarded(node)
+}
