@@ -128,14 +128,6 @@ impl Network {
     pub fn is_lab(&self) -> bool {
         *self != Network::Real
     }
-
-    /// The lab's network file, if one was given.
-    pub fn lab_file(&self) -> Option<&std::path::Path> {
-        match self {
-            Network::Real => None,
-            Network::Lab { file } | Network::VirtualLab { file } => file.as_deref(),
-        }
-    }
 }
 
 /// Two options that make no sense together, or one that makes none alone.

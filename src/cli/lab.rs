@@ -17,7 +17,7 @@ use super::{OK, fail};
 
 /// What to do with the lab.
 #[derive(Debug, Subcommand)]
-pub enum LabCommand {
+pub(super) enum LabCommand {
     /// Run a program inside the simulated internet, over real sockets; its exit code becomes ours.
     ///
     /// Example: pathsurvey lab exec -- traceroute -n -q1 198.18.7.9
@@ -28,7 +28,7 @@ pub enum LabCommand {
 
 /// Options of `lab exec`.
 #[derive(Debug, Args)]
-pub struct ExecArgs {
+pub(super) struct ExecArgs {
     /// The network's file; the generated network without it.
     #[arg(long, value_name = "NETWORK.toml")]
     network: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub struct ExecArgs {
 
 /// Options of `lab truth`.
 #[derive(Debug, Args)]
-pub struct TruthArgs {
+pub(super) struct TruthArgs {
     /// The target's address, IPv4 or IPv6.
     target: IpAddr,
 
@@ -79,7 +79,7 @@ enum TruthProtocol {
 
 impl LabCommand {
     /// Does it.
-    pub fn run(&self) -> u8 {
+    pub(super) fn run(&self) -> u8 {
         let done = match self {
             LabCommand::Exec(args) => args.run(),
             LabCommand::Truth(args) => args.run().map(|()| OK),

@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -20,7 +20,7 @@ pub enum LogFormat {
 
 /// Options about messages; all of them go to standard error.
 #[derive(Debug, Args)]
-pub struct LogOptions {
+pub(super) struct LogOptions {
     /// How messages are written to standard error.
     #[arg(
         long,
@@ -42,7 +42,7 @@ pub struct LogOptions {
 
 impl LogOptions {
     /// Sends the program's messages to standard error from now on.
-    pub fn install(&self) {
+    pub(super) fn install(&self) {
         let level = match self.verbose {
             0 => Level::WARN,
             _ => Level::INFO,
@@ -60,23 +60,23 @@ impl LogOptions {
     }
 
     /// Whether a progress bar has a place.
-    pub fn shows_progress(&self) -> bool {
+    pub(super) fn shows_progress(&self) -> bool {
         !self.quiet && self.log_format == LogFormat::Text && std::io::stderr().is_terminal()
     }
 
     /// Whether the summary is written.
-    pub fn shows_summary(&self) -> bool {
+    pub(super) fn shows_summary(&self) -> bool {
         !self.quiet
     }
 
     /// Whether messages are for machines.
-    pub fn is_json(&self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.log_format == LogFormat::Json
     }
 }
 
 /// Writes `text` to standard error. A terminal that has gone (a dropped connection) must not end the run.
-pub fn tell(text: &str) {
+pub(super) fn tell(text: &str) {
     // Nobody is left to be told.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -45,7 +45,7 @@ enum Command {
 }
 
 /// Runs the program.
-pub fn main() -> ExitCode {
+pub(super) fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.log.install();
     let code = match cli.command {

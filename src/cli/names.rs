@@ -112,7 +112,7 @@ impl From<NameFamily> for Families {
 }
 
 /// Why options that name flags or ports make no sense with a protocol that has none.
-pub fn contradiction(
+pub(super) fn contradiction(
     protocol: ProtocolName,
     flags: Option<FlagsName>,
     ports_named: bool,

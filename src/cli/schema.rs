@@ -19,14 +19,14 @@ enum TableName {
 
 /// Which schema to print.
 #[derive(Debug, Args)]
-pub struct SchemaArgs {
+pub(super) struct SchemaArgs {
     /// The table.
     table: TableName,
 }
 
 impl SchemaArgs {
     /// Prints it.
-    pub fn run(&self) -> u8 {
+    pub(super) fn run(&self) -> u8 {
         let table = match self.table {
             TableName::Hops => Table::Hops,
             TableName::Traces => Table::Traces,

@@ -10,7 +10,7 @@ use pathsurvey::engine::stop::Stop;
 
 /// The first SIGINT, SIGTERM or SIGHUP asks for an orderly end; another SIGINT or SIGTERM ends at once. Files are whole either
 /// way. A SIGHUP that was ignored when the program started (nohup) stays ignored.
-pub fn stop_on_signals() -> anyhow::Result<Stop> {
+pub(super) fn stop_on_signals() -> anyhow::Result<Stop> {
     let signal = Arc::new(AtomicUsize::new(0));
     let asked_before = Arc::new(AtomicBool::new(false));
     let hangs_up = !is_ignored(SIGHUP).unwrap_or(true);

@@ -35,7 +35,7 @@ const TCP_PORT: u16 = 80;
 /// Options of `survey`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct SurveyArgs {
+pub(super) struct SurveyArgs {
     /// Targets: addresses, prefixes or host names.
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
@@ -283,7 +283,7 @@ Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 129, 130 
 
 impl SurveyArgs {
     /// Runs the survey; gives the exit code.
-    pub fn run(self, log: &LogOptions) -> u8 {
+    pub(super) fn run(self, log: &LogOptions) -> u8 {
         let output = match Output::parse(&self.output_file, self.format) {
             Ok(output) => output,
             Err(error) => return refuse(&error),

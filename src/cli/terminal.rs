@@ -14,7 +14,7 @@ use super::log::{LogOptions, tell};
 const SHOWN_BAD_LINES: u64 = 20;
 
 /// Shows a survey on standard error.
-pub struct Terminal {
+pub(super) struct Terminal {
     bar: Option<ProgressBar>,
     shows_progress: bool,
     quiet: bool,
@@ -32,7 +32,7 @@ impl Terminal {
     }
 
     /// Shows what `options` allow.
-    pub fn new(options: &LogOptions) -> Self {
+    pub(super) fn new(options: &LogOptions) -> Self {
         Terminal {
             bar: None,
             shows_progress: options.shows_progress(),
@@ -44,7 +44,7 @@ impl Terminal {
 }
 
 /// Shows how many host names of how many are resolved, where a bar has a place; it is gone when all are.
-pub fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + Sync + 'static {
+pub(super) fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + Sync + 'static {
     let shows_progress = options.shows_progress();
     let shown: Mutex<Option<ProgressBar>> = Mutex::new(None);
     move |done, all| {

@@ -8,12 +8,12 @@ use pathsurvey::config::{PACKET_SIZES, TIMEOUT_S};
 const DAY_S: f64 = 86_400.0;
 
 /// A span of time in seconds, such as 3 or 0.5.
-pub fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     span(text, 0.0, DAY_S)
 }
 
 /// How long an answer is waited for, in seconds.
-pub fn timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     span(text, *TIMEOUT_S.start(), *TIMEOUT_S.end())
 }
 
@@ -28,7 +28,7 @@ fn span(text: &str, least: f64, most: f64) -> Result<Duration, String> {
 }
 
 /// The size of a probe in bytes; what is too small depends on the families.
-pub fn packet_size(text: &str) -> Result<u16, String> {
+pub(super) fn packet_size(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| PACKET_SIZES.to_owned())
 }
 

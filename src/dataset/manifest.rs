@@ -11,7 +11,7 @@ use super::{Ending, RunFacts, RunMeta, Vantage};
 use crate::model::{Anomaly, DiscardReason, Evidence, KernelDrops, Rate, Statistics, Status, Time};
 
 /// Version of the manifest's form: members are only ever added within one version.
-pub const MANIFEST_VERSION: u32 = 1;
+pub(super) const MANIFEST_VERSION: u32 = 1;
 
 /// The name by which manifests of this program are known.
 pub(super) const TOOL: &str = env!("CARGO_PKG_NAME");

@@ -57,7 +57,6 @@ mod traces_batch;
 mod writer;
 
 pub use error::{DatasetError, Left};
-pub use manifest::MANIFEST_VERSION;
 pub use meta::{Ending, RunFacts, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};

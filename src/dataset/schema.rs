@@ -18,9 +18,6 @@ pub enum Table {
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: [Table; 2] = [Table::Hops, Table::Traces];
-
     /// The name, which is also its directory.
     pub const fn as_str(self) -> &'static str {
         match self {

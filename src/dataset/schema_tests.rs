@@ -44,7 +44,7 @@ fn fields(columns: &Value) -> Vec<Field> {
 
 #[test]
 fn code_and_promise_agree() {
-    for table in Table::ALL {
+    for table in [Table::Hops, Table::Traces] {
         let promise = promised(table);
         assert_eq!(promise["table"], table.as_str());
         assert_eq!(promise["version"], table.version());

@@ -25,7 +25,7 @@ use super::special::SpecialUse;
 use super::{Families, LARGE, TargetSpec};
 
 /// Messages of bad lines that a report keeps; all are counted.
-pub const MOST_MESSAGES: usize = 100;
+pub(super) const MOST_MESSAGES: usize = 100;
 
 /// Addresses kept before repeated ones are looked for.
 const COMPACT_FROM: usize = 1 << 18;
@@ -203,7 +203,7 @@ impl<'a> Loader<'a> {
             targets: clamp(targets),
             ..self.report
         };
-        let set = TargetSet::new(v4, v6, self.labels, self.exclusions);
+        let set = TargetSet::new(v4, v6, self.labels);
         Ok((set.ok_or(TargetError::TooMany(targets))?, report))
     }
 

@@ -26,10 +26,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use errors::{BadLine, Place, TargetError};
-pub use exclusions::{Exclusion, Exclusions};
 pub use line::Fault;
-pub use loader::{LoadReport, Loader, MOST_MESSAGES};
-pub use reader::LONGEST;
+pub use loader::{LoadReport, Loader};
 pub use resolver::{Answer, DnsResolver, NoNames, Resolve, ResolveNames, Unresolved, parse_server};
 pub use set::TargetSet;
 pub use special::SpecialUse;

@@ -112,21 +112,21 @@ impl Family for u128 {
 
 /// How hosts are drawn: a pure function of the block and the target seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draw {
+pub(super) struct Draw {
     seed: u64,
     per_block: u8,
 }
 
 impl Draw {
     /// Draws `per_block` hosts of each /24, 1 to [`Draw::MOST`]; `None` if it is neither.
-    pub fn new(seed: u64, per_block: u8) -> Option<Self> {
+    pub(super) fn new(seed: u64, per_block: u8) -> Option<Self> {
         (1..=Self::MOST)
             .contains(&per_block)
             .then_some(Draw { seed, per_block })
     }
 
     /// Hosts a /24 can have at most: `.1` to `.254`.
-    pub const MOST: u8 = 254;
+    pub(super) const MOST: u8 = 254;
 
     /// Last byte of the `nth` host (from 0, below 254) drawn of the /24 that starts at `block`.
     ///

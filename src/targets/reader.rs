@@ -13,7 +13,7 @@ use super::errors::TargetError;
 use super::line::{Fault, Wish, parse};
 
 /// Bytes that a line, or a row of a CSV over several lines, may have.
-pub const LONGEST: usize = 1 << 16;
+pub(super) const LONGEST: usize = 1 << 16;
 /// Bytes read at once.
 const BUFFER: usize = 1 << 20;
 /// Bytes that one thread takes at a time.

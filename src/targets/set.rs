@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use crate::model::{TargetId, TargetInfo, Targets};
 
-use super::exclusions::Exclusions;
 use super::labels::Labels;
 use super::prefixes::Family;
 use super::segments::Segments;
@@ -20,17 +19,11 @@ pub struct TargetSet {
     v4_len: u32,
     len: u32,
     labels: Labels,
-    exclusions: Exclusions,
 }
 
 impl TargetSet {
     /// Puts the parts together; `None` if they are more than a number of 32 bits can name.
-    pub(super) fn new(
-        v4: Segments<u32>,
-        v6: Segments<u128>,
-        labels: Labels,
-        exclusions: Exclusions,
-    ) -> Option<Self> {
+    pub(super) fn new(v4: Segments<u32>, v6: Segments<u128>, labels: Labels) -> Option<Self> {
         let v4_len = u32::try_from(v4.len()).ok()?;
         let len = u32::try_from(v4.len() + v6.len()).ok()?;
         Some(TargetSet {
@@ -39,7 +32,6 @@ impl TargetSet {
             v4_len,
             len,
             labels,
-            exclusions,
         })
     }
 
@@ -48,17 +40,12 @@ impl TargetSet {
         (0..self.len).map(|id| (TargetId(id), self.address(TargetId(id))))
     }
 
-    /// What must not be probed: no target of the set is in it.
-    pub fn exclusions(&self) -> &Exclusions {
-        &self.exclusions
-    }
-
     /// How many targets are IPv4; they have the lowest numbers.
     pub fn ipv4_len(&self) -> u32 {
         self.v4_len
     }
 
-    /// Bytes of memory that the targets, their texts and labels hold (the exclusions not counted).
+    /// Bytes of memory that the targets, their texts and labels hold.
     pub fn heap_bytes(&self) -> usize {
         self.v4.heap_bytes() + self.v6.heap_bytes() + self.labels.heap_bytes()
     }

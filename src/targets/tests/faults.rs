@@ -36,7 +36,7 @@ fn messages_are_bounded_but_not_the_count() {
     let (_, report, told) = load_text(&text);
     assert_eq!(
         (report.bad_lines, report.messages.len(), told.len()),
-        (1000, MOST_MESSAGES, 1000)
+        (1000, loader::MOST_MESSAGES, 1000)
     );
     assert!(told[999].starts_with("list:1000: "));
 }
@@ -143,7 +143,7 @@ fn endless_lines_cost_one_bad_line() {
         } else {
             b",y\n"
         });
-        list.extend(std::iter::repeat_n(b'x', LONGEST + 1));
+        list.extend(std::iter::repeat_n(b'x', reader::LONGEST + 1));
         let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
         assert_eq!((set.len(), report.bad_lines), (1, 2), "{told:?}");
         assert!(
