@@ -5,6 +5,11 @@
 //! What goes wrong with a single packet is told for that packet; an `io::Error` means that the socket is broken
 //! and the run must end.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "transports open sockets and wait on them"
+)]
+
 mod batch;
 pub mod dgram;
 mod in_process;

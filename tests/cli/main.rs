@@ -1,5 +1,7 @@
 //! The command line as its users meet it: exit codes, messages, streams. No privilege and no packet: surveys run in virtual time.
 
+#![allow(clippy::too_many_lines, reason = "tests may be tables")]
+
 mod endings;
 mod refusals;
 mod streams;

@@ -1,5 +1,9 @@
 //! A DNS server for tests, on loopback: it says what the test wants, and keeps a record of what it was asked.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may read clocks and open sockets"
+)]
 // Every test target uses a part of it.
 #![allow(dead_code)]
 

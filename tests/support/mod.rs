@@ -8,6 +8,10 @@
 //! lacks a privilege. With `CI=true` in the environment an ignored case counts as failed, so that nothing is left out unseen; but
 //! for the few that are named in [`MAY_LACK`].
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may read clocks and open sockets"
+)]
 // Every test target uses a part of it.
 #![allow(dead_code)]
 

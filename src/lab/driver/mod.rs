@@ -4,6 +4,11 @@
 //! answers what is sent along it. Programs run inside with [`exec_in_lab`]. Nothing here can reach a real network: the device
 //! is made in the new namespace, and a [`Namespace`] is the only way to start a host.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the lab on real sockets runs in real time"
+)]
+
 mod child;
 mod device;
 mod error;

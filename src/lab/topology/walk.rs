@@ -153,78 +153,18 @@ pub(in crate::lab) fn walk<T: Topology>(
     trail.rewritten.clear();
     trail.complaints.clear();
     trail.elapsed = 0;
-    let family = flight.family();
-    let time_exceeded = Message::time_exceeded(family);
     let mut plan = topology.plan(flight.destination);
     let (mut node, line) = topology.entry();
     if !trail.cross(Some(node), line, chance) {
         return Fate::Lost;
     }
     for _ in 0..MOST_STEPS {
-        let passage = topology.passage(node, &plan);
-        let says = |arrived, label_ttl, message, lets_pass| Stop {
-            who: Answerer::Router(node),
-            message,
-            arrived,
-            label_ttl,
-            lets_pass,
+        let (arrived, next) = match pass(topology, node, &mut plan, &mut flight, trail) {
+            Ok(passed) => passed,
+            Err(stop) => return Fate::Stopped(stop),
         };
-        let stop =
-            |arrived, label_ttl, message| Fate::Stopped(says(arrived, label_ttl, message, false));
-        let expired =
-            |arrived, label_ttl, message| Fate::Stopped(says(arrived, label_ttl, message, true));
-        let complaint = passage.complaint.map(|complaint| {
-            let message = Message::refusal(family, complaint.code, complaint.mtu);
-            (complaint.about, message)
-        });
-        if let Some(propagation) = passage.labelled {
-            let label_ttl = flight.label_ttl.unwrap_or(match propagation {
-                Propagation::Copied => flight.ttl,
-                Propagation::Hidden => u8::MAX,
-            });
-            if label_ttl <= 1 {
-                return expired(flight, Some(label_ttl), time_exceeded);
-            }
-            flight.label_ttl = Some(label_ttl - 1);
-        } else if let Some(label_ttl) = flight.label_ttl.take() {
-            // The tunnel's last router took the label off and wrote its TTL back.
-            flight.ttl = flight.ttl.min(label_ttl);
-        }
-        let arrived = flight;
-        let mut next = topology.next(node, &plan, flight.destination);
-        if let Next::Unreachable {
-            code,
-            mtu,
-            before_ttl_check: true,
-        } = next
-        {
-            return stop(arrived, None, Message::refusal(family, code, mtu));
-        }
-        if passage.labelled.is_none() {
-            if flight.ttl == 0 || (flight.ttl == 1 && !passage.zero_ttl_forwarding) {
-                let message = match complaint {
-                    Some((Grievance::Expired, message)) => message,
-                    _ => time_exceeded,
-                };
-                return expired(arrived, None, message);
-            }
-            flight.ttl -= 1;
-        }
-        if let Some((Grievance::Forwarded, message)) = complaint {
-            let said = says(arrived, None, message, true);
-            trail.complaints.push((said, trail.elapsed));
-        }
-        let steps = trail.steps.len();
-        if let Some(done) = passage
-            .rewriting
-            .and_then(|box_| box_.apply(&mut flight, steps))
-        {
-            trail.rewritten.push(done);
-            if done.moved_destination() {
-                plan = topology.plan(flight.destination);
-                next = topology.next(node, &plan, flight.destination);
-            }
-        }
+        let stop = |message| Fate::Stopped(said(node, arrived, message, false));
+        let too_big = |mtu| stop(Message::too_big(arrived.family(), mtu));
         match next {
             Next::Forward {
                 balance,
@@ -235,7 +175,7 @@ pub(in crate::lab) fn walk<T: Topology>(
                 let choice = balancer::choose(balance, hash_seed, width, &flight, chance);
                 let (to, line) = topology.branch(node, &plan, routes, choice);
                 if let Some(mtu) = line.too_small_for(&flight) {
-                    return stop(arrived, None, Message::too_big(family, mtu));
+                    return too_big(mtu);
                 }
                 if !trail.cross(Some(to), line, chance) {
                     return Fate::Lost;
@@ -244,7 +184,7 @@ pub(in crate::lab) fn walk<T: Topology>(
             }
             Next::Host(line) => {
                 if let Some(mtu) = line.too_small_for(&flight) {
-                    return stop(arrived, None, Message::too_big(family, mtu));
+                    return too_big(mtu);
                 }
                 if !trail.cross(None, line, chance) {
                     return Fate::Lost;
@@ -253,17 +193,106 @@ pub(in crate::lab) fn walk<T: Topology>(
                 flight.label_ttl = None;
                 return Fate::Stopped(Stop {
                     who: Answerer::Host,
-                    message: Message::unreachable(family, 3),
+                    message: Message::unreachable(flight.family(), 3),
                     arrived: flight,
                     label_ttl: None,
                     lets_pass: false,
                 });
             }
             Next::Unreachable { code, mtu, .. } => {
-                return stop(arrived, None, Message::refusal(family, code, mtu));
+                return stop(Message::refusal(arrived.family(), code, mtu));
             }
             Next::Discard => return Fate::Discarded(node),
         }
     }
     Fate::Discarded(node)
+}
+
+/// Takes a packet through one router, up to its next hop. Returns the packet as it arrived, and what comes next.
+///
+/// # Errors
+/// What the router says if the packet goes no further.
+fn pass<T: Topology>(
+    topology: &T,
+    node: NodeId,
+    plan: &mut T::Plan,
+    flight: &mut Flight,
+    trail: &mut Trail,
+) -> Result<(Flight, Next), Stop> {
+    let family = flight.family();
+    let passage = topology.passage(node, plan);
+    if let Some(label_ttl) = expired_label(flight, passage.labelled) {
+        return Err(Stop {
+            label_ttl: Some(label_ttl),
+            ..said(node, *flight, Message::time_exceeded(family), true)
+        });
+    }
+    let arrived = *flight;
+    let mut next = topology.next(node, plan, flight.destination);
+    if let Next::Unreachable {
+        code,
+        mtu,
+        before_ttl_check: true,
+    } = next
+    {
+        let message = Message::refusal(family, code, mtu);
+        return Err(said(node, arrived, message, false));
+    }
+    let complaint = passage.complaint.map(|complaint| {
+        let message = Message::refusal(family, complaint.code, complaint.mtu);
+        (complaint.about, message)
+    });
+    if passage.labelled.is_none() {
+        if flight.ttl == 0 || (flight.ttl == 1 && !passage.zero_ttl_forwarding) {
+            let message = match complaint {
+                Some((Grievance::Expired, message)) => message,
+                _ => Message::time_exceeded(family),
+            };
+            return Err(said(node, arrived, message, true));
+        }
+        flight.ttl -= 1;
+    }
+    if let Some((Grievance::Forwarded, message)) = complaint {
+        let said = said(node, arrived, message, true);
+        trail.complaints.push((said, trail.elapsed));
+    }
+    let steps = trail.steps.len();
+    let rewriting = passage.rewriting;
+    if let Some(done) = rewriting.and_then(|box_| box_.apply(flight, steps)) {
+        trail.rewritten.push(done);
+        if done.moved_destination() {
+            *plan = topology.plan(flight.destination);
+            next = topology.next(node, plan, flight.destination);
+        }
+    }
+    Ok((arrived, next))
+}
+
+/// Handles the MPLS label at a router. Returns the label's TTL if it expires there.
+fn expired_label(flight: &mut Flight, labelled: Option<Propagation>) -> Option<u8> {
+    if let Some(propagation) = labelled {
+        let label_ttl = flight.label_ttl.unwrap_or(match propagation {
+            Propagation::Copied => flight.ttl,
+            Propagation::Hidden => u8::MAX,
+        });
+        if label_ttl <= 1 {
+            return Some(label_ttl);
+        }
+        flight.label_ttl = Some(label_ttl - 1);
+    } else if let Some(label_ttl) = flight.label_ttl.take() {
+        // The tunnel's last router took the label off and wrote its TTL back.
+        flight.ttl = flight.ttl.min(label_ttl);
+    }
+    None
+}
+
+/// A message of a router about a packet without a label.
+fn said(node: NodeId, arrived: Flight, message: Message, lets_pass: bool) -> Stop {
+    Stop {
+        who: Answerer::Router(node),
+        message,
+        arrived,
+        label_ttl: None,
+        lets_pass,
+    }
 }
