@@ -1,7 +1,7 @@
 //! The lab: a simulated internet that knows the truth about every path.
 //!
-//! One `respond(packet, now)` under several drivers: virtual time in-process, and a TUN device in a fresh
-//! network namespace.
+//! One trait, [`Respond`], answers packets at given times. Two drivers use it: virtual time within the process, and a network
+//! device in a fresh network namespace.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -55,7 +55,7 @@ pub struct Delivery {
     pub packet: Vec<u8>,
 }
 
-/// A network shared with whoever wants to look at it while a driver owns it.
+/// A network that a driver owns and that a test can look at meanwhile.
 impl<R: Respond> Respond for Arc<Mutex<R>> {
     fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>) {
         let mut network = self.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,14 +69,14 @@ impl<R: Respond> Respond for Arc<Mutex<R>> {
     }
 }
 
-/// A network that answers packets: all that a driver needs to know of it.
+/// A network that answers packets. A driver needs nothing else.
 pub trait Respond: Send {
-    /// Takes a packet that the vantage point sent at `now` and adds what comes back, in any order, to `deliveries`.
+    /// Answers `packet`, which the vantage point sent at `now`. Adds what comes back to `deliveries`, in any order.
     /// `now` never goes back from one call to the next.
     fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>);
 
-    /// The vantage point's IPv6 address; `None`, as for any network that does not say otherwise: no IPv6. (Its IPv4 address is
-    /// what a driver is told.)
+    /// Returns the vantage point's IPv6 address. `None` means that the network has no IPv6; this is the default.
+    /// The driver is given the IPv4 address by its caller.
     fn vantage_v6(&self) -> Option<Ipv6Addr> {
         None
     }

@@ -12,13 +12,13 @@ use crate::lab::hash::mix2;
 use crate::lab::topology::rewriting::{Mapping, Rewriting};
 
 impl Builder<'_> {
-    /// What the router with this index rewrites, if anything.
+    /// What the router with this index rewrites, if it is a box.
     pub(in crate::lab) fn rewriting(
         &self,
         index: usize,
         router: &RouterFile,
     ) -> Result<Option<Rewriting>, Problem> {
-        // Not the seed of its balancing, which others may share.
+        // Routers may share a balancing seed; boxes must not share this one.
         let seed = mix2(self.file.seed, !(index as u64));
         match (&router.nat, &router.rewrite) {
             (None, None) => Ok(None),
@@ -62,7 +62,7 @@ impl Builder<'_> {
                 mapping(Some(self.vantage_v4.into()), v4.map(IpAddr::from)),
                 mapping(vantage_v6.map(IpAddr::from), v6.map(IpAddr::from)),
             ],
-            // One to one, and never the same.
+            // One to one, and never the identity.
             source_port: if nat.ports { 0x8000 | seed as u16 } else { 0 },
             restore: nat.restore,
             seed,

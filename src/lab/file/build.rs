@@ -1,4 +1,4 @@
-//! From what a file says to a network: names are looked up and values checked, so that nothing can be wrong afterwards.
+//! Builds a network from a parsed file: looks up names and checks values. The result needs no further checks.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,7 +19,7 @@ use crate::lab::topology::{Host, NodeId, Quoting, RateLimit};
 /// What a link's `from` calls the vantage point.
 const VANTAGE: &str = "vantage";
 
-/// Builds the network that `parsed` describes; `file` names it where it has no name.
+/// Builds the network that `parsed` describes. If `parsed` has no name, the file name is used.
 pub(in crate::lab) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwork, Problem> {
     let stem = Path::new(file)
         .file_stem()
@@ -115,7 +115,7 @@ impl<'a> Builder<'a> {
             default_line: LineFile::default(),
         };
         if let Some(line) = &file.line {
-            // Checked once by building a line from it; from then on it stands behind every other line.
+            // Building a line checks the default. All other lines start from it.
             builder.line(&[Some(line)])?;
             builder.default_line = *line.get_ref();
         }
@@ -220,7 +220,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The address that a target answers from, which is of its family.
+/// The address that a target answers from. It must belong to the target's family.
 fn answers_from(target: &TargetFile) -> Result<Option<IpAddr>, Problem> {
     let Some(text) = &target.answers_from else {
         return Ok(None);
@@ -233,7 +233,7 @@ fn answers_from(target: &TargetFile) -> Result<Option<IpAddr>, Problem> {
     Ok(Some(answering))
 }
 
-/// Whether a router has an IPv6 address, or a target is one.
+/// Whether any router or target has an IPv6 address.
 fn speaks_ipv6(file: &NetworkFile) -> Result<bool, Problem> {
     let routers = file.router.iter().any(|router| router.address6.is_some());
     for target in &file.target {

@@ -7,7 +7,7 @@ use super::build::Builder;
 use super::values::{Problem, checked_share, mtu, nanoseconds};
 use crate::lab::topology::Line;
 
-/// One way, where the file says nothing.
+/// The delay of a line, one way, if the file gives none.
 const DEFAULT_DELAY_MS: f64 = 1.0;
 
 impl Builder<'_> {
@@ -18,7 +18,7 @@ impl Builder<'_> {
         self.line(&[link.map(|link| &link.line), router.line.as_ref()])
     }
 
-    /// A line from what is said of it, the most particular first, and the file's default.
+    /// Builds a line from the tables that describe it, the most specific first, and from the file's default.
     pub(in crate::lab) fn line(
         &self,
         said: &[Option<&Spanned<LineFile>>],
@@ -48,7 +48,7 @@ impl Builder<'_> {
     }
 }
 
-/// The most particular value given for a field, and where it stands.
+/// The most specific value of a field, and its position in the file.
 fn find<'a, V>(
     said: &[Option<&'a Spanned<LineFile>>],
     field: fn(&LineFile) -> Option<V>,

@@ -71,7 +71,7 @@ pub enum LabError {
     Read {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file does not describe a network.
@@ -83,7 +83,7 @@ pub enum LabError {
         line: usize,
         /// What is wrong.
         problem: String,
-        /// What to do about it.
+        /// How to correct it.
         remedy: String,
     },
 }
@@ -150,7 +150,7 @@ fn one() -> u64 {
     1
 }
 
-/// What routers do with what they have no route for.
+/// What routers do with a packet that matches no route.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum UnroutedFile {
@@ -160,7 +160,7 @@ pub(in crate::lab) enum UnroutedFile {
     Silence,
 }
 
-/// A line's figures; what is absent comes from the default line.
+/// The properties of a line. A property that is absent comes from the default line.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::lab) struct LineFile {
@@ -240,7 +240,7 @@ pub(in crate::lab) struct ComplaintFile {
     pub(in crate::lab) about: Grievance,
 }
 
-/// The codes of Destination Unreachable by name; the last four are of ICMPv6 alone.
+/// The codes of Destination Unreachable by name. The last four exist in ICMPv6 only.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -298,7 +298,7 @@ pub(in crate::lab) struct InterfaceFile {
     pub(in crate::lab) mtu: Option<u32>,
 }
 
-/// The part that an interface has in a packet's way (RFC 5837, section 4.1).
+/// The role of an interface in the packet's path (RFC 5837, section 4.1).
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum RoleFile {

@@ -17,7 +17,7 @@ use crate::lab::topology::declared::{Action, DeclaredRouter, Tunnel};
 use crate::lab::topology::{Answering, Balance, Complaint, NodeId, Propagation, Quoting};
 use crate::model::InterfaceInfo;
 
-/// Label 0 to 15 are reserved (RFC 3032); 20 bits.
+/// Labels have 20 bits; 0 to 15 are reserved (RFC 3032).
 const LABELS: std::ops::RangeInclusive<u32> = 16..=0xf_ffff;
 
 impl Builder<'_> {
@@ -48,7 +48,7 @@ impl Builder<'_> {
         })
     }
 
-    /// How it answers in IPv4 and in IPv6. Without an address of a family it says nothing there.
+    /// How the router answers in IPv4 and in IPv6. Without an address of a family it is silent in that family.
     fn answering(&self, router: &RouterFile) -> Result<[Answering; 2], Problem> {
         let v4 = router.address.as_ref().map(address_v4).transpose()?;
         let v6 = router.address6.as_ref().map(address_v6).transpose()?;
@@ -88,7 +88,7 @@ impl Builder<'_> {
         }))
     }
 
-    /// Checks that a router's address `own`, written at `text`, is nobody else's.
+    /// Checks that no other router has the address `own`, which stands at `text`.
     fn check_own(
         &self,
         text: Option<&Spanned<String>>,

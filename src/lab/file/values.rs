@@ -1,4 +1,4 @@
-//! Single values of a network file: checked, or refused with what to write instead.
+//! Single values of a network file. A bad value is refused with a hint at what to write instead.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ use crate::lab::packet::address::is_forwarded;
 use crate::lab::packet::wrapping::{ExtensionHeader, Headers, MOST_HEADERS, Wrapping};
 use crate::lab::topology::RateLimit;
 
-/// What is wrong with a file, and where.
+/// An error in a file, and its position.
 #[derive(Debug)]
 pub(in crate::lab) struct Problem {
     /// Byte offset in the file.
@@ -178,7 +178,7 @@ impl Visitor<'_> for QuoteBytesVisitor {
     }
 }
 
-/// How many bytes are quoted behind the IP header; `None`: all that fit.
+/// How many bytes are quoted behind the IP header. `None`: as many as fit.
 pub(in crate::lab) fn quote_bytes(
     given: Option<&Spanned<QuoteBytesFile>>,
 ) -> Result<Option<u16>, Problem> {

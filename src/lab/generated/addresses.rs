@@ -1,4 +1,4 @@
-//! The addresses of a generated network: which are targets, and which are its routers'.
+//! The addresses of targets and routers in a generated network.
 //!
 //! | | IPv4 | IPv6, all in the documentation prefix 2001:db8::/32 (RFC 3849) |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! | site | `10.(228 + site).region.x` | `2001:db8:ff03:site:region::x` (both in hexadecimal) |
 //! | last hop | of `a.b.c.0/24`: `10.a.b.c` | of `2001:db8:1nnn::/48`: `2001:db8:2nnn::1` |
 //!
-//! For all other addresses the end of the near part says that it has no route.
+//! For any other address, the last router of the near part answers that it has no route.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -25,10 +25,10 @@ pub(in crate::lab) const VANTAGE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The IPv6 vantage point.
 pub(in crate::lab) const VANTAGE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
-/// Numbers of IPv6 blocks start here, behind those of IPv4.
+/// The numbers of IPv6 blocks start here, after those of IPv4.
 const BLOCKS_V6: u32 = 1 << 24;
 
-/// The number of any IPv6 block outside 2001:db8::/32: none of them is a target.
+/// The number of every IPv6 block outside 2001:db8::/32. None of these blocks holds targets.
 const ELSEWHERE_V6: u32 = BLOCKS_V6 + (1 << 16);
 
 /// The /36 of IPv6 targets, as block numbers.
@@ -43,7 +43,7 @@ const EXCLUDED: [(u32, u32); 5] = [
     (0xe00000, 0xffffff),
 ];
 
-/// The number of the block that an address lies in: of a /24 its first three bytes, of a /48 its third group behind those.
+/// The number of the block around an address. For a /24 it is the first three bytes; for a /48 it is derived from the third group.
 pub(in crate::lab) fn block_of(address: IpAddr) -> u32 {
     match address {
         IpAddr::V4(address) => u32::from(address) >> 8,
@@ -64,7 +64,7 @@ pub(in crate::lab) fn is_target(block: u32) -> bool {
         .any(|(first, last)| (*first..=*last).contains(&block))
 }
 
-/// Every prefix with targets, as the fewest prefixes that say so.
+/// All prefixes that hold targets, merged as far as possible.
 pub(in crate::lab) fn target_prefixes() -> Vec<IpNet> {
     let everything = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
     let mut found = Vec::new();
@@ -74,7 +74,7 @@ pub(in crate::lab) fn target_prefixes() -> Vec<IpNet> {
     found
 }
 
-/// Halves a prefix until each part is wholly targets or has none.
+/// Splits a prefix in half until each part holds only targets, or none.
 fn cut(prefix: Ipv4Net, found: &mut Vec<IpNet>) {
     let [start, end] = [prefix.network(), prefix.broadcast()].map(|a| u32::from(a) >> 8);
     let mut touching = EXCLUDED
@@ -94,7 +94,7 @@ fn cut(prefix: Ipv4Net, found: &mut Vec<IpNet>) {
     }
 }
 
-/// The address of the router with the number `last` (from 1) of this `part` of a way.
+/// The address of router number `last` (from 1) in this `part` of a path.
 pub(in crate::lab) fn router_address(plan: &Plan, part: Part, last: u8) -> IpAddr {
     let carrier = plan.region % CARRIERS;
     match plan.family {

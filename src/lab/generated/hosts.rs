@@ -1,11 +1,11 @@
-//! What the targets of a generated network answer, by hashes of their addresses.
+//! What the targets of a generated network answer. It follows from a hash of the address.
 //!
-//! | share of the targets (option) | default | |
+//! | share of the targets (option) | default | what they do |
 //! |---|---|---|
-//! | `silent_targets` | 0.05 | answer nothing at all; the other shares are of those that answer, each drawn by itself |
-//! | `open_targets` | 0.4 | have open TCP ports: 80 and 443 of five in eight, 443 alone of two, 80 alone of one |
-//! | `filtered_targets` | 0.35 | drop TCP to all other ports |
-//! | `prohibited_targets` | 0.05 | say of all other TCP ports that they are prohibited; of the rest they are closed |
+//! | `silent_targets` | 0.05 | answer nothing; all other shares are shares of the rest, drawn independently |
+//! | `open_targets` | 0.4 | have open TCP ports: 80 and 443 (five in eight), 443 alone (two), 80 alone (one) |
+//! | `filtered_targets` | 0.35 | drop TCP to all ports that are not open |
+//! | `prohibited_targets` | 0.05 | answer "prohibited" for all ports that are not open; the rest send a reset |
 //! | `silent_echo` | 0.1 | do not answer ICMP echo |
 //! | `udp_services` | 0.1 | have a service on UDP port 53; all other UDP ports are unreachable |
 

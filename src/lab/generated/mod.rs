@@ -1,7 +1,7 @@
-//! A generated internet: of any size, with no memory for targets or routers.
+//! A generated internet of any size. It keeps no state for targets or routers.
 //!
-//! The way to a target is a function of (seed, destination's block, destination, flow); a block is a /24, in IPv6 a /48. Ways
-//! share their beginnings as real ones do:
+//! The path to a target is a function of the seed, the destination, its block and the flow. A block is a /24, in IPv6 a /48.
+//! Paths share their first parts, as real paths do:
 //!
 //! | part | routers | shared by |
 //! |---|---|---|
@@ -11,10 +11,10 @@
 //! | site | 0 to 2 hops, one of 16 in its region | the blocks of a site |
 //! | last hop | 1 | the block |
 //!
-//! Hops of transit, region and site may be 2 to 4 wide behind per-flow or, more rarely, per-destination balancers;
-//! some diamonds have a branch that is one hop shorter. Some carriers run MPLS. Targets are 6 to 16 hops away, 1 to
-//! 150 ms there and back (times the delay scale). Which addresses are targets, and which of a router's tell where it is:
-//! [`addresses`]; what targets answer: [`hosts`].
+//! Hops of transit, region and site may be 2 to 4 wide. Most of these balancers work per flow, a few per destination.
+//! Some diamonds have a branch that is one hop shorter. Some carriers run MPLS.
+//! Targets are 6 to 16 hops away. Their RTTs are 1 to 150 ms, times the delay scale.
+//! [`addresses`] lists the addresses of targets and routers; [`hosts`] says what targets answer.
 
 pub(super) mod addresses;
 mod hosts;
@@ -41,7 +41,7 @@ pub(in crate::lab) struct Generated {
     pub(in crate::lab) options: GeneratedOptions,
 }
 
-/// What all packets to one block have in common.
+/// The properties that all packets to one block share.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lab) struct Plan {
     pub(in crate::lab) family: Family,
@@ -54,7 +54,7 @@ pub(in crate::lab) struct Plan {
     starts: [u8; 4],
 }
 
-/// The parts of a way.
+/// The parts of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) enum Part {
     Near,
@@ -64,7 +64,7 @@ pub(in crate::lab) enum Part {
     Last,
 }
 
-/// What the routers of one hop have in common.
+/// The properties that the routers of one hop share.
 struct Level {
     width: u8,
     balance: Balance,
@@ -72,7 +72,7 @@ struct Level {
     shortcut: bool,
 }
 
-/// How many carriers there are; a region has one of them.
+/// The number of carriers. Each region has one.
 pub(in crate::lab) const CARRIERS: u8 = 8;
 const SITES: u64 = 16;
 const NEAR: u8 = 3;
@@ -81,7 +81,7 @@ const ROUTER_LIMIT: RateLimit = RateLimit {
     burst: 50,
 };
 
-/// What a hash is for, so that no two uses agree.
+/// The purposes of hashes. Each purpose has its own value, so that hashes for different purposes are independent.
 #[derive(Clone, Copy)]
 pub(in crate::lab) enum Salt {
     Region = 1,
@@ -116,7 +116,7 @@ impl Generated {
         mix2(self.seed ^ (salt as u64) << 56, value)
     }
 
-    /// Which part of the way hop `level` is in, and at which place of it.
+    /// The part of the path that hop `level` belongs to, and its position in that part.
     fn place(plan: &Plan, level: u8) -> (Part, u8) {
         let [transit, region, site, last] = plan.starts;
         match level {
@@ -152,7 +152,7 @@ impl Generated {
             },
             Part::Last => plain,
             Part::Transit | Part::Region | Part::Site => {
-                // The first router of a hop stands for the hop.
+                // The first router of a hop represents the hop.
                 let hash = self.router_hash(Salt::Level, Self::address(plan, node(level, 0)));
                 let width = match hash & 0xff {
                     0..150 => 1,
@@ -167,7 +167,7 @@ impl Generated {
                     } else {
                         Balance::Flow
                     },
-                    // At most one hop of a way can be skipped, so that distances stay at 6 and above.
+                    // At most one hop of a path can be skipped. So all distances are 6 or more.
                     shortcut: part == Part::Region
                         && place == 1
                         && width > 1
@@ -177,7 +177,7 @@ impl Generated {
         }
     }
 
-    /// Nanoseconds from the hop before to this router.
+    /// Nanoseconds from the previous hop to this router.
     fn delay(&self, plan: &Plan, node: NodeId) -> u64 {
         let (level, _) = split(node);
         let (least, most) = match Self::place(plan, level).0 {
@@ -224,7 +224,7 @@ impl Topology for Generated {
     type Plan = Plan;
 
     fn entry(&self) -> (NodeId, Line) {
-        // One line for both families: it has the delay of the gateway's IPv4 address.
+        // Both families share one line. It has the delay that the gateway's IPv4 address gives.
         let gateway = node(0, 0);
         let delay = self.router_hash(Salt::Delay, Ipv4Addr::new(10, 224, 0, 1).into());
         let line = Line {
@@ -316,7 +316,7 @@ impl Topology for Generated {
                 .then_some(ROUTER_LIMIT),
             delay: 0,
             initial_ttl: if is(Salt::InitialTtl, 0.3) { 64 } else { 255 },
-            // ICMPv6 errors quote all that fits (RFC 4443).
+            // ICMPv6 errors quote as much as fits (RFC 4443).
             quoting: Quoting {
                 bytes: (plan.family == Family::V4 && is(Salt::Quote, self.options.short_quotes))
                     .then_some(8),
@@ -329,7 +329,7 @@ impl Topology for Generated {
     fn labels(&self, node: NodeId, plan: &Plan) -> Vec<MplsLabel> {
         let (level, _) = split(node);
         let carrier = u64::from(plan.region % CARRIERS);
-        // One carrier in four runs its tunnels without showing the labels.
+        // One carrier in four does not show the labels of its tunnels.
         if !self.in_tunnel(plan, level) || self.hash(Salt::Tunnel, carrier) >> 8 & 3 == 0 {
             return Vec::new();
         }

@@ -1,8 +1,8 @@
-//! What a generated network is like.
+//! The options of a generated network.
 
 use serde::Deserialize;
 
-/// What a generated network is like. Shares are from 0 to 1.
+/// The options of a generated network. Shares are from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratedOptions {
@@ -10,9 +10,9 @@ pub struct GeneratedOptions {
     pub silent_routers: f64,
     /// Share of targets that never answer (0.05).
     pub silent_targets: f64,
-    /// Share of routers behind the near part that limit their answers to 500 a second, 50 at once (0.02).
+    /// Share of routers behind the near part with a rate limit: 500 answers per second, 50 at once (0.02).
     pub limited_routers: f64,
-    /// Whether targets answer 6 times and then once a second, as Linux does (true), or always.
+    /// Whether targets limit ICMP errors as Linux does: 6 at once, then one per second (true).
     pub limited_targets: bool,
     /// Share of routers that quote only 8 bytes behind the IP header (0.2).
     pub short_quotes: f64,
@@ -20,7 +20,7 @@ pub struct GeneratedOptions {
     pub open_targets: f64,
     /// Share of targets that drop TCP to their other ports (0.35).
     pub filtered_targets: f64,
-    /// Share of targets that say of their other TCP ports that they are prohibited (0.05); of the rest they are closed.
+    /// Share of targets that answer "prohibited" for their other TCP ports (0.05). The remaining targets reset.
     pub prohibited_targets: f64,
     /// Share of targets that do not answer ICMP echo (0.1).
     pub silent_echo: f64,
@@ -30,9 +30,9 @@ pub struct GeneratedOptions {
     pub delay_scale: f64,
     /// Jitter as a share of each line's delay (0.05).
     pub jitter: f64,
-    /// Share of probes, and again of replies, that are lost (0.001).
+    /// Loss: the share of probes that are lost, and the share of replies (0.001).
     pub loss: f64,
-    /// Whether all routers share one hash seed, so that balancers in a row choose alike (false).
+    /// Whether all routers share one hash seed, so that consecutive balancers make the same choice (false).
     pub polarised: bool,
 }
 
@@ -58,8 +58,7 @@ impl Default for GeneratedOptions {
 }
 
 impl GeneratedOptions {
-    /// Everyone answers everything (TCP ports are open or closed), nothing is lost, and delays do not vary: what comes back is
-    /// the truth.
+    /// Options without silence, loss, rate limits and jitter. TCP ports are open or closed. A survey sees exactly the truth.
     pub fn clean() -> Self {
         GeneratedOptions {
             silent_routers: 0.0,
@@ -78,7 +77,7 @@ impl GeneratedOptions {
 }
 
 impl GeneratedOptions {
-    /// Says what is wrong with the values, if anything is.
+    /// Checks that all values are within their ranges.
     pub(in crate::lab) fn check(&self) -> Result<(), String> {
         let shares = [
             ("silent_routers", self.silent_routers),

@@ -1,4 +1,4 @@
-//! The half-open TCP connections of the hosts: asked for by a SYN, answered, and neither completed nor reset.
+//! Half-open TCP connections at hosts: the host answered a SYN and waits for the handshake to complete.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::model::Time;
 
-/// How long a host waits for the third segment: Linux sends its SYN-ACK five more times, the last after 31 s, and gives up after
+/// How long a host waits for the third segment. Linux repeats its SYN-ACK five times, the last time after 31 s, and gives up after
 /// another 32 s.
 pub(in crate::lab) const LIFETIME: Duration = Duration::from_secs(63);
 
-/// Connections remembered; beyond it the oldest is forgotten. About 8 MiB.
+/// Most connections that are remembered. Beyond that, the oldest is dropped. About 8 MiB.
 pub(in crate::lab) const MOST: usize = 65_536;
 
-/// A connection's name. The vantage point has one address of a family, so that its port suffices.
+/// The key of a connection. The vantage point has one address per family, so its port is enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::lab) struct Ends {
     pub(in crate::lab) host: IpAddr,
@@ -21,7 +21,7 @@ pub(in crate::lab) struct Ends {
     pub(in crate::lab) vantage_port: u16,
 }
 
-/// What a host remembers of a half-open connection.
+/// The state of a half-open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct HalfOpen {
     /// Sequence number of the SYN.
@@ -35,12 +35,12 @@ pub(in crate::lab) struct HalfOpen {
 #[derive(Clone, Debug, Default)]
 pub(in crate::lab) struct HalfOpens {
     standing: HashMap<Ends, HalfOpen>,
-    /// In the order of their SYNs; also those that have been closed since.
+    /// All connections in the order of their SYNs, including closed ones.
     order: VecDeque<(Time, Ends)>,
 }
 
 impl HalfOpens {
-    /// Forgets those that are too old at `now`, which never goes back.
+    /// Drops the connections that are too old at `now`. `now` never goes back.
     pub(in crate::lab) fn expire(&mut self, now: Time) {
         while let Some((since, _)) = self.order.front()
             && now.since(*since) >= LIFETIME
@@ -53,7 +53,7 @@ impl HalfOpens {
         self.standing.get(&ends).copied()
     }
 
-    /// Remembers that a SYN with the number `theirs` was answered with the number `ours`.
+    /// Records that the host answered a SYN with number `theirs` by a SYN-ACK with number `ours`.
     pub(in crate::lab) fn open(&mut self, ends: Ends, theirs: u32, ours: u32, now: Time) {
         if self.order.len() >= MOST {
             self.forget_oldest();
@@ -71,7 +71,7 @@ impl HalfOpens {
         self.standing.remove(&ends);
     }
 
-    /// How many stand.
+    /// The number of half-open connections.
     pub(in crate::lab) fn len(&self) -> usize {
         self.standing.len()
     }
@@ -80,7 +80,7 @@ impl HalfOpens {
         let Some((since, ends)) = self.order.pop_front() else {
             return;
         };
-        // The same ends may stand for a later connection.
+        // A later connection may have the same key.
         if self.standing.get(&ends).is_some_and(|c| c.since == since) {
             self.standing.remove(&ends);
         }
@@ -133,7 +133,7 @@ mod tests {
         }
         assert_eq!((half_open.len(), half_open.order.len()), (MOST, MOST));
         assert!(half_open.get(ends(9)).is_none() && half_open.get(ends(10)).is_some());
-        // Also where each is closed again.
+        // Also if each connection is closed again.
         for number in 0..2 * MOST as u32 {
             half_open.open(ends(number), 5, 6, at(1));
             half_open.close(ends(number));

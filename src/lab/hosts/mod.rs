@@ -1,4 +1,4 @@
-//! What hosts make of the probes that reach them, before checksums and rate limits: the part that answers and truth share.
+//! What hosts answer, before checksums and rate limits. The simulation and the truth share this code.
 
 pub(super) mod half_open;
 pub(super) mod tcp;
@@ -10,14 +10,13 @@ use crate::lab::packet::message::Message;
 use crate::lab::packet::{ICMP, ICMPV6, Packet, TCP, UDP};
 use crate::lab::topology::{Host, TcpPort};
 
-/// The code of Destination Unreachable by which a firewall says that it lets nothing pass.
+/// The code of Destination Unreachable that a firewall sends.
 const PROHIBITED: u8 = 13;
 
-/// Behind the two bytes of the request's that name it: a DNS response (RFC 1035) that the request had a wrong form, and all
-/// counts zero.
+/// A DNS response without the two bytes of the request's identifier: "format error" (RFC 1035), and all counts zero.
 const SERVICE_ANSWER: [u8; 10] = [0x80, 0x01, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// What a host does about a probe.
+/// A host's reaction to a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) enum Verdict {
     /// Nothing.
@@ -28,12 +27,12 @@ pub(in crate::lab) enum Verdict {
     Echo,
     /// A service answers a UDP datagram.
     Service,
-    /// A TCP port that is open, or not.
+    /// The TCP port answers; `listening` if it is open.
     Tcp { listening: bool },
 }
 
 impl Host<'_> {
-    /// What the host does about a probe of `protocol` to `port`.
+    /// Returns the host's reaction to a probe of `protocol` to `port`.
     pub(in crate::lab) fn verdict(&self, family: Family, protocol: u8, port: u16) -> Verdict {
         if self.silent {
             return Verdict::Silence;
@@ -53,7 +52,7 @@ impl Host<'_> {
     }
 }
 
-/// Builds the datagram by which a service answers `probe`, a sound UDP datagram.
+/// Builds a UDP service's answer to `probe`. The probe must be a valid UDP datagram.
 pub(in crate::lab) fn service_answer(envelope: Envelope, probe: &Packet) -> Vec<u8> {
     let length = 8 + 2 + SERVICE_ANSWER.len();
     let mut packet = envelope.room(length);

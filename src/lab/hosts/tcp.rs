@@ -1,9 +1,11 @@
-//! TCP as far as probes see it: what a port answers to one segment (RFC 9293, section 3.10.7), at a host and, where no connection
-//! is known, at the vantage point.
+//! TCP as far as probes see it: the answer of a port to one segment (RFC 9293, section 3.10.7).
 //!
-//! Hosts hold no connections: a handshake that is completed is reset, as by a program that closes at once. Left out: data, the
-//! repetition of unanswered SYN-ACKs, SYN cookies, window checks (a second SYN within the receive window is answered as any other,
-//! where Linux would reset).
+//! The rules serve hosts, and the vantage point when it knows no connection. Hosts hold no connections: they reset a completed
+//! handshake, as a program would that closes at once.
+//!
+//! Left out:
+//! - data, SYN cookies, and the retransmission of SYN-ACKs;
+//! - window checks. A second SYN within the receive window gets the usual answer; Linux would reset.
 
 use super::half_open::{Ends, HalfOpen, HalfOpens};
 use crate::lab::packet::address::Family;
@@ -18,12 +20,12 @@ pub(in crate::lab) const ACK: u8 = 16;
 
 /// Bytes of a header without options.
 const HEADER: usize = 20;
-/// The window that hosts offer.
+/// The window that hosts advertise.
 const WINDOW: u16 = 64_240;
 /// Largest segment on Ethernet, behind headers of 40 and 60 bytes.
 const MSS: [u16; 2] = [1460, 1440];
 
-/// A segment that the vantage point sent, or that was delivered to it.
+/// A segment that the vantage point sent or received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct Segment {
     pub(in crate::lab) source_port: u16,
@@ -36,7 +38,7 @@ pub(in crate::lab) struct Segment {
 }
 
 impl Segment {
-    /// Reads the segment in `packet`; `None` where a host drops it: wrong checksum, or lengths that do not fit.
+    /// Reads the segment in `packet`. Returns `None` if a host would drop it: wrong checksum or lengths.
     pub(in crate::lab) fn parse(packet: &Packet) -> Option<Self> {
         let bytes = packet.transport();
         let header = bytes.first_chunk::<HEADER>()?;
@@ -59,7 +61,7 @@ impl Segment {
         })
     }
 
-    /// What it is answered with where nobody knows of a connection (RFC 9293, section 3.10.7.1): a reset, unless it is one.
+    /// The answer if no connection is known (RFC 9293, section 3.10.7.1): a reset, unless the segment is one.
     pub(in crate::lab) fn reset(&self) -> Option<Reply> {
         if self.has(RST) {
             return None;
@@ -96,7 +98,7 @@ pub(in crate::lab) struct Reply {
     flags: u8,
 }
 
-/// What the port at `ends` answers to `segment`; `isn` is what a new connection of its would start with.
+/// Returns the answer of the port at `ends` to `segment`. A new connection starts with the sequence number `isn`.
 pub(in crate::lab) fn answer(
     segment: &Segment,
     listening: bool,
@@ -134,7 +136,7 @@ pub(in crate::lab) fn answer(
         return None;
     }
     half_open.open(ends, segment.sequence, isn, now);
-    // What data came along is not taken in yet.
+    // Data in the segment is not acknowledged yet.
     reply(isn, segment.sequence.wrapping_add(1), SYN | ACK)
 }
 

@@ -1,11 +1,13 @@
-//! The vantage point's kernel where there is none: in virtual time.
+//! The vantage point's kernel, for virtual time.
 //!
-//! The engine sends its SYNs past the kernel, which therefore knows of no connection and resets what their answers would open.
-//! Without that a host holds the connection half open and answers later SYNs for it alone, so that a survey would show less in
-//! virtual time than over real sockets. Every sound TCP segment is answered by RFC 9293, section 3.10.7.1 (CLOSED), in a packet such
-//! as Linux sends: TTL 64, no IP ID, DF.
+//! The engine bypasses the kernel when it sends SYNs. A real kernel knows no connection for the SYN-ACK, and answers it by a reset.
+//! Without the reset, the host would keep the connection half open and treat later SYNs as part of it.
+//! A survey in virtual time would then see less than one over real sockets.
 //!
-//! Left out: what else a kernel says by itself (port unreachable), because no host's later answers depend on it. Flow labels are 0.
+//! Every valid TCP segment is answered as RFC 9293 says for the state CLOSED (section 3.10.7.1). The packet looks like one of Linux:
+//! TTL 64, no IP ID, DF, flow label 0.
+//!
+//! Left out: other messages that a kernel sends by itself, such as port unreachable. No host's answer depends on them.
 
 use super::tcp::{self, Segment};
 use crate::lab::packet::envelope::Envelope;
@@ -14,7 +16,7 @@ use crate::lab::packet::{Packet, TCP};
 /// TTL and hop limit of Linux.
 const INITIAL_TTL: u8 = 64;
 
-/// What the vantage point sends by itself on the arrival of `delivered`, from the IP header on.
+/// Returns what the vantage point sends when `delivered` arrives, from the IP header on.
 pub(in crate::lab) fn answer(delivered: &[u8]) -> Option<Vec<u8>> {
     let packet = Packet::parse(delivered).ok()?;
     if packet.protocol() != TCP {

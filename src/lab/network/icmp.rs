@@ -1,7 +1,7 @@
-//! ICMP answers of both families: errors that quote the probe as it arrived, and echo replies.
+//! ICMP replies of both families: errors that quote the probe as it arrived, and echo replies.
 //!
-//! How a router quotes is in one place, [`quote`]: how much of the probe, and what had become of its fields. Boxes on the way
-//! back have had their say in the [`Flight`] that it is given.
+//! [`quote`] alone decides how many bytes of the probe are quoted, and with which field values. Boxes on the way back have already
+//! changed the [`Flight`] that it is given.
 
 use std::net::IpAddr;
 
@@ -16,12 +16,12 @@ use crate::lab::topology::{ExtensionForm, QuotedLength, Quoting};
 
 /// Bytes of an ICMP header before the quote or payload.
 const HEADER: usize = 8;
-/// Bytes of the quote before extensions (RFC 4884): padded or cut to it.
+/// Bytes of the quote in front of extensions (RFC 4884). The quote is padded or cut to this length.
 const QUOTE_BEFORE_EXTENSIONS: usize = 128;
-/// TOS of ICMPv4 errors: internetwork control, as Linux and most routers send them. Linux sends ICMPv6 errors without.
+/// TOS of ICMPv4 errors: internetwork control, as Linux and most routers send. Linux sends ICMPv6 errors with 0.
 const ERROR_TOS: u8 = 0xc0;
 
-/// The most that an ICMP error may take, IP header included (RFC 1812 as Linux has it; RFC 4443, section 2.4).
+/// The largest ICMP error with its IP header (RFC 1812, as implemented by Linux; RFC 4443, section 2.4).
 const fn largest_error(family: Family) -> usize {
     match family {
         Family::V4 => 576,
@@ -29,8 +29,8 @@ const fn largest_error(family: Family) -> usize {
     }
 }
 
-/// Builds the ICMP error `message` about `probe`, which is quoted with the fields of `quoted`, as `quoting` says. `extension` is
-/// an extension structure, or empty.
+/// Builds the ICMP error `message` about `probe`. The quote shows the fields of `quoted`, in the form that `quoting` asks for.
+/// `extension` is an extension structure, or empty.
 pub(super) fn error(
     envelope: Envelope,
     message: Message,
@@ -80,7 +80,7 @@ pub(super) fn error(
     packet
 }
 
-/// Builds the answer to the echo request `probe`, which arrived with `tos`: all that it carried.
+/// Builds the reply to the echo request `probe`, with the same payload. The request arrived with `tos`.
 pub(super) fn echo_reply(envelope: Envelope, probe: &Packet, tos: u8) -> Vec<u8> {
     let family = envelope.family();
     let request = probe.transport();
@@ -96,7 +96,7 @@ pub(super) fn echo_reply(envelope: Envelope, probe: &Packet, tos: u8) -> Vec<u8>
     packet
 }
 
-/// The probe as it is quoted: at most `most` bytes, with what had changed on the way, and as the quoting machine mangles it.
+/// Returns the quote of the probe: at most `most` bytes, with the fields changed on the way and the quirks of the quoting machine.
 fn quote(probe: &Packet, quoted: &Flight, quoting: Quoting, most: usize) -> Vec<u8> {
     let header = probe.header_length();
     let wanted = quoting
@@ -124,7 +124,7 @@ fn quote(probe: &Packet, quoted: &Flight, quoting: Quoting, most: usize) -> Vec<
             quote[24..40].copy_from_slice(&destination.octets());
             4
         }
-        // Boxes keep the family.
+        // Boxes never change the family.
         _ => return quote,
     };
     match quoting.length {

@@ -1,4 +1,4 @@
-//! The simulated internet: packets in, answers out.
+//! The simulated internet: packets in, replies out.
 
 mod icmp;
 mod recording;
@@ -22,7 +22,7 @@ use crate::model::Time;
 
 /// A simulated internet as seen from one vantage point.
 ///
-/// Everything that happens follows from its seed, the packets and their times: the same packets at the same times bring the same answers.
+/// The seed, the packets and their times determine everything. The same packets at the same times bring the same replies.
 #[derive(Clone, Debug)]
 pub struct LabNetwork {
     pub(in crate::lab) kind: Kind,
@@ -37,7 +37,7 @@ pub(in crate::lab) enum Kind {
     Generated(Generated),
 }
 
-/// What is known of any network.
+/// The properties that every network has.
 #[derive(Clone, Debug)]
 pub(in crate::lab) struct Facts {
     pub(in crate::lab) name: String,
@@ -64,27 +64,27 @@ impl Facts {
 pub struct LabStatistics {
     /// Packets that came from the vantage point.
     pub received: u64,
-    /// Answers delivered, copies not counted.
+    /// Replies delivered, without second copies.
     pub answered: u64,
-    /// Second copies of answers.
+    /// Second copies of replies.
     pub duplicated: u64,
     /// Dropped by the first router: malformed, fragments, unroutable addresses.
     pub refused: u64,
     /// Probes lost on a line.
     pub lost: u64,
-    /// Answers lost on a line.
+    /// Replies lost on a line.
     pub replies_lost: u64,
-    /// Left unanswered by silent routers, by silent targets, and where packets are discarded.
+    /// Not answered: by a silent router, by a silent target, or because a router discards packets.
     pub silent: u64,
-    /// Answers held back by rate limits.
+    /// Not answered because of a rate limit.
     pub rate_limited: u64,
     /// Dropped by the target: wrong checksum or lengths.
     pub corrupt: u64,
-    /// Taken in by those whom they were for, and no answer due: TCP resets (such as our own kernel's to an unexpected SYN-ACK) and
-    /// segments that belong to nothing; ICMP other than echo requests.
+    /// Accepted, but no reply is due: TCP resets (such as our own kernel's to an unexpected SYN-ACK), segments of no connection, and
+    /// ICMP other than echo requests.
     pub absorbed: u64,
-    /// TCP connections that stand half open at hosts, by the time of the last packet: a SYN was answered, and no reset or end of
-    /// the handshake has come, for at most 63 s; of all those the last 65,536. Not a sum, unlike the others.
+    /// TCP connections that are half open at hosts when the last packet was sent. A connection leaves this state by a reset, by the end
+    /// of the handshake, or after 63 s. At most 65,536 are counted. Unlike the other figures, this is not a sum.
     pub half_open: u64,
 }
 
@@ -115,12 +115,12 @@ impl LabNetwork {
         }
     }
 
-    /// The network's name: for manifests and messages.
+    /// The network's name, for manifests and messages.
     pub fn name(&self) -> &str {
         &self.facts.name
     }
 
-    /// What it is there to show, for people; may be empty.
+    /// What the network demonstrates, for people. May be empty.
     pub fn description(&self) -> &str {
         &self.facts.description
     }
@@ -130,17 +130,17 @@ impl LabNetwork {
         self.vantage_v4()
     }
 
-    /// The vantage point's IPv4 address: the source that IPv4 probes must carry. Packets from any other are dropped.
+    /// The vantage point's IPv4 address. IPv4 probes must carry it as their source; other packets are dropped.
     pub fn vantage_v4(&self) -> Ipv4Addr {
         self.facts.vantage_v4
     }
 
-    /// The vantage point's IPv6 address, the same for IPv6; `None` where the network has no IPv6 and drops all of it.
+    /// The vantage point's IPv6 address, with the same rule. `None`: the network has no IPv6 and drops it.
     pub fn vantage_v6(&self) -> Option<Ipv6Addr> {
         self.facts.vantage_v6
     }
 
-    /// The prefixes that hold targets. All other addresses exist only as routers, or not at all.
+    /// The prefixes that hold targets. Other addresses belong to routers, or to no machine.
     pub fn target_prefixes(&self) -> &[IpNet] {
         &self.facts.targets
     }

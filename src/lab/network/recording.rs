@@ -1,5 +1,4 @@
-//! A network that remembers what it did, so that a dataset can be checked against what happened and not only against
-//! what should have.
+//! A network that records what it did. A test can then compare a dataset with what happened, and not only with the truth.
 
 use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,37 +6,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::lab::{Delivery, Respond};
 use crate::model::Time;
 
-/// A packet that entered the network, and what it brought.
+/// A packet that entered the network, and the replies to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// When the vantage point sent it.
     pub sent_at: Time,
     /// The packet, from its IP header on.
     pub packet: Vec<u8>,
-    /// What came back; empty where it or its answer was lost, or nobody answered.
+    /// The replies. Empty if the packet or its reply was lost, or if no machine answered.
     pub deliveries: Vec<Delivery>,
 }
 
-/// Passes packets to a network and records them. Memory grows with every packet: for tests.
+/// Passes packets to a network and records them. For tests: memory grows with every packet.
 #[derive(Debug)]
 pub struct Recording<R> {
     network: R,
     log: RecordingLog,
 }
 
-/// The record, which can be read while and after a driver owns the network.
+/// The record. It can be read while a driver owns the network, and afterwards.
 #[derive(Clone, Debug, Default)]
 pub struct RecordingLog(Arc<Mutex<Vec<Recorded>>>);
 
 impl RecordingLog {
-    /// Takes out what has been recorded so far, in the order of sending.
+    /// Returns and removes what has been recorded so far, in the order of sending.
     pub fn take(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl<R> Recording<R> {
-    /// Records what `network` does.
+    /// Wraps `network`. Also returns the log.
     pub fn new(network: R) -> (Self, RecordingLog) {
         let log = RecordingLog::default();
         let recording = Recording {

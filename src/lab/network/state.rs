@@ -1,4 +1,4 @@
-//! How a network answers one packet after another, and what it remembers in between.
+//! How a network answers packets, and the state that it keeps between them.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ use crate::lab::topology::walk::{Answerer, Fate, Stop, Trail, walk};
 use crate::lab::topology::{Host, Quoting, Topology};
 use crate::model::{MplsLabel, Time};
 
-/// What a network remembers from packet to packet.
+/// The state that a network keeps between packets.
 #[derive(Clone, Debug, Default)]
 pub(in crate::lab) struct State {
     packets: u64,
@@ -31,7 +31,7 @@ pub(in crate::lab) struct State {
     statistics: LabStatistics,
 }
 
-/// An answer that is ready to be written, but for what happens on its way back.
+/// A reply that is ready to be written. Boxes and lines on the way back may still change it.
 struct Answer {
     source: IpAddr,
     initial_ttl: u8,
@@ -41,7 +41,7 @@ struct Answer {
     body: Body,
 }
 
-/// A probe, and when it reached the node that answers it.
+/// A probe, and the time at which it reached the node that answers.
 struct Sent<'a> {
     probe: &'a Packet<'a>,
     reached_at: Time,
@@ -138,7 +138,7 @@ impl State {
                 .saturating_sub(u8::try_from(routers).unwrap_or(u8::MAX)),
             ip_id: answer.ip_id,
         };
-        // An answer whose own TTL runs out on the way back never arrives.
+        // A reply whose own TTL runs out on the way back never arrives.
         if envelope.ttl == 0 {
             self.statistics.replies_lost += 1;
             return Vec::new();
@@ -179,7 +179,7 @@ impl State {
     ) -> Option<Answer> {
         match stop.who {
             Answerer::Router(node) => {
-                // Routers' figures may depend on the way, so they are asked for with the plan of where the probe was bound.
+                // A router's properties may depend on the path. So the plan is that of the probe's destination on arrival.
                 let plan = topology.plan(stop.arrived.destination);
                 let router = topology.answering(node, &plan);
                 use crate::lab::hash::Chance as _;
@@ -223,7 +223,7 @@ impl State {
                         _ => Some(ip_id(address, at)),
                     },
                     delay: 0,
-                    // The vantage point's kernel must know a segment to reset it: those leave as they are.
+                    // TCP segments get no headers and no fragments: the vantage point's kernel must recognise them to reset them.
                     wrapping: match body {
                         Body::Segment(_) => Wrapping::default(),
                         _ => host.wrapping,
@@ -234,7 +234,7 @@ impl State {
         }
     }
 
-    /// What a host answers, if anything.
+    /// Returns a host's answer, if it sends one.
     fn host_body(
         &mut self,
         host: &Host,
@@ -296,13 +296,13 @@ impl State {
     }
 }
 
-/// The sequence number that a connection starts with at a host (RFC 6528 with a SYN's number in place of a clock).
+/// The initial sequence number of a connection at a host (RFC 6528, with the SYN's number in place of a clock).
 fn initial_sequence(seed: u64, ends: Ends, theirs: u32) -> u32 {
     let ports = u64::from(ends.host_port) << 16 | u64::from(ends.vantage_port);
     mix2(mix2(seed, key(ends.host)), ports << 32 | u64::from(theirs)) as u32
 }
 
-/// The labels that whoever a packet stopped at shows, as the packet carried them.
+/// The labels in the answer of the node at which a packet stopped, as the packet carried them.
 pub(in crate::lab) fn labels_of<T: Topology>(topology: &T, stop: &Stop) -> Vec<MplsLabel> {
     let (Answerer::Router(node), Some(label_ttl)) = (stop.who, stop.label_ttl) else {
         return Vec::new();
@@ -311,7 +311,7 @@ pub(in crate::lab) fn labels_of<T: Topology>(topology: &T, stop: &Stop) -> Vec<M
     let mut labels = topology.labels(node, &plan);
     let last = labels.len().saturating_sub(1);
     for (depth, label) in labels.iter_mut().enumerate() {
-        // Only the top label's TTL counts down; those beneath keep what the ingress wrote.
+        // Only the TTL of the top label is decremented. The labels below keep what the ingress wrote.
         label.ttl = if depth == 0 {
             label_ttl
         } else {
@@ -353,7 +353,7 @@ fn flight_of(probe: &Packet) -> Flight {
     }
 }
 
-/// IP IDs of a machine's own packets: a counter that a busy machine moves on by one each millisecond.
+/// IP IDs of a machine's own packets: a counter that advances by one each millisecond.
 fn ip_id(address: IpAddr, at: Time) -> u16 {
     let start = mix(key(address));
     start.wrapping_add(at.as_nanos() / 1_000_000) as u16

@@ -1,4 +1,4 @@
-//! Token buckets, as routers and hosts use them to limit the ICMP errors they send.
+//! Token buckets. Routers and hosts use them to limit the ICMP errors that they send.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::lab::topology::RateLimit;
 use crate::model::Time;
 
-/// How far ahead of the packet being handled another one's arrival may already have been worked out.
+/// How much later than the current packet another packet may already have been answered.
 const LONGEST_PATH: Duration = Duration::from_secs(10);
 
 /// One bucket. Credit is kept in nanoseconds, so that refilling is exact.
@@ -40,10 +40,10 @@ fn capacity(limit: RateLimit) -> u64 {
     limit.interval.saturating_mul(u64::from(limit.burst))
 }
 
-/// The buckets of all who answered lately.
+/// The buckets of all machines that answered lately.
 ///
-/// A bucket that nobody touched for as long as it takes to fill is as good as none, and is forgotten: memory grows with the rate of
-/// answers, not with the number of targets.
+/// A bucket that was not used for as long as it takes to fill is full. It is dropped, so memory grows with the rate of answers and
+/// not with the number of targets.
 #[derive(Clone, Debug, Default)]
 pub(in crate::lab) struct Buckets {
     current: HashMap<u64, TokenBucket>,
@@ -53,7 +53,7 @@ pub(in crate::lab) struct Buckets {
 }
 
 impl Buckets {
-    /// Takes a token from the bucket of `owner` at the moment `at`; false where it is empty.
+    /// Takes a token from the bucket of `owner` at the moment `at`. Returns false if the bucket is empty.
     pub(in crate::lab) fn take(&mut self, owner: u64, limit: RateLimit, at: Time) -> bool {
         self.longest_refill = self.longest_refill.max(capacity(limit));
         let lifetime = Duration::from_nanos(self.longest_refill) + LONGEST_PATH;
@@ -110,7 +110,7 @@ mod tests {
     fn forgetting_a_bucket_changes_nothing_and_bounds_memory() {
         let mut buckets = Buckets::default();
         for owner in 0..100_000 {
-            // Ten a second for close on three hours: each owner comes once, and one regular comes all the time.
+            // Ten a second for almost three hours. Each owner comes once, and one owner comes all the time.
             let now = at(owner * 100);
             assert!(buckets.take(owner + 1, RateLimit::LINUX, now));
             let regular = buckets.take(0, RateLimit::LINUX, now);

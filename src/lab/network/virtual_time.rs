@@ -1,8 +1,8 @@
 //! The in-process driver: a network in virtual time.
 //!
-//! Nothing waits and no clock is read: whoever drives it says what time it is, and jumps to the next arrival when there is nothing else to do.
+//! It never waits and reads no clock. The caller passes the time, and jumps to the next arrival when there is nothing else to do.
 //!
-//! There is no kernel at the vantage point either, so that this plays its part, too: see `hosts::vantage`.
+//! There is no kernel at the vantage point. This driver sends what a kernel would send: see `hosts::vantage`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,7 +13,7 @@ use crate::lab::{Delivery, LabNetwork, Respond};
 use crate::model::Time;
 use crate::transport::InProcessNetwork;
 
-/// Delivers a network's answers in the order of their arrival.
+/// Delivers a network's replies in the order of their arrival.
 #[derive(Debug)]
 pub struct VirtualNetwork<R> {
     network: R,
@@ -24,7 +24,7 @@ pub struct VirtualNetwork<R> {
     entered_at: Time,
 }
 
-/// An answer under way. Of two that arrive together, the one produced first comes first.
+/// A reply under way. If two arrive at the same time, the one produced first comes first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Arrival {
     at: Time,
@@ -46,7 +46,7 @@ impl<R: Respond> VirtualNetwork<R> {
 
     /// Sends a packet from the vantage point at `now`, which never goes back.
     pub fn send(&mut self, packet: &[u8], now: Time) {
-        // Of a network time never goes back, not even where its user sends before it has received what was there first.
+        // A network's time never goes back, even if the caller sends before it has received earlier replies.
         self.entered_at = self.entered_at.max(now);
         self.network
             .respond(packet, self.entered_at, &mut self.deliveries);
@@ -60,13 +60,13 @@ impl<R: Respond> VirtualNetwork<R> {
         }
     }
 
-    /// When the next packet arrives; `None` while nothing is under way.
+    /// When the next packet arrives. `None` if no packet is under way.
     pub fn next_arrival(&self) -> Option<Time> {
         self.arrivals.peek().map(|Reverse(arrival)| arrival.at)
     }
 
-    /// The next packet that has arrived by `now`, with the time of its arrival. At that time the vantage point's kernel resets what
-    /// it knows nothing of: receive what has arrived before sending on, as time goes.
+    /// Returns the next packet that has arrived by `now`, with its time of arrival. At that time the vantage point's kernel resets
+    /// connections that it does not know. So receive all arrivals before you send a later packet.
     pub fn receive(&mut self, now: Time) -> Option<(Time, Vec<u8>)> {
         if self.next_arrival()? > now {
             return None;
@@ -78,7 +78,7 @@ impl<R: Respond> VirtualNetwork<R> {
         Some((at, packet))
     }
 
-    /// The network behind it.
+    /// The network behind the driver.
     pub fn network(&self) -> &R {
         &self.network
     }
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends each packet back after as many milliseconds as its bytes say.
+    /// Sends each packet back after as many milliseconds as it has bytes.
     struct Echo;
 
     impl Respond for Echo {

@@ -1,4 +1,4 @@
-//! Addresses of both families as the lab's hashes and packets see them.
+//! Addresses of both families, as hashes and packets use them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,8 +28,7 @@ impl Family {
     }
 }
 
-/// A number that stands for an address in hashes. Those of IPv4 addresses are below 2^32, those of IPv6 addresses have the top
-/// bit set.
+/// The number that represents an address in hashes. IPv4 addresses have numbers below 2^32; those of IPv6 have the top bit set.
 pub(in crate::lab) fn key(address: IpAddr) -> u64 {
     match address {
         IpAddr::V4(address) => u64::from(u32::from(address)),
@@ -40,7 +39,7 @@ pub(in crate::lab) fn key(address: IpAddr) -> u64 {
     }
 }
 
-/// An address's bytes: 4 or 16 of them.
+/// The bytes of an address: 4 or 16.
 pub(in crate::lab) fn with_octets<T>(address: IpAddr, use_them: impl FnOnce(&[u8]) -> T) -> T {
     match address {
         IpAddr::V4(address) => use_them(&address.octets()),
@@ -48,8 +47,8 @@ pub(in crate::lab) fn with_octets<T>(address: IpAddr, use_them: impl FnOnce(&[u8
     }
 }
 
-/// Whether packets to this address are forwarded, and a machine may have it: no multicast, broadcast, loopback, link-local
-/// (IPv6) or unspecified address.
+/// Whether routers forward packets to this address, and a machine may have it. This excludes multicast, broadcast, loopback,
+/// link-local (IPv6) and unspecified addresses.
 pub(in crate::lab) fn is_forwarded(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
@@ -67,14 +66,14 @@ pub(in crate::lab) fn is_forwarded(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address at `offset` of a header long enough to hold it.
+/// Reads the IPv4 address at `offset`. The header must be long enough.
 pub(in crate::lab) fn ipv4_at(bytes: &[u8], offset: usize) -> IpAddr {
     let mut octets = [0; 4];
     octets.copy_from_slice(&bytes[offset..offset + 4]);
     Ipv4Addr::from(octets).into()
 }
 
-/// The IPv6 address at `offset` of a header long enough to hold it.
+/// Reads the IPv6 address at `offset`. The header must be long enough.
 pub(in crate::lab) fn ipv6_at(bytes: &[u8], offset: usize) -> IpAddr {
     let mut octets = [0; 16];
     octets.copy_from_slice(&bytes[offset..offset + 16]);

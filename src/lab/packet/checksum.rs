@@ -1,7 +1,7 @@
 //! The Internet checksum: sums, checks and incremental updates (RFC 1071, RFC 1624).
 //!
-//! Written here rather than taken from a packet library because routers and boxes of the lab adjust checksums
-//! without seeing the whole packet, and because every delivered packet costs two sums.
+//! This is our own code because routers and boxes adjust checksums without the whole packet. It must also be fast: every delivered
+//! packet needs two sums.
 
 use std::net::IpAddr;
 
@@ -34,8 +34,8 @@ pub(in crate::lab) fn is_intact(bytes: &[u8]) -> bool {
     sum(bytes, 0) == 0xffff
 }
 
-/// The sum of the pseudo-header of a UDP, TCP or ICMPv6 message of `length` bytes (RFC 768, RFC 9293; RFC 8200 for IPv6,
-/// whose wider fields add up to the same).
+/// The sum of the pseudo-header of a UDP, TCP or ICMPv6 message of `length` bytes (RFC 768, RFC 9293, RFC 8200). The fields of IPv6
+/// are wider, but add up to the same sum.
 pub(in crate::lab) fn pseudo_header(
     source: IpAddr,
     destination: IpAddr,
@@ -51,12 +51,12 @@ pub(in crate::lab) fn address_sum(address: IpAddr, start: u16) -> u16 {
     with_octets(address, |octets| sum(octets, start))
 }
 
-/// A checksum after what it covers has come to another sum, from `old` to `new` (RFC 1624, equation 3).
+/// Updates `checksum` when the sum of the bytes it covers changes from `old` to `new` (RFC 1624, equation 3).
 pub(in crate::lab) fn adjusted(checksum: u16, old: u16, new: u16) -> u16 {
     !fold(u64::from(!checksum) + u64::from(!old) + u64::from(new))
 }
 
-/// As [`adjusted`] for UDP, whose checksum of 0 means "none" and stays 0; a result of 0 is written as 0xffff.
+/// As [`adjusted`], for UDP. A checksum of 0 means "no checksum" and stays 0. A result of 0 is written as 0xffff.
 pub(in crate::lab) fn adjusted_udp(checksum: u16, old: u16, new: u16) -> u16 {
     match checksum {
         0 => 0,
@@ -117,7 +117,7 @@ mod tests {
     fn no_checksum_stays_none() {
         let (old, new) = (0x0406, 0x070b);
         assert_eq!(adjusted_udp(0, old, new), 0);
-        // One that comes out as 0 is written as its other form, so that it is not taken for "none".
+        // A result of 0 is written as 0xffff, because 0 means "no checksum".
         let sum = fold(u64::from(!old) + u64::from(new));
         assert_eq!(adjusted(sum, old, new), 0);
         assert_eq!(adjusted_udp(sum, old, new), 0xffff);

@@ -1,4 +1,4 @@
-//! IP headers of the answers, and the checksums that reach from the message into them.
+//! The IP headers of replies, and the checksums that cover parts of both header and message.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use super::address::Family;
 use super::checksum;
 use super::{ICMP, UDP, checksum_offset};
 
-/// The outer header of an answer. Source and destination are of one family.
+/// The outer header of a reply. Source and destination have the same family.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lab) struct Envelope {
     pub(in crate::lab) source: IpAddr,
     pub(in crate::lab) destination: IpAddr,
     /// TTL or hop limit as it arrives at the vantage point.
     pub(in crate::lab) ttl: u8,
-    /// IPv4 only. `None`: 0, and the packet must not be cut into fragments (as Linux answers in TCP).
+    /// The IP ID, in IPv4 only. `None`: 0, with DF set (as Linux sends TCP).
     pub(in crate::lab) ip_id: Option<u16>,
 }
 
@@ -22,12 +22,12 @@ impl Envelope {
         Family::of(self.destination)
     }
 
-    /// Room for a header and `length` bytes of message behind it.
+    /// Allocates a header and `length` bytes for the message.
     pub(in crate::lab) fn room(&self, length: usize) -> Vec<u8> {
         vec![0; self.family().header() + length]
     }
 
-    /// Writes the header before the message of `protocol` in `packet`, and the message's checksum, which must be zero so far.
+    /// Writes the header, and the checksum of the message. The message has this `protocol`; its checksum must be zero before.
     pub(in crate::lab) fn seal(&self, packet: &mut [u8], protocol: u8, tos: u8) {
         let header = self.family().header();
         let (head, message) = packet.split_at_mut(header);
@@ -58,7 +58,7 @@ impl Envelope {
                 head[8..24].copy_from_slice(&source.octets());
                 head[24..40].copy_from_slice(&destination.octets());
             }
-            // No answer changes its family on the way.
+            // A reply never changes its family on the way.
             _ => {}
         }
     }

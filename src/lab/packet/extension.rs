@@ -1,5 +1,5 @@
-//! Extension structures behind the quote of an ICMP error (RFC 4884, section 7): MPLS label stacks (RFC 4950) and interface
-//! information (RFC 5837).
+//! Extension structures behind the quote of an ICMP error (RFC 4884, section 7). They hold MPLS label stacks (RFC 4950) and
+//! interface information (RFC 5837).
 
 use std::net::IpAddr;
 
@@ -9,10 +9,10 @@ use crate::model::{InterfaceInfo, MplsLabel};
 const MPLS_CLASS: u8 = 1;
 const INCOMING_STACK: u8 = 1;
 const INTERFACE_CLASS: u8 = 2;
-/// Bytes of a name, at most: its length byte counts itself and what it is padded to, and is at most 64.
+/// The longest name in bytes. Its length byte counts itself, the name and the padding, and is at most 64.
 pub(in crate::lab) const LONGEST_NAME: usize = 63;
 
-/// Writes the structure with `labels` and `interfaces`; empty where there are neither.
+/// Writes the structure with `labels` and `interfaces`. Returns no bytes if there are neither.
 pub(in crate::lab) fn structure(labels: &[MplsLabel], interfaces: &[InterfaceInfo]) -> Vec<u8> {
     if labels.is_empty() && interfaces.is_empty() {
         return Vec::new();
@@ -46,7 +46,7 @@ fn stack(labels: &[MplsLabel]) -> Vec<u8> {
     entries.flat_map(u32::to_be_bytes).collect()
 }
 
-/// The object's type, which says what there is, and the parts in their order (RFC 5837, section 4).
+/// Returns the object's type, which lists its parts, and the parts in order (RFC 5837, section 4).
 fn interface_parts(interface: &InterfaceInfo) -> (u8, Vec<u8>) {
     let role: u8 = match interface.role {
         "incoming" => 0,

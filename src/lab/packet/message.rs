@@ -1,6 +1,6 @@
-//! What the lab's routers and hosts say in ICMP, by family (RFC 792, RFC 1191, RFC 4443).
+//! The ICMP errors of the lab's routers and hosts, by family (RFC 792, RFC 1191, RFC 4443).
 //!
-//! Networks are described with the codes of IPv4; in IPv6 the nearest message of RFC 4443 takes their place:
+//! Networks are described with the codes of IPv4. In IPv6, the nearest message of RFC 4443 is sent:
 //!
 //! | IPv4 | IPv6 |
 //! |---|---|
@@ -12,19 +12,19 @@
 //! | 3/14 precedence | 1/6 reject route |
 //! | 3/0 network and any other | 1/0 no route |
 //!
-//! Codes that IPv6 alone has are numbered from [`ONLY_V6`] on; in IPv4 all of them are 3/13, prohibited.
+//! Codes that exist in IPv6 only are numbered from [`ONLY_V6`] on. In IPv4, they are sent as 3/13 (prohibited).
 
 use super::address::Family;
 
-/// Added to a code of ICMPv6 that has no counterpart in IPv4.
+/// Added to an ICMPv6 code that has no counterpart in IPv4.
 pub(in crate::lab) const ONLY_V6: u8 = 32;
 
-/// An ICMP error message's own words.
+/// The type, code and parameter of an ICMP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct Message {
     pub(in crate::lab) icmp_type: u8,
     pub(in crate::lab) code: u8,
-    /// The four bytes behind the checksum: an MTU, a pointer, mostly nothing.
+    /// The four bytes after the checksum: an MTU, a pointer, usually 0.
     pub(in crate::lab) rest: u32,
 }
 
@@ -45,14 +45,14 @@ impl Message {
         }
     }
 
-    /// Destination Unreachable with the IPv4 code `code`, or what takes its place in IPv6.
+    /// Destination Unreachable with the IPv4 code `code`, or its counterpart in IPv6.
     pub(in crate::lab) const fn unreachable(family: Family, code: u8) -> Self {
         match (family, code) {
             (Family::V4, ONLY_V6..) => Message::new(3, 13, 0),
             (Family::V4, code) => Message::new(3, code, 0),
             (Family::V6, ONLY_V6..) => Message::new(1, code - ONLY_V6, 0),
             (Family::V6, 1 | 7) => Message::new(1, 3, 0),
-            // The pointer leads to the next header field of the IPv6 header.
+            // The pointer is the offset of the IPv6 header's next header field.
             (Family::V6, 2) => Message::new(4, 1, 6),
             (Family::V6, 3) => Message::new(1, 4, 0),
             (Family::V6, 9 | 10 | 13) => Message::new(1, 1, 0),
@@ -61,7 +61,7 @@ impl Message {
         }
     }
 
-    /// What a router says that drops a packet: `code` as above, but of 4 the family's message that it is larger than `mtu`.
+    /// The message of a router that drops a packet. `code` is as above. For code 4, the message says that the packet exceeds `mtu`.
     pub(in crate::lab) const fn refusal(family: Family, code: u8, mtu: u16) -> Self {
         match code {
             4 => Message::too_big(family, mtu),
@@ -69,7 +69,7 @@ impl Message {
         }
     }
 
-    /// The packet does not fit into the next line, which carries `mtu` bytes.
+    /// The packet is larger than the next line carries: `mtu` bytes.
     pub(in crate::lab) const fn too_big(family: Family, mtu: u16) -> Self {
         match family {
             Family::V4 => Message::new(3, 4, mtu as u32),
@@ -77,7 +77,7 @@ impl Message {
         }
     }
 
-    /// Whether extensions may follow its quote (RFC 4884, section 4.6).
+    /// Whether extensions may follow the quote (RFC 4884, section 4.6).
     pub(in crate::lab) const fn takes_extensions(self, family: Family) -> bool {
         match family {
             Family::V4 => matches!(self.icmp_type, 3 | 11 | 12),

@@ -1,5 +1,5 @@
-//! The packets that the vantage point sends, checked once as the first router would, and the segments that it receives: IPv4
-//! (RFC 791) and IPv6 (RFC 8200) without extension headers.
+//! Packets of the vantage point, checked once as the first router would check them, and the segments that it receives.
+//! IPv4 (RFC 791), and IPv6 (RFC 8200) without extension headers.
 
 pub(super) mod address;
 pub(super) mod checksum;
@@ -23,20 +23,20 @@ pub(in crate::lab) const ICMPV6: u8 = 58;
 /// Next header number of an IPv6 fragment.
 const FRAGMENT: u8 = 44;
 
-/// Why the first router drops a packet without a word.
+/// Why the first router drops a packet silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) enum Refusal {
     /// Not IP, or lengths that do not fit, or a wrong header checksum.
     Malformed,
-    /// A fragment: the lab does not reassemble.
+    /// A fragment. The lab does not reassemble.
     Fragment,
-    /// A source that is not the vantage point, or a destination that no router forwards to.
+    /// The source is not the vantage point's address, or no router forwards to the destination.
     Address,
-    /// An ICMP message that nobody answers.
+    /// An ICMP message that gets no answer.
     Unanswerable,
 }
 
-/// A packet whose IP header is sound.
+/// A packet with a valid IP header.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lab) struct Packet<'a> {
     bytes: &'a [u8],
@@ -46,7 +46,7 @@ pub(in crate::lab) struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Checks `bytes`; what lies behind the length in the IP header is cut off.
+    /// Checks `bytes`. Bytes beyond the length in the IP header are cut off.
     pub(in crate::lab) fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let packet = match bytes.first().map(|first| first >> 4) {
             Some(4) => Self::parse_v4(bytes)?,
@@ -56,7 +56,7 @@ impl<'a> Packet<'a> {
         if !is_forwarded(packet.destination) {
             return Err(Refusal::Address);
         }
-        // Errors about ICMP messages other than requests are forbidden (RFC 1122, RFC 4443), and only echo is simulated.
+        // Errors about ICMP messages other than requests are forbidden (RFC 1122, RFC 4443). The lab simulates echo requests only.
         if packet.is_icmp() && !packet.is_echo_request() {
             return Err(Refusal::Unanswerable);
         }
@@ -143,7 +143,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The IP ID; 0 in IPv6, which has none.
+    /// The IP ID; 0 in IPv6, which has no such field.
     pub(in crate::lab) fn ip_id(&self) -> u16 {
         match self.family() {
             Family::V4 => u16::from_be_bytes([self.bytes[4], self.bytes[5]]),
@@ -159,7 +159,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The IPv6 flow label; 0 in IPv4, as for no label.
+    /// The IPv6 flow label; 0 in IPv4 and if there is no label.
     pub(in crate::lab) fn flow_label(&self) -> u32 {
         match self.family() {
             Family::V4 => 0,
@@ -174,19 +174,18 @@ impl<'a> Packet<'a> {
         self.family() == Family::V4 && self.bytes[6] & 0x40 == 0
     }
 
-    /// What a per-flow balancer hashes behind addresses and protocol: the ports, or for ICMP identifier and checksum.
+    /// What a per-flow balancer hashes besides addresses and protocol: the ports, or the identifier and checksum of an echo request.
     pub(in crate::lab) fn ports(&self) -> [u16; 2] {
         let words = |a, b| [self.word(a), self.word(b)];
         match self.transport().len() {
-            // An echo request, as `parse` has seen.
+            // An echo request: `parse` accepts no other ICMP.
             _ if self.is_icmp() => words(4, 2),
             4.. => words(0, 2),
             _ => [0, 0],
         }
     }
 
-    /// Where the transport header has its checksum; `None` for protocols unknown here, and where the packet is too short to have
-    /// one.
+    /// The offset of the checksum in the transport header. `None` for unknown protocols, and for packets too short to have a checksum.
     pub(in crate::lab) fn checksum_offset(&self) -> Option<usize> {
         let offset = match self.protocol() {
             ICMP if self.is_icmp() => 2,
@@ -195,8 +194,8 @@ impl<'a> Packet<'a> {
         (self.transport().len() >= offset + 2).then_some(offset)
     }
 
-    /// Where the transport header has what tells a host's flows apart: the source port, or an echo request's identifier. `None` for
-    /// other protocols, and where the packet is too short to have ports.
+    /// The offset of the field that distinguishes a host's flows: the source port, or the identifier of an echo request.
+    /// `None` for other protocols, and for packets too short to have ports.
     pub(in crate::lab) fn flow_number_offset(&self) -> Option<usize> {
         match self.protocol() {
             UDP | TCP if self.transport().len() >= 4 => Some(0),
@@ -205,12 +204,12 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The transport checksum, where there is one.
+    /// The transport checksum, if there is one.
     pub(in crate::lab) fn checksum(&self) -> Option<u16> {
         self.checksum_offset().map(|offset| self.word(offset))
     }
 
-    /// Whether a host takes this UDP datagram in: lengths that fit and a right checksum, which IPv4 may leave out as 0.
+    /// Whether a host accepts this UDP datagram: the lengths fit and the checksum is right. In IPv4 the checksum may be missing (0).
     pub(in crate::lab) fn is_sound_udp(&self) -> bool {
         if self.transport().len() < 8 {
             return false;
@@ -232,7 +231,7 @@ impl<'a> Packet<'a> {
         matches!(self.transport(), [kind, 0, _, _, _, _, _, _, ..] if (self.protocol(), *kind) == expected)
     }
 
-    /// Whether a host takes this ICMP message in.
+    /// Whether a host accepts this ICMP message.
     pub(in crate::lab) fn is_sound_icmp(&self) -> bool {
         match self.family() {
             Family::V4 => checksum::is_intact(self.transport()),
@@ -240,7 +239,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether the checksum of `message`, which starts the transport part, is right over it and the pseudo-header.
+    /// Whether `message`, the start of the transport part, has a right checksum over itself and the pseudo-header.
     pub(in crate::lab) fn adds_up(&self, message: &[u8]) -> bool {
         // No IP packet holds more than 65,535 bytes.
         let length = message.len() as u16;
@@ -249,7 +248,7 @@ impl<'a> Packet<'a> {
         checksum::sum(message, pseudo) == 0xffff
     }
 
-    /// Whether the packet carries the ICMP of its family.
+    /// Whether the packet carries the ICMP version of its family.
     fn is_icmp(&self) -> bool {
         match self.family() {
             Family::V4 => self.protocol() == ICMP,
@@ -257,14 +256,14 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The 16 bits at `offset` of the transport header, which the caller knows to be there.
+    /// Reads 16 bits at `offset` of the transport header. The header must be long enough.
     fn word(&self, offset: usize) -> u16 {
         let transport = self.transport();
         u16::from_be_bytes([transport[offset], transport[offset + 1]])
     }
 }
 
-/// Where a protocol's header has the checksum that covers the addresses.
+/// The offset of the checksum that covers the addresses, in a header of `protocol`.
 pub(in crate::lab) const fn checksum_offset(protocol: u8) -> Option<usize> {
     match protocol {
         UDP => Some(6),

@@ -1,4 +1,4 @@
-//! How an answer is wrapped: IPv6 extension headers in its quote and in front of it, and fragments.
+//! IPv6 extension headers in a quote and in front of a reply, and fragments.
 
 use serde::Deserialize;
 
@@ -10,9 +10,9 @@ pub(in crate::lab) enum ExtensionHeader {
     HopByHop,
     /// Destination options: padding.
     Destination,
-    /// A routing header with no segment left.
+    /// A routing header with no segments left.
     Routing,
-    /// A fragment header of a packet that was not cut (RFC 6946).
+    /// A fragment header on a packet that was not fragmented (RFC 6946).
     Fragment,
 }
 
@@ -26,7 +26,7 @@ impl ExtensionHeader {
         }
     }
 
-    /// The header, 8 bytes, in front of one with the number `next`.
+    /// The header, 8 bytes, in front of a header with the number `next`.
     const fn bytes(self, next: u8) -> [u8; 8] {
         match self {
             ExtensionHeader::HopByHop | ExtensionHeader::Destination => [next, 0, 1, 4, 0, 0, 0, 0],
@@ -37,14 +37,14 @@ impl ExtensionHeader {
     }
 }
 
-/// Most headers in a row.
+/// The largest number of headers in a row.
 pub(in crate::lab) const MOST_HEADERS: usize = 4;
 /// Number of a fragment header.
 const FRAGMENT: u8 = 44;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
-/// Extension headers in a row.
+/// A chain of extension headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::lab) struct Headers([Option<ExtensionHeader>; MOST_HEADERS]);
 
@@ -58,7 +58,7 @@ impl Headers {
         Headers(kept)
     }
 
-    /// Puts the headers into an IPv6 packet, which may be cut short, and returns how many bytes that were. The payload length stays.
+    /// Inserts the headers into an IPv6 packet, which may be truncated. Returns the number of inserted bytes. The payload length stays.
     pub(in crate::lab) fn insert(self, packet: &mut Vec<u8>) -> usize {
         let mut next = packet[6];
         let mut bytes = Vec::new();
@@ -73,17 +73,17 @@ impl Headers {
     }
 }
 
-/// How answers leave a machine.
+/// How replies leave a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::lab) struct Wrapping {
-    /// In front of answers over IPv6.
+    /// Headers in front of replies over IPv6.
     pub(in crate::lab) headers: Headers,
-    /// Larger answers leave in fragments that carry this many bytes each, a multiple of 8.
+    /// If a reply is larger, it leaves in fragments of this many bytes each, a multiple of 8.
     pub(in crate::lab) fragments: Option<u16>,
 }
 
 impl Wrapping {
-    /// The packets that `packet` leaves in.
+    /// Returns the packets in which `packet` leaves.
     pub(in crate::lab) fn wrap(self, mut packet: Vec<u8>, identification: u32) -> Vec<Vec<u8>> {
         let mut header = IPV4_HEADER;
         if packet[0] >> 4 == 6 {
@@ -106,7 +106,7 @@ pub(in crate::lab) fn lengthen(packet: &mut [u8], more: usize) {
     packet[4..6].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Cuts a packet behind its first `header` bytes.
+/// Cuts a packet after its first `header` bytes.
 fn cut(packet: &[u8], header: usize, size: usize, identification: u32) -> Vec<Vec<u8>> {
     let (head, data) = packet.split_at(header);
     let chunks = data.chunks(size).enumerate();
@@ -116,7 +116,7 @@ fn cut(packet: &[u8], header: usize, size: usize, identification: u32) -> Vec<Ve
             let more = offset + chunk.len() < data.len();
             let mut piece = head.to_vec();
             if head[0] >> 4 == 6 {
-                // The byte that names the transport: in the last header, all of which have 8 bytes, or in the IPv6 header.
+                // The byte that names the transport protocol. It is in the last extension header (8 bytes each), or in the IPv6 header.
                 let named_at = if header > IPV6_HEADER { header - 8 } else { 6 };
                 piece.extend([head[named_at], 0]);
                 piece.extend((offset as u16 | u16::from(more)).to_be_bytes());

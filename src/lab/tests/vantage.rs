@@ -1,4 +1,4 @@
-//! What the virtual vantage point sends by itself: RFC 9293, state CLOSED, in both families.
+//! The packets that the virtual vantage point sends by itself: RFC 9293, state CLOSED, in both families.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use super::super::{Recording, VirtualNetwork};
 use super::tcp::{ACK, Answer, FIN, PSH, RST, SYN, Sent, WEB, read_answer, syn};
 use super::*;
 
-/// What the arrival of a segment makes the vantage point send. The segment goes from our address to a host's here, so that its reset
-/// is read as a host's would be; to a kernel they are all the same.
+/// What the vantage point sends when a segment arrives. Here the segment goes to a host's address, so that the helpers for hosts can
+/// read the reset. The rules do not depend on the address.
 fn on_arrival(segment: Sent) -> Option<Answer> {
     let reset = vantage::answer(&segment.packet(50))?;
     let ttl = if reset[0] >> 4 == 4 { 8 } else { 7 };
@@ -16,7 +16,7 @@ fn on_arrival(segment: Sent) -> Option<Answer> {
     Some(read_answer(&reset, segment))
 }
 
-/// Its bytes with another one at `offset` behind the IP header.
+/// The packet with the byte at `offset` behind the IP header changed.
 fn damaged(segment: Sent, offset: usize) -> Vec<u8> {
     let mut packet = segment.packet(50);
     let header = if packet[0] >> 4 == 4 { 20 } else { 40 };
@@ -105,7 +105,7 @@ fn what_is_damaged_or_no_tcp_is_taken_in_without_a_word() {
     }
 }
 
-/// The next arrival, with its time.
+/// The next arrival, and its time.
 fn arrival(network: &mut VirtualNetwork<LabNetwork>) -> (Time, Vec<u8>) {
     let at = network.next_arrival().unwrap();
     network.receive(at).unwrap()
@@ -115,7 +115,7 @@ fn arrival(network: &mut VirtualNetwork<LabNetwork>) -> (Time, Vec<u8>) {
 fn a_connection_stands_half_open_until_its_syn_ack_arrives_and_no_longer() {
     for to in WEB {
         let mut network = VirtualNetwork::new(lab("hosts"));
-        // A SYN-ACK each time, and not the bare ACK that a connection left half open would bring.
+        // A SYN-ACK each time. A half-open connection would bring a bare ACK.
         for (second, sequence) in [(0, 1_000), (1, 50_000_000), (2, 3_000_000_000)] {
             let first = syn(to, 443, sequence);
             network.send(&first.packet(64), START + Duration::from_secs(second));
@@ -141,7 +141,7 @@ fn a_reset_enters_the_network_when_its_segment_arrives() {
     let at = network.next_arrival().unwrap();
     let late = at + Duration::from_secs(1);
     assert_eq!(network.receive(late).map(|(at, _)| at), Some(at));
-    // Where others were sent meanwhile, time does not go back for it.
+    // Packets were sent meanwhile, and the network's time does not go back.
     network.send(&syn(WEB[0], 443, 8).packet(64), late);
     let second = network.next_arrival().unwrap();
     let later = second + Duration::from_secs(1);
@@ -166,6 +166,6 @@ fn a_reset_may_be_lost_as_any_packet() {
     let statistics = network.network().statistics();
     assert_eq!(statistics.received, 200 + resets);
     assert!(statistics.absorbed > resets / 4 && statistics.absorbed < resets * 3 / 4);
-    // Hosts whose reset was lost go on to wait for the end of the handshake.
+    // Hosts that did not receive the reset still wait for the end of the handshake.
     assert_eq!(statistics.half_open, resets - statistics.absorbed);
 }

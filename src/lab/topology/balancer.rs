@@ -1,9 +1,10 @@
 //! Load balancers: which of several next hops a packet takes.
 //!
-//! A per-flow balancer hashes source address, destination address, protocol, source port, destination port and the IPv6
-//! flow label (RFC 6438), and nothing else (not the TOS). For ICMP echo requests, whose type and code are always the same,
-//! the place of the ports is taken by identifier and checksum. Addresses and ports count as they are at that router, behind
-//! any box that rewrote them.
+//! A per-flow balancer hashes source address, destination address, protocol, source port, destination port and the IPv6 flow label
+//! (RFC 6438). It ignores all other fields, such as the TOS. For ICMP echo requests, it hashes identifier and checksum instead of the
+//! ports, because type and code never vary.
+//!
+//! The fields count as they arrive at that router. A box in front of it may have rewritten them.
 
 use std::net::IpAddr;
 
@@ -12,7 +13,7 @@ use super::flight::Flight;
 use crate::lab::hash::{Chance, mix, mix2, scaled};
 use crate::lab::packet::address::key;
 
-/// Chooses among `width` next hops; `hash_seed` is the router's own.
+/// Chooses one of `width` next hops. `hash_seed` belongs to the router.
 pub(in crate::lab) fn choose(
     balance: Balance,
     hash_seed: u64,

@@ -1,4 +1,4 @@
-//! A network declared router by router, as files describe it.
+//! A network that a file declares router by router.
 
 use std::net::IpAddr;
 
@@ -13,21 +13,21 @@ use crate::lab::packet::address::Family;
 use crate::lab::packet::wrapping::Wrapping;
 use crate::model::{InterfaceInfo, MplsLabel};
 
-/// The routers and targets of a declared network. The first router is the one next to the vantage point.
+/// The routers and targets of a declared network. The first router is next to the vantage point.
 #[derive(Clone, Debug)]
 pub(in crate::lab) struct Declared {
     pub(in crate::lab) routers: Vec<DeclaredRouter>,
     pub(in crate::lab) hosts: Vec<(IpNet, DeclaredHost)>,
     pub(in crate::lab) first: NodeId,
     pub(in crate::lab) first_line: Line,
-    /// What routers do with packets they have no route for.
+    /// What routers do with a packet that matches no route.
     pub(in crate::lab) unrouted: Action,
 }
 
 /// One router.
 #[derive(Clone, Debug)]
 pub(in crate::lab) struct DeclaredRouter {
-    /// To packets of IPv4 and of IPv6.
+    /// Answers in IPv4 and in IPv6.
     pub(in crate::lab) answering: [Answering; 2],
     pub(in crate::lab) zero_ttl_forwarding: bool,
     pub(in crate::lab) complaint: Option<Complaint>,
@@ -39,12 +39,12 @@ pub(in crate::lab) struct DeclaredRouter {
     pub(in crate::lab) routes: Vec<(IpNet, Action)>,
 }
 
-/// A target, or a prefix of them.
+/// A target, or a prefix of targets.
 #[derive(Clone, Debug)]
 pub(in crate::lab) struct DeclaredHost {
     pub(in crate::lab) udp_services: Vec<u16>,
     pub(in crate::lab) tcp_open: Vec<u16>,
-    /// All else; its lists of ports are empty.
+    /// All other properties. The lists of ports in it are empty.
     pub(in crate::lab) host: Host<'static>,
 }
 
@@ -131,7 +131,7 @@ impl Topology for Declared {
     fn branch(&self, node: NodeId, _: &Family, routes: usize, choice: usize) -> (NodeId, Line) {
         match &self.router(node).routes[routes].1 {
             Action::Forward { hops, .. } => hops[choice],
-            // `routes` is the index of a forwarding route: `next` said so.
+            // `routes` is the index of a forwarding route, because `next` returned it.
             _ => (node, Line::default()),
         }
     }
@@ -172,7 +172,7 @@ impl Topology for Declared {
                 tcp_open: &declared.tcp_open,
                 ..declared.host
             },
-            // A box rewrote the destination to what is no target, and a route delivers it all the same.
+            // A box rewrote the destination to an address that is no target, but a route delivers the packet.
             None => Host {
                 answers_from: None,
                 silent: true,

@@ -1,4 +1,4 @@
-//! A packet under way, as far as the network looks at it.
+//! A packet under way: the fields that the network looks at.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use crate::lab::packet::address::Family;
 use crate::lab::packet::checksum;
 use crate::lab::packet::{ICMP, ICMPV6, TCP, UDP};
 
-/// The fields of a packet that change on the way or that decide where it goes.
+/// The fields of a packet that may change on the way, or that decide its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct Flight {
     pub(in crate::lab) source: IpAddr,
@@ -19,17 +19,17 @@ pub(in crate::lab) struct Flight {
     pub(in crate::lab) tos: u8,
     /// IPv4 only; 0 in IPv6.
     pub(in crate::lab) ip_id: u16,
-    /// TTL of the MPLS label on top, within a tunnel.
+    /// TTL of the top MPLS label inside a tunnel.
     pub(in crate::lab) label_ttl: Option<u8>,
-    /// The transport checksum, which boxes adjust with what they rewrite.
+    /// The transport checksum. Boxes adjust it when they rewrite fields.
     pub(in crate::lab) checksum: Option<u16>,
-    /// The IPv6 flow label; 0 for none.
+    /// The IPv6 flow label; 0 if there is none.
     pub(in crate::lab) flow_label: u32,
-    /// Bytes of a packet that must not be cut into fragments; 0 for one that may.
+    /// The size of a packet that must not be fragmented; 0 if it may be.
     pub(in crate::lab) uncut_length: u16,
 }
 
-/// What address translators look at.
+/// The fields that address translators look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct Ends {
     pub(in crate::lab) source: IpAddr,
@@ -72,7 +72,7 @@ impl Flight {
         matches!(self.protocol, UDP | TCP)
     }
 
-    /// Whether it has what tells flows of one host apart: a source port, or an identifier.
+    /// Whether it has a field that distinguishes flows of one host: a source port, or an identifier.
     pub(in crate::lab) fn has_flow_number(&self) -> bool {
         self.has_ports() || matches!(self.protocol, ICMP | ICMPV6)
     }
@@ -86,7 +86,7 @@ impl Flight {
         }
     }
 
-    /// Puts other ends in place of its own and leaves the checksum as it is.
+    /// Replaces the ends. The checksum stays as it is.
     pub(in crate::lab) fn set_ends(&mut self, ends: Ends) {
         self.source = ends.source;
         self.destination = ends.destination;
@@ -96,7 +96,7 @@ impl Flight {
         }
     }
 
-    /// The checksum when the ends have become `ends` (RFC 1624). UDP's 0 means "none" and stays.
+    /// Returns the checksum after the ends have become `ends` (RFC 1624). In UDP, 0 means "no checksum" and stays.
     pub(in crate::lab) fn checksum_with(&self, ends: &Ends) -> Option<u16> {
         let (old, new) = (self.covered(&self.ends()), self.covered(ends));
         self.checksum.map(|sum| match self.protocol {
@@ -109,12 +109,12 @@ impl Flight {
     pub(in crate::lab) fn set_checksum(&mut self, checksum: Option<u16>) {
         self.checksum = checksum;
         if let (ICMP | ICMPV6, Some(sum)) = (self.protocol, checksum) {
-            // Balancers see it there.
+            // For ICMP, balancers see the checksum in this place.
             self.ports[1] = sum;
         }
     }
 
-    /// The sum of that part of `ends` which the checksum covers: of ICMPv4 the identifier alone.
+    /// The sum of the fields in `ends` that the checksum covers. In ICMPv4 that is the identifier only.
     fn covered(&self, ends: &Ends) -> u16 {
         let addresses = match self.protocol {
             ICMP => 0,

@@ -1,7 +1,7 @@
-//! What a network must tell of itself so that packets can be walked through it.
+//! The properties of a network that a packet's walk needs.
 //!
-//! Two networks implement it: one declared in a file, with every router in memory, and one generated from a seed,
-//! whose routers are computed when a packet comes by.
+//! Two networks implement [`Topology`]. One is declared in a file, and holds every router in memory. The other is generated from a
+//! seed, and computes a router when a packet arrives at it.
 
 mod balancer;
 pub(super) mod declared;
@@ -17,16 +17,16 @@ use self::rewriting::Rewriting;
 use crate::lab::packet::wrapping::{Headers, Wrapping};
 use crate::model::{InterfaceInfo, MplsLabel};
 
-/// A router, as its topology names it while a packet is under way.
+/// A router. Its topology assigns the number while a packet is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct NodeId(pub(in crate::lab) u32);
 
 /// A line between two neighbours. Probes cross it outward, replies inward.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::lab) struct Line {
-    /// One way, nanoseconds.
+    /// Delay one way, in nanoseconds.
     pub(in crate::lab) delay: u64,
-    /// Added each way: 0 up to this many nanoseconds.
+    /// Jitter: up to this many nanoseconds are added each way.
     pub(in crate::lab) jitter: u64,
     /// Share of probes lost.
     pub(in crate::lab) loss: f64,
@@ -34,187 +34,187 @@ pub(in crate::lab) struct Line {
     pub(in crate::lab) reply_loss: f64,
     /// Share of replies delivered twice.
     pub(in crate::lab) duplicate: f64,
-    /// Share of replies held back.
+    /// Share of replies that are delayed.
     pub(in crate::lab) reorder: f64,
-    /// For how long those are held back, nanoseconds.
+    /// The delay of those replies, in nanoseconds.
     pub(in crate::lab) reorder_by: u64,
-    /// The largest packet that it carries, in bytes; `None`: any.
+    /// The largest packet that the line carries, in bytes. `None`: no limit.
     pub(in crate::lab) mtu: Option<u16>,
 }
 
-/// How a router shares packets out over several next hops.
+/// How a router distributes packets over several next hops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(in crate::lab) enum Balance {
-    /// By source, destination, protocol, source port, destination port, IPv6 flow label.
+    /// By a hash of source, destination, protocol, source port, destination port and IPv6 flow label.
     #[default]
     #[serde(rename = "per_flow")]
     Flow,
-    /// By destination.
+    /// By a hash of the destination.
     #[serde(rename = "per_destination")]
     Destination,
-    /// Anew for each packet.
+    /// At random, for each packet.
     #[serde(rename = "per_packet")]
     Packet,
 }
 
-/// A token bucket's figures.
+/// The rate and size of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct RateLimit {
-    /// Nanoseconds for one token.
+    /// Nanoseconds per token.
     pub(in crate::lab) interval: u64,
-    /// Tokens when full.
+    /// Tokens in a full bucket.
     pub(in crate::lab) burst: u32,
 }
 
 impl RateLimit {
-    /// What Linux does by default for unreachables, for each peer: 6 at once, then one a second.
+    /// The default of Linux for unreachables, per peer: 6 at once, then one per second.
     pub(in crate::lab) const LINUX: RateLimit = RateLimit {
         interval: 1_000_000_000,
         burst: 6,
     };
 }
 
-/// How a router treats a packet that passes.
+/// How a router treats a packet in transit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::lab) struct Passage<'a> {
-    /// Forwards a packet that arrives with TTL 1 with TTL 0, instead of answering.
+    /// If a packet arrives with TTL 1, it is forwarded with TTL 0 and not answered.
     pub(in crate::lab) zero_ttl_forwarding: bool,
-    /// Packets reach it with an MPLS label; whether the label's TTL was taken from the packet's.
+    /// If packets reach the router with an MPLS label: how the ingress sets the label's TTL.
     pub(in crate::lab) labelled: Option<Propagation>,
-    /// What it rewrites of packets that it forwards.
+    /// How it rewrites packets that it forwards.
     pub(in crate::lab) rewriting: Option<&'a Rewriting>,
-    /// What it complains of although it forwards.
+    /// Its complaint, if it has one.
     pub(in crate::lab) complaint: Option<Complaint>,
 }
 
-/// A router's complaint that keeps no other packet from passing.
+/// An error that a router sends although other packets pass it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct Complaint {
-    /// The IPv4 code of Destination Unreachable, or what takes its place in IPv6.
+    /// The IPv4 code of Destination Unreachable, or its counterpart in IPv6.
     pub(in crate::lab) code: u8,
-    /// Of a complaint that the packet is too large, bytes.
+    /// The MTU in bytes, if the error says that the packet is too large.
     pub(in crate::lab) mtu: u16,
     pub(in crate::lab) about: Grievance,
 }
 
-/// Which packets a router complains of.
+/// The packets that a router complains about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum Grievance {
-    /// Those whose TTL runs out, in place of Time Exceeded.
+    /// Packets whose TTL runs out. The error replaces Time Exceeded.
     #[default]
     Expired,
-    /// Those that it forwards.
+    /// Packets that it forwards.
     Forwarded,
 }
 
-/// What the ingress of an MPLS tunnel writes as the label's TTL.
+/// The TTL that the ingress of an MPLS tunnel writes into the label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) enum Propagation {
-    /// The packet's TTL: the tunnel's routers show.
+    /// The packet's TTL. The tunnel's routers are visible.
     Copied,
-    /// 255: the tunnel's routers stay hidden.
+    /// The value 255. The tunnel's routers are hidden.
     Hidden,
 }
 
-/// Where a router sends a packet.
+/// What a router does with a packet.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lab) enum Next {
-    /// To one of `width` next hops; [`Topology::branch`] of `routes` names them.
+    /// Forwards it to one of `width` next hops. [`Topology::branch`] of `routes` returns the hop.
     Forward {
         balance: Balance,
         hash_seed: u64,
         width: usize,
         routes: usize,
     },
-    /// To the host with the packet's destination address.
+    /// Delivers it to the host with the packet's destination address.
     Host(Line),
-    /// Nowhere, and says so with this IPv4 code of Destination Unreachable, or what takes its place in IPv6.
+    /// Drops it, and answers with this IPv4 code of Destination Unreachable, or its counterpart in IPv6.
     Unreachable {
         code: u8,
-        /// Of code 4.
+        /// The MTU, for code 4.
         mtu: u16,
         before_ttl_check: bool,
     },
-    /// Nowhere, without a word.
+    /// Drops it silently.
     Discard,
 }
 
-/// How a machine quotes the packet that its ICMP error is about.
+/// How a machine quotes a packet in an ICMP error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::lab) struct Quoting {
-    /// How many bytes behind the IP header; `None`: as many as fit.
+    /// Quoted bytes after the IP header. `None`: as many as fit.
     pub(in crate::lab) bytes: Option<u16>,
     /// The total length (IPv6: payload length) in the quoted header.
     pub(in crate::lab) length: QuotedLength,
-    /// Where extensions stand.
+    /// Where the extension structure begins.
     pub(in crate::lab) extensions: ExtensionForm,
-    /// IPv6 extension headers in front of the quoted transport header.
+    /// IPv6 extension headers that are inserted before the quoted transport header.
     pub(in crate::lab) headers: Headers,
 }
 
-/// What becomes of the length in a quoted IP header. An IPv4 header checksum stays as it was before, so that it is wrong then.
+/// The length field in a quoted IP header. The IPv4 header checksum is not updated, so it is wrong if the length changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum QuotedLength {
     #[default]
     Kept,
     Zeroed,
-    /// In the byte order of the machine, as some systems leave it.
+    /// In the machine's byte order, as some systems leave it.
     Swapped,
 }
 
-/// How a message with extensions (RFC 4884) says where they begin.
+/// How a message with extensions (RFC 4884) shows where they begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum ExtensionForm {
-    /// By the length of the quote.
+    /// By the length of the quote in words.
     #[default]
     Compliant,
-    /// Not at all: behind 128 bytes of quote (section 5.5).
+    /// It does not. The extensions follow after 128 bytes of quote (section 5.5).
     Legacy,
-    /// By the length of the quote in bytes, which should count words, and the structure has no checksum.
+    /// By the length of the quote in bytes, although it should be in words. The structure has no checksum.
     InBytes,
 }
 
 /// How a router answers packets of one family.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lab) struct Answering {
-    /// Of that family, but for a silent router that has none.
+    /// The router's address in that family. A silent router without one has its address of the other family here.
     pub(in crate::lab) address: IpAddr,
     pub(in crate::lab) silent: bool,
-    /// Share of packets that it should answer and does not.
+    /// Share of packets that it should answer, but does not.
     pub(in crate::lab) answer_loss: f64,
     pub(in crate::lab) limit: Option<RateLimit>,
     /// Nanoseconds between a packet's arrival and its answer.
     pub(in crate::lab) delay: u64,
-    /// TTL of its own packets when they leave.
+    /// Initial TTL of its own packets.
     pub(in crate::lab) initial_ttl: u8,
     pub(in crate::lab) quoting: Quoting,
     pub(in crate::lab) wrapping: Wrapping,
 }
 
-/// What a TCP port is like that is not open.
+/// The behaviour of a TCP port that is not open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum TcpPort {
     /// Resets.
     #[default]
     Closed,
-    /// A firewall drops everything.
+    /// A firewall drops all segments.
     Filtered,
-    /// A firewall says that it is prohibited.
+    /// A firewall answers "prohibited".
     Prohibited,
 }
 
 /// How a target answers.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lab) struct Host<'a> {
-    /// The address that it answers from, where that is not the one probed.
+    /// The address that it answers from, if that is not the probed address.
     pub(in crate::lab) answers_from: Option<IpAddr>,
     /// Whether it never answers anything.
     pub(in crate::lab) silent: bool,
-    /// The code of Destination Unreachable that it answers UDP with, where no service does.
+    /// The code of Destination Unreachable for UDP ports without a service.
     pub(in crate::lab) code: u8,
     /// UDP ports with a service that answers.
     pub(in crate::lab) udp_services: &'a [u16],
@@ -222,18 +222,18 @@ pub(in crate::lab) struct Host<'a> {
     pub(in crate::lab) echo: bool,
     /// TCP ports that are open.
     pub(in crate::lab) tcp_open: &'a [u16],
-    /// All other TCP ports.
+    /// The behaviour of all other TCP ports.
     pub(in crate::lab) tcp: TcpPort,
-    /// Of its ICMP errors.
+    /// The rate limit of its ICMP errors.
     pub(in crate::lab) limit: Option<RateLimit>,
     pub(in crate::lab) initial_ttl: u8,
     pub(in crate::lab) quoting: Quoting,
     pub(in crate::lab) wrapping: Wrapping,
 }
 
-/// A network that packets can be walked through.
+/// A network that packets can walk through.
 pub(in crate::lab) trait Topology {
-    /// What all routers need to know of a destination, worked out once for each packet.
+    /// Facts about a destination that all routers need. Computed once per packet.
     type Plan;
 
     /// The first router and the line to it.
@@ -248,7 +248,7 @@ pub(in crate::lab) trait Topology {
     /// Where `node` sends packets to `destination`.
     fn next(&self, node: NodeId, plan: &Self::Plan, destination: IpAddr) -> Next;
 
-    /// Next hop `choice` of those that [`Next::Forward`] spoke of.
+    /// Returns next hop number `choice` of those that [`Next::Forward`] announced.
     fn branch(
         &self,
         node: NodeId,
@@ -260,11 +260,11 @@ pub(in crate::lab) trait Topology {
     /// How `node` answers.
     fn answering(&self, node: NodeId, plan: &Self::Plan) -> Answering;
 
-    /// The labels (top first, TTL and bottom not yet right) that `node` shows of packets that reach it in a tunnel;
-    /// empty where it shows none.
+    /// The labels that `node` shows for packets that reach it in a tunnel, top first. Their TTL and bottom bit are not set yet.
+    /// Empty if it shows none.
     fn labels(&self, node: NodeId, plan: &Self::Plan) -> Vec<MplsLabel>;
 
-    /// What `node` says of its interfaces (RFC 5837); mostly nothing.
+    /// The interface information (RFC 5837) that `node` sends. Usually empty.
     fn interfaces(&self, _node: NodeId) -> &[InterfaceInfo] {
         &[]
     }

@@ -1,8 +1,8 @@
-//! Boxes that rewrite packets on their way out, and quotes of them on their way back.
+//! Boxes that rewrite packets on their way out, and quotes on the way back.
 //!
-//! Whatever a box does to addresses, ports and identifiers it does one to one, and undoes it in what targets answer: those
-//! answers are built from the probe as it was sent. ICMP errors quote the probe as it arrived, and each box on the way back
-//! makes of the quote what its [`Restore`] says. IP ID and TOS are restored by nobody.
+//! A box maps addresses, ports and identifiers one to one. It reverts the mapping in replies of targets: these replies are built from
+//! the probe as it was sent. ICMP errors quote the probe as it arrived. Each box on the way back changes the quote as its [`Restore`]
+//! says. No box restores IP ID and TOS.
 
 use std::net::IpAddr;
 
@@ -13,22 +13,22 @@ use super::flight::{Ends, Flight};
 use crate::lab::hash::{mix2, scaled};
 use crate::lab::packet::address::Family;
 
-/// How a box treats the quoted probe of an error message that crosses it inward.
+/// How a box treats the quoted probe of an error that crosses it inward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum Restore {
-    /// Addresses, ports and transport checksum are put back: the quote looks as if there were no box.
+    /// Addresses, ports and transport checksum are restored. The quote looks as if there were no box.
     Full,
-    /// The transport checksum stays as the box had adjusted it; the rest is put back.
+    /// The rest is restored. The transport checksum stays as the box had adjusted it.
     AllButChecksum,
-    /// Addresses are put back; ports, identifier and checksum stay as the box had made them.
+    /// Addresses are restored. Ports, identifier and checksum stay as the box had changed them.
     AddressOnly,
-    /// The quote stays as the responder saw the probe.
+    /// Nothing is restored: the quote shows the probe as the responder saw it.
     #[default]
     None,
 }
 
-/// A prefix of addresses that becomes another of the same family and length.
+/// A prefix that is mapped to another prefix of the same family and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct Mapping {
     pub(in crate::lab) from: IpNet,
@@ -36,7 +36,7 @@ pub(in crate::lab) struct Mapping {
 }
 
 impl Mapping {
-    /// What `address` becomes; `None` where it is left alone.
+    /// Returns the address that `address` is mapped to. `None` if it stays as it is.
     fn apply(&self, address: IpAddr) -> Option<IpAddr> {
         match (self.from, self.to, address) {
             (IpNet::V4(from), IpNet::V4(to), IpAddr::V4(address)) if from.contains(&address) => {
@@ -52,35 +52,35 @@ impl Mapping {
     }
 }
 
-/// What a box writes in place of an IPv4 packet's IP ID (RFC 6864 lets it, where the packet is never cut).
+/// The new IP ID of an IPv4 packet. RFC 6864 allows the change if the packet is never fragmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum IpId {
-    /// A hash of what was there, never the same.
+    /// A hash of the old value, which always differs from it.
     Hashed,
     /// 0.
     Zeroed,
 }
 
-/// What becomes of the transport checksum in quotes that pass a box.
+/// The transport checksum in quotes that pass a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::lab) enum Garbled {
-    /// A hash of what was there, never the same modulo 65535.
+    /// A hash of the old value, which always differs from it modulo 65535.
     Wrong,
     /// 0.
     Zeroed,
 }
 
-/// What a box rewrites.
+/// The fields that a box rewrites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::lab) struct Rewriting {
-    /// Packets to these alone, as they arrive at the box; `None`: all.
+    /// Only packets to these addresses, as they arrive at the box. `None`: all packets.
     pub(in crate::lab) only: Option<IpNet>,
-    /// Source addresses of IPv4 and of IPv6: address translation before the vantage point. A packet with a source that
-    /// should be translated and cannot be keeps its port, too.
+    /// Source addresses of IPv4 and of IPv6: address translation in front of the vantage point. If a source should be translated but
+    /// cannot be, the packet keeps its port as well.
     pub(in crate::lab) source: [Option<Mapping>; 2],
-    /// What is added to source ports and identifiers (exclusive or); 0 leaves them.
+    /// The value that is combined with source ports and identifiers (exclusive or). 0 changes nothing.
     pub(in crate::lab) source_port: u16,
     pub(in crate::lab) destination: Option<Mapping>,
     pub(in crate::lab) destination_port: Option<u16>,
@@ -88,11 +88,11 @@ pub(in crate::lab) struct Rewriting {
     pub(in crate::lab) tos: Option<u8>,
     pub(in crate::lab) quoted_checksum: Option<Garbled>,
     pub(in crate::lab) restore: Restore,
-    /// Of its hashes.
+    /// The seed of its hashes.
     pub(in crate::lab) seed: u64,
 }
 
-/// What a box did to one packet.
+/// The changes that a box made to one packet.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::lab) struct Rewritten {
     before: Ends,
@@ -103,12 +103,12 @@ pub(in crate::lab) struct Rewritten {
 }
 
 impl Rewritten {
-    /// Whether the packet may go another way than before.
+    /// Whether the packet may now take another path.
     pub(in crate::lab) fn moved_destination(&self) -> bool {
         self.before.destination != self.after.destination
     }
 
-    /// What the box makes of an answer that crosses it inward: of the probe that it quotes, and of who seems to have sent it.
+    /// Applies the box to a reply that crosses it inward: to the quoted probe, and to the reply's source.
     pub(in crate::lab) fn restore(&self, quoted: &mut Flight, source: &mut IpAddr) {
         let (before, after) = (self.before, self.after);
         *source = undone(*source, after.destination, before.destination);
@@ -146,13 +146,13 @@ impl Rewritten {
     }
 }
 
-/// What `now` was `before`, if it is what it became `after`: a box undoes nothing else.
+/// Returns `before` if `now` is still `after`. A box reverts only its own changes.
 fn undone<T: PartialEq>(now: T, after: T, before: T) -> T {
     if now == after { before } else { now }
 }
 
 impl Rewriting {
-    /// Rewrites `flight`, which has gone `steps`, unless it is none of the packets that the box takes an interest in.
+    /// Rewrites `flight`, which has gone `steps`. Returns `None` if the box does not apply to the packet.
     pub(in crate::lab) fn apply(&self, flight: &mut Flight, steps: usize) -> Option<Rewritten> {
         if self
             .only

@@ -1,4 +1,4 @@
-//! The way of one packet through the network: the forwarding code that answers and truth share.
+//! The walk of one packet through the network. The simulation and the truth share this code.
 
 use std::net::IpAddr;
 
@@ -9,72 +9,72 @@ use super::{Grievance, Line, Next, NodeId, Propagation, Topology};
 use crate::lab::hash::Chance;
 use crate::lab::packet::message::Message;
 
-/// More steps than any packet can take: 255 TTLs, a label's 255 beside each tunnel of a loop.
+/// No packet can take more steps: 255 TTLs, and 255 TTLs of a label in each tunnel of a loop.
 const MOST_STEPS: usize = 1024;
 
-/// A copy comes this long behind the reply that it duplicates.
+/// The time between a reply and its duplicate.
 const DUPLICATE_GAP: u64 = 500_000;
 
 impl Line {
-    /// Its MTU, where the packet is larger and must stay whole.
+    /// Returns the line's MTU if the packet is larger and must not be fragmented.
     fn too_small_for(&self, flight: &Flight) -> Option<u16> {
         self.mtu.filter(|mtu| flight.uncut_length > *mtu)
     }
 }
 
-/// Who answers.
+/// The node that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) enum Answerer {
     Router(NodeId),
     Host,
 }
 
-/// What becomes of a packet.
+/// The end of a packet's walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) enum Fate {
-    /// It ended at a router that should say so in ICMP, or at the target.
+    /// At a router that should send an ICMP error, or at the target.
     Stopped(Stop),
-    /// A router threw it away.
+    /// A router discarded the packet.
     Discarded(NodeId),
-    /// A line lost it.
+    /// A line lost the packet.
     Lost,
 }
 
-/// Where a packet ended, and as what it arrived.
+/// The node at which a packet ended, and the packet as it arrived there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct Stop {
     pub(in crate::lab) who: Answerer,
-    /// What a router says; a host's answer depends on the packet.
+    /// The message of a router. A host's answer depends on the packet.
     pub(in crate::lab) message: Message,
     pub(in crate::lab) arrived: Flight,
-    /// TTL of the label it arrived with.
+    /// TTL of the label with which the packet arrived.
     pub(in crate::lab) label_ttl: Option<u8>,
-    /// Whether other packets get past it.
+    /// Whether packets with a higher TTL pass this node.
     pub(in crate::lab) lets_pass: bool,
 }
 
-/// The way a packet has come, kept from walk to walk so that walking allocates nothing.
+/// The path of a packet. It is reused from walk to walk, so that walking allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub(in crate::lab) struct Trail {
     steps: Vec<(Option<NodeId>, Line)>,
     rewritten: Vec<Rewritten>,
-    /// Complaints of routers that forwarded the packet, and how far it had come, nanoseconds.
+    /// Complaints of routers that forwarded the packet, and the time until then in nanoseconds.
     complaints: Vec<(Stop, u64)>,
-    /// Nanoseconds on the way out.
+    /// Nanoseconds outward.
     pub(in crate::lab) elapsed: u64,
 }
 
-/// The way of an answer back to the vantage point.
+/// The way of a reply back to the vantage point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::lab) struct WayBack {
-    /// Nanoseconds on the way in.
+    /// Nanoseconds inward.
     pub(in crate::lab) delay: u64,
-    /// How much later a second copy arrives, if one does.
+    /// How much later a duplicate arrives, if there is one.
     pub(in crate::lab) duplicate: Option<u64>,
 }
 
 impl Trail {
-    /// Crosses `line`; false where it loses the packet.
+    /// Crosses `line`. Returns false if the line loses the packet.
     fn cross(&mut self, node: Option<NodeId>, line: Line, chance: &mut impl Chance) -> bool {
         if chance.happens(line.loss) {
             return false;
@@ -84,17 +84,17 @@ impl Trail {
         true
     }
 
-    /// The complaints of routers that forwarded the packet, with the time that it took to reach them, nanoseconds. Takes them away.
+    /// Removes and returns the complaints of routers that forwarded the packet, with the time to reach each router in nanoseconds.
     pub(in crate::lab) fn take_complaints(&mut self) -> Vec<(Stop, u64)> {
         std::mem::take(&mut self.complaints)
     }
 
-    /// The last router that the packet came to, if it came to any.
+    /// The last router that the packet reached, if it reached one.
     pub(in crate::lab) fn last_router(&self) -> Option<NodeId> {
         self.steps.iter().rev().find_map(|(node, _)| *node)
     }
 
-    /// How many routers an answer crosses on its way back: those before the first visit to whoever answers.
+    /// The number of routers that a reply crosses: those before the first visit to the node that answers.
     pub(in crate::lab) fn routers_back(&self, who: Answerer) -> usize {
         let wanted = match who {
             Answerer::Router(node) => Some(node),
@@ -106,8 +106,7 @@ impl Trail {
             .unwrap_or(self.steps.len().saturating_sub(1))
     }
 
-    /// Brings an answer back over the lines that the packet came by (without the rounds of a loop); `None` where
-    /// one of them loses it.
+    /// Sends a reply back over the lines by which the packet came, without the rounds of a loop. Returns `None` if one of them loses it.
     pub(in crate::lab) fn way_back(
         &self,
         who: Answerer,
@@ -133,7 +132,7 @@ impl Trail {
         Some(way)
     }
 
-    /// What boxes between the answerer and the vantage point make of the quoted probe and of the answer's source.
+    /// Lets the boxes between the node that answers and the vantage point change the quoted probe and the reply's source.
     pub(in crate::lab) fn restore(&self, who: Answerer, quoted: &mut Flight, source: &mut IpAddr) {
         let routers = self.routers_back(who);
         for done in self.rewritten.iter().rev().filter(|t| t.steps <= routers) {
@@ -142,7 +141,7 @@ impl Trail {
     }
 }
 
-/// Sends `flight` on its way and says where it ended; `trail` holds the way afterwards.
+/// Sends `flight` on its way and returns where it ended. Afterwards `trail` holds the path.
 pub(in crate::lab) fn walk<T: Topology>(
     topology: &T,
     mut flight: Flight,
@@ -189,7 +188,7 @@ pub(in crate::lab) fn walk<T: Topology>(
                 if !trail.cross(None, line, chance) {
                     return Fate::Lost;
                 }
-                // A host whose router had pushed a label gets the packet without it.
+                // If the host's router pushed a label, the host gets the packet without it.
                 flight.label_ttl = None;
                 return Fate::Stopped(Stop {
                     who: Answerer::Host,
@@ -208,10 +207,10 @@ pub(in crate::lab) fn walk<T: Topology>(
     Fate::Discarded(node)
 }
 
-/// Takes a packet through one router, up to its next hop. Returns the packet as it arrived, and what comes next.
+/// Takes a packet through one router, up to its next hop. Returns the packet as it arrived, and the next step.
 ///
 /// # Errors
-/// What the router says if the packet goes no further.
+/// The router's message, if the packet goes no further.
 fn pass<T: Topology>(
     topology: &T,
     node: NodeId,
@@ -280,13 +279,13 @@ fn expired_label(flight: &mut Flight, labelled: Option<Propagation>) -> Option<u
         }
         flight.label_ttl = Some(label_ttl - 1);
     } else if let Some(label_ttl) = flight.label_ttl.take() {
-        // The tunnel's last router took the label off and wrote its TTL back.
+        // The tunnel's last router removed the label and copied its TTL back.
         flight.ttl = flight.ttl.min(label_ttl);
     }
     None
 }
 
-/// A message of a router about a packet without a label.
+/// A router's message about a packet without a label.
 fn said(node: NodeId, arrived: Flight, message: Message, lets_pass: bool) -> Stop {
     Stop {
         who: Answerer::Router(node),

@@ -1,4 +1,4 @@
-//! What a network would show of a path if nothing went missing: the measure of every dataset.
+//! The truth: what a network shows of a path if nothing is lost or limited. Datasets are compared with it.
 
 mod table;
 mod walk;
@@ -10,7 +10,7 @@ use crate::lab::packet::address::Family;
 use crate::lab::packet::{ICMP, ICMPV6, TCP, UDP};
 use crate::model::{InterfaceInfo, MplsLabel, ReplyKind, Ttl};
 
-/// What every probe of a flow has in common: all that a per-flow balancer hashes.
+/// The fields that every probe of a flow shares. A per-flow balancer hashes exactly these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TruthFlow {
     /// The address probed.
@@ -19,7 +19,7 @@ pub struct TruthFlow {
     pub source_port: u16,
     /// Destination port; for ICMP echo the checksum.
     pub destination_port: u16,
-    /// IP protocol number; of ICMP echo 1, or 58 in IPv6.
+    /// IP protocol number. For ICMP echo it is 1, or 58 in IPv6.
     pub protocol: u8,
     /// IPv6 flow label; `None` and `Some(0)` are the same on the wire.
     pub flow_label: Option<u32>,
@@ -31,13 +31,13 @@ impl TruthFlow {
         Self::new(destination.into(), UDP, source_port, destination_port)
     }
 
-    /// A TCP flow. Truth is what its SYNs bring; an ACK without a connection brings a reset wherever a SYN brings
-    /// [`TruthKind::SynAck`] or [`TruthKind::Rst`].
+    /// A TCP flow. The truth holds the replies to SYNs. If a SYN brings [`TruthKind::SynAck`] or [`TruthKind::Rst`], an ACK without a
+    /// connection brings a reset.
     pub fn tcp(destination: impl Into<IpAddr>, source_port: u16, destination_port: u16) -> Self {
         Self::new(destination.into(), TCP, source_port, destination_port)
     }
 
-    /// A flow of ICMP echo requests with this identifier and, whatever they carry, this checksum.
+    /// A flow of ICMP echo requests with this identifier and checksum, whatever their payload.
     pub fn echo(destination: impl Into<IpAddr>, identifier: u16, checksum: u16) -> Self {
         let destination = destination.into();
         let protocol = match Family::of(destination) {
@@ -70,11 +70,11 @@ impl TruthFlow {
 /// The true path of a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
-    /// Where it starts: the vantage point's address of the destination's family, or where it has none the other.
+    /// Where the path starts: the vantage point's address in the destination's family. If it has none, its address in the other family.
     pub vantage: IpAddr,
-    /// Whose path it is.
+    /// The flow that takes this path.
     pub flow: TruthFlow,
-    /// What each TTL shows, from TTL 1 on without a gap.
+    /// What each TTL shows, from TTL 1 on, without gaps.
     pub hops: Vec<TruthHop>,
     /// How the path ends.
     pub end: TruthEnd,
@@ -85,20 +85,20 @@ pub struct Truth {
 pub struct TruthHop {
     /// The TTL it is sent with.
     pub ttl: Ttl,
-    /// What may happen: one outcome, or several different ones behind per-packet balancers.
+    /// The possible outcomes: one, or several if there are per-packet balancers.
     pub outcomes: Vec<TruthOutcome>,
 }
 
 /// What happens to a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TruthOutcome {
-    /// Somebody answers.
+    /// A node answers.
     Answer(TruthAnswer),
-    /// Nobody does, and here is where it ended.
+    /// No node answers. The probe ended at `at`.
     Silence {
-        /// The router or target that says nothing; of a router without an address of the flow's family, the other one.
+        /// The silent router or target. If a router has no address in the flow's family, its address in the other family.
         at: IpAddr,
-        /// Whether it is the target.
+        /// Whether `at` is the target.
         is_target: bool,
     },
 }
@@ -123,30 +123,30 @@ pub enum TruthKind {
     Udp,
 }
 
-/// An answer as it arrives at the vantage point.
+/// A reply as it arrives at the vantage point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruthAnswer {
-    /// Who sent it.
+    /// The address that sent it.
     pub responder: IpAddr,
-    /// Whether that is the target.
+    /// Whether the responder is the target.
     pub is_target: bool,
-    /// Whether probes with a higher TTL get past whoever sent it.
+    /// Whether probes with a higher TTL pass the responder.
     pub lets_pass: bool,
-    /// There and back, without jitter.
+    /// The RTT without jitter.
     pub rtt: Duration,
-    /// What it is.
+    /// The kind of packet.
     pub answer: TruthKind,
-    /// The answer's own TTL on arrival.
+    /// The reply's own TTL on arrival.
     pub reply_ttl: u8,
-    /// TTL in the quoted probe; `None` for all but ICMP errors, which alone quote it.
+    /// TTL in the quoted probe. `None` for replies that quote no probe: all but ICMP errors.
     pub quoted_ttl: Option<u8>,
     /// Source address in the quoted probe.
     pub quoted_source: Option<IpAddr>,
     /// Destination address in the quoted probe.
     pub quoted_destination: Option<IpAddr>,
-    /// MPLS labels that it shows, top first.
+    /// MPLS labels in the reply, top first.
     pub mpls: Vec<MplsLabel>,
-    /// What it says of interfaces (RFC 5837).
+    /// Interface information in the reply (RFC 5837).
     pub interfaces: Vec<InterfaceInfo>,
 }
 
@@ -170,7 +170,7 @@ impl TruthAnswer {
         }
     }
 
-    /// What it says; `None` for an ICMP error of a type that answers nothing.
+    /// The kind of the reply in datasets. `None` for an ICMP error of a type that answers no probe.
     pub fn kind(&self) -> Option<ReplyKind> {
         match self.answer {
             TruthKind::Icmp { icmp_type, code } if self.responder.is_ipv4() => {
@@ -185,21 +185,21 @@ impl TruthAnswer {
     }
 }
 
-/// How a path ends. The TTL is the smallest that shows it.
+/// How a path ends. The TTL is the lowest that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TruthEnd {
     /// The target answers.
     Reached(Ttl),
-    /// Probes arrive at a target that says nothing.
+    /// Probes arrive at a silent target.
     SilentTarget(Ttl),
-    /// A router says that it cannot go on.
+    /// A router reports that it cannot deliver probes.
     Unreachable(Ttl),
-    /// Routers throw probes away, or pass them to and fro for good, up to the last TTL asked for.
+    /// Routers discard the probes, or forward them in a loop, up to the highest TTL asked for.
     Nowhere,
 }
 
 impl TruthHop {
-    /// The answer, where exactly one thing can happen and it is an answer.
+    /// The reply, if it is the only possible outcome.
     pub fn answer(&self) -> Option<&TruthAnswer> {
         match self.outcomes.as_slice() {
             [TruthOutcome::Answer(answer)] => Some(answer),
@@ -207,12 +207,12 @@ impl TruthHop {
         }
     }
 
-    /// Who answers, where that is certain; `None` for silence and for per-packet balancers with several answers.
+    /// The responder, if it is certain. `None` for silence, and if per-packet balancers allow several responders.
     pub fn responder(&self) -> Option<IpAddr> {
         self.answer().map(|answer| answer.responder)
     }
 
-    /// Everyone who may answer.
+    /// All possible replies.
     pub fn candidates(&self) -> impl Iterator<Item = &TruthAnswer> {
         self.outcomes.iter().filter_map(|outcome| match outcome {
             TruthOutcome::Answer(answer) => Some(answer),
@@ -220,7 +220,7 @@ impl TruthHop {
         })
     }
 
-    /// Whether nobody answers.
+    /// Whether no reply is possible.
     pub fn is_silent(&self) -> bool {
         self.candidates().next().is_none()
     }
@@ -232,7 +232,7 @@ impl Truth {
         matches!(self.end, TruthEnd::Reached(_))
     }
 
-    /// The distance of the target, if probes reach it.
+    /// The distance of the target, if probes arrive there.
     pub fn path_length(&self) -> Option<Ttl> {
         match self.end {
             TruthEnd::Reached(ttl) | TruthEnd::SilentTarget(ttl) => Some(ttl),
@@ -240,7 +240,7 @@ impl Truth {
         }
     }
 
-    /// What `ttl` shows, if it was asked for.
+    /// What `ttl` shows. `None` if that TTL was not asked for.
     pub fn hop(&self, ttl: Ttl) -> Option<&TruthHop> {
         self.hops.get(usize::from(ttl.0).checked_sub(1)?)
     }

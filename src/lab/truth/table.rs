@@ -8,7 +8,7 @@ use crate::lab::packet::{ICMP, ICMPV6, TCP, UDP};
 use crate::model::ReplyKind;
 
 impl fmt::Display for Truth {
-    /// A table: a line a TTL and candidate.
+    /// A table with one line per TTL and candidate.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let destination = self.flow.destination;
         writeln!(
@@ -39,7 +39,7 @@ impl fmt::Display for Truth {
     }
 }
 
-/// A flow as its fields are called.
+/// The name of each field of a flow.
 struct FlowText(TruthFlow);
 
 impl fmt::Display for FlowText {
@@ -67,7 +67,7 @@ impl fmt::Display for FlowText {
     }
 }
 
-/// Room for an address: any of IPv4, most of IPv6.
+/// The width of an address: enough for any of IPv4 and most of IPv6.
 fn address_width(like: IpAddr) -> usize {
     match like {
         IpAddr::V4(_) => 15,
@@ -75,7 +75,7 @@ fn address_width(like: IpAddr) -> usize {
     }
 }
 
-/// What an answer says, in the words of `reply_kind` where it has one.
+/// The kind of a reply, by its name in `reply_kind` if it has one.
 fn name_of(answer: &TruthAnswer) -> String {
     let name = match answer.answer {
         TruthKind::EchoReply => "echo_reply",
@@ -96,7 +96,7 @@ fn name_of(answer: &TruthAnswer) -> String {
     name.to_owned()
 }
 
-/// The names of RFC 4443 that the lab's routers and hosts use.
+/// The names in RFC 4443 of messages that the lab's routers and hosts send.
 fn icmpv6_name(icmp_type: u8, code: u8) -> Option<&'static str> {
     Some(match (icmp_type, code) {
         (1, 0) => "no_route",

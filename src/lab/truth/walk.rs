@@ -1,7 +1,7 @@
-//! How the truth is found.
+//! How the truth is computed.
 //!
-//! Truth walks the same forwarding code as the answers do, once for each TTL (and each choice of per-packet balancers on
-//! the way), without loss, jitter or rate limits, with packets that no line finds too large.
+//! The truth uses the same forwarding code as the simulation. It sends one packet for each TTL, and for each choice of per-packet
+//! balancers on the way. There is no loss, no jitter and no rate limit. The packets fit every line.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::lab::topology::flight::Flight;
 use crate::lab::topology::walk::{Answerer, Fate, Trail, walk};
 use crate::model::Ttl;
 
-/// Ways that per-packet balancers are followed for one TTL; more are left out.
+/// The largest number of per-packet paths that are followed for one TTL. Further paths are left out.
 const MOST_WAYS: usize = 1024;
 
 impl LabNetwork {
-    /// The true path of `flow`, up to the TTL at which it ends, and at most `max_ttl`.
+    /// Returns the true path of `flow`, up to the TTL at which it ends, and at most to `max_ttl`.
     pub fn truth(&self, flow: TruthFlow, max_ttl: Ttl) -> Truth {
         let mut truth = self.truth_of_every_ttl(flow, max_ttl);
         if let TruthEnd::Reached(Ttl(end))
@@ -34,7 +34,7 @@ impl LabNetwork {
         truth
     }
 
-    /// What every TTL from 1 to `max_ttl` shows, also beyond the path's end.
+    /// Returns what every TTL from 1 to `max_ttl` shows, including those beyond the path's end.
     pub fn truth_of_every_ttl(&self, flow: TruthFlow, max_ttl: Ttl) -> Truth {
         let hops: Vec<TruthHop> = (1..=max_ttl.0)
             .map(|ttl| TruthHop {
@@ -74,7 +74,7 @@ fn end_at(hop: &TruthHop) -> Option<TruthEnd> {
     })
 }
 
-/// No accidents, and per-packet balancers that take the branches written down.
+/// Nothing random happens, and per-packet balancers take the branches in this list.
 #[derive(Default)]
 struct Script {
     choices: Vec<(usize, usize)>,
@@ -83,7 +83,7 @@ struct Script {
 
 impl Chance for Script {
     fn happens(&mut self, probability: f64) -> bool {
-        // What always happens is no accident but how the network is.
+        // An event with probability 1 is a property of the network, and no accident.
         probability >= 1.0
     }
 
@@ -102,7 +102,7 @@ impl Chance for Script {
 }
 
 impl Script {
-    /// Turns to the next way; false when all have been taken.
+    /// Goes on to the next path. Returns false when all were taken.
     fn advance(&mut self) -> bool {
         self.next = 0;
         while let Some((choice, width)) = self.choices.pop() {
@@ -122,7 +122,7 @@ fn outcomes<T: Topology>(
     ttl: u8,
 ) -> Vec<TruthOutcome> {
     let Some(vantage) = facts.vantage_beside(flow.destination) else {
-        // The first router drops what it has no family for.
+        // The first router drops packets of a family that it does not have.
         return vec![TruthOutcome::Silence {
             at: facts.vantage_v4.into(),
             is_target: false,
@@ -130,7 +130,7 @@ fn outcomes<T: Topology>(
     };
     let ports = [flow.source_port, flow.destination_port];
     let flight = Flight {
-        // The one transport checksum that balancers look at.
+        // Balancers look at no other transport checksum.
         checksum: matches!(flow.protocol, ICMP | ICMPV6).then_some(flow.destination_port),
         flow_label: flow.flow_label.unwrap_or(0),
         ..Flight::new(vantage, flow.destination, flow.protocol, ports, ttl)
@@ -161,7 +161,7 @@ fn outcome<T: Topology>(
     let stop = match walk(topology, flight, script, trail) {
         Fate::Stopped(stop) => stop,
         Fate::Discarded(node) => return silence(topology.answering(node, &plan).address, false),
-        // A line that loses everything: the last that is heard of is the router before it.
+        // A line that loses everything. The last visible router is the one before it.
         Fate::Lost => {
             let last = trail.last_router();
             let at = last.map_or(flight.source, |node| {
