@@ -1,10 +1,10 @@
-//! What became of a probe, as strategies see it; and what strategies say of their traces.
+//! The result of a probe as strategies see it, and the ends of traces as strategies report them.
 
 use std::net::IpAddr;
 
 use super::{FlowId, Purpose, ReplyKind, StopReason, TargetId, Time, Ttl};
 
-/// The backward edge: what became of one probe.
+/// The result of one probe, which goes back to the strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The target probed.
@@ -13,41 +13,40 @@ pub struct Outcome {
     pub flow: FlowId,
     /// The TTL sent.
     pub ttl: Ttl,
-    /// Which attempt.
+    /// The attempt, from 1.
     pub attempt: u8,
     /// Why it was sent.
     pub purpose: Purpose,
-    /// Its size, where it was the strategy's choice, bytes.
+    /// Its size in bytes, if the strategy chose it.
     pub size: Option<u16>,
     /// How it ended.
     pub result: ProbeResult,
-    /// Whether the same probe was already told of, as silent or as answered; of an answer to one of several, whether none of
-    /// them waits any more.
+    /// Whether an earlier outcome reported the same probe, as silent or as answered. For a reply to one of several probes: whether none of
+    /// them is pending.
     pub late: bool,
 }
 
-/// How a probe ended, as far as a strategy needs to know.
+/// The result of a probe, as far as strategies need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// Somebody answered.
+    /// A reply came.
     Answered {
-        /// Who.
+        /// The responder.
         responder: IpAddr,
-        /// What it said.
+        /// The kind of reply.
         kind: ReplyKind,
-        /// The quoted TTL, where the reply quotes one.
+        /// The quoted TTL, if the reply quotes one.
         quoted_ttl: Option<u8>,
-        /// The reply's own TTL on arrival, where it is known.
+        /// The reply's own TTL on arrival, if known.
         reply_ttl: Option<u8>,
-        /// What the next line takes, where the reply says that the probe was too large for it, bytes.
+        /// The MTU of the next line in bytes, if the reply says that the probe was too large for it.
         next_hop_mtu: Option<u32>,
         /// Whether the responder is the address probed.
         from_target: bool,
     },
-    /// The target answered one of the flow's probes, this one or another, and nothing tells which. No probe ends with it: how
-    /// this one ends is told besides.
+    /// The target answered one of the flow's probes, and it is not known which. This outcome does not end the probe: another outcome will.
     OneOfSeveral,
-    /// Nobody answered within the timeout.
+    /// No reply came within the timeout.
     Silent,
     /// The kernel refused it.
     NotSent,
@@ -55,7 +54,7 @@ pub enum ProbeResult {
     TooLarge,
 }
 
-/// A trace that its strategy has ended.
+/// A trace that its strategy ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceEnd {
     /// The target.
@@ -68,13 +67,13 @@ pub struct TraceEnd {
     pub started_at: Time,
     /// When it ended.
     pub finished_at: Time,
-    /// Why.
+    /// The reason.
     pub stop_reason: StopReason,
-    /// The lowest TTL at which the target answered, where the TTL before it was probed and did not reach it.
+    /// The lowest TTL at which the target answered, if the TTL before it was probed and did not reach it.
     pub path_length: Option<Ttl>,
-    /// Where the path ends as far as it is known: at the target, at the unreachable, or where an address came back for good; else
-    /// at the last TTL that answered. What was probed beyond is no part of the path.
+    /// The last TTL of the path, as far as known: the target, the unreachable, or the start of a loop. Otherwise it is the last TTL that
+    /// answered. Probes with higher TTLs do not belong to the path.
     pub last_ttl: Option<Ttl>,
-    /// The largest size that came through to there, where it was looked for, bytes.
+    /// The largest size in bytes that passed to there, if it was searched.
     pub path_mtu: Option<u16>,
 }
