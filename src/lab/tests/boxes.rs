@@ -227,7 +227,7 @@ fn napt(restore: &str) -> String {
 }
 
 #[test]
-fn a_napt_restores_as_told_for_every_protocol() {
+fn a_napt_restores_as_configured_for_every_protocol() {
     for protocol in PROTOCOLS {
         for (to, public) in TARGETS.into_iter().zip(PUBLIC) {
             let (sent, outside) = quoted(&napt("none"), protocol, to);

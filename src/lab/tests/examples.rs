@@ -90,7 +90,7 @@ fn clean() {
 }
 
 #[test]
-fn what_is_no_target_is_unreachable() {
+fn addresses_outside_the_targets_are_unreachable() {
     let path = [
         "10.0.0.1 time_exceeded 1",
         "10.0.1.1 time_exceeded 1",

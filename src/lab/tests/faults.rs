@@ -59,7 +59,7 @@ fn quotes_are_as_long_as_the_router_makes_them() {
 }
 
 #[test]
-fn a_nat_adjusts_the_checksum_and_restores_as_told() {
+fn a_nat_adjusts_the_checksum_and_restores_as_configured() {
     let public = Ipv4Addr::new(203, 0, 113, 7);
     for (restore, address_back, checksum_back) in [
         ("full", true, true),
@@ -133,7 +133,7 @@ fn a_probe_without_checksum_stays_without() {
 }
 
 #[test]
-fn a_target_drops_what_is_corrupt_and_routers_do_not_care() {
+fn a_target_drops_corrupt_packets_and_routers_ignore_the_damage() {
     let mut network = chain("", "", "");
     for (ttl, answers) in [(2, 1), (3, 0)] {
         let mut packet = sent(&network, ttl);

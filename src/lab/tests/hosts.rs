@@ -114,7 +114,7 @@ fn a_host_may_leave_pings_unanswered() {
 }
 
 #[test]
-fn what_is_no_probe_is_absorbed_and_not_refused() {
+fn packets_other_than_probes_are_absorbed_and_not_refused() {
     let mut network = lab("hosts");
     // Our kernel tells the host that the port of its answer is closed.
     let mut told = vec![1, 4, 0, 0, 0, 0, 0, 0];

@@ -193,7 +193,7 @@ fn codes_of_destination_unreachable_are_those_of_icmpv6() {
 }
 
 #[test]
-fn what_does_not_fit_into_a_line_is_too_big() {
+fn a_packet_larger_than_the_mtu_is_too_big() {
     let mut network = chain("", "line = { mtu = 1300 }");
     let to = v6(TARGET);
     let sized = |size: usize| {

@@ -278,7 +278,7 @@ fn an_ack_without_a_connection_is_reset_by_open_and_closed_ports_alike() {
 }
 
 #[test]
-fn an_open_port_has_no_answer_to_what_belongs_to_nothing() {
+fn an_open_port_ignores_segments_of_no_connection() {
     for to in WEB {
         let mut network = lab("hosts");
         for flags in [0, FIN, PSH, RST] {
@@ -301,7 +301,7 @@ fn an_open_port_has_no_answer_to_what_belongs_to_nothing() {
 }
 
 #[test]
-fn firewalls_drop_or_say_so() {
+fn firewalls_drop_or_answer_prohibited() {
     let mut network = lab("hosts");
     for to in FILTERED {
         for flags in [SYN, ACK] {
@@ -320,7 +320,7 @@ fn firewalls_drop_or_say_so() {
 }
 
 #[test]
-fn a_host_drops_a_segment_that_is_not_sound() {
+fn a_host_drops_an_invalid_segment() {
     for to in WEB {
         let mut network = lab("hosts");
         let header = if to.contains(':') { 40 } else { 20 };

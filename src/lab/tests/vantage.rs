@@ -81,7 +81,7 @@ fn a_reset_is_never_reset() {
 }
 
 #[test]
-fn what_is_damaged_or_no_tcp_is_taken_in_without_a_word() {
+fn damaged_segments_and_other_protocols_get_no_answer() {
     for to in WEB {
         let segment = syn(to, 443, 7);
         assert!(vantage::answer(&segment.packet(50)).is_some());
@@ -112,7 +112,7 @@ fn arrival(network: &mut VirtualNetwork<LabNetwork>) -> (Time, Vec<u8>) {
 }
 
 #[test]
-fn a_connection_stands_half_open_until_its_syn_ack_arrives_and_no_longer() {
+fn a_connection_is_half_open_until_its_syn_ack_arrives() {
     for to in WEB {
         let mut network = VirtualNetwork::new(lab("hosts"));
         // A SYN-ACK each time. A half-open connection would bring a bare ACK.

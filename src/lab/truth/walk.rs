@@ -13,9 +13,9 @@ use crate::lab::network::state::labels_of;
 use crate::lab::network::{Facts, Kind, LabNetwork};
 use crate::lab::packet::message::Message;
 use crate::lab::packet::{ICMP, ICMPV6};
-use crate::lab::topology::Topology;
 use crate::lab::topology::flight::Flight;
 use crate::lab::topology::walk::{Answerer, Fate, Trail, walk};
+use crate::lab::topology::{Host, Topology};
 use crate::model::Ttl;
 
 /// The largest number of per-packet paths that are followed for one TTL. Further paths are left out.
@@ -183,16 +183,10 @@ fn outcome<T: Topology>(
         }
         Answerer::Host => {
             let host = topology.host(stop.arrived.destination);
-            let arrived = &stop.arrived;
-            let answer = match host.verdict(arrived.family(), arrived.protocol, arrived.ports[1]) {
-                Verdict::Silence => return silence(flight.destination, true),
-                Verdict::Error(message) => icmp(message),
-                Verdict::Echo => TruthKind::EchoReply,
-                Verdict::Service => TruthKind::Udp,
-                Verdict::Tcp { listening: true } => TruthKind::SynAck,
-                Verdict::Tcp { listening: false } => TruthKind::Rst,
+            let Some(answer) = host_answer(&host, &stop.arrived) else {
+                return silence(flight.destination, true);
             };
-            let address = host.answers_from.unwrap_or(arrived.destination);
+            let address = host.answers_from.unwrap_or(stop.arrived.destination);
             (address, answer, host.initial_ttl, 0)
         }
     };
@@ -223,6 +217,18 @@ fn outcome<T: Topology>(
             Answerer::Host => Vec::new(),
         },
     })
+}
+
+/// A host's answer to a packet. `None` if it is silent.
+fn host_answer(host: &Host, arrived: &Flight) -> Option<TruthKind> {
+    match host.verdict(arrived.family(), arrived.protocol, arrived.ports[1]) {
+        Verdict::Silence => None,
+        Verdict::Error(message) => Some(icmp(message)),
+        Verdict::Echo => Some(TruthKind::EchoReply),
+        Verdict::Service => Some(TruthKind::Udp),
+        Verdict::Tcp { listening: true } => Some(TruthKind::SynAck),
+        Verdict::Tcp { listening: false } => Some(TruthKind::Rst),
+    }
 }
 
 fn icmp(message: Message) -> TruthKind {
