@@ -1,4 +1,4 @@
-//! What is wrong with an input is told, counted and bounded.
+//! Errors in the input are reported, counted and bounded.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use super::*;
 
 #[test]
-fn bad_lines_are_told_counted_and_left_out() {
+fn bad_lines_are_reported_counted_and_left_out() {
     let list = b"9.0.0.1\n300.1.1.1\n\xFF\xFE\n10.0.0.0/33\nnowhere.example\nempty.example\n\x1b[31m\n9.0.0.2\n";
     let (set, report, told) = load_lists(&both(), &[("a.txt", list)]).unwrap();
     assert_eq!((set.len(), report.bad_lines, report.inputs), (2, 6, 8));

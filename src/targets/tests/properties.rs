@@ -1,4 +1,4 @@
-//! Held for any input: the lazy set against an eager one, and arbitrary bytes.
+//! Properties for any input: the lazy set equals an eager one, and arbitrary bytes are handled.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What the lazy set stands for, computed address by address.
+/// The set that the lazy set represents, computed address by address.
 fn eager(
     spec: &TargetSpec,
     lines: &[(IpAddr, u8)],
@@ -72,7 +72,7 @@ fn prefixes_not_probed(spec: &TargetSpec, blocked: &[(IpAddr, u8)]) -> Vec<IpNet
         .collect()
 }
 
-/// Prefixes close enough together to overlap often, partly in special-use space.
+/// Prefixes that often overlap, partly in special-use space.
 fn prefix() -> impl Strategy<Value = (IpAddr, u8)> {
     let v4 = (0u32..1 << 13, prop_oneof![19u8..=32, Just(32)])
         .prop_map(|(low, length)| (Ipv4Addr::from_bits(0x09FF_F000 + low).into(), length));
@@ -106,7 +106,7 @@ proptest! {
         prop_assert_eq!(report.expanded, expanded);
         prop_assert_eq!(report.duplicates, expanded - distinct);
         prop_assert_eq!(set.len() as usize, expected.len());
-        // As many as expected, each of them expected, and (below) no two the same: the sets are equal.
+        // The count is right, every address is expected, and (below) no two are equal. So the sets are equal.
         let mut seen = std::collections::HashSet::new();
         for (id, address) in set.iter() {
             prop_assert!(seen.insert(address), "{} twice", address);
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_accepted_counted_or_told(
+    fn any_bytes_are_accepted_counted_or_reported(
         header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..])],
         parts in prop::collection::vec(
             prop_oneof![
@@ -131,7 +131,7 @@ proptest! {
         let list = [header.to_vec(), parts.concat()].concat();
         let (set, report, told) = match load_lists(&both(), &[("list", &list)]) {
             Ok(loaded) => loaded,
-            // Some lists name more than is taken without being asked for.
+            // Some lists name more targets than are accepted without a confirmation.
             Err(TargetError::Large(_)) => return Ok(()),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
@@ -139,7 +139,7 @@ proptest! {
         let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
         prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));
         prop_assert!(set.iter().len() as u64 == report.targets);
-        // Lines named in messages exist, and come in order.
+        // Messages name existing lines, in order.
         let lines: Vec<u64> = told.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();
         prop_assert!(lines.is_sorted() && lines.iter().all(|line| (1..=report.lines).contains(line)), "{:?}", told);
     }
