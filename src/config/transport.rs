@@ -1,24 +1,24 @@
-//! Which sockets a survey may use, and what asks too much of ordinary ones.
+//! The kind of sockets of a survey, and the limits of ordinary sockets.
 
 use serde::Serialize;
 
 use super::{Method, SurveyConfig};
 use crate::model::Protocol;
 
-/// Through which sockets probes leave and replies come.
+/// The sockets that send probes and receive replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// Raw ones, or where they are refused ordinary ones, if these can do what is asked for.
+    /// Raw sockets. If they are refused and ordinary sockets can do all that is asked for: ordinary sockets.
     Auto,
-    /// Raw ones: whole packets, with CAP_NET_RAW.
+    /// Raw sockets: whole packets, with CAP_NET_RAW.
     Raw,
-    /// Ordinary sockets, UDP or ping, and their error queues: no privilege.
+    /// Ordinary sockets (UDP or ping) and their error queues, without privileges.
     Dgram,
 }
 
 impl SurveyConfig {
-    /// The option that ordinary sockets cannot serve, and what they lack; `None` where they can do all that is asked for.
+    /// Returns the option that ordinary sockets cannot serve, and the reason. `None` if they can do all that is asked for.
     pub fn against_dgram(&self) -> Option<(&'static str, &'static str)> {
         match self.protocol {
             Protocol::Tcp => Some(("--protocol tcp", "send UDP and ICMP probes only")),
