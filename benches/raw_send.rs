@@ -7,6 +7,8 @@
 //!
 //! Run as root, or as an ordinary user where user namespaces are allowed: `cargo bench --bench raw_send`.
 
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -79,15 +79,6 @@ fn looking_up(criterion: &mut Criterion) {
             });
         });
     }
-    let (set, _) = load("16.0.0.0/24\n");
-    let mut bits = 0u32;
-    group.bench_function("exclusions", |bencher| {
-        bencher.iter(|| {
-            bits = bits.wrapping_add(2_654_435_761);
-            set.exclusions()
-                .contains(Ipv4Addr::from_bits(black_box(bits)).into())
-        });
-    });
     group.finish();
 }
 

@@ -1,6 +1,7 @@
-//! What a survey is to do: one validated, immutable value, written whole into the manifest.
+//! The configuration of a survey: one validated, immutable value that the manifest holds whole.
 
 mod defaults;
+mod error;
 mod transport;
 
 use std::net::IpAddr;
@@ -13,75 +14,76 @@ use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::{Families, TargetSpec};
 
 pub use crate::transport::TransportChoice;
+pub use error::ConfigError;
 
 /// Everything that decides what a survey does. Its JSON form is the manifest's `config`.
 #[derive(Clone, Debug, Serialize)]
 pub struct SurveyConfig {
-    /// Which targets.
+    /// The targets.
     pub targets: TargetSpec,
-    /// How they are probed.
+    /// The strategy.
     pub method: Method,
-    /// Through which sockets; the manifest's `run` says which were got.
+    /// The kind of sockets asked for. The manifest's `run` holds the kind used.
     pub transport: TransportChoice,
     /// The probes' protocol.
     pub protocol: Protocol,
-    /// Which TCP segment.
+    /// The kind of TCP segment.
     pub tcp_flags: TcpFlags,
     /// Type of service (IPv6: traffic class) of every probe.
     pub tos: u8,
-    /// Size of every probe with its IP header, bytes; the smallest possible where none was given.
+    /// Size of every probe with its IP header, in bytes. `None`: the smallest possible.
     pub packet_size: Option<u16>,
-    /// Whether the path MTU is looked for: probes start large, may not be fragmented, and shrink.
+    /// Whether to search the path MTU. Probes then start large, may not be fragmented, and shrink.
     pub mtu: bool,
-    /// Answers wanted of a hop (`trace`).
+    /// Answers wanted per hop (`trace`).
     pub probes_per_hop: u8,
-    /// Our addresses, at most one a family; the kernel's choice where none was given.
+    /// Source addresses, at most one per family. Without one, the kernel chooses.
     pub sources: Vec<IpAddr>,
-    /// The interface that probes leave by; the routes' choice where none was given.
+    /// The interface that probes leave by. `None`: as the routes say.
     pub interface: Option<String>,
     /// The first TTL probed hop by hop.
     pub first_ttl: Ttl,
     /// The highest TTL.
     pub max_ttl: Ttl,
-    /// Attempts a hop, at most (`trace`).
+    /// Most attempts per hop (`trace`).
     pub attempts: u8,
     /// Silent TTLs in a row that end a trace.
     pub gap_limit: u8,
-    /// Targets under way at a time (`trace`).
+    /// Most targets under way at a time (`trace`).
     pub window: u32,
-    /// Flows a target: source ports probed.
+    /// Flows per target, each with its own source port.
     pub flows: u16,
-    /// Source port (ICMP: identifier) of flow 0, as asked for; the manifest's `run` says which block was got.
+    /// Source port (ICMP: identifier) of flow 0, as asked for. The manifest's `run` holds the block used.
     pub source_port: u16,
     /// Destination port.
     pub destination_port: u16,
     /// Whether the destination port grows with the TTL.
     pub port_per_ttl: bool,
-    /// Probes a second.
+    /// Probes per second.
     pub rate: Rate,
-    /// A reply after this is late, seconds.
+    /// Replies after this time are late, in seconds.
     #[serde(serialize_with = "seconds", rename = "timeout_s")]
     pub timeout: Duration,
-    /// How much longer a late or duplicate reply is still recognised, seconds.
+    /// How much longer late and duplicate replies are recognised, in seconds.
     #[serde(serialize_with = "seconds", rename = "late_window_s")]
     pub late_window: Duration,
     /// How long to listen after the last probe, seconds.
     #[serde(serialize_with = "seconds", rename = "cooldown_s")]
     pub cooldown: Duration,
-    /// Decides the order of probing, and in virtual time everything else too. Drawn anew where none was given.
+    /// Decides the order of probing. In virtual time it decides everything else as well. Random by default.
     pub seed: u64,
-    /// Over which network.
+    /// The network.
     pub network: Network,
-    /// A finished run with a smaller share of answered probes ends with exit code 3.
+    /// If a finished run has a smaller share of answered probes, it exits with code 3.
     pub min_reply_rate: Option<f64>,
     /// The vantage point's name.
     pub vantage: String,
-    /// One night's work, shared by its parts; the run's own id where none was given.
+    /// The name that several runs of one survey share. `None`: the run's id.
     pub survey_id: Option<String>,
-    /// A part of the dataset is sealed at this age, seconds.
+    /// The age at which a part of the dataset is sealed, in seconds.
     #[serde(serialize_with = "seconds", rename = "seal_interval_s")]
     pub seal_interval: Duration,
-    /// Where every packet received is kept as well, for runs over real sockets.
+    /// The file for all received packets, in runs over real sockets.
     pub pcap: Option<std::path::PathBuf>,
 }
 
@@ -105,235 +107,58 @@ impl Method {
     }
 }
 
-/// Over which network a survey runs.
+/// The network of a survey.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Network {
-    /// The real one.
+    /// The real network.
     Real,
-    /// The simulated internet over real sockets, in a namespace of its own.
+    /// The simulated internet over real sockets, in a network namespace.
     Lab {
-        /// Its file; the generated network where there is none.
+        /// Its file. `None`: the generated network.
         file: Option<std::path::PathBuf>,
     },
-    /// The simulated internet in-process, in virtual time.
+    /// The simulated internet within the process, in virtual time.
     VirtualLab {
-        /// Its file; the generated network where there is none.
+        /// Its file. `None`: the generated network.
         file: Option<std::path::PathBuf>,
     },
 }
 
 impl Network {
-    /// Whether nothing can leave this machine.
+    /// Whether no packet can leave this machine.
     pub fn is_lab(&self) -> bool {
         *self != Network::Real
     }
-
-    /// The lab's network file, if one was given.
-    pub fn lab_file(&self) -> Option<&std::path::Path> {
-        match self {
-            Network::Real => None,
-            Network::Lab { file } | Network::VirtualLab { file } => file.as_deref(),
-        }
-    }
 }
 
-/// Two options that make no sense together, or one that makes none alone.
-#[derive(Debug, thiserror::Error, PartialEq)]
-pub enum ConfigError {
-    /// TTLs start at 1.
-    #[error("--first-ttl 0: TTLs start at 1")]
-    FirstTtlZero,
-    /// Nothing to probe.
-    #[error("--first-ttl {first} is above --max-ttl {max}: nothing would be probed")]
-    TtlRange {
-        /// As given.
-        first: u8,
-        /// As given.
-        max: u8,
-    },
-    /// TTLs that leave no room to reckon a distance with.
-    #[error("--max-ttl {0}: give at most {MOST_TTL}")]
-    MaxTtl(u8),
-    /// A count outside what makes sense.
-    #[error("{option} {count}: give between 1 and {most}")]
-    Count {
-        /// The option.
-        option: &'static str,
-        /// As given.
-        count: u32,
-        /// The most that is allowed.
-        most: u32,
-    },
-    /// Ports that do not exist.
-    #[error("{option} {port} and {count} ports from there on do not fit between 1 and 65535")]
-    Ports {
-        /// The option.
-        option: &'static str,
-        /// The first port.
-        port: u16,
-        /// How many follow.
-        count: u16,
-    },
-    /// Segments of no connection carry nothing.
-    #[error(
-        "--packet-size and --mtu: TCP probes carry no payload that could be made larger; use --protocol udp or icmp"
-    )]
-    SizeOfTcp,
-    /// Larger than what is read of a packet.
-    #[error(
-        "--packet-size {size} with --protocol icmp: targets send all of it back, and of a packet {most} bytes are read; give at most {most}"
-    )]
-    SizeOfEcho {
-        /// As given.
-        size: u16,
-        /// The most that is read.
-        most: u16,
-    },
-    /// A sweep asks every TTL once.
-    #[error(
-        "--mtu: a sweep sends every probe once and cannot send a smaller one in its place; use --strategy trace"
-    )]
-    MtuOfSweep,
-    /// A sweep asks every TTL once.
-    #[error("--probes-per-hop: a sweep sends every probe once; use --strategy trace")]
-    RepeatsOfSweep,
-    /// There are no addresses and interfaces of ours in virtual time.
-    #[error("--source and --interface: with --virtual-time there are no sockets; leave them out")]
-    OriginOfVirtualTime,
-    /// Too small for headers and marks.
-    #[error("--packet-size {0}: {PACKET_SIZES}")]
-    PacketSize(u16),
-    /// Two addresses of one family.
-    #[error("--source {first} and {second}: give one address for each family")]
-    Sources {
-        /// As given.
-        first: IpAddr,
-        /// As given.
-        second: IpAddr,
-    },
-    /// Too short to tell anything.
-    #[error("--timeout: give between 0.01 and 3600 seconds")]
-    Timeout,
-    /// More probes would be live than can be told apart and held in memory.
-    #[error(
-        "--rate, --timeout and --late-window keep {live} probes live at a time, more than {most}: lower one of them"
-    )]
-    Live {
-        /// Probes live at a time.
-        live: u64,
-        /// The most that are allowed.
-        most: u64,
-    },
-    /// No name could be resolved.
-    #[error(
-        "--resolver with --virtual-time: such a run opens no sockets; give addresses, or leave --virtual-time out"
-    )]
-    ResolverInVirtualTime,
-    /// No name would give a target.
-    #[error(
-        "--resolve-targets asks for addresses of a family that the run does not probe: choose the other"
-    )]
-    ResolveFamily,
-    /// No share.
-    #[error("--min-reply-rate {0}: give a share between 0 and 1")]
-    MinReplyRate(f64),
-    /// An option that the transport cannot serve.
-    #[error("--transport {transport} with {option}: this transport {lack}; leave one of them out")]
-    BeyondTransport {
-        /// The transport's name.
-        transport: &'static str,
-        /// The option.
-        option: &'static str,
-        /// What the transport lacks.
-        lack: &'static str,
-    },
-    /// No sockets to choose among.
-    #[error(
-        "--transport dgram with --virtual-time: such a run opens no sockets; leave one of them out"
-    )]
-    DgramInVirtualTime,
-    /// More items than a run can count.
-    #[error("--vantage and --survey-id must not be empty")]
-    EmptyName,
-}
-
-/// What Ethernet carries, bytes: where the search for the path MTU starts.
+/// The MTU of Ethernet in bytes. The search for the path MTU starts with it.
 const ETHERNET_MTU: u16 = 1_500;
-/// The least size of a probe with marks, bytes: IPv4 or IPv6 header, transport header, marks.
+/// The smallest probe with marks in bytes: IPv4 or IPv6 header, transport header, marks.
 const LEAST_SIZES: [u16; 2] = [40, 60];
-/// The most that an echo probe can be, bytes: receive buffers hold 2 KiB of a packet, a packet ring some less.
+/// The largest echo probe in bytes. Receive buffers hold 2 KiB of a packet, and slots of a packet ring slightly less.
 const MOST_ECHO_SIZE: u16 = 1_900;
-/// Sizes in words.
+/// The valid sizes, as text.
 pub const PACKET_SIZES: &str = "give 60 to 65535 bytes, or with -4 40 to 65535, with ICMP at most 1900; the IP header is among them";
 /// The highest TTL probed.
 pub const MOST_TTL: u8 = 254;
-/// Attempts a hop, and answers wanted of one.
+/// Most attempts per hop, and most answers wanted per hop.
 pub const MOST_ATTEMPTS: u8 = 100;
-/// Targets under way at a time: some kilobytes each.
+/// Most targets under way at a time. Each needs some kilobytes.
 pub const MOST_WINDOW: u32 = 1 << 20;
-/// How long an answer may be waited for, seconds.
+/// Valid timeouts, in seconds.
 pub const TIMEOUT_S: RangeInclusive<f64> = 0.01..=3_600.0;
-/// Live probes at a time: about 15 GiB.
+/// Most pending probes at a time. They need about 15 GiB.
 const MOST_LIVE: u64 = 1 << 27;
 
 impl SurveyConfig {
-    /// Checks that the options make sense together.
+    /// Checks that the options are valid and fit together.
     pub fn validate(self) -> Result<Self, ConfigError> {
-        let (first, max) = (self.first_ttl.0, self.max_ttl.0);
-        if first == 0 {
-            return Err(ConfigError::FirstTtlZero);
-        }
-        if first > max {
-            return Err(ConfigError::TtlRange { first, max });
-        }
-        if max > MOST_TTL {
-            return Err(ConfigError::MaxTtl(max));
-        }
-        let counts = [
-            (
-                "--attempts",
-                u32::from(self.attempts),
-                u32::from(MOST_ATTEMPTS),
-            ),
-            (
-                "--gap-limit",
-                u32::from(self.gap_limit),
-                u32::from(MOST_TTL),
-            ),
-            ("--window", self.window, MOST_WINDOW),
-            ("--flows", u32::from(self.flows), u32::from(u16::MAX)),
-            (
-                "--probes-per-hop",
-                u32::from(self.probes_per_hop),
-                u32::from(MOST_ATTEMPTS),
-            ),
-        ];
-        for (option, count, most) in counts {
-            if !(1..=most).contains(&count) {
-                return Err(ConfigError::Count {
-                    option,
-                    count,
-                    most,
-                });
-            }
-        }
+        self.validate_ttls()?;
+        self.validate_counts()?;
         self.validate_sizes()?;
         self.validate_sources()?;
-        let per_ttl = if self.port_per_ttl { u16::from(max) } else { 1 };
-        let ports = [
-            ("--source-port", self.source_port, self.flows),
-            ("--dest-port", self.destination_port, per_ttl),
-        ];
-        for (option, port, count) in ports {
-            if port == 0 || port.checked_add(count - 1).is_none() {
-                return Err(ConfigError::Ports {
-                    option,
-                    port,
-                    count,
-                });
-            }
-        }
+        self.validate_ports()?;
         if !TIMEOUT_S.contains(&self.timeout.as_secs_f64()) {
             return Err(ConfigError::Timeout);
         }
@@ -349,17 +174,9 @@ impl SurveyConfig {
         {
             return Err(ConfigError::MinReplyRate(share));
         }
-        let virtual_time = matches!(self.network, Network::VirtualLab { .. });
-        self.validate_transport()?;
-        if virtual_time && !self.targets.resolvers.is_empty() {
-            return Err(ConfigError::ResolverInVirtualTime);
-        }
-        if self
-            .targets
-            .resolve_targets
-            .and(self.targets.families)
-            .is_none()
-        {
+        self.validate_sockets()?;
+        let targets = &self.targets;
+        if targets.resolve_targets.and(targets.families).is_none() {
             return Err(ConfigError::ResolveFamily);
         }
         if self.vantage.is_empty() || self.survey_id.as_deref() == Some("") {
@@ -368,7 +185,78 @@ impl SurveyConfig {
         Ok(self)
     }
 
-    /// The size of the first probes, where it is not the smallest possible, bytes.
+    fn validate_ttls(&self) -> Result<(), ConfigError> {
+        let (first, max) = (self.first_ttl.0, self.max_ttl.0);
+        if first == 0 {
+            return Err(ConfigError::FirstTtlZero);
+        }
+        if first > max {
+            return Err(ConfigError::TtlRange { first, max });
+        }
+        if max > MOST_TTL {
+            return Err(ConfigError::MaxTtl(max));
+        }
+        Ok(())
+    }
+
+    fn validate_counts(&self) -> Result<(), ConfigError> {
+        let attempts = u32::from(MOST_ATTEMPTS);
+        let counts = [
+            ("--attempts", u32::from(self.attempts), attempts),
+            (
+                "--gap-limit",
+                u32::from(self.gap_limit),
+                u32::from(MOST_TTL),
+            ),
+            ("--window", self.window, MOST_WINDOW),
+            ("--flows", u32::from(self.flows), u32::from(u16::MAX)),
+            ("--probes-per-hop", u32::from(self.probes_per_hop), attempts),
+        ];
+        for (option, count, most) in counts {
+            if !(1..=most).contains(&count) {
+                return Err(ConfigError::Count {
+                    option,
+                    count,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_ports(&self) -> Result<(), ConfigError> {
+        let per_ttl = if self.port_per_ttl {
+            u16::from(self.max_ttl.0)
+        } else {
+            1
+        };
+        let ports = [
+            ("--source-port", self.source_port, self.flows),
+            ("--dest-port", self.destination_port, per_ttl),
+        ];
+        for (option, port, count) in ports {
+            if port == 0 || port.checked_add(count - 1).is_none() {
+                return Err(ConfigError::Ports {
+                    option,
+                    port,
+                    count,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the kind of sockets, or virtual time without sockets, can do what is asked for.
+    fn validate_sockets(&self) -> Result<(), ConfigError> {
+        let virtual_time = matches!(self.network, Network::VirtualLab { .. });
+        self.validate_transport()?;
+        if virtual_time && !self.targets.resolvers.is_empty() {
+            return Err(ConfigError::ResolverInVirtualTime);
+        }
+        Ok(())
+    }
+
+    /// The size of the first probes in bytes. `None`: the smallest possible.
     pub fn first_size(&self) -> Option<u16> {
         match self.mtu {
             true => Some(self.packet_size.unwrap_or(ETHERNET_MTU)),
@@ -419,7 +307,7 @@ impl SurveyConfig {
         Ok(())
     }
 
-    /// How many probes are live at a time at the full rate.
+    /// The number of pending probes at the full rate.
     pub fn live_probes(&self) -> u64 {
         let lifetime = self.timeout + self.late_window;
         (self.rate.per_second() * lifetime.as_secs_f64()).ceil() as u64

@@ -1,6 +1,12 @@
 //! Namespaces, the lab's devices and the raw transport on the real kernel. Every case enters a namespace of its own first and
 //! fails if it cannot: no packet of these tests can leave it.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "tests may read clocks, open sockets and be tables"
+)]
+
 mod kernel {
     pub mod echo;
     pub mod errors;

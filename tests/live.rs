@@ -1,6 +1,12 @@
 //! Whole surveys over real sockets. Every case enters a network namespace of its own first, and fails if it cannot: no
 //! packet of these tests can leave it.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "tests may read clocks, open sockets and be tables"
+)]
+
 mod live {
     pub mod accidents;
     pub mod account;

@@ -3,6 +3,11 @@
 //!
 //! The chain, and why each of its settings is there: `routers/build.sh`. Nothing leads out of it, and it vanishes with the case.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may read clocks and open sockets"
+)]
+
 mod routers {
     pub mod agree;
     pub mod chain;

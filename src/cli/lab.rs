@@ -1,4 +1,4 @@
-//! `pathsurvey lab`: programs inside the simulated internet, and its true paths.
+//! `pathsurvey lab`: runs programs in the simulated internet, and prints its true paths.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -15,10 +15,10 @@ use pathsurvey::survey::lab_network;
 
 use super::{OK, fail};
 
-/// What to do with the lab.
+/// The commands of `lab`.
 #[derive(Debug, Subcommand)]
-pub enum LabCommand {
-    /// Run a program inside the simulated internet, over real sockets; its exit code becomes ours.
+pub(super) enum LabCommand {
+    /// Run a program inside the simulated internet, over real sockets, and exit with its exit code.
     ///
     /// Example: pathsurvey lab exec -- traceroute -n -q1 198.18.7.9
     Exec(ExecArgs),
@@ -28,8 +28,8 @@ pub enum LabCommand {
 
 /// Options of `lab exec`.
 #[derive(Debug, Args)]
-pub struct ExecArgs {
-    /// The network's file; the generated network without it.
+pub(super) struct ExecArgs {
+    /// A network file. Default: the generated network.
     #[arg(long, value_name = "NETWORK.toml")]
     network: Option<PathBuf>,
 
@@ -40,36 +40,36 @@ pub struct ExecArgs {
 
 /// Options of `lab truth`.
 #[derive(Debug, Args)]
-pub struct TruthArgs {
-    /// The target's address, IPv4 or IPv6.
+pub(super) struct TruthArgs {
+    /// The target's IPv4 or IPv6 address.
     target: IpAddr,
 
-    /// What the flow's probes are: UDP datagrams, TCP SYNs or ICMP echo requests.
+    /// The kind of probes: UDP datagrams, TCP SYNs or ICMP echo requests.
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value_t = TruthProtocol::Udp)]
     protocol: TruthProtocol,
 
-    /// The flow's source port; of ICMP the identifier.
+    /// The flow's source port; for ICMP the identifier.
     #[arg(long, value_name = "PORT", default_value_t = 24_000)]
     source_port: u16,
 
-    /// The flow's destination port; of ICMP the checksum. [default: UDP 33434, TCP 80, ICMP 0]
+    /// The flow's destination port; for ICMP the checksum. [default: UDP 33434, TCP 80, ICMP 0]
     #[arg(long, value_name = "PORT")]
     dest_port: Option<u16>,
 
-    /// The IPv6 flow label; 0 without it.
+    /// The IPv6 flow label. Default: 0.
     #[arg(long, value_name = "LABEL", value_parser = clap::value_parser!(u32).range(0..1 << 20))]
     flow_label: Option<u32>,
 
-    /// The highest TTL looked at.
+    /// The highest TTL to print.
     #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..))]
     max_ttl: u8,
 
-    /// The network's file; the generated network without it.
+    /// A network file. Default: the generated network.
     #[arg(long, value_name = "NETWORK.toml")]
     network: Option<PathBuf>,
 }
 
-/// What the probes of a flow are.
+/// The kind of a flow's probes.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum TruthProtocol {
     Udp,
@@ -78,8 +78,8 @@ enum TruthProtocol {
 }
 
 impl LabCommand {
-    /// Does it.
-    pub fn run(&self) -> u8 {
+    /// Runs the command. Returns the exit code.
+    pub(super) fn run(&self) -> u8 {
         let done = match self {
             LabCommand::Exec(args) => args.run(),
             LabCommand::Truth(args) => args.run().map(|()| OK),

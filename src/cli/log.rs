@@ -1,4 +1,4 @@
-//! Messages on standard error: for people, or as JSON for machines.
+//! Messages on standard error, for people or as JSON.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -9,19 +9,19 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// How messages are written.
+/// The form of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Options about messages; all of them go to standard error.
+/// Options for messages. All messages go to standard error.
 #[derive(Debug, Args)]
-pub struct LogOptions {
-    /// How messages are written to standard error.
+pub(super) struct LogOptions {
+    /// The form of messages on standard error.
     #[arg(
         long,
         global = true,
@@ -31,18 +31,18 @@ pub struct LogOptions {
     )]
     log_format: LogFormat,
 
-    /// Tell what is done, too.
+    /// Also report what the program does.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
-    /// No progress and no summary; errors and warnings only.
+    /// Show errors and warnings only: no progress and no summary.
     #[arg(long, global = true)]
     quiet: bool,
 }
 
 impl LogOptions {
-    /// Sends the program's messages to standard error from now on.
-    pub fn install(&self) {
+    /// From now on, sends the program's messages to standard error.
+    pub(super) fn install(&self) {
         let level = match self.verbose {
             0 => Level::WARN,
             _ => Level::INFO,
@@ -50,7 +50,7 @@ impl LogOptions {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)
-            // The place to tell of them is the one that failed.
+            // Standard error itself failed, so the error cannot be reported.
             .log_internal_errors(false)
             .with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
@@ -59,29 +59,29 @@ impl LogOptions {
         }
     }
 
-    /// Whether a progress bar has a place.
-    pub fn shows_progress(&self) -> bool {
+    /// Whether a progress bar may be shown.
+    pub(super) fn shows_progress(&self) -> bool {
         !self.quiet && self.log_format == LogFormat::Text && std::io::stderr().is_terminal()
     }
 
     /// Whether the summary is written.
-    pub fn shows_summary(&self) -> bool {
+    pub(super) fn shows_summary(&self) -> bool {
         !self.quiet
     }
 
-    /// Whether messages are for machines.
-    pub fn is_json(&self) -> bool {
+    /// Whether messages are JSON.
+    pub(super) fn is_json(&self) -> bool {
         self.log_format == LogFormat::Json
     }
 }
 
-/// Writes `text` to standard error. A terminal that has gone (a dropped connection) must not end the run.
-pub fn tell(text: &str) {
-    // Nobody is left to be told.
+/// Writes `text` to standard error. If the terminal is gone (a dropped connection), the run goes on.
+pub(super) fn tell(text: &str) {
+    // The error has no receiver.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// `error: what`, without time and module: a command's messages, not a service's log.
+/// `error: message`, without time and module. These are messages of a command, not the log of a service.
 struct ForPeople;
 
 impl<S, N> FormatEvent<S, N> for ForPeople

@@ -1,4 +1,4 @@
-//! The command line: options in, one exit code out. No logic of its own: it builds validated values and calls the library.
+//! The command line: options in, an exit code out. It builds validated values and calls the library.
 
 mod lab;
 mod log;
@@ -13,13 +13,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Everything went well.
+/// Success.
 const OK: u8 = 0;
-/// Something failed; what was sealed stays.
+/// Failure. Sealed parts of the dataset remain.
 const FAILED: u8 = 1;
-/// The options make no sense. clap's own errors end with the same code.
+/// Invalid options. clap uses the same code for its own errors.
 const USAGE: u8 = 2;
-/// Finished, with fewer answered probes than `--min-reply-rate` asks for.
+/// The run finished, but the share of answered probes is below `--min-reply-rate`.
 const BELOW_MIN_REPLY_RATE: u8 = 3;
 
 /// Surveys the network paths to thousands, then millions, of targets and writes structured datasets.
@@ -37,7 +37,7 @@ struct Cli {
 enum Command {
     /// Probe the paths to many targets and write a dataset.
     Survey(Box<survey::SurveyArgs>),
-    /// The built-in simulated internet: run programs inside it, or look at its true paths.
+    /// The built-in simulated internet: run programs in it, or print its true paths.
     #[command(subcommand)]
     Lab(lab::LabCommand),
     /// Print the schema of a table as JSON.
@@ -45,7 +45,7 @@ enum Command {
 }
 
 /// Runs the program.
-pub fn main() -> ExitCode {
+pub(super) fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.log.install();
     let code = match cli.command {
@@ -56,13 +56,13 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Tells of an error, with its causes, and gives the exit code of a failure.
+/// Reports an error with its causes. Returns the exit code of a failure.
 fn fail(error: &anyhow::Error) -> u8 {
     tracing::error!("{}", told_once(error));
     FAILED
 }
 
-/// The error and its causes, each told once: many messages already end with the words of their cause.
+/// The text of an error and its causes. A cause is left out if the text contains it already.
 fn told_once(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -73,7 +73,7 @@ fn told_once(error: &anyhow::Error) -> String {
     text
 }
 
-/// Tells of options that make no sense.
+/// Reports invalid options. Returns their exit code.
 fn refuse(error: &dyn std::fmt::Display) -> u8 {
     tracing::error!("{error}");
     USAGE
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_written_once() {
         let error = anyhow::anyhow!("disk full").context("cannot write a: disk full");
         assert_eq!(super::told_once(&error), "cannot write a: disk full");
         let error = error.context("no dataset");

@@ -1,4 +1,4 @@
-//! Names that options take, and what they stand for.
+//! Names that options accept, and their values.
 
 use clap::ValueEnum;
 
@@ -6,12 +6,12 @@ use pathsurvey::config::{Method, TransportChoice};
 use pathsurvey::model::{Protocol, TcpFlags};
 use pathsurvey::targets::Families;
 
-/// How targets are probed.
+/// The strategy.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum MethodName {
-    /// Complete paths with few probes: distance first, then hop by hop until target, unreachable, loop or gap limit.
+    /// Trace complete paths with few probes: first the distance, then hop by hop until the target, an unreachable, a loop or the gap limit.
     Trace,
-    /// Every (target, TTL, flow) exactly once, in a random order.
+    /// Probe every (target, TTL, flow) exactly once, in random order.
     Sweep,
 }
 
@@ -24,15 +24,15 @@ impl From<MethodName> for Method {
     }
 }
 
-/// Through which sockets.
+/// The kind of sockets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum TransportName {
-    /// Raw sockets, or where they are refused ordinary ones, if these can do what is asked for.
+    /// Raw sockets. If raw sockets are refused and ordinary sockets can do all that is asked for: ordinary sockets.
     Auto,
-    /// Raw sockets: everything can be sent and is recorded; takes CAP_NET_RAW.
+    /// Raw sockets: they send and record everything, and need CAP_NET_RAW.
     Raw,
-    /// Ordinary sockets, without privilege: traces of UDP, and traces and sweeps of ICMP echo where net.ipv4.ping_group_range
-    /// allows; what only whole packets show is null.
+    /// Ordinary sockets without privileges: UDP traces, and ICMP echo traces and sweeps if net.ipv4.ping_group_range allows it. Values that
+    /// only whole packets show are null.
     Dgram,
 }
 
@@ -49,11 +49,11 @@ impl From<TransportName> for TransportChoice {
 /// The probes' protocol.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ProtocolName {
-    /// Datagrams to a port where nothing should listen.
+    /// UDP datagrams to a port that is normally closed.
     Udp,
-    /// Segments of no connection.
+    /// TCP segments without a connection.
     Tcp,
-    /// Echo requests; ICMPv6 to IPv6 targets.
+    /// ICMP echo requests; ICMPv6 for IPv6 targets.
     Icmp,
 }
 
@@ -67,14 +67,14 @@ impl From<ProtocolName> for Protocol {
     }
 }
 
-/// TCP segments.
+/// The kind of TCP segment.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum FlagsName {
     /// A connection request.
     Syn,
-    /// An acknowledgement of nothing.
+    /// An acknowledgement without a connection.
     Ack,
-    /// A byte of data of no connection.
+    /// A byte of data without a connection.
     Psh,
 }
 
@@ -88,7 +88,7 @@ impl From<FlagsName> for TcpFlags {
     }
 }
 
-/// What a host name stands for.
+/// The addresses that a host name stands for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum NameFamily {
     /// Its lowest IPv4 address.
@@ -111,8 +111,8 @@ impl From<NameFamily> for Families {
     }
 }
 
-/// Why options that name flags or ports make no sense with a protocol that has none.
-pub fn contradiction(
+/// Why options for TCP flags or ports do not fit a protocol that has neither.
+pub(super) fn contradiction(
     protocol: ProtocolName,
     flags: Option<FlagsName>,
     ports_named: bool,

@@ -1,4 +1,4 @@
-//! `pathsurvey schema`: the tables' schemas, as programs and people read them.
+//! `pathsurvey schema`: the schemas of the tables, for programs and people.
 
 use std::io::Write;
 
@@ -11,29 +11,29 @@ use super::{OK, fail};
 /// The tables.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum TableName {
-    /// One row a probe, and one for each further reply.
+    /// One row per probe, and one per further reply.
     Hops,
-    /// One row a (target, flow).
+    /// One row per (target, flow).
     Traces,
 }
 
-/// Which schema to print.
+/// The table whose schema is printed.
 #[derive(Debug, Args)]
-pub struct SchemaArgs {
+pub(super) struct SchemaArgs {
     /// The table.
     table: TableName,
 }
 
 impl SchemaArgs {
-    /// Prints it.
-    pub fn run(&self) -> u8 {
+    /// Prints the schema. Returns the exit code.
+    pub(super) fn run(&self) -> u8 {
         let table = match self.table {
             TableName::Hops => Table::Hops,
             TableName::Traces => Table::Traces,
         };
         match std::io::stdout().write_all(schema_text(table).as_bytes()) {
             Ok(()) => OK,
-            // Nobody reads on: a clean end.
+            // The reader closed the pipe: a normal end.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => OK,
             Err(error) => {
                 fail(&anyhow::Error::new(error).context("cannot write to standard output"))

@@ -1,4 +1,4 @@
-//! Signals that end a survey in order.
+//! Signals that end a survey cleanly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -8,9 +8,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use pathsurvey::engine::stop::Stop;
 
-/// The first SIGINT, SIGTERM or SIGHUP asks for an orderly end; another SIGINT or SIGTERM ends at once. Files are whole either
-/// way. A SIGHUP that was ignored when the program started (nohup) stays ignored.
-pub fn stop_on_signals() -> anyhow::Result<Stop> {
+/// The first SIGINT, SIGTERM or SIGHUP asks the run to end cleanly. A second SIGINT or SIGTERM ends it at once. Files are whole in both
+/// cases. If SIGHUP was ignored when the program started (nohup), it stays ignored.
+pub(super) fn stop_on_signals() -> anyhow::Result<Stop> {
     let signal = Arc::new(AtomicUsize::new(0));
     let asked_before = Arc::new(AtomicBool::new(false));
     let hangs_up = !is_ignored(SIGHUP).unwrap_or(true);
@@ -21,8 +21,8 @@ pub fn stop_on_signals() -> anyhow::Result<Stop> {
                 continue;
             }
         } else {
-            // Before the flag is set: the first signal finds it unset, the second finds it set. Not of SIGHUP: a
-            // connection that drops sends one from the shell and one from the terminal.
+            // This handler comes before the one that sets the flag: the first signal finds it unset, the second finds it set. SIGHUP has none,
+            // because a dropped connection sends two: one from the shell and one from the terminal.
             signal_hook::flag::register_conditional_shutdown(
                 number,
                 128 + number,
@@ -37,12 +37,12 @@ pub fn stop_on_signals() -> anyhow::Result<Stop> {
     Ok(Stop::new(signal))
 }
 
-/// Whether this process ignores a signal; `None` where the system does not tell.
+/// Whether this process ignores a signal. `None` if the system does not report it.
 fn is_ignored(signal: i32) -> Option<bool> {
     ignores(&std::fs::read_to_string("/proc/self/status").ok()?, signal)
 }
 
-/// What a process's status (proc_pid_status(5)) says of a signal.
+/// Whether a signal is ignored, by a process's status (proc_pid_status(5)).
 fn ignores(status: &str, signal: i32) -> Option<bool> {
     let mask = status
         .lines()

@@ -1,4 +1,4 @@
-//! `pathsurvey survey`: its options, and what its end means for the exit code.
+//! `pathsurvey survey`: its options, and the exit code of each result.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ use super::terminal::{Terminal, names_bar};
 use super::values::{packet_size, seconds, timeout};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
 
-/// The default rate on real networks: polite.
+/// The default rate on real networks. It is polite.
 const POLITE_RATE: f64 = 1_000.0;
-/// The default rate in the lab, where nobody is disturbed.
+/// The default rate in the lab, which has nobody to disturb.
 const LAB_RATE: f64 = 20_000.0;
-/// The default window is a second's worth of probes, one a trace, within these bounds.
+/// Bounds of the default window. Within them it is the number of probes per second, with one probe per trace.
 const WINDOW: (f64, f64) = (64.0, 65_536.0);
 
 /// The destination port of UDP probes.
@@ -35,28 +35,28 @@ const TCP_PORT: u16 = 80;
 /// Options of `survey`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct SurveyArgs {
+pub(super) struct SurveyArgs {
     /// Targets: addresses, prefixes or host names.
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 
-    /// Read targets from FILE, one a line, or CSV with a column `target`; .gz and .zst too; `-` is standard input.
+    /// Read targets from FILE: one per line, or CSV with a column `target`. .gz and .zst are read as well; `-` is standard input.
     #[arg(short, long, value_name = "FILE", help_heading = "Targets")]
     input_file: Vec<PathBuf>,
 
-    /// Never probe the addresses and prefixes in FILE.
+    /// Do not probe the addresses and prefixes in FILE.
     #[arg(short, long, value_name = "FILE", help_heading = "Targets")]
     blocklist_file: Vec<PathBuf>,
 
-    /// Hosts probed in each /24 of an IPv4 prefix shorter than that; of an IPv6 prefix always one in each /48.
+    /// Number of hosts probed in each /24 of an IPv4 prefix shorter than /24. IPv6 prefixes: always one host in each /48.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254), help_heading = "Targets")]
     per_prefix: u8,
 
-    /// Decides which hosts of a prefix are probed; the same every night unless changed.
+    /// Decides which hosts of a prefix are probed. Runs with the same value probe the same hosts.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Targets")]
     target_seed: u64,
 
-    /// Probe special-use addresses (private, documentation, …) too; always so in the lab.
+    /// Probe special-use addresses (private, documentation, …) as well. Always on in the lab.
     #[arg(long, help_heading = "Targets")]
     allow_special: bool,
 
@@ -64,30 +64,30 @@ pub struct SurveyArgs {
     #[arg(long, help_heading = "Targets")]
     yes_large: bool,
 
-    /// Probe IPv4 targets only; IPv6 ones are counted and left out.
+    /// Probe IPv4 targets only. IPv6 targets are counted and left out.
     #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = "Targets")]
     ipv4: bool,
 
-    /// Probe IPv6 targets only; IPv4 ones are counted and left out.
+    /// Probe IPv6 targets only. IPv4 targets are counted and left out.
     #[arg(short = '6', long, help_heading = "Targets")]
     ipv6: bool,
 
-    /// What a host name stands for [default: 4; with --ipv6 6].
+    /// Addresses of host names to probe [default: 4; with --ipv6 6].
     #[arg(long, value_enum, value_name = "FAMILY", help_heading = "Targets")]
     resolve_targets: Option<NameFamily>,
 
-    /// Ask this DNS server for host names, not /etc/hosts and those of /etc/resolv.conf; several are tried in turn.
+    /// Resolve host names with this DNS server instead of /etc/hosts and /etc/resolv.conf. Several servers are tried in turn.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = parse_server, help_heading = "Targets")]
     resolver: Vec<SocketAddr>,
 
-    /// End before the first probe when a line of the input is bad, or a name cannot be resolved.
+    /// Fail before the first probe if a line of the input is bad, or if a name cannot be resolved.
     #[arg(long, help_heading = "Targets")]
     strict: bool,
 
-    /// Where the dataset goes: a directory (Parquet), a file (*.csv, *.jsonl, *.parquet, *.arrow), or `-`.
+    /// Where to write the dataset: a directory (Parquet), a file (*.csv, *.jsonl, *.parquet, *.arrow), or `-`.
     ///
-    /// A link is followed: the file it leads to is replaced, with the manifest beside that file. A FIFO or character device is
-    /// written in place, as standard output is, and has no manifest.
+    /// If the path is a link, the file behind it is replaced, and the manifest is written beside that file. A FIFO or a character device is
+    /// written in place, like standard output, and has no manifest.
     #[arg(short, long, value_name = "OUT", help_heading = "Output")]
     output_file: String,
 
@@ -105,17 +105,17 @@ pub struct SurveyArgs {
     )]
     vantage: String,
 
-    /// One night's work, where several runs share it; the run's own id without it.
+    /// The name of a survey that several runs share. Default: the run's id.
     #[arg(long, value_name = "ID", help_heading = "Output")]
     survey_id: Option<String>,
 
-    /// Seal a part of a directory this often; a killed run loses what ended since, and traces still open.
+    /// Seal a part of a directory at this interval. A killed run loses open traces, and the rows since the last part.
     ///
-    /// A single file has its name only at the end: a killed run leaves its rows in .NAME.partial, of Parquet none that can be read.
+    /// A single file gets its name at the end. A killed run leaves its rows in .NAME.partial; a partial Parquet file cannot be read.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     seal_interval: Duration,
 
-    /// Keep every packet received, with its stamp, in FILE (pcap): for Wireshark, tcpdump and second thoughts.
+    /// Write every received packet, with its timestamp, to FILE (pcap).
     #[arg(
         long,
         value_name = "FILE",
@@ -124,19 +124,19 @@ pub struct SurveyArgs {
     )]
     pcap: Option<PathBuf>,
 
-    /// How targets are probed.
+    /// The probing strategy.
     #[arg(long, value_enum, default_value = "trace", help_heading = "Probing")]
     strategy: MethodName,
 
-    /// What is sent: UDP datagrams, TCP segments or ICMP echo requests.
+    /// The kind of probes: UDP datagrams, TCP segments or ICMP echo requests.
     #[arg(long, value_enum, default_value = "udp", help_heading = "Probing")]
     protocol: ProtocolName,
 
-    /// Through which sockets: raw ones, or ordinary ones that take no privilege and record less.
+    /// The kind of sockets: raw sockets, or ordinary sockets, which need no privileges and record less.
     #[arg(long, value_enum, default_value = "auto", help_heading = "Probing")]
     transport: TransportName,
 
-    /// Probes a second in all (10k and 1.5M are understood) [default: 1000; in the lab 20k].
+    /// Probes per second in total (10k and 1.5M are accepted) [default: 1000; in the lab 20k].
     #[arg(short, long, allow_negative_numbers = true, help_heading = "Probing")]
     rate: Option<Rate>,
 
@@ -162,7 +162,7 @@ pub struct SurveyArgs {
     )]
     max_ttl: u8,
 
-    /// How often a hop is probed until it answers (trace).
+    /// Most attempts per hop without an answer (trace).
     #[arg(
         short = 'q',
         long,
@@ -173,11 +173,11 @@ pub struct SurveyArgs {
     )]
     attempts: u8,
 
-    /// Give up on an answer after this time.
+    /// How long to wait for an answer.
     #[arg(short = 'w', long, value_name = "SECONDS", default_value = "3", value_parser = timeout, allow_negative_numbers = true, help_heading = "Probing")]
     timeout: Duration,
 
-    /// Recognise late and duplicate replies for this much longer.
+    /// How much longer to recognise late and duplicate replies.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     late_window: Duration,
 
@@ -185,47 +185,47 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)), help_heading = "Probing")]
     gap_limit: u8,
 
-    /// Targets under way at a time (trace) [default: rate / flows, 64 to 65536].
+    /// Most targets under way at a time (trace) [default: rate / flows, 64 to 65536].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_WINDOW)), help_heading = "Probing")]
     window: Option<u32>,
 
-    /// Listen this long after the last probe [default: the timeout].
+    /// How long to listen after the last probe [default: the timeout].
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     cooldown: Option<Duration>,
 
-    /// Probe N flows a target: source ports (ICMP identifiers) that follow one another; nothing else differs.
+    /// Number of flows per target. They differ only in the source port (ICMP identifier), which increases by one per flow.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
     flows: u16,
 
-    /// Which segment a TCP probe is; only with TCP [default: syn].
+    /// The kind of TCP segment; only with TCP [default: syn].
     #[arg(long, value_name = "FLAGS", help_heading = "Probing")]
     tcp_flags: Option<FlagsName>,
 
-    /// The type of service (traffic class) of every probe: 0 to 255; DSCP is its upper six bits.
+    /// The type of service (traffic class) of every probe: 0 to 255. DSCP is its upper six bits.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Probing")]
     tos: u8,
 
-    /// Make every UDP or ICMP probe this long, with its IP header; not with TCP [default: as short as possible].
+    /// The size of every UDP or ICMP probe with its IP header; not with TCP [default: the smallest possible].
     #[arg(long, value_name = "BYTES", value_parser = packet_size, help_heading = "Probing")]
     packet_size: Option<u16>,
 
-    /// Look for the path MTU: start with 1500 bytes or --packet-size, forbid fragmentation, shrink to what comes through (trace; not with TCP).
+    /// Search the path MTU: start with 1500 bytes or --packet-size, forbid fragmentation, and shrink until probes pass (trace; not with TCP).
     #[arg(long, help_heading = "Probing")]
     mtu: bool,
 
-    /// Probe a hop until it has answered N times (trace).
+    /// Probe each hop until it has answered N times (trace).
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_ATTEMPTS)), help_heading = "Probing")]
     probes_per_hop: u8,
 
-    /// Send from this address of ours; give one for each address family.
+    /// Send from this address of this machine. Give at most one per address family.
     #[arg(short, long, value_name = "ADDRESS", help_heading = "Probing")]
     source: Vec<IpAddr>,
 
-    /// Send by this interface, whatever the routes say.
+    /// Send through this interface, whatever the routes say.
     #[arg(long, value_name = "NAME", help_heading = "Probing")]
     interface: Option<String>,
 
-    /// The source port (with ICMP the identifier) of the first flow; another block of ports if these are taken.
+    /// The source port (ICMP identifier) of the first flow. If ports are taken, the run uses another block.
     #[arg(
         long,
         value_name = "PORT",
@@ -239,11 +239,11 @@ pub struct SurveyArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
     dest_port: Option<u16>,
 
-    /// Let the destination port grow with the TTL, as the classic traceroute does; balancers then see many flows; not with ICMP.
+    /// Increase the destination port with the TTL, as the classic traceroute does: balancers then see many flows; not with ICMP.
     #[arg(long, help_heading = "Probing")]
     port_per_ttl: bool,
 
-    /// Decides the order of probing [default: drawn anew].
+    /// Decides the order of probing [default: random].
     #[arg(
         short = 'e',
         long,
@@ -253,7 +253,7 @@ pub struct SurveyArgs {
     )]
     seed: Option<u64>,
 
-    /// End with exit code 3 when a smaller share (0 to 1) of the probes is answered.
+    /// Exit with code 3 if a smaller share (0 to 1) of the probes is answered.
     #[arg(
         long,
         value_name = "SHARE",
@@ -262,11 +262,11 @@ pub struct SurveyArgs {
     )]
     min_reply_rate: Option<f64>,
 
-    /// Survey the built-in simulated internet instead of the real one: no privilege, nothing leaves this machine.
+    /// Survey the built-in simulated internet instead of the real one. No privileges are needed, and no packet leaves this machine.
     #[arg(long, value_name = "NETWORK.toml", num_args = 0..=1, default_missing_value = "", help_heading = "Lab")]
     lab: Option<String>,
 
-    /// With --lab: no sockets, and time that jumps; the same seed gives the same dataset.
+    /// With --lab: simulate time as well, without sockets. The same seed gives the same dataset.
     #[arg(long, requires = "lab", help_heading = "Lab")]
     virtual_time: bool,
 }
@@ -282,8 +282,8 @@ Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 129, 130 
 (by SIGHUP, Ctrl-C, SIGTERM).";
 
 impl SurveyArgs {
-    /// Runs the survey; gives the exit code.
-    pub fn run(self, log: &LogOptions) -> u8 {
+    /// Runs the survey. Returns the exit code.
+    pub(super) fn run(self, log: &LogOptions) -> u8 {
         let output = match Output::parse(&self.output_file, self.format) {
             Ok(output) => output,
             Err(error) => return refuse(&error),
@@ -315,12 +315,7 @@ impl SurveyArgs {
     fn into_config(mut self) -> anyhow::Result<SurveyConfig> {
         let network = self.network();
         let in_lab = network.is_lab();
-        // A name stands for one address unless more is asked for: IPv4 where both families are probed.
-        let (families, of_names) = match (self.ipv4, self.ipv6) {
-            (true, _) => (Families::Ipv4, Families::Ipv4),
-            (_, true) => (Families::Ipv6, Families::Ipv6),
-            _ => (Families::Both, Families::Ipv4),
-        };
+        let (families, of_names) = self.families();
         let default_rate = if in_lab { LAB_RATE } else { POLITE_RATE };
         let rate = self.rate.or(Rate::new(default_rate)).context("no rate")?;
         let window =
@@ -379,8 +374,16 @@ impl SurveyArgs {
         })
     }
 
-    /// The network to survey. `--lab TARGET` is understood as `--lab` and a target: only a name ending in `.toml` is a
-    /// network's file.
+    /// The families to probe, and the family of a host name's address by default.
+    fn families(&self) -> (Families, Families) {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => (Families::Ipv4, Families::Ipv4),
+            (_, true) => (Families::Ipv6, Families::Ipv6),
+            _ => (Families::Both, Families::Ipv4),
+        }
+    }
+
+    /// The network to survey. `--lab TARGET` means `--lab` and a target: only a name that ends in `.toml` is a network file.
     fn network(&mut self) -> Network {
         let Some(value) = self.lab.take() else {
             return Network::Real;
@@ -403,7 +406,7 @@ impl SurveyArgs {
 fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
     let end = match end {
         Ok(end) => end,
-        // Whoever reads our standard output has had enough.
+        // The reader of standard output closed the pipe.
         Err(error) if error.is_broken_pipe() => return OK,
         Err(error) => return fail(&error.into()),
     };
@@ -431,7 +434,7 @@ fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
     }
 }
 
-/// The summary as one JSON line of the log, whatever its level.
+/// The summary as one JSON line of the log. It is written at any log level.
 fn tell_json(end: &SurveyEnd) {
     let summary = serde_json::json!({
         "summary": end.summary.to_json(),

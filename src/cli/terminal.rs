@@ -1,4 +1,4 @@
-//! What a person sees of a survey: a progress bar, warnings, the summary.
+//! A survey on the terminal: a progress bar, warnings and the summary.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use pathsurvey::targets::BadLine;
 
 use super::log::{LogOptions, tell};
 
-/// Bad lines shown one by one; the rest are counted.
+/// Bad lines that are shown. Further ones are only counted.
 const SHOWN_BAD_LINES: u64 = 20;
 
 /// Shows a survey on standard error.
-pub struct Terminal {
+pub(super) struct Terminal {
     bar: Option<ProgressBar>,
     shows_progress: bool,
     quiet: bool,
@@ -23,7 +23,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Writes beside the bar, not into it.
+    /// Writes above the bar, so that the two do not mix.
     fn beside_bar(&self, write: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -31,8 +31,8 @@ impl Terminal {
         }
     }
 
-    /// Shows what `options` allow.
-    pub fn new(options: &LogOptions) -> Self {
+    /// Creates what `options` allow.
+    pub(super) fn new(options: &LogOptions) -> Self {
         Terminal {
             bar: None,
             shows_progress: options.shows_progress(),
@@ -43,8 +43,8 @@ impl Terminal {
     }
 }
 
-/// Shows how many host names of how many are resolved, where a bar has a place; it is gone when all are.
-pub fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + Sync + 'static {
+/// A progress bar for resolved host names, if a bar may be shown. It disappears when all names are resolved.
+pub(super) fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + Sync + 'static {
     let shows_progress = options.shows_progress();
     let shown: Mutex<Option<ProgressBar>> = Mutex::new(None);
     move |done, all| {
@@ -63,10 +63,10 @@ pub fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + Sync + 
     }
 }
 
-/// A bar over so many things on standard error.
+/// A bar on standard error, for `length` things.
 fn new_bar(all: u64, style: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr());
-    // The templates are constants; one that did not parse would leave the default style.
+    // The templates are constants. If one did not parse, the default style would remain.
     match ProgressStyle::with_template(style) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -117,7 +117,7 @@ impl Observer for Terminal {
             wait.as_secs_f64()
         );
         match self.json {
-            // As a warning, because the log may show nothing less.
+            // Written as a warning, because the log may hide lower levels.
             true => tracing::warn!("{told}"),
             false => self.beside_bar(|| tell(&format!("{told}\n"))),
         }

@@ -1,34 +1,34 @@
-//! Values of options as they are written. Each says the one range that holds for it.
+//! Parsers for option values. Each error states the valid range.
 
 use std::time::Duration;
 
 use pathsurvey::config::{PACKET_SIZES, TIMEOUT_S};
 
-/// The longest that anything is waited for, seconds: a day.
+/// The longest time in any option, in seconds: a day.
 const DAY_S: f64 = 86_400.0;
 
 /// A span of time in seconds, such as 3 or 0.5.
-pub fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     span(text, 0.0, DAY_S)
 }
 
-/// How long an answer is waited for, in seconds.
-pub fn timeout(text: &str) -> Result<Duration, String> {
+/// How long to wait for an answer, in seconds.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     span(text, *TIMEOUT_S.start(), *TIMEOUT_S.end())
 }
 
 fn span(text: &str, least: f64, most: f64) -> Result<Duration, String> {
     let refuse = || format!("give seconds between {least} and {most}, such as 3 or 0.5");
     let seconds: f64 = text.parse().map_err(|_| refuse())?;
-    // Not a number is in no range.
+    // NaN is in no range.
     (least..=most)
         .contains(&seconds)
         .then(|| Duration::from_secs_f64(seconds))
         .ok_or_else(refuse)
 }
 
-/// The size of a probe in bytes; what is too small depends on the families.
-pub fn packet_size(text: &str) -> Result<u16, String> {
+/// The size of a probe in bytes. The smallest valid size depends on the families.
+pub(super) fn packet_size(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| PACKET_SIZES.to_owned())
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_have_one_range_whatever_is_wrong() {
+    fn every_error_about_a_time_names_its_range() {
         for text in ["nan", "inf", "-1", "0", "0.009", "3601", "soon", ""] {
             let told = timeout(text).unwrap_err();
             assert!(told.contains("between 0.01 and 3600"), "{text}: {told}");

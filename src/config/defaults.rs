@@ -1,4 +1,4 @@
-//! What a survey does where nothing is said.
+//! The default configuration.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::TargetSpec;
 
 impl Default for SurveyConfig {
-    /// What the command line asks for where nothing is said, but for the seed, which is 0.
+    /// The command line's defaults. The seed is 0 here; the command line draws it.
     fn default() -> Self {
         SurveyConfig {
             targets: TargetSpec::default(),

@@ -10,8 +10,8 @@ use super::columns::plain;
 use super::schema::Table;
 use super::sink::{Sink, SinkError, Target};
 
-/// Where in a file of the file format that of the stream begins: behind the magic, padded to the encoder's alignment. A file
-/// without its footer can be read from there.
+/// Offset of the stream format within a file of the file format: after the magic, padded to the encoder's alignment. A file without its
+/// footer can be read from there.
 pub(super) const STREAM_AT: usize = 64;
 
 /// The file format (`.arrow`).

@@ -1,7 +1,7 @@
 //! One cell of a batch as JSON: for JSON Lines, and for nested cells of CSV.
 //!
-//! Numbers and booleans as such, text as text, times as RFC 3339 in UTC with microseconds, bytes as hexadecimal
-//! digits, lists as arrays of objects, absent values as null.
+//! Numbers and booleans stay as they are, and so does text. Times become RFC 3339 in UTC with microseconds, bytes hexadecimal digits, lists
+//! arrays of objects, and absent values null.
 
 use std::fmt::Write;
 
@@ -13,13 +13,13 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::files::hex;
 
-/// Microseconds since the epoch as RFC 3339 in UTC; `None` beyond the years that chrono knows.
+/// Microseconds since the epoch as RFC 3339 in UTC. `None` beyond the years that chrono supports.
 pub(super) fn rfc3339(micros: i64) -> Option<String> {
     let time = DateTime::from_timestamp_micros(micros)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-/// Appends the text of a cell that is no list or struct, unquoted; nothing for null.
+/// Appends the text of a cell that is no list or struct, without quotes. Appends nothing for null.
 pub(super) fn push_scalar(out: &mut String, column: &dyn Array, row: usize) {
     if column.is_null(row) {
         return;
@@ -102,7 +102,7 @@ fn push_joined(
 }
 
 fn push_text(out: &mut String, text: &str) {
-    // Column names, states and addresses need no escape; the rest is left to who knows the rules.
+    // Column names, states and addresses need no escapes. The JSON library handles the rest.
     if text
         .bytes()
         .all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\')
@@ -115,7 +115,7 @@ fn push_text(out: &mut String, text: &str) {
     }
 }
 
-/// The text of a text or bytes cell, through a dictionary if there is one.
+/// The text of a text or bytes cell. If there is a dictionary, it is read through it.
 fn text(column: &dyn Array, row: usize) -> std::borrow::Cow<'_, str> {
     match column.data_type() {
         DataType::Dictionary(..) => {

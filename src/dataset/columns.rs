@@ -1,8 +1,7 @@
 //! Builds Arrow columns straight from rows.
 //!
-//! Text columns are built as dictionaries: most hold the same few values over and over, and an encoder is fed a key
-//! instead of a copy. That is an inner matter: files are written with the plain schema, and [`plain`] gives it to
-//! formats that would otherwise show the dictionaries.
+//! Text columns are built as dictionaries: most hold few different values, and an encoder then gets a key instead of a copy. This is not
+//! visible in files, which have the plain schema. [`plain`] converts a batch for formats that would otherwise show the dictionaries.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -39,7 +38,7 @@ impl<'a, R> Columns<'a, R> {
         }
     }
 
-    /// The next column, built elsewhere.
+    /// Adds the next column, which was built elsewhere.
     pub(super) fn push(&mut self, array: ArrayRef) {
         self.arrays.push(array);
     }
@@ -90,7 +89,7 @@ impl<'a, R> Columns<'a, R> {
         self.push(Arc::new(BooleanArray::new(values.finish(), None)));
     }
 
-    /// A column of nothing but nulls.
+    /// A column of nulls.
     pub(super) fn null(&mut self) {
         let data_type = match self.schema.field(self.arrays.len()).data_type() {
             DataType::Utf8 => text_type(),
@@ -105,14 +104,14 @@ impl<'a, R> Columns<'a, R> {
         self.dictionary(keys, StringArray::from(vec![text]));
     }
 
-    /// Text out of a small set of names.
+    /// Text from a small set of names.
     pub(super) fn name(&mut self, get: impl Fn(&R) -> Option<&'static str>) {
         let mut names: Vec<&'static str> = Vec::new();
         let mut keys: Vec<i32> = Vec::with_capacity(self.rows.len());
         let nulls = nulls_of(self.rows, |row| {
             let name = get(row);
             keys.push(name.map_or(0, |name| {
-                // Names are constants: the same pointer is the same name, and the other way round it does not matter.
+                // Names are constants: the same pointer is the same name. Different pointers may hold the same name, which does no harm.
                 let known = names.iter().position(|known| std::ptr::eq(*known, name));
                 known.unwrap_or_else(|| {
                     names.push(name);
@@ -125,7 +124,7 @@ impl<'a, R> Columns<'a, R> {
         self.dictionary(keys, StringArray::from(names));
     }
 
-    /// Any text; a value equal to the one before it is stored once.
+    /// Any text. A value equal to the previous one is stored once.
     pub(super) fn text<'t, V: AsRef<str> + 't>(&mut self, get: impl Fn(&'a R) -> Option<V>) {
         let mut keys: Vec<i32> = Vec::with_capacity(self.rows.len());
         let mut values = StringBuilder::new();
@@ -139,14 +138,14 @@ impl<'a, R> Columns<'a, R> {
                 values.append_value(value.as_ref());
                 last = Some(value);
             }
-            // Behind a null the key means nothing, but it must not be negative.
+            // For a null the key has no meaning, but it must not be negative.
             keys.push((values.len() as i32 - 1).max(0));
             present
         });
         self.dictionary(Int32Array::new(keys.into(), nulls), values.finish());
     }
 
-    /// Addresses as canonical text; one seen shortly before is neither formatted nor stored again.
+    /// Addresses as canonical text. An address seen shortly before is neither formatted nor stored again.
     pub(super) fn address(&mut self, get: impl Fn(&R) -> Option<IpAddr>) {
         let mut keys: Vec<i32> = Vec::with_capacity(self.rows.len());
         let mut values = StringBuilder::new();
@@ -185,7 +184,7 @@ impl<'a, R> Columns<'a, R> {
     }
 }
 
-/// Which of `rows` have a value, as `has` says of each in turn; `None` where all have.
+/// Which of `rows` have a value, by `has`. `None` if all have one.
 fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option<NullBuffer> {
     let mut words: Vec<u64> = Vec::with_capacity(rows.len().div_ceil(64));
     let mut present = 0;
@@ -200,10 +199,10 @@ fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option
     (present < rows.len()).then(|| NullBuffer::new(BooleanBuffer::new(words.into(), 0, rows.len())))
 }
 
-/// Addresses of a batch that are remembered: more than there are different routers on the paths of its few traces.
+/// Addresses remembered per batch. This is more than the number of different routers on the paths of its few traces.
 const RECENT: usize = 512;
 
-/// Where an address is remembered. Two in one place only cost a second copy of the text.
+/// The slot in which an address is remembered. If two addresses share a slot, the only cost is a second copy of the text.
 fn place_of(address: IpAddr) -> usize {
     let bits = match address {
         IpAddr::V4(address) => u64::from(address.to_bits()),
@@ -219,7 +218,7 @@ fn place_of(address: IpAddr) -> usize {
 /// Appends an address as canonical text (RFC 5952 for IPv6).
 pub(super) fn push_address(out: &mut String, address: IpAddr) {
     match address {
-        // Several times as fast as `Display`, and most of the text in a dataset.
+        // This is several times as fast as `Display`, and addresses are most of a dataset's text.
         IpAddr::V4(address) => {
             for (at, octet) in address.octets().into_iter().enumerate() {
                 if at > 0 {

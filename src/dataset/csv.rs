@@ -51,7 +51,7 @@ impl Sink for CsvSink {
     }
 }
 
-/// The I/O error behind the encoder's, which does not name it as its source.
+/// The I/O error inside the encoder's error, which does not return it as its source.
 fn cause(error: csv::Error) -> SinkError {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),

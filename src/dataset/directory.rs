@@ -1,4 +1,4 @@
-//! A directory of parts: opening it, sealing parts into it, keeping its manifest true.
+//! A directory of parts: opens it, seals parts into it, and keeps its manifest up to date.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ use super::traces_batch::traces_batch;
 use super::{DatasetError, Ending, Finished, RunFacts, RunMeta};
 use crate::model::{HopRecord, Targets, Time, TraceRecord};
 
-/// Rows encoded at once: their records and columns stay within a core's cache.
+/// Rows encoded at once. Their records and columns fit a core's cache.
 pub(super) const BATCH_ROWS: usize = 1024;
 
 const LOCK: &str = ".lock";
 const PARTIAL: &str = ".partial";
 const MANIFEST: &str = "manifest.json";
 
-/// A dataset directory that this process holds the lock of.
+/// A dataset directory. This process holds its lock.
 pub(super) struct Directory {
     root: PathBuf,
     disk: Disk,
@@ -37,13 +37,13 @@ pub(super) struct Directory {
     partition: PathBuf,
     hops: TableParts,
     traces: TableParts,
-    /// Held for as long as the directory is written to.
+    /// Held as long as the directory is written to.
     _lock: File,
 }
 
 impl Directory {
-    /// Creates or opens `root`, removes what dead runs left unfinished, keeps the manifest of the run before under
-    /// that run's name, and writes a manifest that says `running`.
+    /// Creates or opens `root`, and removes unfinished files of killed runs. Renames the manifest of the previous run, and writes a manifest
+    /// that says `running`.
     pub(super) fn open(
         root: PathBuf,
         meta: RunMeta,
@@ -84,8 +84,8 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Seals what the buffers hold, hops before traces, and empties each as soon as its part is whole: after an
-    /// error a second call writes only what is still missing.
+    /// Seals the buffers, hops before traces. Each buffer is emptied as soon as its part is whole, so a second call after an error writes only
+    /// what is missing.
     pub(super) fn seal(
         &mut self,
         hops: &mut Vec<HopRecord>,
@@ -105,8 +105,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Seals what the buffers hold and writes the last manifest: after an error one that says `failed`, with the
-    /// error, if that can still be written.
+    /// Seals the buffers and writes the last manifest. After an error, the manifest says `failed` with the error, if it can still be written.
     pub(super) fn finish(
         mut self,
         mut hops: Vec<HopRecord>,
@@ -121,7 +120,7 @@ impl Directory {
             .and_then(|()| self.write_manifest(facts, Progress::ended(ending, now)));
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
-            // That this may fail too is no news beside `error`: the manifest before it then stands.
+            // If this fails as well, `error` is still the reason. The previous manifest stays.
             let _ = self.write_manifest(facts, Progress::ended(&failed, now));
             return Err(error);
         }
@@ -134,7 +133,7 @@ impl Directory {
         })
     }
 
-    /// Gives a table without any part an empty one, so that every reader finds its columns.
+    /// Gives a table without parts an empty one, so that every reader finds its columns.
     fn add_empty_parts(&mut self) -> Result<(), DatasetError> {
         if self.hops.parts.is_empty() {
             self.seal_hops(&[])?;
@@ -214,14 +213,14 @@ impl Directory {
     }
 }
 
-/// The partition of a run: the UTC day on which it began, and its vantage point.
+/// The partition of a run: the UTC day of its start, and its vantage point.
 fn partition(meta: &RunMeta) -> PathBuf {
     let day = DateTime::from_timestamp_micros(meta.started_at.as_micros()).unwrap_or_default();
     let vantage = manifest::path_safe(&meta.vantage.id);
     PathBuf::from(format!("date={}", day.format("%Y-%m-%d"))).join(format!("vp={vantage}"))
 }
 
-/// Empties the directory of unfinished files: we hold the lock, so their writers are dead.
+/// Removes unfinished files. We hold the lock, so the processes that wrote them have ended.
 fn clear_partial(partial: &Path) -> Result<(), DatasetError> {
     files::create_directories(partial)?;
     let entries = fs::read_dir(partial).map_err(DatasetError::file("read", partial))?;
@@ -232,8 +231,7 @@ fn clear_partial(partial: &Path) -> Result<(), DatasetError> {
     Ok(())
 }
 
-/// Renames the manifest of the run before to `manifest-RUN.json`. It is not changed: one that still says `running`
-/// belongs to a run that was killed.
+/// Renames the manifest of the previous run to `manifest-RUN.json`. Its content stays: if it still says `running`, that run was killed.
 fn keep_earlier_manifest(root: &Path, run_id: &str) -> Result<(), DatasetError> {
     let named = |run: &str| root.join(format!("manifest-{}.json", manifest::path_safe(run)));
     let exists = || DatasetError::RunExists {

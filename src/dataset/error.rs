@@ -1,4 +1,4 @@
-//! What can go wrong while a dataset is written, with the file concerned and what to do about it.
+//! Errors while a dataset is written, with the file and a remedy.
 
 use std::error::Error;
 use std::io;
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::arrow_ipc;
 
-/// Why a dataset could not be written. What was sealed before the error stays as it is.
+/// Why a dataset could not be written. Parts sealed before the error stay.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// The file system refused an operation.
     #[error("cannot {operation} {}: {source}{}", path.display(), parts_remedy(source))]
     File {
-        /// What was tried, as in "cannot write".
+        /// The operation, as in "cannot write".
         operation: &'static str,
-        /// The file or directory under its final name where it has one.
+        /// The file or directory, by its final name if it has one.
         path: PathBuf,
         /// The reason.
         source: io::Error,
@@ -22,35 +22,35 @@ pub enum DatasetError {
     /// A single file or a stream could not be written to its end.
     #[error("cannot {operation} {}: {source}{}", path.display(), left.remedy(source))]
     BrokenOff {
-        /// What was tried, as in "cannot write".
+        /// The operation, as in "cannot write".
         operation: &'static str,
-        /// The file under its final name, or what stands for the stream.
+        /// The file's final name, or the name of the stream.
         path: PathBuf,
         /// The reason.
         source: io::Error,
-        /// What there is of it.
+        /// What remains of it.
         left: Left,
     },
-    /// More was asked of a single file or stream that has broken off.
+    /// A write to a single file or stream after an error had ended it.
     #[error("{} broke off at an error before", .0.display())]
     Over(PathBuf),
-    /// The file system refused an operation on the file of received packets.
+    /// The file system refused an operation on the packet file.
     #[error("cannot {operation} {}: {source}{}", path.display(), packets_remedy(source))]
     Packets {
-        /// What was tried, as in "cannot write".
+        /// The operation, as in "cannot write".
         operation: &'static str,
         /// The file under its final name.
         path: PathBuf,
         /// The reason.
         source: io::Error,
     },
-    /// Another process is writing there.
+    /// Another process writes there.
     #[error(
         "{} is being written by another run: wait for it to end, or give this one another place with -o",
         .0.display()
     )]
     InUse(PathBuf),
-    /// The directory holds a manifest that no run of ours wrote.
+    /// The directory holds a manifest of another program.
     #[error(
         "{} was not written by this program, so {} is not touched: give another directory with -o, or move that file away",
         manifest.display(),
@@ -70,44 +70,44 @@ pub enum DatasetError {
         /// The id of both runs.
         run_id: String,
     },
-    /// A directory stands where a file was asked for.
+    /// There is a directory at the path of the file.
     #[error(
         "{} is a directory, and a single file was asked for: name a file, or leave out --format",
         .0.display()
     )]
     IsDirectory(PathBuf),
-    /// Something that is no file and takes no stream stands where a file was asked for.
+    /// At the path of the file there is something that is no file and accepts no stream.
     #[error(
         "{} is {kind}, and nothing is written to it: name a file, a FIFO or a character device instead",
         path.display()
     )]
     Unfit {
-        /// The name asked for.
+        /// The path.
         path: PathBuf,
-        /// What it is, as in "a socket".
+        /// What is there, as in "a socket".
         kind: &'static str,
     },
-    /// Parquet was asked for where only a stream can go.
+    /// Parquet was asked for at a place that accepts only a stream.
     #[error(
         "{} is no regular file, and parquet cannot be read from a stream: name a regular file, or choose --format csv, jsonl or arrow",
         .0.display()
     )]
     ParquetStream(PathBuf),
-    /// The reader of a stream has gone: a clean end, not a failure of ours.
+    /// The reader closed the stream. This is a clean end.
     #[error("the reader of {} has closed it", .0.display())]
     BrokenPipe(PathBuf),
-    /// Rows could not be brought into the file format.
+    /// Rows could not be encoded.
     #[error("cannot encode rows for {}: {message}", path.display())]
     Encode {
         /// The file under its final name.
         path: PathBuf,
-        /// What the encoder says.
+        /// The encoder's error.
         message: String,
     },
 }
 
 impl DatasetError {
-    /// Names the operation and the file that an I/O error belongs to.
+    /// Adds the operation and the file to an I/O error.
     pub(super) fn file(
         operation: &'static str,
         path: &Path,
@@ -120,7 +120,7 @@ impl DatasetError {
         }
     }
 
-    /// Says what an I/O error of a single file or stream has left.
+    /// Adds to an I/O error what remains of a single file or stream.
     pub(super) fn leaving(self, left: Left) -> Self {
         match self {
             DatasetError::File {
@@ -137,7 +137,7 @@ impl DatasetError {
         }
     }
 
-    /// As [`file`](DatasetError::file), for the file of received packets.
+    /// Like [`file`](DatasetError::file), for the packet file.
     pub(super) fn packets(
         operation: &'static str,
         path: &Path,
@@ -150,7 +150,7 @@ impl DatasetError {
         }
     }
 
-    /// An encoder's error: the I/O error behind it, if there is one, else its own words.
+    /// An encoder's error: the I/O error inside it if there is one, else its own text.
     pub(super) fn encode(path: &Path, error: &(dyn Error + 'static)) -> DatasetError {
         match io_cause(error) {
             Some(source) => DatasetError::file("write", path)(source),
@@ -161,7 +161,7 @@ impl DatasetError {
         }
     }
 
-    /// Whether permissions are what is in the way.
+    /// Whether missing permissions are the reason.
     pub fn is_refusal(&self) -> bool {
         match self {
             DatasetError::File { source, .. }
@@ -173,28 +173,28 @@ impl DatasetError {
         }
     }
 
-    /// Whether a stream was closed by its reader.
+    /// Whether the reader closed the stream.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, DatasetError::BrokenPipe(_))
     }
 }
 
-/// What there is of a single file or stream that could not be written to its end.
+/// What remains of a single file or stream that could not be finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Nothing: no row had been written.
+    /// Nothing: no row was written.
     Nothing,
-    /// Nothing: the rows cannot be read without the end, which Parquet's footer is.
+    /// Nothing: the rows cannot be read without the end of the file, such as Parquet's footer.
     Unreadable,
-    /// Whole rows, in the format asked for, in this file.
+    /// Whole rows in this file, in the requested format.
     Rows(PathBuf),
     /// Whole batches in this file, which lacks the footer of an Arrow file.
     Batches(PathBuf),
-    /// Everything, in this file: it lacks only its name.
+    /// All rows in this file, which could not get its final name.
     Everything(PathBuf),
-    /// Everything under its name: it lacks only its manifest.
+    /// All rows under the final name. Only the manifest is missing.
     NoManifest,
-    /// What was passed on into a stream.
+    /// The rows that the stream has received.
     PassedOn,
 }
 
@@ -226,12 +226,12 @@ impl Left {
     }
 }
 
-/// The I/O error that `error` was made from, at any depth.
+/// The I/O error from which `error` was made, at any depth.
 fn io_cause(error: &(dyn Error + 'static)) -> Option<io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<io::Error>() {
-            // An io::Error that merely wraps another names it better.
+            // An io::Error that only wraps another one: the inner one is more precise.
             match found.get_ref() {
                 Some(inner) if inner.downcast_ref::<io::Error>().is_some() => {
                     next = Some(inner);
@@ -245,7 +245,7 @@ fn io_cause(error: &(dyn Error + 'static)) -> Option<io::Error> {
     None
 }
 
-/// An error that says the same: I/O errors cannot be cloned.
+/// A copy of the error. I/O errors cannot be cloned.
 pub(super) fn copy_of(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole, or not at all.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::DatasetError;
 
-/// The file system as the writer sees it. Tests give it a size, to see what a full disk does.
+/// The file system as the writer sees it. Tests limit its size, to simulate a full disk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     room: Option<Arc<AtomicU64>>,
@@ -46,7 +46,7 @@ impl Disk {
     }
 }
 
-/// What was sealed.
+/// A sealed file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sealed {
     /// The file's size.
@@ -55,7 +55,7 @@ pub(super) struct Sealed {
     pub sha256: String,
 }
 
-/// How much of a pending file is worth keeping, should it never be sealed: nothing, until that much is marked.
+/// How much of a pending file is kept if it is never sealed. Nothing, until a length is marked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Worth {
     written: Arc<AtomicU64>,
@@ -63,7 +63,7 @@ pub(super) struct Worth {
 }
 
 impl Worth {
-    /// Everything that has been written up to now is worth it.
+    /// Marks everything written so far.
     pub(super) fn mark(&self) {
         self.kept.store(self.written(), Ordering::Relaxed);
     }
@@ -73,8 +73,8 @@ impl Worth {
     }
 }
 
-/// A file being written under a temporary name. Dropped without [`seal`](PendingFile::seal) it is cut down to what is worth
-/// keeping, or removed.
+/// A file that is written under a temporary name. If it is dropped without [`seal`](PendingFile::seal), it is cut to the marked length, or
+/// removed.
 #[derive(Debug)]
 pub(super) struct PendingFile {
     file: File,
@@ -87,7 +87,7 @@ pub(super) struct PendingFile {
 }
 
 impl PendingFile {
-    /// Starts `destination` as `temporary`, which must lie on the same file system. A file left there is overwritten.
+    /// Starts `destination` under the name `temporary`, which must be on the same file system. An existing temporary file is overwritten.
     pub(super) fn create(
         temporary: PathBuf,
         destination: PathBuf,
@@ -97,8 +97,8 @@ impl PendingFile {
         Ok(Self::over(file, temporary, destination, disk))
     }
 
-    /// As [`create`](PendingFile::create), for a place that other processes may want too: whoever holds the lock on
-    /// the temporary file writes, the others are refused. A file left by a dead run holds no lock and is taken over.
+    /// Like [`create`](PendingFile::create), for a path that other processes may use as well. Only the process with the lock on the temporary
+    /// file writes; others are refused. A file of a killed run has no lock, and is taken over.
     pub(super) fn create_locked(
         temporary: PathBuf,
         destination: PathBuf,
@@ -112,8 +112,8 @@ impl PendingFile {
                 .open(&temporary)
                 .map_err(DatasetError::file("create", &destination))?;
             lock(&file, &destination)?;
-            // Between opening and locking, its holder may have renamed it to its final name: then what we hold is
-            // finished work under another name, and the temporary name is free or someone else's.
+            // Between opening and locking, the holder may have renamed the file to its final name. Then our handle belongs to a finished file, and the
+            // temporary name is free or in use by another process.
             if !is_at(&file, &temporary) {
                 continue;
             }
@@ -135,7 +135,7 @@ impl PendingFile {
         }
     }
 
-    /// What to keep of it, to be marked by whoever knows where a reader could stop.
+    /// The length to keep. The code that knows where a reader could stop marks it.
     pub(super) fn worth(&self) -> Worth {
         self.worth.clone()
     }
@@ -145,7 +145,7 @@ impl PendingFile {
         &self.destination
     }
 
-    /// Syncs the content, gives the file its final name (replacing what had it), and syncs the directory.
+    /// Syncs the content, gives the file its final name (replacing an existing file), and syncs the directory.
     pub(super) fn seal(mut self) -> Result<Sealed, DatasetError> {
         let error = |operation| DatasetError::file(operation, &self.destination);
         self.file.sync_all().map_err(error("sync"))?;
@@ -182,7 +182,7 @@ impl Drop for PendingFile {
         if self.sealed {
             return;
         }
-        // Nobody is left to tell should either fail; the next run into this place overwrites or removes the file.
+        // Errors here cannot be reported. The next run at this path overwrites or removes the file.
         let kept = self.worth.kept.load(Ordering::Relaxed);
         let _ = match kept {
             0 => fs::remove_file(&self.temporary),
@@ -192,7 +192,7 @@ impl Drop for PendingFile {
     }
 }
 
-/// Writes `content` as `destination` in one step, by way of `temporary`.
+/// Writes `content` to `destination` in one step, by way of `temporary`.
 pub(super) fn replace(
     temporary: PathBuf,
     destination: PathBuf,
@@ -205,7 +205,7 @@ pub(super) fn replace(
     file.seal()
 }
 
-/// The file's name with something before and behind it, in the same directory.
+/// The file's name with a prefix and a suffix, in the same directory.
 pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(before);
     name.push(path.file_name().unwrap_or_default());
@@ -213,7 +213,7 @@ pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Takes the lock on `file` for the life of its handle; `subject` is named when another process has it.
+/// Locks `file` as long as its handle lives. If another process has the lock, the error names `subject`.
 pub(super) fn lock(file: &File, subject: &Path) -> Result<(), DatasetError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
@@ -230,7 +230,7 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Creates `path` with its missing parents, so that they survive a power cut.
+/// Creates `path` with its missing parents. They survive a power cut.
 pub(super) fn create_directories(path: &Path) -> Result<(), DatasetError> {
     let missing: Vec<&Path> = path
         .ancestors()
@@ -240,7 +240,7 @@ pub(super) fn create_directories(path: &Path) -> Result<(), DatasetError> {
     missing.into_iter().try_for_each(sync_parent)
 }
 
-/// Syncs the directory that holds `path`: a rename or a new name lasts only then.
+/// Syncs the directory that holds `path`. Without this, a new name may not survive a power cut.
 pub(super) fn sync_parent(path: &Path) -> Result<(), DatasetError> {
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,4 +1,4 @@
-//! What a disk that fills up in the middle of a run leaves.
+//! What remains if a disk becomes full during a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
         .expect("room for the first manifest")
 }
 
-/// Feeds traces from `from` on until the writer refuses one.
+/// Writes traces from `from` on, until the writer returns an error.
 fn feed_until_full(writer: &mut DatasetWriter, from: u32) -> DatasetError {
     for target in from..10_000 {
         for row in rows::trace(target).0 {
@@ -87,7 +87,7 @@ fn what_was_sealed_stays_and_the_error_names_the_file() {
     let partial = fs::read_dir(dir.path().join(".partial")).unwrap();
     assert_eq!(partial.count(), 0, "the unfinished part is removed");
 
-    // What the unfinished part took is free again: too little for the rows, enough for the manifest.
+    // The space of the unfinished part is free again. It is too small for the rows, and large enough for the manifest.
     let facts = RunFacts::default();
     let ended = writer.finish(&Ending::Complete, rows::START, &facts);
     assert!(matches!(ended, Err(DatasetError::File { .. })));
@@ -129,12 +129,12 @@ fn a_run_can_go_on_when_space_comes_back() {
         .finish(&Ending::Complete, rows::START, &facts)
         .unwrap();
     assert_eq!(manifest(dir.path())["state"], "complete");
-    // Only the row that was refused is missing: all others were sealed, or kept and sealed now.
+    // Only the refused row is missing. All others were sealed, or buffered and sealed now.
     assert!(finished.hops.is_multiple_of(u64::from(rows::HOPS)));
     assert_eq!(finished.parts, parts(dir.path()).len() + 1);
 }
 
-/// Rows in what is left of a single file, which must end behind a whole one.
+/// Rows in the rest of a single file, which must end after a whole row.
 fn rows_left(name: &str, bytes: &[u8]) -> usize {
     match name {
         "x.csv" => {
@@ -180,7 +180,7 @@ fn a_single_file_that_does_not_fit_leaves_its_whole_rows() {
             "{rows}"
         );
 
-        // Room that comes back does not bring the torn batch a second time.
+        // If space becomes free again, the incomplete batch is not written a second time.
         room.store(1 << 40, Ordering::Relaxed);
         let ended = writer.finish(&Ending::Complete, rows::START, &RunFacts::default());
         assert!(matches!(ended, Err(DatasetError::Over(_))), "{ended:?}");
@@ -216,7 +216,7 @@ fn a_file_without_room_for_its_manifest_is_whole() {
     let output = Output::parse(path.to_str().unwrap(), None).unwrap();
     let (disk, room) = Disk::of_size(400_000);
     let mut writer = create(&output, disk);
-    // The last row seals the batch before it, and is written itself at the end: there is room for it, but for no more.
+    // The last row seals the previous batch, and is written at the end. The space suffices for it, but for no more.
     let traces = (0..8).flat_map(|target| rows::trace(target).0);
     for row in traces.take(7 * rows::HOPS as usize + 1) {
         writer.hop(row, rows::START).unwrap();

@@ -1,5 +1,4 @@
-//! JSON Lines: one object a line with every column, absent values as null, so that the first line already shows a
-//! reader all there is.
+//! JSON Lines: one object per line with every column. Absent values are null, so the first line already shows all columns.
 
 use std::io::Write;
 

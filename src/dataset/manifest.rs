@@ -1,4 +1,4 @@
-//! `manifest.json`: what a run was, what it counted, and which files it left.
+//! `manifest.json`: the configuration of a run, its counts, and its files.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::schema::Table;
 use super::{Ending, RunFacts, RunMeta, Vantage};
 use crate::model::{Anomaly, DiscardReason, Evidence, KernelDrops, Rate, Statistics, Status, Time};
 
-/// Version of the manifest's form: members are only ever added within one version.
-pub const MANIFEST_VERSION: u32 = 1;
+/// Version of the manifest's format. Within a version, members are only added.
+pub(super) const MANIFEST_VERSION: u32 = 1;
 
-/// The name by which manifests of this program are known.
+/// The program's name, which identifies its manifests.
 pub(super) const TOOL: &str = env!("CARGO_PKG_NAME");
 
-/// A file of rows that is whole.
+/// A complete file of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Part {
     /// Relative to the manifest's directory.
@@ -50,7 +50,7 @@ impl TableParts {
     }
 }
 
-/// How far a run has come.
+/// The state of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress<'a> {
     /// `running`, `complete`, `interrupted` or `failed`.
@@ -152,7 +152,7 @@ pub(super) fn config_sha256(config: &Value) -> String {
     super::files::hex(&Sha256::digest(config.to_string()))
 }
 
-/// The run that wrote a manifest; `None` where the text is no manifest of this program.
+/// The id of the run that wrote a manifest. `None` if the text is no manifest of this program.
 pub(super) fn run_id_of(text: &[u8]) -> Option<String> {
     let manifest: Value = serde_json::from_slice(text).ok()?;
     if manifest["tool"]["name"] != TOOL {
@@ -161,8 +161,8 @@ pub(super) fn run_id_of(text: &[u8]) -> Option<String> {
     Some(manifest["run_id"].as_str()?.to_owned())
 }
 
-/// A text as part of a file name that every file system and every reader of `key=value` directories takes:
-/// letters, digits, `.`, `_` and `-` as they are, every other byte as `%` and two digits.
+/// Encodes a text for file names that every file system and every reader of `key=value` directories accepts. Letters, digits, `.`, `_` and
+/// `-` stay; every other byte becomes `%` and two digits.
 pub(super) fn path_safe(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -307,7 +307,7 @@ fn evidence(statistics: &Statistics) -> Named<u64> {
     )
 }
 
-/// Traces that show each anomaly.
+/// Number of traces with each anomaly.
 fn anomalies(statistics: &Statistics) -> Named<u64> {
     Named(
         Anomaly::ALL

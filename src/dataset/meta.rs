@@ -1,4 +1,4 @@
-//! What the caller knows of a run and the rows do not say.
+//! Facts about a run that its rows do not contain.
 
 use std::net::IpAddr;
 
@@ -7,20 +7,20 @@ use serde_json::Value;
 
 use crate::model::{KernelDrops, Protocol, Rate, Statistics, Time};
 
-/// Where the run is made from. Goes whole into the manifest; `None` where it is not known.
+/// The place from which the run probes. The manifest holds it whole. `None` for unknown facts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Vantage {
     /// Its id: the column `vantage` and the partition `vp=`.
     pub id: String,
     /// Our IPv4 address.
     pub source_ipv4: Option<IpAddr>,
-    /// Our IPv6 address; not a temporary one.
+    /// Our IPv6 address, if it is not temporary.
     pub source_ipv6: Option<IpAddr>,
-    /// The address that others see us at.
+    /// Our address as others see it.
     pub public_address: Option<IpAddr>,
-    /// The network we are in.
+    /// Our network.
     pub asn: Option<u32>,
-    /// Where we are, in words.
+    /// Our location, in words.
     pub place: Option<String>,
     /// The interface that probes leave by.
     pub interface: Option<String>,
@@ -30,30 +30,30 @@ pub struct Vantage {
     pub clock_synchronised: Option<bool>,
     /// The kernel's estimate of its error, µs.
     pub clock_error_us: Option<i64>,
-    /// Whether probes carry DF.
+    /// Whether probes have DF set.
     pub dont_fragment: Option<bool>,
     /// Whether connection tracking saw our probes.
     pub conntrack: Option<bool>,
-    /// Packets that the firewall's input rules had dropped before the run began.
+    /// Packets that the firewall's input rules had dropped when the run began.
     pub input_drops_before: Option<u64>,
 }
 
-/// What stays the same from the first row of a run to its last.
+/// The facts of a run that do not change.
 #[derive(Clone, Debug)]
 pub struct RunMeta {
-    /// The run: unique, and safe to show. Part of every file name.
+    /// The run's id: unique, and safe to show. Part of every file name.
     pub run_id: String,
-    /// One night's work, shared by its shards.
+    /// The name that several runs of one survey share.
     pub survey_id: String,
-    /// Which shard of the survey this is.
+    /// The number of this shard of the survey.
     pub shard: Option<i32>,
-    /// Which cycle of a repeated survey this is.
+    /// The number of this cycle of a repeated survey.
     pub cycle: Option<i32>,
-    /// Where it is made from.
+    /// The place from which the run probes.
     pub vantage: Vantage,
-    /// The seed of everything random.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// When it began; its UTC day is the partition `date=`.
+    /// The start. Its UTC day is the partition `date=`.
     pub started_at: Time,
     /// The strategy's name, such as `trace`.
     pub method: String,
@@ -61,48 +61,48 @@ pub struct RunMeta {
     pub protocol: Protocol,
     /// Source port of flow 0; a flow's is base + flow.
     pub base_src_port: Option<u16>,
-    /// Destination port, where it is the same for all probes.
+    /// Destination port. `None` if it differs between probes.
     pub dst_port: Option<u16>,
-    /// Attempts a hop, at most.
+    /// Most attempts per hop.
     pub attempts: u8,
     /// Silent TTLs in a row that end a trace.
     pub gap_limit: Option<u8>,
-    /// Size of every probe with its IP header, bytes, of IPv4 and IPv6 targets; `None` where it changes.
+    /// Size of every probe with its IP header in bytes, for IPv4 and IPv6 targets. `None` if it differs between probes.
     pub probe_sizes: [Option<u16>; 2],
-    /// The whole configuration. Its SHA-256 (of the compact JSON text) stands in every Parquet footer.
+    /// The whole configuration. Every Parquet footer holds the SHA-256 of its compact JSON text.
     pub config: Value,
 }
 
-/// What changes while a run goes on: the figures of the manifest.
+/// The figures of the manifest that change during a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunFacts {
     /// Counts of probes and packets.
     pub statistics: Statistics,
-    /// Packets lost before we could read them.
+    /// Packets that were lost before we read them.
     pub kernel_drops: KernelDrops,
     /// The rate asked for.
     pub rate_requested: Option<Rate>,
-    /// Probes a second over the time of sending.
+    /// Probes per second while sending.
     pub rate_achieved: Option<f64>,
-    /// 99th percentile of the send stamp's uncertainty, µs.
+    /// 99th percentile of the send timestamp's error, µs.
     pub rtt_error_us_p99: Option<f64>,
-    /// The constant by which a 1:1 NAT before us changes checksums, once learned.
+    /// The constant by which a 1:1 NAT in front of this host changes checksums, once learned.
     pub nat_checksum_delta: Option<u16>,
-    /// What the reader of the targets reports.
+    /// The report about the targets' loading.
     pub targets: Value,
     /// Further figures of the run, as a map.
     pub run: Value,
-    /// Things a reader of the dataset should know, in sentences.
+    /// Sentences that readers of the dataset should know.
     pub warnings: Vec<String>,
 }
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// All was done.
+    /// The run finished.
     Complete,
-    /// Somebody stopped it, such as by `SIGINT`; what was found until then is sealed.
+    /// The run was stopped, for instance by `SIGINT`. Everything received until then is sealed.
     Interrupted(String),
-    /// It could not go on, for this reason.
+    /// The run failed, for this reason.
     Failed(String),
 }

@@ -1,22 +1,21 @@
-//! The dataset: what a run leaves behind, and how it is kept whole.
+//! The dataset: the files of a run, and the guarantees about them.
 //!
 //! [`DatasetWriter`] takes [`HopRecord`](crate::model::HopRecord)s and [`TraceRecord`](crate::model::TraceRecord)s
 //! and writes either a directory of Parquet parts with a manifest, or a single stream of hops (Parquet, CSV,
 //! JSON Lines or Arrow IPC).
 //!
 //! Guarantees:
-//! - A file under its final name is whole: it is written under another name, synced, then renamed. Killing the
-//!   process at any moment leaves only whole parts; what a dead run
-//!   left in `.partial/` is removed when the directory is opened again.
-//! - A single file that could not be finished leaves its rows in `.NAME.partial`, up to the last whole batch, where its format can
-//!   be read without its end: CSV, JSON Lines, and Arrow (a stream behind the first 64 bytes). Of Parquet nothing is left.
-//! - Only regular files are replaced. A link is followed and stays; a FIFO, a character device or a descriptor that we were
-//!   started with is written in place, as a stream, and has no manifest.
-//! - The manifest lists a part only once it is whole. A run killed in between leaves a whole part that its manifest,
-//!   which then says `running` for good, does not list.
-//! - A trace's row is never on disk before its hops are: both tables are sealed together, hops first.
-//! - Nothing here reads a clock or draws a number: the same rows at the same times give the same bytes.
-//! - What is absent is null; never 0, never "".
+//! - A file under its final name is whole. It is written under another name, synced, then renamed. If the process is killed, only whole
+//!   parts remain. Opening the directory again removes what a killed run left in `.partial/`.
+//! - A single file that cannot be finished leaves its rows in `.NAME.partial`, up to the last whole batch. This holds for formats that
+//!   can be read without their end: CSV, JSON Lines, and Arrow (a stream after the first 64 bytes). Parquet leaves nothing.
+//! - Only regular files are replaced. If the path is a link, the file behind it is replaced. A FIFO, a character device or an inherited
+//!   descriptor is written in place, as a stream without a manifest.
+//! - The manifest lists a part only once it is whole. If a run is killed in between, its manifest stays at `running` and does not list
+//!   the last part.
+//! - A trace's row is never on disk before its hops. Both tables are sealed together, hops first.
+//! - This module reads no clock and draws no random number. The same rows at the same times give the same bytes.
+//! - Absent values are null; never 0, never "".
 //!
 //! Left out: reading datasets (`analyze`), and resuming a run.
 //!
@@ -28,10 +27,9 @@
 //! DIR/traces/date=2026-03-01/vp=ID/part-RUN-00000.parquet        one row a (target, flow)
 //! DIR/.lock, DIR/.partial/                                       the writer's own
 //! ```
-//! `date` is the UTC day on which the run started. The partition key of the vantage point is called `vp` because the
-//! files themselves hold a column `vantage`: pyarrow refuses a key that is also a column, and DuckDB would take the
-//! key's type, a number for an id such as `17`, instead of the column's. Temporary files stay out of `hops/` and
-//! `traces/`, because polars refuses a directory that holds files with other suffixes.
+//! `date` is the UTC day on which the run started. The partition key of the vantage point is `vp`, because the files hold a column
+//! `vantage`. Pyarrow refuses a key that is also a column. DuckDB would use the key's type, which is a number for an id such as `17`.
+//! Temporary files are not in `hops/` and `traces/`, because polars refuses a directory with files of other suffixes.
 
 mod arrow_ipc;
 mod cells;
@@ -57,7 +55,6 @@ mod traces_batch;
 mod writer;
 
 pub use error::{DatasetError, Left};
-pub use manifest::MANIFEST_VERSION;
 pub use meta::{Ending, RunFacts, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};

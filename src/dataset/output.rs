@@ -1,4 +1,4 @@
-//! Where the dataset goes: what `-o` and `--format` mean together.
+//! The destination of the dataset, from `-o` and `--format`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Format {
         Format::Arrow,
     ];
 
-    /// The name that `--format` takes, which is also the suffix of such files.
+    /// The name for `--format`, which is also the file suffix.
     pub const fn as_str(self) -> &'static str {
         match self {
             Format::Csv => "csv",
@@ -64,7 +64,7 @@ impl FromStr for Format {
     }
 }
 
-/// Where the dataset goes.
+/// The destination of the dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// A directory of Parquet parts: hops, traces and manifest.
@@ -76,20 +76,20 @@ pub enum Output {
         /// Its format.
         format: Format,
     },
-    /// A stream of hops on standard output; no manifest.
+    /// A stream of hops on standard output, without a manifest.
     Stdout {
-        /// Its format; never Parquet, which cannot be read before its end.
+        /// Its format. Never Parquet, which cannot be read before its end.
         format: Format,
     },
 }
 
-/// Why `-o` and `--format` make no sense together.
+/// Why `-o` and `--format` do not fit together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OutputError {
     /// `-o ""`.
     #[error("-o wants a directory, a file or `-` for standard output")]
     Empty,
-    /// `--format` names none of ours.
+    /// `--format` names no known format.
     #[error("`{0}` is not a format: give csv, jsonl, parquet or arrow")]
     UnknownFormat(String),
     /// `-o -` alone.
@@ -102,7 +102,7 @@ pub enum OutputError {
         "parquet cannot be read from a stream: write it to a file (-o FILE.parquet), or choose --format arrow, csv or jsonl"
     )]
     ParquetOnStdout,
-    /// The suffix says one format, `--format` another.
+    /// The suffix and `--format` name different formats.
     #[error(
         "{path} and --format {format} disagree: leave out --format, or name the file *.{format}"
     )]
@@ -112,25 +112,25 @@ pub enum OutputError {
         /// The format as given.
         format: Format,
     },
-    /// A suffix that looks like a file of a kind we do not write.
+    /// A suffix of files that we do not write.
     #[error(
         "{0} has a suffix of no format written here: name it *.csv, *.jsonl, *.parquet or *.arrow for a single file of hops, end it with / for a directory, or add --format"
     )]
     UnknownSuffix(String),
 }
 
-/// Suffixes with which someone surely meant a file.
+/// Suffixes that certainly mean a file.
 const FILE_SUFFIXES: [&str; 14] = [
     "json", "txt", "tsv", "gz", "zst", "bz2", "xz", "zip", "feather", "avro", "orc", "xml", "db",
     "warts",
 ];
 
 impl Output {
-    /// Reads the text of `-o` and `--format`. Looks at the text alone, not at the file system:
-    /// a known suffix makes a file; `-` standard output; anything else a directory, unless `--format` is given.
+    /// Parses `-o` and `--format`, without a look at the file system. A known suffix means a file, and `-` means standard output. Anything
+    /// else is a directory, unless `--format` is given.
     ///
     /// # Errors
-    /// [`OutputError`], which says what to give instead.
+    /// [`OutputError`], which says what to write instead.
     pub fn parse(text: &str, format: Option<Format>) -> Result<Output, OutputError> {
         if text.is_empty() {
             return Err(OutputError::Empty);

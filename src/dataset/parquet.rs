@@ -1,4 +1,4 @@
-//! The Parquet encoder: how rows become a file that every reader opens fast.
+//! The Parquet encoder, tuned for fast reading.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,18 +15,18 @@ use parquet::schema::types::ColumnPath;
 use super::error::copy_of;
 use super::schema::Table;
 
-/// zstd's own default: measured as the point where smaller costs more than it saves.
+/// The default of zstd. By measurement, higher levels cost more than they save.
 const ZSTD_LEVEL: i32 = 3;
-/// A row group never grows beyond this, whatever its rows hold.
+/// The largest row group in bytes, whatever its rows hold.
 const ROW_GROUP_BYTES: usize = 256 << 20;
-/// A row group's rows at most; parts are cut at the same number by default.
+/// Most rows of a row group. By default, parts are cut at the same number.
 pub(super) const ROW_GROUP_ROWS: usize = 1_000_000;
-/// Room for the distinct addresses of a row group: the default of 1 MiB ends at some 60,000.
+/// Room for the distinct addresses of a row group. The default of 1 MiB suffices for about 60,000.
 const ADDRESS_DICTIONARY_BYTES: usize = 4 << 20;
 
 const ADDRESS_COLUMNS: [&str; 3] = ["destination", "responder", "quoted_destination"];
 
-/// Footer entries that name what a file is: in a fixed order, so that equal content gives equal bytes.
+/// Footer entries that identify a file. Their order is fixed, so that equal content gives equal bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Footer {
     pub run_id: String,
@@ -46,8 +46,8 @@ impl Footer {
     }
 }
 
-/// Writes one file; `W` gets bytes in order and is never sought in. Batches may have dictionaries where the schema has
-/// text: the encoder takes either and writes the schema's.
+/// Writes one file. `W` receives bytes in order, without seeking. Batches may have dictionaries in place of text; the file has the
+/// schema's text.
 pub(super) struct ParquetFile<W: Write + Send> {
     writer: ArrowWriter<Watched<W>>,
     trouble: Trouble,
@@ -81,7 +81,7 @@ impl<W: Write + Send> ParquetFile<W> {
             .map_err(|error| self.trouble.behind(error))
     }
 
-    /// Writes the footer and gives back what was written to.
+    /// Writes the footer. Returns the underlying writer.
     pub(super) fn finish(self) -> Result<W, ParquetError> {
         match self.writer.into_inner() {
             Ok(watched) => Ok(watched.out),
@@ -90,8 +90,8 @@ impl<W: Write + Send> ParquetFile<W> {
     }
 }
 
-/// The last I/O error of a file, kept outside its writer: the encoder buffers, and of an error met while it lets go of
-/// the buffer (the footer, at the latest) it hands on the words only.
+/// The last I/O error of a file, kept outside of its writer. The encoder buffers, and for an error while it flushes (at the latest in the
+/// footer) it passes on only the text.
 #[derive(Clone, Default)]
 struct Trouble(Arc<Mutex<Option<io::Error>>>);
 
@@ -101,7 +101,7 @@ impl Trouble {
         *last = Some(copy_of(error));
     }
 
-    /// What stands behind an encoder's error: the I/O error if there was one, else the error itself.
+    /// The I/O error inside an encoder's error, if there is one. Otherwise the error itself.
     fn behind(&self, error: ParquetError) -> ParquetError {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match last.take() {
@@ -140,7 +140,7 @@ fn properties(table: Table, footer: &Footer) -> Result<WriterProperties, Parquet
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting_columns(table)))
         .set_key_value_metadata(Some(footer.entries(table)));
-    // Numbers run, repeat or are nearly unique: deltas are as small as a dictionary, and need no look-ups.
+    // Numbers are consecutive, repeated or nearly unique. Deltas are as small as a dictionary, and need no look-ups.
     for field in schema.fields().iter().filter(|field| is_number(field)) {
         let path = ColumnPath::from(field.name().as_str());
         properties = properties
@@ -159,8 +159,8 @@ fn is_number(field: &Field) -> bool {
     field.data_type().is_integer() || matches!(field.data_type(), DataType::Timestamp(..))
 }
 
-/// The table's order by the index of leaf columns, as Parquet counts them. No column of the order stands behind a
-/// nested one, so leaves and columns count alike.
+/// The table's order by the index of leaf columns, as Parquet counts them. No column of the order follows a nested column, so leaves and
+/// columns have the same index.
 fn sorting_columns(table: Table) -> Vec<SortingColumn> {
     let schema = table.arrow_schema();
     table
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::dataset::DatasetError;
 
-    /// Takes the first bytes and refuses all that follow.
+    /// Accepts the first bytes, and refuses the rest.
     struct Full(usize);
 
     impl Write for Full {
@@ -203,7 +203,7 @@ mod tests {
             run_id: "run".to_owned(),
             config_sha256: "0".to_owned(),
         };
-        // Without rows the magic number and the footer are the whole file.
+        // Without rows, the file consists of the magic number and the footer.
         let file = ParquetFile::new(Full(100), Table::Hops, &footer).unwrap();
         let Err(error) = file.finish() else {
             panic!("a footer within 100 bytes");

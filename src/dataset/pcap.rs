@@ -1,12 +1,16 @@
-//! Packets as they were received, in the file format that tcpdump and Wireshark read.
+//! Packets as received, in the file format of tcpdump and Wireshark.
 //!
-//! pcap with nanosecond stamps (magic 0xa1b23c4d, little-endian) and link type RAW (101: a packet begins with its IP header):
-//! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html>. The file appears under its name when it is sealed. After an
-//! error it holds the packets before it, whole. A killed run leaves them under the temporary name `.NAME.partial`, which
-//! is readable, too, but may end within a packet. A link is followed, and the file that it leads to is replaced.
+//! The format is pcap with nanosecond timestamps (magic 0xa1b23c4d, little-endian) and link type RAW (101: packets begin with the IP header):
+//! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html>.
 //!
-//! What is no regular file but takes a stream, such as a FIFO that Wireshark reads, is written in place. Its reader may leave
-//! at any time: packets are then no longer kept, and nothing else changes.
+//! | event | the file |
+//! |---|---|
+//! | the run ends | gets its final name |
+//! | an error | holds all packets before the error, whole |
+//! | the run is killed | stays under the temporary name `.NAME.partial`; it is readable, but may end within a packet |
+//!
+//! If the path is a link, the file behind it is replaced. A stream, such as a FIFO that Wireshark reads, is written in place. If its reader
+//! closes it, packets are no longer written, and nothing else changes.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,7 +22,7 @@ use super::place::{self, Place};
 
 const MAGIC: u32 = 0xa1b2_3c4d;
 const VERSION: [u16; 2] = [2, 4];
-/// No packet is longer.
+/// The largest packet.
 const SNAP_LENGTH: u32 = 65_535;
 const LINK_RAW: u32 = 101;
 
@@ -26,37 +30,37 @@ const RECORD_HEADER: usize = 16;
 
 const NANOS: u64 = 1_000_000_000;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Kept {
     /// Packets.
     pub packets: u64,
     /// Bytes of the file.
     pub bytes: u64,
-    /// Whether the reader of a stream left before its end, so that packets after that are missing.
+    /// Whether the reader closed the stream early, so that later packets are missing.
     pub reader_left: bool,
 }
 
-/// A file or stream of packets that is being written. Dropped without [`seal`](PcapFile::seal) a file stays as it is under its
-/// temporary name, or is removed when there is no packet in it.
+/// A file or stream of packets that is being written. If it is dropped without [`seal`](PcapFile::seal), a file keeps its temporary name, or
+/// is removed if it holds no packet.
 #[derive(Debug)]
 pub struct PcapFile {
     file: File,
-    /// Where it is written until it is sealed; none of what is written in place.
+    /// The temporary name until the file is sealed. `None` for a stream.
     temporary: Option<PathBuf>,
     destination: PathBuf,
     disk: Disk,
-    /// What was written whole.
+    /// What was written completely.
     kept: Kept,
     buffer: Vec<u8>,
 }
 
 impl PcapFile {
-    /// Starts a file that will be `path`; one that is there already is replaced when this one is sealed. What is no file is
-    /// written in place: opening a FIFO waits for its reader.
+    /// Starts a file for `path`. An existing file is replaced when this one is sealed. A stream is written in place: opening a FIFO waits for its
+    /// reader.
     ///
     /// # Errors
-    /// [`DatasetError::InUse`] where another run writes it, [`DatasetError::Unfit`] and [`DatasetError::Packets`].
+    /// [`DatasetError::InUse`] if another run writes there, [`DatasetError::Unfit`] and [`DatasetError::Packets`].
     pub fn create(path: &Path) -> Result<Self, DatasetError> {
         Self::create_on(Disk::default(), path)
     }
@@ -96,11 +100,11 @@ impl PcapFile {
         Ok(pcap)
     }
 
-    /// Writes packets, each from its IP header on and with its stamp in nanoseconds of the wall clock, and passes them
-    /// to the operating system.
+    /// Writes packets and passes them to the operating system. Each starts at its IP header, and has a timestamp in nanoseconds of the wall
+    /// clock.
     ///
     /// # Errors
-    /// [`DatasetError::Packets`]: of these packets the first are in the file then, as far as there was room.
+    /// [`DatasetError::Packets`]. The file then holds as many of these packets as there was room for.
     pub fn write<'a>(
         &mut self,
         packets: impl Iterator<Item = (&'a [u8], u64)>,
@@ -118,14 +122,14 @@ impl PcapFile {
         self.kept.bytes += bytes;
         self.unless_left(result).map_err(|error| {
             if self.temporary.is_some() {
-                // Without it the beginning of a packet would be left at the end; readers cope with that, too.
+                // Without this, the beginning of a packet would remain at the end. Readers can handle that as well.
                 let _ = self.file.set_len(self.kept.bytes);
             }
             DatasetError::packets("write", &self.destination)(error)
         })
     }
 
-    /// Writes `bytes`; gives how many were written, whatever came then.
+    /// Writes `bytes`. Returns how many were written, also after an error.
     fn put(&self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut written = 0;
         let mut put = || {
@@ -144,7 +148,7 @@ impl PcapFile {
         (written, result)
     }
 
-    /// Takes it down when it is only that the reader of a stream has left.
+    /// If the reader closed the stream, records that and ignores the error.
     fn unless_left(&mut self, result: io::Result<()>) -> io::Result<()> {
         match result {
             Err(error) if self.temporary.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
@@ -155,7 +159,7 @@ impl PcapFile {
         }
     }
 
-    /// Syncs the file and gives it its name. What was written in place is what it was.
+    /// Syncs the file and gives it its final name. A stream needs neither.
     ///
     /// # Errors
     /// [`DatasetError::Packets`].
@@ -175,13 +179,13 @@ impl PcapFile {
 impl Drop for PcapFile {
     fn drop(&mut self) {
         if let Some(temporary) = self.temporary.as_ref().filter(|_| self.kept.packets == 0) {
-            // Nobody is left to tell; the next run into this place takes it over.
+            // The error cannot be reported. The next run at this path takes the file over.
             let _ = fs::remove_file(temporary);
         }
     }
 }
 
-/// Opens `temporary` for us alone and empties it.
+/// Opens `temporary`, locks it and empties it.
 fn open_locked(temporary: &Path, path: &Path) -> Result<File, DatasetError> {
     loop {
         let file = File::options()
@@ -191,7 +195,7 @@ fn open_locked(temporary: &Path, path: &Path) -> Result<File, DatasetError> {
             .open(temporary)
             .map_err(DatasetError::packets("create", path))?;
         files::lock(&file, path)?;
-        // Between opening and locking, its holder may have renamed it to its final name.
+        // Between opening and locking, the holder may have renamed it to its final name.
         if files::is_at(&file, temporary) {
             file.set_len(0)
                 .map_err(DatasetError::packets("create", path))?;
@@ -224,7 +228,7 @@ fn put_record(to: &mut Vec<u8>, packet: &[u8], stamp: u64) {
     to.extend_from_slice(packet);
 }
 
-/// How many records `bytes` begins with that are whole, and how many bytes these take.
+/// The number of whole records at the start of `bytes`, and their length in bytes.
 fn whole_records(bytes: &[u8]) -> (u64, u64) {
     let (mut packets, mut at) = (0, 0);
     while let Some(captured) = bytes.get(at + 8..at + 12) {
@@ -238,7 +242,7 @@ fn whole_records(bytes: &[u8]) -> (u64, u64) {
     (packets, at as u64)
 }
 
-/// What the IP header says: a receiver may have cut the packet off. 0 where it says nothing.
+/// The length in the IP header, because a receiver may have truncated the packet. 0 if the header has none.
 fn length_on_the_wire(packet: &[u8]) -> u32 {
     let word = |at: usize| match packet.get(at..at + 2) {
         Some(bytes) => u32::from(u16::from_be_bytes([bytes[0], bytes[1]])),
@@ -276,7 +280,7 @@ mod tests {
         let kept = file.seal().unwrap();
         let bytes = fs::read(&path).unwrap();
         assert_eq!((kept.packets, kept.bytes), (2, bytes.len() as u64));
-        // By hand from the format's description.
+        // Written by hand from the format's description.
         assert_eq!(
             bytes[..24],
             [
@@ -367,7 +371,7 @@ mod tests {
         }
     }
 
-    /// What its reader gets, and what is said to have been kept, when the reader leaves after `most` bytes.
+    /// What the reader gets if it closes the stream after `most` bytes, and the number of packets that the writer reports.
     fn through_a_fifo(most: u64) -> (Vec<u8>, Kept) {
         use std::io::Read;
         use std::os::unix::fs::FileTypeExt;
@@ -384,7 +388,7 @@ mod tests {
         });
         let mut file = PcapFile::create(&path).unwrap();
         let packet = packet(56, 56);
-        // More than a pipe holds (pipe(7)), so that a reader that leaves is noticed.
+        // More than a pipe holds (pipe(7)), so that a closed pipe is noticed.
         for _ in 0..1_000 {
             let twice = [(&packet[..], STAMP); 2];
             file.write(twice.into_iter()).unwrap();

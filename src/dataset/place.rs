@@ -1,8 +1,11 @@
-//! What a name leads to where a single file was asked for, found out before anything is written.
+//! What a path for a single file leads to, checked before anything is written.
 //!
-//! Only a regular file may be replaced by a finished one. A link is followed, and the file that it leads to is the one that is
-//! written; what is no file but takes a stream (a FIFO, a character device, a descriptor that this process was started with)
-//! is written in place and stays what it is; anything else is refused.
+//! | at the path | what happens |
+//! |---|---|
+//! | a regular file, or nothing | the finished file replaces it |
+//! | a link | the same, for the file behind it |
+//! | a stream: a FIFO, a character device, an inherited descriptor | it is written in place |
+//! | anything else | refused |
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -12,38 +15,38 @@ use std::path::{Path, PathBuf};
 
 use super::sys;
 
-/// The kernel's own limit on links that lead to links (path_resolution(7)).
+/// The kernel's limit on chained links (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-/// This process's descriptors, each a link to what is open.
+/// This process's descriptors. Each is a link to an open file.
 const DESCRIPTORS: &str = "/proc/self/fd";
 
-/// What stands at a name.
+/// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A regular file under its own name, or nothing yet: to be written beside it and renamed.
+    /// A regular file, or nothing yet. The new file is written beside it and renamed.
     File(PathBuf),
-    /// What takes a stream: to be written in place.
+    /// A stream. It is written in place.
     Stream(Stream),
-    /// What nothing can be written to, in words.
+    /// Something that accepts no data; its name in words.
     Unfit(&'static str),
 }
 
-/// Something that takes a stream.
+/// A stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     /// A FIFO or a character device.
     Node(PathBuf),
-    /// A descriptor of ours, as `/dev/stdout` and a shell's `>(…)` name them: open already, whatever rights that took.
+    /// A descriptor of this process, as `/dev/stdout` and a shell's `>(…)` name them. It is open already.
     Descriptor(RawFd),
 }
 
 impl Stream {
-    /// Opens it. A FIFO is waited for until somebody reads it.
+    /// Opens it. Opening a FIFO waits for its reader.
     pub(super) fn open(&self) -> io::Result<File> {
         match self {
-            // Appending is for files: they are found here under names that lead to no name (another process's descriptor
-            // of a deleted one).
+            // Appending matters for files: some are found here under names that lead to no path, such as another process's descriptor of a deleted
+            // file.
             Stream::Node(path) => OpenOptions::new()
                 .append(true)
                 .custom_flags(libc::O_NOCTTY)
@@ -53,8 +56,8 @@ impl Stream {
     }
 }
 
-/// Looks what stands at `path`. Of what the kernel refuses to follow (others' links in a directory open to all, see
-/// `fs.protected_symlinks` in proc_sys_fs(5)) nothing is followed here.
+/// Checks what is at `path`. Links that the kernel refuses to follow are not followed here either: links of other users in a directory open
+/// to all, see `fs.protected_symlinks` in proc_sys_fs(5).
 pub(super) fn look(path: &Path) -> io::Result<Place> {
     let about = match fs::metadata(path) {
         Ok(about) => Some(about),
@@ -65,7 +68,7 @@ pub(super) fn look(path: &Path) -> io::Result<Place> {
     let Some(about) = about else {
         return Ok(match end {
             End::Name(real) => Place::File(real),
-            // Closed meanwhile, or never open.
+            // It was closed meanwhile, or never open.
             End::Descriptor(_) => return Err(io::ErrorKind::NotFound.into()),
         });
     };
@@ -79,7 +82,7 @@ pub(super) fn look(path: &Path) -> io::Result<Place> {
     })
 }
 
-/// Where the first file for `path` will be made or, where `path` is written in place, what it is. None where nothing is opened.
+/// The path at which the first file for `path` is created. If `path` is written in place: what is there. `None` if nothing is opened.
 pub(crate) fn home(path: &Path) -> Option<PathBuf> {
     match look(path).ok()? {
         Place::File(real) => real.parent().map(Path::to_owned),
@@ -88,7 +91,7 @@ pub(crate) fn home(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Why nothing can be written to it, if so.
+/// Why it accepts no data, if it does not.
 fn unfit(about: &Metadata) -> Option<&'static str> {
     let kind = about.file_type();
     match () {
@@ -100,7 +103,7 @@ fn unfit(about: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Whether `path` names what `about` is about.
+/// Whether `path` leads to the file of `about`.
 fn leads_to(path: &Path, about: &Metadata) -> bool {
     fs::symlink_metadata(path)
         .is_ok_and(|there| (there.dev(), there.ino()) == (about.dev(), about.ino()))
@@ -108,13 +111,13 @@ fn leads_to(path: &Path, about: &Metadata) -> bool {
 
 /// Where links end.
 enum End {
-    /// At a name that is no link; it need not be there.
+    /// At a path that is no link. There may be nothing yet.
     Name(PathBuf),
-    /// At a descriptor of ours.
+    /// At a descriptor of this process.
     Descriptor(RawFd),
 }
 
-/// Follows the links that `path` begins.
+/// Follows the links that start at `path`.
 fn follow(path: &Path) -> io::Result<End> {
     let mut at = path.to_owned();
     for _ in 0..=MOST_LINKS {
@@ -133,7 +136,7 @@ fn follow(path: &Path) -> io::Result<End> {
     Err(io::Error::from_raw_os_error(libc::ELOOP))
 }
 
-/// `path` without the detours that links take (`a/../b`), as far as its directory is there: it is shown to people.
+/// `path` without the detours of links (`a/../b`), as far as its directory exists. For display.
 fn plain(path: PathBuf) -> PathBuf {
     let directory = path.parent().map(fs::canonicalize);
     match (directory, path.file_name()) {
@@ -142,7 +145,7 @@ fn plain(path: PathBuf) -> PathBuf {
     }
 }
 
-/// The descriptor of ours that a link stands for.
+/// The descriptor of this process that a link leads to.
 fn descriptor(link: &Path) -> Option<RawFd> {
     let ours = fs::canonicalize(DESCRIPTORS).ok()?;
     let directory = fs::canonicalize(link.parent()?).ok()?;

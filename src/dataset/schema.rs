@@ -1,7 +1,6 @@
-//! The tables' schemas: as text for people and programs, and as Arrow types for the encoders.
+//! The schemas of the tables: as text for people and programs, and as Arrow types for the encoders.
 //!
-//! `schemas/*.json` are what is promised to readers. Columns are only ever added, and only nullable ones; a test
-//! compares text and code.
+//! Readers may rely on `schemas/*.json`. Columns are only added, and new ones are nullable. A test compares text and code.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,16 +10,13 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 /// A table of the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// One row a probe, and one for each further reply.
+    /// One row per probe, and one per further reply.
     Hops,
-    /// One row a (target, flow).
+    /// One row per (target, flow).
     Traces,
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: [Table; 2] = [Table::Hops, Table::Traces];
-
     /// The name, which is also its directory.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +32,7 @@ impl Table {
         }
     }
 
-    /// Columns by which the rows of a file (Parquet: of a row group) are ordered, ascending, nulls last.
+    /// The columns by which the rows of a file (in Parquet: of a row group) are ordered, ascending, with nulls last.
     pub(super) const fn sort_order(self) -> &'static [&'static str] {
         match self {
             Table::Hops => &["trace_id", "ttl", "attempt", "reply_index", "probe_id"],
@@ -90,7 +86,7 @@ pub(super) fn interface_info_fields() -> Fields {
     ])
 }
 
-/// The child of a list of structs: `element`, the name that Parquet gives it and readers expect.
+/// The child of a list of structs: `element`. Parquet uses this name and readers expect it.
 pub(super) fn list_child(fields: Fields) -> Arc<Field> {
     Arc::new(required("element", DataType::Struct(fields)))
 }

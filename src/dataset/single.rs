@@ -1,7 +1,7 @@
-//! A single stream of hops: a file that appears when it is whole, or a stream: standard output, a FIFO, a device.
+//! A single stream of hops: a file that appears when it is whole, or a stream (standard output, a FIFO, a device).
 //!
-//! Where the file's name is a link, the file that it leads to is written, and the manifest stands beside that one: it names
-//! the file, and the two stay together.
+//! If the path is a link, the file behind it is replaced. The manifest is written beside that file and uses its name, so the two stay
+//! together.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,30 +18,29 @@ use super::sort::sorted_hops;
 use super::{DatasetError, Finished, Format, Left, RunFacts, RunMeta};
 use crate::model::HopRecord;
 
-/// The stream, while rows go into it.
+/// The stream, as long as rows are written.
 pub(super) struct Single {
-    /// The file's final name, or what stands for it in messages.
+    /// The file's final name, or the name of the stream in messages.
     subject: PathBuf,
-    /// Of a file: how it is until it has its name.
+    /// For a file: its state until it has its final name.
     unfinished: Option<Unfinished>,
     meta: RunMeta,
     constants: HopConstants,
     disk: Disk,
     format: Format,
-    /// None once it has broken off: after an error nobody knows how much of a batch was written, so it is not written again.
+    /// `None` after an error. It is not known how much of the batch was written, so it is not written again.
     sink: Option<Box<dyn Sink>>,
     rows: u64,
 }
 
-/// A file that has no name yet.
+/// A file without its final name.
 struct Unfinished {
     temporary: PathBuf,
     worth: Worth,
 }
 
 impl Single {
-    /// A file at `path`; one that is there already is replaced when the new one is whole. What is no file and takes a stream
-    /// is written in place.
+    /// A file at `path`. An existing file is replaced when the new one is whole. A stream is written in place.
     pub(super) fn file(
         path: PathBuf,
         format: Format,
@@ -80,7 +79,7 @@ impl Single {
         )
     }
 
-    /// What is written in place; messages name it `subject`.
+    /// A stream, which is written in place. Messages call it `subject`.
     pub(super) fn stream(
         subject: PathBuf,
         stream: Box<dyn std::io::Write + Send>,
@@ -130,12 +129,12 @@ impl Single {
         })
     }
 
-    /// Whether rows are gathered into large sorted groups rather than passed on as they come.
+    /// Whether rows are collected into large sorted groups. Otherwise they are passed on as they come.
     pub(super) fn groups_rows(&self) -> bool {
         self.format == Format::Parquet
     }
 
-    /// Encodes the rows and empties the buffer. After an error it takes no more.
+    /// Encodes the rows and empties the buffer. After an error, no more rows are accepted.
     pub(super) fn write(&mut self, rows: &mut Vec<HopRecord>) -> Result<(), DatasetError> {
         if rows.is_empty() {
             return Ok(());
@@ -146,7 +145,7 @@ impl Single {
         };
         let mut sink = self.take_sink()?;
         if let Err(error) = self.encode(&mut *sink, &ordered) {
-            // Here the file is cut down to what is left of it, or removed.
+            // This cuts the file to the rest that is kept, or removes it.
             drop(sink);
             return Err(broken_off(&self.subject, &error, self.left()));
         }
@@ -171,7 +170,7 @@ impl Single {
         sink.end_group()
     }
 
-    /// What there is when it breaks off now.
+    /// What remains if it ends now.
     fn left(&self) -> Left {
         match (&self.unfinished, self.format) {
             (None, _) => Left::PassedOn,
@@ -182,7 +181,7 @@ impl Single {
         }
     }
 
-    /// Ends the stream. A file gets its name, and then its manifest beside it.
+    /// Ends the stream. A file gets its final name, and then its manifest.
     pub(super) fn finish(
         mut self,
         facts: &RunFacts,
@@ -212,7 +211,7 @@ impl Single {
         Ok(finished(self.rows, &table, Some(path)))
     }
 
-    /// Gives the file its name. Where that fails it stays without.
+    /// Gives the file its final name. If this fails, the file keeps its temporary name.
     fn seal(&self, file: PendingFile) -> Result<Sealed, DatasetError> {
         let Some(unfinished) = &self.unfinished else {
             return file.seal();
@@ -237,7 +236,7 @@ fn finished(hops: u64, table: &TableParts, manifest: Option<PathBuf>) -> Finishe
     }
 }
 
-/// An encoder's error with its subject and what is left of that; a reader that has closed a stream is none.
+/// Adds the subject, and what remains of it, to an encoder's error. A closed stream is no error.
 fn broken_off(subject: &Path, error: &SinkError, left: Left) -> DatasetError {
     match DatasetError::encode(subject, error.as_ref()) {
         DatasetError::File { source, .. }

@@ -1,4 +1,4 @@
-//! What a format of a single stream must do; one file a format.
+//! The interface of a format for single streams. Each format has its file.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -10,28 +10,28 @@ use super::files::PendingFile;
 use super::parquet::{Footer, ParquetFile};
 use super::{arrow_ipc, csv, jsonl, schema::Table};
 
-/// An encoder's error; [`DatasetError::encode`](super::DatasetError::encode) finds out what is behind it.
+/// An encoder's error. [`DatasetError::encode`](super::DatasetError::encode) finds its cause.
 pub(super) type SinkError = Box<dyn Error + Send + Sync>;
 
-/// Takes batches of hops in the order of the stream.
+/// Accepts batches of hops in the order of the stream.
 pub(super) trait Sink: Send {
-    /// Encodes a batch (text as dictionaries) and hands over what is complete.
+    /// Encodes a batch (text as dictionaries), and passes on what is complete.
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError>;
 
-    /// Ends a run of sorted rows; a format without row groups has nothing to do.
+    /// Ends a group of sorted rows. Formats without row groups do nothing.
     fn end_group(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// Ends the stream and gives back what it was written to.
+    /// Ends the stream. Returns the underlying writer.
     fn finish(self: Box<Self>) -> Result<Target, SinkError>;
 }
 
-/// Where the bytes of a single stream go.
+/// The receiver of a single stream's bytes.
 pub(super) enum Target {
     /// A file that appears when it is whole.
     File(PendingFile),
-    /// Standard output, or what else takes a stream.
+    /// Standard output, or another stream.
     Stream(Box<dyn Write + Send>),
 }
 

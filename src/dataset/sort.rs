@@ -4,11 +4,11 @@ use rayon::slice::ParallelSliceMut;
 
 use crate::model::{HopRecord, TraceRecord};
 
-/// From this many rows on a second core pays.
+/// With at least this many rows, a second core pays off.
 const PARALLEL_FROM: usize = 100_000;
 
-/// References to `rows` by (trace, TTL, attempt, reply index, probe), TTL-less rows last in their trace.
-/// Rows that are equal in all of these keep their order, so that the same input gives the same output.
+/// References to `rows` by (trace, TTL, attempt, reply index, probe). Within a trace, rows without a TTL come last. Rows that are equal in
+/// all of these keep their order, so that the same input gives the same output.
 pub(super) fn sorted_hops(rows: &[HopRecord]) -> Vec<&HopRecord> {
     let mut keyed: Vec<(u128, u64, u32)> = rows
         .iter()
@@ -26,7 +26,7 @@ pub(super) fn sorted_hops(rows: &[HopRecord]) -> Vec<&HopRecord> {
         .collect()
 }
 
-/// Trace, TTL, attempt and reply index in one number that sorts as they do.
+/// Trace, TTL, attempt and reply index in one number with the same order.
 fn packed_key(row: &HopRecord) -> u128 {
     const NO_TTL: u128 = 256;
     let ttl = row.ttl.map_or(NO_TTL, |ttl| u128::from(ttl.0));

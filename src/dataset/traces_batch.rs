@@ -11,7 +11,7 @@ use super::columns::Columns;
 use super::schema::{Table, text_child};
 use crate::model::{TargetInfo, Targets, TraceRecord};
 
-/// A batch of `rows` in the given order, its columns those of [`Table::Traces`].
+/// A batch of `rows` in the given order, with the columns of [`Table::Traces`].
 pub(super) fn traces_batch(
     rows: &[&TraceRecord],
     run: &RunMeta,
@@ -69,7 +69,7 @@ fn outcome(columns: &mut Traces) {
     columns.int32(|(row, _)| row.path_mtu.map(i32::from));
 }
 
-/// The names of each trace's anomalies; null where there is none.
+/// The names of each trace's anomalies. Null if there are none.
 fn anomalies(rows: &[&(&TraceRecord, TargetInfo)]) -> ArrayRef {
     let mut list = ListBuilder::new(StringBuilder::new()).with_field(text_child());
     for (row, _) in rows {
@@ -81,7 +81,7 @@ fn anomalies(rows: &[&(&TraceRecord, TargetInfo)]) -> ArrayRef {
     Arc::new(list.finish())
 }
 
-/// Label values by name; without the empty cells, and null where none is left.
+/// Label values by name, without the empty cells. Null if none remain.
 fn labels(rows: &[&(&TraceRecord, TargetInfo)], names: &[String]) -> ArrayRef {
     let field_names = MapFieldNames {
         entry: "key_value".to_owned(),

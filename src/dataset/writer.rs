@@ -1,4 +1,4 @@
-//! The writer: takes rows and times, decides when to seal.
+//! The writer: receives rows and times, and decides when to seal.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,14 +14,14 @@ use super::single::Single;
 use super::{DatasetError, Ending, Format, Output, RunFacts, RunMeta};
 use crate::model::{HopRecord, Reply, Targets, Time, TraceRecord};
 
-/// When a part is sealed: at whichever limit comes first.
+/// When a part is sealed: at the first of these limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartLimits {
-    /// Rows of `hops`. A trace whose rows come together is not cut: the part is sealed before the next trace.
+    /// Rows of `hops`. If a trace's rows come together, the trace is not cut: the part is sealed before the next trace.
     pub rows: usize,
-    /// Memory that the buffered rows take, bytes.
+    /// Memory of the buffered rows in bytes.
     pub bytes: usize,
-    /// Age of the oldest buffered row. A killed run loses no more than this of what the writer was given.
+    /// Age of the oldest buffered row. A killed run loses no older rows.
     pub age: Duration,
 }
 
@@ -35,15 +35,15 @@ impl Default for PartLimits {
     }
 }
 
-/// A stream that is not gathered into row groups passes rows on at this many…
+/// A stream without row groups passes rows on at this number…
 const STREAM_ROWS: usize = 8192;
-/// …or at this age, so that whoever reads a pipe sees rows while the run goes on.
+/// …or at this age, so that the reader of a pipe sees rows during the run.
 const STREAM_AGE: Duration = Duration::from_secs(1);
 
-/// What a finished run left.
+/// The result of a finished run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The manifest; none for a stream.
+    /// The manifest. `None` for a stream.
     pub manifest: Option<PathBuf>,
     /// Files of rows.
     pub parts: usize,
@@ -55,13 +55,13 @@ pub struct Finished {
     pub bytes: u64,
 }
 
-/// Writes a run's rows. Reads no clock: every call says what time it is.
+/// Writes a run's rows. It reads no clock: every call passes the time.
 ///
-/// Memory: the buffered rows (at most [`PartLimits::bytes`] and the rows of one trace), and about a quarter of that
-/// while a part is encoded. Calls block while a part is written; nothing is ever dropped.
+/// Memory: the buffered rows (at most [`PartLimits::bytes`] and the rows of one trace), and about a quarter of that while a part is
+/// encoded. Calls block while a part is written. No row is ever dropped.
 ///
-/// Dropped without [`finish`](DatasetWriter::finish), it leaves what is sealed, and a manifest that says `running`; of a single
-/// file its rows under a temporary name, where they can be read.
+/// If the writer is dropped without [`finish`](DatasetWriter::finish), sealed parts stay and the manifest says `running`. The rows of a
+/// single file stay under a temporary name and can be read there.
 pub struct DatasetWriter {
     mode: Mode,
     facts: RunFacts,
@@ -69,7 +69,7 @@ pub struct DatasetWriter {
     hops: Vec<HopRecord>,
     hops_bytes: usize,
     traces: Vec<TraceRecord>,
-    /// When the oldest buffered row came.
+    /// The time of the oldest buffered row.
     opened_at: Option<Time>,
 }
 
@@ -79,14 +79,16 @@ enum Mode {
 }
 
 impl DatasetWriter {
-    /// Opens the output. A directory is created, locked, cleared of unfinished files and given a manifest that says
-    /// `running`; a file appears only when it is finished. What is no regular file is written in place, as a stream: opening a
-    /// FIFO waits for its reader.
+    /// Opens the output.
+    ///
+    /// - A directory is created, locked, cleared of unfinished files, and gets a manifest that says `running`.
+    /// - A file appears only when it is finished.
+    /// - A stream is written in place. Opening a FIFO waits for its reader.
     ///
     /// # Errors
     /// [`DatasetError::InUse`], [`DatasetError::ForeignManifest`], [`DatasetError::RunExists`],
-    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] where the
-    /// place cannot be written to.
+    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] if the
+    /// destination cannot be written to.
     pub fn create(
         output: &Output,
         meta: RunMeta,
@@ -130,7 +132,7 @@ impl DatasetWriter {
         limits: PartLimits,
         facts: &RunFacts,
     ) -> Result<Self, DatasetError> {
-        // A descriptor of our own: the standard handle buffers by lines, and cannot move to the writer's thread locked.
+        // A descriptor of our own: the standard handle buffers by lines, and its lock cannot move to the writer's thread.
         let descriptor = std::io::stdout()
             .as_fd()
             .try_clone_to_owned()
@@ -144,10 +146,10 @@ impl DatasetWriter {
         )
     }
 
-    /// As standard output, but into any stream. Nothing is buffered between batches.
+    /// Like standard output, for any stream. Batches are not buffered.
     ///
     /// # Errors
-    /// [`DatasetError::BrokenPipe`] and [`DatasetError::File`], already from the header of a format that has one.
+    /// [`DatasetError::BrokenPipe`] and [`DatasetError::File`]. The header of a format may already fail.
     pub fn to_stream(
         stream: Box<dyn Write + Send>,
         format: Format,
@@ -162,7 +164,7 @@ impl DatasetWriter {
     fn over(mode: Mode, limits: PartLimits, facts: &RunFacts) -> Self {
         let limits = match &mode {
             Mode::Directory(_) => limits,
-            // Row groups of a file that nobody sees yet: age is no reason to cut one short.
+            // Row groups of a file without its final name: age is no reason to end one early.
             Mode::Single(single) if single.groups_rows() => PartLimits {
                 age: Duration::MAX,
                 ..limits
@@ -184,11 +186,11 @@ impl DatasetWriter {
         }
     }
 
-    /// Takes a row of `hops`. Rows of a trace should come together: a part is cut between traces.
+    /// Adds a row of `hops`. Rows of a trace should come together, because parts are cut between traces.
     ///
     /// # Errors
-    /// Those of sealing: what was sealed before stays, and the rows not yet sealed stay buffered. A single file or stream has
-    /// broken off then ([`DatasetError::BrokenOff`]) and takes no more ([`DatasetError::Over`]).
+    /// Errors of sealing. Parts sealed before stay, and the other rows stay buffered. A single file or stream ends with the error
+    /// ([`DatasetError::BrokenOff`]) and accepts no more rows ([`DatasetError::Over`]).
     pub fn hop(&mut self, row: HopRecord, now: Time) -> Result<(), DatasetError> {
         if self.is_due(now)
             && self
@@ -204,10 +206,10 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Takes a row of `traces`; call it after the trace's hops. A single stream has no place for it.
+    /// Adds a row of `traces`, after the trace's hops. A single stream ignores it.
     ///
     /// # Errors
-    /// None now; those of sealing are left to the next row or tick.
+    /// None here. Errors of sealing come with the next row or tick.
     pub fn trace(&mut self, row: TraceRecord, now: Time) -> Result<(), DatasetError> {
         if let Mode::Directory(_) = self.mode {
             self.opened_at.get_or_insert(now);
@@ -216,10 +218,10 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Takes over the latest figures, and seals what is due. Call it between traces, about once a second.
+    /// Stores the latest figures, and seals what is due. Call it between traces, about once per second.
     ///
     /// # Errors
-    /// Those of sealing, as in [`hop`](DatasetWriter::hop).
+    /// Errors of sealing, as in [`hop`](DatasetWriter::hop).
     pub fn tick(&mut self, now: Time, facts: &RunFacts) -> Result<(), DatasetError> {
         self.facts = facts.clone();
         if self.is_due(now) {
@@ -228,11 +230,11 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Seals what is left and writes the last manifest.
+    /// Seals the rest and writes the last manifest.
     ///
     /// # Errors
-    /// Those of sealing. A directory's manifest then says `failed`, with the error, if it can still be written;
-    /// of a single file its rows stay under a temporary name, where they can be read.
+    /// Errors of sealing. A directory's manifest then says `failed` with the error, if it can still be written. The rows of a single file stay
+    /// under a temporary name and can be read there.
     pub fn finish(
         mut self,
         ending: &Ending,
@@ -274,7 +276,7 @@ impl DatasetWriter {
     }
 }
 
-/// Memory that a buffered row takes, with what it points to.
+/// Memory of a buffered row, with everything it points to.
 fn memory_of(row: &HopRecord) -> usize {
     let reply = row.reply.as_ref().map_or(0, |reply| {
         size_of::<Reply>()

@@ -1,5 +1,7 @@
 //! The run's time scale, read from the machine's clocks.
 
+#![expect(clippy::disallowed_methods, reason = "the one clock of a run")]
+
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::Time;

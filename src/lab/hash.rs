@@ -1,4 +1,4 @@
-//! Randomness that is no randomness: hashes of seeds, names and packet numbers.
+//! Reproducible randomness: hashes of seeds, names and packet numbers.
 
 /// Scrambles 64 bits (the finaliser of splitmix64): a bijection in which every input bit moves every output bit.
 pub(super) const fn mix(value: u64) -> u64 {
@@ -13,7 +13,7 @@ pub(super) const fn mix2(a: u64, b: u64) -> u64 {
     mix(mix(a).rotate_left(17) ^ b)
 }
 
-/// Maps a hash evenly to `0..below`; 0 where `below` is 0.
+/// Maps a hash evenly to `0..below`. Returns 0 if `below` is 0.
 pub(super) const fn scaled(hash: u64, below: u64) -> u64 {
     ((hash as u128 * below as u128) >> 64) as u64
 }
@@ -23,7 +23,7 @@ pub(super) fn within(hash: u64, share: f64) -> bool {
     ((hash >> 11) as f64) * (1.0 / (1u64 << 53) as f64) < share
 }
 
-/// What may befall a packet on its way.
+/// The random events on a packet's way.
 pub(super) trait Chance {
     /// Whether something of this `probability` happens.
     fn happens(&mut self, probability: f64) -> bool;
@@ -35,7 +35,7 @@ pub(super) trait Chance {
     fn pick(&mut self, width: usize) -> usize;
 }
 
-/// The dice of one packet: a sequence of draws that its number and the network's seed fix.
+/// The dice of one packet. Its number and the network's seed fix the sequence of draws.
 pub(super) struct Dice(u64);
 
 impl Dice {

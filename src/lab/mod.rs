@@ -1,62 +1,43 @@
 //! The lab: a simulated internet that knows the truth about every path.
 //!
-//! One `respond(packet, now)` under several drivers: virtual time in-process, and a TUN device in a fresh
-//! network namespace.
+//! One trait, [`Respond`], answers packets at given times. Two drivers use it: virtual time within the process, and a network
+//! device in a fresh network namespace.
 //!
-//! A packet enters through `packet`, is walked router by router in `walk` over a topology (one `declared` in a
-//! `toml_file`, or one `generated` from a seed) and is answered by `network` with what `icmp` writes. `truth` walks the same
-//! code to say what a survey should have seen. IPv4 and IPv6; hosts answer UDP, TCP and ICMP echo, routers probes of any protocol.
+//! | module | what it holds |
+//! |---|---|
+//! | `packet` | the bytes: probes checked on entry, checksums, headers, ICMP messages and extensions |
+//! | `topology` | what a network looks like, and how a packet walks through it router by router |
+//! | `generated` | a topology computed from a seed |
+//! | `hosts` | what targets answer, and the vantage point's own kernel |
+//! | `network` | [`LabNetwork`]: packets in, replies out; also in virtual time, and with a recording |
+//! | `file` | networks read from TOML files |
+//! | `truth` | what a survey should see: the same walk, without loss, jitter and rate limits |
+//! | [`driver`] | a network behind a TUN device in a network namespace |
+//!
+//! Imports run downward in this order: `hash`, `packet`, `topology`, `hosts` and `generated`, `network`, `file` and `truth`.
+//! The lab speaks IPv4 and IPv6. Hosts answer UDP, TCP and ICMP echo; routers answer probes of any protocol.
 //!
 //! Left out: TCP connections beyond the handshake, probes in fragments or with IPv6 extension headers, the routers' own addresses as
 //! targets.
 
-mod address;
-mod balancer;
-mod checksum;
-mod declared;
-mod envelope;
-mod extension;
-mod flight;
+mod file;
 mod generated;
-mod generated_addresses;
-mod generated_hosts;
-mod generated_options;
-mod half_open;
 mod hash;
-mod host;
-mod icmp;
-mod message;
+mod hosts;
 mod network;
 mod packet;
-mod recording;
-mod rewriting;
-mod state;
-mod tcp;
-mod token_bucket;
-mod toml_boxes;
-mod toml_build;
-mod toml_file;
-mod toml_lines;
-mod toml_routers;
-mod toml_values;
 mod topology;
 mod truth;
-mod truth_table;
-mod truth_walk;
-mod virtual_host;
-mod virtual_network;
-mod walk;
-mod wrapping;
 
 #[cfg(test)]
 mod tests;
 
-pub use generated_options::GeneratedOptions;
-pub use network::{LabNetwork, LabStatistics};
-pub use recording::{Recorded, Recording, RecordingLog};
-pub use toml_file::LabError;
-pub use truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthOutcome};
-pub use virtual_network::VirtualNetwork;
+pub use self::file::LabError;
+pub use self::generated::GeneratedOptions;
+pub use self::network::{
+    LabNetwork, LabStatistics, Recorded, Recording, RecordingLog, VirtualNetwork,
+};
+pub use self::truth::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthOutcome};
 
 pub mod driver;
 
@@ -74,7 +55,7 @@ pub struct Delivery {
     pub packet: Vec<u8>,
 }
 
-/// A network shared with whoever wants to look at it while a driver owns it.
+/// A network that a driver owns and that a test can look at meanwhile.
 impl<R: Respond> Respond for Arc<Mutex<R>> {
     fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>) {
         let mut network = self.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,14 +69,14 @@ impl<R: Respond> Respond for Arc<Mutex<R>> {
     }
 }
 
-/// A network that answers packets: all that a driver needs to know of it.
+/// A network that answers packets. A driver needs nothing else.
 pub trait Respond: Send {
-    /// Takes a packet that the vantage point sent at `now` and adds what comes back, in any order, to `deliveries`.
+    /// Answers `packet`, which the vantage point sent at `now`. Adds what comes back to `deliveries`, in any order.
     /// `now` never goes back from one call to the next.
     fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>);
 
-    /// The vantage point's IPv6 address; `None`, as for any network that does not say otherwise: no IPv6. (Its IPv4 address is
-    /// what a driver is told.)
+    /// Returns the vantage point's IPv6 address. `None` means that the network has no IPv6; this is the default.
+    /// The driver is given the IPv4 address by its caller.
     fn vantage_v6(&self) -> Option<Ipv6Addr> {
         None
     }

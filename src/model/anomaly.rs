@@ -1,9 +1,9 @@
-//! What can be odd about a trace. When each is found is defined where they are computed: `engine::anomalies`.
+//! Anomalies of a trace. `engine::anomalies` computes them and defines each.
 
-/// Something out of the ordinary that a trace's rows show.
+/// An anomaly that a trace's rows show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Anomaly {
-    /// An address comes back two or more TTLs later, and nobody new answers behind it.
+    /// An address comes back two or more TTLs later, and no new address answers after that.
     Loop,
     /// An address comes back two or more TTLs later, and the path goes on.
     Cycle,
@@ -11,7 +11,7 @@ pub enum Anomaly {
     ZeroTtlForwarding,
     /// Several responders at one TTL of one flow.
     PerPacketBalancing,
-    /// Source address or source port translated.
+    /// The source address or source port was translated.
     Nat,
     /// Destination, destination port, IP ID or flow label changed on the way.
     Rewriting,
@@ -19,18 +19,18 @@ pub enum Anomaly {
     TosRewritten,
     /// The target answers Time Exceeded.
     TargetTimeExceeded,
-    /// A hop that answers some probes and not others, before one that answers.
+    /// A hop that answers only some probes, before a hop that answers.
     RateLimited,
-    /// A hop that answers nothing, before one that answers.
+    /// A hop that answers no probe, before a hop that answers.
     SilentHop,
-    /// An MPLS tunnel, by its labels or by its quoted TTLs.
+    /// An MPLS tunnel, shown by labels or by quoted TTLs.
     MplsTunnel,
-    /// What only a target says comes from another address than the one probed.
+    /// A reply that only targets send came from another address than the one probed.
     OtherAddress,
 }
 
 impl Anomaly {
-    /// Every anomaly, in the order of the `anomalies` column.
+    /// All anomalies, in the order of the `anomalies` column.
     pub const ALL: [Anomaly; 12] = [
         Anomaly::Loop,
         Anomaly::Cycle,
@@ -65,27 +65,27 @@ impl Anomaly {
     }
 }
 
-/// A set of anomalies, read in the order of [`Anomaly::ALL`].
+/// A set of anomalies. Iteration follows the order of [`Anomaly::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Anomalies(u16);
 
 impl Anomalies {
-    /// Adds one.
+    /// Adds an anomaly.
     pub fn insert(&mut self, anomaly: Anomaly) {
         self.0 |= bit(anomaly);
     }
 
-    /// Whether it is among them.
+    /// Whether the set holds `anomaly`.
     pub fn contains(self, anomaly: Anomaly) -> bool {
         self.0 & bit(anomaly) != 0
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Each of them, in order.
+    /// The anomalies in order.
     pub fn iter(self) -> impl Iterator<Item = Anomaly> {
         Anomaly::ALL
             .into_iter()

@@ -1,4 +1,4 @@
-//! IPv6 extension headers that are stepped over (RFC 8200, section 4), by the kernel's filters and by decoders alike.
+//! The IPv6 extension headers that the kernel's filters and our decoders skip (RFC 8200, section 4).
 
 /// Hop-by-hop options.
 pub const HOP_BY_HOP: u8 = 0;
@@ -11,5 +11,5 @@ pub const AUTHENTICATION: u8 = 51;
 /// Destination options.
 pub const DESTINATION: u8 = 60;
 
-/// Headers that are stepped over in a packet. RFC 8200, section 4.1, has an order with six.
+/// Most headers that are skipped in a packet. The order in RFC 8200, section 4.1, has six.
 pub const MOST_HEADERS: usize = 8;

@@ -1,7 +1,6 @@
-//! Plain data that the rest of the program passes along: targets, probes, replies, outcomes, records.
+//! Plain data that the modules exchange: targets, probes, replies, outcomes, records.
 //!
-//! Nothing here reads a clock, a socket or a file. Every meaningful number has a type of its own,
-//! and what is absent is an `Option`, never a zero.
+//! This module reads no clock, no socket and no file. Every meaningful number has its own type. Absent values are `None`, never zero.
 
 mod anomaly;
 mod event;

@@ -1,4 +1,4 @@
-//! Newtypes for the numbers that name things.
+//! Newtypes for numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Ttl(pub u8);
 
-/// Which of a target's flows a probe belongs to; from 0. With UDP and TCP the source port is base + flow.
+/// The number of a flow of a target, from 0. With UDP and TCP, the source port is base + flow.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct FlowId(pub u16);
 
-/// A target's place in the run's set of targets; from 0.
+/// The position of a target in the run's set of targets, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub u32);
 
@@ -26,37 +26,37 @@ pub struct TargetId(pub u32);
 pub struct TraceId(pub u64);
 
 impl TraceId {
-    /// The trace of `flow` towards `target` in a run of `flows` flows a target.
+    /// The trace of `flow` towards `target`, if the run has `flows` flows per target.
     pub fn new(target: TargetId, flow: FlowId, flows: u16) -> Self {
         TraceId(u64::from(target.0) * u64::from(flows.max(1)) + u64::from(flow.0))
     }
 }
 
-/// Running number of a probe within a run; from 0, in the order of sending.
+/// The number of a probe within a run, from 0, in the order of sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeId(pub u64);
 
-/// Probes a second. Always finite and above zero.
+/// Probes per second. Always finite and above zero.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Rate(f64);
 
 impl Rate {
-    /// A thousand probes a second.
+    /// A thousand probes per second.
     pub const THOUSAND: Rate = Rate(1_000.0);
 
-    /// Probes a second; `None` unless finite and at least one probe in 1,000 s.
+    /// Creates a rate. Returns `None` unless it is finite and at least one probe per 1,000 s.
     pub fn new(per_second: f64) -> Option<Self> {
         (per_second.is_finite() && (0.001..=1e9).contains(&per_second)).then_some(Rate(per_second))
     }
 
-    /// Probes a second.
+    /// Probes per second.
     pub fn per_second(self) -> f64 {
         self.0
     }
 }
 
-/// Why a text is no rate.
+/// Why a text is not a rate.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a rate: give probes a second, such as 500, 10k or 1.5M")]
 pub struct ParseRateError(String);
@@ -64,7 +64,7 @@ pub struct ParseRateError(String);
 impl FromStr for Rate {
     type Err = ParseRateError;
 
-    /// Reads `500`, `10k`, `1.5M` (also `K`, `m`, `G`): probes a second.
+    /// Parses `500`, `10k`, `1.5M` (also `K`, `m`, `G`) as probes per second.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = || ParseRateError(text.to_owned());
         let (digits, factor) = match text.char_indices().last() {

@@ -1,10 +1,10 @@
-//! What became of a probe, as a strategy learns it.
+//! The result of a probe, as a strategy learns it.
 
 use std::net::IpAddr;
 
 use super::{FlowId, Probe, Purpose, ReplyKind, TargetId, Ttl};
 
-/// The backward edge: what became of one probe.
+/// The result of one probe, which goes back to the strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The target probed.
@@ -13,18 +13,18 @@ pub struct Outcome {
     pub flow: FlowId,
     /// The TTL sent.
     pub ttl: Ttl,
-    /// Which attempt.
+    /// The attempt, from 1.
     pub attempt: u8,
     /// Why it was sent.
     pub purpose: Purpose,
-    /// Its size, where it was the strategy's choice, bytes.
+    /// Its size in bytes, if the strategy chose it.
     pub size: Option<u16>,
     /// The round it was sent in.
     pub round: u16,
     /// How it ended.
     pub result: ProbeResult,
-    /// Whether the same probe was already told of, as silent or as answered; of an answer to one of several, whether none of
-    /// them waits any more.
+    /// Whether an earlier outcome reported the same probe, as silent or as answered. For a reply to one of several probes: whether none of
+    /// them is pending.
     pub late: bool,
 }
 
@@ -45,33 +45,32 @@ impl Outcome {
     }
 }
 
-/// How a probe ended, as far as a strategy needs to know.
+/// The result of a probe, as far as strategies need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// Somebody answered.
+    /// A reply came.
     Answered {
-        /// Who.
+        /// The responder.
         responder: IpAddr,
-        /// What it said.
+        /// The kind of reply.
         kind: ReplyKind,
-        /// The quoted TTL, where the reply quotes one.
+        /// The quoted TTL, if the reply quotes one.
         quoted_ttl: Option<u8>,
-        /// The reply's own TTL on arrival, where it is known.
+        /// The reply's own TTL on arrival, if known.
         reply_ttl: Option<u8>,
-        /// What the next line takes, where the reply says that the probe was too large for it, bytes.
+        /// The MTU of the next line in bytes, if the reply says that the probe was too large for it.
         next_hop_mtu: Option<u32>,
         /// Whether the responder is the address probed.
         from_target: bool,
     },
-    /// The target answered one of the flow's probes, this one or another, and nothing tells which. No probe ends with it: how
-    /// this one ends is told besides.
+    /// The target answered one of the flow's probes, and it is not known which. This outcome does not end the probe: another outcome will.
     OneOfSeveral,
-    /// Nobody answered within the timeout.
+    /// No reply came within the timeout.
     Silent,
     /// The kernel refused it.
     NotSent,
     /// The kernel refused it as too large for the interface.
     TooLarge,
-    /// A limit held it back for longer than it may wait, so it was never sent. That tells nothing of the path.
+    /// A limit held it back for too long, so it was never sent. That says nothing about the path.
     Skipped,
 }

@@ -1,4 +1,4 @@
-//! A probe: what is sent, and why.
+//! A probe and its purpose.
 
 use std::net::IpAddr;
 
@@ -10,11 +10,11 @@ use super::{FlowId, TargetId, Ttl};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// UDP datagrams to a port where nothing should listen.
+    /// UDP datagrams to a port that is normally closed.
     Udp,
     /// ICMP echo requests (ICMPv6 to IPv6 targets).
     Icmp,
-    /// TCP segments of no connection; see [`TcpFlags`].
+    /// TCP segments without a connection; see [`TcpFlags`].
     Tcp,
 }
 
@@ -22,7 +22,7 @@ impl Protocol {
     /// Every protocol.
     pub const ALL: [Protocol; 3] = [Protocol::Udp, Protocol::Icmp, Protocol::Tcp];
 
-    /// The name that datasets and options use.
+    /// The name in datasets and options.
     pub const fn as_str(self) -> &'static str {
         match self {
             Protocol::Udp => "udp",
@@ -31,7 +31,7 @@ impl Protocol {
         }
     }
 
-    /// Whether its probes have ports.
+    /// Whether probes of this protocol have ports.
     pub const fn has_ports(self) -> bool {
         !matches!(self, Protocol::Icmp)
     }
@@ -65,16 +65,16 @@ impl PartialEq<Protocol> for ProtocolName {
     }
 }
 
-/// Which segment a TCP probe is.
+/// The kind of TCP probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TcpFlags {
-    /// A connection request: answered by SYN-ACK or RST.
+    /// A connection request. The answer is SYN-ACK or RST.
     #[default]
     Syn,
-    /// An acknowledgement of nothing: answered by RST.
+    /// An acknowledgement without a connection. The answer is RST.
     Ack,
-    /// Data of no connection (PSH and ACK): answered by RST.
+    /// Data without a connection (PSH and ACK). The answer is RST.
     Psh,
 }
 
@@ -89,16 +89,16 @@ impl TcpFlags {
     }
 }
 
-/// Why a probe is sent.
+/// The purpose of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Sent at the maximum TTL to learn how far the target is.
+    /// Sent at the maximum TTL to measure the target's distance.
     Distance,
     /// The first probe of a trace at its TTL.
     Trace,
-    /// Sent again because an earlier attempt went unanswered.
+    /// Sent again because an earlier attempt got no reply.
     Retry,
-    /// Sent to a hop that has answered, where more than one answer is wanted.
+    /// Sent to a hop that has answered, if several answers are wanted.
     Repeat,
     /// One item of a sweep.
     Sweep,
@@ -117,10 +117,10 @@ impl Purpose {
     }
 }
 
-/// What a strategy asks to be sent: (target, flow, TTL, attempt) names it.
+/// A probe that a strategy asks for. (target, flow, TTL, attempt) identifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// The target's place in the run's target set.
+    /// The target's position in the run's set of targets.
     pub target: TargetId,
     /// The address probed.
     pub destination: IpAddr,
@@ -128,9 +128,9 @@ pub struct Probe {
     pub flow: FlowId,
     /// The TTL it is sent with.
     pub ttl: Ttl,
-    /// From 1.
+    /// The attempt, from 1.
     pub attempt: u8,
-    /// Why it is sent.
+    /// Its purpose.
     pub purpose: Purpose,
     /// Its size with the IP header, bytes. `None`: the size of the run's other probes.
     pub size: Option<u16>,

@@ -1,4 +1,4 @@
-//! The rows of the dataset, before they take a file format.
+//! The rows of the dataset, independent of the file format.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -10,21 +10,21 @@ use super::{
     TargetId, Time, TraceId, Ttl,
 };
 
-/// How a probe ended. Every probe ends as exactly one of these in its row with `reply_index` 0;
-/// rows with a higher `reply_index` are further replies to the same probe.
+/// How a probe ended. Its row with `reply_index` 0 has exactly one status. Rows with a higher `reply_index` are further replies to the
+/// same probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Answered within the timeout.
+    /// A reply came within the timeout.
     Replied,
-    /// Not answered.
+    /// No reply came.
     Timeout,
-    /// Answered, but after the timeout.
+    /// A reply came, but after the timeout.
     Late,
-    /// A further reply to a probe that had one.
+    /// A further reply to a probe that already had one.
     Duplicate,
     /// The kernel refused to send it; see `reason`.
     SendError,
-    /// Never handed to the kernel; see `reason`.
+    /// Not given to the kernel; see `reason`.
     Skipped,
     /// Not probed: copied from another trace.
     Inferred,
@@ -61,7 +61,7 @@ impl Status {
     }
 }
 
-/// Why a probe was not sent, or was refused by the kernel.
+/// Why a probe was not sent, or why the kernel refused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnsentReason {
     /// ENETUNREACH: no route to the destination.
@@ -76,13 +76,13 @@ pub enum UnsentReason {
     TooLarge,
     /// EPERM: a local firewall rule.
     Firewall,
-    /// ENOBUFS for seconds on end: the interface takes nothing.
+    /// ENOBUFS for several seconds: the interface accepts no packets.
     QueueFull,
-    /// None of our addresses may be used towards the destination: only link-local ones, or none at all.
+    /// No address of this host may be used towards the destination: it has none, or only link-local ones.
     NoSourceAddress,
-    /// ENOBUFS, with IPv6 EINVAL: the kernel's table of neighbours has no room for the next hop.
+    /// ENOBUFS, in IPv6 EINVAL: the kernel's neighbour table has no room for the next hop.
     NeighbourTableFull,
-    /// Packets that wait for the hardware addresses of other next hops hold the socket's send buffer.
+    /// The socket's send buffer is full of packets to next hops whose hardware addresses are not known yet.
     NeighbourQueueFull,
     /// More probes to the destination's prefix waited than its limit lets through in time.
     PrefixLimit,
@@ -138,15 +138,15 @@ pub struct HopRecord {
     pub flow_label: Option<u32>,
     /// The flow.
     pub flow: FlowId,
-    /// The round of a strategy that works in rounds; 0 in one that does not.
+    /// The round, for strategies that work in rounds; otherwise 0.
     pub round: u32,
-    /// The TTL sent; absent for a reply that quotes nothing and may answer several.
+    /// The TTL sent. Absent for a reply without a quote that may answer several probes.
     pub ttl: Option<Ttl>,
-    /// From 1.
+    /// The attempt, from 1.
     pub attempt: u8,
-    /// Why the probe was sent.
+    /// The purpose of the probe.
     pub purpose: Purpose,
-    /// Size with the IP header, bytes.
+    /// Size with the IP header in bytes.
     pub probe_size: u16,
     /// Type of service sent.
     pub probe_tos: u8,
@@ -154,7 +154,7 @@ pub struct HopRecord {
     pub probe_ip_id: Option<u16>,
     /// Transport checksum sent.
     pub probe_checksum: Option<u16>,
-    /// When the kernel took it.
+    /// When the kernel accepted it.
     pub sent_at: Option<Time>,
     /// How it ended.
     pub status: Status,
@@ -162,11 +162,11 @@ pub struct HopRecord {
     pub reason: Option<UnsentReason>,
     /// The reply, for `replied`, `late` and `duplicate`.
     pub reply: Option<Box<Reply>>,
-    /// How sure the match is.
+    /// How certain the match is.
     pub evidence: Option<Evidence>,
-    /// Round-trip time in µs: kernel receive stamp − send stamp.
+    /// Round-trip time in µs: the kernel's receive timestamp minus the send timestamp.
     pub rtt_us: Option<i32>,
-    /// What an inferred row was copied from.
+    /// The source of an inferred row.
     pub inferred: Option<Inferred>,
 }
 
@@ -182,20 +182,20 @@ pub struct Inferred {
 /// Why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
-    /// The target answered, or another address repeated what only the probe holds.
+    /// The target answered, or another address sent a reply that repeats the probe's secrets.
     Completed,
-    /// Another address than the target's said that the packet cannot be delivered, and neither the target nor a higher TTL
-    /// answered; also a port unreachable from another address, which may be another interface of the target or a firewall.
+    /// An address other than the target's reported that the packet cannot be delivered, and neither the target nor a higher TTL answered.
+    /// This includes a port unreachable from another address, which may be another interface of the target or a firewall.
     Unreachable,
     /// Too many silent TTLs in a row.
     GapLimit,
-    /// An address came back at TTLs two or more apart, and as many TTLs as the gap limit behind it brought no new address.
+    /// An address came back two or more TTLs later. Beyond it, as many TTLs as the gap limit brought no new address.
     Loop,
     /// The highest TTL was reached.
     MaxTtl,
     /// The run was interrupted.
     Interrupted,
-    /// The probes could not be sent.
+    /// The probes were not sent.
     Error,
 }
 
@@ -214,12 +214,12 @@ impl StopReason {
     }
 }
 
-/// One row of `traces`: what became of one (target, flow).
+/// One row of `traces`: the result of one (target, flow).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceRecord {
     /// Joins `hops`.
     pub trace_id: TraceId,
-    /// The target; its text and labels are looked up when the row is written.
+    /// The target. Its text and labels are added when the row is written.
     pub target: TargetId,
     /// The address probed.
     pub destination: IpAddr,
@@ -231,32 +231,32 @@ pub struct TraceRecord {
     pub finished_at: Time,
     /// The lowest TTL probed by the trace.
     pub first_ttl: Option<Ttl>,
-    /// The highest TTL probed hop by hop (the distance probe aside).
+    /// The highest TTL probed hop by hop (without the distance probe).
     pub max_ttl: Option<Ttl>,
-    /// Why it ended.
+    /// The reason for the end.
     pub stop_reason: StopReason,
-    /// Whether the target answered, from whichever address, also in a further reply.
+    /// Whether the target answered, from any address. A further reply counts as well.
     pub reached: bool,
-    /// The lowest TTL at which the target answered, where the TTL before it did not reach it.
+    /// The lowest TTL at which the target answered, if the TTL before it did not reach the target.
     pub path_length: Option<Ttl>,
-    /// TTLs probed hop by hop, up to the path's length where it is known, with a responder. Who called a probe too large is none,
-    /// but where the path ends with that.
+    /// Number of TTLs with a responder, among those probed hop by hop, up to the path's length if it is known. A router that reported a
+    /// probe as too large does not count, unless the path ends with that report.
     pub hops_responding: u16,
-    /// Probes that the kernel took.
+    /// Probes that the kernel accepted.
     pub probes_sent: u32,
-    /// Probes of the trace that were answered in time.
+    /// Probes of the trace with a reply in time.
     pub replies: u32,
-    /// The largest size that came through to the end of the path, where it was looked for, bytes.
+    /// The largest size in bytes that passed to the end of the path, if it was searched.
     pub path_mtu: Option<u16>,
-    /// Hash over (TTL, responder or null) from the first TTL to the last, with the same responders; see [`path_hash`].
+    /// Hash over (TTL, responder or null) from the first TTL to the last, for the same responders; see [`path_hash`].
     pub path_hash: Option<i64>,
-    /// What its rows show out of the ordinary.
+    /// The anomalies in its rows.
     pub anomalies: Anomalies,
 }
 
-/// Hashes a path, given as (TTL, responder or none) in TTL order, so that equal paths can be found by equality:
-/// SipHash-1-3 with a zero key over the TTL byte, then the address family (0 for silence, 4, 6) and its bytes.
-/// Stable over versions and machines.
+/// Hashes a path, given as (TTL, responder or `None`) in TTL order. Equal paths have equal hashes, over versions and machines.
+///
+/// The hash is SipHash-1-3 with a zero key. Its input per TTL is the TTL byte, the family (0 for silence, 4, 6) and the address bytes.
 pub fn path_hash(hops: impl IntoIterator<Item = (Ttl, Option<IpAddr>)>) -> i64 {
     let mut hasher = SipHasher13::new_with_keys(0, 0);
     for (ttl, responder) in hops {
@@ -277,7 +277,7 @@ pub fn path_hash(hops: impl IntoIterator<Item = (Ttl, Option<IpAddr>)>) -> i64 {
 }
 
 impl HopRecord {
-    /// The address that answered, or that answers according to an inferred row.
+    /// The responder, if there is one. In an inferred row: the address that answers according to other traces.
     pub fn responder(&self) -> Option<IpAddr> {
         match &self.reply {
             Some(reply) => Some(reply.responder),
@@ -285,26 +285,25 @@ impl HopRecord {
         }
     }
 
-    /// What the answer says, if there is one.
+    /// The kind of the reply, if there is one.
     pub fn reply_kind(&self) -> Option<ReplyKind> {
         self.reply.as_ref().map(|reply| reply.kind)
     }
 
-    /// Whether the answer proves that the probe reached the end of its path.
+    /// Whether the reply proves that the probe reached the end of its path.
     pub fn is_arrival(&self) -> bool {
         let from_target = self.responder() == Some(self.destination);
         self.reply_kind()
             .is_some_and(|kind| kind.is_arrival(from_target))
     }
 
-    /// Whether the answer is a complaint from the way: the packet was dropped for another reason than its TTL, and the responder
-    /// is not the target.
+    /// Whether the reply is a complaint: the packet was dropped for another reason than its TTL, and the responder is not the target.
     pub fn is_complaint(&self) -> bool {
         let complains = self.reply_kind().is_some_and(ReplyKind::is_complaint);
         complains && self.responder() != Some(self.destination)
     }
 
-    /// Whether the answer is one that targets give, and its responder is another address than the one probed.
+    /// Whether the reply is of a kind that targets send, but comes from another address than the one probed.
     pub fn is_from_other_address(&self) -> bool {
         let targets_give = self.reply_kind().is_some_and(|kind| {
             let closed = self.protocol == Protocol::Udp && kind == ReplyKind::PortUnreachable;

@@ -1,4 +1,4 @@
-//! A reply: the packet that came back, what it quotes, and how sure we are whom it answers.
+//! A reply: the packet that came back, its quote, and the certainty of the match.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{QuotedProbe, Time};
 
-/// What a reply says, in the field's terms. Types and codes are kept beside it as numbers.
+/// The kind of a reply. ICMP types and codes are kept as numbers as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplyKind {
@@ -40,15 +40,15 @@ pub enum ReplyKind {
     SynAck,
     /// TCP RST: the port is closed, or the segment belonged to no connection.
     Rst,
-    /// TCP ACK without SYN or RST: what a half-open connection says to a further SYN.
+    /// TCP ACK without SYN or RST: the answer to a further SYN of a half-open connection.
     Ack,
     /// A UDP datagram from the port probed.
     Udp,
 }
 
 impl ReplyKind {
-    /// The kind of an ICMPv4 error message that answers a probe; `None` for any other type. Redirects (5) and source quenches (4)
-    /// quote a packet too, but are no answers: whoever sends a redirect forwards the packet all the same.
+    /// The kind of an ICMPv4 error that answers a probe. `None` for any other type. Redirects (5) and source quenches (4) quote a packet but
+    /// are not answers: the sender of a redirect still forwards the packet.
     pub const fn of_icmpv4(icmp_type: u8, code: u8) -> Option<Self> {
         Some(match (icmp_type, code) {
             (11, 0) => ReplyKind::TimeExceeded,
@@ -66,7 +66,7 @@ impl ReplyKind {
         })
     }
 
-    /// The kind of an ICMPv6 error message (RFC 4443); `None` for any other type.
+    /// The kind of an ICMPv6 error (RFC 4443). `None` for any other type.
     pub const fn of_icmpv6(icmp_type: u8, code: u8) -> Option<Self> {
         Some(match (icmp_type, code) {
             (3, 0) => ReplyKind::TimeExceeded,
@@ -105,8 +105,8 @@ impl ReplyKind {
         }
     }
 
-    /// Whether answers of this kind may be to any of several probes, or spoil those to others: TCP answers a connection, UDP
-    /// nothing in particular.
+    /// Whether a reply of this kind may answer any of several probes, or may spoil the replies to others. TCP answers a connection, and a
+    /// UDP datagram answers no probe in particular.
     pub const fn tells_no_probe_apart(self) -> bool {
         matches!(
             self,
@@ -114,8 +114,8 @@ impl ReplyKind {
         )
     }
 
-    /// Whether it says that the packet is too large for the next line and may not be fragmented. Whoever says so did not look at
-    /// the TTL.
+    /// Whether it reports that the packet is too large for the next line and must not be fragmented. A router that reports this did not
+    /// check the TTL.
     pub const fn is_too_large(self) -> bool {
         matches!(
             self,
@@ -123,7 +123,7 @@ impl ReplyKind {
         )
     }
 
-    /// Whether only the end of a path gives such an answer: it repeats what the probe holds, which no router on the way looks at.
+    /// Whether only the end of a path sends such a reply: it repeats fields of the probe that no router on the way reads.
     pub const fn repeats_probe(self) -> bool {
         matches!(
             self,
@@ -135,19 +135,19 @@ impl ReplyKind {
         )
     }
 
-    /// Whether an answer of this kind proves that its probe reached the end of the path. `from_target`: the responder is the
-    /// address probed. A target that answers Time Exceeded forwards the packet: that is no arrival.
+    /// Whether a reply of this kind proves that its probe reached the end of the path. `from_target`: the responder is the address probed.
+    /// A target that answers Time Exceeded forwards the packet, so this does not count.
     pub const fn is_arrival(self, from_target: bool) -> bool {
         self.repeats_probe() || from_target && !matches!(self, ReplyKind::TimeExceeded)
     }
 
-    /// Whether it says that the packet was dropped for another reason than its TTL. From a router on the way this is a complaint:
-    /// nothing tells whether other packets pass.
+    /// Whether it reports that the packet was dropped for another reason than its TTL. From a router on the way this is a complaint: other
+    /// packets may still pass.
     pub const fn is_complaint(self) -> bool {
         self.is_unreachable() || matches!(self, ReplyKind::ParameterProblem)
     }
 
-    /// Whether it says that the packet cannot be delivered (Destination Unreachable, any code; Packet Too Big).
+    /// Whether it reports that the packet cannot be delivered (Destination Unreachable with any code, or Packet Too Big).
     pub const fn is_unreachable(self) -> bool {
         matches!(
             self,
@@ -164,15 +164,15 @@ impl ReplyKind {
     }
 }
 
-/// How sure it is that a reply answers the probe it is matched to; weakest first.
+/// How certain it is that a reply answers the probe that it was matched to. Weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
-    /// One secret came back with every open fact right.
+    /// One secret came back, and every open fact is right.
     Weak,
-    /// Both secrets came back, the checksum as a rewriting box adjusts it; or the tag with an open fact changed.
+    /// Both secrets came back, with the checksum as a rewriting box adjusts it. Or the tag came back, with an open fact changed.
     Rewritten,
-    /// The tag came back, or both secrets as sent with every open fact right.
+    /// The tag came back, or both secrets as sent. Every open fact is right.
     Full,
 }
 
@@ -200,7 +200,7 @@ pub struct MplsLabel {
     pub ttl: u8,
 }
 
-/// What a router says of one of its interfaces (RFC 5837).
+/// The information of a router about one of its interfaces (RFC 5837).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceInfo {
     /// `incoming`, `sub_ip`, `outgoing` or `next_hop`.
@@ -215,7 +215,7 @@ pub struct InterfaceInfo {
     pub mtu: Option<u32>,
 }
 
-/// What a reply that quotes nothing repeats of the probe it answers.
+/// The fields of the probe that a reply without a quote repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Echoed {
     /// An ICMP echo reply.
@@ -248,21 +248,21 @@ pub enum Echoed {
         src_port: u16,
         /// Our port.
         dst_port: u16,
-        /// The tag, where the datagram repeats our payload.
+        /// The tag, if the datagram repeats our payload.
         tag: Option<u64>,
-        /// The serial, where it does.
+        /// The serial, if the datagram repeats it.
         serial: Option<u16>,
     },
 }
 
-/// A reply that was read from the network.
+/// A reply that was received from the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Who sent it.
+    /// The responder.
     pub responder: IpAddr,
     /// When it arrived.
     pub received_at: Time,
-    /// What it says.
+    /// Its kind.
     pub kind: ReplyKind,
     /// ICMP type.
     pub icmp_type: Option<u8>,
@@ -276,13 +276,13 @@ pub struct Reply {
     pub size: Option<u32>,
     /// The reply's IP ID (IPv4).
     pub ip_id: Option<u16>,
-    /// Which of our addresses it was sent to.
+    /// The address of ours to which it was sent.
     pub destination: Option<IpAddr>,
-    /// The probe it quotes.
+    /// The quoted probe.
     pub quoted: Option<QuotedProbe>,
-    /// What it repeats of the probe, where it quotes none.
+    /// The fields of the probe that it repeats, if it has no quote.
     pub echoed: Option<Echoed>,
-    /// Next-hop MTU of a fragmentation-needed or packet-too-big message, bytes; absent where the router wrote none.
+    /// Next-hop MTU in bytes, of a fragmentation-needed or packet-too-big message. Absent if the router wrote none.
     pub next_hop_mtu: Option<u32>,
     /// MPLS label stack, top first.
     pub mpls: Vec<MplsLabel>,
@@ -293,7 +293,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply of `kind` of which nothing else is known.
+    /// A reply of `kind` without further facts.
     pub fn bare(responder: IpAddr, received_at: Time, kind: ReplyKind) -> Self {
         Reply {
             responder,
@@ -316,36 +316,36 @@ impl Reply {
     }
 }
 
-/// Why a received packet is counted but matched to no probe.
+/// Why a received packet was matched to no probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscardReason {
-    /// Too short for the headers it claims.
+    /// Too short for its headers.
     Truncated,
     /// Not IP, or header fields that contradict each other.
     Malformed,
-    /// A fragment that could not be put together with others to a packet.
+    /// A fragment whose packet could not be reassembled.
     Fragment,
-    /// The ICMP checksum does not fit.
+    /// The ICMP checksum is wrong.
     BadChecksum,
-    /// An ICMP type, a TCP segment or another packet that answers no probe of ours.
+    /// An ICMP type, a TCP segment or another packet that cannot answer a probe of ours.
     OtherType,
-    /// Quotes a packet that this run cannot have sent: another protocol, or ports that are not ours.
+    /// It quotes a packet that this run cannot have sent: another protocol, or ports that are not ours.
     Foreign,
-    /// Quotes our ports or identifiers, but no live probe has these open facts or this serial.
+    /// It quotes our ports or identifiers, but no pending probe has these open facts or this serial.
     Unknown,
-    /// Quotes the open facts of a live probe without its secrets.
+    /// It quotes the open facts of a pending probe without its secrets.
     Forged,
-    /// Came from one of our own addresses: a local failure to send, not a hop.
+    /// It came from one of our own addresses: a local failure to send, not a hop.
     Local,
-    /// Several live probes may be the one answered, and nothing in the packet tells which.
+    /// It may answer several pending probes, and the packet does not show which.
     Ambiguous,
-    /// A further reply to a probe that has had a thousand.
+    /// A further reply to a probe that already has a thousand.
     Excess,
 }
 
 impl DiscardReason {
-    /// Every reason, in the order of the manifest.
+    /// All reasons, in the order of the manifest.
     pub const ALL: [DiscardReason; 11] = [
         DiscardReason::Truncated,
         DiscardReason::Malformed,

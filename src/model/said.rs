@@ -1,11 +1,11 @@
-//! What an answer says of the path that its probe took.
+//! What a reply says about the path of its probe.
 
 use super::ReplyKind;
 
-/// What an answer says of the path. Of several answers at a TTL the greatest counts, and of equal ones the first.
+/// What a reply says about the path. If a TTL has several replies, the greatest counts; if these are equal, the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
-    /// The probe was too large for the next line. Such a router did not look at the TTL, and may stand anywhere before it.
+    /// The probe was too large for the next line. Such a router did not check the TTL, and may be anywhere before it.
     TooLarge,
     /// The probe was dropped for another reason than its TTL.
     Complaint,
@@ -16,7 +16,7 @@ pub enum Said {
 }
 
 impl Said {
-    /// What an answer of this kind says. `from_target`: the responder is the address probed.
+    /// What a reply of this kind says. `from_target`: the responder is the address probed.
     pub fn of(kind: ReplyKind, from_target: bool) -> Self {
         match kind {
             _ if kind.is_arrival(from_target) => Said::Arrived,
@@ -26,7 +26,7 @@ impl Said {
         }
     }
 
-    /// Whether it is a complaint from the way.
+    /// Whether it is a complaint.
     pub fn is_complaint(self) -> bool {
         self <= Said::Complaint
     }

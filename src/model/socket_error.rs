@@ -1,27 +1,26 @@
-//! What a kernel tells an ordinary socket: of ICMP errors about what it sent, and of what answers. IP headers are the kernel's to
-//! read, so less is known than of whole packets.
+//! Messages from the kernel to ordinary sockets: ICMP errors about sent packets, and replies. The kernel hides IP headers, so less is
+//! known than about whole packets.
 
 use std::net::IpAddr;
 
-/// An ICMP error as the socket's error queue gives it (`IP_RECVERR`, ip(7); `IPV6_RECVERR`, ipv6(7)).
+/// An ICMP error in a socket's error queue (`IP_RECVERR`, ip(7); `IPV6_RECVERR`, ipv6(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketError<'a> {
-    /// Who sent the error; its family is that of everything here.
+    /// The sender of the error. All addresses here have its family.
     pub offender: IpAddr,
     /// ICMP or ICMPv6 type.
     pub icmp_type: u8,
     /// Its code.
     pub icmp_code: u8,
-    /// The destination that the error quotes.
+    /// The quoted destination.
     pub destination: IpAddr,
-    /// What the error is about.
+    /// The packet that the error is about.
     pub about: SentBySocket,
-    /// What stands behind the headers that the kernel has taken off, to the end of the message: the quote's rest, padding and
-    /// extensions.
+    /// The bytes after the headers that the kernel removed, up to the end of the message: the rest of the quote, padding and extensions.
     pub returned: &'a [u8],
-    /// Where in `returned` the extension structure begins that the message announces (RFC 4884), if it announces one.
+    /// The offset in `returned` of the extension structure (RFC 4884), if the message announces one.
     pub extensions_at: Option<usize>,
-    /// What the kernel passes on beside type and code: of a fragmentation-needed or packet-too-big message the MTU.
+    /// The further value that the kernel reports: the MTU of a fragmentation-needed or packet-too-big message.
     pub info: u32,
     /// The error's own TTL on arrival.
     pub ttl: Option<u8>,
@@ -29,30 +28,30 @@ pub struct SocketError<'a> {
     pub tos: Option<u8>,
 }
 
-/// What an ordinary socket sends, and how much of it the kernel takes off a quote.
+/// The packet of an ordinary socket, and the headers that the kernel removes from its quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SentBySocket {
-    /// A UDP datagram: IP and UDP header are taken off.
+    /// A UDP datagram. The IP and UDP headers are removed.
     Datagram {
-        /// Our port: the socket's own, by which the kernel found it from the quote.
+        /// Our port. The kernel found the socket by it in the quote.
         src_port: u16,
-        /// The destination port that the error quotes.
+        /// The quoted destination port.
         dst_port: u16,
     },
-    /// An echo request of a ping socket: the IP header is taken off, the ICMP header is there.
+    /// An echo request of a ping socket. The IP header is removed, the ICMP header is not.
     Echo,
 }
 
-/// A UDP datagram that came to a port of ours.
+/// A UDP datagram that arrived at a port of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<'a> {
-    /// Who sent it.
+    /// The sender.
     pub source: IpAddr,
-    /// From which port.
+    /// The sender's port.
     pub src_port: u16,
     /// Our port.
     pub dst_port: u16,
-    /// What it carries.
+    /// Its payload.
     pub payload: &'a [u8],
     /// Its TTL on arrival.
     pub ttl: Option<u8>,
@@ -60,12 +59,12 @@ pub struct Datagram<'a> {
     pub tos: Option<u8>,
 }
 
-/// An ICMP message that came to a ping socket (`SOCK_DGRAM`, icmp(7)): an echo reply, as far as is known.
+/// An ICMP message that arrived at a ping socket (`SOCK_DGRAM`, icmp(7)). In all known cases it is an echo reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EchoMessage<'a> {
-    /// Who sent it.
+    /// The sender.
     pub source: IpAddr,
-    /// From its ICMP header on.
+    /// The message from its ICMP header on.
     pub message: &'a [u8],
     /// Its TTL on arrival.
     pub ttl: Option<u8>,

@@ -1,4 +1,4 @@
-//! What a run counts: the manifest's and the summary's figures.
+//! The counts of a run, for the manifest and the summary.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Anomaly, DiscardReason, Evidence, HopRecord, Status, TraceRecord, UnsentReason};
 
-/// Packets that the kernel threw away before we could read them; `None` where it does not tell.
+/// Packets that the kernel dropped before they were read. `None` if the kernel does not report the number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct KernelDrops {
     /// Dropped because our receive buffer was full.
@@ -15,8 +15,8 @@ pub struct KernelDrops {
     pub lab_device: Option<u64>,
 }
 
-/// Counts of probes and packets. Every probe is in exactly one status of `probes`, every received packet
-/// is matched or in exactly one reason of `discarded`.
+/// Counts of probes and packets. Every probe counts in exactly one status of `probes`. Every received packet is matched, or counts in
+/// exactly one reason of `discarded`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     probes: [u64; Status::ALL.len()],
@@ -24,13 +24,13 @@ pub struct Statistics {
     discarded: [u64; DiscardReason::ALL.len()],
     evidence: [u64; 3],
     anomalies: [u64; Anomaly::ALL.len()],
-    /// Probes that were not sent, by reason and whether they were IPv6.
+    /// Probes that were not sent, by reason and family (IPv6 or not).
     unsent: BTreeMap<(UnsentReason, bool), u64>,
     sent_ipv6: u64,
     /// Packets read from the network.
     pub packets_received: u64,
-    /// Live probes that a reply without strong evidence was compared with: times 2^-15, how many weak matches are
-    /// expected to be accidents.
+    /// Pending probes that were compared with a reply without strong evidence. Multiplied by 2^-15, this is the expected number of
+    /// accidental weak matches.
     pub weak_candidates: u64,
 }
 
@@ -60,37 +60,37 @@ impl Statistics {
         }
     }
 
-    /// Counts a packet that answers no probe.
+    /// Counts a packet that matched no probe.
     pub fn discard(&mut self, reason: DiscardReason) {
         self.discarded[reason as usize] += 1;
     }
 
-    /// Probes (rows with `reply_index` 0) that ended as `status`.
+    /// Probes (rows with `reply_index` 0) with the final status `status`.
     pub fn probes(&self, status: Status) -> u64 {
         self.probes[status_index(status)]
     }
 
-    /// Further replies that were recorded as `status` (late or duplicate).
+    /// Further replies with the status `status` (late or duplicate).
     pub fn extra_replies(&self, status: Status) -> u64 {
         self.extra_replies[status_index(status)]
     }
 
-    /// Packets counted out as `reason`.
+    /// Discarded packets with the reason `reason`.
     pub fn discarded(&self, reason: DiscardReason) -> u64 {
         self.discarded[reason as usize]
     }
 
-    /// Rows that carry `evidence`.
+    /// Rows with `evidence`.
     pub fn evidence(&self, evidence: Evidence) -> u64 {
         self.evidence[evidence as usize]
     }
 
-    /// Traces that show `anomaly`.
+    /// Traces with `anomaly`.
     pub fn anomalies(&self, anomaly: Anomaly) -> u64 {
         self.anomalies[anomaly as usize]
     }
 
-    /// Probes that the kernel took: all that ended, less those it refused or never saw.
+    /// Probes that the kernel accepted: all probes, without those that it refused or never received.
     pub fn probes_sent(&self) -> u64 {
         Status::ALL
             .iter()
@@ -99,7 +99,7 @@ impl Statistics {
             .sum()
     }
 
-    /// Probes of one family that the kernel took.
+    /// Probes of one family that the kernel accepted.
     pub fn probes_sent_of(&self, ipv6: bool) -> u64 {
         match ipv6 {
             true => self.sent_ipv6,
@@ -107,7 +107,7 @@ impl Statistics {
         }
     }
 
-    /// Why probes were not sent, whether to IPv6 targets, and how many.
+    /// Why probes were not sent, whether the targets were IPv6, and how many.
     pub fn unsent(&self) -> impl Iterator<Item = (UnsentReason, bool, u64)> {
         let counts = self.unsent.iter();
         counts.map(|((reason, ipv6), count)| (*reason, *ipv6, *count))

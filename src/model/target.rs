@@ -1,37 +1,37 @@
-//! What the strategies and writers may ask of the run's targets.
+//! The interface between the run's targets and strategies and writers.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::TargetId;
 
-/// What the input said of one target.
+/// The input's text and labels of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetInfo<'a> {
-    /// What was asked for: an address, a prefix or a host name, as written.
+    /// The input as written: an address, a prefix or a host name.
     pub input: Cow<'a, str>,
-    /// Values of the input's other columns, in the order of [`Targets::label_names`]; empty cells are `None`,
-    /// and the whole is empty where the target came without labels.
+    /// Values of the input's other columns, in the order of [`Targets::label_names`]. Empty cells are `None`. The slice is empty if the
+    /// target has no labels.
     pub labels: Vec<Option<&'a str>>,
 }
 
 /// The run's targets: distinct addresses, numbered from 0.
 pub trait Targets: Send + Sync {
-    /// How many there are.
+    /// The number of targets.
     fn len(&self) -> u32;
 
-    /// Whether there are none.
+    /// Whether there are no targets.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The address of target `id`. `id` is below [`len`](Targets::len).
+    /// The address of target `id`, which is below [`len`](Targets::len).
     fn address(&self, id: TargetId) -> IpAddr;
 
-    /// What the input said of target `id`.
+    /// The input's text and labels of target `id`.
     fn info(&self, id: TargetId) -> TargetInfo<'_>;
 
-    /// Names of the label columns, over all inputs.
+    /// Names of the label columns of all inputs.
     fn label_names(&self) -> &[String];
 }
 

@@ -1,9 +1,9 @@
-//! The run's own time scale.
+//! The time scale of a run.
 
 use std::time::Duration;
 
-/// A moment on the run's time scale: nanoseconds since the UNIX epoch (UTC) as the wall clock stood
-/// when the run began, advanced by a monotonic clock ever since. It never steps and never goes back.
+/// A moment on the run's time scale: nanoseconds since the UNIX epoch (UTC). The scale starts at the wall clock's time when the run
+/// begins, and advances with a monotonic clock. It never steps and never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(u64);
 
@@ -23,12 +23,12 @@ impl Time {
         (self.0 / 1_000) as i64
     }
 
-    /// The time that has passed since `earlier`; zero where `earlier` is in fact later.
+    /// The time that has passed since `earlier`. Zero if `earlier` is later.
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The same moment moved back by `span`, not before the epoch.
+    /// The moment `span` earlier, but not before the epoch.
     pub fn before(self, span: Duration) -> Self {
         Time(self.0.saturating_sub(nanos(span)))
     }

@@ -1,11 +1,11 @@
-//! Lists of targets that are CSV (RFC 4180): a header with a column `target`, every other column a label.
+//! Target lists in CSV (RFC 4180). The header has a column `target`; every other column is a label.
 
 use super::line::Fault;
 use super::reader::{Batch, Cut, LONGEST, Piece, endless, lines};
 
-/// Lines that one row may take. A quote that is never closed would else swallow the rest of the list.
+/// Most lines of one row. Without this limit, a quote that is never closed would swallow the rest of the list.
 const MOST_LINES: usize = 64;
-/// Bytes that one thread takes at a time.
+/// Bytes of the piece that one thread reads.
 const PIECE: usize = 1 << 15;
 
 /// A CSV's header.
@@ -17,7 +17,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads a line as header; `None` if it names no column `target`, so that the list is no CSV.
+    /// Parses a line as a header. Returns `None` if it has no column `target`: then the list is no CSV.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
         let record = reader(line).into_records().next()?.ok()?;
         let cells: Vec<&str> = record.iter().map(str::trim).collect();
@@ -41,7 +41,7 @@ impl Header {
         })
     }
 
-    /// A name that two columns have.
+    /// A name that two columns share.
     pub(super) fn twice(&self) -> Option<String> {
         let again = |(at, name): &(usize, &String)| {
             name.eq_ignore_ascii_case("target") || self.labels[..*at].contains(name)
@@ -63,7 +63,7 @@ impl Header {
         let mut batch = Batch::of_lines(lines(bytes).count() as u64);
         let mut reader = reader(bytes);
         let mut record = csv::ByteRecord::new();
-        // Reading from memory, ragged rows allowed, cannot fail.
+        // Reading from memory cannot fail, and rows of different lengths are allowed.
         while let Ok(true) = reader.read_byte_record(&mut record) {
             let (line, at) = start(bytes, record.position());
             self.row(&mut batch, line, &bytes[at..], &record);
@@ -114,7 +114,7 @@ fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
         .from_reader(bytes)
 }
 
-/// Line (from 0) and byte at which a row starts: the reader's position is before the blank lines and comments it skipped.
+/// The line (from 0) and the byte at which a row starts. The reader's position lies before the blank lines and comments that it skips.
 fn start(bytes: &[u8], position: Option<&csv::Position>) -> (u64, usize) {
     let Some(position) = position else {
         return (0, 0);
@@ -133,7 +133,7 @@ fn start(bytes: &[u8], position: Option<&csv::Position>) -> (u64, usize) {
     (line, at.min(bytes.len()))
 }
 
-/// Cuts a buffer at the ends of rows.
+/// Cuts a buffer at ends of rows.
 pub(super) fn cut(bytes: &[u8], at_end: bool) -> Cut<'_> {
     let mut cut = Cut::default();
     let mut start = 0;
@@ -146,7 +146,7 @@ pub(super) fn cut(bytes: &[u8], at_end: bool) -> Cut<'_> {
             Some(length) if length <= LONGEST && (at_end || rest[..length].ends_with(b"\n")) => {
                 at += length
             }
-            // The row may end in what was not read yet.
+            // The end of the row may not have been read yet.
             _ if !at_end && at > 0 && rest.len() <= LONGEST => break,
             _ if !at_end && !line.ends_with(b"\n") => {
                 if at > 0 {
@@ -180,8 +180,8 @@ pub(super) fn cut(bytes: &[u8], at_end: bool) -> Cut<'_> {
     cut
 }
 
-/// Bytes of the row at the start of `bytes`, whose first line is `line`; `None` if a quote is still open where it should
-/// have ended. Follows the csv crate: a quote opens a cell only at its start, and a carriage return ends a row too.
+/// Returns the length of the row at the start of `bytes`, whose first line is `line`. Returns `None` if a quote is still open where the
+/// row should end. As in the csv crate, a quote opens a cell only at its start, and a carriage return also ends a row.
 fn row_length(bytes: &[u8], line: &[u8]) -> Option<usize> {
     if line.first() == Some(&b'#') || !line.contains(&b'"') {
         return Some(line.len());
@@ -211,6 +211,6 @@ enum Cell {
     Start,
     Plain,
     Quoted,
-    /// Behind a quote that ended the cell, unless another quote follows.
+    /// After a quote that ended the cell, unless another quote follows.
     Closed,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong while targets are read.
+//! Errors while targets are read.
 
 use std::fmt;
 use std::io;
@@ -6,31 +6,31 @@ use std::sync::Arc;
 
 use super::line::Fault;
 
-/// Characters of a bad line that are shown.
+/// Characters of a bad line that messages show.
 const SHOWN: usize = 80;
 
-/// Where a target was named.
+/// Where an input stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// On the command line.
     Argument,
     /// In an input file.
     Line {
-        /// The file as the user named it; `-` is standard input.
+        /// The file name as the user wrote it; `-` is standard input.
         file: Arc<str>,
         /// The line, from 1.
         line: u64,
     },
 }
 
-/// A line that names no target. Shown as `file:line: what, why`.
+/// A line without a valid target. Displayed as `file:line: what, why`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
-    /// What stands there: its beginning, with control characters escaped.
+    /// The beginning of its text, with control characters escaped.
     pub text: String,
-    /// What is wrong with it.
+    /// The error.
     pub fault: Fault,
 }
 
@@ -48,7 +48,7 @@ impl BadLine {
     }
 }
 
-/// Escapes what would upset a terminal or a log.
+/// Escapes characters that would disturb a terminal or a log.
 fn shown(c: char) -> impl Iterator<Item = char> {
     let escaped = c.is_control().then(|| c.escape_default());
     let plain = escaped.is_none().then_some(c);
@@ -69,16 +69,16 @@ impl fmt::Display for BadLine {
 /// Why the targets could not be loaded. Nothing was probed.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// An argument names no target.
+    /// An argument is no target.
     #[error("{0}")]
     Argument(BadLine),
-    /// An argument names no target, but a file.
+    /// An argument is no target, but there is a file of that name.
     #[error("{0}; to read targets from it: -i {text}", text = .0.text)]
     ArgumentIsFile(BadLine),
-    /// A bad line where each one ends the run.
+    /// A bad line, when each bad line ends the run.
     #[error("{0} (left out without --strict)")]
     Strict(BadLine),
-    /// A blocklist has a line that cannot be read, so that something might be probed that must not be.
+    /// A blocklist has a line that cannot be parsed. Going on could probe an address that must not be probed.
     #[error("{0} (nothing is probed until every line of a blocklist is understood)")]
     Blocklist(BadLine),
     /// A file cannot be opened.
@@ -86,15 +86,15 @@ pub enum TargetError {
     Open {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file cannot be read to its end: a broken disk, a directory, damaged compression.
+    /// A file cannot be read to its end: a broken disk, a directory, or damaged compression.
     #[error("cannot read {file}: {source}")]
     Read {
         /// The file.
         file: String,
-        /// What the system or the decompressor said.
+        /// The error of the system or of the decompressor.
         source: io::Error,
     },
     /// A CSV's header is ambiguous.
@@ -104,10 +104,10 @@ pub enum TargetError {
         file: String,
         /// The header's line, from 1.
         line: u64,
-        /// The name that stands there twice.
+        /// The name that two columns share.
         column: String,
     },
-    /// More targets than a slip of the pen should start.
+    /// So many targets that the user must confirm them.
     #[error(
         "{0} targets are more than {most}: allow them with --yes-large, or take fewer (longer prefixes, a lower --per-prefix)",
         most = super::LARGE
@@ -116,12 +116,12 @@ pub enum TargetError {
     /// More targets than a run can number.
     #[error("{0} targets are more than a run can take ({most}): split the input", most = u32::MAX)]
     TooMany(u128),
-    /// Names and labels need more than a run can hold.
+    /// Names and labels need more memory than a run can address.
     #[error(
         "names and labels of the targets take more than 4 GiB: split the input, or leave out columns"
     )]
     Labels,
-    /// A number of hosts that no /24 has.
+    /// A number of hosts per /24 that is out of range.
     #[error("--per-prefix {0}: a /24 has 1 to 254 hosts to draw")]
     PerPrefix(u8),
 }

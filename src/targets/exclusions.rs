@@ -1,22 +1,22 @@
 //! What is not probed: special-use ranges and the user's blocklists.
 //!
-//! The most specific prefix around an address decides why it is left out (longest-prefix match); nothing brings it back in.
+//! An address in any of these prefixes is not probed. The longest prefix around the address gives the reason.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixMap;
 
 use super::merge::{Stretch, flatten};
 use super::special::{self, SpecialUse};
 
-/// Stands for a blocklist where special uses have their numbers.
+/// The number of a blocklist, beside the numbers of the special uses.
 const BLOCKED: u32 = u32::MAX;
 
 /// Why an address is not probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exclusion {
-    /// It is of a special-use range: private, documentation, multicast and the like.
+pub(super) enum Exclusion {
+    /// It belongs to a special-use range: private, documentation, multicast and the like.
     Special(SpecialUse),
     /// A blocklist names it.
     Blocked,
@@ -30,19 +30,19 @@ pub(super) struct Excluded {
     pub(super) why: Exclusion,
 }
 
-/// All that is not probed.
-#[derive(Clone, Debug)]
-pub struct Exclusions {
-    v4: PrefixMap<Ipv4Net, Exclusion>,
-    v6: PrefixMap<Ipv6Net, Exclusion>,
+/// All prefixes that are not probed, without the bits behind their lengths.
+#[derive(Debug)]
+pub(super) struct Exclusions {
+    v4: BTreeMap<Ipv4Net, Exclusion>,
+    v6: BTreeMap<Ipv6Net, Exclusion>,
 }
 
 impl Exclusions {
     /// The special-use ranges; with `allow_special` only those that no survey can probe (multicast, for one).
-    pub fn new(allow_special: bool) -> Self {
+    pub(super) fn new(allow_special: bool) -> Self {
         let mut all = Exclusions {
-            v4: PrefixMap::new(),
-            v6: PrefixMap::new(),
+            v4: BTreeMap::new(),
+            v6: BTreeMap::new(),
         };
         let left_out = |special: &SpecialUse| !allow_special || special.never_because().is_some();
         let v4 = special::IPV4.map(|(address, length, special)| (address.into(), length, special));
@@ -56,7 +56,7 @@ impl Exclusions {
     }
 
     /// Adds a prefix of a blocklist. Bits behind the prefix do not matter.
-    pub fn block(&mut self, prefix: IpNet) {
+    pub(super) fn block(&mut self, prefix: IpNet) {
         self.insert(prefix.addr(), prefix.prefix_len(), Exclusion::Blocked);
     }
 
@@ -65,28 +65,15 @@ impl Exclusions {
         match address {
             IpAddr::V4(address) => {
                 Ipv4Net::new(address, length)
-                    .map(|net| self.v4.insert(net, why))
+                    .map(|net| self.v4.insert(net.trunc(), why))
                     .ok();
             }
             IpAddr::V6(address) => {
                 Ipv6Net::new(address, length)
-                    .map(|net| self.v6.insert(net, why))
+                    .map(|net| self.v6.insert(net.trunc(), why))
                     .ok();
             }
         }
-    }
-
-    /// Why `address` is not probed; `None` if it may be.
-    pub fn find(&self, address: IpAddr) -> Option<Exclusion> {
-        match address {
-            IpAddr::V4(address) => self.v4.get_lpm(&address.into()).map(|(_, why)| *why),
-            IpAddr::V6(address) => self.v6.get_lpm(&address.into()).map(|(_, why)| *why),
-        }
-    }
-
-    /// Whether `address` must not be probed.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        self.find(address).is_some()
     }
 
     /// The IPv4 exclusions, disjoint and in order.
@@ -146,6 +133,18 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Why `address` is not probed; `None` if it may be.
+    fn find(all: &Exclusions, address: IpAddr) -> Option<Exclusion> {
+        let (ranges, bits) = match address {
+            IpAddr::V4(address) => (all.ranges_v4(), address.to_bits().into()),
+            IpAddr::V6(address) => (all.ranges_v6(), address.to_bits()),
+        };
+        let mut around = ranges
+            .iter()
+            .filter(|range| (range.first..=range.last).contains(&bits));
+        around.next().map(|range| range.why)
+    }
+
     #[test]
     fn special_ranges_end_where_the_registry_says() {
         let all = Exclusions::new(false);
@@ -176,8 +175,8 @@ mod tests {
             ("fe80::1", "2a02::"),
             ("ff02::1", "2a03::"),
         ] {
-            assert!(all.contains(address(inside)), "{inside} is probed");
-            assert!(!all.contains(address(outside)), "{outside} is not probed");
+            assert!(find(&all, address(inside)).is_some(), "{inside} is probed");
+            assert_eq!(find(&all, address(outside)), None, "{outside}");
         }
     }
 
@@ -195,7 +194,7 @@ mod tests {
             "febf::1",
             "ff02::1",
         ] {
-            let found = all.find(address(never));
+            let found = find(&all, address(never));
             assert!(
                 matches!(found, Some(Exclusion::Special(_))),
                 "{never}: {found:?}"
@@ -211,7 +210,7 @@ mod tests {
             "169.254.1.1",
             "fec0::1",
         ] {
-            assert!(!all.contains(address(allowed)), "{allowed} is not probed");
+            assert_eq!(find(&all, address(allowed)), None, "{allowed}");
         }
     }
 
@@ -251,7 +250,7 @@ mod tests {
             ("fec0::1", "site-local"),
             ("ff02::1", "multicast"),
         ] {
-            let Some(Exclusion::Special(found)) = all.find(address(text)) else {
+            let Some(Exclusion::Special(found)) = find(&all, address(text)) else {
                 panic!("{text} has no special use");
             };
             assert_eq!(found.name(), name, "{text}");
@@ -263,20 +262,17 @@ mod tests {
         let mut all = Exclusions::new(false);
         all.block("0.0.0.0/0".parse().unwrap());
         all.block("10.1.2.3/16".parse().unwrap());
-        assert_eq!(all.find(address("8.8.8.8")), Some(Exclusion::Blocked));
+        assert_eq!(find(&all, address("8.8.8.8")), Some(Exclusion::Blocked));
         assert_eq!(
-            all.find(address("10.0.0.1")),
+            find(&all, address("10.0.0.1")),
             Some(Exclusion::Special(SpecialUse::Private))
         );
-        assert_eq!(all.find(address("10.1.0.1")), Some(Exclusion::Blocked));
-        assert!(
-            !all.contains(address("2a00::1")),
-            "an IPv4 blocklist reached IPv6"
-        );
+        assert_eq!(find(&all, address("10.1.0.1")), Some(Exclusion::Blocked));
+        assert_eq!(find(&all, address("2a00::1")), None, "IPv6");
     }
 
     #[test]
-    fn ranges_say_the_same_as_look_ups() {
+    fn ranges_are_disjoint_and_name_the_longest_prefix() {
         let mut all = Exclusions::new(false);
         for prefix in [
             "10.1.0.0/16",
@@ -294,16 +290,11 @@ mod tests {
             .iter()
             .flat_map(|r| [r.first, r.first.wrapping_sub(1), r.last, r.last + 1]);
         for bits in ends.filter_map(|bits| u32::try_from(bits).ok()) {
-            let found = ranges
-                .iter()
-                .find(|r| (r.first..=r.last).contains(&u128::from(bits)));
-            let by_trie = all.find(Ipv4Addr::from_bits(bits).into());
-            assert_eq!(
-                found.map(|r| r.why),
-                by_trie,
-                "{}",
-                Ipv4Addr::from_bits(bits)
-            );
+            let address = Ipv4Addr::from_bits(bits);
+            let around = all.v4.iter().filter(|(net, _)| net.contains(&address));
+            let longest = around.max_by_key(|(net, _)| net.prefix_len());
+            let expected = longest.map(|(_, why)| *why);
+            assert_eq!(find(&all, address.into()), expected, "{address}");
         }
     }
 }

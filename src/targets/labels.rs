@@ -1,22 +1,22 @@
-//! What the input said of the targets, kept compactly: texts that differ from the address, and label values.
+//! Texts and labels of the targets, stored compactly.
 //!
-//! All strings lie one behind the other in one piece of memory. Label values are interned, because columns such as a
-//! country or a network repeat. A plain address without labels needs no entry at all: its text is the address.
+//! All strings lie in one allocation. Label values are interned, because columns such as a country or a network repeat. An address
+//! without labels needs no entry: its text is the address itself.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-/// Stands for "no entry": the target's text is its address, and it has no labels.
+/// The number of no entry: the target's text is its address, and it has no labels.
 pub(super) const PLAIN: u32 = u32::MAX >> 1;
 const NONE: u32 = u32::MAX;
 
-/// The texts or labels have outgrown 4 GiB, or the numbers that name them.
+/// The texts or labels exceed 4 GiB, or the range of their numbers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// Strings one behind the other, found by number.
+/// Strings in one allocation, found by number.
 #[derive(Debug, Default)]
 struct Strings {
     bytes: String,
@@ -41,13 +41,13 @@ impl Strings {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
-    /// Number of the text, or `NONE`: the address.
+    /// Number of the text. `NONE`: the text is the address.
     text: u32,
-    /// Where the labels stand in `cells`, or `NONE`.
+    /// Position of the labels in `cells`, or `NONE`.
     row: u32,
 }
 
-/// Hashes what is a hash already.
+/// A hasher for keys that are hashes already.
 #[derive(Debug, Default)]
 struct AsIs(u64);
 
@@ -56,7 +56,7 @@ impl Hasher for AsIs {
         self.0
     }
     fn write(&mut self, bytes: &[u8]) {
-        // Only u64 keys are hashed; should others ever be, they are mixed badly and still found.
+        // Only u64 keys are hashed. Other keys would be hashed badly, but would still be found.
         self.0 = bytes
             .iter()
             .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
@@ -70,25 +70,25 @@ impl Hasher for AsIs {
 #[derive(Debug, Default)]
 pub(super) struct Labels {
     names: Vec<String>,
-    /// For each input with labels: which of `names` its columns are.
+    /// For each input with labels: the numbers of its columns in `names`.
     columns: Vec<Vec<u32>>,
     entries: Vec<Entry>,
-    /// Rows, each the number of its input in `columns` and then a cell a column: 0 if empty, else a string's number + 1.
+    /// Rows. Each starts with the number of its input in `columns`; then follows one cell per column: 0 if empty, else the string's number + 1.
     cells: Vec<u32>,
     strings: Strings,
-    /// Label values seen, by their hash; only while loading.
+    /// Label values by their hash. Only while loading.
     seen: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
     row: Vec<u32>,
     last_row: Option<u32>,
 }
 
 impl Labels {
-    /// Names of all label columns, in the order in which inputs brought them.
+    /// Names of all label columns, in the order in which they appeared.
     pub(super) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Takes note of an input's label columns; gives the number by which its rows name them.
+    /// Registers an input's label columns. Returns the number by which its rows refer to them.
     pub(super) fn add_columns(&mut self, names: &[String]) -> u32 {
         let columns = names.iter().map(|name| {
             let known = self.names.iter().position(|known| known == name);
@@ -102,8 +102,8 @@ impl Labels {
         self.columns.len() as u32 - 1
     }
 
-    /// Keeps the text (`None`: the address itself) and the labels of a target; gives the entry's number, [`PLAIN`] if
-    /// there is nothing to keep.
+    /// Stores the text (`None`: the address itself) and the labels of a target. Returns the entry's number, or [`PLAIN`] if there is
+    /// nothing to store.
     pub(super) fn add<'a>(
         &mut self,
         text: Option<&str>,
@@ -127,7 +127,7 @@ impl Labels {
         let row = if labelled { self.keep_row()? } else { NONE };
         let text = text.map_or(Ok(NONE), |text| self.strings.push(text))?;
         let entry = Entry { text, row };
-        // Neighbours with the same labels share an entry.
+        // Consecutive targets with the same labels share an entry.
         if text != NONE || self.entries.last() != Some(&entry) {
             self.entries.push(entry);
         }
@@ -139,7 +139,7 @@ impl Labels {
         }
     }
 
-    /// Keeps the row at hand, unless it is the same as the last; gives its place.
+    /// Stores the current row, unless it equals the previous one. Returns its position.
     fn keep_row(&mut self) -> Result<u32, Full> {
         let last = self.last_row.map(|at| &self.cells[at as usize..]);
         if let (Some(at), true) = (self.last_row, last == Some(&self.row)) {
@@ -155,7 +155,7 @@ impl Labels {
         let hash = SipHasher13::new_with_keys(0, 0).hash(value.as_bytes());
         match self.seen.get(&hash) {
             Some(number) if self.strings.get(*number) == value => Ok(*number),
-            // Another string has the hash: this one is simply not shared.
+            // Another string has the same hash. This string is stored without being shared.
             Some(_) => self.strings.push(value),
             None => {
                 let number = self.strings.push(value)?;
@@ -165,7 +165,7 @@ impl Labels {
         }
     }
 
-    /// Gives back what only loading needed.
+    /// Frees the memory that only loading needs.
     pub(super) fn finish(&mut self) {
         self.seen = HashMap::default();
         self.row = Vec::new();
@@ -175,13 +175,13 @@ impl Labels {
         self.strings.ends.shrink_to_fit();
     }
 
-    /// The text of an entry; `None`: the address itself.
+    /// The text of an entry. `None`: the text is the address.
     pub(super) fn text(&self, entry: u32) -> Option<&str> {
         let entry = self.entries.get(entry as usize)?;
         (entry.text != NONE).then(|| self.strings.get(entry.text))
     }
 
-    /// The labels of an entry in the order of [`names`](Self::names); empty if it has none.
+    /// The labels of an entry, in the order of [`names`](Self::names). Empty if it has none.
     pub(super) fn labels(&self, entry: u32) -> Vec<Option<&str>> {
         let Some(entry) = self.entries.get(entry as usize).filter(|e| e.row != NONE) else {
             return Vec::new();
@@ -195,7 +195,7 @@ impl Labels {
         labels
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory in use.
     pub(super) fn heap_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
             + (self.cells.capacity() + self.strings.ends.capacity()) * size_of::<u32>()

@@ -1,38 +1,38 @@
-//! One target as written: an address, a prefix or a host name, or why it is none of them.
+//! Parses one target as written: an address, a prefix or a host name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::resolver::Unresolved;
 
-/// What a line asks for.
+/// The target that a line names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Address(IpAddr),
-    /// Bits behind the length may be set; it fits the family.
+    /// Bits beyond the length may be set. The length fits the family.
     Prefix(IpAddr, u8),
-    /// A host name of valid syntax, to be resolved.
+    /// A host name with valid syntax. It is resolved later.
     Name,
 }
 
-/// Why a line names no target.
+/// Why a line is no target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It looks like an IPv4 address and is none.
+    /// It looks like an IPv4 address, but is not one.
     #[error("not an IPv4 address: four numbers from 0 to 255, without leading zeros")]
     Ipv4,
-    /// It looks like an IPv6 address and is none.
+    /// It looks like an IPv6 address, but is not one.
     #[error("not an IPv6 address")]
     Ipv6,
-    /// A link-local address with its interface.
-    #[error("an IPv6 address with a zone is of one link only and cannot be surveyed")]
+    /// A link-local address with an interface.
+    #[error("an IPv6 address with a zone is valid on one link only and cannot be surveyed")]
     Zone,
-    /// What stands before the `/` is no address.
-    #[error("not a prefix: what stands before the `/` is no address")]
+    /// The part before the `/` is no address.
+    #[error("not a prefix: the part before the `/` is no address")]
     PrefixAddress,
-    /// What stands behind the `/` is no length.
+    /// The part after the `/` is no length.
     #[error("not a prefix: the length is a number from 0 to {0}")]
     PrefixLength(u8),
-    /// No host can have the name.
+    /// The name cannot be a host name.
     #[error(
         "not a host name: parts of 1 to 63 letters, digits, `-` and `_`, 253 in all, `-` not at a part's end"
     )]
@@ -41,24 +41,26 @@ pub enum Fault {
     #[error("not a host name: write names outside ASCII in their `xn--` form")]
     NotAscii,
     /// Something follows the target.
-    #[error("more than one word: one target a line, or a CSV whose header names a column `target`")]
+    #[error(
+        "more than one word: one target per line, or a CSV whose header names a column `target`"
+    )]
     Words,
-    /// A row of a list whose header was not understood.
+    /// A row of CSV in a list without a CSV header.
     #[error("a comma: rows of a CSV need a header that names a column `target`")]
     Comma,
-    /// Columns that something else than a comma separates.
+    /// Columns that are not separated by commas.
     #[error("only commas separate columns, and the header needs a column `target`")]
     Separator,
-    /// Quotes where the list is no CSV.
+    /// Quotes in a list that is no CSV.
     #[error("quotes: only rows of a CSV have them, whose header names a column `target`")]
     Quoted,
-    /// A port behind the target.
+    /// A port after the target.
     #[error("a target takes no port: leave it out, and choose one for all with --dest-port")]
     Port,
-    /// From one address to another.
+    /// A range of addresses.
     #[error("ranges are not read: give a prefix, such as 192.0.2.0/24")]
     Range,
-    /// The target's cell is empty, others are not.
+    /// The target's cell is empty and other cells are not.
     #[error("the target is missing")]
     Missing,
     /// A row does not fit the header.
@@ -69,13 +71,13 @@ pub enum Fault {
         /// Columns that the header names.
         expected: usize,
     },
-    /// A quoted cell does not end.
+    /// A quoted cell that does not end.
     #[error("a quote that is opened here is not closed")]
     OpenQuote,
     /// Not UTF-8.
     #[error("not UTF-8 text")]
     Encoding,
-    /// Too long for any target with its labels.
+    /// Longer than any target with its labels may be.
     #[error("longer than {} bytes", super::reader::LONGEST)]
     Long,
     /// A host name without an address.
@@ -86,7 +88,7 @@ pub enum Fault {
     BlockedName,
 }
 
-/// Reads a target without blanks around it.
+/// Parses a target. `text` has no blanks around it.
 pub(super) fn parse(text: &str) -> Result<Wish, Fault> {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
         return Ok(Wish::Address(address.into()));
@@ -113,7 +115,7 @@ pub(super) fn parse(text: &str) -> Result<Wish, Fault> {
     name(text).map(|()| Wish::Name)
 }
 
-/// What other programs read and we do not, so that the message says what to write instead.
+/// Forms that other programs accept and this one does not. The message says what to write instead.
 fn habit_of_other_tools(text: &str) -> Option<Fault> {
     if text.contains([';', '\t']) {
         return Some(Fault::Separator);
@@ -135,7 +137,7 @@ fn habit_of_other_tools(text: &str) -> Option<Fault> {
         .and_then(|host| host.strip_suffix(']'));
     let takes_port = match bracketed {
         Some(inside) => inside.parse::<Ipv6Addr>().is_ok(),
-        // One colon alone is in no IPv6 address.
+        // No IPv6 address has a single colon.
         None => host.parse::<Ipv4Addr>().is_ok() || name(host).is_ok(),
     };
     (takes_port && number(port)).then_some(Fault::Port)
@@ -151,8 +153,8 @@ fn prefix(address: &str, length: &str) -> Result<Wish, Fault> {
     }
 }
 
-/// Checks a name before anyone is asked for it. What ends in a number is an address that went wrong: resolvers take
-/// `1.2.3`, `0x7f.1` and `300.1.1.1` for addresses of their own reckoning, or ask the root servers.
+/// Checks a name before it is resolved. A name whose last part is a number is a wrong address: resolvers read `1.2.3`, `0x7f.1` and
+/// `300.1.1.1` as addresses in their own ways, or ask the root servers.
 fn name(text: &str) -> Result<(), Fault> {
     if !text.is_ascii() {
         return Err(Fault::NotAscii);

@@ -1,4 +1,4 @@
-//! Takes inputs one after the other, keeps what they ask for and counts the rest.
+//! Reads inputs one after the other, stores the targets, and counts what is left out.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -24,51 +24,51 @@ use super::set::TargetSet;
 use super::special::SpecialUse;
 use super::{Families, LARGE, TargetSpec};
 
-/// Messages of bad lines that a report keeps; all are counted.
-pub const MOST_MESSAGES: usize = 100;
+/// Messages about bad lines that a report holds. All bad lines are counted.
+pub(super) const MOST_MESSAGES: usize = 100;
 
-/// Addresses kept before repeated ones are looked for.
+/// Addresses that are stored before duplicates are removed.
 const COMPACT_FROM: usize = 1 << 18;
 
-/// What became of the input. Every input is accepted, bad or of another family; every address that the accepted ones stand for
-/// is a target or counted as a duplicate, special or blocked.
+/// What became of the input. Every input is accepted, bad, or of another family. Every address of an accepted input is a target, or is
+/// counted as a duplicate, special or blocked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
-    /// Lines read from input files, blank ones, comments and headers included.
+    /// Lines of input files, including blank lines, comments and headers.
     pub lines: u64,
-    /// Arguments, and lines (of a CSV: rows) that are not blank, a comment or a header.
+    /// Inputs: arguments, and lines (in CSV: rows) other than blank lines, comments and headers.
     pub inputs: u64,
-    /// Inputs that name targets of a family the run probes.
+    /// Inputs of a family that the run probes.
     pub accepted: u64,
-    /// Inputs that name no target, and were left out.
+    /// Inputs that are no targets. They are left out.
     pub bad_lines: u64,
-    /// Inputs of an address family that the run does not probe, left out: each counts as one, whatever its size.
+    /// Inputs of a family that the run does not probe. They are left out; a prefix counts as one.
     pub other_family: u64,
     /// Accepted inputs that are host names.
     pub names: u64,
-    /// Bad lines that are host names without an address that could be found.
+    /// Bad lines that are host names without an address.
     pub unresolved: u64,
-    /// Accepted host names of which one family could not be asked for, so that targets may be missing.
+    /// Accepted host names for which one family could not be resolved. Targets may be missing.
     pub half_resolved: u64,
-    /// Addresses that the accepted inputs stand for.
+    /// Addresses of the accepted inputs.
     pub expanded: u64,
-    /// Addresses that were asked for before.
+    /// Addresses that an earlier input named already.
     pub duplicates: u64,
     /// Distinct addresses left out as special-use.
     pub special: u64,
-    /// The same by use, of those that there are.
+    /// The same, by special use. Uses that did not occur are absent.
     pub special_uses: BTreeMap<SpecialUse, u64>,
-    /// Distinct addresses left out because of a blocklist.
+    /// Distinct addresses left out because a blocklist names them.
     pub blocked: u64,
-    /// What is left.
+    /// The remaining addresses.
     pub targets: u64,
-    /// Prefixes and addresses that the blocklists name.
+    /// Prefixes and addresses in the blocklists.
     pub blocklist_entries: u64,
-    /// The first bad lines, as `file:line: what, why`.
+    /// Messages about the first bad lines, as `file:line: what, why`.
     pub messages: Vec<String>,
 }
 
-/// Targets while they are loaded.
+/// Targets that are being loaded.
 pub struct Loader<'a> {
     families: Families,
     strict: bool,
@@ -82,15 +82,15 @@ pub struct Loader<'a> {
     v6: Asked<u128>,
     expanded: u128,
     labels: Labels,
-    /// Number of the current list's label columns.
+    /// Number of the current list's set of label columns.
     columns: u32,
-    /// Running number of the accepted inputs.
+    /// Number of the next accepted input.
     order: u32,
     report: LoadReport,
 }
 
 impl<'a> Loader<'a> {
-    /// A loader by the rules of `spec`; its arguments and files are not looked at.
+    /// Creates a loader with the rules of `spec`. It ignores the arguments and files in `spec`.
     ///
     /// # Errors
     /// [`TargetError::PerPrefix`].
@@ -123,7 +123,7 @@ impl<'a> Loader<'a> {
     /// Adds command-line arguments, each an address, a prefix or a host name.
     ///
     /// # Errors
-    /// [`TargetError::Argument`] for the first that is none.
+    /// [`TargetError::Argument`] for the first argument that is no target.
     pub fn arguments(&mut self, arguments: &[String]) -> Result<(), TargetError> {
         let mut batch = Batch::default();
         for argument in arguments {
@@ -135,13 +135,13 @@ impl<'a> Loader<'a> {
     /// Adds the targets of a file; `-` is standard input.
     ///
     /// # Errors
-    /// [`TargetError::Open`], [`TargetError::Read`], [`TargetError::Header`]; [`TargetError::Strict`] if asked for.
+    /// [`TargetError::Open`], [`TargetError::Read`], [`TargetError::Header`]; [`TargetError::Strict`] if the rules are strict.
     pub fn file(&mut self, path: &Path) -> Result<(), TargetError> {
         let mut input = decompress::open(path)?;
         read_list(&name_of(path), &mut input, true, self)
     }
 
-    /// Adds the targets of `input`, which is called `file` where it must be named; compressed or not.
+    /// Adds the targets of `input`, which may be compressed. Messages call it `file`.
     ///
     /// # Errors
     /// As [`file`](Self::file).
@@ -154,10 +154,10 @@ impl<'a> Loader<'a> {
         read_list(&name_of(file), &mut input, true, self)
     }
 
-    /// Leaves out the addresses and prefixes of a blocklist, wherever the targets come from.
+    /// Leaves out the addresses and prefixes of a blocklist, from whichever input they come.
     ///
     /// # Errors
-    /// As [`file`](Self::file), and [`TargetError::Blocklist`] for the first line that cannot be understood.
+    /// As [`file`](Self::file), and [`TargetError::Blocklist`] for the first line that cannot be parsed.
     pub fn blocklist(&mut self, path: &Path) -> Result<(), TargetError> {
         let mut input = decompress::open(path)?;
         let mut sink = Blocklist {
@@ -169,11 +169,11 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// The targets: what was asked for, once each, without what is excluded.
+    /// Returns the targets: each address once, without the excluded ones.
     ///
     /// # Errors
-    /// [`TargetError::Large`], [`TargetError::TooMany`]; [`TargetError::Argument`] for a name that cannot be resolved,
-    /// [`TargetError::Strict`] for one in a file, if asked for.
+    /// [`TargetError::Large`], [`TargetError::TooMany`]; [`TargetError::Argument`] for an argument that cannot be resolved;
+    /// [`TargetError::Strict`] for a name in a file that cannot be resolved, if the rules are strict.
     pub fn finish(mut self) -> Result<(TargetSet, LoadReport), TargetError> {
         self.settle_names()?;
         self.labels.finish();
@@ -203,11 +203,11 @@ impl<'a> Loader<'a> {
             targets: clamp(targets),
             ..self.report
         };
-        let set = TargetSet::new(v4, v6, self.labels, self.exclusions);
+        let set = TargetSet::new(v4, v6, self.labels);
         Ok((set.ok_or(TargetError::TooMany(targets))?, report))
     }
 
-    /// How many explicit IPv4 stretches are held.
+    /// Number of stored IPv4 stretches.
     #[cfg(test)]
     pub(super) fn pending(&self) -> usize {
         self.v4.explicit.len()
@@ -253,7 +253,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Asks for the names that wait, and takes what they stand for.
+    /// Resolves the waiting names and adds their addresses.
     fn settle_names(&mut self) -> Result<(), TargetError> {
         for waiting in self.names.settle(self.resolve) {
             match waiting {
@@ -291,7 +291,7 @@ impl<'a> Loader<'a> {
         Ok(order)
     }
 
-    /// Keeps what a row says beside its address.
+    /// Stores the text and labels of a row.
     fn keep(&mut self, batch: &Batch, row: &Row) -> Result<u32, TargetError> {
         self.labels
             .add(batch.text(row), self.columns, batch.labels(row))
@@ -312,7 +312,7 @@ impl<'a> Loader<'a> {
 
     fn bad(&mut self, bad: BadLine) -> Result<(), TargetError> {
         if bad.place == Place::Argument {
-            // Only now: a name that is one is never looked for among files.
+            // Only now, because a valid name is never taken for a file.
             return Err(match Path::new(&bad.text).is_file() {
                 true => TargetError::ArgumentIsFile(bad),
                 false => TargetError::Argument(bad),
@@ -344,7 +344,7 @@ impl Sink for Loader<'_> {
 }
 
 impl<A: Family> Asked<A> {
-    /// Before a long list would take twice the memory, drops what it repeats: memory follows the distinct targets, not the lines.
+    /// Removes duplicates before a long list needs twice the memory. So memory grows with the distinct targets, not with the lines.
     fn make_room(&mut self) {
         let full = self.explicit.len();
         if full < COMPACT_FROM || full < self.explicit.capacity() {
@@ -358,7 +358,7 @@ impl<A: Family> Asked<A> {
         }
     }
 
-    /// Adds a prefix, and says how many addresses it stands for.
+    /// Adds a prefix. Returns the number of its addresses.
     fn add(&mut self, address: A, length: u8, order: u32, entry: u32, draw: &Draw) -> u128 {
         let first = address.masked(length);
         if length >= A::BLOCK {

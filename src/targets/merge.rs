@@ -1,8 +1,8 @@
-//! From what was asked for, in any order and overlapping, to disjoint segments without what is excluded.
+//! Turns stretches in any order, which may overlap, into disjoint segments without excluded addresses.
 //!
-//! An address that was asked for several times belongs to the first that asked. Prefixes are only ever nested or disjoint,
-//! so one walk over them in order, with a stack of those that are open, tells each stretch's owner. Only blocks where
-//! single addresses, drawn hosts and exclusions meet are looked at address by address; the rest stays as it was written.
+//! An address belongs to the first input that named it. Prefixes are nested or disjoint. So one walk over them in order, with a stack
+//! of the open ones, finds the owner of each stretch. A block is handled address by address only if single addresses, drawn hosts or
+//! exclusions meet in it. All other blocks stay whole.
 
 use std::cmp::Reverse;
 
@@ -13,18 +13,18 @@ use super::prefixes::{Draw, Family};
 use super::segments::Segments;
 use super::special::SpecialUse;
 
-/// A stretch within one block, all of it asked for.
+/// A stretch of targets within one block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Explicit<A> {
     pub(super) first: A,
-    /// Place in the input: the lowest owns what several asked for.
+    /// Position in the input. If several inputs name an address, the lowest position owns it.
     pub(super) order: u32,
     pub(super) entry: u32,
     /// How many addresses follow the first.
     pub(super) further: u8,
 }
 
-/// Numbers from `first` to `last`, both included (addresses, or blocks), of one owner.
+/// Addresses or blocks from `first` to `last`, both included, with one owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
     pub(super) first: u128,
@@ -33,7 +33,7 @@ pub(super) struct Stretch {
     pub(super) entry: u32,
 }
 
-/// What was asked for in one family.
+/// The stretches of one family.
 #[derive(Debug)]
 pub(super) struct Asked<A> {
     pub(super) explicit: Vec<Explicit<A>>,
@@ -50,21 +50,21 @@ impl<A> Default for Asked<A> {
     }
 }
 
-/// Addresses counted on the way.
+/// Counts of addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// Distinct addresses that were asked for.
+    /// Distinct addresses that inputs named.
     pub(super) distinct: u128,
-    /// By use.
+    /// By special use.
     pub(super) special: [u128; SpecialUse::ALL.len()],
     pub(super) blocked: u128,
 }
 
-/// Turns nested or disjoint stretches into disjoint ones in rising order; each part belongs to the lowest `order` around it.
+/// Turns nested or disjoint stretches into disjoint ones, in ascending order. Each part belongs to the lowest `order` around it.
 pub(super) fn flatten(stretches: &mut [Stretch], mut emit: impl FnMut(Stretch)) {
     stretches.sort_unstable_by_key(|s| (s.first, Reverse(s.last), s.order));
     let mut open: Vec<Stretch> = Vec::new();
-    // Everything below was emitted; `None` once the last number there is was.
+    // Everything below this was emitted. `None` after the largest number.
     let mut at = Some(0);
     let mut close = |at: &mut Option<u128>, top: Stretch| {
         if let Some(first) = at.filter(|first| *first <= top.last) {
@@ -160,7 +160,7 @@ struct Merger<'a, A> {
 }
 
 impl<'a, A: Family> Merger<'a, A> {
-    /// The exclusions that meet the addresses from `first` to `last`.
+    /// The exclusions that overlap the addresses from `first` to `last`.
     fn excluded(&self, first: u128, last: u128) -> &'a [Excluded] {
         let from = self.excluded.partition_point(|e| e.last < first);
         let rest = &self.excluded[from..];
@@ -174,7 +174,7 @@ impl<'a, A: Family> Merger<'a, A> {
         }
     }
 
-    /// Adds the drawn hosts of the blocks of `run`, in which nothing else was asked for.
+    /// Adds the drawn hosts of the blocks in `run`. No input named other addresses in these blocks.
     fn run(&mut self, run: Stretch) {
         let each = u128::from(A::per_block(&self.draw));
         // Block numbers have at most 48 bits.
@@ -182,7 +182,7 @@ impl<'a, A: Family> Merger<'a, A> {
         for excluded in self.excluded(A::block_first(first), A::block_last(last)) {
             let from = A::from_bits(excluded.first.max(A::block_first(first)));
             let to = A::from_bits(excluded.last.min(A::block_last(last)));
-            // A block that an earlier exclusion met was settled with all exclusions in it.
+            // If an earlier exclusion overlaps this block, the block was handled then, with all its exclusions.
             if to.block_of() < first {
                 continue;
             }
@@ -220,7 +220,7 @@ impl<'a, A: Family> Merger<'a, A> {
         self.segments.push_drawn(first, last, entry);
     }
 
-    /// Adds one block address by address: what was asked for in it, and its drawn hosts if it lies in a run.
+    /// Adds one block address by address: the named addresses, and the drawn hosts if the block lies in a run.
     fn block(&mut self, block: u64, group: &[Explicit<A>], run: Option<Stretch>) {
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
@@ -245,7 +245,7 @@ impl<'a, A: Family> Merger<'a, A> {
         self.parts = parts;
     }
 
-    /// Adds a stretch of addresses without what is excluded of it.
+    /// Adds a stretch of addresses without the excluded ones.
     fn part(&mut self, part: Stretch) {
         self.tally.distinct += part.last - part.first + 1;
         let mut first = Some(part.first);

@@ -1,8 +1,8 @@
-//! The run's targets: read from arguments and files, expanded, deduplicated, and freed of what must not be probed.
+//! The run's targets: read from arguments and files, expanded, and freed of duplicates and excluded addresses.
 //!
-//! [`load`] reads addresses, prefixes and host names, plain or as CSV with labels, compressed or not, and gives a
-//! [`TargetSet`]: distinct addresses with random access, in which prefixes stay prefixes. What was left out and why is
-//! counted in a [`LoadReport`]. Nothing is probed here; names are resolved by whom the caller passes, such as [`DnsResolver`].
+//! [`load`] reads addresses, prefixes and host names, as plain lists or as CSV with labels, compressed or not. It returns a
+//! [`TargetSet`]: distinct addresses with random access, in which prefixes stay prefixes. A [`LoadReport`] counts what was left out,
+//! by reason. Loading sends no probes. The caller passes the resolver of names, such as [`DnsResolver`].
 
 mod csv_list;
 mod decompress;
@@ -26,18 +26,16 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use errors::{BadLine, Place, TargetError};
-pub use exclusions::{Exclusion, Exclusions};
 pub use line::Fault;
-pub use loader::{LoadReport, Loader, MOST_MESSAGES};
-pub use reader::LONGEST;
+pub use loader::{LoadReport, Loader};
 pub use resolver::{Answer, DnsResolver, NoNames, Resolve, ResolveNames, Unresolved, parse_server};
 pub use set::TargetSet;
 pub use special::SpecialUse;
 
-/// More targets than this must be allowed explicitly: 2^24, one a /24 of all of IPv4.
+/// More targets than this need a confirmation: 2^24, one per /24 of the IPv4 space.
 pub const LARGE: u32 = 1 << 24;
 
-/// Which address families a run probes.
+/// The address families that a run probes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Families {
@@ -60,7 +58,7 @@ impl Families {
         }
     }
 
-    /// What both have, if anything.
+    /// Returns the families in both, if there are any.
     pub fn and(self, other: Families) -> Option<Families> {
         match (self, other) {
             (Families::Both, families) | (families, Families::Both) => Some(families),
@@ -69,20 +67,20 @@ impl Families {
     }
 }
 
-/// What to load, and how.
+/// The inputs, and the rules for loading them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TargetSpec {
-    /// Addresses, prefixes or host names given one by one.
+    /// Addresses, prefixes or host names from the command line.
     pub arguments: Vec<String>,
     /// Lists of targets; `-` is standard input.
     pub files: Vec<PathBuf>,
     /// Lists of addresses and prefixes that must not be probed.
     pub blocklists: Vec<PathBuf>,
-    /// Hosts probed of each /24 of an IPv4 prefix shorter than that; 1 to 254.
+    /// Hosts per /24 in IPv4 prefixes shorter than /24; 1 to 254.
     pub per_prefix: u8,
-    /// Decides which hosts those are; apart from the run's seed, so that every night probes the same.
+    /// Decides which hosts are drawn. It is separate from the run's seed, so that every run probes the same hosts.
     pub target_seed: u64,
-    /// Probe special-use addresses (private, documentation, …) too.
+    /// Probe special-use addresses (private, documentation, …) as well.
     pub allow_special: bool,
     /// Accept more than [`LARGE`] targets.
     pub allow_large: bool,
@@ -90,14 +88,14 @@ pub struct TargetSpec {
     pub strict: bool,
     /// Targets of another family are left out and counted.
     pub families: Families,
-    /// What a host name stands for: the lowest of its IPv4 or of its IPv6 addresses, or all addresses of both families.
+    /// The addresses that a host name stands for: the lowest IPv4 address, the lowest IPv6 address, or all addresses of both families.
     pub resolve_targets: Families,
-    /// DNS servers that are asked, in this order, instead of those the system is configured to ask.
+    /// DNS servers to ask in this order, instead of the system's.
     pub resolvers: Vec<SocketAddr>,
 }
 
 impl Default for TargetSpec {
-    /// No targets, one host a /24, IPv4, nothing allowed that must be allowed.
+    /// No targets, one host per /24, IPv4, and no exceptions from the rules.
     fn default() -> Self {
         TargetSpec {
             arguments: Vec::new(),
@@ -115,12 +113,13 @@ impl Default for TargetSpec {
     }
 }
 
-/// Loads the targets of `spec`: blocklists first, then the arguments, then the files in their order. `on_bad` is told of
-/// each bad line, in the order of the lines: when it is met or, behind a host name, when that has been resolved. Names are
-/// resolved by `resolve`, together: at the end of the lists, or whenever very many are waiting.
+/// Loads the targets of `spec`: first the blocklists, then the arguments, then the files in order.
+///
+/// `on_bad` is called for each bad line, in the order of the lines. If host names wait before the line, it is called after they were
+/// resolved. `resolve` resolves many names together, at the end of the lists or when very many are waiting.
 ///
 /// # Errors
-/// See [`TargetError`]. A set without targets is none.
+/// See [`TargetError`]. It is no error if there are no targets.
 pub fn load(
     spec: &TargetSpec,
     resolve: &Resolve<'_>,

@@ -1,9 +1,8 @@
-//! Host names of the lists: each asked for once, many at a time, and answered in the order of the lines.
+//! Host names in the lists. Each is resolved once, many at a time, and answered in the order of the lines.
 //!
-//! Names wait until there are enough of them to be asked for together, while the targets around them are taken at once; the
-//! number that each line got in passing still decides who owns an address. Bad lines behind a name wait with it, so that
-//! messages come in the order of the lines. Answers are kept until loading ends, some hundred
-//! bytes a distinct name.
+//! Names wait until there are enough of them for one request. Other lines are processed at once. The line's number, given when it was
+//! read, decides which input owns an address. Bad lines after a waiting name wait as well, so that messages come in the order of the
+//! lines. Answers are kept until loading ends: some hundred bytes per distinct name.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,15 +11,15 @@ use super::Families;
 use super::errors::{BadLine, Place};
 use super::resolver::{Answer, Resolve, Unresolved};
 
-/// Lines that wait at most. Asked for in larger portions, the slow names among them hold up the others less.
+/// Most lines that wait. In larger portions, slow names hold up the others less.
 const MOST_WAITING: usize = 1 << 16;
 
-/// A line that waits.
+/// A waiting line.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// For the addresses of a name.
+    /// It waits for the addresses of a name.
     Name(Named),
-    /// For the names before it: a bad line to be told of.
+    /// A bad line that waits for the names before it.
     Bad(BadLine),
 }
 
@@ -28,31 +27,31 @@ pub(super) enum Waiting {
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) place: Place,
-    /// Its place in the input.
+    /// Its position in the input.
     pub(super) order: u32,
-    /// What it says, in the labels.
+    /// Its entry in the labels.
     pub(super) entry: u32,
     question: usize,
 }
 
-/// Names that were met, and what became of them.
+/// The names so far, and their answers.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// Which families are asked for; `None` if the run probes none of them.
+    /// The families to resolve. `None` if the run probes none of them.
     families: Option<Families>,
-    /// Which families the run probes.
+    /// The families that the run probes.
     probed: Families,
-    /// Every address is a target, not only the lowest.
+    /// Whether every address is a target, or only the lowest.
     all: bool,
     known: HashMap<Box<str>, usize>,
-    /// By number; the names behind its end are yet to be asked for.
+    /// Answers by number. Names with higher numbers are not resolved yet.
     answers: Vec<Answer>,
     open: Vec<Box<str>>,
     waiting: Vec<Waiting>,
 }
 
 impl Names {
-    /// Asks for those of `wanted` that are `probed`.
+    /// Resolves the families in `wanted` that are also `probed`.
     pub(super) fn new(wanted: Families, probed: Families) -> Self {
         Names {
             families: wanted.and(probed),
@@ -65,12 +64,12 @@ impl Names {
         }
     }
 
-    /// Whether the run probes any family that names are asked for.
+    /// Whether the run probes any of the families to resolve.
     pub(super) fn are_wanted(&self) -> bool {
         self.families.is_some()
     }
 
-    /// Takes note of a line with `name`, which DNS knows in any case and with or without a dot behind it.
+    /// Adds a line with `name`. Case and a dot at the end make no difference.
     pub(super) fn add(&mut self, name: &str, place: Place, order: u32, entry: u32) {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let number = self.known.len();
@@ -90,7 +89,7 @@ impl Names {
         }));
     }
 
-    /// Lets a bad line wait; gives it back if nobody else does.
+    /// Queues a bad line. Returns it if no line is waiting.
     pub(super) fn add_bad(&mut self, bad: BadLine) -> Option<BadLine> {
         if self.waiting.is_empty() {
             return Some(bad);
@@ -99,26 +98,26 @@ impl Names {
         None
     }
 
-    /// Whether it is time to ask.
+    /// Whether there are enough lines for a request.
     pub(super) fn are_many(&self) -> bool {
         self.waiting.len() >= MOST_WAITING
     }
 
-    /// Asks for what has not been asked for, and gives the lines that waited, in their order.
+    /// Resolves the names that are not resolved yet. Returns the waiting lines in their order.
     pub(super) fn settle(&mut self, resolve: &Resolve<'_>) -> Vec<Waiting> {
         let open = std::mem::take(&mut self.open);
         if let (Some(families), false) = (self.families, open.is_empty()) {
             let names: Vec<&str> = open.iter().map(AsRef::as_ref).collect();
             self.answers.extend(resolve.resolve(&names, families));
         }
-        // Whatever a resolver does, each question has its answer.
+        // Every name gets an answer, whatever the resolver returns.
         let lost = Answer::failed(Unresolved::Other("the resolver gave no answer".to_owned()));
         self.answers.resize(self.known.len(), lost);
         std::mem::take(&mut self.waiting)
     }
 
-    /// What to probe for a line: the name's lowest address, or all of them in rising order; and what went wrong, if anything
-    /// did. Without an address something did.
+    /// Returns the addresses to probe for a line: the lowest, or all in ascending order. Also returns the error, if there was one.
+    /// If there is no address, there is always an error.
     pub(super) fn chosen(&self, named: &Named) -> (Vec<IpAddr>, Option<Unresolved>) {
         let answer = &self.answers[named.question];
         let Some(families) = self.families else {
@@ -136,7 +135,7 @@ impl Names {
             failure => failure.clone(),
         };
         let failure = failure.map(|why| match why {
-            // The other family can be asked for only where it is probed, and is not asked for already.
+            // Asking for the other family helps only if the run probes it and does not ask for it already.
             Unresolved::NoAddress(one) if !self.all && self.probed == Families::Both => {
                 Unresolved::NoAddressOfOne(one)
             }

@@ -1,34 +1,39 @@
-//! What a prefix stands for: which of its addresses are probed.
+//! The addresses that are probed in a prefix.
 //!
-//! IPv4 is cut into blocks of a /24, IPv6 into blocks of a /48. A prefix that spans whole blocks is sampled: some hosts
-//! a block (IPv4, `.1` to `.254`) or one address a block (IPv6). A longer IPv4 prefix stands for every address in it,
-//! a longer IPv6 prefix for one address of it. Samples depend on the block and the target seed alone, so that
-//! the same hosts are probed every night, whichever prefix named the block and however many there are.
+//! | prefix | addresses probed |
+//! |---|---|
+//! | IPv4, shorter than /24 | some hosts of each /24 (`.1` to `.254`) |
+//! | IPv4, /24 or longer | every address |
+//! | IPv6, /48 or shorter | one address of each /48 |
+//! | IPv6, longer than /48 | one address |
+//!
+//! The choice depends only on the block (/24 or /48) and the target seed. So every run probes the same hosts, whichever prefix named
+//! the block and however many hosts are drawn.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use siphasher::{sip, sip128};
 
-/// Second half of the hash key; the first is the target seed. Changing it changes every drawn host.
+/// Second half of the hash key. The first half is the target seed. A change here changes every drawn host.
 const KEY: u64 = 0x7461_7267_6574_7331;
 
-/// Addresses of one family as numbers, and how the family is cut into blocks.
+/// Addresses of one family as numbers, and the family's blocks.
 pub(super) trait Family: Copy + Ord + Debug + Send + Sync + 'static {
     /// Bits of an address.
     const BITS: u8;
-    /// Length of the prefix that is one block.
+    /// Length of a prefix that covers one block.
     const BLOCK: u8;
 
     fn bits(self) -> u128;
-    /// The address with these bits; `bits` fits the family.
+    /// The address with these bits. `bits` fits the family.
     fn from_bits(bits: u128) -> Self;
     fn ip(self) -> IpAddr;
-    /// How many addresses a drawn block has.
+    /// Number of addresses in a drawn block.
     fn per_block(draw: &Draw) -> u8;
-    /// The `nth` drawn address of the block that starts here.
+    /// The drawn address number `nth` of the block that starts here.
     fn drawn(block: Self, nth: u8, draw: &Draw) -> Self;
-    /// First address and number of further ones that a prefix of a block or less stands for.
+    /// First address, and number of further addresses, of a prefix that is a block or longer.
     fn explicit(first: Self, length: u8, draw: &Draw) -> (Self, u8);
 
     /// The number of the block that holds the address.
@@ -47,7 +52,7 @@ pub(super) trait Family: Copy + Ord + Debug + Send + Sync + 'static {
         Self::block_first(block) | ((1u128 << (Self::BITS - Self::BLOCK)) - 1)
     }
 
-    /// The bits without those behind the prefix.
+    /// The bits without those beyond the prefix length.
     fn masked(self, length: u8) -> Self {
         let behind = u32::from(Self::BITS - length);
         Self::from_bits(
@@ -110,40 +115,40 @@ impl Family for u128 {
     }
 }
 
-/// How hosts are drawn: a pure function of the block and the target seed.
+/// How hosts are drawn. The result depends only on the block and the target seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draw {
+pub(super) struct Draw {
     seed: u64,
     per_block: u8,
 }
 
 impl Draw {
-    /// Draws `per_block` hosts of each /24, 1 to [`Draw::MOST`]; `None` if it is neither.
-    pub fn new(seed: u64, per_block: u8) -> Option<Self> {
+    /// Draws `per_block` hosts per /24. Returns `None` unless this is from 1 to [`Draw::MOST`].
+    pub(super) fn new(seed: u64, per_block: u8) -> Option<Self> {
         (1..=Self::MOST)
             .contains(&per_block)
             .then_some(Draw { seed, per_block })
     }
 
-    /// Hosts a /24 can have at most: `.1` to `.254`.
-    pub const MOST: u8 = 254;
+    /// Most hosts in a /24: `.1` to `.254`.
+    pub(super) const MOST: u8 = 254;
 
-    /// Last byte of the `nth` host (from 0, below 254) drawn of the /24 that starts at `block`.
+    /// The last byte of drawn host number `nth` (from 0, below 254) in the /24 that starts at `block`.
     ///
-    /// The draws of a block are a keyed permutation of 1 to 254: distinct, and the first ones stay when more are drawn.
+    /// The draws of a block are a keyed permutation of 1 to 254. They are distinct, and the first ones do not change if more are drawn.
     fn host(&self, block: u32, nth: u8) -> u8 {
         let [a, b, c, _] = block.to_be_bytes();
         let key = sip::SipHasher13::new_with_keys(self.seed, KEY).hash(&[4, a, b, c]);
         let mut host = permute(nth, key);
-        // Two of 256 values are no hosts: walk on to the next; the walk cannot meet a value that another start reaches.
+        // Two of the 256 values are no hosts. The walk then goes on to the next value, which no other start reaches.
         while host >= Self::MOST {
             host = permute(host, key);
         }
         host + 1
     }
 
-    /// The address drawn of an IPv6 prefix (its host bits are zero); a /128 is itself. Never the all-zero host, which is
-    /// the subnet's routers' anycast address, where there are two host bits or more.
+    /// The drawn address of an IPv6 prefix, whose host bits are zero. A /128 stands for itself. With two host bits or more, the all-zero
+    /// host is never drawn: it is the anycast address of the subnet's routers.
     fn ipv6(&self, prefix: u128, length: u8) -> u128 {
         let mask = u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
         let mut bytes = [0; 18];
@@ -156,8 +161,8 @@ impl Draw {
     }
 }
 
-/// A keyed permutation of the bytes: a Feistel network of four rounds over two nibbles, 16 bits of key a round.
-/// Every value is equally likely over the keys, which is all that drawing needs.
+/// A keyed permutation of the bytes: a Feistel network of four rounds over two nibbles, with 16 bits of key per round.
+/// Over all keys, every value is equally likely. Drawing needs no more than that.
 fn permute(value: u8, key: u64) -> u8 {
     let (mut left, mut right) = (value >> 4, value & 15);
     for round in 0..4 {
@@ -209,7 +214,7 @@ mod tests {
 
     #[test]
     fn draws_never_change() {
-        // Nights are compared with one another: these values are a promise, over releases too.
+        // Runs of different nights are compared. So these values must not change between releases.
         let hosts: Vec<u8> = (0..4).map(|n| draw(0).host(0xC000_0200, n)).collect();
         assert_eq!(hosts, [85, 42, 40, 195]);
         assert_ne!(draw(0).host(0xC000_0200, 0), draw(1).host(0xC000_0200, 0));

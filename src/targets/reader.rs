@@ -1,6 +1,6 @@
-//! Lists of targets from bytes: cut into pieces at the ends of lines, and the pieces read in parallel.
+//! Reads target lists from bytes. Lists are cut into pieces at line ends, and the pieces are parsed in parallel.
 //!
-//! Never more than one buffer of a list is in memory. Whatever the bytes, every line ends as a row (good or bad) or is blank,
+//! At most one buffer of a list is in memory. For any bytes, every line becomes a row (good or bad), or is blank, a comment or the header.
 //! a comment or the header.
 
 use std::io::{self, Read};
@@ -12,27 +12,27 @@ use super::csv_list::{self, Header};
 use super::errors::TargetError;
 use super::line::{Fault, Wish, parse};
 
-/// Bytes that a line, or a row of a CSV over several lines, may have.
-pub const LONGEST: usize = 1 << 16;
-/// Bytes read at once.
+/// Most bytes of a line, or of a row of CSV over several lines.
+pub(super) const LONGEST: usize = 1 << 16;
+/// Bytes per read.
 const BUFFER: usize = 1 << 20;
-/// Bytes that one thread takes at a time.
+/// Bytes of the piece that one thread parses.
 const PIECE: usize = 1 << 15;
 
-/// What a piece of a list says.
+/// The rows of a piece.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) rows: Vec<Row>,
-    /// Lines of the piece, whatever they say.
+    /// Lines of the piece, of any kind.
     pub(super) lines: u64,
     text: String,
     cells: Vec<(u32, u32)>,
 }
 
-/// One target, or what stands in its place.
+/// One target or one error.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// Lines of the piece before it.
+    /// Lines before it in the piece.
     pub(super) line: u64,
     pub(super) wish: Result<Wish, Fault>,
     text: (u32, u32),
@@ -40,7 +40,7 @@ pub(super) struct Row {
 }
 
 impl Batch {
-    /// A batch of so many lines, without rows as yet.
+    /// A batch of `lines` lines, without rows yet.
     pub(super) fn of_lines(lines: u64) -> Self {
         Batch {
             lines,
@@ -48,7 +48,7 @@ impl Batch {
         }
     }
 
-    /// Adds the target `text` with its labels. The text is only kept if it says more than the address.
+    /// Adds the target `text` with its labels. The text is stored only if it differs from the address.
     pub(super) fn add<'a>(&mut self, line: u64, text: &str, labels: impl Iterator<Item = &'a str>) {
         let wish = parse(text);
         let kept = match wish {
@@ -70,9 +70,9 @@ impl Batch {
         });
     }
 
-    /// Adds what is no target.
+    /// Adds an error.
     pub(super) fn add_bad(&mut self, line: u64, bytes: &[u8], fault: Fault) {
-        // Enough to recognise the line by.
+        // Enough text to recognise the line.
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * 81)]);
         let text = self.keep(text.trim());
         self.rows.push(Row {
@@ -84,7 +84,7 @@ impl Batch {
     }
 
     fn keep(&mut self, text: &str) -> (u32, u32) {
-        // A piece has little more than LONGEST bytes: the numbers suffice.
+        // A piece has little more than LONGEST bytes, so these numbers suffice.
         let start = self.text.len() as u32;
         self.text.push_str(text);
         (start, self.text.len() as u32)
@@ -94,12 +94,12 @@ impl Batch {
         &self.text[from as usize..to as usize]
     }
 
-    /// The target as written; `None` if it is an address in its usual form.
+    /// The target as written. `None` if it is an address in its canonical form.
     pub(super) fn text(&self, row: &Row) -> Option<&str> {
         Some(self.slice(row.text)).filter(|text| !text.is_empty())
     }
 
-    /// The row's labels, in the order of the header; empty text where there is none.
+    /// The row's labels, in the order of the header. Empty cells are empty strings.
     pub(super) fn labels(&self, row: &Row) -> impl Iterator<Item = &str> {
         self.cells[row.cells.0 as usize..row.cells.1 as usize]
             .iter()
@@ -107,7 +107,7 @@ impl Batch {
     }
 }
 
-/// Whole lines of a list, or one that is known to be bad.
+/// Whole lines of a list, or a line that is known to be bad.
 pub(super) enum Piece<'a> {
     Lines(&'a [u8]),
     Bad(&'a [u8], Fault),
@@ -117,13 +117,13 @@ pub(super) enum Piece<'a> {
 #[derive(Default)]
 pub(super) struct Cut<'a> {
     pub(super) pieces: Vec<Piece<'a>>,
-    /// Bytes that the pieces take up.
+    /// Bytes in the pieces.
     pub(super) consumed: usize,
-    /// The last piece is the beginning of an endless line, whose rest is to be thrown away.
+    /// The last piece is the beginning of an endless line. The rest of that line is skipped.
     pub(super) endless: bool,
 }
 
-/// Takes what a list says, piece by piece, in order.
+/// Receives the content of a list, piece by piece, in order.
 pub(super) trait Sink {
     /// The list is a CSV with these label columns.
     fn columns(&mut self, names: &[String]);
@@ -131,7 +131,7 @@ pub(super) trait Sink {
     fn batch(&mut self, file: &Arc<str>, first: u64, batch: &Batch) -> Result<(), TargetError>;
 }
 
-/// Reads one list to its end. `csv`: it may be a CSV, if its header says so.
+/// Reads one list to its end. `csv`: if the header has a column `target`, the list is read as CSV.
 pub(super) fn read_list(
     file: &Arc<str>,
     input: &mut dyn Read,
@@ -147,7 +147,7 @@ pub(super) fn read_list(
     buffer.skip_mark().map_err(broken)?;
     let mut line = 1;
     let mut header = None;
-    // The first line that says something tells what kind of list it is.
+    // The first line with content decides what kind of list it is.
     while let Some(first) = buffer.whole_line().map_err(broken)? {
         if is_idle(first) {
             buffer.consume_line();
@@ -209,7 +209,7 @@ fn read_piece(piece: &Piece<'_>, header: Option<&Header>) -> Batch {
     }
 }
 
-/// Reads plain lines.
+/// Parses plain lines.
 fn read_lines(bytes: &[u8]) -> Batch {
     let mut batch = Batch::default();
     for line in lines(bytes) {
@@ -233,7 +233,7 @@ fn read_lines(bytes: &[u8]) -> Batch {
     batch
 }
 
-/// The lines of `bytes`, without what follows the last line's end if that is nothing.
+/// The lines of `bytes`. An empty remainder after the last line end is no line.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|b| *b == b'\n')
 }
@@ -265,7 +265,7 @@ fn cut_lines(bytes: &[u8], at_end: bool) -> Cut<'_> {
     cut
 }
 
-/// A buffer in which no line ends.
+/// A buffer without a line end.
 pub(super) fn endless(bytes: &[u8]) -> Cut<'_> {
     Cut {
         pieces: vec![Piece::Bad(bytes, Fault::Long)],
@@ -302,7 +302,7 @@ impl<'a> Buffer<'a> {
         self.start += count;
     }
 
-    /// Reads until the buffer is full or the input ends.
+    /// Reads until the buffer is full, or the input ends.
     fn fill(&mut self) -> io::Result<()> {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -318,7 +318,7 @@ impl<'a> Buffer<'a> {
         Ok(())
     }
 
-    /// Skips the byte order mark of UTF-8; that of UTF-16 is an error, because each line would be one.
+    /// Skips the byte order mark of UTF-8. That of UTF-16 is an error, because otherwise every line would be an error.
     fn skip_mark(&mut self) -> io::Result<()> {
         if self.bytes().starts_with(b"\xEF\xBB\xBF") {
             self.consume(3);
@@ -330,7 +330,7 @@ impl<'a> Buffer<'a> {
         Ok(())
     }
 
-    /// The line at the start of the buffer; `None` at the end, and if it does not end within the buffer.
+    /// The line at the start of the buffer. `None` at the end of the input, and if the line does not end within the buffer.
     fn whole_line(&mut self) -> io::Result<Option<&[u8]>> {
         if !self.bytes().contains(&b'\n') {
             self.fill()?;

@@ -1,32 +1,32 @@
-//! Targets of one family as sorted, disjoint segments: the form in which a million plain addresses take 13 bytes each and
-//! a /8 of drawn hosts some 20 in all.
+//! Targets of one family as sorted, disjoint segments. A million plain addresses take 13 bytes each; a /8 of drawn hosts takes about 20
+//! bytes altogether.
 
 use super::labels::PLAIN;
 use super::prefixes::{Draw, Family};
 
-/// Set in `owners` where the segment is drawn: so many hosts of each block. Else it is every address.
+/// Set in `owners` if the segment is drawn: some hosts of each block. Otherwise the segment holds every address.
 const DRAWN: u32 = 1 << 31;
 
-/// Neighbouring targets of one entry. One piece, because a look-up at random reads all of it: that is one trip to memory.
+/// Consecutive targets with one entry. The fields lie together, because a random look-up reads all of them in one memory access.
 #[derive(Clone, Copy, Debug)]
 struct Segment<A> {
-    /// First address; of a drawn one, the start of its first block.
+    /// First address. For a drawn segment: the start of its first block.
     start: A,
-    /// Number of the first target.
+    /// Number of its first target.
     first: u32,
-    /// The entry of what the segment came from, and `DRAWN`.
+    /// The entry of the input that the segment came from, and `DRAWN`.
     owner: u32,
 }
 
-/// Sorted, disjoint segments, and the numbers of the targets in them.
+/// Sorted, disjoint segments, and the numbers of their targets.
 #[derive(Debug)]
 pub(super) struct Segments<A> {
     segments: Vec<Segment<A>>,
-    /// The segment of every target whose number is a multiple of 2^shift, and the last one.
+    /// The segment of every target whose number is a multiple of 2^shift, and the last segment.
     hints: Vec<u32>,
     shift: u32,
     len: u128,
-    /// Where the last segment ends: the address, or the start of the block, that would continue it.
+    /// The address or block start that would extend the last segment.
     next: u128,
     draw: Draw,
 }
@@ -43,19 +43,19 @@ impl<A: Family> Segments<A> {
         }
     }
 
-    /// How many targets; more than `u32::MAX` only until the loader has refused them.
+    /// The number of targets. Larger than `u32::MAX` only until the loader refuses them.
     pub(super) fn len(&self) -> u128 {
         self.len
     }
 
-    /// Adds every address from `first` to `last`, which stand behind all that was added.
+    /// Adds every address from `first` to `last`. They must follow everything that was added before.
     pub(super) fn push_all(&mut self, first: u128, last: u128, entry: u32) {
         self.push(first, entry);
         self.len += last - first + 1;
         self.next = last.wrapping_add(1);
     }
 
-    /// Adds the drawn hosts of the blocks from `first` to `last`, which stand behind all that was added.
+    /// Adds the drawn hosts of the blocks from `first` to `last`. They must follow everything that was added before.
     pub(super) fn push_drawn(&mut self, first: u64, last: u64, entry: u32) {
         self.push(A::block_first(first), entry | DRAWN);
         self.len += u128::from(last - first + 1) * u128::from(A::per_block(&self.draw));
@@ -69,13 +69,13 @@ impl<A: Family> Segments<A> {
         }
         self.segments.push(Segment {
             start: A::from_bits(start),
-            // Sets that outgrow the number are refused as a whole before anyone looks a target up.
+            // A set with too many targets is refused before any look-up.
             first: self.len as u32,
             owner,
         });
     }
 
-    /// Makes the segments ready for look-ups.
+    /// Prepares the segments for look-ups.
     pub(super) fn finish(&mut self) {
         self.segments.shrink_to_fit();
         let Some(last) = self.len.checked_sub(1).and_then(|n| u32::try_from(n).ok()) else {
@@ -97,7 +97,7 @@ impl<A: Family> Segments<A> {
         self.hints.push(self.segments.len() as u32 - 1);
     }
 
-    /// The segment of target `id`. A look at one hint, then a binary search over the few segments between it and the next.
+    /// The segment of target `id`: reads one hint, then searches the few segments up to the next hint.
     fn segment(&self, id: u32) -> &Segment<A> {
         let bucket = (id >> self.shift) as usize;
         let low = self.hints[bucket] as usize;
@@ -127,7 +127,7 @@ impl<A: Family> Segments<A> {
         self.segment(id).owner & PLAIN
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory in use.
     pub(super) fn heap_bytes(&self) -> usize {
         self.segments.capacity() * size_of::<Segment<A>>()
             + self.hints.capacity() * size_of::<u32>()

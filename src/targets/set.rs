@@ -5,32 +5,25 @@ use std::net::IpAddr;
 
 use crate::model::{TargetId, TargetInfo, Targets};
 
-use super::exclusions::Exclusions;
 use super::labels::Labels;
 use super::prefixes::Family;
 use super::segments::Segments;
 
-/// Distinct addresses, numbered: IPv4 before IPv6, each family by address, but hosts drawn of one /24 in the order
-/// in which they were drawn. The order follows from the input alone. Prefixes stay prefixes in memory.
+/// Distinct addresses with numbers. IPv4 comes before IPv6, and addresses ascend within a family. Drawn hosts of one /24 keep the order
+/// in which they were drawn. The order depends only on the input. Prefixes stay prefixes in memory.
 #[derive(Debug)]
 pub struct TargetSet {
     v4: Segments<u32>,
     v6: Segments<u128>,
-    /// How many of the targets are IPv4; the others follow.
+    /// The number of IPv4 targets. The others follow them.
     v4_len: u32,
     len: u32,
     labels: Labels,
-    exclusions: Exclusions,
 }
 
 impl TargetSet {
-    /// Puts the parts together; `None` if they are more than a number of 32 bits can name.
-    pub(super) fn new(
-        v4: Segments<u32>,
-        v6: Segments<u128>,
-        labels: Labels,
-        exclusions: Exclusions,
-    ) -> Option<Self> {
+    /// Joins the parts. Returns `None` if there are more targets than 32 bits can number.
+    pub(super) fn new(v4: Segments<u32>, v6: Segments<u128>, labels: Labels) -> Option<Self> {
         let v4_len = u32::try_from(v4.len()).ok()?;
         let len = u32::try_from(v4.len() + v6.len()).ok()?;
         Some(TargetSet {
@@ -39,7 +32,6 @@ impl TargetSet {
             v4_len,
             len,
             labels,
-            exclusions,
         })
     }
 
@@ -48,17 +40,12 @@ impl TargetSet {
         (0..self.len).map(|id| (TargetId(id), self.address(TargetId(id))))
     }
 
-    /// What must not be probed: no target of the set is in it.
-    pub fn exclusions(&self) -> &Exclusions {
-        &self.exclusions
-    }
-
-    /// How many targets are IPv4; they have the lowest numbers.
+    /// The number of IPv4 targets. They have the lowest numbers.
     pub fn ipv4_len(&self) -> u32 {
         self.v4_len
     }
 
-    /// Bytes of memory that the targets, their texts and labels hold (the exclusions not counted).
+    /// Bytes of memory that the targets, their texts and labels use.
     pub fn heap_bytes(&self) -> usize {
         self.v4.heap_bytes() + self.v6.heap_bytes() + self.labels.heap_bytes()
     }

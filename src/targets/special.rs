@@ -1,7 +1,7 @@
-//! Addresses that have a special use, by the names that their users know them by.
+//! Special-use addresses, by the names under which users know them.
 //!
-//! IANA's registries of special-purpose addresses (RFC 6890), multicast (RFC 5771, RFC 4291), class E and the site-local addresses of
-//! old. The most specific range around an address gives its name.
+//! Sources: IANA's registries of special-purpose addresses (RFC 6890) and of multicast (RFC 5771, RFC 4291), class E, and the former
+//! site-local addresses. The longest prefix around an address gives its name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpecialUse {
-    /// 0.0.0.0 and ::, which are no address of any host.
+    /// 0.0.0.0 and ::. No host has these addresses.
     Unspecified,
     /// 0.0.0.0/8.
     ThisNetwork,
@@ -25,7 +25,7 @@ pub enum SpecialUse {
     Shared,
     /// 169.254.0.0/16.
     LinkLocal,
-    /// fe80::/10: an address and its link, the zone, name a host; the address alone names none.
+    /// fe80::/10. The address alone names no host: it needs its link, the zone.
     LinkLocalIpv6,
     /// fec0::/10.
     SiteLocal,
@@ -35,14 +35,14 @@ pub enum SpecialUse {
     Documentation,
     /// 198.18.0.0/15, 2001:2::/48.
     Benchmarking,
-    /// 192.88.99.0/24, 2002::/16: names an IPv4 host and would go round an IPv4 blocklist.
+    /// 192.88.99.0/24, 2002::/16. Such an address embeds an IPv4 address and would bypass an IPv4 blocklist.
     #[serde(rename = "6to4")]
     SixToFour,
-    /// 2001::/32, likewise.
+    /// 2001::/32, for the same reason.
     Teredo,
-    /// 64:ff9b::/96 and 64:ff9b:1::/48, likewise.
+    /// 64:ff9b::/96 and 64:ff9b:1::/48, for the same reason.
     Nat64,
-    /// ::ffff:0:0/96: how programs write IPv4 addresses, never in a packet.
+    /// ::ffff:0:0/96. Programs write IPv4 addresses in this form; packets never carry it.
     Ipv4Mapped,
     /// ::/96.
     Ipv4Compatible,
@@ -50,7 +50,7 @@ pub enum SpecialUse {
     Discard,
     /// 5f00::/16.
     SegmentRouting,
-    /// 224.0.0.0/4, ff00::/8: not one host but many.
+    /// 224.0.0.0/4, ff00::/8: groups of hosts.
     Multicast,
     /// 255.255.255.255.
     Broadcast,
@@ -85,7 +85,7 @@ impl SpecialUse {
         SpecialUse::Reserved,
     ];
 
-    /// The name, in messages.
+    /// The name in messages.
     pub const fn name(self) -> &'static str {
         match self {
             SpecialUse::Unspecified => "unspecified",
@@ -113,7 +113,7 @@ impl SpecialUse {
         }
     }
 
-    /// Why such addresses are never probed, whatever the user allows; `None` if they may be.
+    /// Why such addresses are never probed, even if the user allows special uses. `None` if they may be probed.
     pub const fn never_because(self) -> Option<&'static str> {
         match self {
             SpecialUse::Unspecified => Some("no host has that address"),

@@ -14,6 +14,11 @@
 //! If one packet cannot be sent, the sender says so for that packet ([`Stopped`]). An [`io::Error`](std::io::Error) means that a
 //! socket is broken and that the run must end.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "transports open sockets and wait on them"
+)]
+
 mod batch;
 mod dgram;
 mod error;

@@ -1,4 +1,4 @@
-//! How runs end: exit codes, and what stands in the dataset then.
+//! How runs end: exit codes, and the state of the dataset.
 
 use super::*;
 
@@ -93,7 +93,7 @@ fn too_few_answers_end_with_3_and_leave_a_whole_dataset() {
 }
 
 #[test]
-fn what_is_no_target_is_told_in_one_line() {
+fn targets_left_out_take_one_line_of_the_summary() {
     let place = Place::new();
     let list = place.file(
         "list",
@@ -113,7 +113,7 @@ fn what_is_no_target_is_told_in_one_line() {
 }
 
 #[test]
-fn what_was_not_sent_is_told_with_the_reason() {
+fn the_summary_gives_the_reasons_for_probes_that_were_not_sent() {
     let place = Place::new();
     let out = place.text("out");
     let clean = ["--lab", "labs/clean.toml", "2001:db8::1", "2001:db8::2"];
@@ -134,7 +134,7 @@ fn what_was_not_sent_is_told_with_the_reason() {
 }
 
 #[test]
-fn silence_all_over_is_told_and_stands_in_the_manifest() {
+fn a_survey_without_any_answer_warns_and_the_manifest_records_it() {
     let place = Place::new();
     let out = place.text("out");
     let silence = ["--lab", "labs/silence.toml", "198.18.1.0/30", "-f", "20"];

@@ -1,4 +1,7 @@
-//! The command line as its users meet it: exit codes, messages, streams. No privilege and no packet: surveys run in virtual time.
+//! The command line as users meet it: exit codes, messages and streams. Surveys run in virtual time, so no privileges are needed and no
+//! packet is sent.
+
+#![allow(clippy::too_many_lines, reason = "tests may be tables")]
 
 mod endings;
 mod refusals;
@@ -16,7 +19,7 @@ use arrow::ipc::reader::StreamReader;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program, started where the sources are, with nothing of our own environment that it heeds.
+/// The program, started in the repository, without the environment variables that it reads.
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pathsurvey"));
     command
@@ -39,7 +42,7 @@ fn fed(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program");
     let mut stdin = child.stdin.take().expect("a pipe");
-    // A program that ends without reading its input is within its rights.
+    // The program may end without reading its input.
     let _ = stdin.write_all(input);
     drop(stdin);
     child.wait_with_output().expect("an end")
@@ -67,7 +70,7 @@ fn errors(output: &Output) -> String {
     text(&output.stderr)
 }
 
-/// Checks the exit code, and that every one of `parts` is in the messages.
+/// Checks the exit code, and that the messages contain every one of `parts`.
 #[track_caller]
 fn check(output: &Output, code: i32, parts: &[&str]) {
     let errors = errors(output);

@@ -1,8 +1,8 @@
-//! What is refused, and with which words.
+//! Inputs that are refused, and the messages.
 
 use super::*;
 
-/// Bad options: exit code 2, and a message that names what is wrong.
+/// Invalid options: exit code 2, and a message that names the error.
 #[test]
 fn bad_options_end_with_2() {
     let place = Place::new();
@@ -240,7 +240,7 @@ fn bad_options_end_with_2() {
                 "--late-window",
                 "86400",
             ],
-            &["probes live at a time"],
+            &["probes pending at a time"],
         ),
         (
             &["198.18.0.1", "-o", &out, "--no-such-option"],
@@ -259,7 +259,7 @@ fn bad_options_end_with_2() {
     assert!(!place.path("out").exists());
 }
 
-/// A value too small, one too large and one that is none are told the same range.
+/// A value too small, a value too large and a value of the wrong form get the same message.
 #[test]
 fn each_option_has_one_range() {
     for (option, values, range) in [
@@ -300,7 +300,7 @@ fn each_option_has_one_range() {
     check(&ipv4("40"), 0, &["(100.0%)"]);
 }
 
-/// What the options name cannot be had: exit code 1, and a message that names it and what to do.
+/// A resource named by an option is not available: exit code 1, and a message that names it and a remedy.
 #[test]
 fn what_cannot_be_had_ends_with_1() {
     let place = Place::new();
@@ -372,7 +372,7 @@ fn what_cannot_be_had_ends_with_1() {
 }
 
 #[test]
-fn the_lab_s_own_commands_refuse_nonsense_too() {
+fn the_lab_s_commands_refuse_invalid_options_as_well() {
     let place = Place::new();
     let network = place.file("bad.toml", "[[router]]\nname = 3\n");
     for (arguments, code) in [

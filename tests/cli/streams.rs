@@ -1,4 +1,4 @@
-//! Standard output is data, standard error is messages.
+//! Data goes to standard output, messages go to standard error.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn stream(format: &str) -> Vec<u8> {
     output.stdout
 }
 
-/// The number of rows that a directory of the same survey has.
+/// The number of rows in a directory of the same survey.
 fn rows_of_directory() -> usize {
     let place = Place::new();
     let output = survey(&[&FIVE[..3], &["-o", &place.text("out")]].concat());
@@ -57,7 +57,7 @@ fn arrow_on_standard_output_is_one_stream() {
     assert_eq!(rows, rows_of_directory());
 }
 
-/// As /dev/stdout and /dev/fd/1 are: links to it.
+/// /dev/stdout and /dev/fd/1 are links to standard output.
 #[test]
 fn standard_output_by_name_is_written_in_place() {
     let output = survey(&[&FIVE[..], &["csv", "-o", "/proc/self/fd/1"]].concat());
@@ -68,7 +68,7 @@ fn standard_output_by_name_is_written_in_place() {
 }
 
 #[test]
-fn whoever_stops_reading_ends_the_survey_cleanly() {
+fn a_closed_pipe_ends_the_survey_cleanly() {
     for format in ["csv", "jsonl", "arrow"] {
         let arguments = survey_arguments(&[
             "-i",
@@ -101,9 +101,9 @@ fn whoever_stops_reading_ends_the_survey_cleanly() {
     }
 }
 
-/// As after a connection has dropped: a warning, the summary and an error have no place to go.
+/// As after a dropped connection: a warning, the summary and an error cannot be written.
 #[test]
-fn messages_that_nobody_can_read_change_nothing() {
+fn a_closed_standard_error_does_not_change_the_run() {
     let place = Place::new();
     let list = place.file("list", "198.18.0.1\nnot a target\n");
     for (name, log_format, input, code) in [

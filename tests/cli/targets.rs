@@ -1,10 +1,10 @@
-//! What may be named as a target, and where from.
+//! Targets, and the inputs that they come from.
 
 use super::*;
 
 use parquet::record::Field;
 
-/// Surveys into JSON lines; gives the distinct destinations, and the messages.
+/// Surveys into JSON lines. Returns the distinct destinations and the messages.
 fn destinations(arguments: &[&str], input: &[u8]) -> (Vec<String>, String) {
     let output = fed(
         &survey_arguments(&[arguments, &["-o", "-", "--format", "jsonl"]].concat()),
@@ -72,7 +72,7 @@ fn bad_lines_are_named_by_file_and_line_and_counted() {
 }
 
 #[test]
-fn names_in_the_lab_are_asked_of_nobody() {
+fn names_in_the_lab_are_never_sent_to_a_dns_server() {
     let place = Place::new();
     let list = place.file("list.txt", "198.18.0.1\nlocalhost\nhost.example\n");
     let out = place.text("out");
@@ -93,7 +93,7 @@ fn names_in_the_lab_are_asked_of_nobody() {
 }
 
 #[test]
-fn habits_of_other_tools_are_answered_with_what_to_write() {
+fn syntax_of_other_tools_gets_a_hint() {
     let place = Place::new();
     let list = "region;target\n\"198.18.0.1\"\nregion\ttarget\n198.18.0.4:80\n198.18.0.1-198.18.0.5\n198.18.0.9\n";
     let list = place.file("list", list);
@@ -119,7 +119,7 @@ fn habits_of_other_tools_are_answered_with_what_to_write() {
 
 /// `--lab FILE` and `FILE` alone name targets, not lists.
 #[test]
-fn a_file_that_is_named_as_a_target_is_told_how_to_be_read() {
+fn a_file_given_as_a_target_gets_a_hint() {
     let place = Place::new();
     place.file("k4.csv", "198.18.0.1\n");
     let told = |target: &str| {

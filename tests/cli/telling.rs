@@ -1,4 +1,4 @@
-//! What the program tells of itself: help, schemas, summaries, truth.
+//! The program's own texts: help, schemas, summaries, truth.
 
 use super::*;
 
@@ -46,7 +46,7 @@ fn the_true_path_is_printed_as_a_table() {
     );
 }
 
-/// Every option of every command has its text.
+/// Every option of every command has a description.
 #[test]
 fn help_explains_every_option() {
     for command in [
@@ -64,7 +64,7 @@ fn help_explains_every_option() {
             let lines: Vec<&str> = help.lines().collect();
             let mut options = 0;
             for (at, line) in lines.iter().enumerate() {
-                // A possible value stands behind a dash and a blank.
+                // A possible value follows a dash and a blank.
                 let word = line.trim_start();
                 if line.starts_with("  ") && word.starts_with('-') && !word.starts_with("- ") {
                     options += 1;
@@ -79,9 +79,9 @@ fn help_explains_every_option() {
     }
 }
 
-/// What an option cannot do stands where it is explained.
+/// The limits of an option are part of its description.
 #[test]
-fn help_promises_no_more_than_there_is() {
+fn help_states_the_limits_of_options() {
     let output = run(&["survey", "--help"]);
     let help = text(&output.stdout);
     let words: Vec<&str> = help.split_whitespace().collect();
@@ -89,7 +89,7 @@ fn help_promises_no_more_than_there_is() {
     for part in [
         "with its IP header; not with TCP",
         "see many flows; not with ICMP",
-        "traces and sweeps of ICMP echo where net.ipv4.ping_group_range allows",
+        "ICMP echo traces and sweeps if net.ipv4.ping_group_range allows",
         "129, 130 and 143 interrupted",
     ] {
         assert!(help.contains(part), "`{part}` is not in:\n{help}");
@@ -97,7 +97,7 @@ fn help_promises_no_more_than_there_is() {
     assert!(!help.contains("-vv"), "it tells no more than -v");
 }
 
-/// Whether text stands behind the option, or on the next line, further in.
+/// Whether a description follows the option, on the same line or further in on the next.
 fn is_explained(line: &str, next: Option<&&str>) -> bool {
     let beside = line
         .trim_start()

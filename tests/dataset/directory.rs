@@ -28,7 +28,7 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a dyn Array {
 }
 
 #[test]
-fn every_row_is_there_and_the_manifest_says_so() {
+fn every_row_is_written_and_counted_in_the_manifest() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("out");
     let finished = run(&Output::Directory(root.clone()), "run-1", 50);
@@ -66,7 +66,7 @@ fn every_row_is_there_and_the_manifest_says_so() {
 }
 
 #[test]
-fn absent_is_null_and_values_are_the_records() {
+fn absent_values_are_null_and_others_equal_the_records() {
     let dir = tempfile::tempdir().unwrap();
     run(&Output::Directory(dir.path().into()), "run-1", 5);
     let (_, batches) = read(&parts(&dir.path().join("hops"))[0]);
@@ -113,7 +113,7 @@ fn absent_is_null_and_values_are_the_records() {
 }
 
 #[test]
-fn labels_travel_along_without_their_empty_cells() {
+fn labels_are_written_without_empty_cells() {
     let dir = tempfile::tempdir().unwrap();
     run(&Output::Directory(dir.path().into()), "run-1", 4);
     let (_, batches) = read(&parts(&dir.path().join("traces"))[0]);
@@ -141,7 +141,7 @@ fn labels_travel_along_without_their_empty_cells() {
 }
 
 #[test]
-fn a_part_is_sorted_as_its_footer_says_whatever_order_rows_come_in() {
+fn a_part_is_sorted_as_its_footer_says_for_any_order_of_input() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, traces: &[(Vec<HopRecord>, TraceRecord)]| {
         let root = dir.path().join(name);

@@ -1,4 +1,4 @@
-//! Datasets as a run leaves them, read back with Parquet's, Arrow's, CSV's and JSON's own readers.
+//! Datasets as a run leaves them, read back with other libraries for Parquet, Arrow, CSV and JSON.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ fn meta(run_id: &str) -> RunMeta {
     }
 }
 
-/// Small parts, so that a few traces make several.
+/// Small parts, so that a few traces make several parts.
 const SMALL: PartLimits = PartLimits {
     rows: 100,
     bytes: usize::MAX,

@@ -1,4 +1,4 @@
-//! Single files under names that lead elsewhere, and what is no file and must stay what it is.
+//! Single files behind links, FIFOs and descriptors, and paths that must not be replaced.
 
 use std::fs::File;
 use std::io::Read;
@@ -30,7 +30,7 @@ fn fifo(directory: &Path) -> PathBuf {
     path
 }
 
-/// Rows in what a stream carried.
+/// The number of rows in a stream.
 fn rows_in(format: Format, bytes: &[u8]) -> usize {
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
     match format {
@@ -60,12 +60,12 @@ fn a_fifo_is_written_in_place() {
 }
 
 #[test]
-fn a_reader_that_leaves_a_fifo_is_a_clean_end() {
+fn a_reader_that_closes_a_fifo_ends_the_run_cleanly() {
     let dir = tempfile::tempdir().unwrap();
     let path = fifo(dir.path());
     let read = path.clone();
     let reader = thread::spawn(move || File::open(read).unwrap().read(&mut [0; 16]).unwrap());
-    // The header is what the reader waits for; it leaves with it.
+    // The reader waits for the header, and closes the FIFO when it arrives.
     let mut writer = create(&output(&path, Format::Csv), "run-1", SMALL).unwrap();
     let traces = (0..20).flat_map(|target| rows::trace(target).0);
     let fed = traces
@@ -110,7 +110,7 @@ fn a_link_stays_and_the_file_that_it_leads_to_is_written() {
         let facts = RunFacts::default();
         let finished = writer.finish(&Ending::Complete, rows::START, &facts);
 
-        // The manifest stands where its part is, and names it as it is called there.
+        // The manifest lies beside the part and uses the part's name there.
         let manifest = at("data/hops.csv.manifest.json");
         assert_eq!(finished.unwrap().manifest.as_ref(), Some(&manifest));
         let part = &read_json(&manifest)["tables"]["hops"]["parts"][0];
@@ -122,7 +122,7 @@ fn a_link_stays_and_the_file_that_it_leads_to_is_written() {
     }
 }
 
-/// As a shell's redirection: what it has open is written, at its end.
+/// As with a redirection of the shell: the open file is written, at its end.
 #[test]
 fn a_descriptor_is_written_in_place() {
     let dir = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn a_descriptor_is_written_in_place() {
 }
 
 #[test]
-fn what_takes_no_stream_is_refused_in_one_sentence() {
+fn paths_that_take_no_stream_are_refused_in_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let fifo = fifo(dir.path());

@@ -1,4 +1,4 @@
-//! When parts are cut, and what several runs into one directory do to each other.
+//! When parts are cut, and how several runs share a directory.
 
 use super::*;
 use directory::{count, read};
@@ -33,7 +33,7 @@ fn equal_input_gives_equal_bytes() {
 fn parts_are_cut_between_traces() {
     let dir = tempfile::tempdir().unwrap();
     run(&Output::Directory(dir.path().into()), "run-1", 20);
-    // 100 rows are reached within the seventh trace of 16 hops.
+    // The seventh trace of 16 hops reaches 100 rows.
     assert_eq!(rows_of(dir.path(), "hops"), [112, 112, 96]);
     assert_eq!(rows_of(dir.path(), "traces"), [7, 7, 6]);
 }
@@ -109,7 +109,7 @@ fn an_abandoned_run_leaves_whole_parts_and_the_next_run_cleans_up() {
 }
 
 #[test]
-fn nights_sit_side_by_side() {
+fn several_runs_share_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let output = Output::Directory(dir.path().into());
     for (run_id, days) in [("run-1", 0), ("run-2", 1)] {

@@ -155,7 +155,7 @@ fn odd_values_stay_valid_in_text_formats() {
 }
 
 #[test]
-fn an_unfinished_file_never_shows() {
+fn an_unfinished_file_never_has_its_final_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hops.csv");
     fs::write(&path, "last night's").unwrap();
@@ -170,7 +170,7 @@ fn an_unfinished_file_never_shows() {
     drop(writer);
     let partial = dir.path().join(".hops.csv.partial");
     assert_eq!(files(dir.path()), [partial.as_path(), path.as_path()]);
-    // The header and two batches of seven traces; the rest had not been written.
+    // The header and two batches of seven traces. The rest was not written yet.
     assert_eq!(fs::read_to_string(&partial).unwrap().lines().count(), 225);
     assert_eq!(fs::read_to_string(&path).unwrap(), "last night's");
 }
@@ -212,7 +212,7 @@ fn a_stream_carries_the_rows_as_they_come() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_a_clean_end() {
+fn a_reader_that_closes_the_pipe_ends_the_run_cleanly() {
     for format in [Format::Csv, Format::JsonLines, Format::Arrow] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

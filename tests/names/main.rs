@@ -1,5 +1,10 @@
 //! Host names in target lists, resolved by a DNS server on loopback that says what the test wants.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may read clocks and open sockets"
+)]
+
 #[path = "../support/dns.rs"]
 mod dns;
 mod failures;

@@ -1,5 +1,9 @@
-//! A DNS server for tests, on loopback: it says what the test wants, and keeps a record of what it was asked.
+//! A DNS server on loopback for tests. It gives the answers that the test wants, and records the questions.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may read clocks and open sockets"
+)]
 // Every test target uses a part of it.
 #![allow(dead_code)]
 
@@ -16,17 +20,17 @@ use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record};
 use socket2::{Domain, Socket, Type};
 
-/// What the server says to a question.
+/// The server's answer to a question.
 pub enum Reply {
-    /// These of its addresses that are of the family asked for; none is an answer too.
+    /// Those of these addresses that belong to the family asked for. No address is an answer as well.
     Addresses(Vec<IpAddr>),
-    /// It is another name's alias, whose addresses follow.
+    /// An alias of another name, followed by that name's addresses.
     Alias(&'static str, Vec<IpAddr>),
-    /// Over UDP the first of these, marked as cut off; over TCP the second.
+    /// Over UDP the first of these addresses, marked as truncated. Over TCP the second.
     CutOff(Vec<IpAddr>, Vec<IpAddr>),
-    /// A code and nothing else.
+    /// An error code.
     Code(ResponseCode),
-    /// Nothing at all.
+    /// No answer.
     Silence,
 }
 
@@ -36,12 +40,12 @@ impl Reply {
         Reply::Addresses(parsed(addresses))
     }
 
-    /// An alias of `name`, and what else the answer says of that.
+    /// An alias of `name`, and the answer for `name`.
     pub fn alias(name: &'static str, addresses: &[&str]) -> Self {
         Reply::Alias(name, parsed(addresses))
     }
 
-    /// Some addresses over UDP, marked as cut off, and all of them over TCP.
+    /// Some addresses over UDP, marked as truncated, and all addresses over TCP.
     pub fn cut_off(some: &[&str], all: &[&str]) -> Self {
         Reply::CutOff(parsed(some), parsed(all))
     }
@@ -51,42 +55,41 @@ fn parsed(addresses: &[&str]) -> Vec<IpAddr> {
     addresses.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// A question: name without the dot at its end, type, and the message's identifier, which a repetition shares.
+/// A question: the name without its final dot, the type, and the message's identifier. Repetitions have the same identifier.
 pub type Question = (String, Kind, u16);
 
-/// What it was asked, over UDP and over TCP.
+/// The questions over UDP and over TCP.
 type Asked = Arc<[Mutex<BTreeSet<Question>>; 2]>;
 const OVER_UDP: usize = 0;
 const OVER_TCP: usize = 1;
 
-/// The server; it ends with the value.
+/// The server. Dropping it stops it.
 pub struct DnsServer {
     pub address: SocketAddr,
     asked: Asked,
     ending: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    /// Holds the TCP port where it is closed.
+    /// Holds the TCP port if it is closed.
     _closed: Option<Socket>,
 }
 
 impl DnsServer {
-    /// Answers each question as it comes. Its TCP port is closed.
+    /// Starts a server that answers each question when it arrives. Its TCP port is closed.
     pub fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         Self::holding(1, reply)
     }
 
-    /// As [`start`](Self::start), over TCP as well.
+    /// Like [`start`](Self::start), with TCP.
     pub fn start_with_tcp(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         Self::serve(1, move |name, _| reply(name), true)
     }
 
-    /// As [`start`](Self::start), with an answer that depends on what is asked for, too.
+    /// Like [`start`](Self::start). The answer may also depend on the type.
     pub fn start_by_type(reply: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static) -> Self {
         Self::serve(1, reply, false)
     }
 
-    /// Answers nothing before `count` different questions are there, then these from the last to the first, and what
-    /// follows as it comes.
+    /// Waits until `count` different questions have arrived. Answers them from the last to the first, and later ones when they arrive.
     pub fn holding(count: usize, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         Self::serve(count, move |name, _| reply(name), false)
     }
@@ -133,7 +136,7 @@ impl DnsServer {
                 held.push((message, peer));
                 while let (true, Some((message, peer))) = (enough, held.pop()) {
                     if let Some(answer) = answer(message, &*reply, OVER_UDP) {
-                        // Who asked may have gone.
+                        // The client may be gone.
                         let _ = socket.send_to(&answer, peer);
                     }
                 }
@@ -143,7 +146,7 @@ impl DnsServer {
         server
     }
 
-    /// What it was asked so far, each question once however often it was repeated.
+    /// The questions so far, without repetitions.
     pub fn asked(&self) -> Vec<Question> {
         self.asked[OVER_UDP]
             .lock()
@@ -153,7 +156,7 @@ impl DnsServer {
             .collect()
     }
 
-    /// The names that it was asked for over TCP.
+    /// The names that were asked for over TCP.
     pub fn asked_over_tcp(&self) -> BTreeSet<String> {
         let asked = self.asked[OVER_TCP].lock().unwrap();
         asked.iter().map(|(name, ..)| name.clone()).collect()
@@ -165,17 +168,17 @@ impl Drop for DnsServer {
         self.ending.store(true, SeqCst);
         let waker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         waker.send_to(&[], self.address).unwrap();
-        // Refused where nobody listens.
+        // Connections to a closed port are refused.
         drop(TcpStream::connect(self.address));
         for thread in self.threads.drain(..) {
-            // A server that broke has said so already.
+            // A server that failed has reported it already.
             let _ = thread.join();
         }
     }
 }
 
-/// Sockets of UDP and TCP with the same number; that of TCP does not listen. A number that is free in one may be taken in the
-/// other, by anybody.
+/// Sockets of UDP and TCP with the same port number. The TCP socket does not listen. A number that is free for one may be taken for the
+/// other, so several are tried.
 fn one_port_of_both() -> (UdpSocket, Socket) {
     for _ in 0..100 {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -188,7 +191,7 @@ fn one_port_of_both() -> (UdpSocket, Socket) {
     panic!("no port is free in UDP and TCP");
 }
 
-/// Answers connections, each on a thread of its own, until the server ends.
+/// Answers connections until the server stops, each on its own thread.
 fn accept<F: Fn(&str, Kind) -> Reply + Send + Sync + 'static>(
     listener: &TcpListener,
     asked: &Asked,
@@ -201,15 +204,15 @@ fn accept<F: Fn(&str, Kind) -> Reply + Send + Sync + 'static>(
             return;
         }
         let (asked, reply) = (asked.clone(), reply.clone());
-        // It ends with the connection.
+        // The thread ends with the connection.
         std::thread::spawn(move || converse(stream, &asked, &*reply));
     }
 }
 
-/// Answers the questions of one connection, each message behind its length (RFC 1035, section 4.2.2).
+/// Answers the questions of one connection. Each message follows its length (RFC 1035, section 4.2.2).
 fn converse(mut stream: TcpStream, asked: &Asked, reply: &dyn Fn(&str, Kind) -> Reply) {
     let mut length = [0; 2];
-    // Whoever asks closes it.
+    // The client closes the connection.
     while stream.read_exact(&mut length).is_ok() {
         let mut bytes = vec![0; u16::from_be_bytes(length).into()];
         if stream.read_exact(&mut bytes).is_err() {
@@ -236,7 +239,7 @@ fn question(message: &Message) -> Question {
     (name_of(query), query.query_type(), message.metadata.id)
 }
 
-/// The message that goes back, if any does.
+/// The response, if there is one.
 fn answer(message: Message, reply: &dyn Fn(&str, Kind) -> Reply, over: usize) -> Option<Vec<u8>> {
     let query = message.queries[0].clone();
     let mut answer = message.into_response();

@@ -1,13 +1,20 @@
-//! A test harness whose every case runs in a process of its own.
+//! A test harness that runs every case in its own process.
 //!
-//! Namespaces belong to threads and processes, and a user namespace can only be entered before a second thread starts: the
-//! standard harness, with its threads, cannot do that. A test target with `harness = false` calls [`main`] with its cases; each
-//! is run by starting the same program again with the case's name in the environment. Its output is shown only if it fails.
+//! Namespaces belong to threads and processes, and only a process with one thread can enter a user namespace. The standard harness has
+//! threads, so it cannot do that. A test target with `harness = false` calls [`main`] with its cases. For each case, the program starts
+//! itself again with the case's name in the environment. A case's output is shown only if it fails.
 //!
-//! A case passes by returning, fails by panicking (or taking longer than [`LIMIT`]), and is ignored, never passed, where it
-//! lacks a privilege. With `CI=true` in the environment an ignored case counts as failed, so that nothing is left out unseen; but
-//! for the few that are named in [`MAY_LACK`].
+//! | a case | result |
+//! |---|---|
+//! | returns | passed |
+//! | panics, or takes longer than [`LIMIT`] | failed |
+//! | lacks a privilege or a program | ignored, never passed |
+//! | lacks one, with `CI=true` in the environment | failed, except for the cases in [`MAY_LACK`] |
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may read clocks and open sockets"
+)]
 // Every test target uses a part of it.
 #![allow(dead_code)]
 
@@ -18,55 +25,55 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// The longest that a case may take: far more than any does, for machines that do much else beside.
+/// The longest time for a case. It is far more than any case needs, because machines may be busy.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
-/// Names the case that this process is to run.
+/// Holds the name of the case that this process runs.
 const CASE: &str = "PATHSURVEY_TEST_CASE";
 
 /// Exit code of an ignored case.
 const IGNORED: u8 = 77;
 
-/// Marks the line that says why a case is ignored.
+/// Marks a line with the reason why a case is ignored.
 const REASON: &str = "ignored because ";
 
-/// Marks a line that is shown beside the name of a case that passes.
+/// Marks a line that is shown beside the name of a passed case.
 const NOTE: &str = "note: ";
 
-/// Cases that CI, too, may ignore, each for this reason alone: they need what not every kernel is built with.
+/// Cases that CI may ignore as well, each for this reason only: not every kernel has what they need.
 const MAY_LACK: [(&str, &str); 1] = [("a_routing_domain_is_left_by_its_devices", "no VRF")];
 
 /// The user and group `nobody`.
 const NOBODY: u32 = 65534;
 
-/// What a case comes to unless it panics: all that it asserts holds, or it could not be run here.
+/// The result of a case that does not panic: everything holds, or the case could not run here.
 pub type Outcome = Result<(), Ignored>;
 
-/// Why a case could not be run: the privilege or the program that is missing.
+/// The privilege or program that is missing.
 pub struct Ignored(pub String);
 
-/// Who runs a case.
+/// The user who runs a case.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum User {
-    /// Whoever runs the tests.
+    /// The user who runs the tests.
     Caller,
-    /// A user without privilege: nobody, where root runs the tests.
+    /// A user without privileges: `nobody` if root runs the tests.
     Ordinary,
-    /// Root; ignored for others.
+    /// Root. Ignored for other users.
     Root,
 }
 
 /// A test.
 pub struct Case {
-    /// As shown, and as filters on the command line name it.
+    /// The name, for display and for filters on the command line.
     pub name: &'static str,
-    /// Who runs it.
+    /// The user.
     pub user: User,
     /// The test itself.
     pub run: fn() -> Outcome,
 }
 
-/// Runs the cases that the command line asks for, as the standard harness would, and says how they went.
+/// Runs the cases that the command line asks for, like the standard harness, and prints the results.
 pub fn main(cases: &[Case]) -> ExitCode {
     if let Ok(name) = std::env::var(CASE) {
         return run_here(cases, &name);
@@ -85,7 +92,7 @@ pub fn main(cases: &[Case]) -> ExitCode {
     report(&chosen, cases.len() - chosen.len())
 }
 
-/// What of the standard harness's command line matters here; its other flags are accepted and left aside.
+/// The arguments of the standard harness that matter here. Its other flags are accepted and ignored.
 #[derive(Default)]
 struct Arguments {
     filters: Vec<String>,
@@ -137,7 +144,7 @@ fn report(cases: &[&Case], filtered: usize) -> ExitCode {
     let began = Instant::now();
     for case in cases {
         print!("test {} ... ", case.name);
-        // Before a case that may be long; a closed terminal is no reason to fail it.
+        // Printed before the case, which may take long. A closed terminal must not fail the case.
         let _ = std::io::stdout().flush();
         match run_in_child(case) {
             Verdict::Passed(notes) => {
@@ -174,10 +181,10 @@ fn report(cases: &[&Case], filtered: usize) -> ExitCode {
 }
 
 enum Verdict {
-    /// With what it noted.
+    /// With the notes of the case.
     Passed(String),
     Ignored(String),
-    /// With what the case printed.
+    /// With the output of the case.
     Failed(String),
 }
 
@@ -186,7 +193,7 @@ fn run_in_child(case: &Case) -> Verdict {
     if case.user == User::Root && !root {
         return Verdict::Ignored("needs root".to_owned());
     }
-    // Not by its path: that may lead through directories closed to an ordinary user.
+    // Not by its path, which may lead through directories that are closed to an ordinary user.
     let mut command = Command::new("/proc/self/exe");
     command
         .env(CASE, case.name)
@@ -202,7 +209,7 @@ fn run_in_child(case: &Case) -> Verdict {
     }
 }
 
-/// Waits for the case's end, at most [`LIMIT`].
+/// Waits for the end of the case, at most [`LIMIT`].
 fn judge(mut child: Child) -> Verdict {
     let (done, ended) = mpsc::channel();
     let readers = [
@@ -212,14 +219,14 @@ fn judge(mut child: Child) -> Verdict {
             .map(|stream| collect(stream, done.clone())),
         child.stderr.take().map(|stream| collect(stream, done)),
     ];
-    // The streams close when the case (and whatever it has started) ends.
+    // The streams close when the case, and all that it started, ends.
     let deadline = Instant::now() + LIMIT;
     let in_time = readers.iter().all(|_| {
         let left = deadline.saturating_duration_since(Instant::now());
         ended.recv_timeout(left).is_ok()
     });
     if !in_time {
-        // It may have ended in this moment; `wait` tells.
+        // The case may have ended in this moment; `wait` shows it.
         let _ = child.kill();
     }
     let status = child.wait();
@@ -251,15 +258,15 @@ fn collect(
 ) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // Whatever was read before an error is shown all the same.
+        // What was read before an error is shown as well.
         let _ = stream.read_to_end(&mut bytes);
-        // Nobody listens once the limit has passed.
+        // After the limit has passed, the receiver is gone.
         let _ = done.send(());
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
 
-/// In the case's own process, on its only thread.
+/// Runs in the case's own process, on its only thread.
 fn run_here(cases: &[Case], name: &str) -> ExitCode {
     let Some(case) = cases.iter().find(|case| case.name == name) else {
         eprintln!("there is no case {name}");
@@ -275,7 +282,7 @@ fn run_here(cases: &[Case], name: &str) -> ExitCode {
     }
 }
 
-/// Notes something that is shown beside the case's name if it passes.
+/// Adds a note that is shown beside the case's name if it passes.
 pub fn note(what: &str) {
     println!("{NOTE}{what}");
 }

@@ -1,4 +1,4 @@
-//! Datasets read back with the Parquet reader, as plain rows: tests compare what is on disk, not what was meant to be.
+//! Datasets read back with the Parquet reader, as plain rows. Tests compare what is on disk.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// A row of `hops`. Names are those of the columns.
+/// A row of `hops`. Fields have the names of the columns.
 #[derive(Clone, Debug)]
 pub struct Hop {
     pub trace_id: i64,
@@ -35,11 +35,11 @@ pub struct Hop {
     pub received_at: Option<i64>,
     pub rtt_us: Option<i32>,
     pub evidence: Option<String>,
-    /// What else the row says of the reply; `None` where every such column is null.
+    /// The other columns of the reply. `None` if they are all null.
     pub reply: Option<HopReply>,
 }
 
-/// The columns of a reply: all that can be read off its bytes.
+/// The columns that follow from the reply's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HopReply {
     pub responder: Ipv4Addr,
@@ -89,13 +89,13 @@ pub struct Trace {
 #[derive(Debug)]
 pub struct Dataset {
     pub manifest: Value,
-    /// In the order of the parts, and within each as written.
+    /// In the order of the parts, and in the order of rows within each part.
     pub hops: Vec<Hop>,
     pub traces: Vec<Trace>,
 }
 
 impl Dataset {
-    /// Reads the parts that the manifest of `directory` lists, each of which must be as listed.
+    /// Reads the parts in the manifest of `directory`. Checks each part against the manifest.
     pub fn read(directory: &Path) -> Self {
         let manifest = manifest(directory).expect("a manifest");
         let mut dataset = Dataset {
@@ -116,7 +116,7 @@ impl Dataset {
         dataset
     }
 
-    /// The number at `pointer` (RFC 6901) of the manifest.
+    /// The number at `pointer` (RFC 6901) in the manifest.
     pub fn count(&self, pointer: &str) -> u64 {
         let value = self.manifest.pointer(pointer);
         value
@@ -130,13 +130,13 @@ impl Dataset {
     }
 }
 
-/// The manifest of `directory`; `None` while there is none. One that is not whole JSON fails the test.
+/// The manifest of `directory`. `None` if there is none. The test fails if the manifest is not valid JSON.
 pub fn manifest(directory: &Path) -> Option<Value> {
     let text = std::fs::read(directory.join("manifest.json")).ok()?;
     Some(serde_json::from_slice(&text).expect("a manifest is always whole JSON"))
 }
 
-/// The parts of `table` that the manifest lists, after comparing each with what it says of them.
+/// The parts of `table` in the manifest. Checks each part against its entry.
 pub fn verified_parts(directory: &Path, manifest: &Value, table: &str) -> Vec<PathBuf> {
     let parts = manifest["tables"][table]["parts"].as_array().unwrap();
     let verified = parts.iter().map(|part| {

@@ -1,11 +1,11 @@
-//! Other people's programs that trace paths: whether they are there, and what they print.
+//! Other programs that trace paths: whether they are installed, and what they print.
 
 use std::net::IpAddr;
 use std::process::Command;
 
 use crate::support::Ignored;
 
-/// Leaves the case out unless `program` is there and says that it is the one we mean.
+/// Ignores the case unless `program` is installed and is the implementation that we mean.
 pub fn installed(program: &str, version: &str, says: &str) -> Result<(), Ignored> {
     let output = Command::new(program)
         .arg(version)
@@ -20,17 +20,17 @@ pub fn installed(program: &str, version: &str, says: &str) -> Result<(), Ignored
     Err(Ignored(format!("another {program} is installed: {first}")))
 }
 
-/// Leaves the case out unless the traceroute that takes our options is there.
+/// Ignores the case unless a traceroute with our options is installed.
 pub fn traceroute_installed() -> Result<(), Ignored> {
     installed("traceroute", "--version", "Modern traceroute for Linux")
 }
 
-/// Leaves the case out unless scamper is there.
+/// Ignores the case unless scamper is installed.
 pub fn scamper_installed() -> Result<(), Ignored> {
     installed("scamper", "-v", "scamper version")
 }
 
-/// The hops that either of them printed: a line each, TTL and address or `*`.
+/// The hops in the output of either program: one line per hop, with TTL and address or `*`.
 pub fn hops(printed: &str) -> Vec<(u8, Option<IpAddr>)> {
     printed
         .lines()

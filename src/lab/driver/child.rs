@@ -11,7 +11,7 @@ use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 
 use super::{Namespace, sys};
 
-/// Why a program could not be run in the lab.
+/// Why a program did not run in the lab.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// It could not be started.
@@ -21,16 +21,16 @@ pub enum ExecError {
     Start {
         /// The program.
         command: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// It was started, but not waited for.
+    /// The program started, but waiting for it failed.
     #[error("lost track of the program in the lab: {0}")]
     Wait(#[source] io::Error),
 }
 
 impl ExecError {
-    /// The exit code that shells use for it: 127 where there is no such program, 126 where it cannot be run.
+    /// The exit code that shells use: 127 if there is no such program, 126 if it cannot be run.
     pub fn exit_code(&self) -> i32 {
         match self {
             ExecError::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
@@ -40,11 +40,13 @@ impl ExecError {
     }
 }
 
-/// Runs `command` in the namespace, with our standard streams, and returns its exit code, or 128 + the signal that ended it.
+/// Runs `command` in the namespace with our standard streams. Returns its exit code, or 128 + the signal that ended it.
 ///
-/// Meanwhile SIGINT, SIGQUIT, SIGHUP and SIGTERM do not end us but reach the program: those from the terminal by themselves,
-/// for the terminal signals the whole group; those sent to us alone are passed on. They stay caught afterwards, so the caller
-/// should then end.
+/// Until it ends, SIGINT, SIGQUIT, SIGHUP and SIGTERM do not end our process. The program gets them:
+/// - signals of the terminal reach it directly, because the terminal signals the whole process group;
+/// - signals that were sent to us alone are passed on.
+///
+/// We keep catching these signals afterwards, so the caller should then exit.
 pub fn exec_in_lab(
     _namespace: &Namespace,
     command: &OsStr,
@@ -54,7 +56,7 @@ pub fn exec_in_lab(
         command: command.to_string_lossy().into_owned(),
         source,
     };
-    // Before the program starts, so that not even its end is missed.
+    // Before the program starts, so that its end is not missed.
     let caught = [SIGCHLD, SIGINT, SIGQUIT, SIGHUP, SIGTERM];
     let mut signals = SignalsInfo::<WithRawSiginfo>::new(caught).map_err(start)?;
     let mut child = Command::new(command)
@@ -71,11 +73,11 @@ pub fn exec_in_lab(
     }
 }
 
-/// Gives the child a signal that was meant for us alone. It is not yet reaped: only the loop above does that.
+/// Passes on a signal that was sent to us alone. The child is not yet reaped: only the loop above does that.
 fn pass_on(child: &Child, signal: &libc::siginfo_t) {
-    // Codes above zero are the kernel's own signals: here the terminal's, which the child had, too.
+    // Codes above zero are signals of the kernel. Here they come from the terminal, and the child got them as well.
     if signal.si_signo != SIGCHLD && signal.si_code <= 0 {
-        // It may have ended meanwhile; then there is nobody to tell.
+        // The program may have ended meanwhile. Then the signal has no receiver.
         let _ = sys::signal_child(child.id(), signal.si_signo);
     }
 }

@@ -12,28 +12,28 @@ use super::netlink::Mac;
 use super::{NamespaceError, sys};
 use crate::transport::ring::{PacketRing, RingConfig};
 
-/// Names of the vantage point's device and, for a pair, of its far end.
+/// Names of the vantage point's device and, for a pair, of the far end.
 const NEAR: &str = "lab0";
 const FAR: &str = "lab0-far";
 
-/// Length of the vantage point's send queue in packets: the default of 500 loses packets at 350,000 a second.
+/// Length of the vantage point's send queue in packets. The default of 500 loses packets at 350,000 per second.
 const QUEUE: u32 = 100_000;
 
 /// Receive ring at the far end of a pair, in bytes: 32,768 packets.
 const RING: usize = 64 << 20;
 
-/// Which device carries the lab's packets.
+/// The kind of device that carries the lab's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
-    /// A TUN device: needs /dev/net/tun.
+    /// A TUN device. It needs /dev/net/tun.
     Tun,
-    /// A pair of Ethernet devices with the simulated network at the far end: needs nothing but the namespace.
+    /// A pair of Ethernet devices with the simulated network at the far end. It needs only the namespace.
     Veth,
 }
 
-/// What the vantage point sends comes out of it, what is written to it reaches the vantage point.
+/// Packets that the vantage point sends are read from it; packets that are written to it reach the vantage point.
 pub(super) trait Device: AsFd + Send {
-    /// Passes the packets that wait, at most `limit`, without waiting, and returns how many.
+    /// Passes on the packets that wait, at most `limit`, and returns their number. Does not block.
     fn read(&mut self, limit: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<usize>;
 
     /// Delivers a packet to the vantage point.
@@ -43,7 +43,7 @@ pub(super) trait Device: AsFd + Send {
     fn dropped(&self) -> Option<u64>;
 }
 
-/// Opens a device in the calling thread's namespace and leads everything to it, with `vantage` as our address.
+/// Opens a device in the calling thread's namespace and routes all traffic to it. `vantage` becomes our address.
 pub(super) fn open(
     vantage: Ipv4Addr,
     kind: Option<DeviceKind>,
@@ -65,7 +65,7 @@ pub(super) fn open(
     }
 }
 
-/// Gives the open device the IPv6 address `vantage`, too, and leads all IPv6 to it.
+/// Also gives the open device the IPv6 address `vantage`, and routes all IPv6 to it.
 pub(super) fn add_ipv6(vantage: Ipv6Addr) -> Result<(), NamespaceError> {
     route_all_ipv6(NEAR, vantage)
 }
@@ -130,7 +130,7 @@ impl Veth {
             .create_veth((NEAR, NEAR_MAC), (FAR, FAR_MAC))
             .map_err(step("creating a veth pair"))?;
         let (near, far) = (index(NEAR)?, index(FAR)?);
-        // First: a packet socket on a device that is off starts with an error that fails its first packet.
+        // This comes first. A packet socket on a device that is down starts with an error, which the first packet would meet.
         up(&mut netlink, far, None)?;
         let ring = PacketRing::open(&RingConfig {
             interface: Some(far),
@@ -141,7 +141,7 @@ impl Veth {
         .map_err(step(
             "opening a packet ring at the far end of the veth pair",
         ))?;
-        // Else ordinary sockets' packets would come out with half a checksum.
+        // Otherwise packets of ordinary sockets would have incomplete checksums.
         sys::disable_checksum_offload(ring.as_fd(), NEAR)
             .map_err(step("switching checksum offload off"))?;
         up(&mut netlink, near, Some(QUEUE))?;
@@ -174,16 +174,16 @@ impl Device for Veth {
     }
 }
 
-/// Packets that the interface `name` of the calling thread's namespace was to send and dropped.
+/// Returns how many packets the interface `name` of the calling thread's namespace dropped instead of sending.
 fn device_drops(name: &str) -> Option<u64> {
-    // Not /proc/self: that is where the process's first thread is, which may be another namespace.
+    // Not /proc/self: it shows the namespace of the process's first thread, which may be another one.
     transmit_drops(
         &std::fs::read_to_string("/proc/thread-self/net/dev").ok()?,
         name,
     )
 }
 
-/// The transmit side's "drop" column: the twelfth after the name.
+/// The "drop" column of the transmit side is the twelfth after the name.
 fn transmit_drops(table: &str, name: &str) -> Option<u64> {
     table.lines().find_map(|line| {
         let (interface, columns) = line.split_once(':')?;

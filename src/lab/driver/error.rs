@@ -1,62 +1,62 @@
-//! Why a namespace could not be had, each with its remedy.
+//! Why a namespace could not be created, with a remedy for each reason.
 
 use std::io;
 
-/// Why the lab's namespace or device could not be set up. Each message is one sentence: the step, the kernel's answer, the remedy.
+/// Why the lab's namespace or device could not be set up. Each message is one sentence with the step, the kernel's error and a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
-    /// A user namespace can only be entered by a process of one thread.
+    /// Only a process with one thread can enter a user namespace.
     #[error(
         "cannot enter a user namespace for the lab from a process of {threads} threads: enter it before any thread starts"
     )]
     Threads {
-        /// How many there are.
+        /// The number of threads.
         threads: usize,
     },
     /// unshare(2) was refused.
     #[error("cannot create a {namespaces} namespace for the lab (unshare: {source}): {}", unshare_remedy(.source))]
     Unshare {
-        /// Which namespaces: "network", or "user and network".
+        /// The namespaces: "network", or "user and network".
         namespaces: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The new user namespace could not be given its user and group.
+    /// The new user namespace got no user and group.
     #[error("cannot map our user into the lab's user namespace (writing {file}: {source}): {}", map_remedy(.source))]
     Map {
-        /// The file written to.
+        /// The file that was written.
         file: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// A step of setting up the network inside failed.
+    /// A step of the network setup failed.
     #[error("cannot set up the lab's network ({operation}: {source}): {remedy}")]
     Network {
         /// The step.
         operation: &'static str,
-        /// What may help.
+        /// A possible remedy.
         remedy: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Neither kind of device could be made.
+    /// Neither kind of device could be created.
     #[error("the lab has no network device: {tun}; and the fall-back: {veth}")]
     NoDevice {
-        /// Why not a TUN device.
+        /// The reason for the TUN device.
         tun: Box<NamespaceError>,
-        /// Why not a veth pair.
+        /// The reason for the veth pair.
         veth: Box<NamespaceError>,
     },
     /// /dev/net/tun could not be opened.
     #[error("cannot open /dev/net/tun ({source}): {}", tun_remedy(.source))]
     Tun {
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 impl NamespaceError {
-    /// Turns the failure of a network step into an error.
+    /// Turns the failure of a step into an error.
     pub(super) fn network(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| NamespaceError::Network {
             operation,
@@ -65,8 +65,8 @@ impl NamespaceError {
         }
     }
 
-    /// Whether the kernel (or a limit set in it) denied us namespaces or a device, so that another user or machine may fare
-    /// better; not so where we went about it wrongly.
+    /// Whether the kernel, or a limit in it, refused namespaces or a device. Another user or machine may have more luck then. False if
+    /// we made a mistake.
     pub fn is_refusal(&self) -> bool {
         let source = match self {
             NamespaceError::Threads { .. } => return false,

@@ -15,21 +15,21 @@ use crate::lab::{Delivery, Respond};
 use crate::model::Time;
 use crate::transport::sys::wait_readable;
 
-/// Packets read, and deliveries written, before the other gets its turn.
+/// Packets read in a row before deliveries get their turn, and deliveries written in a row.
 const BATCH: usize = 64;
 
-/// Deliveries that may wait at a time; beyond it the lab drops, and says so. About 1 GiB.
+/// Most deliveries that wait at a time. Beyond that the lab drops them, and counts them. About 1 GiB.
 const MOST_WAITING: usize = 4_000_000;
 
-/// Waits shorter than this are not worth a system call that sleeps.
+/// Shorter waits are not worth a system call.
 const SPIN: Duration = Duration::from_micros(5);
 
-/// What a lab host did.
+/// The counts of a lab host.
 #[derive(Clone, Debug, Default)]
 pub struct LabCounts {
-    /// Packets that the vantage point sent and the network was given.
+    /// Packets that the vantage point sent and the network received.
     pub read: u64,
-    /// Packets that were none of the user's: the kernel's own multicast and neighbour chatter.
+    /// Packets that no program sent: the kernel's own multicast and neighbour discovery.
     pub ignored: u64,
     /// Packets written to the vantage point.
     pub delivered: u64,
@@ -39,14 +39,14 @@ pub struct LabCounts {
     pub overflowed: u64,
     /// Deliveries that were still waiting when the host stopped.
     pub waiting: u64,
-    /// Packets lost by the device on their way into the network because its queue was full; the sender is not told of them.
-    /// `None` where the kernel does not tell us either.
+    /// Packets that the device lost on their way into the network because its queue was full. The sender is not informed.
+    /// `None` if the kernel does not report the number.
     pub device_dropped: Option<u64>,
-    /// How late the deliveries were written. RTTs contain it, besides the time it took to pick the probe up.
+    /// How late the deliveries were written. This is part of the measured RTTs, as is the time to read the probe.
     pub lateness: Lateness,
 }
 
-/// A simulated network at work behind a device. Dropping it stops it.
+/// A simulated network that runs behind a device. Dropping this value stops it.
 pub struct LabHost {
     kind: DeviceKind,
     vantage_v6: Option<Ipv6Addr>,
@@ -56,15 +56,16 @@ pub struct LabHost {
 struct Running {
     stop: Arc<AtomicBool>,
     read: Arc<AtomicU64>,
-    /// Closing it wakes the thread.
+    /// Closing this end wakes the thread.
     waker: PipeWriter,
     thread: JoinHandle<io::Result<LabCounts>>,
 }
 
 impl LabHost {
-    /// Puts `network` behind a new device of `namespace`, whose address becomes `vantage` and to which every route leads; and
-    /// likewise in IPv6, where the network has that ([`Respond::vantage_v6`]) and the kernel, too.
-    /// A TUN device, or where that is refused a veth pair. One host a namespace.
+    /// Starts `network` behind a new device of `namespace`. The device gets the address `vantage` and all routes.
+    /// If both the network ([`Respond::vantage_v6`]) and the kernel have IPv6, the device gets an IPv6 address as well.
+    ///
+    /// The device is a TUN device, or a veth pair if TUN is refused. A namespace can have one host.
     pub fn start(
         namespace: &Namespace,
         network: Box<dyn Respond>,
@@ -73,7 +74,7 @@ impl LabHost {
         Self::start_on(namespace, network, vantage, None)
     }
 
-    /// As [`start`](LabHost::start), on a device of the `kind` given.
+    /// Like [`start`](LabHost::start), on a device of the given `kind`.
     pub fn start_on(
         namespace: &Namespace,
         network: Box<dyn Respond>,
@@ -83,24 +84,24 @@ impl LabHost {
         ReadyLab::open(namespace, network, vantage, kind)?.start()
     }
 
-    /// The device it runs on.
+    /// The kind of the device.
     pub fn kind(&self) -> DeviceKind {
         self.kind
     }
 
-    /// Our IPv6 address; `None` where the network has no IPv6, or the kernel refuses to have any.
+    /// Our IPv6 address. `None` if the network has no IPv6, or if the kernel refuses it.
     pub fn vantage_v6(&self) -> Option<Ipv6Addr> {
         self.vantage_v6
     }
 
-    /// Packets that the network was given so far.
+    /// The number of packets that the network received so far.
     pub fn packets_read(&self) -> u64 {
         self.running
             .as_ref()
             .map_or(0, |running| running.read.load(Ordering::Relaxed))
     }
 
-    /// Stops the network at once and says what it did; an error if its device had failed.
+    /// Stops the network at once and returns its counts. Returns an error if the device failed.
     pub fn stop(mut self) -> io::Result<LabCounts> {
         self.end().unwrap_or_else(|| Ok(LabCounts::default()))
     }
@@ -120,14 +121,14 @@ impl LabHost {
 
 impl Drop for LabHost {
     fn drop(&mut self) {
-        // Who wants to know how it went calls `stop`.
+        // The counts are not needed: otherwise the caller would call `stop`.
         let _ = self.end();
     }
 }
 
-/// A device that is up, and the network that is to answer behind it. Nothing answers yet.
+/// A device that is up, and the network behind it, which does not answer yet.
 ///
-/// Opening needs privileges, answering does not: whoever gives them up does so between the two.
+/// Opening needs privileges and answering does not, so privileges can be dropped between the two.
 pub struct ReadyLab {
     kind: DeviceKind,
     vantage_v6: Option<Ipv6Addr>,
@@ -136,7 +137,7 @@ pub struct ReadyLab {
 }
 
 impl ReadyLab {
-    /// Opens the device, as [`LabHost::start_on`] does.
+    /// Opens the device, like [`LabHost::start_on`].
     pub fn open(
         _namespace: &Namespace,
         network: Box<dyn Respond>,
@@ -144,7 +145,7 @@ impl ReadyLab {
         kind: Option<DeviceKind>,
     ) -> Result<Self, NamespaceError> {
         let (device, kind) = device::open(vantage, kind)?;
-        // Without IPv6 the network is whole but for that; who needs it asks `vantage_v6`.
+        // Without IPv6 the network still works in IPv4. Callers that need IPv6 check `vantage_v6`.
         let vantage_v6 = network
             .vantage_v6()
             .filter(|address| device::add_ipv6(*address).is_ok());
@@ -156,7 +157,7 @@ impl ReadyLab {
         })
     }
 
-    /// Puts the network to work, in a thread with the privileges of the calling one.
+    /// Starts the network in a thread, which has the privileges of the calling thread.
     pub fn start(self) -> Result<LabHost, NamespaceError> {
         let step = NamespaceError::network;
         let (wake, waker) = io::pipe().map_err(step("opening a pipe"))?;
@@ -190,7 +191,7 @@ impl ReadyLab {
     }
 }
 
-/// Monotonic, from the wall clock's reading at its start.
+/// A monotonic clock that starts at the wall clock's time.
 struct Clock {
     began: Instant,
     wall: Time,
@@ -212,7 +213,7 @@ impl Clock {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Host {
     device: Box<dyn Device>,
     network: Box<dyn Respond>,
@@ -221,7 +222,7 @@ struct Host {
     counts: LabCounts,
     scratch: Vec<Delivery>,
     stop: Arc<AtomicBool>,
-    /// What `counts.read` was at the last batch, for others to see.
+    /// The value of `counts.read` after the last batch, for other threads.
     read: Arc<AtomicU64>,
     wake: PipeReader,
 }
@@ -242,7 +243,7 @@ impl Host {
         Ok(self.counts)
     }
 
-    /// Writes what is due, a batch at most.
+    /// Writes the deliveries that are due, at most one batch.
     fn deliver_due(&mut self) {
         for _ in 0..BATCH {
             let now = self.clock.now();
@@ -259,7 +260,7 @@ impl Host {
         }
     }
 
-    /// Lets the network answer what was sent, a batch at most.
+    /// Lets the network answer packets that were sent, at most one batch.
     fn take_in(&mut self) -> io::Result<usize> {
         let (clock, network, counts) = (&self.clock, &mut self.network, &mut self.counts);
         let (schedule, scratch) = (&mut self.schedule, &mut self.scratch);
@@ -280,7 +281,7 @@ impl Host {
         })
     }
 
-    /// Sleeps until something is due, is sent, or the end.
+    /// Sleeps until a delivery is due, a packet is sent, or the host stops.
     fn wait(&self) -> io::Result<()> {
         let timeout = self
             .schedule
@@ -294,8 +295,8 @@ impl Host {
     }
 }
 
-/// What a kernel sends by itself once a device is up: multicast (group membership, IPv6 neighbour and router discovery),
-/// what stays on the link (IPv6 neighbour discovery once more), and what is no IP at all.
+/// Whether a kernel sends this packet by itself when a device is up. That is multicast (group membership, IPv6 neighbour and router
+/// discovery), traffic that stays on the link (IPv6 neighbour discovery again), and packets that are not IP.
 fn is_chatter(packet: &[u8]) -> bool {
     match packet.first().map(|byte| byte >> 4) {
         Some(4) => packet.get(16).is_none_or(|byte| byte & 0xf0 == 0xe0),

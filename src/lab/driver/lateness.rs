@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// Buckets to each doubling: a percentile is right to within an eighth.
+/// Buckets per doubling. A percentile is exact to within an eighth.
 const STEPS: u64 = 8;
 const BUCKETS: usize = 64 * STEPS as usize;
 
-/// A histogram of delays: how long after its due time each delivery was written to the device.
+/// A histogram of delays: the time between the due time of a delivery and its writing to the device.
 ///
-/// RTTs measured against the lab contain it, so tests subtract it.
+/// RTTs that are measured against the lab contain this delay, so tests subtract it.
 #[derive(Clone)]
 pub struct Lateness {
     counts: Box<[u64; BUCKETS]>,
@@ -46,18 +46,18 @@ impl Lateness {
         self.max = self.max.max(late);
     }
 
-    /// How many deliveries were counted.
+    /// The number of deliveries.
     pub fn count(&self) -> u64 {
         self.total
     }
 
-    /// The latest of all.
+    /// The largest lateness.
     pub fn max(&self) -> Duration {
         self.max
     }
 
-    /// The lateness that `percent` (0 to 100) of the deliveries did not exceed, rounded up by at most an eighth;
-    /// zero where none was counted.
+    /// Returns a lateness that `percent` (0 to 100) of the deliveries did not exceed, rounded up by at most an eighth.
+    /// Returns zero if there was no delivery.
     pub fn percentile(&self, percent: f64) -> Duration {
         let rank = (self.total as f64 * percent / 100.0).ceil().max(1.0);
         let mut seen = 0;
@@ -80,7 +80,7 @@ fn bucket(nanos: u64) -> usize {
     ((u64::from(doubling) + 1) * STEPS + step) as usize
 }
 
-/// The largest number of nanoseconds in the bucket `index`.
+/// The largest number of nanoseconds that falls into the bucket `index`.
 fn upper_bound(index: usize) -> u64 {
     let index = index as u64;
     if index < STEPS {

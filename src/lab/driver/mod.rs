@@ -1,8 +1,13 @@
-//! The lab on real sockets: any [`Respond`](super::Respond) behind a network device in a namespace that leads nowhere.
+//! The lab on real sockets: any [`Respond`](super::Respond) behind a network device, in an isolated network namespace.
 //!
-//! [`enter_namespace`] first, before any thread starts; then [`LabHost::start`] gives the namespace its only route, and
-//! answers what is sent along it. Programs run inside with [`exec_in_lab`]. Nothing here can reach a real network: the device
-//! is made in the new namespace, and a [`Namespace`] is the only way to start a host.
+//! First call [`enter_namespace`], before any thread starts. Then [`LabHost::start`] gives the namespace its only route and answers
+//! the packets on it. [`exec_in_lab`] runs programs inside. No packet can reach a real network: the device is created in the new
+//! namespace, and only a [`Namespace`] can start a host.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the lab on real sockets runs in real time"
+)]
 
 mod child;
 mod device;

@@ -1,4 +1,4 @@
-//! Network namespaces of our own: a fresh one holds a loopback device and nothing else, so nothing sent in it gets out.
+//! Private network namespaces. A new namespace has only a loopback device, so no packet can leave it.
 
 use std::fs;
 use std::io;
@@ -9,39 +9,39 @@ use std::time::{Duration, Instant};
 use super::netlink::{Netlink, Route, Via};
 use super::{NamespaceError, sys};
 
-/// Our address in a namespace that drops everything (TEST-NET-1, RFC 5737).
+/// Our address in a namespace that drops all packets (TEST-NET-1, RFC 5737).
 const DROP_SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// The same in IPv6 (RFC 3849).
 const DROP_SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
-/// Gateway of devices with neighbours (link-local, RFC 3927). One neighbour for all destinations: with each destination as
-/// its own neighbour the kernel's table of 1,024 would overflow. It is never seen in a packet.
+/// Gateway of devices with neighbours (link-local, RFC 3927). All destinations share this neighbour. If each destination were a
+/// neighbour, the kernel's table of 1,024 would overflow. The address never appears in a packet.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
 
-/// The same in IPv6, on devices of any kind: there the kernel keeps an entry for each neighbour without a gateway.
+/// The same in IPv6, on all kinds of devices: without a gateway, the kernel keeps an entry per destination.
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// A kernel that needs longer for its own route is not going to make it.
+/// If the kernel needs longer to add its own route, it will not do so at all.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Hardware addresses of the two ends of a pair (locally administered).
+/// Hardware addresses of a pair's two ends (locally administered).
 pub(super) const NEAR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 pub(super) const FAR_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 
-/// Which namespaces are ours.
+/// The kind of namespaces that we entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// A network namespace; we are privileged outside it, too.
+    /// A network namespace. We also have privileges outside it.
     Network,
-    /// A user and a network namespace: privileged inside only.
+    /// A user namespace and a network namespace. We have privileges only inside.
     UserAndNetwork,
 }
 
-/// A route that refuses packets in its own way: for tests of send errors.
+/// A route that refuses packets with a certain error. For tests of send errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteKind {
-    /// As if there were no route (a `throw` route): ENETUNREACH.
+    /// As without a route (a `throw` route): ENETUNREACH.
     Missing,
     /// EHOSTUNREACH.
     Unreachable,
@@ -51,9 +51,9 @@ pub enum RouteKind {
     Blackhole,
 }
 
-/// The namespace that the thread holding this value is in, and every thread and program that it starts.
+/// The namespace of the thread that holds this value, and of all threads and programs that it starts.
 ///
-/// There is no way back out. The value stays with its thread, because other threads may be elsewhere.
+/// A thread cannot leave the namespace. The value cannot move to another thread, which may be in another namespace.
 #[derive(Debug)]
 pub struct Namespace {
     isolation: Isolation,
@@ -61,7 +61,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Which namespaces are ours.
+    /// The kind of namespaces that we entered.
     pub fn isolation(&self) -> Isolation {
         self.isolation
     }
@@ -91,11 +91,11 @@ impl Namespace {
     }
 }
 
-/// Enters a fresh network namespace: with CAP_SYS_ADMIN that alone, otherwise within a fresh user namespace, which only a
-/// process without other threads can do. Loopback is up; programs inside may use ping sockets.
+/// Enters a new network namespace. Without CAP_SYS_ADMIN, it enters a new user namespace as well, which only a process with one
+/// thread can do. Loopback is up. Programs inside may use ping sockets.
 pub fn enter_namespace() -> Result<Namespace, NamespaceError> {
     match enter_network_namespace() {
-        // Also where we may create a network namespace but not administer it (CAP_SYS_ADMIN without CAP_NET_ADMIN).
+        // Also if we may create a network namespace but not configure it (CAP_SYS_ADMIN without CAP_NET_ADMIN).
         Err(error) if error.is_refusal() => enter_user_namespace(),
         other => other,
     }
@@ -109,15 +109,15 @@ fn enter_network_namespace() -> Result<Namespace, NamespaceError> {
     furnish(Isolation::Network)
 }
 
-/// Enters a fresh user and network namespace whoever we are: what [`enter_namespace`] does for an ordinary user.
-/// Only a process without other threads can.
+/// Enters a new user namespace and a new network namespace, as [`enter_namespace`] does for an ordinary user.
+/// The process must have one thread.
 pub fn enter_user_namespace() -> Result<Namespace, NamespaceError> {
     let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     if threads > 1 {
         return Err(NamespaceError::Threads { threads });
     }
     let (user, group) = sys::effective_ids();
-    // Not fatal: the writes below tell whether it was needed.
+    // An error here is not fatal. The writes below show whether the step was needed.
     let _ = sys::own_proc_files();
     sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET).map_err(|source| {
         NamespaceError::Unshare {
@@ -125,7 +125,7 @@ pub fn enter_user_namespace() -> Result<Namespace, NamespaceError> {
             source,
         }
     })?;
-    // In this order: without CAP_SETGID outside, the group map is refused until setgroups is.
+    // This order matters. Without CAP_SETGID outside, the group map is refused until setgroups is denied.
     for (file, content) in [
         ("/proc/self/setgroups", "deny".to_owned()),
         ("/proc/self/uid_map", format!("0 {user} 1")),
@@ -136,8 +136,8 @@ pub fn enter_user_namespace() -> Result<Namespace, NamespaceError> {
     furnish(Isolation::UserAndNetwork)
 }
 
-/// Enters a fresh namespace whose only route leads to a device that takes every packet at once and drops it: what sending
-/// costs, and nothing else. The device is the kernel's `dummy`, or a veth pair with nobody at its far end.
+/// Enters a new namespace whose only route leads to a device that accepts and drops every packet. It shows the cost of sending alone.
+/// The device is the kernel's `dummy`, or a veth pair without a receiver.
 pub fn enter_drop_namespace() -> Result<Namespace, NamespaceError> {
     let namespace = enter_namespace()?;
     let mut netlink = open_netlink()?;
@@ -149,20 +149,20 @@ pub fn enter_drop_namespace() -> Result<Namespace, NamespaceError> {
         ))?;
     let near = index("drop0")?;
     if let Ok(far) = sys::interface_index("drop1") {
-        // Frames carry the near end's hardware address as their destination (NOARP): the far end drops them unlooked at.
+        // Frames are addressed to the near end's hardware address (NOARP). So the far end drops them at once.
         up(&mut netlink, far, None)?;
     }
     up(&mut netlink, near, None)?;
     route_everything(&mut netlink, near, DROP_SOURCE, true)?;
-    // A kernel without IPv6 still drops IPv4.
+    // A kernel without IPv6 still drops IPv4 packets.
     let _ = route_all_ipv6("drop0", DROP_SOURCE_V6);
     Ok(namespace)
 }
 
-/// What every namespace of ours gets.
+/// The setup that all our namespaces share.
 fn furnish(isolation: Isolation) -> Result<Namespace, NamespaceError> {
     up(&mut open_netlink()?, index("lo")?, None)?;
-    // A container may mount /proc/sys read-only. Without it only ping sockets are missed.
+    // /proc/sys may be read-only in a container. Then only ping sockets are missing.
     let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0");
     Ok(Namespace {
         isolation,
@@ -183,14 +183,14 @@ pub(super) fn up(
     interface: u32,
     queue: Option<u32>,
 ) -> Result<(), NamespaceError> {
-    // A kernel without IPv6 has nothing to switch off; and packets of that kind are told from probes anyway.
+    // A kernel without IPv6 has nothing to switch off. Packets of this kind are told apart from probes in any case.
     let _ = netlink.no_link_local(interface);
     netlink
         .up(interface, queue)
         .map_err(NamespaceError::network("switching a network device on"))
 }
 
-/// Gives `interface` the address `source` and the default route; over a gateway where it has neighbours to tell apart.
+/// Gives `interface` the address `source` and the default route. If the device has neighbours, the route has a gateway.
 pub(super) fn route_everything(
     netlink: &mut Netlink,
     interface: u32,
@@ -215,10 +215,10 @@ pub(super) fn route_everything(
     ))
 }
 
-/// Gives the interface `name` the IPv6 address `source` and the default route. Neighbours are not looked for: the devices
-/// have none (NOARP), and no routers: none ever answers.
+/// Gives the interface `name` the IPv6 address `source` and the default route. It looks for no neighbours, because the devices have
+/// none (NOARP), and for no routers, because none answers.
 pub(super) fn route_all_ipv6(name: &str, source: Ipv6Addr) -> Result<(), NamespaceError> {
-    // A container may mount /proc/sys read-only, and a kernel have no IPv6. What has to work is tried below.
+    // /proc/sys may be read-only in a container, and a kernel may lack IPv6. The steps below report errors that matter.
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "0");
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/accept_ra"), "0");
     let interface = index(name)?;
@@ -243,8 +243,8 @@ pub(super) fn route_all_ipv6(name: &str, source: Ipv6Addr) -> Result<(), Namespa
         ))
 }
 
-/// Waits until the kernel takes in what is sent to `address`. It acknowledges an IPv6 address at once but makes the route to it
-/// in a work queue, a moment later; until then answers are dropped.
+/// Waits until the kernel accepts packets to `address`. It acknowledges a new IPv6 address at once, but adds the route to it a moment
+/// later in a work queue. Until then it drops replies.
 fn await_local_route(address: Ipv6Addr) -> io::Result<()> {
     let began = Instant::now();
     while began.elapsed() < ADDRESS_PATIENCE {
@@ -262,8 +262,8 @@ fn await_local_route(address: Ipv6Addr) -> io::Result<()> {
     ))
 }
 
-/// Whether the kernel's `table` of IPv6 routes leads `address` to this host: destination, prefix length (hexadecimal, as all)
-/// and, in the ninth column, RTF_LOCAL.
+/// Whether the kernel's `table` of IPv6 routes leads `address` to this host. Columns are destination and prefix length (hexadecimal,
+/// as all columns) and, as the ninth, flags with RTF_LOCAL.
 fn has_local_route(table: &str, address: Ipv6Addr) -> bool {
     let wanted = format!("{:032x}", u128::from(address));
     table.lines().any(|line| {

@@ -1,6 +1,6 @@
-//! Links, addresses and routes through rtnetlink(7), with no need for the `ip` program.
+//! Links, addresses and routes through rtnetlink(7), without the `ip` program.
 //!
-//! One request, one acknowledgement at a time: enough to set up a namespace once. Only what the lab needs is encoded.
+//! Each request waits for its acknowledgement. That is fast enough to set up a namespace once. Only what the lab needs is encoded.
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -19,13 +19,13 @@ const VETH_INFO_PEER: u16 = 1;
 const ADDRESS_GENERATION: u16 = 8;
 const NO_ADDRESS: u8 = 1;
 
-/// `IFA_F_NODAD` (include/uapi/linux/if_addr.h): the address is good at once, without asking the link.
+/// `IFA_F_NODAD` (include/uapi/linux/if_addr.h): the address is usable at once, without duplicate address detection.
 const NO_DETECTION: u8 = 2;
 
 /// A hardware address.
 pub(super) type Mac = [u8; 6];
 
-/// A connection to the kernel's routing and link tables, of the namespace in which it was opened.
+/// A connection to the kernel's routing and link tables, in the namespace in which it was opened.
 pub(super) struct Netlink {
     socket: Socket,
 }
@@ -34,16 +34,16 @@ pub(super) struct Netlink {
 pub(super) struct Route {
     pub destination: IpAddr,
     pub prefix_length: u8,
-    /// RTN_UNICAST, or one of the kinds that refuse.
+    /// RTN_UNICAST, or a kind that refuses packets.
     pub kind: u8,
-    /// Interface and source address of a route that leads somewhere.
+    /// Interface and source address, if the route leads to an interface.
     pub via: Option<Via>,
 }
 
 pub(super) struct Via {
     pub interface: u32,
     pub source: IpAddr,
-    /// A gateway on the link; none where the device has no neighbours to tell apart.
+    /// A gateway on the link. `None` if the device has no neighbours.
     pub gateway: Option<IpAddr>,
 }
 
@@ -57,7 +57,7 @@ impl Netlink {
         Ok(Netlink { socket })
     }
 
-    /// Switches the interface on. With `queue`, sets its queue's length in packets.
+    /// Switches the interface on. `queue` is the new length of its queue in packets.
     pub(super) fn up(&mut self, interface: u32, queue: Option<u32>) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, 0);
         message.link_info(interface, libc::IFF_UP as u32, libc::IFF_UP as u32);
@@ -67,7 +67,7 @@ impl Netlink {
         self.ask(message)
     }
 
-    /// Keeps the kernel from giving the interface an IPv6 address by itself, and from looking for routers with it.
+    /// Keeps the kernel from giving the interface an IPv6 address by itself, and from looking for routers on it.
     pub(super) fn no_link_local(&mut self, interface: u32) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, 0);
         message.link_info(interface, 0, 0);
@@ -79,7 +79,7 @@ impl Netlink {
         self.ask(message)
     }
 
-    /// Creates a pair of Ethernet devices, each the other's far end. Neither asks for neighbours (NOARP).
+    /// Creates a pair of Ethernet devices that are each other's far end. Neither looks for neighbours (NOARP).
     pub(super) fn create_veth(&mut self, near: (&str, Mac), far: (&str, Mac)) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, CREATE);
         message.named_link(near);
@@ -92,7 +92,7 @@ impl Netlink {
         self.ask(message)
     }
 
-    /// Creates a device that takes every packet and drops it, where the kernel has that driver.
+    /// Creates a device that accepts and drops every packet. Fails if the kernel lacks that driver.
     pub(super) fn create_dummy(&mut self, name: (&str, Mac)) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWLINK, CREATE);
         message.named_link(name);
@@ -102,7 +102,7 @@ impl Netlink {
         self.ask(message)
     }
 
-    /// Gives the interface `address`, alone (/32, /128). It can be used at once.
+    /// Gives the interface `address` alone (/32, /128). It is usable at once.
     pub(super) fn add_address(&mut self, interface: u32, address: IpAddr) -> io::Result<()> {
         let mut message = Message::new(libc::RTM_NEWADDR, CREATE);
         // struct ifaddrmsg: family, prefix length, flags, scope, interface.
@@ -123,7 +123,7 @@ impl Netlink {
         let (scope, flags) = match (&route.via, gateway) {
             (Some(_), None) => (libc::RT_SCOPE_LINK, 0),
             (Some(_), Some(IpAddr::V4(_))) => (libc::RT_SCOPE_UNIVERSE, ONLINK),
-            // A link-local gateway is on the link by its nature.
+            // A link-local gateway is always on the link.
             (Some(_), Some(IpAddr::V6(_))) => (libc::RT_SCOPE_UNIVERSE, 0),
             (None, _) => (libc::RT_SCOPE_UNIVERSE, 0),
         };
@@ -150,7 +150,7 @@ impl Netlink {
         self.ask(message)
     }
 
-    /// Sends a request and waits for the kernel's answer to it.
+    /// Sends a request and waits for the kernel's answer.
     fn ask(&mut self, message: Message) -> io::Result<()> {
         self.socket.write_all(&message.finish())?;
         let mut answer = [0; 4096];
@@ -173,7 +173,7 @@ fn family(address: IpAddr) -> u8 {
     }
 }
 
-/// The errno (0: done) in an NLMSG_ERROR message, which carries it negated behind the header.
+/// The errno in an NLMSG_ERROR message; 0 means success. The message holds it negated, after the header.
 fn acknowledgement(answer: &[u8]) -> Option<i32> {
     let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
     let code = i32::from_ne_bytes(answer.get(HEADER..HEADER + 4)?.try_into().ok()?);
@@ -182,7 +182,7 @@ fn acknowledgement(answer: &[u8]) -> Option<i32> {
 
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 
-/// A request as it grows.
+/// A request under construction.
 struct Message {
     bytes: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! Deliveries that wait for their time.
+//! Deliveries that are not due yet.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use crate::lab::Delivery;
 use crate::model::Time;
 
-/// Deliveries in the order of their times; those of one time in the order in which they came.
+/// Deliveries in the order of their times. Deliveries with the same time keep the order in which they were added.
 #[derive(Default)]
 pub(super) struct Schedule {
     waiting: BinaryHeap<Entry>,
@@ -33,12 +33,12 @@ impl Schedule {
         self.arrivals += 1;
     }
 
-    /// When the next delivery is due.
+    /// The time at which the next delivery is due.
     pub(super) fn next_due(&self) -> Option<Time> {
         self.waiting.peek().map(|entry| entry.at)
     }
 
-    /// Takes the next delivery if it is due at `now`.
+    /// Removes and returns the next delivery if it is due at `now`.
     pub(super) fn pop_due(&mut self, now: Time) -> Option<Delivery> {
         if self.next_due()? > now {
             return None;
@@ -51,7 +51,7 @@ impl Schedule {
 }
 
 impl Ord for Entry {
-    /// The heap gives its greatest first: that must be the earliest.
+    /// The heap returns its greatest element first. That must be the earliest delivery.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.arrival).cmp(&(self.at, self.arrival))
     }

@@ -1,6 +1,6 @@
-//! Boxes that rewrite: what becomes of every field of every protocol's probes, seen from behind the box and from before it.
+//! Boxes that rewrite packets: every field of every protocol's probes, as seen in front of the box and behind it.
 //!
-//! A quote is always compared with a probe built afresh, checksum included, as the packet must look there.
+//! Each quote is compared with a probe that is built from scratch, with its checksum, as it must look at that point.
 
 use pnet_packet::icmp::{self, IcmpPacket};
 use pnet_packet::icmpv6::{self, Icmpv6Packet};
@@ -22,7 +22,7 @@ enum Protocol {
 }
 use Protocol::{Echo, Tcp, Udp};
 
-/// A probe: what boxes may change.
+/// The fields of a probe that boxes may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
     protocol: Protocol,
@@ -149,7 +149,7 @@ impl Shape {
     }
 }
 
-/// A router, the box with the keys `box_`, a router behind it, and targets with port 443 open.
+/// A router, a box with the keys `box_`, a router behind it, and targets whose port 443 is open.
 fn network(box_: &str) -> LabNetwork {
     let text = format!(
         r#"
@@ -186,7 +186,7 @@ fn answer(network: &mut LabNetwork, sent: &Shape) -> Vec<u8> {
     network.respond(&sent.packet(), START, &mut deliveries);
     assert_eq!(deliveries.len(), 1, "{sent:?}");
     let packet = deliveries.pop().unwrap().packet;
-    // The answer's own checksums, whatever it quotes.
+    // The reply's own checksums, whatever it quotes.
     match sent.source {
         IpAddr::V4(_) if packet[9] == 1 => {
             assert_eq!(
@@ -227,7 +227,7 @@ fn napt(restore: &str) -> String {
 }
 
 #[test]
-fn a_napt_restores_as_told_for_every_protocol() {
+fn a_napt_restores_as_configured_for_every_protocol() {
     for protocol in PROTOCOLS {
         for (to, public) in TARGETS.into_iter().zip(PUBLIC) {
             let (sent, outside) = quoted(&napt("none"), protocol, to);
@@ -338,14 +338,14 @@ fn checksums_are_wrong_in_quotes_and_right_on_the_way() {
                 assert_eq!(sum == 0, zero, "{protocol:?} {to}");
                 seen[at..at + 2].copy_from_slice(&right.to_be_bytes());
                 assert_eq!(seen, sent.packet(), "{protocol:?} {to}");
-                // The target takes the probe in.
+                // The target accepts the probe.
                 answer(&mut network(&keys), &Shape { ttl: 9, ..sent });
             }
         }
     }
 }
 
-/// A box undoes its own work, and leaves what others did: the NAT of the example restores all but the checksum of port 33434 become 443.
+/// A box undoes only its own changes. The example's NAT restores everything but the checksum that was changed for port 443.
 #[test]
 fn a_nat_that_restores_leaves_what_a_box_behind_it_rewrote() {
     let example = std::fs::read_to_string(labs().join("rewriting-all.toml")).unwrap();
@@ -368,7 +368,7 @@ fn a_nat_that_restores_leaves_what_a_box_behind_it_rewrote() {
     }
 }
 
-/// What quotes nothing comes back translated, from the port that was probed, with right checksums.
+/// A reply without a quote comes back translated, from the port that was probed, with right checksums.
 #[test]
 fn answers_of_a_target_are_translated_back() {
     let [from, to] = ["198.18.7.0/24", "198.18.0.0/24"];

@@ -1,4 +1,4 @@
-//! Routers that complain, targets that answer from another address, one address at two hops.
+//! Routers that complain, targets that answer from another address, and an address that appears at two hops.
 
 use super::super::{TruthEnd, TruthFlow};
 use super::examples::check;
@@ -51,7 +51,7 @@ fn targets_with_another_address() {
     }
 }
 
-/// A router that complains of what it forwards: the probe brings two answers, the complaint first.
+/// A router that complains about packets which it forwards: a probe brings two replies, the complaint first.
 #[test]
 fn a_complaint_about_a_forwarded_packet_is_a_further_answer() {
     let mut network = LabNetwork::from_toml(

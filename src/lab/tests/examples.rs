@@ -1,4 +1,4 @@
-//! Each example network against paths written down by hand: what it answers, and what it says is true.
+//! Each example network against paths written by hand: its replies, and its truth.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::super::{TruthEnd, TruthFlow, TruthOutcome};
 use super::*;
 use crate::model::{ReplyKind, Ttl};
 
-/// What a probe shows, in short: responder, type of answer, quoted TTL.
+/// What a probe shows, in short form: responder, type of reply, quoted TTL.
 fn brief(responder: IpAddr, icmp: (u8, u8), quoted_ttl: u8) -> String {
     let kind = ReplyKind::of_icmpv4(icmp.0, icmp.1).unwrap().as_str();
     format!("{responder} {kind} {quoted_ttl}")
@@ -90,7 +90,7 @@ fn clean() {
 }
 
 #[test]
-fn what_is_no_target_is_unreachable() {
+fn addresses_outside_the_targets_are_unreachable() {
     let path = [
         "10.0.0.1 time_exceeded 1",
         "10.0.1.1 time_exceeded 1",
@@ -215,7 +215,7 @@ fn a_loop() {
     let flow = TruthFlow::udp(Ipv4Addr::new(198, 18, 1, 1), 24000, PORT);
     let truth = lab("loop").truth(flow, Ttl(32));
     assert_eq!((truth.hops.len(), truth.end), (32, TruthEnd::Nowhere));
-    // Out over five lines, back by the two that lead to the router.
+    // Out over five lines, and back over the two that lead to the router.
     assert_eq!(
         truth.hops[5].answer().unwrap().rtt,
         Duration::from_millis(8)

@@ -1,4 +1,4 @@
-//! Each fault on its own.
+//! Each fault, one at a time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn network(text: &str) -> LabNetwork {
     LabNetwork::from_toml(text, "test.toml").unwrap()
 }
 
-/// Two routers and a target; `first` and `second` are further keys of the routers, `target` of the target.
+/// Two routers and a target. `first` and `second` are additional keys of the routers, `target` of the target.
 fn chain(first: &str, second: &str, target: &str) -> LabNetwork {
     network(&format!(
         r#"
@@ -59,7 +59,7 @@ fn quotes_are_as_long_as_the_router_makes_them() {
 }
 
 #[test]
-fn a_nat_adjusts_the_checksum_and_restores_as_told() {
+fn a_nat_adjusts_the_checksum_and_restores_as_configured() {
     let public = Ipv4Addr::new(203, 0, 113, 7);
     for (restore, address_back, checksum_back) in [
         ("full", true, true),
@@ -85,7 +85,7 @@ fn a_nat_adjusts_the_checksum_and_restores_as_told() {
             };
             assert_eq!(&seen.quote[26..28], sum, "{restore}");
         }
-        // The box itself answers about the packet as it came in.
+        // The box itself answers, and quotes the packet as it arrived.
         let (_, own) = ask(&mut network, TARGET, 24000, 1).unwrap();
         assert_eq!(own.quote, sent(&network, 1), "{restore}");
     }
@@ -133,7 +133,7 @@ fn a_probe_without_checksum_stays_without() {
 }
 
 #[test]
-fn a_target_drops_what_is_corrupt_and_routers_do_not_care() {
+fn a_target_drops_corrupt_packets_and_routers_ignore_the_damage() {
     let mut network = chain("", "", "");
     for (ttl, answers) in [(2, 1), (3, 0)] {
         let mut packet = sent(&network, ttl);
@@ -213,7 +213,7 @@ fn probes_and_replies_are_lost_apart() {
     });
     assert!((400..600).contains(&lost), "{lost}");
     assert_eq!(count("", |n| n.statistics().answered), 2000);
-    // The line before the lossy one is spared.
+    // The line in front of the lossy one loses nothing.
     let mut network = chain("", "line = { loss = 1.0 }", "");
     assert!(ask(&mut network, TARGET, 24000, 1).is_some());
     assert!(ask(&mut network, TARGET, 24000, 2).is_none());
@@ -390,7 +390,7 @@ fn a_target_answers_ping() {
         ((0, 0), TARGET)
     );
     assert_eq!(seen.quote, &packet[28..]);
-    // With a wrong checksum the target says nothing.
+    // If the checksum is wrong, the target is silent.
     packet[30] ^= 1;
     assert_eq!(send(&mut network, &packet, START), []);
 }

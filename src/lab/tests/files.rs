@@ -1,4 +1,4 @@
-//! Files that are wrong.
+//! Files with errors.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What hosts answer to UDP and ping, and what the hosts of the generated network are like.
+//! What hosts answer to UDP and ping, and the shares of hosts in the generated network.
 
 use std::net::Ipv6Addr;
 
@@ -15,7 +15,7 @@ fn a_udp_service_answers_from_its_port_as_a_name_server_does() {
     let mut network = lab("hosts");
     let target = Ipv4Addr::new(198, 18, 0, 9);
     let mut query = probe(network.vantage(), target, 24000, 64, 12);
-    // To port 53, the checksum adjusted.
+    // To port 53, with the checksum adjusted.
     let mut datagram = MutableUdpPacket::new(&mut query[20..]).unwrap();
     datagram.set_destination(53);
     let sum = udp::ipv4_checksum(&datagram.to_immutable(), &network.vantage(), &target);
@@ -62,7 +62,7 @@ fn a_udp_service_answers_from_its_port_as_a_name_server_does() {
     }
 }
 
-/// The first two bytes echoed, and that it is a response to a query of wrong form (RFC 1035, section 4.1.1).
+/// The identifier of the request, and a response with "format error" (RFC 1035, section 4.1.1).
 fn check_service(answer: &UdpPacket, name: &[u8]) {
     assert_eq!((answer.get_source(), answer.get_destination()), (53, 24000));
     assert_eq!(usize::from(answer.get_length()), answer.packet().len());
@@ -114,9 +114,9 @@ fn a_host_may_leave_pings_unanswered() {
 }
 
 #[test]
-fn what_is_no_probe_is_absorbed_and_not_refused() {
+fn packets_other_than_probes_are_absorbed_and_not_refused() {
     let mut network = lab("hosts");
-    // Our kernel tells a host that nobody listens: about the answer of its service.
+    // Our kernel tells the host that the port of its answer is closed.
     let mut told = vec![1, 4, 0, 0, 0, 0, 0, 0];
     told.extend([0x60; 48]);
     let packet = packets6::packet(v6("2001:db8:1000::9"), 58, 64, 0, &told);
@@ -151,7 +151,7 @@ fn generated_hosts_come_in_the_shares_that_are_documented() {
             _ => None,
         }
     };
-    // Of 4,000 targets 5% say nothing at all.
+    // Of 4,000 targets 5% are silent.
     let share = |flow: &dyn Fn(IpAddr) -> TruthFlow, wanted: &dyn Fn(Option<TruthKind>) -> bool| {
         let count = targets.iter().filter(|to| wanted(end(flow(**to)))).count();
         count as f64 / targets.len() as f64 / 0.95

@@ -1,4 +1,4 @@
-//! IPv6: what comes back, and what is said to be true.
+//! IPv6: the replies, and the truth.
 
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
@@ -15,7 +15,7 @@ fn network(text: &str) -> LabNetwork {
     LabNetwork::from_toml(text, "test.toml").unwrap()
 }
 
-/// Two routers and targets of 2001:db8:1000::/48; `first` and `second` are further keys of the routers.
+/// Two routers, and targets in 2001:db8:1000::/48. `first` and `second` are additional keys of the routers.
 fn chain(first: &str, second: &str) -> LabNetwork {
     network(&format!(
         r#"
@@ -35,7 +35,7 @@ fn chain(first: &str, second: &str) -> LabNetwork {
     ))
 }
 
-/// What every TTL of a flow answers, as truth and as the network has it.
+/// What every TTL of a flow shows, both in the truth and in the network.
 fn agrees(network: &mut LabNetwork, flow: TruthFlow, packet: impl Fn(u8) -> Vec<u8>, ttls: u8) {
     let truth = network.truth_of_every_ttl(flow, Ttl(ttls));
     assert_eq!(truth.vantage, IpAddr::from(VANTAGE));
@@ -84,14 +84,14 @@ fn a_dual_stack_path_shows_the_addresses_of_the_family() {
     let end = ["*", "2001:db8:f004::1", "2001:db8:f005::1", TARGET];
     assert_eq!(shown[3..], end);
     assert_eq!(truth.end, TruthEnd::Reached(Ttl(7)));
-    // The router without an IPv6 address is named by the one it has.
+    // The router without an IPv6 address is named by its IPv4 address.
     let silent = TruthOutcome::Silence {
         at: Ipv4Addr::new(10, 0, 3, 1).into(),
         is_target: false,
     };
     assert_eq!(truth.hops[3].outcomes, [silent]);
     agrees(&mut network, flow, |ttl| probe(TARGET, 24000, ttl, 0), 9);
-    // The same file in IPv4: there the other router is silent.
+    // The same file in IPv4: now the other router is silent.
     let flow = TruthFlow::udp(Ipv4Addr::new(198, 18, 0, 7), 24000, PORT);
     let truth = network.truth(flow, Ttl(32));
     let silent: Vec<_> = truth.hops.iter().filter(|hop| hop.is_silent()).collect();
@@ -193,7 +193,7 @@ fn codes_of_destination_unreachable_are_those_of_icmpv6() {
 }
 
 #[test]
-fn what_does_not_fit_into_a_line_is_too_big() {
+fn a_packet_larger_than_the_mtu_is_too_big() {
     let mut network = chain("", "line = { mtu = 1300 }");
     let to = v6(TARGET);
     let sized = |size: usize| {
@@ -266,7 +266,7 @@ fn a_box_rewrites_ipv6_destinations_and_their_checksums() {
     assert_eq!(seen.quote, inside);
     let (_, seen) = ask(&mut rewrite("full"), &probe("2001:db8:7::9", 24000, 9, 0)).unwrap();
     assert_eq!(seen.quote, probe("2001:db8:7::9", 24000, 7, 0));
-    // The checksum of ICMPv6 covers the addresses, too.
+    // The checksum of ICMPv6 covers the addresses as well.
     let (_, seen) = ask(&mut network, &echo("2001:db8:7::9", 3, 9, b"")).unwrap();
     assert_eq!((seen.icmp, seen.responder), ((129, 0), v6("2001:db8:7::9")));
 }
@@ -285,7 +285,7 @@ fn the_first_router_drops_what_is_no_ipv6_probe() {
         changed(|b| b.truncate(59)),
         // A fragment header.
         changed(|b| b[6] = 44),
-        // Another source; a multicast, a link-local destination; our own.
+        // Another source; a multicast destination; a link-local destination; our own address.
         changed(|b| b[23] = 2),
         changed(|b| b[24] = 0xff),
         changed(|b| b[24..26].copy_from_slice(&[0xfe, 0x80])),
@@ -296,12 +296,12 @@ fn the_first_router_drops_what_is_no_ipv6_probe() {
         assert_eq!(network.statistics().refused, count as u64 + 1);
     }
     assert!(ask(&mut network, &sound).is_some());
-    // A target takes no UDP without a checksum in IPv6 (RFC 8200, section 8.1).
+    // A target accepts no UDP without a checksum in IPv6 (RFC 8200, section 8.1).
     let mut unchecked = probe(TARGET, 24000, 9, 0);
     unchecked[46..48].fill(0);
     assert_eq!(ask(&mut network, &unchecked), None);
     assert_eq!(network.statistics().corrupt, 1);
-    // A network without IPv6 has no use for any of it.
+    // A network without IPv6 drops all of these.
     let mut clean = lab("clean");
     assert_eq!(clean.vantage_v6(), None);
     assert_eq!(ask(&mut clean, &sound), None);

@@ -1,4 +1,4 @@
-//! Tests of the lab as a whole. Packets are built and checked by a packet library's code, not by the lab's own.
+//! Tests of the lab as a whole. Packets are built and checked by a packet library, not by the lab's own code.
 
 mod boxes;
 mod ends;
@@ -12,7 +12,7 @@ mod packets6;
 mod quoting;
 mod robustness;
 mod tcp;
-mod virtual_host;
+mod vantage;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ fn probe(source: Ipv4Addr, destination: Ipv4Addr, port: u16, ttl: u8, payload: u
     bytes
 }
 
-/// An IPv4 packet from the vantage point around `message`, whose checksum is right already.
+/// An IPv4 packet from the vantage point around `message`, whose checksum is already right.
 fn packet4(to: Ipv4Addr, protocol: u8, ttl: u8, message: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 20];
     bytes.extend(message);
@@ -75,14 +75,14 @@ fn packet4(to: Ipv4Addr, protocol: u8, ttl: u8, message: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A delivered packet, read back.
+/// A delivered packet, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     responder: Ipv4Addr,
     reply_ttl: u8,
     ip_id: u16,
     icmp: (u8, u8),
-    /// The quoted packet with padding, without extensions; for an echo reply what stands behind its header.
+    /// The quoted packet with padding, without extensions. For an echo reply: the bytes after its header.
     quote: Vec<u8>,
     extension: Option<Vec<u8>>,
 }
@@ -109,7 +109,7 @@ impl Seen {
     }
 }
 
-/// Reads a delivered packet, and checks every length and checksum in it.
+/// Decodes a delivered packet. Checks every length and checksum in it.
 fn read(packet: &[u8], vantage: Ipv4Addr) -> Seen {
     let header = Ipv4Packet::new(packet).unwrap();
     assert_eq!(header.get_version(), 4);
@@ -131,7 +131,7 @@ fn read(packet: &[u8], vantage: Ipv4Addr) -> Seen {
         "ICMP checksum"
     );
     let icmp = (message.get_icmp_type().0, message.get_icmp_code().0);
-    // Echo messages have their identifier where errors have the length of the quote (RFC 4884).
+    // In echo messages, this byte belongs to the identifier. In errors, it is the length of the quote (RFC 4884).
     let (quote, extension) = match (icmp.0, packet[25]) {
         (0, _) | (_, 0) => (packet[28..].to_vec(), None),
         (_, words) => {
@@ -164,7 +164,7 @@ fn read(packet: &[u8], vantage: Ipv4Addr) -> Seen {
     }
 }
 
-/// Sends one packet and returns what comes back, checked.
+/// Sends one packet. Returns all replies, checked.
 fn send(network: &mut LabNetwork, packet: &[u8], now: Time) -> Vec<(Time, Seen)> {
     let mut deliveries = Vec::new();
     network.respond(packet, now, &mut deliveries);
@@ -177,7 +177,7 @@ fn send(network: &mut LabNetwork, packet: &[u8], now: Time) -> Vec<(Time, Seen)>
         .collect()
 }
 
-/// Sends one UDP probe and returns the only answer, if one comes.
+/// Sends one UDP probe. Returns the only reply, if there is one.
 fn ask(network: &mut LabNetwork, destination: &str, port: u16, ttl: u8) -> Option<(Time, Seen)> {
     let packet = probe(
         network.vantage(),

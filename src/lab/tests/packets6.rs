@@ -1,4 +1,4 @@
-//! IPv6 packets for the lab's tests: built and checked by a packet library's code, not by the lab's own.
+//! IPv6 packets for the lab's tests. A packet library builds and checks them, not the lab's own code.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -18,7 +18,7 @@ pub(super) fn v6(text: &str) -> Ipv6Addr {
     text.parse().unwrap()
 }
 
-/// An IPv6 packet from the vantage point around `message`, whose checksum is right already.
+/// An IPv6 packet from the vantage point around `message`, whose checksum is already right.
 pub(super) fn packet(
     destination: Ipv6Addr,
     protocol: u8,
@@ -39,7 +39,7 @@ pub(super) fn packet(
     bytes
 }
 
-/// A UDP datagram with `payload` bytes, checksummed for `source` and `destination`.
+/// A UDP datagram with `payload` bytes, and the checksum for `source` and `destination`.
 pub(super) fn datagram(
     source: Ipv6Addr,
     destination: Ipv6Addr,
@@ -76,15 +76,15 @@ pub(super) fn echo(destination: &str, identifier: u16, hop_limit: u8, payload: &
     packet(to, 58, hop_limit, 0, &message)
 }
 
-/// A delivered ICMPv6 message, read back.
+/// A delivered ICMPv6 message, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) responder: Ipv6Addr,
     pub(super) hop_limit: u8,
     pub(super) icmp: (u8, u8),
-    /// The four bytes behind the checksum, without the length that RFC 4884 puts there.
+    /// The four bytes after the checksum, without the length that RFC 4884 puts there.
     pub(super) rest: u32,
-    /// The quoted packet with padding, without extensions; of an echo reply what stands behind the checksum.
+    /// The quoted packet with padding, without extensions. For an echo reply: the bytes after the checksum.
     pub(super) quote: Vec<u8>,
     pub(super) extension: Option<Vec<u8>>,
 }
@@ -95,7 +95,7 @@ impl Seen {
     }
 }
 
-/// The message of a delivered packet and its protocol, after its header has been checked.
+/// Returns the message of a delivered packet and its protocol. Checks the header.
 pub(super) fn message(packet: &[u8]) -> (u8, &[u8]) {
     let header = Ipv6Packet::new(packet).unwrap();
     assert_eq!(header.get_version(), 6);
@@ -104,7 +104,7 @@ pub(super) fn message(packet: &[u8]) -> (u8, &[u8]) {
     (header.get_next_header().0, &packet[40..])
 }
 
-/// Reads a delivered ICMPv6 message, and checks every length and checksum in it.
+/// Decodes a delivered ICMPv6 message. Checks every length and checksum in it.
 pub(super) fn read(packet: &[u8]) -> Seen {
     let (protocol, bytes) = message(packet);
     assert_eq!(protocol, IpNextHeaderProtocols::Icmpv6.0);
@@ -138,7 +138,7 @@ pub(super) fn read(packet: &[u8]) -> Seen {
     }
 }
 
-/// Sends one packet and returns the only answer, an ICMPv6 message, with its time of arrival, if one comes.
+/// Sends one packet. Returns the only reply, an ICMPv6 message, and its time of arrival.
 pub(super) fn ask(network: &mut LabNetwork, packet: &[u8]) -> Option<(Time, Seen)> {
     let mut deliveries = Vec::new();
     network.respond(packet, START, &mut deliveries);

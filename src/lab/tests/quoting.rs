@@ -1,4 +1,4 @@
-//! How routers quote, and what they append.
+//! How routers quote packets, and which extensions they append.
 
 use pnet_packet::icmp::IcmpPacket;
 use pnet_packet::icmpv6::{self, Icmpv6Packet};
@@ -11,7 +11,7 @@ use crate::model::{InterfaceInfo, Ttl};
 
 const TARGETS: [&str; 2] = ["198.18.0.9", "2001:db8:1000::9"];
 
-/// What a router of `labs/quoting.toml` answers: the ICMP message, its checksum checked.
+/// The reply of a router in `labs/quoting.toml`: the ICMP message, with its checksum checked.
 fn message(to: &str, ttl: u8) -> Vec<u8> {
     let mut network = lab("quoting");
     let packet = match to.parse().unwrap() {
@@ -39,7 +39,7 @@ fn checked(answer: &[u8]) -> &[u8] {
     message
 }
 
-/// The probe as it arrives with TTL 1.
+/// The probe as it arrives, with TTL 1.
 fn arrived(to: &str) -> Vec<u8> {
     match to.parse().unwrap() {
         IpAddr::V4(to) => probe(v4("192.0.2.1"), to, 24000, 1, 12),
@@ -52,7 +52,7 @@ fn a_quoted_length_is_zeroed_or_swapped_and_nothing_else_is() {
     for (to, length_at) in [(TARGETS[0], 2), (TARGETS[1], 4)] {
         for ttl in [3, 4] {
             let mut expected = arrived(to);
-            // The IPv4 header checksum is that of the true length, as for whoever mangles a header that was checked before.
+            // The IPv4 header checksum is that of the true length: the header was checked before it was mangled.
             match ttl {
                 3 => expected[length_at..length_at + 2].fill(0),
                 _ => expected.swap(length_at, length_at + 1),
@@ -92,7 +92,7 @@ fn interface_information_stands_where_the_length_says() {
     }
 }
 
-/// 8 bytes, a label stack and two interface objects, behind 128 bytes that no length announces.
+/// Eight bytes, a label stack and two interface objects, after 128 bytes of quote without a length field.
 #[test]
 fn extensions_of_the_old_form_stand_behind_128_bytes() {
     for (to, header) in [(TARGETS[0], 20), (TARGETS[1], 40)] {
@@ -143,7 +143,7 @@ fn check_structure(structure: &[u8]) {
     assert_eq!(sum, util::checksum(structure, 1), "extension checksum");
 }
 
-/// The objects of a structure, which fill it.
+/// The objects of a structure. They fill it completely.
 fn objects(structure: &[u8]) -> Vec<&[u8]> {
     let mut rest = &structure[4..];
     let mut objects = Vec::new();

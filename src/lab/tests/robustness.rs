@@ -1,11 +1,11 @@
-//! Bytes of any kind.
+//! Arbitrary bytes.
 
 use proptest::prelude::*;
 
 use super::super::GeneratedOptions;
 use super::*;
 
-/// Networks that between them use every feature.
+/// Networks that together use every feature.
 fn networks() -> Vec<LabNetwork> {
     let names = [
         "nat",
@@ -23,7 +23,7 @@ fn networks() -> Vec<LabNetwork> {
     networks
 }
 
-/// Sends `packet` into every network; what comes back must be sound.
+/// Sends `packet` into every network. All replies must be valid.
 fn survives(packet: &[u8]) {
     for mut network in networks() {
         send(&mut network, packet, START);
@@ -38,7 +38,7 @@ proptest! {
         survives(&bytes);
     }
 
-    /// Packets with a sound IP header around anything: options, any protocol, any lengths.
+    /// Packets with a valid IP header around arbitrary bytes, with options, any protocol and any lengths.
     #[test]
     fn arbitrary_payloads_do_no_harm(
         words in 5u8..=15,
@@ -64,7 +64,7 @@ proptest! {
         survives(&bytes);
     }
 
-    /// IPv6 packets around anything, hosts' TCP and extension headers among it.
+    /// IPv6 packets around arbitrary bytes, including TCP to hosts and extension headers.
     #[test]
     fn arbitrary_ipv6_payloads_do_no_harm(
         protocol in prop_oneof![Just(58u8), Just(6), Just(17), Just(44), any::<u8>()],

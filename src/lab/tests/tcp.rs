@@ -73,14 +73,14 @@ impl Sent<'_> {
     }
 }
 
-/// What a host answered: flags, sequence number, acknowledgement number.
+/// A host's reply: flags, sequence number, acknowledgement number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Segment(u8, u32, u32),
     Icmp(u8, u8),
 }
 
-/// Sends a segment and reads the only answer, if one comes.
+/// Sends a segment. Returns the only reply, if there is one.
 fn exchange(network: &mut LabNetwork, sent: Sent, at: Time) -> Option<Answer> {
     let mut deliveries = Vec::new();
     network.respond(&sent.packet(64), at, &mut deliveries);
@@ -136,7 +136,7 @@ pub(super) fn read_answer(packet: &[u8], sent: Sent) -> Answer {
     Answer::Segment(flags, segment.get_sequence(), segment.get_acknowledgement())
 }
 
-/// Opens a connection half, and gives the host's sequence number.
+/// Sends a SYN. Returns the host's sequence number.
 fn half_open(network: &mut LabNetwork, to: &str, sequence: u32) -> u32 {
     let answer = exchange(network, syn(to, 80, sequence), START);
     let Some(Answer::Segment(flags, isn, acknowledged)) = answer else {
@@ -153,10 +153,10 @@ fn an_open_port_answers_a_syn_and_remembers_it() {
         let mut network = lab("hosts");
         let isn = half_open(&mut network, to, u32::MAX);
         assert_eq!(network.statistics().half_open, 1);
-        // The same again: the same answer, the same connection.
+        // The same SYN again gets the same answer: it is the same connection.
         assert_eq!(half_open(&mut network, to, u32::MAX), isn);
         assert_eq!(network.statistics().half_open, 1);
-        // Other numbers for another port, another host, another SYN.
+        // Another port, another host and another SYN each get another number.
         let Some(Answer::Segment(_, other, _)) =
             exchange(&mut network, syn(to, 443, u32::MAX), START)
         else {
@@ -197,7 +197,7 @@ fn only_a_reset_with_the_right_number_ends_a_half_open_connection() {
         let statistics = network.statistics();
         assert_eq!((statistics.half_open, statistics.absorbed), (0, 5));
         assert_eq!(statistics.refused + statistics.silent, 0);
-        // From then on a SYN with any number starts anew.
+        // After that, a SYN with any number starts a new connection.
         half_open(&mut network, to, 77);
     }
 }
@@ -278,7 +278,7 @@ fn an_ack_without_a_connection_is_reset_by_open_and_closed_ports_alike() {
 }
 
 #[test]
-fn an_open_port_has_no_answer_to_what_belongs_to_nothing() {
+fn an_open_port_ignores_segments_of_no_connection() {
     for to in WEB {
         let mut network = lab("hosts");
         for flags in [0, FIN, PSH, RST] {
@@ -289,7 +289,7 @@ fn an_open_port_has_no_answer_to_what_belongs_to_nothing() {
             assert_eq!(exchange(&mut network, sent, START), None);
         }
         assert_eq!(network.statistics().absorbed, 4);
-        // Nor while a connection is half open.
+        // The same holds while a connection is half open.
         half_open(&mut network, to, 1000);
         let fin = Sent {
             flags: FIN,
@@ -301,7 +301,7 @@ fn an_open_port_has_no_answer_to_what_belongs_to_nothing() {
 }
 
 #[test]
-fn firewalls_drop_or_say_so() {
+fn firewalls_drop_or_answer_prohibited() {
     let mut network = lab("hosts");
     for to in FILTERED {
         for flags in [SYN, ACK] {
@@ -320,7 +320,7 @@ fn firewalls_drop_or_say_so() {
 }
 
 #[test]
-fn a_host_drops_a_segment_that_is_not_sound() {
+fn a_host_drops_an_invalid_segment() {
     for to in WEB {
         let mut network = lab("hosts");
         let header = if to.contains(':') { 40 } else { 20 };
@@ -424,7 +424,7 @@ the target answers at distance 4
 #[test]
 fn routers_answer_about_segments_and_boxes_adjust_them() {
     let mut network = lab("rewriting");
-    // The host behind the box resets, and its answer comes from the address that was probed.
+    // The host behind the box resets. Its reply comes from the address that was probed.
     let to = "198.18.0.9";
     let answer = exchange(&mut network, syn(to, 80, 1), START);
     assert_eq!(answer, Some(Answer::Segment(RST | ACK, 0, 2)));

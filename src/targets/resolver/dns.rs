@@ -1,9 +1,9 @@
-//! Asks DNS servers, many questions at a time, and never for long.
+//! Asks DNS servers: many questions at a time, with a bounded total time.
 //!
-//! Each question goes to one server for [`PATIENCE`]; if that one says nothing, or nothing of use, to the next, and the
-//! whole row of them is asked [`TRIES`] times. Questions start with the server that answered last, so that a dead one costs
-//! the first of them their time, not all. After [`GIVE_UP`] questions in a row without any answer the rest is not asked: the
-//! time that silent servers take does not grow with the list.
+//! A question goes to one server for [`PATIENCE`]. If the server is silent or has no useful answer, the next one is asked. The whole
+//! list of servers is tried [`TRIES`] times. Questions start with the server that answered last, so a dead server delays only the
+//! first questions. After [`GIVE_UP`] consecutive questions without any answer, the rest is not asked. So the time that silent servers
+//! take does not grow with the list.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -18,22 +18,23 @@ use tokio::task::JoinSet;
 use super::servers::{Sources, SystemFiles};
 use super::{Answer, Families, ResolveNames, Unresolved};
 
-/// Questions under way at a time.
+/// Most questions under way at a time.
 pub(super) const AT_ONCE: usize = 64;
-/// How long one server is waited for.
+/// How long to wait for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often each server is asked a question at most.
+/// Most attempts per server and question.
 pub(super) const TRIES: usize = 2;
-/// Questions in a row without an answer that end the asking: twice what is under way at a time.
+/// After this many consecutive questions without an answer, no more are asked. It is twice the number under way at a time.
 const GIVE_UP: usize = 2 * AT_ONCE;
 
-/// Told how many names of how many are done.
+/// Called with the number of finished names, and the number of all names.
 type Watch = Box<dyn Fn(usize, usize) + Send + Sync>;
 
-/// Asks the servers that are named, or else the hosts file and the servers of the system's configuration.
+/// Asks the given servers. Without servers, it uses the system's hosts file and configured servers.
 ///
-/// Names without a dot go through the configuration's search list; names with one are asked as they stand. Sockets are opened
-/// when the first name is asked for, in the network namespace of that moment, and no thread is started. Not for use within
+/// Names without a dot go through the configured search list. Names with a dot are asked as they stand.
+///
+/// Sockets are opened at the first question, in the network namespace of that moment. No thread is started. Must not be used within
 /// another tokio runtime.
 pub struct DnsResolver {
     servers: Vec<SocketAddr>,
@@ -44,7 +45,7 @@ pub struct DnsResolver {
 }
 
 impl DnsResolver {
-    /// A resolver that asks `servers`, in this order; without any, what the system is configured to ask.
+    /// A resolver that asks `servers` in this order. If there are none, it asks the system's.
     pub fn new(servers: &[SocketAddr]) -> Self {
         DnsResolver {
             servers: servers.to_vec(),
@@ -55,12 +56,12 @@ impl DnsResolver {
         }
     }
 
-    /// Waits this long for a server, instead of five seconds.
+    /// Waits this long for a server. The default is five seconds.
     pub fn with_patience(self, patience: Duration) -> Self {
         DnsResolver { patience, ..self }
     }
 
-    /// Tells `watch` after each name how many are done, and of how many; the last call of a batch says as many of both.
+    /// Calls `watch` after each name with the number of finished names and of all names. In the last call of a batch the two are equal.
     pub fn watched(self, watch: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
         DnsResolver {
             watch: Box::new(watch),
@@ -75,7 +76,7 @@ impl DnsResolver {
             } else {
                 Sources::named(&self.servers, self.patience)
             };
-            // On the calling thread alone: the questions wait for the network, not for a processor.
+            // The calling thread alone suffices: questions wait for the network, not for a processor.
             let runtime = Builder::new_current_thread().enable_all().build();
             Ok(Session {
                 runtime: runtime.map_err(|error| Unresolved::Other(error.to_string()))?,
@@ -108,7 +109,7 @@ struct Session {
     asker: Arc<Asker>,
 }
 
-/// Asks for every name, [`AT_ONCE`] questions at a time.
+/// Asks for every name, with [`AT_ONCE`] questions at a time.
 async fn ask_all(
     asker: &Arc<Asker>,
     names: &[&str],
@@ -121,7 +122,7 @@ async fn ask_all(
         Families::Both => &[Families::Ipv4, Families::Ipv6],
     };
     let questions = names.len() * each.len();
-    // A question that never ends well keeps this.
+    // This answer stays if a question never finishes.
     let lost = || Err(Unresolved::Other("the resolver broke".to_owned()));
     let mut found: Vec<Found> = (0..questions).map(|_| lost()).collect();
     let mut under_way = JoinSet::new();
@@ -149,10 +150,10 @@ async fn ask_all(
         .collect()
 }
 
-/// What a question for one family came to.
+/// The result of a question for one family.
 type Found = Result<Vec<IpAddr>, Unresolved>;
 
-/// One answer of those for each family.
+/// Joins the answers for both families.
 fn join(found: &[Found], families: Families) -> Answer {
     let addresses: Vec<IpAddr> = found.iter().flatten().flatten().copied().collect();
     let failures = || found.iter().filter_map(|found| found.as_ref().err());
@@ -167,30 +168,25 @@ fn join(found: &[Found], families: Families) -> Answer {
     Answer { addresses, failure }
 }
 
-/// What all questions share.
+/// The state that all questions share.
 struct Asker {
     sources: Sources,
     patience: Duration,
     /// The server that is asked first.
     preferred: AtomicUsize,
-    /// Questions in a row to which nobody had anything to say.
+    /// Consecutive questions without any answer.
     unanswered: AtomicUsize,
 }
 
 impl Asker {
     /// Asks for the addresses of one family.
     async fn ask(&self, name: &str, family: Families) -> Found {
-        let mut full =
-            Name::from_ascii(name).map_err(|error| Unresolved::Other(error.to_string()))?;
-        let kind = match family {
-            Families::Ipv6 => RecordType::AAAA,
-            Families::Ipv4 | Families::Both => RecordType::A,
-        };
+        let (mut full, kind) = question(name, family)?;
         let hosts = &self.sources.hosts;
         if let Some(found) = hosts.lookup_static_host(&Query::query(full.clone(), kind)) {
             return Ok(addresses_of(found.answers(), family));
         }
-        // Complete as it stands: a search list could turn a slip of the pen into somebody else's host.
+        // The name is complete. A search list could turn a typing error into a host of somebody else.
         full.set_fqdn(full.is_fqdn() || name.contains('.'));
         let servers = match &self.sources.servers {
             Ok(servers) => servers,
@@ -220,7 +216,7 @@ impl Asker {
                     Err(reason) => reason,
                 };
                 if reason.is_silence() {
-                    // Whoever comes next need not wait for this one, unless somebody has found that out already.
+                    // Later questions need not wait for this server, unless another question has moved on already.
                     let another = (at + 1) % servers.len();
                     let _ = self
                         .preferred
@@ -231,7 +227,7 @@ impl Asker {
                 if reason.is_absence() {
                     return Err(reason);
                 }
-                // What a server says tells more than another's silence.
+                // A server's error says more than another server's silence.
                 if why.as_ref().is_none_or(Unresolved::is_silence) {
                     why = Some(reason);
                 }
@@ -245,7 +241,17 @@ impl Asker {
     }
 }
 
-/// The addresses among `records`, in rising order; aliases on the way there are left out.
+/// The question for addresses of one family.
+fn question(name: &str, family: Families) -> Result<(Name, RecordType), Unresolved> {
+    let name = Name::from_ascii(name).map_err(|error| Unresolved::Other(error.to_string()))?;
+    let kind = match family {
+        Families::Ipv6 => RecordType::AAAA,
+        Families::Ipv4 | Families::Both => RecordType::A,
+    };
+    Ok((name, kind))
+}
+
+/// The addresses in `records`, in ascending order. Aliases are left out.
 fn addresses_of(records: &[hickory_resolver::proto::rr::Record], family: Families) -> Vec<IpAddr> {
     let addresses = records.iter().filter_map(|record| record.data.ip_addr());
     let mut addresses: Vec<IpAddr> = addresses.filter(|address| family.has(*address)).collect();

@@ -1,8 +1,8 @@
-//! Host names to addresses: what the list reader asks of a resolver, and the one that asks DNS servers.
+//! Resolves host names to addresses: the interface of the list reader, and an implementation that asks DNS servers.
 //!
-//! A resolver is given many names at once and answers in their order, whichever answer came first: what follows from a list
-//! does not depend on the network's mood. [`DnsResolver`] reads the hosts file itself and asks the servers over UDP, and over
-//! TCP where an answer is cut off. DNSSEC, TLS and other sources of names are left out.
+//! A resolver gets many names at once, and answers in their order. So results do not depend on the order in which answers arrive.
+//! [`DnsResolver`] reads the hosts file itself. It asks the servers over UDP, and over TCP if an answer is truncated. DNSSEC, TLS and
+//! other sources of names are left out.
 
 mod dns;
 mod servers;
@@ -20,12 +20,12 @@ pub use unresolved::Unresolved;
 /// Turns host names into addresses.
 pub type Resolve<'a> = dyn ResolveNames + Sync + 'a;
 
-/// What became of a name.
+/// The result for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Its addresses, in any order; of other families than those asked for, they are not heeded.
+    /// Its addresses, in any order. Addresses of families that were not asked for are ignored.
     pub addresses: Vec<IpAddr>,
-    /// Why there is no address, or why one family's are missing: not where the name has none of that family beside others.
+    /// Why there is no address, or why the addresses of one family are missing. `None` if the name has addresses of the other family only.
     pub failure: Option<Unresolved>,
 }
 
@@ -39,9 +39,9 @@ impl Answer {
     }
 }
 
-/// Finds the addresses of many names. Any function from one name to its addresses will do.
+/// Finds the addresses of many names. Any function from a name to addresses implements it.
 pub trait ResolveNames {
-    /// The addresses of `names` in `families`: an answer each, in the order of the names, none of which is there twice.
+    /// Returns the addresses of `names` in `families`: one answer per name, in order. `names` are distinct.
     fn resolve(&self, names: &[&str], families: Families) -> Vec<Answer>;
 }
 
@@ -58,7 +58,7 @@ impl<F: Fn(&str) -> io::Result<Vec<IpAddr>>> ResolveNames for F {
     }
 }
 
-/// For runs in which no name can be resolved: says so of each.
+/// Fails for every name, for runs in which no name can be resolved.
 pub struct NoNames(pub Unresolved);
 
 impl ResolveNames for NoNames {

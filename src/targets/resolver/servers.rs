@@ -1,4 +1,4 @@
-//! Which servers are asked, and what the hosts file knows: from the command line, or from the system's files.
+//! The servers to ask, and the content of the hosts file. Both come from the command line or from the system's files.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,13 +13,13 @@ use hickory_resolver::{Hosts, Resolver, TokioResolver};
 
 use super::dns::AT_ONCE;
 
-/// DNS's own port.
+/// The port of DNS.
 const PORT: u16 = 53;
 
-/// Reads `ADDRESS[:PORT]` of a DNS server; an IPv6 address with a port stands in brackets.
+/// Parses `ADDRESS[:PORT]` of a DNS server. An IPv6 address with a port needs brackets.
 ///
 /// # Errors
-/// What is wrong with it, and how it is written.
+/// Says what is wrong, and how to write it.
 pub fn parse_server(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
     let address = match (text.parse::<IpAddr>(), bare.map(str::parse::<IpAddr>)) {
@@ -38,7 +38,7 @@ pub fn parse_server(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Where the system says whom to ask.
+/// The system's configuration files.
 #[derive(Debug)]
 pub(super) struct SystemFiles {
     pub(super) resolv_conf: PathBuf,
@@ -54,16 +54,16 @@ impl Default for SystemFiles {
     }
 }
 
-/// Whom to ask.
+/// The sources of answers.
 pub(super) struct Sources {
-    /// One resolver a server, in the order in which they are asked; or why there is none.
+    /// One resolver per server, in the order in which they are asked. Or the reason why there is none.
     pub(super) servers: Result<Vec<TokioResolver>, String>,
-    /// The hosts file; empty where servers were named.
+    /// The hosts file. Empty if servers were given.
     pub(super) hosts: Hosts,
 }
 
 impl Sources {
-    /// These servers and nothing else.
+    /// Only these servers.
     pub(super) fn named(servers: &[SocketAddr], patience: Duration) -> Self {
         let configs = servers.iter().map(|server| {
             let mut config = NameServerConfig::udp_and_tcp(server.ip());
@@ -80,8 +80,8 @@ impl Sources {
         }
     }
 
-    /// What the system is configured to ask. Of the files' options the search list and the dots that make a name complete
-    /// are heeded; times and repetitions are ours.
+    /// The system's configuration. Of the options in its files, only the search list and `ndots` are used. Timeouts and attempts are our
+    /// own.
     pub(super) fn of_system(files: &SystemFiles, patience: Duration) -> Self {
         let broken =
             |error: &dyn std::fmt::Display| format!("{}: {error}", files.resolv_conf.display());
@@ -92,7 +92,7 @@ impl Sources {
             .map_err(|error| broken(&error));
         Sources {
             servers,
-            // A system without the file, or whose file cannot be read, has none.
+            // Without the file, or if it cannot be read, there are no hosts.
             hosts: read_hosts(files).unwrap_or_default(),
         }
     }
@@ -104,8 +104,8 @@ fn read_hosts(files: &SystemFiles) -> io::Result<Hosts> {
     Ok(hosts)
 }
 
-/// A resolver for each server alone: which one is asked next is decided by what the last one said, and a server that refuses
-/// does not speak for the others.
+/// A separate resolver for each server. The last server's answer decides which server is asked next, and one that refuses does not
+/// stop the others.
 fn one_each(
     config: ResolverConfig,
     system: &ResolverOpts,
@@ -120,9 +120,9 @@ fn one_each(
         options.edns0 = system.edns0;
         options.timeout = patience;
         options.attempts = 0;
-        // Over one TCP connection; beyond it a question fails.
+        // Over one TCP connection. A further question fails.
         options.max_active_requests = AT_ONCE;
-        // The hosts file comes first for us, whatever the search list.
+        // We read the hosts file ourselves, before the search list.
         options.use_hosts_file = ResolveHosts::Never;
         builder.build()
     };

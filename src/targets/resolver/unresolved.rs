@@ -1,4 +1,4 @@
-//! Why a name has no address, and what to do about it.
+//! Why a name has no address, with a remedy.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use hickory_resolver::proto::op::ResponseCode;
 use super::Families;
 use super::dns::TRIES;
 
-/// Why a name could not be resolved. Each says what to do about it.
+/// Why a name could not be resolved. Each message names a remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
     /// NXDOMAIN.
     #[error("there is no such name (NXDOMAIN): check its spelling")]
     NoSuchName,
-    /// The name exists and has no address of these families.
+    /// The name exists, but has no address of these families.
     #[error("it has no {} address: leave it out", family(.0))]
     NoAddress(Families),
-    /// The same of one family, where the run probes the other too.
+    /// The same for one family. The run probes the other as well.
     #[error(
         "it has no {} address: leave it out, or ask for both families with --resolve-targets both",
         family(.0)
     )]
     NoAddressOfOne(Families),
-    /// Nobody answered within this time, however often asked.
+    /// No server answered within this time, in any attempt.
     #[error(
         "no DNS server answered, asked {TRIES} times for {} s: check the network, or name a server with --resolver",
         .0.as_secs_f64()
@@ -39,10 +39,10 @@ pub enum Unresolved {
         "the DNS server failed (SERVFAIL): the name's own servers may be broken; try later, or name a server with --resolver"
     )]
     Failed,
-    /// Another code that is no answer, by its name.
+    /// Another error code, by its name.
     #[error("the DNS server answered `{0}`: name another server with --resolver")]
     Code(String),
-    /// Cut off over UDP, and TCP gave no more.
+    /// Truncated over UDP, and no answer over TCP.
     #[error(
         "the DNS server's answer is too long for UDP, and over TCP there was none: let connections to the server's TCP port out, or \
          name another server with --resolver"
@@ -53,9 +53,9 @@ pub enum Unresolved {
         "no DNS server can be reached ({0}): check the network, or name a server with --resolver"
     )]
     Unreachable(String),
-    /// Spared, because the servers are silent.
+    /// Not asked, because the servers are silent.
     #[error(
-        "not asked, because nobody answered the {0} questions before it: check the network, or name a server with --resolver"
+        "not asked, because no server answered the {0} questions before it: check the network, or name a server with --resolver"
     )]
     NotAsked(usize),
     /// The system's configuration names no server.
@@ -63,29 +63,29 @@ pub enum Unresolved {
     NoServer(String),
     /// A run in the lab, which has no DNS server.
     #[error(
-        "the lab has no DNS server, and nobody outside is asked: give its address, or a server inside with --resolver"
+        "the lab has no DNS server, and servers outside are never asked: give its address, or a server inside with --resolver"
     )]
     Lab,
-    /// A run in the lab in virtual time, which opens no sockets either.
-    #[error("the lab has no DNS server, and nobody outside is asked: give its address")]
+    /// A run in the lab in virtual time, which opens no sockets.
+    #[error("the lab has no DNS server, and servers outside are never asked: give its address")]
     LabInVirtualTime,
-    /// What else a resolver may say.
+    /// Any other error of a resolver.
     #[error("{0}")]
     Other(String),
 }
 
 impl Unresolved {
-    /// Whether no server had anything to say.
+    /// Whether no server answered.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Unresolved::Silent(_) | Unresolved::Unreachable(_))
     }
 
-    /// Whether the name is known to have no address, so that asking again is no use.
+    /// Whether the name is known to have no address. Then asking again is useless.
     pub(super) fn is_absence(&self) -> bool {
         matches!(self, Unresolved::NoSuchName | Unresolved::NoAddress(_))
     }
 
-    /// What `error` says of a question for addresses of `family`, for whose answer `patience` was waited.
+    /// The reason that follows from `error`. The question was for addresses of `family`, and waited for `patience`.
     pub(super) fn from_error(error: &NetError, family: Families, patience: Duration) -> Self {
         match error {
             NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. })) => {
@@ -96,7 +96,7 @@ impl Unresolved {
             }
             NetError::Dns(DnsError::ResponseCode(code)) => Unresolved::from_code(*code),
             NetError::Timeout => Unresolved::Silent(patience),
-            // What became of the TCP connection is not told.
+            // The error does not say what became of the TCP connection.
             NetError::Truncated => Unresolved::TooLong,
             NetError::Io(error) => Unresolved::Unreachable(error.to_string()),
             NetError::NoConnections => Unresolved::Unreachable("no connection".to_owned()),

@@ -1,4 +1,4 @@
-//! What is wrong with an input is told, counted and bounded.
+//! Errors in the input are reported, counted and bounded.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use super::*;
 
 #[test]
-fn bad_lines_are_told_counted_and_left_out() {
+fn bad_lines_are_reported_counted_and_left_out() {
     let list = b"9.0.0.1\n300.1.1.1\n\xFF\xFE\n10.0.0.0/33\nnowhere.example\nempty.example\n\x1b[31m\n9.0.0.2\n";
     let (set, report, told) = load_lists(&both(), &[("a.txt", list)]).unwrap();
     assert_eq!((set.len(), report.bad_lines, report.inputs), (2, 6, 8));
@@ -36,7 +36,7 @@ fn messages_are_bounded_but_not_the_count() {
     let (_, report, told) = load_text(&text);
     assert_eq!(
         (report.bad_lines, report.messages.len(), told.len()),
-        (1000, MOST_MESSAGES, 1000)
+        (1000, loader::MOST_MESSAGES, 1000)
     );
     assert!(told[999].starts_with("list:1000: "));
 }
@@ -143,7 +143,7 @@ fn endless_lines_cost_one_bad_line() {
         } else {
             b",y\n"
         });
-        list.extend(std::iter::repeat_n(b'x', LONGEST + 1));
+        list.extend(std::iter::repeat_n(b'x', reader::LONGEST + 1));
         let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
         assert_eq!((set.len(), report.bad_lines), (1, 2), "{told:?}");
         assert!(

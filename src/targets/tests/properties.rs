@@ -1,16 +1,17 @@
-//! Held for any input: the lazy set against an eager one, and arbitrary bytes.
+//! Properties for any input: the lazy set equals an eager one, and arbitrary bytes are handled.
 
 use std::collections::HashMap;
 
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
 
-/// What the lazy set stands for, computed address by address.
+/// The set that the lazy set represents, computed address by address.
 fn eager(
     spec: &TargetSpec,
     lines: &[(IpAddr, u8)],
-    exclusions: &Exclusions,
+    blocked: &[(IpAddr, u8)],
 ) -> (HashMap<IpAddr, String>, u64, u64) {
     let draw = prefixes::Draw::new(spec.target_seed, spec.per_prefix).unwrap();
     let mut owners: HashMap<IpAddr, String> = HashMap::new();
@@ -53,11 +54,25 @@ fn eager(
         }
     }
     let distinct = owners.len() as u64;
-    owners.retain(|address, _| !exclusions.contains(*address));
+    let excluded = prefixes_not_probed(spec, blocked);
+    owners.retain(|address, _| !excluded.iter().any(|net| net.contains(address)));
     (owners, expanded, distinct)
 }
 
-/// Prefixes close enough together to overlap often, partly in special-use space.
+/// The blocklist's prefixes and the special-use ranges that `spec` does not allow.
+fn prefixes_not_probed(spec: &TargetSpec, blocked: &[(IpAddr, u8)]) -> Vec<IpNet> {
+    let v4 = special::IPV4.map(|(address, length, special)| (address.into(), length, special));
+    let v6 = special::IPV6.map(|(address, length, special)| (address.into(), length, special));
+    let specials = v4.into_iter().chain(v6);
+    specials
+        .filter(|(_, _, special)| !spec.allow_special || special.never_because().is_some())
+        .map(|(address, length, _)| (address, length))
+        .chain(blocked.iter().copied())
+        .map(|(address, length)| IpNet::new(address, length).unwrap())
+        .collect()
+}
+
+/// Prefixes that often overlap, partly in special-use space.
 fn prefix() -> impl Strategy<Value = (IpAddr, u8)> {
     let v4 = (0u32..1 << 13, prop_oneof![19u8..=32, Just(32)])
         .prop_map(|(low, length)| (Ipv4Addr::from_bits(0x09FF_F000 + low).into(), length));
@@ -87,11 +102,11 @@ proptest! {
         loader.blocklist(&path).unwrap();
         let (set, report) = loader.finish().unwrap();
         check_sums(&report);
-        let (expected, expanded, distinct) = eager(&spec, &lines, set.exclusions());
+        let (expected, expanded, distinct) = eager(&spec, &lines, &blocked);
         prop_assert_eq!(report.expanded, expanded);
         prop_assert_eq!(report.duplicates, expanded - distinct);
         prop_assert_eq!(set.len() as usize, expected.len());
-        // As many as expected, each of them expected, and (below) no two the same: the sets are equal.
+        // The count is right, every address is expected, and (below) no two are equal. So the sets are equal.
         let mut seen = std::collections::HashSet::new();
         for (id, address) in set.iter() {
             prop_assert!(seen.insert(address), "{} twice", address);
@@ -101,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_accepted_counted_or_told(
+    fn any_bytes_are_accepted_counted_or_reported(
         header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..])],
         parts in prop::collection::vec(
             prop_oneof![
@@ -116,7 +131,7 @@ proptest! {
         let list = [header.to_vec(), parts.concat()].concat();
         let (set, report, told) = match load_lists(&both(), &[("list", &list)]) {
             Ok(loaded) => loaded,
-            // Some lists name more than is taken without being asked for.
+            // Some lists name more targets than are accepted without a confirmation.
             Err(TargetError::Large(_)) => return Ok(()),
             // A list of another encoding is refused as a whole.
             Err(error) if list.starts_with(b"\xFF\xFE") || list.starts_with(b"\xFE\xFF") => {
@@ -129,7 +144,7 @@ proptest! {
         let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
         prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));
         prop_assert!(set.iter().len() as u64 == report.targets);
-        // Lines named in messages exist, and come in order.
+        // Messages name existing lines, in order.
         let lines: Vec<u64> = told.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();
         prop_assert!(lines.is_sorted() && lines.iter().all(|line| (1..=report.lines).contains(line)), "{:?}", told);
     }

@@ -1,4 +1,4 @@
-//! The system's files. Nobody is asked here: the hosts file answers, or nobody can be asked.
+//! The system's files. No server is asked: the hosts file answers, or there is no server.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ const HOSTS: &str =
 #[test]
 fn the_hosts_file_comes_before_servers_and_search_lists() {
     let place = tempfile::tempdir().unwrap();
-    // Whoever asked it would have to wait: the test would take its time and fail.
+    // A query to the server would wait: the test would take long and fail.
     let conf = "nameserver 127.0.0.1\nsearch corp.example\noptions ndots:3\n";
     let resolver = of_system(place.path(), Some(conf), HOSTS);
     let names = ["printer", "printer.example"];
