@@ -209,7 +209,10 @@ impl Writer {
     /// The next event that the writer takes by `now`.
     fn take(&mut self, now: Time) -> Option<Event> {
         let is_free = self.interval.is_zero() || self.free_at <= now;
-        let event = self.waiting.pop_front_if(|_| is_free)?;
+        let event = match is_free {
+            true => self.waiting.pop_front()?,
+            false => return None,
+        };
         self.free_at = self.free_at.max(now.before(self.interval)) + self.interval;
         Some(event)
     }

@@ -29,7 +29,7 @@ impl Sender<'_> {
         // What it took to open everything is not owed.
         let format = self.shared.with(|core, now| {
             core.hold(now);
-            core.format().clone()
+            *core.format()
         });
         while !self.shared.stop.is_asked() && !self.shared.stop.has_failed() {
             match self.shared.collect(&mut outbox) {
