@@ -111,7 +111,7 @@ impl Order {
         Some(item)
     }
 
-    /// Takes that a started item is finished.
+    /// Marks a started item as finished.
     pub fn finish(&mut self, item: u64) {
         let Some(place) = self.permutation.place_of(item) else {
             return;

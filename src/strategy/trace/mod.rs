@@ -11,7 +11,7 @@
 //!    - Silent TTLs are retried, up to the number of attempts.
 //!    - A silent TTL just before the target's is probed once more, unless an error message gave the target's distance. The
 //!      target may in fact be at that TTL.
-//! 3. The trace stops at the first of these:
+//! 3. The trace ends at one of these, in this order of precedence:
 //!    - the lowest TTL that the target answered,
 //!    - an unreachable,
 //!    - a loop,

@@ -22,7 +22,7 @@ impl Repeats {
         }
     }
 
-    /// Takes that `attempt` at `ttl` was answered. Asks again if more answers are wanted.
+    /// Records that `attempt` at `ttl` was answered. Asks again if more answers are wanted.
     /// `last_attempt` is the last attempt before a hop's first answer. Each further answer wanted allows one attempt more.
     pub fn answered(&mut self, ttl: u8, attempt: u8, last_attempt: u8) {
         if self.answers_wanted <= 1 {
@@ -35,7 +35,7 @@ impl Repeats {
         }
     }
 
-    /// Takes that `attempt` at `ttl` was not answered. Asks again if the hop has answered before.
+    /// Records that `attempt` at `ttl` was not answered. Asks again if the hop has answered before.
     pub fn silent(&mut self, ttl: u8, attempt: u8, last_attempt: u8) {
         if self.answers.contains_key(&ttl) {
             self.ask_again(ttl, attempt, last_attempt);

@@ -48,7 +48,7 @@ impl SizeFinder {
         self.resends.get(&Asked::Hop(ttl)).copied().unwrap_or(0)
     }
 
-    /// Takes that a probe of `sent` bytes was too large for a link with the MTU `limit`.
+    /// Records that a probe of `sent` bytes was too large for a link with the MTU `limit`.
     /// Returns whether a smaller probe is to be sent in its place.
     pub fn too_large(&mut self, asked: Asked, sent: Option<u16>, limit: Option<u32>) -> bool {
         let (Some(current), Some(sent)) = (self.current, sent) else {
