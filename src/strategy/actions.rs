@@ -1,4 +1,4 @@
-//! What a strategy asks for and reports in one call.
+//! The probes that a strategy requests in one call, and the events that it reports.
 
 use crate::model::{Probe, StrategyEvent, TraceEnd};
 
@@ -13,7 +13,7 @@ pub enum Reach {
     Unknown,
 }
 
-/// A probe that a strategy asks for.
+/// A request for a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The probe.
@@ -22,7 +22,7 @@ pub struct Request {
     pub reach: Reach,
 }
 
-/// Probes asked for and events reported, each in order.
+/// The requested probes and the reported events, each in order.
 #[derive(Debug, Default)]
 pub struct Actions {
     /// The probes.
@@ -32,7 +32,7 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Asks for a probe.
+    /// Requests a probe.
     pub fn probe(&mut self, probe: Probe, reach: Reach) {
         self.requests.push(Request { probe, reach });
     }

@@ -1,9 +1,10 @@
-//! What to probe next. A strategy is asked for work when the limiter has room, and learns the outcome of its probes.
+//! Strategies decide what to probe next. The core asks a strategy for work when the limiter has room, and reports the outcome
+//! of each probe to it.
 //!
-//! It sees only the model: no clock, no socket, no thread. Everything it does follows from its configuration, the targets,
-//! the seed, and the outcomes it learns. How fast its probes leave, and which of them have to wait, is the limiter's business.
+//! A strategy sees only the model: no clock, no socket, no thread. Its decisions follow from its configuration, the targets,
+//! the seed and the outcomes. The limiter decides how fast probes are sent and which of them wait.
 //!
-//! A strategy is one type behind [`Strategy`]. It owns an [`Order`], which says where the run stands.
+//! A strategy is one type behind [`Strategy`]. It owns an [`Order`], which holds the position of the run.
 
 mod actions;
 mod order;
@@ -22,33 +23,33 @@ use crate::model::{Outcome, Time};
 /// Whether there is further work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// Work was started, and its first probes were asked for. Ask again.
+    /// Work was started, and its first probes were requested. Ask again.
     Started,
-    /// Nothing now. Ask again at this time, or after the next outcome, whichever comes first.
+    /// No work now. Ask again at this time or after the next outcome, whichever comes first.
     /// `None`: ask again after the next outcome.
     Wait(Option<Time>),
-    /// Nothing now and never again.
+    /// No work now and no work later.
     Done,
 }
 
 /// Decides what to probe.
 pub trait Strategy: Send {
-    /// Starts one further piece of work at `now`: a target, or an item of a sweep.
+    /// Starts one more piece of work at `now`: a target, or one item of a sweep.
     fn poll(&mut self, now: Time, actions: &mut Actions) -> Poll;
 
-    /// Takes the outcome of a probe. A probe may have more than one (silent, then late; answered, then answered again).
+    /// Takes the outcome of a probe. A probe may have several: silent and then a late answer, or two answers.
     fn observe(&mut self, outcome: &Outcome, now: Time, actions: &mut Actions);
 
-    /// Takes the number of targets whose probes wait because this host has no room for them. Other targets need not wait
-    /// for these.
+    /// Takes the number of targets whose probes wait because this host has no room for them. Other targets may be started
+    /// meanwhile.
     fn held(&mut self, _targets: usize) {}
 
-    /// Ends everything that is open as interrupted. No further outcome will come, and nothing more will be sent.
+    /// Ends all open work as interrupted. No further outcome follows, and no further probe is sent.
     fn interrupt(&mut self, now: Time, actions: &mut Actions);
 
-    /// Where the run stands: enough to go on from there in another process.
+    /// The position of the run. Another process can continue from it.
     fn cursor(&self) -> Cursor;
 
-    /// How many (target, flow) pairs are finished, as progress shows it.
+    /// How many (target, flow) pairs are finished, for the progress display.
     fn completed(&self) -> u64;
 }

@@ -1,9 +1,9 @@
-//! In which order the items of a strategy are probed, and how far a run has come.
+//! The order in which the items of a strategy are probed, and the position of a run in that order.
 //!
-//! An order is a keyed permutation and a place in it. Items that were started and are not finished are open. The place and the
-//! open items together are the [`Cursor`]: an order that is resumed from it starts the open items again, then goes on.
+//! An order is a keyed permutation and a place in it. Items that were started but not finished are open. The place and the open
+//! items together are the [`Cursor`]. An order that is resumed from a cursor starts the open items again, then goes on.
 //!
-//! A [`Shard`] takes every n-th place, so that several vantage points share one order without talking to each other.
+//! A [`Shard`] takes every n-th place. Several vantage points can so share one order without communication.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use super::Permutation;
 /// A part of an order: the places `index`, `index + of`, `index + 2 * of`, ….
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// From 0.
+    /// The number of the shard, from 0.
     pub index: u64,
     /// How many shards there are; at least 1.
     pub of: u64,
@@ -23,14 +23,14 @@ impl Shard {
     pub const WHOLE: Shard = Shard { index: 0, of: 1 };
 }
 
-/// Where a run stands in its order.
+/// The position of a run in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// How many items there are, over all shards.
     pub items: u64,
     /// The seed of the permutation.
     pub seed: u64,
-    /// Which shard.
+    /// The shard.
     pub shard: Shard,
     /// The next place that was not started.
     pub place: u64,
@@ -38,7 +38,7 @@ pub struct Cursor {
     pub open: Vec<u64>,
 }
 
-/// A keyed order over items, and how far it has come.
+/// A keyed order over items, and the position in it.
 #[derive(Debug)]
 pub struct Order {
     permutation: Permutation,
@@ -46,9 +46,9 @@ pub struct Order {
     shard: Shard,
     /// The next place to start.
     place: u64,
-    /// Open places of an earlier session: they are started first.
+    /// Places that an earlier session left open. They are started first.
     again: VecDeque<u64>,
-    /// The place that the first element of `started` stands for.
+    /// The place of the first element of `started`.
     oldest: u64,
     /// Whether each place of the shard from `oldest` on is open.
     started: VecDeque<bool>,
@@ -57,7 +57,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of `items` that `seed` draws, or one shard of it.
+    /// The order of `items` that `seed` gives, or one shard of it.
     pub fn new(items: u64, seed: u64, shard: Shard) -> Self {
         let shard = Shard {
             of: shard.of.max(1),
@@ -76,7 +76,7 @@ impl Order {
         }
     }
 
-    /// The order as it stood at `cursor`.
+    /// The order at the position `cursor`.
     pub fn resume(cursor: &Cursor) -> Self {
         let mut order = Order::new(cursor.items, cursor.seed, cursor.shard);
         let oldest = cursor.open.first().map_or(cursor.place, |open| *open);
@@ -97,7 +97,7 @@ impl Order {
         order
     }
 
-    /// Starts the next item. `None` if all are started, or the order was stopped.
+    /// Starts and returns the next item. `None` if every item has been started, or if the order was stopped.
     pub fn start(&mut self) -> Option<u64> {
         if self.stopped {
             return None;
@@ -111,7 +111,7 @@ impl Order {
         Some(item)
     }
 
-    /// Takes that a started item is finished.
+    /// Marks a started item as finished.
     pub fn finish(&mut self, item: u64) {
         let Some(place) = self.permutation.place_of(item) else {
             return;
@@ -131,12 +131,12 @@ impl Order {
         }
     }
 
-    /// Starts nothing more. The cursor stays.
+    /// Starts no further item. The cursor does not change.
     pub fn stop(&mut self) {
         self.stopped = true;
     }
 
-    /// Where the run stands.
+    /// The current position.
     pub fn cursor(&self) -> Cursor {
         let places = (0u64..).map(|at| self.oldest + at * self.shard.of);
         let open = places.zip(&self.started).filter(|(_, open)| **open);

@@ -1,12 +1,12 @@
-//! A keyed order over exactly `len` items, without memory: Feistel rounds with cycle-walking.
+//! A keyed order over exactly `len` items that needs no memory: Feistel rounds with cycle-walking.
 //!
 //! Black and Rogaway, "Ciphers with Arbitrary Finite Domains" (CT-RSA 2002): a permutation of a slightly larger domain is
-//! walked until it falls inside the set. The domain here is at most 4 times the set, so that at most 4
-//! steps are expected, at any size. The mix is cheap, not secret: the order only has to spread load.
+//! applied until its value falls inside the set. The domain here is at most 4 times the set, so at most 4 steps are expected at
+//! any size. The mix is cheap and not secret, because the order only has to spread load.
 
 const ROUNDS: u32 = 4;
 
-/// A bijection from `0..len` to itself, drawn by a seed.
+/// A bijection from `0..len` to itself, selected by a seed.
 #[derive(Clone, Debug)]
 pub struct Permutation {
     len: u64,
@@ -32,31 +32,31 @@ impl Permutation {
         }
     }
 
-    /// How many items there are.
+    /// The number of items.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The item at place `place` of the order; `None` from `len` on.
+    /// The item at `place` of the order; `None` from `len` on.
     #[inline]
     pub fn get(&self, place: u64) -> Option<u64> {
         if place >= self.len {
             return None;
         }
         let mut item = self.step(place);
-        // Terminates: a permutation's cycle through `place` comes back to a value below `len`, at the latest `place` itself.
+        // Terminates: the permutation's cycle through `place` returns to a value below `len`, at the latest to `place` itself.
         while item >= self.len {
             item = self.step(item);
         }
         Some(item)
     }
 
-    /// The place of an item: `get(place)` is `item`. `None` from `len` on.
+    /// The place of `item`: `get(place)` returns `item`. `None` from `len` on.
     #[inline]
     pub fn place_of(&self, item: u64) -> Option<u64> {
         if item >= self.len {
@@ -90,7 +90,7 @@ impl Permutation {
     }
 }
 
-/// A round function: two multiplications, of which the high bits come down.
+/// A round function: two multiplications that move the high bits down.
 #[inline]
 fn round(half: u64, key: u64) -> u64 {
     let product = (half ^ key).wrapping_mul(0xd6e8_feb8_6659_fd93);

@@ -1,4 +1,4 @@
-//! `sweep`: every (target, TTL, flow) once, in a keyed order. No state beyond the order.
+//! `sweep`: probes every (target, TTL, flow) once, in a keyed order. The order is its only state.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Sweeps TTLs `first_ttl..=max_ttl` over `flows` flows of every target, in the order that `seed` draws.
+    /// Sweeps the TTLs `first_ttl..=max_ttl` over `flows` flows of every target, in the order that `seed` gives.
     pub fn new(
         targets: Arc<dyn Targets>,
         flows: u16,
@@ -59,7 +59,7 @@ impl Strategy for Sweep {
     }
 
     fn observe(&mut self, outcome: &Outcome, _now: Time, _actions: &mut Actions) {
-        // No probe ends with such an answer.
+        // This result does not end a probe.
         if outcome.result == ProbeResult::OneOfSeveral {
             return;
         }
@@ -97,7 +97,7 @@ mod tests {
         })
     }
 
-    /// What others get wrong: TTLs out of range and targets beyond the list when counts are no powers of two.
+    /// Two common mistakes if the counts are no powers of two: TTLs out of range, and targets beyond the list.
     #[test]
     fn every_target_flow_and_ttl_exactly_once_at_odd_sizes() {
         for (targets, flows, first, max) in [

@@ -1,4 +1,4 @@
-//! Why a survey could not be made, or not be finished.
+//! The errors of a survey.
 
 use crate::dataset::DatasetError;
 use crate::engine::live::LiveError;
@@ -9,43 +9,43 @@ use crate::transport::TransportError;
 
 use super::privilege::PrivilegeError;
 
-/// Why a survey failed. Each says what to do about it.
+/// The reason why a survey failed. Each message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     /// The targets cannot be read.
     #[error(transparent)]
     Targets(#[from] TargetError),
-    /// There is nothing to probe.
+    /// No target is left to probe.
     #[error("no target is left to probe: {0}")]
     NoTargets(String),
-    /// The lab's network file is wrong.
+    /// The lab's network file is invalid.
     #[error(transparent)]
     Lab(#[from] LabError),
-    /// The lab's namespace or device cannot be had.
-    #[error("{0}; or run the survey in virtual time with --virtual-time, which needs nothing")]
+    /// The lab's namespace or device cannot be created.
+    #[error("{0}; or run the survey in virtual time with --virtual-time, which needs no namespace")]
     Namespace(#[from] NamespaceError),
-    /// The sockets cannot be had.
+    /// The sockets cannot be opened.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// Privileges cannot be given up.
     #[error(transparent)]
     Privilege(#[from] PrivilegeError),
-    /// The dataset's place is closed to whom the survey goes on as.
+    /// The user that the survey continues as cannot write the dataset.
     #[error(
-        "{source} (a survey gives up root's privileges before it writes, and goes on as user {user}): choose a place that is \
-         this user's all the way down, change its owner (chown), or run the program as its owner with the right granted by \
-         `sudo setcap cap_net_raw+ep`"
+        "{source} (a survey gives up root's privileges before it writes, and continues as user {user}): choose a directory that \
+         this user can reach and write to, change its owner (chown), or run the program as its owner with the capability \
+         granted by `sudo setcap cap_net_raw+ep`"
     )]
     Closed {
-        /// The user that the survey went on as.
+        /// The user that the survey continues as.
         user: u32,
-        /// What was refused.
+        /// The operation that was refused.
         source: DatasetError,
     },
     /// The dataset cannot be written.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A socket or thread broke while the run went on.
+    /// A socket or thread failed during the run.
     #[error(transparent)]
     Run(#[from] LiveError),
     /// A thread could not be started.
@@ -54,13 +54,13 @@ pub enum SurveyError {
     /// The system gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Entropy(#[from] getrandom::Error),
-    /// The lab's network broke while the run went on.
+    /// The lab's network failed during the run.
     #[error("the lab's network broke: {0}")]
     LabBroke(std::io::Error),
 }
 
 impl SurveyError {
-    /// Whether it is only that nobody reads our standard output any more: a clean end.
+    /// Whether the only problem is that the reader of standard output closed the pipe. The run then ends normally.
     pub fn is_broken_pipe(&self) -> bool {
         match self {
             SurveyError::Dataset(error) => error.is_broken_pipe(),
@@ -72,7 +72,7 @@ impl SurveyError {
     }
 }
 
-/// In words, what became of everything that was named.
+/// Explains in words why no target is left: the number of inputs by reason.
 pub(super) fn why_none(report: &LoadReport, families: Families) -> String {
     let uses = || report.special_uses.iter();
     let may_be = |special: &SpecialUse| special.never_because().is_none();
@@ -116,7 +116,7 @@ pub(super) fn why_none(report: &LoadReport, families: Families) -> String {
         .map(|(count, why)| format!("{count} {why}"))
         .collect();
     if told.is_empty() {
-        "the input names none; give addresses, prefixes or names as arguments or with --input-file"
+        "the input contains none; give addresses, prefixes or names as arguments or with --input-file"
             .to_owned()
     } else {
         told.join(", ")

@@ -1,4 +1,4 @@
-//! What makes a run itself: its id, and the key of its secrets.
+//! The identity of a run: its id, and the key of its secrets.
 
 use std::hash::Hasher;
 
@@ -10,9 +10,9 @@ use crate::wire::token::RunKey;
 /// The id and the key of a run.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Unique, safe in file names: when the run began, and 32 random bits.
+    /// Unique, and safe in file names: the start of the run, and 32 random bits.
     pub run_id: String,
-    /// Never the seed's doing in a real run: two runs with one seed must not take each other's replies.
+    /// In a real run the key never depends on the seed. Two runs with one seed must not take each other's replies.
     pub key: RunKey,
 }
 
@@ -24,7 +24,7 @@ impl Identity {
         Ok(Self::of_bits(started_at, bits))
     }
 
-    /// The identity that a seed stands for: for runs that must be the same again.
+    /// The identity that a seed gives, for runs that must be reproducible.
     pub fn of_seed(started_at: Time, seed: u64) -> Self {
         let mut bits = [0; 20];
         for (part, chunk) in bits.chunks_mut(16).enumerate() {
@@ -50,7 +50,7 @@ impl Identity {
     }
 }
 
-/// A seed from the operating system's entropy; 53 bits, so that every reader of JSON keeps it exactly.
+/// A seed from the operating system's entropy. It has 53 bits, so that every JSON reader keeps it exactly.
 pub fn draw_seed() -> Result<u64, getrandom::Error> {
     Ok(getrandom::u64()? >> 11)
 }

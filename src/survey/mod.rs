@@ -1,8 +1,11 @@
-//! The composition root: targets, strategy, engine, transport and dataset joined into one survey.
+//! The composition root: joins targets, strategy, engine, transport and dataset into one survey.
 //!
-//! Order matters: the lab's namespace is entered before any thread starts, privileges are given up when all sockets are open and
-//! before anything is read from them, the receiver is open and has heard a test packet before the first probe leaves, and the
-//! dataset is closed however the run ended.
+//! The order of the steps matters:
+//!
+//! 1. The lab's namespace is entered before any thread starts.
+//! 2. Privileges are given up when all sockets are open, and before anything is read from them.
+//! 3. The receive side receives test packets before the first probe is sent.
+//! 4. The dataset is closed, however the run ended.
 
 mod error;
 mod identity;
@@ -49,29 +52,31 @@ use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFacts};
 use words::{signal_name, to_json};
 
-/// When runs in virtual time begin: 2026-01-01 00:00:00 UTC.
+/// The start of runs in virtual time: 2026-01-01 00:00:00 UTC.
 pub const VIRTUAL_START: Time = Time::from_nanos(1_767_225_600_000_000_000);
 
-/// What a survey left.
+/// The results of a survey.
 #[derive(Debug)]
 pub struct SurveyEnd {
-    /// For people.
+    /// The summary for users.
     pub summary: Summary,
     /// The dataset.
     pub dataset: Finished,
-    /// The signal that ended it, if one did.
+    /// The signal that ended the survey, if one did.
     pub signal: Option<usize>,
-    /// Set where the share of answered probes was below the one asked for.
+    /// Set if the share of answered probes was below the requested one.
     pub missed_reply_rate: Option<MissedReplyRate>,
-    /// What the lab did, in a run over it in real time.
+    /// The counters of the lab, if the run was in a lab in real time.
     pub lab: Option<LabCounts>,
 }
 
-/// Runs a survey from its first target to its last row. Over real sockets, the process gives up its privileges for good as soon
-/// as these are open; run by root, it goes on as the owner of the place that `output` goes to.
+/// Runs a survey from the first target to the last row.
+///
+/// With real sockets, the process gives up its privileges permanently when all sockets are open. If root runs it, it continues
+/// as the owner of the directory of `output`.
 ///
 /// # Errors
-/// [`SurveyError`]; what was sealed before stays.
+/// [`SurveyError`]. Parts of the dataset that are already sealed are kept.
 pub fn run(
     config: &SurveyConfig,
     output: &Output,
@@ -79,16 +84,16 @@ pub fn run(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
-    // Before the first thread: loading targets starts some.
+    // Before the first thread starts: loading targets starts threads.
     let lab = setup::enter_lab(config)?;
     run_in(lab, config, output, resolve, stop, observer)
 }
 
-/// As [`run`], in a fresh namespace over `simulation`, whatever network `config` names: for those who have a network of
-/// their own to survey, or want to look at one while it is surveyed.
+/// Like [`run`], in a new namespace with the network `simulation`. The network in `config` is ignored.
+/// Use it to survey a network of your own, or to observe a network during a survey.
 ///
 /// # Errors
-/// [`SurveyError`]; what was sealed before stays.
+/// [`SurveyError`]. Parts of the dataset that are already sealed are kept.
 pub fn run_over(
     simulation: Simulation,
     config: &SurveyConfig,
@@ -155,7 +160,7 @@ fn run_in(
     end
 }
 
-/// Everything that is known before sockets are.
+/// Everything that is known before sockets are opened.
 struct Job<'a> {
     config: &'a SurveyConfig,
     output: &'a Output,
@@ -164,7 +169,7 @@ struct Job<'a> {
     stop: &'a Stop,
 }
 
-/// What a run in real or virtual time leaves for closing.
+/// The state of a finished run, in real or virtual time, before the dataset is closed.
 struct RunEnd {
     sink: DatasetSink,
     tally: Tally,
@@ -293,7 +298,7 @@ impl Job<'_> {
         self.close(end, facts, None, (start, observer))
     }
 
-    /// Closes the dataset, and makes the summary.
+    /// Closes the dataset and creates the summary.
     fn close(
         self,
         end: RunEnd,
@@ -325,7 +330,7 @@ impl Job<'_> {
             virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
             rows: 0,
         };
-        // A run that broke has its own reason for silence.
+        // A failed run has another reason for the missing answers.
         if let (None, Some(silence)) = (&end.error, summary.silence()) {
             observer.warn(&silence);
             facts.warnings.push(silence);

@@ -1,36 +1,37 @@
-//! What a survey tells of itself while it goes on.
+//! The events of a running survey.
 
 use std::time::Duration;
 
 use crate::engine::report::Progress;
 use crate::targets::BadLine;
 
-/// Who watches a survey: a terminal, a log, a test.
+/// An observer of a survey: a terminal, a log, a test.
 pub trait Observer {
-    /// A line of the input names no target.
+    /// A line of the input does not give a target.
     fn bad_line(&mut self, _line: &BadLine) {}
 
-    /// Something that the user should know.
+    /// A warning to the user.
     fn warn(&mut self, _warning: &str) {}
 
     /// Probing starts.
     fn started(&mut self, _plan: &Plan) {}
 
-    /// About ten times a second, until the end.
+    /// The current progress, about ten times a second until the end.
     fn progress(&mut self, _progress: Progress) {}
 
-    /// A signal asked for the end: nothing more is sent, and answers under way are waited for, at most so long. Told once.
+    /// A signal asked the survey to end. No further probe is sent, and pending answers are waited for, at most for `_wait`.
+    /// Called once.
     fn stopping(&mut self, _wait: Duration) {}
 
     /// Probing and writing have ended.
     fn finished(&mut self) {}
 }
 
-/// What a survey is about to do.
+/// The size of a survey.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Targets.
+    /// The number of targets.
     pub targets: u32,
-    /// (Target, flow) pairs.
+    /// The number of (target, flow) pairs.
     pub pairs: u64,
 }

@@ -1,4 +1,4 @@
-//! Keeps the packets that a run receives. A separate thread writes them, so that the receiving thread never waits for a disk.
+//! Writes the received packets of a run to a capture file. A separate thread writes, so that receiving never waits for a disk.
 
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -11,21 +11,21 @@ use crate::transport::{PacketReceiver, ReceivedBatch, RecordedReceiver};
 
 use super::SurveyError;
 
-/// The warning that the reader of the stream of packets closed it.
+/// The warning that the reader of the packet stream closed it.
 pub(super) const READER_LEFT: &str = "the reader of the --pcap stream closed it before the end: the packets after that were not kept";
 
-/// The packets of a run on their way into the capture file, if there is one.
+/// The thread that writes the received packets to the capture file, if there is one.
 pub(super) struct PacketLog(Option<JoinHandle<Result<Kept, DatasetError>>>);
 
-/// Opens `path`, if there is one, for [`PacketLog::start`].
+/// Creates the capture file at `path`, if there is a path, for [`PacketLog::start`].
 pub(super) fn create(path: Option<&Path>) -> Result<Option<PcapFile>, SurveyError> {
     Ok(path.map(PcapFile::create).transpose()?)
 }
 
 impl PacketLog {
-    /// Keeps the packets that `receiver` receives from now on in `file`, if there is a file.
+    /// Writes the packets that `receiver` receives from now on to `file`, if there is a file.
     ///
-    /// Returns the receiver to use from now on. Call [`finish`](PacketLog::finish) when that receiver is gone.
+    /// Returns the receiver to use from now on. Drop that receiver, then call [`finish`](PacketLog::finish).
     pub fn start(
         file: Option<PcapFile>,
         receiver: Box<dyn PacketReceiver>,
@@ -41,17 +41,18 @@ impl PacketLog {
         Ok((PacketLog(Some(thread)), Box::new(receiver)))
     }
 
-    /// Waits until everything is written and the file has its name. Returns what the file holds, and the first error of the run.
+    /// Waits until the file is complete and has its final name. Returns the contents of the file, and the first error of the
+    /// run.
     ///
     /// | the run | the capture file | the error |
     /// |---|---|---|
-    /// | did not fail | did not fail | `None` |
-    /// | failed | did not fail | `of_run` |
-    /// | did not fail | failed | that of the file |
-    /// | failed to receive, which follows from a failed file | failed | that of the file |
+    /// | succeeded | succeeded | `None` |
+    /// | failed | succeeded | `of_run` |
+    /// | succeeded | failed | the file's error |
+    /// | failed to receive, because the file failed | failed | the file's error |
     /// | failed otherwise | failed | `of_run` |
     ///
-    /// After an error the file holds what came before, if it could be sealed.
+    /// After an error the file holds the packets written before, if it could be sealed.
     pub fn finish(self, of_run: Option<SurveyError>) -> (Option<Kept>, Option<SurveyError>) {
         let Some(thread) = self.0 else {
             return (None, of_run);
@@ -62,7 +63,7 @@ impl PacketLog {
             Err(_) => LiveError::Thread("packets").into(),
         };
         let error = match of_run {
-            // A receiver whose capture file has failed fails, too.
+            // If the capture file fails, the receiver fails as a consequence.
             None | Some(SurveyError::Run(LiveError::Receive(_))) => failed,
             Some(error) => error,
         };
@@ -77,7 +78,7 @@ fn write(
     let written = batches
         .iter()
         .try_for_each(|batch| file.write(batch.iter()));
-    // Close the channel before the file is sealed, which takes a while: the receiver then ends the run.
+    // Close the channel before the file is sealed, which takes a while. The receiver then ends the run at once.
     drop(batches);
     let sealed = file.seal();
     written.and(sealed)

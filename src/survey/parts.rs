@@ -1,4 +1,4 @@
-//! The parts of the engine that a configuration asks for.
+//! Builds the parts of the engine from a configuration.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::strategy::{Arrivals, Strategy, Sweep, Trace, TraceLimits};
 use crate::wire::protocol;
 use crate::wire::token::{RunKey, TokenMaker};
 
-/// How probes look. `source_port` is the one that flow 0 got; replies come as whole packets.
+/// The format of probes, for replies that are whole packets. `source_port` is the port of flow 0.
 pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     ProbeFormat {
         protocol: protocol::of(config.protocol, config.tcp_flags),
@@ -28,13 +28,12 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     }
 }
 
-/// What decides which probes are sent, if ICMP errors quote whole packets.
+/// The strategy, for ICMP errors with quoted headers.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
     strategy_for(config, targets, true)
 }
 
-/// What decides which probes are sent. If ICMP errors come without quoted headers, they do not always tell UDP probes of a flow
-/// apart.
+/// The strategy. If ICMP errors come without quoted headers, they do not always identify a UDP probe among those of its flow.
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
@@ -72,7 +71,7 @@ pub fn strategy_for(
     }
 }
 
-/// What follows probes to their end.
+/// The tracker, which follows each probe until its outcome is final.
 pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey) -> Tracker {
     let timeouts = Timeouts {
         timeout: config.timeout,
@@ -82,7 +81,7 @@ pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey) -> Track
     Tracker::new(format, timeouts, TokenMaker::new(key), expected)
 }
 
-/// What holds probes back.
+/// The limits on sending.
 pub fn limits(config: &SurveyConfig) -> Limits {
     Limits {
         spaced: format(config, config.source_port)
@@ -102,7 +101,7 @@ pub fn core(
     Core::new(strategy, &limits(config), tracker, start, config.cooldown)
 }
 
-/// What puts traces together.
+/// The assembler, which builds traces from rows.
 pub fn assembler(config: &SurveyConfig) -> Assembler {
     Assembler::new(config.method == Method::Trace, config.flows)
 }

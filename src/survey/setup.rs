@@ -1,7 +1,10 @@
-//! Prepares a real run: opens the lab's namespace, the transport and the ports, and tests that they work.
+//! Prepares a real run: opens the lab's namespace, the transport and the ports, and tests them.
 //!
-//! The order is part of the security of a run. First everything is opened that takes privileges. Then the privileges are given up.
-//! Only then is the first byte read from a socket, and the first thread started that handles packets.
+//! The order is part of the security of a run:
+//!
+//! 1. Everything that needs privileges is opened.
+//! 2. The privileges are given up.
+//! 3. Only then is the first byte read from a socket, and the first thread started that handles packets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -20,10 +23,11 @@ use super::preflight::{self, Findings};
 use super::privilege::{self, GivenUp};
 use super::sockets;
 
-/// The seed of the generated network: the same for every user, so that users can compare its truth.
+/// The seed of the generated network. It is the same for every user, so that users can compare the network's truth.
 pub const LAB_SEED: u64 = 1;
 
-/// Stands for the targets when the kernel is asked about one destination (RFC 2544): not on this network, and inside the lab's.
+/// Represents the targets when the kernel is asked about one destination (RFC 2544). It is outside this network and inside the
+/// lab's.
 const SOME_TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// The same for IPv6 (RFC 3849).
 const SOME_IPV6_TARGET: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
@@ -36,7 +40,7 @@ pub fn lab_network(file: Option<&Path>) -> Result<LabNetwork, LabError> {
     }
 }
 
-/// A network to put behind the lab's device.
+/// A network to connect to the lab's device.
 pub struct Simulation {
     /// Its name in the manifest.
     pub name: String,
@@ -56,7 +60,7 @@ impl From<LabNetwork> for Simulation {
     }
 }
 
-/// The lab's namespace, entered, and the network to put into it.
+/// The entered namespace of the lab, and the network to put into it.
 pub(super) struct EnteredLab {
     namespace: Namespace,
     simulation: Simulation,
@@ -95,7 +99,7 @@ fn about_threads(given_up: &GivenUp) -> Option<String> {
     })
 }
 
-/// Enters the lab's namespace, if the run takes place there. Call it before any thread starts.
+/// Enters the lab's namespace, if the run takes place in the lab. Call it before any thread starts.
 pub(super) fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, SurveyError> {
     let Network::Lab { file } = &config.network else {
         return Ok(None);
@@ -103,8 +107,8 @@ pub(super) fn enter_lab(config: &SurveyConfig) -> Result<Option<EnteredLab>, Sur
     EnteredLab::enter(lab_network(file.as_deref())?.into()).map(Some)
 }
 
-/// The resolver of host names. In the lab only servers that the user named are asked. The system's resolver may lead out of the
-/// namespace (through the socket file of a local service), and in virtual time there is no namespace.
+/// The resolver of host names. In the lab, only servers that the user named are asked. The system's resolver may lead out of
+/// the namespace through the socket file of a local service. In virtual time there is no namespace.
 pub(super) fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a Resolve<'a> {
     match config.network {
         _ if !config.targets.resolvers.is_empty() => resolve,
@@ -114,9 +118,9 @@ pub(super) fn names<'a>(config: &SurveyConfig, resolve: &'a Resolve<'a>) -> &'a 
     }
 }
 
-/// Everything open that a real run needs.
+/// The open resources of a real run.
 pub(super) struct LiveSetup {
-    /// The transport, tested.
+    /// The transport. It has been tested.
     pub transport: Transport,
     /// Warnings to show before the first probe.
     pub warnings: Vec<String>,
@@ -131,7 +135,7 @@ pub(super) struct LiveSetup {
 impl LiveSetup {
     /// Opens the transport, gives up this process's privileges, tests the receive side, and starts the lab's network.
     ///
-    /// `families` are those of the targets, `targets` is their number. `output` decides as which user root goes on.
+    /// `families` are those of the targets, `targets` is their number. `output` decides which user root continues as.
     pub fn open(
         config: &SurveyConfig,
         families: AddressFamilies,
@@ -140,14 +144,14 @@ impl LiveSetup {
         lab: Option<EnteredLab>,
     ) -> Result<Self, SurveyError> {
         let mut warnings = Vec::new();
-        // Before the sockets: the interface that they are bound to must exist.
+        // Before the sockets, because the interface that they are bound to must exist.
         let lab_name = lab.as_ref().map(|lab| lab.simulation.name.clone());
         let by_root = lab
             .as_ref()
             .map_or_else(privilege::is_root, |lab| lab.by_root);
         let lab = lab.map(EnteredLab::open_device).transpose()?;
         let mut transport = sockets::open(config, families, &mut warnings)?;
-        // Everything that takes privileges is open now. Code that needs privileges must stand above this line.
+        // Everything that needs privileges is open now. Code that needs privileges must stand above this line.
         let given_up = privilege::give_up(output, by_root)?;
         warnings.extend(about_threads(&given_up));
         let mut ours = |wanted: bool, towards: IpAddr| {
@@ -198,7 +202,7 @@ impl LiveSetup {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
         Vantage {
             id: config.vantage.clone(),
-            // The source addresses towards targets in general. Each row has its own.
+            // The source addresses towards targets in general. Each row has its own source address.
             source_ipv4: self.source,
             source_ipv6: self.source_ipv6,
             interface: self.findings.interface.clone(),

@@ -1,4 +1,4 @@
-//! Joins the engine's rows to the dataset's writer, and counts responders on the way.
+//! Passes the engine's rows to the dataset writer, and counts responders.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -13,21 +13,21 @@ use crate::model::{Rate, Time};
 
 use super::summary::not_sent;
 
-/// What a run's facts are made of, besides its tally.
+/// The facts about a run that do not come from its tally.
 #[derive(Clone, Debug, Default)]
 pub struct FixedFacts {
     /// The reader's report on the targets.
     pub targets: Value,
-    /// Figures known before the first probe: sockets, buffers, ports.
+    /// Facts known before the first probe: sockets, buffers, ports.
     pub setup: Value,
-    /// The rate asked for.
+    /// The requested rate.
     pub rate: Option<Rate>,
-    /// Things a reader of the dataset should know.
+    /// Warnings for readers of the dataset.
     pub warnings: Vec<String>,
 }
 
 impl FixedFacts {
-    /// The manifest's figures as they stand with `tally`.
+    /// The facts for the manifest, with the current `tally`.
     pub fn with(&self, tally: &Tally, responders: Option<usize>) -> RunFacts {
         let counts = &tally.statistics;
         RunFacts {
@@ -53,7 +53,7 @@ impl FixedFacts {
     }
 }
 
-/// Writes what the engine finishes.
+/// Writes the finished rows of the engine.
 pub struct DatasetSink {
     writer: DatasetWriter,
     facts: FixedFacts,
@@ -61,7 +61,7 @@ pub struct DatasetSink {
 }
 
 impl DatasetSink {
-    /// Writes to `writer`; `facts` go into every manifest.
+    /// Writes to `writer`. `facts` go into every manifest.
     pub fn new(writer: DatasetWriter, facts: FixedFacts) -> Self {
         DatasetSink {
             writer,
@@ -75,7 +75,7 @@ impl DatasetSink {
         self.responders.len()
     }
 
-    /// The writer, to be closed.
+    /// Returns the writer, to be closed.
     pub fn into_writer(self) -> DatasetWriter {
         self.writer
     }
@@ -91,7 +91,7 @@ impl RecordSink for DatasetSink {
         for trace in records.traces.drain(..) {
             self.writer.trace(trace, now)?;
         }
-        // Nothing is lost unseen: a strategy with tables of its own comes with a place for them.
+        // No row may be lost silently. A strategy with its own tables must also extend this function.
         if let Some(row) = records.tables.first() {
             return Err(format!("no place for rows of the table {}", row.table).into());
         }

@@ -1,4 +1,4 @@
-//! Opens the transport of a survey, and warns if it is less than what was asked for.
+//! Opens the transport of a survey. Warns if it offers less than the user asked for.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::transport::{
 
 use super::words;
 
-/// A receive buffer that holds less than this at the full rate brings a warning.
+/// A warning is given if the receive buffer is full after less than this time at the full rate.
 const SHORT_BUFFER: Duration = Duration::from_millis(100);
 
-/// Opens the transport that the configuration asks for, and adds to `warnings`.
+/// Opens the transport that the configuration asks for. Adds warnings to `warnings`.
 pub(super) fn open(
     config: &SurveyConfig,
     families: AddressFamilies,
@@ -54,7 +54,7 @@ pub(super) fn open(
     Ok(transport)
 }
 
-/// The warning that raw sockets were `refused` and that the transport `name` takes their place.
+/// The warning that raw sockets were `refused` and that the transport `name` is used instead.
 fn fell_back(refused: &TransportError, name: &str, protocol: Protocol) -> String {
     let remedy = match refused {
         TransportError::Privilege { program, .. } => {
@@ -101,7 +101,7 @@ mod tests {
     use crate::transport::TransportChoice;
 
     #[test]
-    fn a_short_buffer_is_told_with_remedies_that_help() {
+    fn the_warning_about_a_short_buffer_names_remedies_that_help() {
         let told = |replies, choice: TransportChoice, is_larger_for_root| {
             let buffer = ReceiveBuffer {
                 kind: "socket",

@@ -1,4 +1,4 @@
-//! What a survey found, in a few lines for people.
+//! The summary of a survey: a few lines for users.
 
 mod left_out;
 mod missed;
@@ -19,14 +19,14 @@ use unsent::Circumstances;
 
 pub use missed::MissedReplyRate;
 
-/// A short readable summary. `Display` gives the whole of it, ending in a newline.
+/// A short readable summary. `Display` gives all lines, each with a newline.
 #[derive(Debug)]
 pub struct Summary {
     pub(super) output: Output,
-    /// Of a directory or file.
+    /// The path of the manifest, if the output is a directory or a file.
     pub(super) manifest: Option<PathBuf>,
     pub(super) targets: u32,
-    /// IPv4 ones among them.
+    /// The IPv4 targets among `targets`.
     pub(super) ipv4_targets: u32,
     pub(super) report: LoadReport,
     pub(super) families: Families,
@@ -42,17 +42,17 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The figures behind it.
+    /// The counters that the summary is made from.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Addresses that answered.
+    /// The number of addresses that answered.
     pub fn distinct_responders(&self) -> usize {
         self.responders
     }
 
-    /// The same for machines.
+    /// The summary as JSON.
     pub fn to_json(&self) -> serde_json::Value {
         let counts = &self.tally.statistics;
         serde_json::json!({
@@ -72,7 +72,7 @@ impl Summary {
         })
     }
 
-    /// The anomalies that any trace shows, and how many traces show each.
+    /// The anomalies that at least one trace shows, with the number of these traces.
     fn anomalies(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Anomaly::ALL
             .into_iter()
@@ -80,7 +80,7 @@ impl Summary {
             .filter(|(_, traces)| *traces > 0)
     }
 
-    /// Why probes were not sent, a line each.
+    /// The reasons why probes were not sent, one line each.
     fn unsent(&self) -> Vec<String> {
         let about = Circumstances {
             in_lab: self.in_lab,
@@ -90,7 +90,7 @@ impl Summary {
         unsent::in_words(&self.tally.statistics, about)
     }
 
-    /// What to tell where not a single probe was answered.
+    /// The warning that not a single probe was answered; `None` if one was.
     pub(super) fn silence(&self) -> Option<String> {
         let counts = &self.tally.statistics;
         let sent = counts.probes_sent();
@@ -113,7 +113,8 @@ impl Summary {
         ))
     }
 
-    /// Replies that came too late, came again, or answered nothing of ours.
+    /// Counts beside replies and timeouts: late and duplicate replies, probes not sent or skipped, discarded and dropped
+    /// packets.
     fn extras(&self) -> Vec<String> {
         let counts = &self.tally.statistics;
         let late = counts.probes(Status::Late) + counts.extra_replies(Status::Late);
@@ -233,7 +234,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Probes not sent, for machines: by reason and family.
+/// The probes that were not sent, by reason and family, as JSON.
 pub(super) fn not_sent(counts: &Statistics) -> serde_json::Value {
     counts
         .unsent()

@@ -1,10 +1,10 @@
-//! Small things said in words: JSON forms, signal names, ports.
+//! Texts that several parts of a survey use: JSON forms, signal names, warnings.
 
 use serde_json::Value;
 
 use crate::model::Protocol;
 
-/// A value of ours as JSON: none of them has anything that JSON cannot say.
+/// `value` as JSON. The values of this program can always be represented.
 pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }
@@ -18,7 +18,7 @@ pub(super) fn signal_name(signal: usize) -> &'static str {
     }
 }
 
-/// What to tell where ports from `base` on take the place of those asked for, which are not free.
+/// The warning that ports from `base` on are used, because those from `asked` on are taken.
 pub(super) fn ports_taken(protocol: Protocol, asked: u16, base: u16, flows: u16) -> String {
     let number = match protocol.has_ports() {
         true => "source port",
@@ -32,11 +32,11 @@ pub(super) fn ports_taken(protocol: Protocol, asked: u16, base: u16, flows: u16)
     format!("{number} {asked} is taken: using {instead} instead")
 }
 
-/// What to tell where `probes` had to wait for next hops that do not answer.
+/// The warning that `probes` had to wait for next hops that do not answer.
 pub(super) fn crowded(probes: u64) -> String {
     format!(
         "{probes} probes had to wait, because many hosts on the link do not answer and the kernel's neighbour table (or the send \
-         buffer) has room for so many at a time: leave those hosts out with --blocklist-file, lower --rate, or raise \
+         buffer) has limited room: leave those hosts out with --blocklist-file, lower --rate, or raise \
          net.ipv4.neigh.default.gc_thresh3 (IPv6: net.ipv6.neigh.default.gc_thresh3)"
     )
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_port_is_no_range() {
+    fn the_warning_names_one_port_or_a_range() {
         assert_eq!(
             ports_taken(Protocol::Udp, 24_000, 24_001, 1),
             "source port 24000 is taken: using 24001 instead"

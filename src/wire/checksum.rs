@@ -1,4 +1,4 @@
-//! One's complement arithmetic over 16-bit words (RFC 1071), and how a checksum changes with the data it covers (RFC 1624).
+//! One's complement sums of 16-bit words (RFC 1071), and the adjustment of a checksum to changed data (RFC 1624).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -38,10 +38,10 @@ impl Sum {
         self
     }
 
-    /// Adds bytes as big-endian words; an odd last byte counts as if a zero followed.
+    /// Adds bytes as big-endian words. An odd last byte is padded with a zero byte.
     #[inline]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        // 32 bits at a time: the carries are folded at the end, and 2^32 additions fit before they could overflow.
+        // Adds 32 bits at a time. The carries are folded at the end; 2^32 additions fit before an overflow.
         let (chunks, rest) = bytes.as_chunks::<4>();
         for chunk in chunks {
             let both = u32::from_be_bytes(*chunk);
@@ -74,7 +74,7 @@ impl Sum {
     }
 }
 
-/// Whether two checksums mean the same: 0x0000 and 0xffff are both zero in one's complement.
+/// Whether two checksums are equal. 0x0000 and 0xffff are both zero in one's complement.
 pub fn same(a: u16, b: u16) -> bool {
     residue(a) == residue(b)
 }
@@ -90,8 +90,8 @@ pub fn difference(a: u16, b: u16) -> u16 {
     ((b + 65_535 - a) % 65_535) as u16
 }
 
-/// What `checksum` becomes when a box on the way changes words that it covers, summing to `old`, into words summing
-/// to `new` (RFC 1624, equation 3).
+/// The checksum after a middlebox has changed words that `checksum` covers (RFC 1624, equation 3).
+/// `old` is the sum of the words before the change, `new` the sum after it.
 pub fn adjusted(checksum: u16, old: Sum, new: Sum) -> u16 {
     Sum::default()
         .word(!checksum)

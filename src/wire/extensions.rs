@@ -1,18 +1,23 @@
-//! Extension structures behind the quoted packet of an ICMP error (RFC 4884), of which MPLS label stacks (RFC 4950)
-//! and interface information (RFC 5837) are read.
+//! Extension structures after the quoted packet of an ICMP error (RFC 4884). Decodes MPLS label stacks (RFC 4950) and interface
+//! information (RFC 5837).
 //!
-//! Compliant routers give the length of the quote in the message. Others give none, or count it in bytes, or give one that ends
-//! somewhere else, and put the structure behind 128 bytes. So it is looked for in these places, in this order:
+//! A compliant router states the length of the quote in the message. Other routers state no length, state it in bytes, or state
+//! a wrong one, and put the structure after 128 bytes. The structure is searched for at these places, in this order:
 //!
-//! | place | taken for a structure if |
+//! | place | accepted if |
 //! |---|---|
-//! | where the message says that the quote ends | its checksum is right, or it has none and its form is right |
-//! | behind 128 bytes | the same |
-//! | at any multiple of 4 bytes | its checksum and its form are right |
+//! | at the stated end of the quote | the checksum is right, or it is absent and the form is right |
+//! | after 128 bytes | the same |
+//! | at any multiple of 4 bytes | the checksum and the form are right |
 //!
-//! The form is right if the version is 2, the reserved bits are 0 (only asked if there is no checksum), and objects with possible
-//! lengths fill the message to its end, the first with a known layout or an unknown class. So quoted bytes are not taken for a structure.
-//! The raw structure is kept whatever its objects hold.
+//! The form is right if all of these hold, so that quoted bytes are not taken for a structure:
+//!
+//! - The version is 2.
+//! - The reserved bits are 0. This is checked only if there is no checksum.
+//! - Objects with possible lengths fill the message to its end.
+//! - The first object has a known layout or an unknown class.
+//!
+//! The raw structure is kept whatever its objects contain.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,7 +25,7 @@ use super::checksum::Sum;
 use super::ip::{IPV4_HEADER, IPV6_HEADER};
 use crate::model::{InterfaceInfo, MplsLabel};
 
-/// Where the structure stands when the message does not tell (RFC 4884, section 5.5).
+/// The position of the structure if the message does not state it (RFC 4884, section 5.5).
 const LEGACY_QUOTE: usize = 128;
 const VERSION: u8 = 2;
 const HEADER: usize = 4;
@@ -28,22 +33,22 @@ const OBJECT_HEADER: usize = 4;
 const MPLS_CLASS: u8 = 1;
 const MPLS_INCOMING_STACK: u8 = 1;
 const INTERFACE_CLASS: u8 = 2;
-/// No object has it (RFC 4884, section 9).
+/// No object has this class (RFC 4884, section 9).
 const RESERVED_CLASS: u8 = 0;
-/// Which parts an interface information object has: bits of its type, in the order of the parts.
+/// Bits of an interface information object's type: the parts that it has, in order.
 const HAS_INDEX: u8 = 0x08;
 const HAS_ADDRESS: u8 = 0x04;
 const HAS_NAME: u8 = 0x02;
 const HAS_MTU: u8 = 0x01;
 
-/// Splits what follows the 8-byte ICMP header into the quote and the extension structure, if there is one.
-/// `announced` is the quote's length that the message states, bytes; 0 where the router stated none.
+/// Splits the bytes after the 8-byte ICMP header into the quote and the extension structure, if there is one. `announced` is
+/// the stated length of the quote in bytes; 0 if the router stated none.
 pub fn split(body: &[u8], announced: usize) -> (&[u8], Option<&[u8]>) {
     split_stripped(body, (announced > 0).then_some(announced), 0)
 }
 
-/// As [`split`], of a body whose first `stripped` bytes (the headers of the quoted packet) somebody has taken off; `announced`
-/// counts from there on.
+/// Like [`split`], for a body that lacks the first `stripped` bytes of the quote, its headers. `announced` does not count these
+/// bytes; `None` if the router stated no length.
 pub fn split_stripped(
     body: &[u8],
     announced: Option<usize>,
@@ -64,7 +69,7 @@ pub fn split_stripped(
     {
         return (&body[..place], Some(&body[place..]));
     }
-    // A length that leaves no room for the headers of the quote is wrong.
+    // A stated length without room for the headers of the quote is wrong.
     let quote = announced
         .filter(|announced| *announced >= least)
         .and_then(|announced| body.get(..announced))
@@ -72,7 +77,7 @@ pub fn split_stripped(
     (quote, None)
 }
 
-/// What the IP header of a quote and 8 bytes behind it take of `body`.
+/// The size of the quoted IP header and 8 more bytes, without the `stripped` ones.
 fn least_quote(body: &[u8], stripped: usize) -> usize {
     let header = match body.first().map(|first| first >> 4) {
         Some(6) if stripped == 0 => IPV6_HEADER,
@@ -81,7 +86,7 @@ fn least_quote(body: &[u8], stripped: usize) -> usize {
     (header + 8).saturating_sub(stripped)
 }
 
-/// Version 2, and the checksum right; or no checksum (0), and the form of a structure to the end.
+/// Whether `bytes` are a structure of version 2 with a valid checksum. If there is no checksum (0), the form must be right.
 fn is_structure(bytes: &[u8]) -> bool {
     let [version, reserved, checksum @ ..] = match bytes.first_chunk::<HEADER>() {
         Some(header) => *header,
@@ -93,7 +98,7 @@ fn is_structure(bytes: &[u8]) -> bool {
     version >> 4 == VERSION && Sum::default().bytes(bytes).folded() == 0xffff
 }
 
-/// A checksum that is right, and the form of a structure to the end.
+/// Whether both the checksum and the form are right.
 fn is_certainly_structure(bytes: &[u8]) -> bool {
     bytes[0] >> 4 == VERSION
         && bytes.get(2..HEADER).is_some_and(|sum| sum != [0, 0])
@@ -101,7 +106,7 @@ fn is_certainly_structure(bytes: &[u8]) -> bool {
         && is_structure(bytes)
 }
 
-/// Whether objects fill the structure exactly, and the first is one that a router may send.
+/// Whether objects fill the structure exactly, and a router may send the first one.
 fn objects_fill(structure: &[u8]) -> bool {
     let mut filled = HEADER;
     let mut sane = true;
@@ -112,7 +117,7 @@ fn objects_fill(structure: &[u8]) -> bool {
     sane && filled > HEADER && filled == structure.len()
 }
 
-/// The MPLS label stack in a structure, top first; empty where there is none.
+/// The MPLS label stack of a structure, top label first. Empty if there is none.
 pub fn mpls_stack(structure: &[u8]) -> Vec<MplsLabel> {
     objects(structure)
         .filter(|object| object.class == MPLS_CLASS && object.kind == MPLS_INCOMING_STACK)
@@ -129,10 +134,12 @@ pub fn mpls_stack(structure: &[u8]) -> Vec<MplsLabel> {
         .collect()
 }
 
-/// Interface information objects read of a structure: RFC 5837 has four roles, and what a router makes of hundreds is kept raw.
+/// The most interface information objects that are decoded. RFC 5837 has four roles; further objects are kept only in the raw
+/// structure.
 const MOST_INTERFACES: usize = 16;
 
-/// The first interface information objects in a structure (RFC 5837). Parts of an object behind one that cannot be read are absent.
+/// The first interface information objects of a structure (RFC 5837). If a part of an object is unreadable, the parts after it
+/// are absent.
 pub fn interface_info(structure: &[u8]) -> Vec<InterfaceInfo> {
     objects(structure)
         .filter(|object| object.class == INTERFACE_CLASS)
@@ -155,7 +162,7 @@ fn read_interface(kind: u8, payload: &[u8]) -> InterfaceInfo {
         mtu: None,
     };
     let mut rest = payload;
-    // A part that cannot be read leaves nothing behind it that could be trusted.
+    // An unreadable part hides where the next part starts.
     let _ = (|| {
         if kind & HAS_INDEX != 0 {
             info.ifindex = Some(take_number(&mut rest)?);
@@ -198,7 +205,8 @@ fn take_address(rest: &mut &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// A length byte that counts itself, then UTF-8 padded with zeros. The inner `None` is a name of nothing readable.
+/// Reads a name: a length byte that counts itself, then UTF-8 padded with zeros. The inner `None` means an empty or unreadable
+/// name.
 fn take_name(rest: &mut &[u8]) -> Option<Option<String>> {
     let length = usize::from(*rest.first()?);
     let name = rest.get(1..length)?;
@@ -216,7 +224,7 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
-    /// Whether it may begin a structure: a label stack has whole labels.
+    /// Whether the object may be the first of a structure. A label stack must consist of whole labels.
     fn is_sane(&self) -> bool {
         match (self.class, self.kind) {
             (RESERVED_CLASS, _) => false,
@@ -228,7 +236,7 @@ impl Object<'_> {
     }
 }
 
-/// The objects of a structure, up to the first whose length cannot be right.
+/// The objects of a structure, up to the first with an impossible length.
 fn objects(structure: &[u8]) -> impl Iterator<Item = Object<'_>> {
     let mut rest = structure.get(HEADER..).unwrap_or_default();
     std::iter::from_fn(move || {

@@ -1,7 +1,7 @@
-//! What all probes of a run have in common, and what that means for a probe and for a quote.
+//! The properties that all probes of a run share, and their effect on probes and quotes.
 //!
-//! The protocol itself is a [`ProbeProtocol`]; here stands what is the same for every protocol: ports, flows, sizes, the IP header,
-//! and the comparison of open facts.
+//! The protocol itself is a [`ProbeProtocol`]. This file holds what is the same for every protocol: ports, flows, sizes, the IP
+//! header, and the comparison of open facts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,35 +11,35 @@ use super::token::{Marks, TokenMaker};
 use super::udp::Udp;
 use crate::model::{DiscardReason, FlowId, QuotedProbe, Ttl};
 
-/// What all probes of a run have in common.
+/// The properties that all probes of a run share.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeFormat {
     /// The protocol.
     pub protocol: &'static dyn ProbeProtocol,
     /// Source port (ICMP: identifier) of flow 0.
     pub source_port: u16,
-    /// Flows a target; their source ports follow one another.
+    /// Flows per target. Their source ports are consecutive.
     pub flows: u16,
     /// Destination port.
     pub destination_port: u16,
-    /// Whether the destination port grows with the TTL, as in the classic traceroute.
+    /// Whether the destination port increases with the TTL, as in the classic traceroute.
     pub port_per_ttl: bool,
     /// Type of service or traffic class.
     pub tos: u8,
-    /// Size of every probe with its IP header, bytes. If absent, a probe is as small as its protocol allows.
+    /// The size of every probe with its IP header, in bytes. `None`: as small as the protocol allows.
     pub packet_size: Option<u16>,
-    /// Whether routers may not fragment (IPv4 DF).
+    /// Whether routers must not fragment (IPv4 DF).
     pub dont_fragment: bool,
-    /// Whether ICMP errors quote the probe's IP and UDP headers. Through ordinary sockets they do not.
+    /// Whether ICMP errors are received with the quoted IP and UDP headers. Ordinary sockets do not deliver these.
     pub quotes_with_headers: bool,
 }
 
-/// The open facts that a packet shows, as far as they can be this run's.
+/// The open facts of a quoted packet, if they can belong to this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenFacts {
-    /// Destination as quoted.
+    /// The destination in the quoted packet.
     pub destination: IpAddr,
-    /// The flow that the source port or identifier stands for.
+    /// The flow that the source port or identifier belongs to.
     pub flow: FlowId,
     /// The TTL, if the packet shows it.
     pub ttl: Option<Ttl>,
@@ -56,9 +56,9 @@ pub struct Marked {
     pub flow: FlowId,
     /// The TTL.
     pub ttl: Ttl,
-    /// Its size with the IP header, bytes. If absent, it has the size of the run's other probes.
+    /// The size with the IP header, in bytes. `None`: the size of the run's other probes.
     pub size: Option<u16>,
-    /// Names the sending; the IP ID too.
+    /// Identifies one transmission; also sent as the IP ID.
     pub serial: u16,
     /// Check and tag.
     pub marks: Marks,
@@ -67,7 +67,7 @@ pub struct Marked {
 }
 
 impl ProbeFormat {
-    /// UDP from port 24000 on to 33434, with no option set.
+    /// UDP to port 33434 without options. Flow 0 has the source port 24000.
     pub const fn udp(flows: u16) -> Self {
         ProbeFormat {
             protocol: &Udp,
@@ -113,7 +113,7 @@ impl ProbeFormat {
         self.protocol.is_one_by_one(self)
     }
 
-    /// The size of a probe to `destination` with `ttl`, IP header included, bytes. `chosen` is the probe's own, if it has one.
+    /// The size of a probe to `destination` with `ttl`, IP header included, in bytes. `chosen` is the probe's own size, if any.
     pub fn size(&self, destination: IpAddr, ttl: Ttl, chosen: Option<u16>) -> u16 {
         let header = ip::header_size(destination);
         let wanted = chosen
@@ -122,7 +122,7 @@ impl ProbeFormat {
         (header + self.protocol.size(self, ttl, wanted)) as u16
     }
 
-    /// The size of every probe of a family, bytes. Returns `None` if the size depends on the TTL.
+    /// The size of every probe of a family, in bytes. `None` if the size depends on the TTL.
     pub fn constant_size(&self, ipv6: bool) -> Option<u16> {
         let destination = match ipv6 {
             false => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -132,7 +132,7 @@ impl ProbeFormat {
         (least == most).then_some(least)
     }
 
-    /// Check and tag of a probe, from those `drawn` for it.
+    /// The check and the tag of a probe. `drawn` holds those that [`TokenMaker::marks`] computed.
     pub fn marks(
         &self,
         drawn: Marks,
@@ -160,13 +160,13 @@ impl ProbeFormat {
         self.protocol.encode(self, probe, ends, transport);
     }
 
-    /// The transport checksum of a probe. Returns `None` if its addresses are of different families.
+    /// The transport checksum of a probe. `None` if its addresses belong to different families.
     pub fn checksum(&self, probe: &Marked) -> Option<u16> {
         let ends = Ends::new(probe.source, probe.destination)?;
         Some(self.protocol.checksum(self, probe, &ends))
     }
 
-    /// Reads a quote as that of a probe. A packet of another protocol is foreign, and one that is too short is truncated.
+    /// Reads the quoted packet of a probe. Refuses a packet of another protocol as foreign, and a short packet as truncated.
     pub fn read<'a>(&self, packet: &'a QuotedProbe) -> Result<Quote<'a>, DiscardReason> {
         if packet.protocol != self.protocol.number(packet.destination.is_ipv6()) {
             return Err(DiscardReason::Foreign);
@@ -177,13 +177,13 @@ impl ProbeFormat {
         }
     }
 
-    /// The flow that a source port or identifier stands for.
+    /// The flow that a source port or identifier belongs to; `None` if this run has no such flow.
     pub fn flow_of(&self, number: u16) -> Option<FlowId> {
         let flow = number.checked_sub(self.source_port)?;
         (flow < self.flows).then_some(FlowId(flow))
     }
 
-    /// The open facts of a quote. Returns `None` if one of them cannot be this run's.
+    /// The open facts of a quote; `None` if one of them cannot belong to this run.
     pub fn open_facts(&self, quote: &Quote) -> Option<OpenFacts> {
         let shown = &quote.shown;
         let flow = self.flow_of(shown.flow_number?)?;
@@ -202,7 +202,7 @@ impl ProbeFormat {
         })
     }
 
-    /// Whether the facts of one side only, source or destination, differ from those sent. Address translators change one side.
+    /// Whether only one side differs from what was sent: source or destination. An address translator changes one side.
     pub fn one_side_changed(&self, sent: &Marked, quote: &Quote) -> bool {
         let Quote { packet, shown } = quote;
         let is_source_right = packet.source.is_none_or(|source| source == sent.source)
@@ -213,12 +213,13 @@ impl ProbeFormat {
         is_source_right != is_destination_right
     }
 
-    /// Whether the serial of `sent` came back as the IP ID.
+    /// Whether the quoted IP ID is the serial of `sent`.
     pub fn serial_is_as_sent(&self, sent: &Marked, quoted: &QuotedProbe) -> bool {
         quoted.ip_id == Some(sent.serial)
     }
 
-    /// Whether a change of the source address changes the check. What a translator before us does to it can then be learned.
+    /// Whether a changed source address changes the check. The change that a translator in front of this host makes can then be
+    /// learned.
     pub fn check_covers_addresses(&self, destination: IpAddr) -> bool {
         self.protocol.check_covers_addresses(destination.is_ipv6())
     }

@@ -1,14 +1,18 @@
-//! Puts fragmented packets together again: answers that were too large for a line on the way back.
+//! Reassembles fragmented packets: replies that were too large for a link on the way back.
 //!
-//! It serves what the kernel passes on before it has put fragments together itself: packet rings, and networks in virtual time. Raw
-//! IPv4 sockets and ordinary sockets get whole packets from the kernel.
+//! Packet rings and networks in virtual time need this, because they deliver packets before the kernel reassembles them. Raw
+//! IPv4 sockets and ordinary sockets deliver whole packets.
 //!
-//! - At most [`DATAGRAMS`] packets are open at a time, with [`BYTES`] bytes and [`FRAGMENTS`] fragments each. The oldest gives way.
-//! - A packet whose first fragment came [`AGE`] before, by the packets' own stamps, is given up, as Linux does.
-//! - Fragments that overlap spoil the whole packet, those still to come included (RFC 5722). A copy of a fragment does not (RFC 8200).
-//! - The packet that comes out has the first fragment's header. Its time is that of the fragment that completed it, as with the kernel.
+//! - At most [`DATAGRAMS`] packets are open at a time, with [`FRAGMENTS`] fragments each and [`BYTES`] bytes altogether. The
+//!   oldest is dropped to make room.
+//! - A packet is dropped if it is incomplete [`AGE`] after its first fragment, by the timestamps of the packets. Linux does the
+//!   same.
+//! - An overlap spoils the whole packet, including the fragments still to come (RFC 5722). A copy of a fragment does not
+//!   (RFC 8200).
+//! - A reassembled packet has the header of its first fragment. Its timestamp is that of the fragment that completed it, as in
+//!   the kernel.
 //!
-//! A packet put together counts as one packet. Every fragment that became part of none comes out of [`Reassembler::take_dropped`].
+//! A reassembled packet counts as one packet. [`Reassembler::take_dropped`] returns every fragment that was not used.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -19,39 +23,39 @@ use super::headers::{self, FRAGMENT_HEADER};
 use super::ip::{IPV4_HEADER, IPV6_HEADER};
 use crate::model::{DiscardReason, Time};
 
-/// Packets put together at a time.
+/// The most packets that are open at a time.
 pub const DATAGRAMS: usize = 256;
-/// Bytes of fragments kept.
+/// The most bytes of fragments that are kept, over all open packets.
 pub const BYTES: usize = 1 << 20;
-/// Fragments of one packet. A packet of 64 KiB in pieces of 1,280 bytes has 52.
+/// The most fragments of one packet. A packet of 64 KiB in fragments of 1,280 bytes has 52.
 pub const FRAGMENTS: usize = 64;
-/// How long the rest of a packet is waited for.
+/// How long a packet stays open.
 pub const AGE: Duration = Duration::from_secs(30);
 
-/// The largest packet: its length has 16 bits.
+/// The size of the largest packet: the length field has 16 bits.
 const LARGEST: usize = 0xffff;
 
-/// What became of a packet.
+/// The result of taking a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken<'a> {
-    /// It is whole: as it came, or put together.
+    /// The packet is whole: it was not fragmented, or it is reassembled now.
     Whole(&'a [u8]),
-    /// It is a fragment, and others are awaited; or it was dropped, and comes out of [`Reassembler::take_dropped`].
+    /// The packet is a fragment and others are missing; or it was dropped, and [`Reassembler::take_dropped`] returns it.
     Kept,
 }
 
-/// A packet or fragment that became part of no answer.
+/// A packet or fragment that was not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
-    /// When it came.
+    /// When it was received.
     pub at: Time,
     /// Why it was dropped.
     pub reason: DiscardReason,
-    /// As it came.
+    /// The packet as received.
     pub packet: Vec<u8>,
 }
 
-/// Fragments that wait for others.
+/// The fragments of incomplete packets.
 #[derive(Debug, Default)]
 pub struct Reassembler {
     /// Oldest first.
@@ -61,24 +65,24 @@ pub struct Reassembler {
     dropped: Vec<Dropped>,
 }
 
-/// What the fragments of a packet share.
+/// The fields that identify the packet of a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
     source: IpAddr,
     destination: IpAddr,
     identification: u32,
-    /// Only IPv4 tells packets apart by it.
+    /// Part of the key in IPv4 only.
     protocol: Option<u8>,
 }
 
-/// A packet of which fragments are there.
+/// A packet that is not complete.
 #[derive(Debug)]
 struct Open {
     key: Key,
     since: Time,
-    /// In the order of their offsets; they do not overlap.
+    /// Sorted by offset; they do not overlap.
     fragments: Vec<Fragment>,
-    /// Fragments have overlapped: nothing comes of it any more.
+    /// Fragments have overlapped. The packet is never completed.
     spoilt: bool,
 }
 
@@ -90,30 +94,31 @@ struct Fragment {
     part: Part,
 }
 
-/// Which part of a packet a fragment is.
+/// The part of a packet that a fragment carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
-    /// Where it begins in what was cut.
+    /// The position of the part in the fragmented data.
     offset: usize,
-    /// Whether more follows.
+    /// Whether more fragments follow.
     more: bool,
-    /// Where its bytes begin in the fragment.
+    /// The start of the part in the fragment.
     starts: usize,
-    /// Where the fragment ends: what stands behind is no part of it.
+    /// The end of the fragment. Bytes after it are padding.
     ends: usize,
-    /// IPv6: the fragment header's place, that of the byte which names it, and the number of the header behind it.
+    /// IPv6: the positions of the fragment header and of the byte that names it, and the number of the next header.
     header: Option<(usize, usize, u8)>,
 }
 
 impl Part {
-    /// Where it ends in what was cut.
+    /// The end of the part in the fragmented data.
     fn until(&self) -> usize {
         self.offset + (self.ends - self.starts)
     }
 }
 
 impl Reassembler {
-    /// Takes a received packet, from its IP header on. What is no fragment is given back as it is, readable or not.
+    /// Takes a received packet, starting with its IP header. Returns a packet that is not a fragment unchanged, readable or
+    /// not.
     #[inline]
     pub fn take<'a>(&'a mut self, packet: &'a [u8], at: Time) -> Taken<'a> {
         match may_be_fragment(packet) {
@@ -122,12 +127,12 @@ impl Reassembler {
         }
     }
 
-    /// What was dropped since the last call.
+    /// Removes and returns what was dropped since the last call.
     pub fn take_dropped(&mut self) -> std::vec::Drain<'_, Dropped> {
         self.dropped.drain(..)
     }
 
-    /// Gives up what is incomplete: at the end of a run.
+    /// Drops all incomplete packets, at the end of a run.
     pub fn give_up(&mut self) {
         while self.drop_oldest() {}
     }
@@ -181,7 +186,7 @@ impl Reassembler {
         Taken::Whole(&self.whole)
     }
 
-    /// Begins a packet, at whose cost older ones give way, and returns its place.
+    /// Opens a packet and returns its index. Drops older ones to make room.
     fn begin(&mut self, key: Key, since: Time, bytes: usize) -> usize {
         while self.open.len() >= DATAGRAMS || self.bytes + bytes > BYTES {
             if !self.drop_oldest() {
@@ -197,12 +202,12 @@ impl Reassembler {
         self.open.len() - 1
     }
 
-    /// Keeps to the bound in bytes.
+    /// Drops the oldest packets until the limit on bytes is kept.
     fn shrink(&mut self) {
         while self.bytes > BYTES && self.drop_oldest() {}
     }
 
-    /// Gives up the packet that was begun first; `false` when there is none.
+    /// Drops the oldest open packet. Returns `false` if none is open.
     fn drop_oldest(&mut self) -> bool {
         match self.open.pop_front() {
             Some(oldest) => {
@@ -225,13 +230,13 @@ impl Reassembler {
     }
 }
 
-/// How a fragment fits to those that are there.
+/// How a fragment fits in with those that the packet already has.
 enum Fit {
-    /// Between others, at this place among them.
+    /// It is missing. This is its index.
     At(usize),
-    /// It is there already, byte for byte.
+    /// It is a copy, byte for byte.
     Copy,
-    /// It overlaps, reaches behind the end, or is one too many.
+    /// It overlaps, lies beyond the end, or exceeds the limit on fragments.
     Spoils,
 }
 
@@ -275,7 +280,7 @@ impl Open {
     }
 }
 
-/// Whether it is worth a closer look: for nearly all packets two comparisons.
+/// Whether the packet may be a fragment. Two comparisons decide this for nearly all packets.
 #[inline]
 fn may_be_fragment(packet: &[u8]) -> bool {
     match packet {
@@ -289,7 +294,7 @@ fn may_be_fragment(packet: &[u8]) -> bool {
     }
 }
 
-/// Reads a fragment; `None` if the packet is whole, or nothing that is put together.
+/// Reads a fragment. `None` if the packet is not fragmented, or of a kind that is not reassembled.
 fn read(packet: &[u8]) -> Result<Option<(Key, Part)>, DiscardReason> {
     let found = match packet[0] >> 4 {
         6 => read_v6(packet)?,
@@ -302,7 +307,7 @@ fn read(packet: &[u8]) -> Result<Option<(Key, Part)>, DiscardReason> {
         return Err(DiscardReason::Truncated);
     }
     let size = part.ends.saturating_sub(part.starts);
-    // All but the last end at a multiple of 8, and none reaches behind the largest packet.
+    // Only the last fragment may end at another position than a multiple of 8. No fragment reaches beyond the largest packet.
     if size == 0 || part.more && size % 8 != 0 || part.starts + part.offset + size > LARGEST {
         return Err(DiscardReason::Fragment);
     }
@@ -373,7 +378,7 @@ fn read_v6(packet: &[u8]) -> Result<Option<(Key, Part)>, DiscardReason> {
     Ok(Some((key, part)))
 }
 
-/// Writes the packet that `fragments` make, which are complete and in order.
+/// Writes the packet that `fragments` form. They must be complete and in order.
 fn join(fragments: &[Fragment], whole: &mut Vec<u8>) {
     whole.clear();
     let Some(first) = fragments.first() else {

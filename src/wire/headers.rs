@@ -1,56 +1,58 @@
-//! IPv6 extension headers (RFC 8200, section 4): steps over them to what a packet carries.
+//! Walks IPv6 extension headers (RFC 8200, section 4) up to the protocol that a packet carries.
 //!
-//! Hop-by-hop options, destination options, routing, fragment and authentication headers are stepped over, in any order. Any other
-//! number ends the walk: it is the protocol. The order is not judged, because a quote shows what arrived at a router, and an
-//! answer is proven by what it repeats of the probe. At most [`MOST_HEADERS`] headers and [`MOST_BYTES`] bytes are walked.
+//! - Hop-by-hop options, destination options, routing, fragment and authentication headers are skipped, in any order.
+//! - Any other number ends the walk: it is the protocol.
+//! - The order of the headers is not checked. A quote shows what arrived at a router, and an answer is proven by the secrets
+//!   that it repeats.
+//! - At most [`MOST_HEADERS`] headers and [`MOST_BYTES`] bytes are walked.
 
 use crate::model::DiscardReason;
 use crate::model::ipv6::{
     AUTHENTICATION, DESTINATION, FRAGMENT, HOP_BY_HOP, MOST_HEADERS, ROUTING,
 };
 
-/// Bytes of headers walked.
+/// The most bytes of extension headers that are walked.
 pub const MOST_BYTES: usize = 1024;
 
-/// The size of a fragment header, bytes.
+/// The size of a fragment header, in bytes.
 pub(super) const FRAGMENT_HEADER: usize = 8;
 
-/// What stands behind the extension headers.
+/// The result of a walk: what follows the extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Carried {
-    /// The protocol number. Of a later fragment that of what was cut into fragments.
+    /// The protocol number. In a later fragment, that of the fragmented packet.
     pub protocol: u8,
-    /// Where it begins, bytes behind the IPv6 header.
+    /// The start of the protocol's data, in bytes after the IPv6 header.
     pub offset: usize,
-    /// The last fragment header on the way there.
+    /// The last fragment header in front of it.
     pub fragment: Option<FragmentHeader>,
 }
 
 /// A fragment header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FragmentHeader {
-    /// Where it begins, bytes behind the IPv6 header.
+    /// The start of the fragment header, in bytes after the IPv6 header.
     pub at: usize,
-    /// Where the byte stands that names it as the next header, bytes behind the IPv6 header; `None`: in the IPv6 header.
+    /// The position of the byte that names it as the next header, in bytes after the IPv6 header. `None`: in the IPv6 header.
     pub named_at: Option<usize>,
-    /// The number of the header behind it.
+    /// The number of the next header.
     pub next: u8,
-    /// Where its part begins in what was cut, bytes.
+    /// The position of the fragment in the fragmented data, in bytes.
     pub offset: usize,
     /// Whether more fragments follow.
     pub more: bool,
-    /// What the fragments of one packet share.
+    /// The identification, which all fragments of a packet share.
     pub identification: u32,
 }
 
 impl FragmentHeader {
-    /// Whether the packet was not cut at all (RFC 6946).
+    /// Whether the packet is not fragmented in spite of the header (RFC 6946).
     pub fn is_atomic(&self) -> bool {
         self.offset == 0 && !self.more
     }
 }
 
-/// Whether `number` is an extension header that is stepped over.
+/// Whether `number` is an extension header that is skipped.
 pub(super) const fn is_extension(number: u8) -> bool {
     matches!(
         number,
@@ -58,13 +60,13 @@ pub(super) const fn is_extension(number: u8) -> bool {
     )
 }
 
-/// Walks the headers at the start of `bytes`, which follow the IPv6 header whose next header is `next`. Ends at the protocol, or
-/// behind the header of a later fragment: what follows that one is the middle of something.
+/// Walks the headers at the start of `bytes`. They follow the IPv6 header, whose next header is `next`.
+/// Ends at the protocol, or after the header of a later fragment. The data of a later fragment is not the start of a header.
 pub(super) fn walk(next: u8, bytes: &[u8]) -> Result<Carried, DiscardReason> {
     walk_until(next, bytes, |fragment| fragment.offset > 0)
 }
 
-/// As [`walk`], but ends behind the header of a first fragment, too, whose headers may go on in the next one.
+/// Like [`walk`], but also ends after the header of a first fragment. The remaining headers may continue in the next fragment.
 pub(super) fn walk_uncut(next: u8, bytes: &[u8]) -> Result<Carried, DiscardReason> {
     walk_until(next, bytes, |fragment| !fragment.is_atomic())
 }

@@ -1,4 +1,4 @@
-//! ICMP messages that answer probes, ICMPv4 (RFC 792) and ICMPv6 (RFC 4443): errors that quote a probe, and echo replies.
+//! Decodes ICMP replies, ICMPv4 (RFC 792) and ICMPv6 (RFC 4443): errors that quote a probe, and echo replies.
 
 use super::checksum::Sum;
 use super::ip::{Ends, ICMPV6};
@@ -21,17 +21,17 @@ mod v6 {
     pub const TIME_EXCEEDED: u8 = 3;
 }
 
-/// What the two versions have in common.
+/// The fields that both versions share.
 struct Message<'a> {
     icmp_type: u8,
     code: u8,
-    /// The four bytes behind the checksum.
+    /// The four bytes after the checksum.
     rest: [u8; 4],
     body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// Checks the checksum, which with ICMPv6 covers the addresses too.
+    /// Splits a message and verifies its checksum. The checksum of ICMPv6 also covers the addresses.
     fn parse(bytes: &'a [u8], pseudo_header: Sum) -> Result<Self, DiscardReason> {
         let ([icmp_type, code, _, _, rest @ ..], body) = bytes
             .split_first_chunk::<HEADER>()
@@ -62,7 +62,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// An error whose quote is `announced` bytes long (0: the router did not say); `None` for types that cannot say.
+    /// Decodes an error. `announced` is the stated length of the quote, 0 if the router stated none. `None`: the type cannot
+    /// state it.
     fn error(
         &self,
         outer: &Outer,
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_hop_mtu_is_read_where_it_means_that() {
+    fn the_next_hop_mtu_of_a_fragmentation_needed_is_read() {
         let reply = decode(&message(3, 4, 0, &quoted_probe()), Time::default()).expect("a reply");
         assert_eq!(reply.next_hop_mtu, Some(0x0578));
     }
@@ -218,7 +219,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
             let _ = decode(&bytes, Time::default());
-            // The same bytes as the body of a message whose outer checks hold.
+            // The same bytes as the body of a message with valid outer checksums.
             for (icmp_type, length) in [(11, 0), (11, 32), (3, 5), (12, 255)] {
                 let _ = decode(&message(icmp_type, 0, length, &bytes), Time::default());
             }

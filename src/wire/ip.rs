@@ -1,7 +1,7 @@
 //! IP headers of probes, IPv4 and IPv6.
 //!
-//! Everything that a per-flow balancer may hash (addresses, protocol, type of service, IPv6 flow label) comes from the flow;
-//! only TTL, length, IP ID and header checksum differ between its probes.
+//! A per-flow balancer may hash addresses, protocol, type of service and IPv6 flow label. They are constant within a flow. Only
+//! TTL, length, IP ID and header checksum differ between the probes of a flow.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,7 +13,7 @@ use pnet_packet::ipv6::MutableIpv6Packet;
 use super::checksum::Sum;
 use crate::model::Ttl;
 
-/// Size of the IPv4 header that probes carry: no options.
+/// The size of the IPv4 header of probes. It has no options.
 pub const IPV4_HEADER: usize = 20;
 /// Size of the IPv6 header.
 pub const IPV6_HEADER: usize = 40;
@@ -35,7 +35,7 @@ pub const fn header_size(destination: IpAddr) -> usize {
     }
 }
 
-/// Both ends of a probe: addresses of one family.
+/// The two ends of a probe: source and destination of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
     /// IPv4: source, destination.
@@ -45,7 +45,7 @@ pub enum Ends {
 }
 
 impl Ends {
-    /// `None` for addresses of different families.
+    /// The ends; `None` for addresses of different families.
     pub fn new(source: IpAddr, destination: IpAddr) -> Option<Self> {
         match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Ends::V4(source, destination)),
@@ -62,7 +62,7 @@ impl Ends {
         }
     }
 
-    /// The size of the IP header between them, bytes.
+    /// The size of the IP header for this family, in bytes.
     pub const fn header_size(&self) -> usize {
         match self {
             Ends::V4(..) => IPV4_HEADER,
@@ -70,7 +70,7 @@ impl Ends {
         }
     }
 
-    /// The pseudo header that transport checksums cover (RFC 9293, RFC 8200): addresses, protocol, length.
+    /// The sum of the pseudo header that transport checksums cover (RFC 9293, RFC 8200): addresses, protocol, length.
     #[inline]
     pub fn pseudo_header(&self, protocol: u8, length: usize) -> Sum {
         let addresses = match self {
@@ -83,12 +83,12 @@ impl Ends {
     }
 }
 
-/// What a probe's IP header says, beside its length.
+/// The IP header of a probe, except its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpHeader {
     /// Addresses.
     pub ends: Ends,
-    /// Protocol number of what follows.
+    /// The protocol number of the payload.
     pub protocol: u8,
     /// TTL or hop limit.
     pub ttl: Ttl,
@@ -103,7 +103,7 @@ pub struct IpHeader {
 }
 
 impl IpHeader {
-    /// Writes the header to the start of `packet`, which is as long as the whole packet.
+    /// Writes the header to the start of `packet`, which has the length of the whole packet.
     #[inline]
     pub fn encode(&self, packet: &mut [u8]) {
         let size = packet.len();

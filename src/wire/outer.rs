@@ -1,4 +1,4 @@
-//! A received packet: its own IP header, and from there to what it says.
+//! Decodes a received packet: its IP header, then the reply that it carries.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use super::ip::{ICMP, ICMPV6, IPV4_HEADER, IPV6_HEADER};
 use super::{headers, icmp, protocol};
 use crate::model::{DiscardReason, Reply, ReplyKind, Time};
 
-/// What a received packet's IP header says.
+/// The IP header of a received packet, and its payload.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outer<'a> {
     pub source: IpAddr,
@@ -24,7 +24,7 @@ pub(super) struct Outer<'a> {
 }
 
 impl Outer<'_> {
-    /// A reply of `kind` in this packet, as yet without what it says.
+    /// A reply of `kind` with the fields of this IP header. The other fields are absent.
     pub fn reply(&self, kind: ReplyKind) -> Reply {
         Reply {
             ttl: Some(self.ttl),
@@ -37,8 +37,8 @@ impl Outer<'_> {
     }
 }
 
-/// Reads a received packet, from its IP header on, as an answer to a probe. IPv6 extension headers are stepped over. A fragment is
-/// refused: see [`Reassembler`](super::Reassembler).
+/// Decodes a received packet, starting with its IP header, as a reply to a probe. IPv6 extension headers are skipped. A
+/// fragment is refused: see [`Reassembler`](super::Reassembler).
 pub fn decode(bytes: &[u8], received_at: Time) -> Result<Reply, DiscardReason> {
     match bytes.first().map(|first| first >> 4) {
         None => Err(DiscardReason::Truncated),
@@ -60,8 +60,8 @@ pub fn decode(bytes: &[u8], received_at: Time) -> Result<Reply, DiscardReason> {
     }
 }
 
-/// Reads what a target answered in the protocol of the probe. Checksums are not looked at: a packet from this machine may carry one
-/// that its network card was to fill in.
+/// Decodes an answer of a target in the protocol of the probe. Checksums are not verified. A packet from this machine may carry
+/// an incomplete one that its network card would have filled in.
 fn answer(outer: &Outer) -> Result<Reply, DiscardReason> {
     let protocol = protocol::numbered(outer.protocol, outer.source.is_ipv6())
         .ok_or(DiscardReason::OtherType)?;

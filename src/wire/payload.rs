@@ -1,22 +1,22 @@
-//! What a probe carries behind its transport header: the marks that prove it ours.
+//! The marks in the payload of a probe. They prove that a probe is one of this run.
 //!
-//! | bytes | holds |
+//! | bytes | field |
 //! |---|---|
-//! | 0–1 | compensation word: makes the checksum that we want the right one |
-//! | 2–9 | tag: 64 bits, keyed, of this one probe |
-//! | 10–11 | serial: as the IP ID of IPv4 |
+//! | 0–1 | compensation word: makes the wanted checksum correct |
+//! | 2–9 | tag: 64 keyed bits of this one probe |
+//! | 10–11 | serial: the same as in the IP ID of IPv4 |
 //! | 12… | zeros up to the wanted size |
 //!
-//! Whoever quotes the whole probe (ICMPv6 always does), or echoes it, brings them back.
+//! The marks come back from every router that quotes the whole probe, as ICMPv6 requires, and from every target that echoes it.
 
 use super::checksum::Sum;
 use super::token::Marks;
 
-/// Size of the marks, bytes.
+/// The size of the marks, in bytes.
 pub const MARKS: usize = 12;
 
-/// Writes marks into the payload (the end of a transport segment whose checksum field holds the wanted checksum), given
-/// the sum of everything else that the checksum covers, the checksum included.
+/// Writes the marks into `payload`, the end of a transport part whose checksum field holds the wanted checksum. `rest` is the
+/// sum of everything else that the checksum covers, the checksum field included.
 #[inline]
 pub fn encode(payload: &mut [u8], marks: &Marks, serial: u16, rest: Sum) {
     let Some((head, padding)) = payload.split_first_chunk_mut::<MARKS>() else {
@@ -29,28 +29,28 @@ pub fn encode(payload: &mut [u8], marks: &Marks, serial: u16, rest: Sum) {
     padding.fill(0);
 }
 
-/// The tag of a payload that reaches that far.
+/// The tag. `None` if the payload is too short.
 pub fn tag(payload: &[u8]) -> Option<u64> {
     let bytes = payload.get(2..)?.first_chunk::<8>()?;
     Some(u64::from_be_bytes(*bytes))
 }
 
-/// The serial of a payload that reaches that far.
+/// The serial. `None` if the payload is too short.
 pub fn serial(payload: &[u8]) -> Option<u16> {
     let bytes = payload.get(10..)?.first_chunk::<2>()?;
     Some(u16::from_be_bytes(*bytes))
 }
 
-/// Tag and serial of a quoted payload whose length is not known. Zeros in the place of the tag are padding behind a short quote
-/// (RFC 4884).
+/// Returns tag and serial of a quoted payload of unknown length. A tag of zeros is taken for the padding of a short quote
+/// (RFC 4884); tag and serial are then absent.
 pub fn of_padded(payload: &[u8]) -> (Option<u64>, Option<u16>) {
     let tag = tag(payload).filter(|tag| *tag != 0);
     (tag, serial(payload).filter(|_| tag.is_some()))
 }
 
-/// Whether what stands in the place of tag and serial may be `sent`, cut short inside the tag and filled up with zeros.
+/// Whether `shown` and `serial` may be the tag `sent`, cut short inside the tag and padded with zeros.
 pub fn may_be_cut(shown: u64, serial: Option<u16>, sent: u64) -> bool {
-    // All zeros, from the first byte on, may be anybody's.
+    // If every byte is zero, the tag is cut off completely and any probe is possible.
     let zeros = shown.trailing_zeros() & !7;
     let kept = u64::MAX.checked_shl(zeros).unwrap_or(0);
     zeros > 0 && serial.unwrap_or(0) == 0 && shown == sent & kept
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(tag(&payload[..9]), None);
         assert_eq!(serial(&payload[..11]), None);
         assert_eq!(payload[MARKS..], [0; 8]);
-        // Cut after each byte of the tag, and padded.
+        // Cut after each byte of the tag, and padded with zeros.
         for kept in 0..8 {
             let mut cut = payload;
             cut[2 + kept..].fill(0);

@@ -1,22 +1,22 @@
-//! What a protocol of probes must provide, and the one place that chooses a protocol.
+//! The interface that a probe protocol provides, and the one place that chooses a protocol.
 //!
 //! A protocol is one file that implements [`ProbeProtocol`], and one arm of [`of`]. [`ProbeFormat`] holds what all protocols
 //! share: ports, flows, sizes and IP header fields.
 //!
-//! A probe is identified in the same terms for every protocol:
+//! A probe is identified by the same terms in every protocol:
 //!
-//! | term | what it is |
+//! | term | meaning |
 //! |---|---|
 //! | open facts | destination, flow number (source port or identifier), TTL |
-//! | serial | 16 secret bits that name the sending; the IP ID too |
+//! | serial | 16 secret bits that identify one transmission; also sent as the IP ID |
 //! | check | 16 secret bits in the transport header |
 //! | tag | 64 secret bits in the payload |
 //!
-//! A protocol only reads and compares. It knows nothing of pending probes; `engine::matcher` looks them up.
+//! A protocol only reads and compares. It does not know the pending probes; `engine::matcher` looks them up.
 //!
 //! A program can survey with a protocol of its own without an arm in [`of`]: it puts the protocol into its [`ProbeFormat`]. Quotes of
-//! that protocol come as [`QuotedTransport::Other`], and the `quoted_*` columns of its header fields are null. Its answers that quote
-//! nothing are discarded as `other_type`, because a packet is read before it is known which run it belongs to.
+//! that protocol come as [`QuotedTransport::Other`], and the `quoted_*` columns of its header fields are null. Its replies without a
+//! quote are discarded as `other_type`, because a packet is read before its run is known.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -33,7 +33,7 @@ use crate::model::{
     Reply, ReplyKind, TcpFlags, Ttl,
 };
 
-/// Chooses the protocol of a run. `tcp_flags` says which segment a TCP probe is.
+/// Returns the protocol of a run. `tcp_flags` selects the TCP segment that is sent.
 pub fn of(protocol: Protocol, tcp_flags: TcpFlags) -> &'static dyn ProbeProtocol {
     match protocol {
         Protocol::Udp => &Udp,
@@ -42,7 +42,7 @@ pub fn of(protocol: Protocol, tcp_flags: TcpFlags) -> &'static dyn ProbeProtocol
     }
 }
 
-/// Finds the protocol of packets with this IP protocol number. Returns `None` for a number that no [`Protocol`] uses.
+/// Returns the protocol with this IP protocol number; `None` if no [`Protocol`] has the number.
 pub(super) fn numbered(number: u8, ipv6: bool) -> Option<&'static dyn ProbeProtocol> {
     Protocol::ALL
         .into_iter()
@@ -50,9 +50,9 @@ pub(super) fn numbered(number: u8, ipv6: bool) -> Option<&'static dyn ProbeProto
         .find(|protocol| protocol.number(ipv6) == number)
 }
 
-/// A protocol of probes: layout, encoding, reading of quotes and of answers, and evidence.
+/// A probe protocol: layout, encoding, reading of quotes and answers, and evidence.
 ///
-/// Transport parts begin behind the IP header. `run` is what all probes of the run have in common.
+/// A transport part starts after the IP header. `run` holds what all probes of the run share.
 pub trait ProbeProtocol: fmt::Debug + Sync {
     /// The name in the `protocol` column.
     fn name(&self) -> ProtocolName;
@@ -60,22 +60,22 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
     /// The IP protocol number of a probe.
     fn number(&self, ipv6: bool) -> u8;
 
-    /// Whether probes have ports. If not, an identifier names the flow.
+    /// Whether probes have ports. Otherwise an identifier names the flow.
     fn has_ports(&self) -> bool {
         true
     }
 
-    /// Whether a target that is no server answers with an ICMP error. Hosts limit the rate of errors.
+    /// Whether a target without a service answers with an ICMP error. Hosts limit the rate of errors.
     fn draws_errors_from_targets(&self) -> bool {
         true
     }
 
     // Layout and encoding.
 
-    /// The size of a probe's transport part, bytes. `wanted` is the size asked for, if any; the result may be larger.
+    /// The size of a probe's transport part, in bytes. `wanted` is the requested size, if any. The result may be larger.
     fn size(&self, run: &ProbeFormat, ttl: Ttl, wanted: Option<usize>) -> usize;
 
-    /// The check and the tag to send. `drawn` are those of the probe, `number` names the flow.
+    /// The check and the tag to send. `drawn` holds those that [`TokenMaker::marks`] computed. `_number` identifies the flow.
     fn marks(
         &self,
         drawn: Marks,
@@ -94,7 +94,7 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
         probe.marks.check
     }
 
-    /// Where the transport checksum stands in the transport part, bytes from its start.
+    /// The position of the checksum in the transport part, in bytes.
     fn checksum_offset(&self) -> usize;
 
     // Quotes.
@@ -107,21 +107,21 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
         false
     }
 
-    /// Reads a quoted transport part, which may be cut short anywhere.
+    /// Reads a quoted transport part. It may be cut short anywhere.
     fn read_quote(&self, transport: &[u8], ipv6: bool) -> QuotedTransport;
 
-    /// Returns what a quote shows of a probe. Returns `None` if the quote is of another protocol, or if it lacks one of the 8
-    /// transport bytes that routers return at least (RFC 792).
+    /// Returns what a quote shows of a probe. Returns `None` if the quote has another protocol. Also returns `None` if it is
+    /// shorter than the 8 transport bytes that every router must quote (RFC 792).
     fn shown(&self, run: &ProbeFormat, quoted: &QuotedTransport) -> Option<Shown>;
 
-    /// Whether the fields that are neither open facts nor secrets are as sent.
+    /// Whether the fields that are neither open facts nor secrets are the ones that were sent.
     fn agrees(&self, run: &ProbeFormat, quote: &Quote, ttl: Ttl, _marks: &Marks) -> bool {
         !run.port_per_ttl || quote.shown.dst_port == Some(run.port_at(ttl))
     }
 
     // Evidence.
 
-    /// Whether the check proves the serial too.
+    /// Whether the check proves the serial as well.
     fn check_holds_serial(&self) -> bool {
         false
     }
@@ -135,7 +135,7 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
         quote.shown.checksum.is_some_and(same)
     }
 
-    /// Whether the quoted check is the one that was sent, adjusted for the quoted addresses and ports that differ (RFC 1624).
+    /// Whether the quoted check is the one that was sent, adjusted to the quoted addresses and ports that differ (RFC 1624).
     fn check_is_adjusted(&self, run: &ProbeFormat, sent: &Marked, quote: &Quote) -> bool {
         let number = quote.shown.flow_number.unwrap_or_default();
         let mut old = Sum::default().word(run.src_port(sent.flow));
@@ -156,17 +156,18 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
 
     // Answers that quote nothing.
 
-    /// Reads the transport part of an answer that is no ICMP message.
+    /// Reads the transport part of an answer that is not an ICMP message.
     fn read_answer(&self, _transport: &[u8]) -> Result<(ReplyKind, Echoed), DiscardReason> {
         Err(DiscardReason::OtherType)
     }
 
-    /// Returns how to find the probe that an answer of this protocol is to.
+    /// Returns how to find the probe that an answer belongs to.
     fn answer(&self, _run: &ProbeFormat, _echoed: &Echoed) -> Result<Answer, DiscardReason> {
         Err(DiscardReason::OtherType)
     }
 
-    /// How sure it is that `reply` answers `sent`, whose proof it repeats. Returns `None` if an open fact speaks against it.
+    /// Returns the evidence that `reply` answers `sent`, whose proof it repeats. Returns `None` if an open fact contradicts
+    /// that.
     fn answer_evidence(
         &self,
         _run: &ProbeFormat,
@@ -177,10 +178,10 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
     }
 }
 
-/// What a quote shows of a probe, in terms that are the same for every protocol.
+/// The fields of a probe that a quote shows, in terms that every protocol shares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// The number that names the flow: source port or identifier.
+    /// The number that identifies the flow: source port or identifier.
     pub flow_number: Option<u16>,
     /// Destination port.
     pub dst_port: Option<u16>,
@@ -199,12 +200,12 @@ pub struct Shown {
 pub struct Quote<'a> {
     /// The packet.
     pub packet: &'a QuotedProbe,
-    /// What it shows behind the IP header.
+    /// The fields that it shows after the IP header.
     pub shown: Shown,
 }
 
 impl Quote<'_> {
-    /// The serials that the quote may hold: the IP ID, and the one in the transport part.
+    /// The serials that the quote may hold: the IP ID, and the serial in the transport part.
     pub fn serials(&self) -> impl Iterator<Item = u16> + use<> {
         let (ip_id, inner) = (self.packet.ip_id, self.shown.serial);
         let inner = inner.filter(|_| inner != ip_id);
@@ -212,17 +213,17 @@ impl Quote<'_> {
     }
 }
 
-/// How to find the probe that an answer without a quote is to.
+/// How to find the probe that an answer without a quote belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The flow whose port or identifier the answer came to, if it is one of this run's.
+    /// The flow with the port or identifier that the answer was sent to, if this run has such a flow.
     pub flow: Option<FlowId>,
     /// The TTL of the probe, if the answer shows it.
     pub ttl: Option<Ttl>,
-    /// The secrets that the answer may repeat, best first.
+    /// The secrets that the answer may repeat, in the order in which to try them.
     pub proofs: [Option<Proof>; 2],
-    /// The port that the answer came from, if an answer need not repeat anything of its probe. It is then a weak match for the
-    /// pending probe of the flow.
+    /// The source port of the answer, if an answer need not repeat any secret. Such an answer weakly matches the pending probe
+    /// of the flow.
     pub weak_from_port: Option<u16>,
 }
 
@@ -231,21 +232,21 @@ pub struct Answer {
 pub struct Proof {
     /// The serial.
     pub serial: u16,
-    /// What proves it.
+    /// The secret that proves it.
     pub secret: Secret,
 }
 
-/// A secret that an answer repeats beside the serial.
+/// A secret that an answer repeats together with the serial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secret {
-    /// 64 bits: decisive, wherever the answer comes from.
+    /// 64 bits. Sufficient, whatever address the answer comes from.
     Tag(u64),
-    /// 16 bits, and 32 together with the serial. An answer from another address than the one probed must answer a pending probe.
+    /// 16 bits, or 32 together with the serial. An answer from another address than the one probed must match a pending probe.
     Check(u16),
 }
 
 impl Proof {
-    /// Whether `marks` are those of the proof.
+    /// Whether `marks` contain the secret.
     pub fn holds(&self, marks: &Marks) -> bool {
         match self.secret {
             Secret::Tag(tag) => marks.tag == tag,

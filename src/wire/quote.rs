@@ -1,8 +1,10 @@
-//! The packet that an ICMP error quotes.
+//! Decodes the packet that an ICMP error quotes.
 //!
-//! IPv4 routers quote at least the IP header and 8 bytes (RFC 792), most more, some with fields swapped or zeroed; IPv6 routers
-//! quote what fits into 1,280 bytes (RFC 4443). So only the header's own length is believed; the quoted total length bounds
-//! the quote where it is plausible, and nothing else depends on it.
+//! - IPv4 routers quote at least the IP header and 8 bytes (RFC 792), and most quote more. Some swap or zero fields.
+//! - IPv6 routers quote what fits into 1,280 bytes (RFC 4443).
+//!
+//! Only the header's own length is trusted. The quoted total length limits the quote if it is plausible, and is used for
+//! nothing else.
 
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
@@ -11,10 +13,10 @@ use super::ip::{IPV4_HEADER, IPV6_HEADER};
 use super::{headers, protocol};
 use crate::model::{DiscardReason, QuotedProbe, QuotedTransport};
 
-/// The least that is a transport header of a quote.
+/// The least size of a quoted transport header, in bytes.
 const LEAST_TRANSPORT: usize = 8;
 
-/// Reads a quoted packet, of the family that its first byte says.
+/// Decodes a quoted packet of either family. The first byte tells the family.
 pub fn parse(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     match bytes.first().map(|first| first >> 4) {
         Some(6) => parse_ipv6(bytes),
@@ -22,7 +24,7 @@ pub fn parse(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     }
 }
 
-/// Reads a quoted IPv4 packet.
+/// Decodes a quoted IPv4 packet.
 pub fn parse_ipv4(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let ip = Ipv4Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
     let header = usize::from(ip.get_header_length()) * 4;
@@ -50,8 +52,8 @@ pub fn parse_ipv4(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     })
 }
 
-/// Reads a quoted IPv6 packet. Our probes have no extension headers, but a router on the way may have put some in: what stands
-/// behind them is read. `protocol` is that of the transport, and `quote_size` counts the headers.
+/// Decodes a quoted IPv6 packet. Extension headers are skipped: a router on the way may have added them to a probe. `protocol`
+/// is that of the transport header, and `quote_size` includes the extension headers.
 pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     let ip = Ipv6Packet::new(bytes).ok_or(DiscardReason::Truncated)?;
     if ip.get_version() != 6 {
@@ -80,7 +82,7 @@ pub fn parse_ipv6(bytes: &[u8]) -> Result<QuotedProbe, DiscardReason> {
     })
 }
 
-/// The quote without the padding behind a short packet, where the quoted length is plausible.
+/// Removes the padding after a short packet, if the quoted length is plausible.
 fn bounded(bytes: &[u8], length: usize, header: usize) -> &[u8] {
     if length >= header + LEAST_TRANSPORT {
         &bytes[..bytes.len().min(length)]
@@ -89,8 +91,8 @@ fn bounded(bytes: &[u8], length: usize, header: usize) -> &[u8] {
     }
 }
 
-/// What a router quoted behind the IP header, without the zeros that fill a short quote up to an extension structure (RFC 4884). Our
-/// probes have something else there: marks, or the second half of a TCP header.
+/// Removes the zeros that pad a short quote up to an extension structure (RFC 4884). The bytes of a probe there are never all
+/// zero: they are marks, or the second half of a TCP header.
 fn unpadded(transport: &[u8]) -> &[u8] {
     match transport.split_at_checked(LEAST_TRANSPORT) {
         Some((quoted, rest)) if rest.iter().all(|byte| *byte == 0) => quoted,
@@ -98,8 +100,7 @@ fn unpadded(transport: &[u8]) -> &[u8] {
     }
 }
 
-/// Reads what follows the IP header. `is_first`: the packet is no later fragment. Such a fragment has no transport header, whatever
-/// stands in its place.
+/// Reads what follows the IP header. `is_first`: the packet is not a later fragment. A later fragment has no transport header.
 fn read_transport(transport: &[u8], protocol: u8, ipv6: bool, is_first: bool) -> QuotedTransport {
     match protocol::numbered(protocol, ipv6) {
         _ if !is_first => QuotedTransport::Other(Box::default()),
@@ -143,9 +144,9 @@ mod tests {
         assert_eq!((quoted.tag(), quoted.quote_size), (None, Some(28)));
     }
 
-    /// A TCP header has no such zeros; of a datagram they would be its marks.
+    /// A probe's bytes are never all zero there: they are marks, or the second half of a TCP header.
     #[test]
-    fn zeros_behind_eight_bytes_are_padding_whatever_the_quoted_length_says() {
+    fn zeros_after_eight_bytes_are_padding_whatever_the_quoted_length_says() {
         for protocol in [TCP, UDP, ICMP] {
             let mut bytes = packet(40, &[0; 20]);
             bytes[9] = protocol;

@@ -1,15 +1,20 @@
-//! Replies that came through ordinary sockets, as far as their kernel tells of them.
+//! Decodes replies that the kernel delivered to ordinary sockets.
 //!
-//! Absent, because no kernel tells: the reply's size and IP ID, and of the quote everything in the IP header but the destination; of
-//! a datagram also UDP length and checksum. The probe is named by the marks in the returned payload, where the router quoted
-//! that far; an echo request by its identifier, checksum and sequence number, too, which every quote has.
+//! The kernel does not deliver these, so they are absent:
+//!
+//! - the reply's size and IP ID,
+//! - all fields of the quoted IP header except the destination,
+//! - the UDP length and checksum of a quoted datagram.
+//!
+//! The marks in the quoted payload identify the probe, if the router quoted that far. An echo request is also identified by its
+//! identifier, checksum and sequence number, which every quote contains.
 
 use super::{echo, extensions, ip, udp};
 use crate::model::{
     Datagram, DiscardReason, EchoMessage, Reply, ReplyKind, SentBySocket, SocketError, Time,
 };
 
-/// Reads an ICMP error as an answer to a probe.
+/// Decodes an ICMP error as a reply to a probe.
 pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, DiscardReason> {
     let kind = match error.offender.is_ipv6() {
         false => ReplyKind::of_icmpv4(error.icmp_type, error.icmp_code),
@@ -25,7 +30,7 @@ pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, Dis
             SentBySocket::Echo => 0,
         };
     let (returned, structure) = match kind {
-        // As in whole packets: these carry none.
+        // As in whole packets, these kinds have no extension structure.
         ReplyKind::ReassemblyTimeExceeded | ReplyKind::PacketTooBig => (error.returned, None),
         _ => extensions::split_stripped(error.returned, error.extensions_at, stripped),
     };
@@ -54,7 +59,7 @@ pub fn decode_error(error: &SocketError, received_at: Time) -> Result<Reply, Dis
     })
 }
 
-/// Reads a datagram that a target answered with.
+/// Decodes a datagram that a target sent as an answer.
 pub fn decode_datagram(datagram: &Datagram, received_at: Time) -> Reply {
     Reply {
         ttl: datagram.ttl,
@@ -68,7 +73,7 @@ pub fn decode_datagram(datagram: &Datagram, received_at: Time) -> Reply {
     }
 }
 
-/// Reads a message that came to a ping socket.
+/// Decodes a message that a ping socket received.
 pub fn decode_echo(echo: &EchoMessage, received_at: Time) -> Result<Reply, DiscardReason> {
     let ([icmp_type, code, _, _, rest @ ..], body) = echo
         .message
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn label_stacks_are_found_where_they_are_announced_and_where_they_use_to_be() {
+    fn label_stacks_are_found_at_the_stated_and_at_the_usual_place() {
         let padded = |size: usize, with_checksum| {
             let mut bytes = MARKS.to_vec();
             bytes.resize(size, 0);
@@ -180,19 +185,19 @@ mod tests {
             bytes
         };
         let cases = [
-            // Announced: anywhere, and without a checksum.
+            // Stated in the message: at any place, and without a checksum.
             (V4, (11, 0), 160, Some(160), false, 1),
-            // Unannounced, or announced behind the end or where there is none: behind 128 bytes of quote.
+            // Not stated, or stated beyond the end, or stated at a place without a structure: after 128 bytes of quote.
             (V4, (11, 0), 100, None, true, 1),
             (V6, (3, 0), 80, None, true, 1),
             (V4, (11, 0), 100, None, false, 1),
             (V6, (3, 0), 80, None, false, 1),
             (V4, (11, 0), 100, Some(4_000), false, 1),
             (V4, (11, 0), 100, Some(36), false, 1),
-            // Elsewhere only with a checksum.
+            // At other places only with a checksum.
             (V4, (11, 0), 80, None, true, 1),
             (V4, (11, 0), 80, None, false, 0),
-            // A message that cannot hold any.
+            // A message that cannot hold a structure.
             (V4, (11, 1), 100, None, true, 0),
         ];
         for (addresses, icmp, size, extensions_at, with_checksum, labels) in cases {
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mtu_is_read_where_it_means_that() {
+    fn the_mtu_is_read_from_the_messages_that_state_it() {
         for (icmp, addresses, mtu) in [
             ((3, 4), V4, Some(1_400)),
             ((2, 0), V6, Some(1_400)),
@@ -269,7 +274,7 @@ mod tests {
         );
     }
 
-    /// An echo request's header, or with type 0 a reply's, and the marks.
+    /// The header of an echo request, or of a reply with type 0, and the marks.
     fn echo(icmp_type: u8) -> Vec<u8> {
         let mut bytes = vec![icmp_type, 0, 0x12, 0x34, 0x5d, 0xc0, 7, 8];
         bytes.extend(MARKS);
@@ -302,9 +307,9 @@ mod tests {
     }
 
     #[test]
-    fn padding_behind_an_echo_header_is_no_mark_and_extensions_stand_behind_128_bytes() {
+    fn padding_after_an_echo_header_is_not_read_as_marks() {
         let mut returned = echo(8)[..8].to_vec();
-        // Of the quote's 128 bytes the kernel has taken off 20.
+        // The kernel has removed 20 of the quote's 128 bytes.
         returned.resize(108, 0);
         returned.extend(structure(true));
         let told = SocketError {
@@ -343,7 +348,7 @@ mod tests {
             assert_eq!((reply.size, reply.ip_id), (None, None));
         }
         let refused = |address, bytes: &[u8]| read(address, bytes).unwrap_err();
-        // An ICMPv6 reply's type from an IPv4 address, an extended echo reply (RFC 8335), a torn one.
+        // The type of an ICMPv6 reply from an IPv4 address, an extended echo reply (RFC 8335), a truncated reply.
         assert_eq!(refused(V4[1], &echo(129)), DiscardReason::OtherType);
         assert_eq!(refused(V4[1], &echo(43)), DiscardReason::OtherType);
         assert_eq!(refused(V4[1], &echo(0)[..7]), DiscardReason::Truncated);

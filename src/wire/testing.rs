@@ -1,11 +1,11 @@
-//! What the tests of the protocols share.
+//! Helpers that the tests of all protocols share.
 
 use super::format::{Marked, ProbeFormat};
 use super::ip::Ends;
 use super::token::Marks;
 use crate::model::{FlowId, Ttl};
 
-/// One pair of ends a family.
+/// One source and destination per family.
 pub(super) fn families() -> [Ends; 2] {
     [
         Ends::V4([192, 0, 2, 1].into(), [198, 51, 100, 9].into()),
@@ -31,7 +31,7 @@ pub(super) fn probe(ends: Ends, ttl: u8, serial: u16, marks: Marks) -> Marked {
     }
 }
 
-/// The packet of a probe, in room that was not zero before.
+/// The packet of a probe, written into a buffer that was not zeroed.
 pub(super) fn encoded(format: &ProbeFormat, ends: Ends, probe: &Marked) -> Vec<u8> {
     let size = format.size(probe.destination, probe.ttl, probe.size);
     let mut packet = vec![0xff; size.into()];
@@ -46,7 +46,7 @@ pub(super) fn adds_up(ends: Ends, pseudo: Option<u8>, packet: &[u8]) -> bool {
     covered.unwrap_or_default().bytes(transport).folded() == 0xffff
 }
 
-/// What a balancer may hash of the IP header: type of service, protocol and addresses; with IPv6 the flow label too.
+/// The fields of the IP header that a balancer may hash: type of service, protocol, addresses, and the flow label of IPv6.
 pub(super) fn hashed(ends: Ends, packet: &[u8]) -> Vec<u8> {
     match ends {
         Ends::V4(..) => [&packet[1..2], &packet[9..10], &packet[12..20]].concat(),

@@ -1,10 +1,17 @@
-//! The secrets of a run: what proves that a reply answers a probe of ours.
+//! The secrets of a run. They prove that a reply answers a probe of this run.
 //!
-//! Open facts name a probe: destination, flow (source port, ICMP identifier) and TTL (UDP length, ICMP sequence). Two secrets
-//! prove it: the serial, taken from a keyed order of all non-zero values (it is the IP ID too), and the check, a keyed hash of
-//! everything else, which becomes the UDP checksum or half of the TCP sequence number; echo probes have one check a flow. A 64-bit tag rides in the payload for routers that quote more than 8 bytes. Without the key,
-//! which is drawn anew for every run, none of them can be guessed, and two runs on one host tell
-//! their replies apart even where their ports are the same.
+//! Open facts identify a probe: destination, flow (source port or ICMP identifier) and TTL (UDP length or ICMP sequence
+//! number). Secrets prove it:
+//!
+//! | secret | bits | value | sent as |
+//! |---|---|---|---|
+//! | serial | 16 | taken from a keyed order of all non-zero values | IP ID; payload or TCP sequence number |
+//! | check | 16 | keyed hash of open facts, serial and probe number | UDP checksum or half of the TCP sequence number |
+//! | check of echo probes | 16 | keyed hash of target and flow | ICMP checksum |
+//! | tag | 64 | keyed hash of the same | payload, for routers that quote more than 8 bytes |
+//!
+//! Every run draws a new key. Without the key no secret can be guessed. Two runs on one host can tell their replies apart even
+//! if their ports are the same.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -14,10 +21,11 @@ use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13_128};
 
 use crate::model::{ProbeId, Ttl};
 
-/// The distinct values of the IP ID: all but 0, which Linux replaces.
+/// The number of distinct serials: every IP ID except 0, which Linux replaces.
 const SERIALS: u64 = 65_535;
 
-/// The key of a run. Draw it from the operating system's entropy for real runs: whoever knows it can forge replies.
+/// The key of a run. A real run must draw it from the operating system's entropy, because anyone who has the key can forge
+/// replies.
 #[derive(Clone)]
 pub struct RunKey([u8; 16]);
 
@@ -34,12 +42,12 @@ impl std::fmt::Debug for RunKey {
     }
 }
 
-/// What a probe's check and tag are computed over.
+/// The input of a probe's check and tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The address probed.
     pub destination: IpAddr,
-    /// Transport source port: names the flow.
+    /// Transport source port. It identifies the flow.
     pub src_port: u16,
     /// Transport destination port.
     pub dst_port: u16,
@@ -54,13 +62,13 @@ pub struct Facts {
 /// The marks that prove a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {
-    /// The transport checksum to send: from 1 to 65535, each residue modulo 65535 equally likely; never 0.
+    /// The transport checksum to send, from 1 to 65535. Every residue modulo 65535 is equally likely.
     pub check: u16,
     /// The tag in the payload.
     pub tag: u64,
 }
 
-/// Makes the secrets of a run's probes.
+/// Computes the secrets of a run's probes.
 #[derive(Clone, Debug)]
 pub struct TokenMaker {
     key: RunKey,
@@ -74,12 +82,12 @@ impl TokenMaker {
         TokenMaker { key, order }
     }
 
-    /// The serial of sending `number`: over any 65,535 consecutive numbers from a multiple of 65,535 on, each
-    /// value from 1 to 65,535 comes exactly once. Every such cycle starts at another place of the order.
+    /// The serial of transmission `number`. The numbers from one multiple of 65,535 to the next form a cycle: it contains each
+    /// value from 1 to 65,535 exactly once. Successive cycles start at different places of the order.
     #[inline]
     pub fn serial(&self, number: u64) -> u16 {
         let (cycle, place) = (number / SERIALS, number % SERIALS);
-        // A step that is odd and unequal to the order's length moves successive cycles apart; the order itself is secret.
+        // Successive cycles are offset by an odd step that differs from the length of the order. The order itself is secret.
         let start = cycle.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
         self.order[((place + start) % SERIALS) as usize]
     }
@@ -104,16 +112,17 @@ impl TokenMaker {
         }
     }
 
-    /// The checksum that all echo probes of a flow carry: from 1 to 65534, a keyed hash of target and flow.
+    /// The checksum that all echo probes of a flow carry, from 1 to 65534: a keyed hash of target and flow.
     pub fn flow_check(&self, destination: IpAddr, identifier: u16) -> u16 {
-        // 0 and 0xffff stand for the same sum: neither is used.
+        // 0 and 0xffff denote the same sum, so neither is used.
         (self.of_flow(destination, identifier) % (SERIALS - 1)) as u16 + 1
     }
 
-    /// The IPv6 flow label of all probes to a target: 20 bits, never 0, a hash of the target. Flows of a target share it, so
-    /// that they differ in their ports alone.
+    /// The IPv6 flow label of all probes to a target: a hash of the target, 20 bits, never 0. All flows of a target share it,
+    /// so that they differ only in their ports.
     ///
-    /// No secret, and the same every night: balancers that hash it would otherwise send a target's probes another way each time.
+    /// The label is not secret and is the same in every run. Balancers that hash it would otherwise change a target's path from
+    /// run to run.
     pub fn flow_label(destination: IpAddr) -> u32 {
         let mut hasher = SipHasher13::new();
         hasher.write(&octets(destination));
@@ -137,13 +146,13 @@ fn octets(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// All values from 1 to 65,535 in an order that only the key tells (Fisher-Yates).
+/// All values from 1 to 65,535, in an order that depends on the key (Fisher-Yates).
 fn shuffled_serials(key: &RunKey) -> Vec<u16> {
     let mut order: Vec<u16> = (1..=u16::MAX).collect();
     for place in (1..order.len()).rev() {
         let mut hasher = SipHasher13::new_with_key(&key.0);
         hasher.write_u64(place as u64);
-        // The bias of a remainder of 64 bits by at most 2^16 is below 2^-48.
+        // The modulo bias of 64 bits by at most 2^16 is below 2^-48.
         order.swap(place, (hasher.finish() % (place as u64 + 1)) as usize);
     }
     order
@@ -188,7 +197,7 @@ mod tests {
         let equal = (0..SERIALS)
             .filter(|n| one.serial(*n) == two.serial(*n))
             .count();
-        // Expected 1 of 65,535 places; 12 or more has a probability below 1e-9.
+        // One of 65,535 places is expected to agree; 12 or more have a probability below 1e-9.
         assert!(equal < 12, "{equal} places agree");
     }
 
@@ -214,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn flow_checks_are_keyed_labels_are_not_and_both_are_in_range() {
+    fn flow_checks_depend_on_the_key_and_flow_labels_do_not() {
         let (maker, other) = (maker(5), self::maker(6));
         let target = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0xc612_0000 + n));
         let checks: Vec<u16> = (0..200_000)

@@ -199,7 +199,7 @@ pub fn a_closed_place_is_refused_at_once() -> Outcome {
     let (code, _, told) = lab_survey(&night);
     assert_eq!(code, Some(1), "{told}");
     assert!(
-        told.contains("night") && told.contains("goes on as user 0") && told.contains("chown"),
+        told.contains("night") && told.contains("continues as user 0") && told.contains("chown"),
         "{told}"
     );
     assert_eq!(fs::read_dir(&night).unwrap().count(), 0);

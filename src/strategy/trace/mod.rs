@@ -1,20 +1,34 @@
 //! `trace`: complete paths with few probes.
 //!
-//! 1. One probe at the maximum TTL asks for the distance. An unreachable that quotes the TTL it arrived with gives
-//!    max − quoted + 1. That is a hint: it says how far to probe at once, never how long the path is.
-//!    Answers that quote nothing (echo replies, TCP, UDP) give a guess: the TTL they arrived with says how far they came.
-//! 2. With a hint every TTL up to it is probed at once; without, the next `gap limit` TTLs behind the last that answered.
-//!    Silent TTLs are tried again, up to the number of attempts.
-//!    A silent TTL just before the target's is asked once more, because it may be the target's, unless the distance was told.
-//! 3. The trace stops at the lowest TTL that the target answered, at an unreachable, at a loop, after `gap limit` silent
-//!    TTLs, or at the maximum.
+//! 1. One probe at the maximum TTL asks for the distance of the target. The answer gives a hint.
+//!    The hint says how far to probe at once. It never decides how long the path is.
+//!    - An unreachable quotes the TTL that the probe arrived with. The distance is max − quoted + 1.
+//!    - Other answers (echo replies, TCP, UDP) quote nothing. The distance is guessed from the TTL that the answer arrived
+//!      with.
+//! 2. The hops are probed.
+//!    - With a hint, every TTL up to it is probed at once.
+//!    - Without a hint, the next `gap limit` TTLs beyond the last hop that answered are probed.
+//!    - Silent TTLs are retried, up to the number of attempts.
+//!    - A silent TTL just before the target's is probed once more, unless an error message gave the target's distance. The
+//!      target may in fact be at that TTL.
+//! 3. The trace ends at one of these, in this order of precedence:
+//!    - the lowest TTL that the target answered,
+//!    - an unreachable,
+//!    - a loop,
+//!    - `gap limit` silent TTLs in a row,
+//!    - the maximum TTL.
 //!
-//! Where two probes must not reach the target at a time (one that answers by TCP or UDP), the TTLs well before a guessed
-//! distance are probed together, and from there on one after the other; with [`Arrivals::OneByOne`] all of them are. Without a
-//! distance they find out by an answer to one of several, and then go one after the other.
+//! Some targets must not be reached by two probes of a flow at a time, because they answer by TCP or UDP:
 //!
-//! A window bounds the targets under way. Each flow asks for its own distance, because flows may differ in length.
-//! Probes that are expected to reach the target are marked as such: the limiter spaces them, because a target sends few answers.
+//! | case | TTLs probed together |
+//! |---|---|
+//! | [`Arrivals::OneByOne`] | none |
+//! | it answered the distance probe by TCP or UDP | those well before the guessed distance; from there on one at a time |
+//! | no answer of the target yet | all, until an answer does not identify its probe; from then on one at a time |
+//!
+//! A window limits how many targets are traced at a time. Each flow asks for its own distance, because flows may differ in
+//! length. Probes that are expected to reach the target are marked. The limiter spaces them, because a target sends few
+//! answers.
 
 mod path;
 mod repeats;
@@ -33,32 +47,32 @@ use crate::model::{
 /// How targets answer probes that reach them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrivals {
-    /// Every answer tells which probe it answers.
+    /// Every answer identifies the probe that it answers.
     Distinct,
-    /// An answer may not tell which of several probes of a flow it answers: each flow has one probe under way at a time.
+    /// An answer may not identify the probe among several of a flow. Each flow has one pending probe at a time.
     OneByOne,
 }
 
-/// What bounds a trace.
+/// The limits of a trace.
 #[derive(Clone, Copy, Debug)]
 pub struct TraceLimits {
-    /// The first TTL probed hop by hop.
+    /// The TTL at which hop-by-hop probing starts.
     pub first_ttl: Ttl,
     /// The highest TTL.
     pub max_ttl: Ttl,
-    /// How often a TTL is tried until somebody answers; at least 1.
+    /// How many probes a TTL gets until one is answered; at least 1.
     pub attempts: u8,
     /// How many silent TTLs in a row end the trace; at least 1.
     pub gap_limit: u8,
-    /// Flows a target; at least 1.
+    /// Flows per target; at least 1.
     pub flows: u16,
-    /// Targets under way at a time; at least 1.
+    /// How many targets are traced at a time; at least 1.
     pub window: u32,
     /// How targets answer.
     pub arrivals: Arrivals,
-    /// Answers wanted of a hop; at least 1.
+    /// Answers wanted per hop; at least 1.
     pub probes_per_hop: u8,
-    /// The size that probes start from in search of the path MTU, bytes; `None` where it is not looked for.
+    /// The size of the first probe, in bytes, when the path MTU is searched for. `None`: it is not searched for.
     pub mtu_from: Option<u16>,
 }
 
@@ -69,15 +83,15 @@ pub struct Trace {
     order: Order,
     active: HashMap<TargetId, ActiveTarget>,
     completed: u64,
-    /// Targets whose probes wait because this host has no room for them: they do not count within the window.
+    /// Targets whose probes wait because this host has no room for them. They do not count towards the window.
     held: usize,
 }
 
-/// A target under way.
+/// A target that is being traced.
 struct ActiveTarget {
     destination: IpAddr,
     started_at: Time,
-    /// By flow; `None` once ended.
+    /// Indexed by flow; `None` once the path has ended.
     paths: Vec<Option<Path>>,
     open: usize,
 }
@@ -96,7 +110,7 @@ impl Trace {
         }
     }
 
-    /// Takes a target into the window and asks for its distance.
+    /// Takes a target into the window and asks for its distance, once per flow.
     fn admit(&mut self, target: TargetId, now: Time, actions: &mut Actions) {
         let flows = self.limits.flows.max(1);
         let destination = self.targets.address(target);
@@ -123,7 +137,7 @@ impl Trace {
         }
     }
 
-    /// Asks a path what it wants next, and does it.
+    /// Asks a path what it wants next. Requests those probes, or ends the path.
     fn advance(&mut self, target: TargetId, flow: FlowId, now: Time, actions: &mut Actions) {
         let Some(state) = self.active.get_mut(&target) else {
             return;
@@ -159,7 +173,7 @@ impl Trace {
         }
     }
 
-    /// Closes a path and reports it. Forgets its target with the last one.
+    /// Ends a path and reports the end. Forgets the target when its last path has ended.
     fn end(
         &mut self,
         target: TargetId,
@@ -190,7 +204,7 @@ impl Trace {
         state.open -= 1;
         if state.open == 0 {
             self.active.remove(&target);
-            // An interrupted target is still to be traced: the cursor keeps it open.
+            // An interrupted target has not been traced completely: the cursor keeps it open.
             if stop_reason != StopReason::Interrupted {
                 self.order.finish(u64::from(target.0));
             }

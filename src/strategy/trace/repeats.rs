@@ -1,19 +1,19 @@
-//! Asks a hop again that has answered, where more than one answer a hop is wanted.
+//! Probes hops that have answered again, if more than one answer per hop is wanted.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// Which hops are to be asked again.
+/// The hops to probe again.
 #[derive(Debug)]
 pub struct Repeats {
     answers_wanted: u8,
-    /// By TTL.
+    /// Answers by TTL.
     answers: BTreeMap<u8, u8>,
-    /// TTL and attempt, in the order that they came up.
+    /// TTL and attempt, in the order of the outcomes.
     waiting: VecDeque<(u8, u8)>,
 }
 
 impl Repeats {
-    /// Wants this many answers a hop.
+    /// Wants `answers_wanted` answers per hop.
     pub fn new(answers_wanted: u8) -> Self {
         Repeats {
             answers_wanted,
@@ -22,8 +22,8 @@ impl Repeats {
         }
     }
 
-    /// Takes that `attempt` at `ttl` was answered; `last_attempt` is the last that a hop is worth before its first answer, and
-    /// each further answer is worth one more.
+    /// Records that `attempt` at `ttl` was answered. Asks again if more answers are wanted.
+    /// `last_attempt` is the last attempt before a hop's first answer. Each further answer wanted allows one attempt more.
     pub fn answered(&mut self, ttl: u8, attempt: u8, last_attempt: u8) {
         if self.answers_wanted <= 1 {
             return;
@@ -35,7 +35,7 @@ impl Repeats {
         }
     }
 
-    /// Takes that `attempt` at `ttl` was not answered, if the hop has answered before.
+    /// Records that `attempt` at `ttl` was not answered. Asks again if the hop has answered before.
     pub fn silent(&mut self, ttl: u8, attempt: u8, last_attempt: u8) {
         if self.answers.contains_key(&ttl) {
             self.ask_again(ttl, attempt, last_attempt);
@@ -48,7 +48,7 @@ impl Repeats {
         }
     }
 
-    /// The next hop to ask again, and with which attempt; hops behind `last` are no longer of interest.
+    /// Removes and returns the next hop to probe, and the attempt. Drops hops beyond `last`.
     pub fn take(&mut self, last: u8) -> Option<(u8, u8)> {
         self.waiting.retain(|(ttl, _)| *ttl <= last);
         self.waiting.pop_front()

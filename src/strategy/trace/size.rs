@@ -1,18 +1,19 @@
-//! Finds the path MTU (RFC 1191, RFC 8201): probes that may not be fragmented start large and shrink to what the lines take.
+//! Searches for the path MTU (RFC 1191, RFC 8201). Probes that must not be fragmented start large and shrink to what the path
+//! carries.
 
 use std::collections::BTreeMap;
 
-/// Sizes to try below one that was too large, where the router does not say what its line takes: those of RFC 1191, section 7,
-/// and what tunnels leave of an Ethernet.
+/// Sizes to try when a router does not state the MTU of its next link. The plateaus of RFC 1191, section 7, and the MTUs of
+/// common tunnels over Ethernet.
 const PLATEAUS: [u16; 18] = [
     65_535, 32_000, 17_914, 9_000, 8_166, 4_352, 2_002, 1_500, 1_492, 1_480, 1_460, 1_420, 1_400,
     1_280, 1_006, 576, 296, 68,
 ];
 
-/// How often the same is asked again because a probe to it was too large.
+/// How often one hop, or the distance, is asked again because the probe was too large.
 const MOST_RESENDS: u8 = 24;
 
-/// What a probe asks for. At the maximum TTL there are both, and each counts its attempts by itself.
+/// What a probe asks for. At the maximum TTL both are asked for, and each counts its attempts separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Asked {
     /// The distance of the target.
@@ -21,7 +22,7 @@ pub enum Asked {
     Hop(u8),
 }
 
-/// The size that probes of a path have, where it is looked for.
+/// The current probe size of a path.
 #[derive(Debug, Default)]
 pub struct SizeFinder {
     current: Option<u16>,
@@ -29,7 +30,7 @@ pub struct SizeFinder {
 }
 
 impl SizeFinder {
-    /// Starts with probes of `start` bytes; `None` where sizes are not looked for.
+    /// Starts with probes of `start` bytes. `None`: sizes are not searched for.
     pub fn new(start: Option<u16>) -> Self {
         SizeFinder {
             current: start,
@@ -37,18 +38,18 @@ impl SizeFinder {
         }
     }
 
-    /// The size of the next probe, bytes.
+    /// The size of the next probe, in bytes.
     pub fn current(&self) -> Option<u16> {
         self.current
     }
 
-    /// How many attempts at the hop with `ttl` were only too large.
+    /// How many attempts at the hop with `ttl` were repeated because they were too large.
     pub fn resends(&self, ttl: u8) -> u8 {
         self.resends.get(&Asked::Hop(ttl)).copied().unwrap_or(0)
     }
 
-    /// Takes that a probe of `sent` bytes was too large for a line that takes `limit`. Returns whether a smaller one is to be
-    /// sent in its place.
+    /// Records that a probe of `sent` bytes was too large for a link with the MTU `limit`.
+    /// Returns whether a smaller probe is to be sent in its place.
     pub fn too_large(&mut self, asked: Asked, sent: Option<u16>, limit: Option<u32>) -> bool {
         let (Some(current), Some(sent)) = (self.current, sent) else {
             return false;
@@ -79,7 +80,7 @@ mod tests {
         let mut finder = SizeFinder::new(Some(1_500));
         assert!(finder.too_large(Asked::Hop(5), Some(1_500), Some(1_400)));
         assert_eq!(finder.current(), Some(1_400));
-        // Others of the first size were under way: they are sent again, as small as is known.
+        // Another probe of the first size was pending. It is sent again with the smallest size known.
         assert!(finder.too_large(Asked::Hop(6), Some(1_500), Some(1_450)));
         assert_eq!((finder.current(), finder.resends(6)), (Some(1_400), 1));
     }
@@ -91,13 +92,13 @@ mod tests {
             assert!(finder.too_large(Asked::Hop(5), finder.current(), Some(0)));
             assert_eq!(finder.current(), Some(wanted));
         }
-        // A router that states more than was sent states nothing.
+        // A stated size that is larger than the probe is ignored.
         assert!(finder.too_large(Asked::Hop(5), Some(1_460), Some(9_000)));
         assert_eq!(finder.current(), Some(1_420));
     }
 
     #[test]
-    fn it_ends() {
+    fn the_search_gives_up_after_a_bounded_number_of_probes() {
         let mut finder = SizeFinder::new(Some(1_500));
         let count = (0..1_000)
             .take_while(|_| finder.too_large(Asked::Hop(9), finder.current(), None))

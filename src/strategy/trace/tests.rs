@@ -1,4 +1,4 @@
-//! Traces against scripted paths: no network and no time.
+//! Traces of scripted paths, without a network and without a clock.
 
 mod confirmations;
 mod ends;
@@ -34,7 +34,7 @@ const LIMITS: TraceLimits = TraceLimits {
     mtu_from: None,
 };
 
-/// What a run showed: the probes in order, and the traces' ends.
+/// The probes of a run in order, and the ends of its traces.
 struct Shown {
     requests: Vec<Request>,
     ends: Vec<TraceEnd>,
@@ -64,10 +64,11 @@ impl Shown {
     }
 }
 
-/// The start of time: nothing here depends on it.
+/// The start of time. No test here depends on it.
 const NOW: Time = Time::from_nanos(1 << 60);
 
-/// Runs a strategy to its end. `network` says what becomes of each probe. An outcome is told when nothing more can be started.
+/// Runs a strategy to its end. `network` gives the result of each probe. An outcome is reported when nothing more can be
+/// started.
 fn run(targets: u32, limits: TraceLimits, mut network: impl FnMut(&Probe) -> ProbeResult) -> Shown {
     let mut trace = Trace::new(listed(targets), limits, 1);
     let mut actions = Actions::default();
@@ -98,7 +99,7 @@ fn run(targets: u32, limits: TraceLimits, mut network: impl FnMut(&Probe) -> Pro
     panic!("the strategy does not end");
 }
 
-/// The ends that were reported, and nothing else.
+/// The reported ends. Panics if another event was reported.
 fn ends(actions: &mut Actions) -> Vec<TraceEnd> {
     let ended = actions.events.drain(..).map(|event| match event {
         StrategyEvent::Ended(end) => end,
@@ -107,7 +108,7 @@ fn ends(actions: &mut Actions) -> Vec<TraceEnd> {
     ended.collect()
 }
 
-/// Starts all that can be started, and takes the probes that were asked for.
+/// Starts everything that can be started. Returns the probes that were requested.
 fn polled(trace: &mut Trace, actions: &mut Actions) -> Vec<Probe> {
     while trace.poll(NOW, actions) == Poll::Started {}
     let requests = actions.requests.drain(..);
@@ -140,7 +141,7 @@ fn arrived(probe: &Probe, length: u8) -> ProbeResult {
     }
 }
 
-/// A clean path of `length` hops, the last being the target.
+/// A path of `length` hops without loss. The last hop is the target.
 fn clean(length: u8) -> impl FnMut(&Probe) -> ProbeResult {
     move |probe| match probe.ttl.0 {
         ttl if ttl < length => router(ttl),
@@ -160,7 +161,7 @@ fn a_clean_path_costs_its_length_and_one() {
 }
 
 #[test]
-fn a_silent_target_is_probed_to_the_gap_limit_and_twice() {
+fn a_silent_target_is_probed_twice_up_to_the_gap_limit() {
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
         ttl if ttl < 7 => router(ttl),
         _ => ProbeResult::Silent,
@@ -183,7 +184,7 @@ fn silent_hops_before_an_answering_target_do_not_hide_it() {
 
 #[test]
 fn a_hint_that_is_too_short_is_overruled() {
-    // A box in front normalises the TTL: the target sees one hop less than there are.
+    // A middlebox in front of the target normalises the TTL, so the distance appears shorter than it is.
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
         ttl if ttl < 9 => router(ttl),
         32 => arrived(probe, 6),
@@ -263,7 +264,7 @@ fn the_maximum_ttl_ends_a_path_that_goes_on_answering() {
 }
 
 #[test]
-fn a_lost_probe_is_made_up_for() {
+fn a_lost_probe_is_retried() {
     let mut lost = std::collections::HashSet::new();
     let mut path = clean(8);
     let shown = run(1, LIMITS, |probe| {
@@ -284,7 +285,7 @@ fn a_target_that_cannot_be_sent_to_ends_as_error() {
 }
 
 #[test]
-fn the_first_ttl_is_kept_and_leaves_the_length_open_where_it_is_the_target() {
+fn probing_starts_at_the_first_ttl_and_a_target_at_or_before_it_has_no_length() {
     let limits = TraceLimits {
         first_ttl: Ttl(4),
         ..LIMITS
@@ -352,8 +353,8 @@ fn an_interrupt_ends_every_open_trace_and_starts_nothing_more() {
 }
 
 #[test]
-fn a_target_s_own_limit_is_not_read_as_a_longer_path() {
-    // Without a distance; at the target's TTL nobody answers until the third time, one TTL later at once.
+fn a_rate_limited_target_is_not_taken_for_a_longer_path() {
+    // The distance is unknown. The target answers only the third probe at its TTL, but the first probe one TTL later.
     let mut asked = 0;
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
         ttl if ttl < 6 => router(ttl),
@@ -372,7 +373,7 @@ fn a_target_s_own_limit_is_not_read_as_a_longer_path() {
 }
 
 #[test]
-fn a_silent_hop_before_the_target_is_asked_once_more_where_no_distance_was_known() {
+fn a_silent_hop_before_the_target_is_asked_once_more_if_no_distance_is_known() {
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
         5 | 32 => ProbeResult::Silent,
         ttl if ttl < 6 => router(ttl),
@@ -390,14 +391,14 @@ fn a_hop_is_asked_until_it_has_answered_as_often_as_wanted() {
     };
     let shown = run(1, limits, |probe| match probe.ttl.0 {
         4.. => arrived(probe, 4),
-        // This one answers every second time.
+        // This hop answers every second probe.
         2 if probe.attempt % 2 == 1 => ProbeResult::Silent,
         ttl => router(ttl),
     });
     assert_eq!(shown.end(), (StopReason::Completed, Some(4)));
     let asked = |ttl: u8| shown.probes().filter(|p| p.ttl.0 == ttl).count();
     assert_eq!([asked(1), asked(3), asked(4)], [3, 3, 3]);
-    // Silent, answered, silent, answered: two answers of three wanted, within attempts + 2 tries.
+    // Silent, answered, silent, answered: two of three wanted answers within `attempts` + 2 attempts.
     assert_eq!(asked(2), 4);
     let mut names: Vec<_> = shown.probes().map(|p| (p.ttl, p.attempt)).collect();
     names.sort_unstable();

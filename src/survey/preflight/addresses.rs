@@ -1,4 +1,5 @@
-//! Reads our addresses and routes from the kernel's tables in /proc. The functions read texts; only [`of_thread`] reads a file.
+//! Reads addresses and routes of this machine from the kernel's tables in /proc. Only [`of_thread`] reads files; the others
+//! parse text.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,11 +11,12 @@ const REJECT: u32 = 0x0200;
 
 /// A table of the calling thread's network namespace, such as `route` or `if_inet6`; empty if there is no such table.
 pub(super) fn of_thread(table: &str) -> String {
-    // Not /proc/self: it shows the namespace of the process's first thread, which may be another one.
+    // Not /proc/self: it shows the namespace of the process's first thread, which may be a different one.
     std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default()
 }
 
-/// One line of /proc/net/if_inet6: address, interface number, prefix length, scope, flags, name; all but the name hexadecimal.
+/// The addresses in /proc/net/if_inet6. A line has: address, interface number, prefix length, scope, flags, name. All but the
+/// name are hexadecimal.
 fn ipv6_addresses(if_inet6: &str) -> impl Iterator<Item = (Ipv6Addr, u32, &str)> {
     if_inet6.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
@@ -29,14 +31,14 @@ pub(in crate::survey) fn temporary_ipv6(if_inet6: &str, source: Ipv6Addr) -> boo
     ipv6_addresses(if_inet6).any(|(address, flags, _)| address == source && flags & TEMPORARY != 0)
 }
 
-/// The interface that has `source`.
+/// The interface that has the address `source`.
 pub(super) fn ipv6_interface(if_inet6: &str, source: Ipv6Addr) -> Option<&str> {
     ipv6_addresses(if_inet6)
         .find_map(|(address, _, interface)| (address == source).then_some(interface))
 }
 
-/// The interface of the route to `destination` in the main routing table (the text of /proc/net/route): the one with the longest
-/// prefix, and among these with the lowest metric. `None` if there is no route. Policy routing is not considered.
+/// The interface of the route to `destination` in the main routing table (the text of /proc/net/route). The longest prefix
+/// wins, then the lowest metric. `None` if there is no route. Policy routing is not considered.
 pub(super) fn ipv4_interface(route: &str, destination: Ipv4Addr) -> Option<&str> {
     // Addresses are written in the machine's byte order.
     let wanted = u32::from_ne_bytes(destination.octets());
@@ -74,7 +76,7 @@ torn
     fn temporary_addresses_are_recognised_by_their_flag() {
         let temporary = |text: &str| temporary_ipv6(IF_INET6, text.parse().unwrap());
         assert!(temporary("2001:db8::1234:5678:abcd:ef01"));
-        // 0x82 has other flags only.
+        // 0x82 does not include the flag of temporary addresses.
         assert!(!temporary("fd00::2"));
         assert!(!temporary("2001:db8::1"));
         assert!(!temporary_ipv6("", Ipv6Addr::LOCALHOST));

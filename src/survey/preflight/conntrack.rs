@@ -1,4 +1,5 @@
-//! Connection tracking: each flow of a survey takes an entry of its table. A full table drops packets, ours and those of others.
+//! Connection tracking: each flow of a survey uses an entry of its table. A full table drops packets of this and other
+//! programs.
 
 use std::fs;
 use std::time::Duration;
@@ -17,16 +18,20 @@ pub(in crate::survey) struct Conntrack {
     pub entries: u64,
     /// The most entries that it can hold.
     pub most: u64,
-    /// How long an entry stays that has seen only a probe, seconds.
+    /// How long an entry stays that has seen only a probe, in seconds.
     pub timeout_s: u64,
 }
 
 impl Conntrack {
     /// Reads the table of this network namespace. `None` if connections are not tracked.
     ///
-    /// Call it after packets like the run's probes were sent over loopback. If a firewall rule uses connection tracking, the table
-    /// then holds at least one entry. If the table is empty, nobody uses it, or the run's packets are exempt from it. If it holds
-    /// entries of others only, the run is assumed to use it, too.
+    /// Call it after packets like the run's probes were sent over loopback.
+    ///
+    /// | the table | conclusion |
+    /// |---|---|
+    /// | does not exist | connections are not tracked |
+    /// | is empty | no firewall rule uses it, or the run's packets are exempt |
+    /// | holds entries | the run uses it; entries of other programs are not told apart |
     pub fn read(protocol: Protocol, tcp_flags: TcpFlags) -> Option<Self> {
         let file = |name: &str| fs::read_to_string(format!("{FILES}/{name}")).unwrap_or_default();
         Self::parse(
@@ -69,14 +74,14 @@ impl Conntrack {
     }
 }
 
-/// The file that states how long an entry stays that has seen only a probe. Echo requests over IPv6 have a file of their own, with
+/// The file that states how long an entry stays that has seen only a probe. Echo requests over IPv6 have a separate file with
 /// the same default.
 const fn timeout_file(protocol: Protocol, tcp_flags: TcpFlags) -> &'static str {
     match (protocol, tcp_flags) {
         (Protocol::Udp, _) => "nf_conntrack_udp_timeout",
         (Protocol::Icmp, _) => "nf_conntrack_icmp_timeout",
         (Protocol::Tcp, TcpFlags::Syn) => "nf_conntrack_tcp_timeout_syn_sent",
-        // Connection tracking takes them for the middle of a connection that it has not seen.
+        // Connection tracking takes these segments for the middle of a connection that it has not seen.
         (Protocol::Tcp, TcpFlags::Ack | TcpFlags::Psh) => "nf_conntrack_tcp_timeout_unacknowledged",
     }
 }

@@ -1,5 +1,5 @@
-//! Checks before the first probe. They find what would make a survey wrong or harm others, with a remedy for each, and facts for
-//! the manifest. No packet leaves the machine, and no result ends the run.
+//! Checks before the first probe. They find problems that would make a survey wrong or harm others, and give a remedy for each.
+//! They also collect facts for the manifest. No packet leaves the machine, and no result ends the run.
 
 mod addresses;
 mod conntrack;
@@ -42,8 +42,9 @@ pub(super) struct Findings {
     pub clock: Option<(bool, i64)>,
 }
 
-/// Makes all checks, and tests the receive side if the transport can send whole packets. `towards` is an address that stands for
-/// the targets. `sources` are our addresses, at most one per family.
+/// Runs all checks. Tests the receive side if the transport can send whole packets.
+///
+/// `towards` is an address that represents the targets. `sources` are this machine's source addresses, at most one per family.
 pub(super) fn look(
     config: &SurveyConfig,
     targets: u32,
@@ -102,12 +103,12 @@ pub(super) fn look(
 
 /// Sends a packet like a probe over loopback, so that connection tracking makes an entry if it tracks the run's probes.
 fn show_probe_to_tracking(config: &SurveyConfig, ports: &PortBlock, sources: &[IpAddr]) {
-    // Bound to an interface, the run's ports might lead the packet out there.
+    // If the ports are bound to an interface, the packet might leave by that interface.
     if config.interface.is_some() {
         return;
     }
     for source in sources.iter().copied().filter(|ours| leads_back(*ours)) {
-        // Connection tracking sees a packet that does not arrive, too. One that cannot be sent tells nothing.
+        // Connection tracking also sees a packet that does not arrive. If the packet cannot be sent, nothing is learned.
         let _ = match config.protocol {
             Protocol::Icmp => show_echo_to_tracking(source),
             Protocol::Udp | Protocol::Tcp => show_to_tracking(ports, source),
@@ -124,7 +125,7 @@ fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     u64::from(targets) * u64::from(config.flows) * ports
 }
 
-/// The test of the receive side, with the addresses and ports of the probes.
+/// The test of the receive side, with the protocol and the ports of the probes.
 struct ReceiverTest<'a> {
     test: io::Result<LoopbackTest>,
     receiver: &'a mut dyn PacketReceiver,
@@ -184,14 +185,15 @@ fn temporary_source(if_inet6: &str, source: IpAddr) -> Option<String> {
     addresses::temporary_ipv6(if_inet6, address).then(|| {
         let interface = addresses::ipv6_interface(if_inet6, address).unwrap_or("INTERFACE");
         format!(
-            "probes would leave from {address}, a temporary address that changes within hours: nights could not be compared, and \
-             nobody can tell who is probing; prefer the permanent one (sysctl net.ipv6.conf.{interface}.use_tempaddr=1)"
+            "probes would leave from {address}, a temporary address that changes within hours: runs on different days could not \
+             be compared, and the address does not tell who is probing; prefer the permanent one \
+             (sysctl net.ipv6.conf.{interface}.use_tempaddr=1)"
         )
     })
 }
 
-/// The warning that the kernel chose `source`, although `asked` names a source of the other family: the user may think that the
-/// named source is for all probes. `None` if there is nothing to warn about.
+/// The warning that the kernel chose `source`, although `asked` names a source of the other family. The user may expect that
+/// the named source is used for all probes. `None` if there is nothing to warn about.
 fn unnamed_source(asked: &[IpAddr], source: IpAddr) -> Option<String> {
     let [named] = asked else {
         return None;
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clocks_state_can_be_read() {
+    fn the_state_of_the_clock_can_be_read() {
         let (_, error) = sys::clock_state().unwrap();
         assert!(error >= 0, "{error}");
     }

@@ -1,4 +1,4 @@
-//! Routes over several next hops (multipath routes), between which the kernel spreads flows.
+//! Routes over several next hops (multipath routes). The kernel distributes flows over the next hops.
 
 use crate::config::SurveyConfig;
 use crate::transport::has_several_next_hops;
@@ -8,8 +8,8 @@ pub(super) fn several() -> Option<bool> {
     has_several_next_hops()
 }
 
-/// The warning that these routes do not spread the flows of a target; `None` if the survey has no several flows. The kernel sees no
-/// ports of raw packets, and packets of ordinary sockets are sent by the interface of their source address.
+/// The warning that these routes do not distribute the flows of a target; `None` if the survey has one flow per target. The
+/// kernel does not see the ports of raw packets, and ordinary sockets send by the interface of their source address.
 pub(super) fn warning(several: Option<bool>, config: &SurveyConfig) -> Option<String> {
     let matters = several == Some(true) && config.flows > 1 && config.interface.is_none();
     matters.then(|| {

@@ -1,4 +1,4 @@
-//! Targets for which this machine has no source address.
+//! Targets that this machine has no source address for.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use crate::model::{TargetId, Targets, UnsentReason};
 use crate::targets::TargetSet;
 use crate::transport::PacketSender;
 
-/// How many targets of a family are looked up, evenly spread over all: a machine has few routes.
+/// How many targets of a family are checked, evenly distributed over all. A machine has few routes, so a sample suffices.
 const SAMPLE: u32 = 256;
 
 /// The warnings, at most one per family.
@@ -36,7 +36,7 @@ pub(in crate::survey) fn warnings(
         .collect()
 }
 
-/// The warning. `all`: none of the targets that were looked up can be probed. `both`: there are targets of the other family.
+/// The warning. `all`: no checked target can be probed. `both`: there are targets of the other family as well.
 fn words(count: u32, all: bool, is_ipv6: bool, both: bool) -> String {
     let family = if is_ipv6 { "IPv6" } else { "IPv4" };
     let targets = match (all, count) {

@@ -18,7 +18,7 @@ pub(super) fn clock_state() -> io::Result<(bool, i64)> {
         return Err(io::Error::last_os_error());
     }
     let synchronised = verdict != libc::TIME_ERROR && state.status & UNSYNCHRONISED == 0;
-    // A c_long: 32 bits wide on some machines.
+    // A c_long, which has 32 bits on some machines.
     #[allow(clippy::useless_conversion)]
     let error = i64::from(state.esterror);
     Ok((synchronised, error))

@@ -1,16 +1,17 @@
-//! Gives up privileges. After the sockets are open a survey needs none, and everything it reads then is untrusted.
+//! Gives up privileges. After the sockets are open a survey needs no privileges, and everything it reads then is untrusted.
 //!
-//! [`give_up`] clears the permitted, effective, inheritable, ambient and bounding sets of every thread, and sets no_new_privs. Each
-//! thread has its own sets; a thread that starts later inherits the empty ones of its parent. The bounding set can only be cleared
-//! with CAP_SETPCAP. A program that was given only CAP_NET_RAW keeps it. It then grants nothing, because with no_new_privs no file
-//! capabilities can be gained.
+//! [`give_up`] clears the permitted, effective, inheritable, ambient and bounding sets of every thread, and sets no_new_privs.
 //!
-//! Root without capabilities may not write into other users' directories. So a run by root goes on as the owner of the directory
-//! that the dataset goes to, and that owner owns the dataset, too. If the directory cannot be written to, opening the dataset
-//! fails, after this step and before the first probe.
+//! - Each thread has its own sets. A thread that starts later inherits the empty sets of its parent.
+//! - The bounding set can only be cleared with CAP_SETPCAP. A program with CAP_NET_RAW alone keeps its bounding set. That
+//!   grants nothing, because with no_new_privs no file capabilities can be gained.
 //!
-//! Not covered: the lists of targets are read earlier, with the privileges of the user who started the program. The threads that
-//! resolve names give up their privileges before they ask ([`give_up_here`]).
+//! Root without capabilities cannot write into the directories of other users. A run by root therefore continues as the owner
+//! of the dataset's directory. That user owns the dataset as well. If the directory cannot be written to, opening the dataset
+//! fails. That happens after this step and before the first probe.
+//!
+//! Not covered: the lists of targets are read earlier, with the privileges of the user who started the program. The threads
+//! that resolve names give up their privileges before they send a query ([`give_up_here`]).
 
 mod names;
 mod sys;
@@ -30,10 +31,10 @@ use super::SurveyError;
 
 pub use names::Unprivileged;
 
-/// How often to wait for threads that are about to end, a millisecond each time.
+/// How often to check for threads that are about to end, once a millisecond.
 const ENDING_THREADS: u32 = 1_000;
 
-/// Why privileges could not be given up.
+/// The reason why privileges could not be given up.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot give up privileges: {step} failed ({reason}); a container's seccomp profile may be in the way: let it allow \
@@ -74,16 +75,17 @@ pub(super) struct Owner {
 /// The result of giving up privileges.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GivenUp {
-    /// Whether root started the program. An ordinary user is root in a user namespace, too, but loses no rights on files.
+    /// Whether root started the program. In a user namespace an ordinary user is root as well, but loses no file permissions.
     pub by_root: bool,
-    /// The user that the process goes on as; `None` if the user did not change.
+    /// The user that the process continues as; `None` if the user did not change.
     pub owner: Option<Owner>,
-    /// The names of threads that keep capabilities. They belong to the calling program, and only they could give theirs up.
+    /// The names of threads that keep capabilities. They belong to the calling program. Only the threads themselves could give
+    /// them up.
     pub kept_by: Vec<String>,
 }
 
 impl GivenUp {
-    /// Adds to a refusal by the file system that root has given up its privileges, if that is so.
+    /// If root has given up its privileges, adds that to a refusal by the file system.
     pub fn explain(&self, error: SurveyError) -> SurveyError {
         match error {
             SurveyError::Dataset(source) if self.by_root && source.is_refusal() => {
@@ -97,12 +99,13 @@ impl GivenUp {
     }
 }
 
-/// Gives up all privileges of every thread of this process, and goes on as the owner of the place of `output`. Call it when all
-/// sockets and devices are open. `by_root` says whether root started the program.
+/// Gives up all privileges of every thread of this process, and continues as the owner of the directory of `output`.
+///
+/// Call it when all sockets and devices are open. `by_root` says whether root started the program.
 pub(super) fn give_up(output: &Output, by_root: bool) -> Result<GivenUp, PrivilegeError> {
     let owner = if is_root() { next_owner(output) } else { None };
     let bounded = has(Capability::CAP_SETPCAP)?;
-    // First this, while every thread has CAP_SETPCAP: a change of the user takes it from all threads.
+    // Do this first, while every thread has CAP_SETPCAP. A change of the user removes it from all threads.
     everywhere(limit)?;
     if let Some(owner) = &owner {
         sys::become_user(owner.user, owner.group).map_err(PrivilegeError::system(
@@ -123,7 +126,7 @@ pub(super) fn is_root() -> bool {
     sys::effective_user() == 0
 }
 
-/// Gives up all privileges of the calling thread, and of the threads that it starts from now on.
+/// Gives up all privileges of the calling thread, and of the threads that it starts later.
 pub(super) fn give_up_here() -> Result<(), PrivilegeError> {
     limit()?;
     clear()
@@ -135,7 +138,7 @@ fn everywhere(step: fn() -> Result<(), PrivilegeError>) -> Result<(), PrivilegeE
     rayon::broadcast(|_| step()).into_iter().collect()
 }
 
-/// Takes away everything through which privileges could be gained again.
+/// Removes every way to gain privileges again.
 fn limit() -> Result<(), PrivilegeError> {
     sys::no_new_privileges().map_err(PrivilegeError::system("setting no_new_privs"))?;
     if has(Capability::CAP_SETPCAP)? {
@@ -146,7 +149,7 @@ fn limit() -> Result<(), PrivilegeError> {
         .map_err(PrivilegeError::capability("clearing the ambient set"))
 }
 
-/// Takes away the privileges.
+/// Removes the privileges.
 fn clear() -> Result<(), PrivilegeError> {
     for (set, step) in [
         (CapSet::Effective, "clearing the effective set"),
@@ -163,7 +166,8 @@ fn has(capability: Capability) -> Result<bool, PrivilegeError> {
         .map_err(PrivilegeError::capability("reading the effective set"))
 }
 
-/// The user that root goes on as: the owner of the place of `output`. `None` if that is root, or if we may not become that user.
+/// The user that root continues as: the owner of the directory of `output`. `None` if that is root, or if the change is not
+/// allowed.
 fn next_owner(output: &Output) -> Option<Owner> {
     let place = place_of(output)?;
     let about = fs::metadata(&place).ok()?;
@@ -172,7 +176,7 @@ fn next_owner(output: &Output) -> Option<Owner> {
         group: about.gid(),
         place,
     };
-    // In a user namespace, a user without a number shows as `nobody`, and we cannot become that user.
+    // In a user namespace, a user without a mapping shows as `nobody`. The process cannot become that user.
     let mapped = |file: &str, id| fs::read_to_string(file).is_ok_and(|map| is_mapped(&map, id));
     let may = |capability| has(capability).unwrap_or(false);
     (owner.user != 0
@@ -215,8 +219,8 @@ fn is_mapped(map: &str, id: u32) -> bool {
     })
 }
 
-/// The names of threads that have capabilities left. The bounding set counts only if it could be cleared (`bounded`). Waits for the
-/// threads that resolved names, which may be about to end.
+/// The names of threads that still have capabilities. The bounding set counts only if it could be cleared (`bounded`). Waits
+/// for the threads that resolved names, which may be about to end.
 fn remaining(bounded: bool) -> io::Result<Vec<String>> {
     let mut left = privileged_threads(bounded)?;
     for _ in 0..ENDING_THREADS {
@@ -232,7 +236,7 @@ fn remaining(bounded: bool) -> io::Result<Vec<String>> {
 fn privileged_threads(bounded: bool) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir("/proc/self/task")? {
-        // A thread that has ended meanwhile has no file.
+        // A thread that has ended in the meantime has no file.
         let Ok(status) = fs::read_to_string(entry?.path().join("status")) else {
             continue;
         };

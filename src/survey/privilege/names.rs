@@ -1,10 +1,11 @@
-//! Resolves host names without privileges: the answers are untrusted, and come before the sockets of the survey are open.
+//! Resolves host names without privileges. The answers are untrusted, and they arrive before the sockets of the survey are
+//! open.
 
 use crate::targets::{Answer, Families, Resolve, ResolveNames, Unresolved};
 
 use super::give_up_here;
 
-/// Runs another resolver in a thread that has given up its privileges.
+/// Runs another resolver in a thread without privileges.
 pub struct Unprivileged<'a>(pub &'a Resolve<'a>);
 
 impl ResolveNames for Unprivileged<'_> {

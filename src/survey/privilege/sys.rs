@@ -1,4 +1,4 @@
-//! The system calls with which a process gives up privileges, each behind a safe function.
+//! The system calls that give up privileges, each behind a safe function.
 
 #![allow(unsafe_code)]
 
@@ -14,7 +14,7 @@ fn check(result: c_int) -> io::Result<()> {
     }
 }
 
-/// Keeps programs that the calling thread starts from gaining privileges (PR_SET_NO_NEW_PRIVS, prctl(2)).
+/// Prevents programs that the calling thread starts from gaining privileges (PR_SET_NO_NEW_PRIVS, prctl(2)).
 pub(super) fn no_new_privileges() -> io::Result<()> {
     // SAFETY: takes no pointers.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
@@ -26,10 +26,10 @@ pub(super) fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Changes every thread of the process to `user` and `group`, without further groups. The C library changes the other threads
-/// (nptl(7)). This cannot be undone.
+/// Changes every thread of the process to `user` and `group`, without supplementary groups. The C library changes the other
+/// threads (nptl(7)). This cannot be undone.
 pub(super) fn become_user(user: u32, group: u32) -> io::Result<()> {
-    // SAFETY: a length of 0 says that no group is read from the null pointer; the other two take no pointers.
+    // SAFETY: the length 0 means that no group is read from the null pointer. The other two calls take no pointers.
     unsafe {
         check(libc::setgroups(0, std::ptr::null()))?;
         check(libc::setresgid(group, group, group))?;

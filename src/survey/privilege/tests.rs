@@ -1,4 +1,4 @@
-//! Tests of what is read from texts and paths. The live tests show what the kernel does.
+//! Tests of the parsing of texts and paths. The live tests show the effect on the kernel.
 
 use super::*;
 use crate::dataset::Format;
@@ -19,7 +19,7 @@ fn a_capability_in_any_set_counts() {
 }
 
 #[test]
-fn only_users_in_the_map_can_take_over() {
+fn only_mapped_users_can_continue_the_run() {
     let everybody = "         0          0 4294967295\n";
     assert!(is_mapped(everybody, 0) && is_mapped(everybody, 1000));
     let alone = "         0       1000          1\n";
@@ -30,7 +30,7 @@ fn only_users_in_the_map_can_take_over() {
 }
 
 #[test]
-fn the_place_is_the_nearest_directory_that_exists() {
+fn the_owner_is_taken_from_the_nearest_directory_that_exists() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
     let of =
@@ -50,7 +50,7 @@ fn the_place_is_the_nearest_directory_that_exists() {
         std::os::unix::fs::symlink(target, here.join("links").join(link)).unwrap();
     }
     assert_eq!(of("fifo.csv"), Some(fifo));
-    // The directory of the file, not of its link.
+    // The directory of the linked file, not of the link.
     let real = here.canonicalize().unwrap();
     assert_eq!(of("links/hops.csv"), Some(real));
     assert_eq!(of("links/fifo.csv"), Some(here.join("links/fifo.csv")));

@@ -1,4 +1,4 @@
-//! What was named and is no target, in words.
+//! The inputs that did not become targets.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::targets::{Families, LoadReport};
 
 use super::grouped;
 
-/// What was left out of the targets, and how much of each.
+/// The inputs that were left out, in words, with the number of each kind.
 pub(super) fn in_words(report: &LoadReport, families: Families) -> Vec<String> {
     let other = match families {
         Families::Ipv6 => "IPv4",
@@ -31,7 +31,7 @@ pub(super) fn in_words(report: &LoadReport, families: Families) -> Vec<String> {
     .collect()
 }
 
-/// What special-use addresses are for: `2 loopback, 1 multicast`.
+/// The uses of the special-use addresses: `2 loopback, 1 multicast`.
 fn uses(report: &LoadReport) -> String {
     let uses = report.special_uses.iter();
     uses.map(|(special, count)| format!("{} {}", grouped(*count), special.name()))
@@ -39,7 +39,7 @@ fn uses(report: &LoadReport) -> String {
         .join(", ")
 }
 
-/// The same for machines.
+/// The same as JSON.
 pub(super) fn to_json(report: &LoadReport) -> Value {
     json!({
         "blocked": report.blocked,
@@ -53,7 +53,7 @@ pub(super) fn to_json(report: &LoadReport) -> Value {
     })
 }
 
-/// Bad lines that are no names.
+/// The number of bad lines, without names that could not be resolved.
 fn unreadable(report: &LoadReport) -> u64 {
     report.bad_lines.saturating_sub(report.unresolved)
 }
@@ -64,7 +64,7 @@ mod tests {
     use crate::targets::SpecialUse;
 
     #[test]
-    fn only_what_was_left_out_is_told() {
+    fn only_kinds_with_left_out_inputs_are_listed() {
         let none = LoadReport {
             targets: 5,
             ..LoadReport::default()

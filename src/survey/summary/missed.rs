@@ -1,25 +1,25 @@
-//! Too few answers, with both figures.
+//! The message that too few probes were answered.
 
 use std::fmt;
 
-/// Fewer probes were answered than `--min-reply-rate` asks for.
+/// Fewer probes were answered than `--min-reply-rate` requires.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MissedReplyRate {
-    /// The share of the probes sent that were answered; `None` where none was sent.
+    /// The share of sent probes that were answered; `None` if no probe was sent.
     pub answered: Option<f64>,
-    /// The share asked for.
+    /// The required share.
     pub least: f64,
 }
 
 impl fmt::Display for MissedReplyRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the crumbs that a share such as 0.07 gets on the way to a percentage.
+        // Rounded, because a share such as 0.07 has binary rounding errors as a percentage.
         let least = (self.least * 1e8).round() / 1e6;
         match self.answered {
             None => f.write_str("no probe was sent")?,
             Some(answered) => {
                 let rounded = |digits: usize| format!("{:.digits$}", 100.0 * answered);
-                // As many digits as it takes to look smaller than what is asked for.
+                // As few digits as possible that still show a smaller value than the required one.
                 let smaller = (1..=6)
                     .map(rounded)
                     .find(|text| text.parse().is_ok_and(|percent: f64| percent < least));
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_figures_are_told_and_differ() {
+    fn the_message_shows_two_different_percentages() {
         for (answered, least, text) in [
             (
                 Some(0.897),

@@ -1,21 +1,21 @@
-//! Probes that were not sent: why, and what to do about it.
+//! The reasons why probes were not sent, each with a remedy.
 
 use crate::model::{Statistics, UnsentReason};
 
 use super::grouped;
 
-/// What remedies depend on, besides the reason.
+/// The facts that a remedy depends on, besides the reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
-    /// Nothing can leave this machine.
+    /// The run is in the lab, so no packet leaves this machine.
     pub in_lab: bool,
-    /// There are IPv4 and IPv6 targets.
+    /// The targets include IPv4 and IPv6 addresses.
     pub both_families: bool,
-    /// The path MTU is looked for, so that some probes are too large on purpose.
+    /// The path MTU is searched for, so some probes are too large on purpose.
     pub mtu: bool,
 }
 
-/// One line a reason, with the number of probes.
+/// One line per reason, with the number of probes.
 pub(super) fn in_words(counts: &Statistics, about: Circumstances) -> Vec<String> {
     counts
         .unsent()
@@ -30,7 +30,8 @@ pub(super) fn in_words(counts: &Statistics, about: Circumstances) -> Vec<String>
         .collect()
 }
 
-/// Why probes of a family were not sent, with the remedy where there is one. `family_sent`: others of the family were.
+/// The reason why probes of a family were not sent, with a remedy if there is one. `family_sent`: other probes of the family
+/// were sent.
 fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances) -> String {
     let (family, other) = match ipv6 {
         false => ("IPv4", "probe with -6"),
@@ -43,7 +44,7 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
         UnsentReason::NoRoute => {
             let other = if about.both_families { format!("{other}, or ") } else { String::new() };
             match about.in_lab {
-                true => format!("the lab's network has no {family}: {other}name one that has with --lab"),
+                true => format!("the lab's network has no {family}: {other}choose a network with {family} (--lab)"),
                 false => {
                     format!("no route to {family} targets: {other}give this machine an {family} route")
                 }
@@ -56,11 +57,11 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
             "{family} targets that a route prohibits, or broadcast addresses: leave them out with --blocklist-file"
         ),
         UnsentReason::Invalid => format!(
-            "{family} targets that the kernel refuses, by a blackhole route for one: see `ip route get ADDRESS`"
+            "{family} targets that the kernel refuses, for example because of a blackhole route: see `ip route get ADDRESS`"
         ),
         UnsentReason::TooLarge if about.mtu => "larger than the interface takes".to_owned(),
         UnsentReason::TooLarge => {
-            "larger than the interface takes: lower --packet-size, or find what comes through with --mtu".to_owned()
+            "larger than the interface takes: lower --packet-size, or find the largest size that passes with --mtu".to_owned()
         }
         UnsentReason::Firewall => {
             format!("a firewall rule of this machine drops {family} probes: let them out")
@@ -109,7 +110,7 @@ mod tests {
     };
 
     #[test]
-    fn remedies_are_such_as_can_help() {
+    fn a_remedy_fits_the_targets_and_the_network() {
         let no_route = |ipv6, sent, about| why(UnsentReason::NoRoute, ipv6, sent, about);
         assert_eq!(
             no_route(true, false, REAL),

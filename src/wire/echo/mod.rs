@@ -1,18 +1,18 @@
 //! ICMP echo probes, IPv4 (RFC 792) and IPv6 (RFC 4443): layout, quotes, answers and evidence.
 //!
-//! | field | holds | constant over a flow |
+//! | field | value | constant in a flow |
 //! |---|---|---|
 //! | IP destination | the target | yes |
-//! | IP ID (IPv4) | secret: which sending | no |
-//! | TTL or hop limit | the hop asked for | no |
+//! | IP ID (IPv4) | secret: the serial | no |
+//! | TTL or hop limit | the TTL of the probe | no |
 //! | type, code | echo request | yes |
 //! | identifier | base + flow | yes |
 //! | checksum | secret: keyed hash of target and flow, never 0 or 0xffff | yes |
 //! | sequence | high byte: TTL; low byte: 8 bits of the tag | no |
 //! | payload | marks (see [`payload`]) | no |
 //!
-//! Balancers that hash ICMP take identifier and checksum for ports: both are held constant, the compensation word pays for
-//! it. The checksum covers no addresses (IPv4), so address translators leave it alone.
+//! Balancers that hash ICMP use identifier and checksum in place of ports, so both are constant. The compensation word in the
+//! payload makes that possible. With IPv4 the checksum covers no addresses, so address translators do not change it.
 
 use std::net::IpAddr;
 
@@ -27,7 +27,7 @@ use crate::model::{
     QuotedTransport, Reply, Ttl,
 };
 
-/// Size of an echo request's header, bytes.
+/// The size of an echo request's header, in bytes.
 pub const HEADER: usize = 8;
 /// Echo request, ICMPv4.
 pub const REQUEST_V4: u8 = 8;
@@ -38,10 +38,10 @@ pub const REPLY_V4: u8 = 0;
 /// Echo reply, ICMPv6.
 pub const REPLY_V6: u8 = 129;
 
-/// The least that a probe is behind its IP header, bytes.
+/// The least size of a transport part, in bytes.
 const LEAST: usize = HEADER + MARKS;
 
-/// ICMP echo requests. Their replies are read as other ICMP messages are: see [`icmp`](super::icmp).
+/// ICMP echo requests. Their replies are decoded like other ICMP messages: see [`icmp`](super::icmp).
 #[derive(Clone, Copy, Debug)]
 pub struct Echo;
 
@@ -69,7 +69,7 @@ impl ProbeProtocol for Echo {
         wanted.unwrap_or(LEAST).max(LEAST)
     }
 
-    /// All probes of a flow carry one check.
+    /// All probes of a flow carry the same check.
     fn marks(&self, drawn: Marks, tokens: &TokenMaker, destination: IpAddr, number: u16) -> Marks {
         Marks {
             check: tokens.flow_check(destination, number),
@@ -100,7 +100,7 @@ impl ProbeProtocol for Echo {
         true
     }
 
-    /// Another ICMP message than a request is no probe.
+    /// Only a quoted echo request is a probe.
     fn read_quote(&self, transport: &[u8], ipv6: bool) -> QuotedTransport {
         let request = match ipv6 {
             false => REQUEST_V4,
@@ -146,7 +146,7 @@ impl ProbeProtocol for Echo {
         ipv6
     }
 
-    /// An echo reply repeats the whole payload: its tag is decisive.
+    /// An echo reply repeats the whole payload, so its tag is sufficient.
     fn answer(&self, run: &ProbeFormat, echoed: &Echoed) -> Result<Answer, DiscardReason> {
         let Echoed::Echo {
             identifier,
@@ -169,7 +169,7 @@ impl ProbeProtocol for Echo {
         })
     }
 
-    /// A reply from another address, or with another identifier or sequence number, is recorded as what it is.
+    /// A reply from another address, or with another identifier or sequence number, is recorded as rewritten.
     fn answer_evidence(&self, run: &ProbeFormat, reply: &Reply, sent: &Marked) -> Option<Evidence> {
         let Some(Echoed::Echo {
             identifier,
@@ -194,13 +194,13 @@ const fn sequence(ttl: Ttl, marks: &Marks) -> u16 {
     (ttl.0 as u16) << 8 | (marks.tag & 0xff) as u16
 }
 
-/// The TTL that a sequence number stands for.
+/// The TTL that a sequence number encodes.
 fn ttl_of_sequence(sequence: u16) -> Option<Ttl> {
     let [ttl, _] = sequence.to_be_bytes();
     (ttl > 0).then_some(Ttl(ttl))
 }
 
-/// What an echo reply repeats of its probe. `rest` is its identifier and sequence number, `body` what follows them.
+/// The fields that an echo reply repeats. `rest` is its identifier and sequence number, `body` the bytes after them.
 pub(super) fn echoed(rest: [u8; 4], body: &[u8]) -> Echoed {
     let [identifier @ .., high, low] = rest;
     Echoed::Echo {
@@ -211,8 +211,8 @@ pub(super) fn echoed(rest: [u8; 4], body: &[u8]) -> Echoed {
     }
 }
 
-/// The quote that a kernel hands to a ping socket. The destination is the quoted one. `returned` is all that stands behind the quoted
-/// IP header, maybe with zeros behind, so that the size of the quote is not known.
+/// The quoted packet that the kernel delivers to a ping socket. The destination is the quoted one.
+/// `returned` contains the bytes after the quoted IP header. Zeros may follow it, so the size of the quote is unknown.
 pub(crate) fn quoted_to_socket(destination: IpAddr, returned: &[u8]) -> QuotedProbe {
     let ipv6 = destination.is_ipv6();
     let mut transport = Echo.read_quote(returned, ipv6);

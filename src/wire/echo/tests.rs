@@ -44,7 +44,7 @@ fn every_ttl_serial_and_identifier_come_back() {
 }
 
 #[test]
-fn every_checksum_can_be_held() {
+fn every_checksum_can_be_kept_constant() {
     for ends in families() {
         for check in 1..u16::MAX {
             let marks = Marks { check, tag: 77 };
@@ -55,7 +55,7 @@ fn every_checksum_can_be_held() {
 }
 
 #[test]
-fn paris_nothing_that_a_balancer_hashes_changes_within_a_flow() {
+fn paris_no_field_that_a_balancer_hashes_changes_within_a_flow() {
     for ends in families() {
         let hashed = |ttl: u8, serial: u16| {
             let marks = Marks {

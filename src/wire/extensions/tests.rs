@@ -1,6 +1,6 @@
 use super::*;
 
-/// A structure with one MPLS object of two labels, its checksum right.
+/// A structure with one MPLS object of two labels and a valid checksum.
 fn structure() -> Vec<u8> {
     let mut bytes = vec![0x20, 0, 0, 0, 0, 12, 1, 1];
     bytes.extend((16u32 << 12 | 5 << 9 | 1).to_be_bytes());
@@ -44,17 +44,17 @@ fn compliant_and_legacy_places_are_found() {
     }
 }
 
-/// `structure` without its checksum.
+/// `structure` with its checksum removed.
 fn unsummed(mut structure: Vec<u8>) -> Vec<u8> {
     structure[2..4].fill(0);
     structure
 }
 
 #[test]
-fn behind_a_wrong_length_the_structure_stands_at_128_bytes() {
+fn with_a_wrong_length_the_structure_is_found_after_128_bytes() {
     for structure in [structure(), unsummed(structure())] {
         let body = [vec![7; 128], structure.clone()].concat();
-        // In bytes for IPv4 and IPv6, in the other family's words, one that ends inside, one that leaves no room for headers.
+        // Stated in bytes for IPv4 and IPv6, in the other family's words, inside the quote, and without room for the headers.
         for announced in [512, 1024, 64, 256, 68, 4] {
             let (quote, found) = split(&body, announced);
             assert_eq!(
@@ -69,7 +69,7 @@ fn behind_a_wrong_length_the_structure_stands_at_128_bytes() {
 }
 
 #[test]
-fn behind_an_unpadded_quote_a_structure_needs_its_checksum() {
+fn after_an_unpadded_quote_a_structure_needs_its_checksum() {
     let body = [vec![7; 44], structure()].concat();
     for (announced, stripped) in [(None, 0), (None, 28), (Some(400), 0)] {
         let (quote, found) = split_stripped(&body[stripped..], announced, stripped);
@@ -84,14 +84,14 @@ fn behind_an_unpadded_quote_a_structure_needs_its_checksum() {
 fn a_long_quote_is_not_taken_for_a_structure() {
     let mut body = vec![0x20; 200];
     assert_eq!(split(&body, 0), (&body[..], None));
-    // Zeros behind what looks like a version are no objects.
+    // Zeros after a byte that looks like a version are not objects.
     body[128..].fill(0);
     body[128] = 0x20;
     assert_eq!(split(&body, 0).1, None);
 }
 
 #[test]
-fn without_a_checksum_only_the_whole_form_is_a_structure() {
+fn without_a_checksum_a_structure_must_have_the_right_form() {
     let good = unsummed(structure());
     type Spoil = fn(&mut Vec<u8>);
     let flaws: [(&str, Spoil); 9] = [
@@ -116,10 +116,10 @@ fn without_a_checksum_only_the_whole_form_is_a_structure() {
 }
 
 #[test]
-fn a_length_without_a_structure_behind_it_ends_the_quote() {
+fn a_stated_length_ends_the_quote_even_without_a_structure() {
     let body = [7; 60];
     assert_eq!(split(&body, 40), (&body[..40], None));
-    // Nobody quotes 8 bytes.
+    // No router quotes only 8 bytes.
     assert_eq!(split(&body, 8), (&body[..], None));
 }
 
@@ -165,7 +165,7 @@ fn interface_information_is_read_part_by_part() {
 }
 
 #[test]
-fn of_hundreds_of_objects_the_first_are_read() {
+fn only_the_first_interface_objects_are_read() {
     let mut bytes = vec![0x20, 0, 0, 0];
     for _ in 0..400 {
         bytes.extend([0, 4, 2, 0]);

@@ -2,7 +2,8 @@ use super::*;
 
 const SIZE: usize = 100;
 
-/// Bytes `from..until` of a packet of either family that carries 0, 1, 2 and so on, `SIZE` bytes in all.
+/// The bytes `from..until` of a packet of either family as a fragment. The packet carries 0, 1, 2 and so on, `SIZE` bytes in
+/// all.
 fn fragment(v6: bool, identification: u16, from: usize, until: usize) -> Vec<u8> {
     part(v6, identification, from, until, until < SIZE)
 }
@@ -12,7 +13,7 @@ fn part(v6: bool, identification: u16, from: usize, until: usize, more: bool) ->
     let place = |shift: usize| ((from / 8) << shift) as u16;
     let mut packet;
     if v6 {
-        // A destination options header in front of the fragment header.
+        // A destination options header before the fragment header.
         packet = vec![0x60, 0, 0, 0, 0, (16 + data.len()) as u8, 60, 61];
         packet.extend([0x20; 16]);
         packet.extend([0x21; 16]);
@@ -30,7 +31,7 @@ fn part(v6: bool, identification: u16, from: usize, until: usize, more: bool) ->
     packet
 }
 
-/// The packet that its fragments make.
+/// The packet that the fragments form.
 fn whole(v6: bool) -> Vec<u8> {
     let mut packet = part(v6, 7, 0, SIZE, false);
     if v6 {
@@ -143,7 +144,7 @@ fn an_overlap_spoils_the_packet_and_what_comes_later() {
 }
 
 #[test]
-fn the_same_bytes_must_come_again_to_be_a_copy() {
+fn a_fragment_with_other_bytes_is_not_a_copy() {
     let mut reassembler = Reassembler::default();
     let first = fragment(false, 7, 0, 24);
     take(&mut reassembler, &first, 1);
@@ -154,7 +155,7 @@ fn the_same_bytes_must_come_again_to_be_a_copy() {
 }
 
 #[test]
-fn what_does_not_end_or_ends_twice_is_never_whole() {
+fn a_packet_without_an_end_or_with_two_is_never_completed() {
     let mut reassembler = Reassembler::default();
     take(&mut reassembler, &part(false, 7, 0, 24, true), 1);
     take(&mut reassembler, &part(false, 7, 24, 48, true), 1);
@@ -162,7 +163,7 @@ fn what_does_not_end_or_ends_twice_is_never_whole() {
         take(&mut reassembler, &part(false, 7, 56, 64, false), 1),
         None
     );
-    // Behind the end, and another end.
+    // A fragment beyond the end, and a second end.
     assert_eq!(
         take(&mut reassembler, &part(false, 7, 64, 72, false), 1),
         None
@@ -181,7 +182,7 @@ fn packets_are_told_apart_by_identification_addresses_and_protocol() {
         assert_eq!(take(&mut reassembler, &other, 1), None, "byte {at}");
     }
     assert_eq!(take(&mut reassembler, &rest, 1), Some(whole(false)));
-    // In IPv6 the next header of a later fragment says nothing.
+    // In IPv6 the next header of a later fragment is not used.
     let mut rest = fragment(true, 7, 24, 100);
     rest[48] = 6;
     take(&mut reassembler, &fragment(true, 7, 0, 24), 1);
@@ -189,7 +190,7 @@ fn packets_are_told_apart_by_identification_addresses_and_protocol() {
 }
 
 #[test]
-fn what_waits_too_long_is_given_up_and_counted() {
+fn incomplete_packets_are_dropped_after_their_age_and_counted() {
     let mut reassembler = Reassembler::default();
     take(&mut reassembler, &fragment(false, 7, 0, 24), 100);
     take(&mut reassembler, &fragment(false, 7, 24, 56), 129);
@@ -270,7 +271,7 @@ fn each_flaw_of_a_fragment_has_its_reason() {
 }
 
 proptest::proptest! {
-    /// Whatever comes: each packet comes back whole, is part of one, waits or was dropped.
+    /// For any fragments, each packet is returned whole, becomes part of one, waits, or is dropped.
     #[test]
     fn any_fragments_are_accounted_for(
         pieces in proptest::collection::vec((0..2_u8, 0..3_u16, 0..12_usize, 1..5_usize, 0..2_u8), 0..60)
@@ -285,7 +286,7 @@ proptest::proptest! {
                 let left: usize = reassembler.open.iter().map(|open| open.fragments.len()).sum();
                 count -= open + 1 - left;
                 assert!(whole.len() <= 200);
-                // What it carries counts up from 0.
+                // The payload counts up from 0.
                 let start = if whole[0] == 0x45 { 20 } else { 48 };
                 let counts = whole[start..].iter().enumerate().all(|(at, byte)| *byte == at as u8);
                 assert!(counts || whole == packet);

@@ -1,19 +1,19 @@
-//! TCP probes (RFC 9293), segments of no connection: layout, quotes, answers and evidence.
+//! TCP probes (RFC 9293), segments without a connection: layout, quotes, answers and evidence.
 //!
-//! | field | holds | constant over a flow |
+//! | field | value | constant in a flow |
 //! |---|---|---|
 //! | IP destination | the target | yes |
-//! | IP ID (IPv4) | secret: which sending | no |
-//! | TTL or hop limit | the hop asked for | no |
+//! | IP ID (IPv4) | secret: the serial | no |
+//! | TTL or hop limit | the TTL of the probe | no |
 //! | source port | base + flow | yes |
 //! | destination port | as configured | yes |
 //! | sequence number | secret: high 16 bits the serial, low 16 bits the check | no |
-//! | acknowledgement number | 0 in a SYN; else the sequence number again, which comes back as a reset's sequence number | no |
+//! | acknowledgement number | 0 in a SYN; otherwise the sequence number, which a reset returns as its own sequence number | no |
 //! | flags | SYN, ACK, or PSH and ACK | yes |
-//! | payload | none; one byte with PSH | yes |
+//! | payload | empty; one byte with PSH | yes |
 //!
-//! 8 quoted bytes hold both ports and the whole sequence number; a reset or a SYN-ACK returns it in its own numbers.
-//! Address translators change neither.
+//! A quote of 8 bytes contains both ports and the whole sequence number. A reset or a SYN-ACK returns the sequence number in
+//! its own numbers. Address translators do not change it.
 
 use super::format::{Marked, ProbeFormat};
 use super::ip::{self, Ends};
@@ -34,17 +34,17 @@ pub const RST: u8 = 0x04;
 /// ACK.
 pub const ACK: u8 = 0x10;
 
-/// What an unremarkable host offers.
+/// The window of a typical host.
 const WINDOW: u16 = 64_240;
-/// Where the checksum stands in the header.
+/// The position of the checksum in the header.
 const CHECKSUM: usize = 16;
-/// The most that a segment of ours is, bytes.
+/// The size of the largest probe segment, in bytes.
 const MOST: usize = HEADER + payload_size(TcpFlags::Psh);
 
-/// TCP segments of one kind.
+/// TCP probes with certain flags.
 #[derive(Clone, Copy, Debug)]
 pub struct Tcp {
-    /// Which segment.
+    /// The flags to send.
     flags: TcpFlags,
 }
 
@@ -78,7 +78,7 @@ impl ProbeProtocol for Tcp {
         false
     }
 
-    /// A segment of no connection carries no more than it must.
+    /// A segment without a connection carries no more data than necessary.
     fn size(&self, _run: &ProbeFormat, _ttl: Ttl, _wanted: Option<usize>) -> usize {
         HEADER + payload_size(self.flags)
     }
@@ -103,7 +103,7 @@ impl ProbeProtocol for Tcp {
         transport[CHECKSUM..][..2].copy_from_slice(&sum.checksum().to_be_bytes());
     }
 
-    /// The check is in the sequence number, so that the checksum has to be computed.
+    /// The check is in the sequence number, so the checksum has to be computed.
     fn checksum(&self, run: &ProbeFormat, probe: &Marked, ends: &Ends) -> u16 {
         let mut segment = [0; MOST];
         let segment = &mut segment[..HEADER + payload_size(self.flags)];
@@ -152,7 +152,7 @@ impl ProbeProtocol for Tcp {
         false
     }
 
-    /// The check of TCP is the whole sequence number.
+    /// The check and the serial form the sequence number, so the whole number is compared.
     fn check_is_as_sent(&self, sent: &Marked, quote: &Quote) -> bool {
         match &quote.packet.transport {
             QuotedTransport::Tcp(tcp) => {
@@ -195,7 +195,7 @@ impl ProbeProtocol for Tcp {
         Ok((kind, echoed))
     }
 
-    /// A segment repeats the sequence number, all of which is keyed. Nothing less proves an answer.
+    /// A segment repeats the sequence number, which is secret as a whole. No other field proves an answer.
     fn answer(&self, run: &ProbeFormat, echoed: &Echoed) -> Result<Answer, DiscardReason> {
         let Echoed::Tcp {
             dst_port,
@@ -227,7 +227,7 @@ impl ProbeProtocol for Tcp {
         })
     }
 
-    /// From another address than the one probed, only the kinds that hosts answer with are believed.
+    /// If the answer comes from another address than the one probed, only SYN-ACK and reset are accepted.
     fn answer_evidence(&self, run: &ProbeFormat, reply: &Reply, sent: &Marked) -> Option<Evidence> {
         let Some(Echoed::Tcp {
             src_port, dst_port, ..
@@ -246,7 +246,7 @@ impl ProbeProtocol for Tcp {
     }
 }
 
-/// The size of a segment's payload, bytes: data makes it a PSH.
+/// The size of a segment's payload, in bytes. Only a PSH carries data.
 const fn payload_size(flags: TcpFlags) -> usize {
     match flags {
         TcpFlags::Syn | TcpFlags::Ack => 0,
@@ -264,11 +264,13 @@ pub const fn serial_of(sequence: u32) -> u16 {
     (sequence >> 16) as u16
 }
 
-/// The sequence numbers that the probe answered by a segment may have. Empty if the segment cannot answer a probe.
+/// The sequence numbers that the answered probe may have. Empty if the segment cannot answer a probe.
 ///
-/// A SYN is acknowledged by sequence + 1. A segment with ACK draws a reset whose sequence number is the acknowledgement number
-/// sent, which repeats the probe's sequence number. A reset that acknowledges counts the probe's data too, and may still take its
-/// sequence number from there.
+/// - A SYN is acknowledged with its sequence number + 1.
+/// - A probe with ACK draws a reset. The reset's sequence number is the probe's acknowledgement number, which repeats the
+///   probe's sequence number.
+/// - A reset with ACK acknowledges the probe's sequence number plus its data. It may carry the probe's number as its own
+///   sequence number as well.
 pub fn answered_sequences(
     probed: TcpFlags,
     flags: u8,

@@ -52,7 +52,7 @@ fn every_segment_has_the_right_checksum() {
 }
 
 #[test]
-fn paris_nothing_that_a_balancer_hashes_changes_within_a_flow() {
+fn paris_no_field_that_a_balancer_hashes_changes_within_a_flow() {
     for ends in families() {
         let hashed = |ttl: u8, serial: u16| {
             let probe = probe(ends, ttl, serial, !serial);
@@ -69,7 +69,7 @@ fn paris_nothing_that_a_balancer_hashes_changes_within_a_flow() {
 }
 
 #[test]
-fn answers_lead_back_to_the_sequence_number_they_answer() {
+fn an_answer_gives_the_sequence_number_of_its_probe() {
     let ours = 0x89ab_cdef;
     let of = |probed, flags, sequence, ack| {
         answered_sequences(probed, flags, sequence, ack).find(|number| *number == ours)
@@ -88,7 +88,7 @@ fn answers_lead_back_to_the_sequence_number_they_answer() {
     assert_eq!(of(TcpFlags::Ack, ACK, 1, ours), None);
     assert_eq!(of(TcpFlags::Psh, RST, ours, 0), Some(ours));
     assert_eq!(of(TcpFlags::Psh, RST | ACK, 0, next), Some(ours));
-    // Resets that acknowledge something else, and say by their sequence number what they answer.
+    // Resets that acknowledge another number. Their own sequence number identifies the probe.
     assert_eq!(of(TcpFlags::Ack, RST | ACK, ours, 0), Some(ours));
     assert_eq!(of(TcpFlags::Psh, RST | ACK, ours, 7), Some(ours));
     let wrapped: Vec<u32> = answered_sequences(TcpFlags::Syn, SYN | ACK, 0, 0).collect();

@@ -1,18 +1,18 @@
 //! UDP probes: layout, quotes, answers and evidence.
 //!
-//! | field | holds | constant over a flow |
+//! | field | value | constant in a flow |
 //! |---|---|---|
 //! | IP destination | the target | yes |
-//! | IP ID (IPv4) | secret: which sending | no |
-//! | IPv6 flow label | hash of the target, the same every night | yes |
-//! | TTL or hop limit | the hop asked for | no |
+//! | IP ID (IPv4) | secret: the serial | no |
+//! | IPv6 flow label | hash of the target, the same in every run | yes |
+//! | TTL or hop limit | the TTL of the probe | no |
 //! | source port | base + flow | yes |
 //! | destination port | as configured (unless `--port-per-ttl`) | yes |
-//! | UDP length | 20 + TTL: says which TTL was sent even where only 8 bytes come back (unless `--packet-size`) | no |
+//! | UDP length | 20 + TTL: a quote of 8 bytes shows the TTL (unless `--packet-size`) | no |
 //! | UDP checksum | secret: the check, never 0 | no |
 //! | payload | marks (see [`payload`]), zeros | no |
 //!
-//! All that a per-flow balancer may hash is the same for every TTL and attempt of a flow.
+//! Every field that a per-flow balancer may hash is constant over the TTLs and attempts of a flow.
 
 use std::net::IpAddr;
 
@@ -25,12 +25,12 @@ use crate::model::{
     QuotedUdp, Reply, ReplyKind, Ttl,
 };
 
-/// Size of a UDP header, bytes.
+/// The size of a UDP header, in bytes.
 pub const HEADER: usize = 8;
-/// The least that a probe is behind its IP header, bytes.
+/// The least size of a transport part, in bytes.
 const LEAST: usize = HEADER + MARKS;
 
-/// UDP datagrams to a port that should be closed.
+/// UDP datagrams to a port that is expected to be closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Udp;
 
@@ -157,13 +157,13 @@ impl ProbeProtocol for Udp {
     }
 }
 
-/// The TTL that a UDP length stands for.
+/// The TTL that a UDP length encodes.
 fn ttl_of_length(length: u16) -> Option<Ttl> {
     let ttl = usize::from(length).checked_sub(LEAST)?;
     u8::try_from(ttl).ok().filter(|ttl| *ttl > 0).map(Ttl)
 }
 
-/// What a datagram with `payload` repeats of a probe.
+/// The fields that a datagram with `payload` repeats of a probe.
 pub(super) fn echoed(src_port: u16, dst_port: u16, payload: &[u8]) -> Echoed {
     Echoed::Udp {
         src_port,
@@ -173,8 +173,8 @@ pub(super) fn echoed(src_port: u16, dst_port: u16, payload: &[u8]) -> Echoed {
     }
 }
 
-/// The quote that a kernel hands to an ordinary UDP socket. Ports and destination are what the socket knows itself. `returned` is
-/// the datagram's payload as far as the router quoted it, maybe with zeros behind, so that the size of the quote is not known.
+/// The quoted packet that the kernel delivers to an ordinary UDP socket. The socket itself knows ports and destination.
+/// `returned` is the quoted part of the datagram's payload. Zeros may follow it, so the size of the quote is unknown.
 pub(crate) fn quoted_to_socket(
     destination: IpAddr,
     src_port: u16,

@@ -68,7 +68,7 @@ fn every_source_port_and_serial_come_back() {
 }
 
 #[test]
-fn paris_nothing_that_a_balancer_hashes_changes_within_a_flow() {
+fn paris_no_field_that_a_balancer_hashes_changes_within_a_flow() {
     for ends in families() {
         let hashed = |ttl: u8, check: u16| {
             let packet = encoded(&FORMAT, ends, &probe(ends, ttl, check));
@@ -105,14 +105,14 @@ fn flows_differ_in_the_source_port_alone() {
 }
 
 #[test]
-fn lengths_that_no_probe_has_stand_for_no_ttl() {
+fn a_length_that_no_probe_has_gives_no_ttl() {
     for length in [0, 8, 19, 20, 20 + 256, u16::MAX] {
         assert_eq!(ttl_of_length(length), None, "{length}");
     }
 }
 
 #[test]
-fn a_datagram_shows_its_ports_and_what_it_repeats() {
+fn the_ports_and_marks_of_an_answering_datagram_are_read() {
     let mut datagram = vec![0, 53, 0x5d, 0xc0, 0, 20, 0, 0];
     datagram.extend(1..=12);
     let mut packet = vec![0x45, 0, 0, 40, 0, 9, 0, 0, 60, ip::UDP, 0, 0];

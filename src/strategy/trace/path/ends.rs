@@ -1,31 +1,36 @@
-//! What ends a path.
+//! Decides where a path ends.
 //!
 //! | answer | ends the path |
 //! |---|---|
 //! | arrival | at the lowest TTL that has one |
-//! | complaint from the way | at its TTL, unless the target or a higher TTL has answered |
-//! | TTL ran out | never; but a loop does, when the gap limit's TTLs behind it brought no new address |
-//! | none, the probe was skipped | never: the TTL counts neither as silent nor as without a new address |
+//! | complaint of a router | at its TTL, unless the target or a hop at a higher TTL has answered |
+//! | TTL exceeded | never by itself; a loop ends it if `gap limit` TTLs beyond it brought no new address |
+//! | none, the probe was skipped | never: the TTL counts neither as silent nor as one without a new address |
 //!
-//! A complaint asks for no probe behind its TTL. Probes that are already under way there are waited for, and may show that the path
-//! goes on. The same router's complaints at higher TTLs show nothing of the kind. A router that was proved wrong once is not
-//! believed again: what it says at a higher TTL is neither an end nor an answer of that hop.
+//! An arrival shows that the probe reached the target. A complaint says that a router dropped the probe for another reason than
+//! its TTL.
+//!
+//! - After a complaint no TTL beyond it is probed.
+//! - Probes that are already pending beyond it are waited for. Their answers may show that the path continues.
+//! - Complaints of the same router at higher TTLs do not show that.
+//! - If a path continued beyond a router's complaint, that router's complaints at higher TTLs are ignored. They are neither an
+//!   end nor an answer of that hop.
 
 use std::net::IpAddr;
 
 use super::{Path, Slot};
 use crate::model::{Said, StopReason};
 
-/// A complaint from the way.
+/// A complaint of a router on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub by: IpAddr,
-    /// The size that came through to there, bytes: none if the complaint is about the size.
+    /// The size of the probe that reached the router, in bytes. `None` if the complaint is about the size.
     pub size: Option<u16>,
 }
 
 impl Path {
-    /// Where the path ends, and why: the target before anything else, else a complaint, else a loop.
+    /// Returns the TTL at which the path ends, and the reason. The target comes first, then a complaint, then a loop.
     pub(super) fn stop(&self) -> Option<(u8, StopReason)> {
         let arrived = self
             .answers()
@@ -39,13 +44,13 @@ impl Path {
         Some((self.loop_at_the_end()?, StopReason::Loop))
     }
 
-    /// Whether the target answered the distance probe, or one of several probes.
+    /// Whether the target answered the distance probe, or one of several probes in an answer that does not identify it.
     fn has_target_answered(&self) -> bool {
         self.target_answered || matches!(self.distance, Some((Said::Arrived, _)))
     }
 
-    /// The TTL of the complaint behind which nobody answered but routers that complain there or before: the last TTL at which a
-    /// router complains for the first time.
+    /// The TTL of the complaint that ends the path: the last TTL at which a router complains for the first time. `None` if the
+    /// target has answered, or if an answer beyond that TTL is not such a complaint.
     fn complaint_at_the_end(&self) -> Option<u8> {
         let mut complained: Vec<IpAddr> = Vec::new();
         let mut last_first = None;
@@ -59,7 +64,7 @@ impl Path {
         let behind = self
             .answers()
             .any(|(other, answer)| other > ttl && !answer.said.is_complaint());
-        // The distance probe went to the highest TTL.
+        // The distance probe had the maximum TTL, so its answer counts as one from beyond.
         let distance_behind = self.distance.is_some_and(|(said, by)| match said {
             Said::TooLarge | Said::Complaint => !complained.contains(&by),
             Said::Expired | Said::Arrived => true,
@@ -67,8 +72,8 @@ impl Path {
         (!behind && !distance_behind).then_some(ttl)
     }
 
-    /// The TTL at which an address came back for good: the gap limit's TTLs behind it were probed and brought no new address. Not
-    /// looked for while the target is expected at a known distance.
+    /// The TTL of the loop that ends the path. An address repeats there, and `gap limit` TTLs beyond it brought no new address.
+    /// `None` as long as the target is expected at a known distance that is not settled yet.
     fn loop_at_the_end(&self) -> Option<u8> {
         if self.hint.is_some_and(|hint| !self.is_settled(hint.ttl)) {
             return None;
@@ -87,8 +92,11 @@ impl Path {
         Some(back)
     }
 
-    /// The lowest TTL at which an address comes back that answered two or more TTLs before, if no new address has answered since.
-    /// If the target, or somebody new, answered the distance probe, the path gets away.
+    /// The TTL at which a loop seems to start: the lowest TTL with an address that answered two or more TTLs before. `None` in
+    /// each of these cases:
+    /// - a new address has answered at a higher TTL,
+    /// - the target has answered,
+    /// - an address that is not among the hops answered the distance probe.
     pub(super) fn goes_round_from(&self) -> Option<u8> {
         let ttl = self.came_back()?;
         let gets_away = self.distance.is_some_and(|(said, by)| {
@@ -121,8 +129,8 @@ impl Path {
         back
     }
 
-    /// The highest TTL at which somebody answered as its hop: everybody but a router that calls the probe too large, or that
-    /// complains and stands before.
+    /// The highest TTL with an answer from the hop itself. Two kinds of answers do not count: "too large", and the complaint of
+    /// a router that also answered at a lower TTL.
     pub(super) fn last_hop(&self) -> Option<u8> {
         self.answers()
             .filter(|(ttl, answer)| match answer.said {
@@ -134,7 +142,8 @@ impl Path {
             .map(|(ttl, _)| ttl)
     }
 
-    /// Whether the answer at `ttl` tells nothing of that hop: a complaint of a router that stands before it.
+    /// Whether the answer at `ttl` is a complaint of a router that also answered at a lower TTL. Such an answer does not show
+    /// that hop.
     pub(super) fn is_complaint_from_before(&self, ttl: u8) -> bool {
         let Some(Slot::Answered(answer)) = self.slot(ttl) else {
             return false;

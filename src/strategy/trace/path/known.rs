@@ -1,10 +1,11 @@
-//! What is known of a path: where it ends, how long it is, who answered.
+//! Facts about a path: where it ends, how long it is, which hops answered.
 
 use super::{Answer, GUESS_MARGIN, HintSource, Path, Slot};
 use crate::model::{StopReason, Ttl};
 
 impl Path {
-    /// Whether a probe with `ttl` is expected to reach the target. A guessed distance may be too long.
+    /// Whether a probe with `ttl` is expected to reach the target. A guess may be too long, so the margin before it counts as
+    /// well.
     pub(super) fn is_expected_at(&self, ttl: u8) -> bool {
         self.hint.is_some_and(|hint| match hint.source {
             HintSource::Guess => ttl >= hint.ttl.saturating_sub(GUESS_MARGIN),
@@ -12,7 +13,7 @@ impl Path {
         })
     }
 
-    /// The path's length, where it is settled: the lowest TTL the target answered, if the TTL before was probed.
+    /// The path's length: the lowest TTL that the target answered. `None` if the TTL before it was not probed.
     pub fn length(&self) -> Option<Ttl> {
         let (ttl, reason) = self.stop()?;
         let settled = reason == StopReason::Completed && (ttl == 1 || ttl > self.first_ttl);
@@ -22,7 +23,7 @@ impl Path {
         (settled && before_settled).then_some(Ttl(ttl))
     }
 
-    /// Where the path ends as far as it is known: at its stop, else at the last hop that answered.
+    /// The last known TTL of the path: the TTL at which it ended, else the last hop that answered.
     pub fn last_ttl(&self) -> Option<Ttl> {
         self.stop()
             .map(|(ttl, _)| ttl)
@@ -30,8 +31,9 @@ impl Path {
             .map(Ttl)
     }
 
-    /// The size of the probe that was answered where the path ends, where sizes are looked for, bytes. Behind the last answer of
-    /// a path that ends in silence there may be a narrower line, whose router says nothing.
+    /// The path MTU in bytes: the size of the probe that was answered at the end of the path.
+    /// `None` if sizes are not searched for, or if the path ends in silence. A router beyond the last answer may drop packets
+    /// of that size without a message.
     pub fn mtu(&self) -> Option<u16> {
         match self.stop()? {
             (ttl, StopReason::Completed) => match self.slot(ttl)? {
@@ -63,7 +65,7 @@ impl Path {
         matches!(slot, Some(Slot::Answered(_) | Slot::Silent | Slot::Skipped))
     }
 
-    /// How many TTLs behind `ttl` were skipped. They are no part of a gap: somebody might have answered there.
+    /// How many TTLs beyond `ttl` were skipped. They do not count towards a gap, because no probe was sent there.
     pub(super) fn skipped_behind(&self, ttl: u8) -> u8 {
         let slots = (self.first_ttl..).zip(&self.slots);
         let skipped = slots.filter(|(other, slot)| *other > ttl && **slot == Slot::Skipped);

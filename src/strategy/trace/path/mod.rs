@@ -1,6 +1,6 @@
-//! One path on its way to being known: what was probed at each TTL, and what to probe next.
+//! The state of one path: what was probed at each TTL, and what to probe next.
 //!
-//! Pure decisions: outcomes in, wishes out.
+//! Pure decisions: outcomes go in, wanted probes come out.
 
 mod ends;
 mod known;
@@ -22,31 +22,31 @@ pub struct Want {
     pub ttl: Ttl,
     pub attempt: u8,
     pub purpose: Purpose,
-    /// Whether the target is expected to be the one to answer.
+    /// Whether the probe is expected to reach the target.
     pub reaches_target: bool,
 }
 
 /// What a path wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// These probes, now or as soon as the target may be asked.
+    /// Send these probes, now or as soon as the limiter allows.
     Probe(Vec<Want>),
-    /// Nothing until the next outcome.
+    /// Send nothing until the next outcome.
     Wait,
-    /// Nothing any more.
+    /// The path has ended.
     Ended(StopReason),
 }
 
 /// What is known of one TTL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
-    /// Waiting for the outcome of this attempt.
+    /// The outcome of this attempt is pending.
     InFlight { attempt: u8 },
-    /// To be tried again, with this attempt.
+    /// To be retried, with this attempt.
     TryAgain { attempt: u8 },
     /// Answered.
     Answered(Answer),
-    /// Every attempt went unanswered.
+    /// No attempt was answered.
     Silent,
     /// The probe was never sent. Nothing is known of this TTL.
     Skipped,
@@ -56,40 +56,40 @@ enum Slot {
 struct Answer {
     responder: IpAddr,
     said: Said,
-    /// The size that came through, where it was the strategy's choice, bytes.
+    /// The size of the probe, in bytes, if the strategy chose it and the probe was not too large.
     size: Option<u16>,
 }
 
-/// Where a path stands in its course.
+/// The phase of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The distance probe is out.
+    /// The distance probe is pending.
     AwaitDistance,
-    /// Hop by hop.
+    /// The hops are probed.
     Hops,
-    /// The kernel refuses our probes: wait for what is out, then stop.
+    /// The kernel refuses the probes. The path waits for the pending ones, then ends.
     Refused,
 }
 
-/// How far the distance probe's answer says that it is worth probing.
+/// The distance that the answer to the distance probe suggests. It says how far to probe.
 #[derive(Clone, Copy, Debug)]
 struct Hint {
     ttl: u8,
     source: HintSource,
 }
 
-/// What a hint was read from.
+/// The source of a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HintSource {
-    /// The TTL that the target's error quotes.
+    /// The TTL that the target's error message quotes.
     Target,
-    /// A router's unreachable, not the target's: a router that looks at the TTL first shows it one TTL later.
+    /// The TTL that a router's unreachable quotes. A router that checks the TTL first is seen one TTL later.
     Router,
-    /// The TTL of the answer itself, which came back another way and started from who knows what: a guess.
+    /// The TTL of the answer itself. It is a guess, because the initial TTL and the length of the way back are unknown.
     Guess,
 }
 
-/// TTLs before a guessed distance that are still probed one by one where that is called for.
+/// How many TTLs before a guessed distance are already probed one by one, if the target needs that.
 const GUESS_MARGIN: u8 = 2;
 
 /// The state of one (target, flow).
@@ -97,27 +97,29 @@ const GUESS_MARGIN: u8 = 2;
 pub struct Path {
     phase: Phase,
     hint: Option<Hint>,
-    /// Whether two probes must not reach the target at a time: its answers would not tell them apart, or disturb each other.
+    /// Whether at most one pending probe may reach the target. Its answers would not identify the probe, or would disturb each
+    /// other.
     one_by_one: bool,
-    /// Whether no two probes must be under way at a time, wherever they are going: routers' answers would not tell them apart.
+    /// Whether at most one probe may be pending at all. Routers' answers would not identify the probe either.
     apart: bool,
-    /// By TTL − first TTL.
+    /// Indexed by TTL − first TTL.
     slots: Vec<Slot>,
-    /// The first complaint at each TTL, whatever else was answered there.
+    /// The first complaint at each TTL, even if the TTL has another answer as well.
     complaints: BTreeMap<u8, Complaint>,
-    /// What the distance probe was answered with, and by whom.
+    /// The answer to the distance probe, and its responder.
     distance: Option<(Said, IpAddr)>,
     /// Whether the target answered one of several probes.
     target_answered: bool,
-    /// TTLs with an attempt that the target may have answered although nothing told that it was this one.
+    /// TTLs with an attempt that counts for nothing: the target may have answered it, in an answer that does not identify its
+    /// probe.
     unclear: BTreeSet<u8>,
     first_ttl: u8,
     gap_limit: u8,
-    /// Probes out whose outcome has not been told.
+    /// How many hop probes are pending.
     outstanding: u16,
-    /// The TTL that was asked once more whether it is the target's after all.
+    /// The TTL that was probed once more because the target may be there.
     confirmed: Option<u8>,
-    /// How often the distance was asked for, and whether it is to be asked for again.
+    /// How often the distance was asked for.
     distance_asked: u8,
     ask_distance: bool,
     sizes: SizeFinder,
@@ -125,7 +127,7 @@ pub struct Path {
 }
 
 impl Path {
-    /// A path still to be probed.
+    /// A path with nothing probed except its distance.
     pub fn new(limits: &TraceLimits) -> Self {
         Path {
             phase: Phase::AwaitDistance,
@@ -148,12 +150,12 @@ impl Path {
         }
     }
 
-    /// The size of the path's next probe, where it is not the smallest possible.
+    /// The size of the next probe in bytes; `None` if sizes are not searched for.
     pub fn size(&self) -> Option<u16> {
         self.sizes.current()
     }
 
-    /// What to do now.
+    /// Decides what to do now.
     pub fn next(&mut self, limits: &TraceLimits) -> Verdict {
         match self.phase {
             Phase::AwaitDistance if std::mem::take(&mut self.ask_distance) => {
@@ -174,7 +176,7 @@ impl Path {
         let mut wanted = self.wanted(horizon, limits);
         self.add_repeats(&mut wanted, limits);
         if !wanted.is_empty() {
-            // A retry that is given up may end the path or push the horizon out: `wanted` has dealt with both.
+            // Marking a TTL silent may end the path or extend the horizon. `wanted` has already taken account of both.
             self.outstanding += wanted.len() as u16;
             return Verdict::Probe(wanted);
         }
@@ -193,9 +195,12 @@ impl Path {
         Verdict::Ended(reason)
     }
 
-    /// One more probe at the silent TTL before the target's, where the target had not told that it is just behind. The silence
-    /// may be the target's own: its probes were lost, or several reached it at once and its answers are few. A guess tells
-    /// nothing: the way back is often a hop longer or shorter. A complaint of a router that stands before is as good as silence.
+    /// One more probe at the silent TTL before the target's. The silence may be the target's own: its probes were lost, or
+    /// several reached it at once and its answers are rate limited.
+    ///
+    /// - No probe is sent if an error message quoted this distance.
+    /// - A guessed distance does not prevent the probe, because the way back is often a hop longer or shorter.
+    /// - A complaint of a router that answered at a lower TTL counts as silence.
     fn confirmation(&mut self, limits: &TraceLimits) -> Option<Want> {
         let (ttl, reason) = self.stop()?;
         let before = ttl.checked_sub(1)?;
@@ -218,7 +223,7 @@ impl Path {
         })
     }
 
-    /// How many TTLs before the maximum and behind the last hop that answered stayed silent.
+    /// How many TTLs beyond the last hop that answered are silent, up to the maximum TTL. Skipped TTLs do not count.
     fn silent_at_the_end(&self, limits: &TraceLimits) -> u8 {
         let last = self.last_hop().unwrap_or(self.first_ttl - 1);
         let behind = limits.max_ttl.0.saturating_sub(last);
@@ -235,7 +240,7 @@ impl Path {
                 self.first_attempt(ttl, limits),
                 self.last_attempt(ttl, limits),
             );
-            // Before its first probe a TTL has no slot, and gets it only when that may be sent.
+            // A TTL has no slot before its first probe. It gets one only when that probe may be sent.
             let retried = matches!(self.slots.get(place), Some(Slot::TryAgain { attempt }) if *attempt <= last);
             let unprobed = self.slots.len() == place;
             if (retried || unprobed && ttl > self.together()) && self.must_wait(&wanted) {
@@ -272,7 +277,7 @@ impl Path {
         wanted
     }
 
-    /// The attempt that the first probe of a hop carries: at the maximum TTL the distance was asked for before.
+    /// The number of the first attempt at a hop. At the maximum TTL the distance probes have taken the first numbers.
     fn first_attempt(&self, ttl: u8, limits: &TraceLimits) -> u8 {
         match ttl == limits.max_ttl.0 {
             true => self.distance_asked + 1,
@@ -280,7 +285,8 @@ impl Path {
         }
     }
 
-    /// The last attempt that a hop without an answer is worth. What was only too large, or may have been answered, does not count.
+    /// The last attempt at a hop without an answer. Attempts that were too large, or that the target may have answered, add one
+    /// each.
     fn last_attempt(&self, ttl: u8, limits: &TraceLimits) -> u8 {
         let before = self.first_attempt(ttl, limits) - 1;
         before
@@ -289,7 +295,7 @@ impl Path {
             .saturating_add(self.unclear.contains(&ttl).into())
     }
 
-    /// Asks hops again that have answered, as often as is wanted.
+    /// Adds probes to hops that have answered, until each has as many answers as wanted.
     fn add_repeats(&mut self, wanted: &mut Vec<Want>, limits: &TraceLimits) {
         let end = self.stop().map_or(limits.max_ttl.0, |(ttl, _)| ttl);
         while !self.must_wait(wanted)
@@ -304,7 +310,7 @@ impl Path {
         }
     }
 
-    /// The highest TTL that may be probed together with others.
+    /// The highest TTL that may be probed together with other TTLs.
     fn together(&self) -> u8 {
         match (self.one_by_one, self.hint) {
             (false, _) => u8::MAX,
@@ -313,12 +319,12 @@ impl Path {
         }
     }
 
-    /// Whether a probe that may reach the target has to wait for those that are out.
+    /// Whether the next probe has to wait because others are pending or already wanted.
     fn must_wait(&self, wanted: &[Want]) -> bool {
         self.one_by_one && (self.outstanding > 0 || !wanted.is_empty())
     }
 
-    /// The highest TTL worth probing as things stand.
+    /// The highest TTL worth probing now.
     fn horizon(&self, limits: &TraceLimits) -> u8 {
         if let Some((ttl, _)) = self.stop() {
             return ttl;
@@ -336,7 +342,7 @@ impl Path {
             Some(ttl) => ttl,
             None => {
                 let last = self.last_hop().unwrap_or(self.first_ttl - 1);
-                // A path that goes round is given as many TTLs to get away as a silent one to answer.
+                // A loop gets as many further TTLs to show a new address as a silent path gets to show an answer.
                 let last = self.goes_round_from().map_or(last, |back| last.min(back));
                 last.saturating_add(self.gap_limit)
                     .saturating_add(self.skipped_behind(last))

@@ -1,14 +1,14 @@
-//! What outcomes tell a path.
+//! Updates a path with the outcomes of its probes.
 
 use super::ends::Complaint;
 use super::{Answer, Asked, Hint, HintSource, Path, Phase, Slot, TraceLimits};
 use crate::model::{Outcome, ProbeResult, Purpose, Said, StopReason};
 
-/// The TTLs that hosts start from.
+/// The initial TTLs that hosts use.
 const INITIAL_TTLS: [u8; 3] = [64, 128, 255];
 
 impl Path {
-    /// Takes the outcome of the distance probe. A late one is a hint as good as any while hops are still open.
+    /// Takes the outcome of the distance probe. A late answer still gives a hint.
     fn observe_distance(&mut self, outcome: &Outcome, limits: &TraceLimits) {
         let (result, late) = (&outcome.result, outcome.late);
         if !late && self.was_too_large(outcome) {
@@ -26,7 +26,7 @@ impl Path {
         {
             let said = Said::of(kind, from_target);
             let known = self.distance.map(|(known, _)| known);
-            // Of several answers to it the target's counts most.
+            // If the distance probe has several answers, the target's takes precedence.
             if known < Some(said) {
                 self.distance = Some((said, responder));
                 let (distance, source) = match quoted_ttl {
@@ -48,7 +48,7 @@ impl Path {
                     .map(|ttl| Hint { ttl, source });
             }
         }
-        // Our kernel may need longer than the timeout to find that it cannot send.
+        // The kernel may report that it cannot send later than the timeout.
         let refused = match result {
             ProbeResult::NotSent => !late || !self.has_answers(),
             ProbeResult::TooLarge => !late,
@@ -61,7 +61,7 @@ impl Path {
         }
     }
 
-    /// Takes the outcome of one of the path's probes.
+    /// Takes the outcome of a probe of this path.
     pub fn observe(&mut self, outcome: &Outcome, limits: &TraceLimits) {
         match outcome.purpose {
             _ if outcome.result == ProbeResult::OneOfSeveral => {
@@ -72,7 +72,7 @@ impl Path {
         }
     }
 
-    /// Whether a probe was too large for the path, and a smaller one is to be sent in its place.
+    /// Whether the probe was too large for the path and a smaller one is to be sent in its place.
     fn was_too_large(&mut self, outcome: &Outcome) -> bool {
         let limit = match outcome.result {
             ProbeResult::Answered {
@@ -88,8 +88,8 @@ impl Path {
         self.sizes.too_large(asked, outcome.size, limit)
     }
 
-    /// Takes that the target answered one of the probes under way, nobody knows which: from now on they go one by one. Until
-    /// the target is found, the silence of those that are out proves nothing, and costs none of their attempts.
+    /// Takes an answer of the target that does not identify its probe among the pending ones. From now on probes go one by one.
+    /// Until the target is found, the silence of those pending probes proves nothing. Each of their TTLs gets one attempt more.
     fn observe_one_of_several(&mut self, outcome: &Outcome) {
         self.one_by_one = true;
         self.target_answered = true;
@@ -122,7 +122,7 @@ impl Path {
             attempt: outcome.attempt.saturating_add(1),
         };
         match outcome.result {
-            // Its place has been taken by another attempt.
+            // Another attempt has already taken its place.
             _ if too_large && outcome.late => {}
             _ if too_large && *slot == in_flight => *slot = try_again,
             _ if too_large => self.repeats.silent(ttl, outcome.attempt, last_attempt),
@@ -135,7 +135,7 @@ impl Path {
                 let answer = Answer {
                     responder,
                     said: Said::of(kind, from_target),
-                    // What was too large to the last did not come through.
+                    // A probe that was too large did not pass through.
                     size: outcome.size.filter(|_| !kind.is_too_large()),
                 };
                 if !matches!(slot, Slot::Answered(known) if known.said >= answer.said) {
@@ -153,23 +153,23 @@ impl Path {
             ProbeResult::OneOfSeveral => {}
             ProbeResult::Silent if *slot == in_flight => *slot = try_again,
             ProbeResult::Skipped if *slot == in_flight => *slot = Slot::Skipped,
-            // Of a hop that has answered, which stays as it is.
+            // The hop has already answered and keeps its answer.
             ProbeResult::Skipped => {}
             ProbeResult::Silent => self.repeats.silent(ttl, outcome.attempt, last_attempt),
-            // As with the distance probe.
+            // See the distance probe: the kernel may report this late.
             ProbeResult::NotSent if outcome.late && self.has_answers() => {}
             ProbeResult::NotSent | ProbeResult::TooLarge => self.phase = Phase::Refused,
         }
     }
 
-    /// Whether a hop has answered: probes can be sent, whatever became of one.
+    /// Whether a hop has answered, so that probes can evidently be sent.
     fn has_answers(&self) -> bool {
         let mut slots = self.slots.iter();
         slots.any(|slot| matches!(slot, Slot::Answered(_)))
     }
 }
 
-/// How far away an answer with this TTL started, if it came straight back.
+/// The distance of the responder, if the initial TTL is a usual one and the way back is as long as the way there.
 fn guessed_distance(reply_ttl: u8) -> u8 {
     let initial = INITIAL_TTLS
         .into_iter()

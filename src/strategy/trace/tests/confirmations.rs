@@ -1,4 +1,4 @@
-//! Silence just before the target, which may be the target's own.
+//! Silence just before the target, which may be the target's own silence.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const FREE: TraceLimits = TraceLimits {
     ..LIMITS
 };
 
-/// An answer that quotes nothing, from a host that started it from 64; `guess` is how far it seems to have come.
+/// An answer of the target that quotes nothing. Its TTL suggests the distance `guess`.
 fn quoteless(probe: &Probe, kind: ReplyKind, guess: u8) -> ProbeResult {
     ProbeResult::Answered {
         responder: probe.destination,
@@ -19,8 +19,8 @@ fn quoteless(probe: &Probe, kind: ReplyKind, guess: u8) -> ProbeResult {
     }
 }
 
-/// A path of six hops of which the probes to the last are lost until the one with number `heard`; the answer to the distance
-/// probe, if any, seems to come from `guess`.
+/// A path of six hops. Probes to the last hop are lost until the one with number `heard`. The distance probe is answered with a
+/// TTL that suggests `guess`, or not at all.
 fn lossy(
     limits: TraceLimits,
     kind: ReplyKind,
@@ -48,7 +48,7 @@ fn lossy(
 }
 
 #[test]
-fn a_target_lost_at_its_distance_is_asked_for_there_once_more() {
+fn a_silent_ttl_before_the_target_is_probed_once_more() {
     for kind in [ReplyKind::EchoReply, ReplyKind::SynAck, ReplyKind::Rst] {
         for guess in [None, Some(4), Some(5), Some(6), Some(7), Some(9)] {
             for attempts in [1, 2] {
@@ -65,7 +65,7 @@ fn a_target_lost_at_its_distance_is_asked_for_there_once_more() {
 }
 
 #[test]
-fn it_is_asked_once_and_then_believed() {
+fn a_silent_ttl_before_the_target_gets_only_one_extra_probe() {
     for guess in [None, Some(6), Some(7)] {
         let (shown, length) = lossy(FREE, ReplyKind::EchoReply, guess, usize::MAX);
         assert_eq!(length, Some(7));
@@ -75,8 +75,8 @@ fn it_is_asked_once_and_then_believed() {
 }
 
 #[test]
-fn two_ttls_lost_are_both_asked_for() {
-    // The target is at 5; there and at 6 two probes each are lost.
+fn two_silent_ttls_before_the_target_are_both_probed_once_more() {
+    // The target is at TTL 5. Two probes each are lost at TTL 5 and TTL 6.
     let mut asked = [0; 33];
     let shown = run(1, FREE, |probe| match (probe.ttl.0, probe.purpose) {
         (_, Purpose::Distance) => ProbeResult::Silent,
@@ -93,8 +93,8 @@ fn two_ttls_lost_are_both_asked_for() {
 }
 
 #[test]
-fn where_the_target_told_its_distance_or_somebody_answered_nothing_more_is_asked() {
-    // A port unreachable that quotes the TTL it arrived with.
+fn no_extra_probe_is_sent_if_the_distance_is_known_or_the_hop_answered() {
+    // The port unreachable quotes the TTL that the probe arrived with.
     let shown = run(1, FREE, |probe| match probe.ttl.0 {
         5 => ProbeResult::Silent,
         ttl if ttl < 6 => router(ttl),

@@ -1,9 +1,9 @@
-//! What ends a path: complaints, arrivals from another address, addresses that come back.
+//! Where a path ends: complaints, answers of the target from another address, addresses that come back.
 
 use super::*;
 use crate::strategy::trace::path::{Path, Verdict, Want};
 
-/// A complaint by the router with this number; `at` is its distance.
+/// A complaint by the router with the number `by`, at distance `at`.
 fn complaint(probe: &Probe, by: u8, at: u8, kind: ReplyKind) -> ProbeResult {
     ProbeResult::Answered {
         responder: Ipv4Addr::new(10, 0, 0, by).into(),
@@ -17,12 +17,12 @@ fn complaint(probe: &Probe, by: u8, at: u8, kind: ReplyKind) -> ProbeResult {
 
 const PROHIBITED: ReplyKind = ReplyKind::AdministrativelyProhibited;
 
-/// Which limits hold: probes together, or one at a time.
+/// Limits with probes sent together, and with probes sent one at a time.
 fn both() -> [TraceLimits; 2] {
     [Arrivals::Distinct, Arrivals::OneByOne].map(|arrivals| TraceLimits { arrivals, ..LIMITS })
 }
 
-/// A path whose distance probe brought `distance`, and the limits it keeps to.
+/// A path after the outcome of its distance probe, and its limits.
 struct Course {
     limits: TraceLimits,
     path: Path,
@@ -57,7 +57,7 @@ impl Course {
         self.told(ttl, Purpose::Trace, result, false);
     }
 
-    /// The TTLs that are asked for next.
+    /// The TTLs of the probes wanted next.
     fn asked(&mut self) -> Vec<u8> {
         match self.path.next(&self.limits) {
             Verdict::Probe(wanted) => wanted.iter().map(|want: &Want| want.ttl.0).collect(),
@@ -115,7 +115,7 @@ fn a_router_that_complains_though_the_target_answers_is_a_hop_like_any_other() {
 }
 
 #[test]
-fn nothing_is_probed_behind_a_complaint_for_its_sake() {
+fn no_ttl_beyond_a_complaint_is_probed_but_pending_probes_are_awaited() {
     let mut course = Course::new(LIMITS, ProbeResult::Silent);
     assert_eq!(course.asked(), [1, 2, 3, 4, 5]);
     course.hop(1, router(1));
@@ -130,14 +130,14 @@ fn nothing_is_probed_behind_a_complaint_for_its_sake() {
 }
 
 #[test]
-fn what_answers_behind_a_complaint_overrules_it() {
+fn an_answer_beyond_a_complaint_overrules_it() {
     for overruling in [says(3, ReplyKind::TimeExceeded), says(3, PROHIBITED)] {
         let mut course = Course::new(LIMITS, ProbeResult::Silent);
         course.asked();
         course.hop(1, router(1));
         course.hop(2, says(2, PROHIBITED));
         course.hop(4, overruling);
-        // The higher TTL is a complaint, too: the path ends there.
+        // If the answer at the higher TTL is a complaint as well, the path ends there.
         let ends = matches!(
             overruling,
             ProbeResult::Answered {
@@ -149,7 +149,7 @@ fn what_answers_behind_a_complaint_overrules_it() {
         course.hop(3, ProbeResult::Silent);
         course.hop(5, ProbeResult::Silent);
         if ends {
-            // TTL 3 is before the end, and tried again.
+            // TTL 3 is before the end, so it is retried.
             assert_eq!(course.asked(), [3]);
             course.told(3, Purpose::Retry, ProbeResult::Silent, false);
         }
@@ -174,12 +174,12 @@ fn the_same_router_s_complaints_at_higher_ttls_overrule_nothing() {
 }
 
 #[test]
-fn a_distance_probe_that_somebody_else_answered_overrules_a_complaint() {
+fn an_answer_of_another_host_to_the_distance_probe_overrules_a_complaint() {
     for distance in [
         says(9, ReplyKind::TimeExceeded),
         says(9, PROHIBITED),
         target_says(ReplyKind::PortUnreachable),
-        // From another address.
+        // The target's answer from another address.
         says(9, ReplyKind::EchoReply),
     ] {
         let one_by_one = TraceLimits {
@@ -198,8 +198,8 @@ fn a_distance_probe_that_somebody_else_answered_overrules_a_complaint() {
 }
 
 #[test]
-fn a_router_that_was_overruled_is_not_believed_again() {
-    // It complains of all that it passes on: behind the last router that answers its complaints are all there is.
+fn further_complaints_of_an_overruled_router_are_ignored() {
+    // The router complains about every packet that it forwards. Beyond the last other router only its complaints are seen.
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
         1 => router(1),
         2 | 4 => router(probe.ttl.0),
@@ -248,13 +248,13 @@ fn a_complaint_behind_a_time_exceeded_at_the_same_ttl_still_ends_the_path() {
     for ttl in 3..=5 {
         course.hop(ttl, says(2, PROHIBITED));
     }
-    // Two more were asked for with the second answer, before it complained.
+    // Two more TTLs were probed after the second answer, before the complaint.
     assert_eq!(course.ended(), Some((StopReason::Unreachable, Some(2))));
 }
 
 #[test]
-fn a_complaint_from_before_the_target_s_ttl_is_as_good_as_silence() {
-    // The last router complains once, while it looks for the host.
+fn a_router_s_complaint_at_the_target_s_ttl_counts_as_silence() {
+    // The last router complains once, while it resolves the host's link address.
     let mut complained = false;
     let limits = TraceLimits {
         arrivals: Arrivals::Distinct,
@@ -272,7 +272,7 @@ fn a_complaint_from_before_the_target_s_ttl_is_as_good_as_silence() {
 }
 
 #[test]
-fn answers_that_repeat_the_probe_end_the_path_from_whatever_address() {
+fn answers_that_repeat_the_probe_end_the_path_from_any_address() {
     for kind in [
         ReplyKind::EchoReply,
         ReplyKind::SynAck,
@@ -290,7 +290,7 @@ fn answers_that_repeat_the_probe_end_the_path_from_whatever_address() {
         assert_eq!(shown.end(), (StopReason::Completed, Some(5)), "{kind:?}");
         assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5], "{kind:?}");
     }
-    // A port unreachable may be a firewall's. It tells the distance all the same.
+    // A port unreachable may come from a firewall. It still gives the distance.
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
         ttl if ttl < 5 => router(ttl),
         _ => complaint(probe, 99, 5, ReplyKind::PortUnreachable),
@@ -299,7 +299,7 @@ fn answers_that_repeat_the_probe_end_the_path_from_whatever_address() {
     assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5]);
 }
 
-/// A path of these routers, by TTL; 0 is silent, and so is everything behind them.
+/// A path of the routers with these numbers, by TTL. A router with number 0 is silent, and so is every TTL beyond the list.
 fn of(numbers: &[u8]) -> impl FnMut(&Probe) -> ProbeResult {
     let numbers = numbers.to_vec();
     move |probe| match numbers.get(usize::from(probe.ttl.0) - 1) {
@@ -344,8 +344,8 @@ fn a_loop_needs_as_many_ttls_without_a_new_address_as_the_gap_limit() {
 }
 
 #[test]
-fn a_target_that_answered_from_afar_is_no_loop() {
-    // It answers the distance probe, and nothing tells how far away it is.
+fn a_loop_does_not_end_the_path_if_the_target_answered_the_distance_probe() {
+    // The target answers the distance probe, but the answer gives no distance.
     let shown = run(1, LIMITS, |probe| match probe.ttl.0 {
         32 => ProbeResult::Answered {
             responder: probe.destination,

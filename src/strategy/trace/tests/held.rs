@@ -1,4 +1,4 @@
-//! Targets that this host cannot send to, or not yet.
+//! Targets that this host cannot send to, or has no room for yet.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn outcome(probe: &Probe, result: ProbeResult, late: bool) -> Outcome {
 }
 
 #[test]
-fn targets_that_wait_for_room_do_not_count_within_the_window() {
+fn held_targets_do_not_count_towards_the_window() {
     let limits = TraceLimits {
         window: 3,
         ..LIMITS
@@ -20,13 +20,13 @@ fn targets_that_wait_for_room_do_not_count_within_the_window() {
     assert_eq!(polled(&mut trace, &mut actions).len(), 3);
     trace.held(2);
     assert_eq!(polled(&mut trace, &mut actions).len(), 2);
-    // Room has been found for them.
+    // The two targets are no longer held.
     trace.held(0);
     assert_eq!(polled(&mut trace, &mut actions).len(), 0);
 }
 
 #[test]
-fn a_refusal_told_after_the_timeout_ends_a_path_without_answers() {
+fn a_late_refusal_by_the_kernel_ends_a_path_without_answers() {
     let (mut trace, mut actions) = (trace(1, LIMITS), Actions::default());
     let distance = polled(&mut trace, &mut actions)[0];
     trace.observe(
@@ -49,7 +49,7 @@ fn a_refusal_told_after_the_timeout_ends_a_path_without_answers() {
 }
 
 #[test]
-fn a_refusal_told_after_the_timeout_ends_no_path_that_has_answers() {
+fn a_late_refusal_by_the_kernel_does_not_end_a_path_with_answers() {
     let (mut trace, mut actions) = (trace(1, LIMITS), Actions::default());
     let distance = polled(&mut trace, &mut actions)[0];
     trace.observe(
@@ -80,6 +80,6 @@ fn a_refusal_told_after_the_timeout_ends_no_path_that_has_answers() {
     for hop in &hops[1..] {
         trace.observe(&outcome(hop, ProbeResult::Silent, false), NOW, &mut actions);
     }
-    // It goes on: silent hops are asked once more.
+    // The path continues: silent hops are retried.
     assert!(!polled(&mut trace, &mut actions).is_empty());
 }

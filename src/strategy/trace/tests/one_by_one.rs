@@ -1,9 +1,9 @@
-//! Where answers cannot be told apart.
+//! Targets whose answers do not identify the probe.
 
 use super::*;
 
 #[test]
-fn one_by_one_means_a_single_probe_of_a_flow_under_way() {
+fn one_by_one_keeps_at_most_one_probe_of_a_flow_pending() {
     let limits = TraceLimits {
         arrivals: Arrivals::OneByOne,
         flows: 2,
@@ -23,7 +23,7 @@ fn one_by_one_means_a_single_probe_of_a_flow_under_way() {
         let Some(probe) = under_way.pop_front() else {
             break;
         };
-        // No quoted TTL: only its own tells how far an answer came.
+        // Without a quoted TTL, the distance is guessed from the answer's own TTL.
         let mut result = match probe.ttl.0 {
             4 => ProbeResult::Silent,
             ttl if ttl < 9 => router(ttl),
@@ -71,7 +71,7 @@ fn datagram() -> ProbeResult {
     }
 }
 
-/// What a path asks for next.
+/// The probes that a path wants next.
 fn asked(path: &mut path::Path, limits: &TraceLimits) -> Vec<path::Want> {
     match path.next(limits) {
         path::Verdict::Probe(wanted) => wanted,
@@ -79,7 +79,7 @@ fn asked(path: &mut path::Path, limits: &TraceLimits) -> Vec<path::Want> {
     }
 }
 
-/// A path whose distance nobody has told, and the five probes that it then sends together.
+/// A path without a distance, and the five probes that it then sends together.
 fn without_distance(limits: &TraceLimits) -> (path::Path, Vec<path::Want>) {
     let mut path = path::Path::new(limits);
     let distance = path::Want {
@@ -94,13 +94,14 @@ fn without_distance(limits: &TraceLimits) -> (path::Path, Vec<path::Want>) {
     (path, wanted)
 }
 
-/// A path of four hops to a target that answers by UDP: two routers have answered, and the target one of what is still out.
+/// A path of four hops to a target that answers by UDP, and its pending probes. Two routers have answered. The target has
+/// answered one of the pending probes.
 fn unsettled(limits: &TraceLimits) -> (path::Path, Vec<path::Want>) {
     let (mut path, wanted) = without_distance(limits);
     for want in &wanted[..2] {
         path.observe(&of(want, router(want.ttl.0), false), limits);
     }
-    // Two more come into reach.
+    // Two more TTLs come within the gap limit.
     let further = asked(&mut path, limits);
     assert_eq!(further.len(), 2);
     path.observe(&of(&wanted[3], ProbeResult::OneOfSeveral, false), limits);
@@ -109,7 +110,7 @@ fn unsettled(limits: &TraceLimits) -> (path::Path, Vec<path::Want>) {
 }
 
 #[test]
-fn an_answer_to_one_of_several_has_them_tried_again_one_by_one() {
+fn after_an_answer_to_one_of_several_probes_they_are_retried_one_by_one() {
     for attempts in [1, 2] {
         let limits = TraceLimits { attempts, ..LIMITS };
         let (mut path, out) = unsettled(&limits);
@@ -117,7 +118,7 @@ fn an_answer_to_one_of_several_has_them_tried_again_one_by_one() {
             assert_eq!(path.next(&limits), path::Verdict::Wait);
             path.observe(&of(want, ProbeResult::Silent, false), &limits);
         }
-        // The attempt whose silence proves nothing is not one of those that are allowed.
+        // The attempt with the unclear silence does not count as one of the allowed attempts.
         for attempt in 2..=attempts + 1 {
             let retry = asked(&mut path, &limits);
             assert_eq!(retry.len(), 1, "{retry:?}");
@@ -128,7 +129,7 @@ fn an_answer_to_one_of_several_has_them_tried_again_one_by_one() {
         assert_eq!(arrival.len(), 1, "{arrival:?}");
         assert_eq!((arrival[0].ttl, arrival[0].attempt), (Ttl(4), 2));
         path.observe(&of(&arrival[0], datagram(), false), &limits);
-        // The silent router, once more: it might have been the target.
+        // The silent TTL is probed once more, because the target might be there.
         let confirmation = asked(&mut path, &limits);
         assert_eq!(confirmation[0].ttl, Ttl(3));
         path.observe(&of(&confirmation[0], ProbeResult::Silent, false), &limits);
@@ -145,13 +146,13 @@ fn once_the_target_is_found_its_further_answers_change_nothing() {
         for want in &wanted {
             let result = match want.ttl.0 {
                 3 | 5 => ProbeResult::Silent,
-                // It repeats the probe.
+                // This answer repeats the probe, so it identifies it.
                 4 => datagram(),
                 ttl => router(ttl),
             };
             path.observe(&of(want, result, false), &LIMITS);
         }
-        // Attempts and confirmation are as many as ever.
+        // The number of attempts and the confirmation stay the same.
         for attempt in 2..=LIMITS.attempts + 1 {
             let retry = asked(&mut path, &LIMITS);
             assert_eq!(retry.len(), 1, "{retry:?}");

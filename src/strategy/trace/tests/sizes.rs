@@ -1,8 +1,8 @@
-//! Probes that shrink to what a path takes.
+//! Probes that shrink to what a path carries.
 
 use super::*;
 
-/// What a router says of a probe that is too large for its next line.
+/// A router's message that a probe is too large for its next link.
 fn too_large(by: u8, mtu: Option<u16>) -> ProbeResult {
     ProbeResult::Answered {
         responder: Ipv4Addr::new(10, 0, 0, by).into(),
@@ -15,7 +15,7 @@ fn too_large(by: u8, mtu: Option<u16>) -> ProbeResult {
 }
 
 #[test]
-fn probes_shrink_to_what_the_path_takes() {
+fn probes_shrink_to_the_path_mtu() {
     let limits = TraceLimits {
         mtu_from: Some(1_500),
         ..LIMITS
@@ -32,13 +32,13 @@ fn probes_shrink_to_what_the_path_takes() {
     });
     assert_eq!(shown.end(), (StopReason::Completed, Some(5)));
     assert_eq!(shown.ends[0].path_mtu, Some(1_280));
-    // The distance probe met both narrow lines before the hops were asked.
+    // The distance probe met both narrow links before the hops were probed.
     assert_eq!(shown.ttls(Purpose::Distance), [32, 32, 32]);
     assert_eq!(shown.ttls(Purpose::Trace), [1, 2, 3, 4, 5]);
 }
 
 #[test]
-fn too_large_too_late_shrinks_and_ends_nothing() {
+fn a_late_too_large_message_shrinks_the_probes_and_does_not_end_the_path() {
     let limits = TraceLimits {
         mtu_from: Some(1_500),
         ..LIMITS
@@ -74,7 +74,7 @@ fn a_size_that_did_not_come_through_is_no_path_mtu() {
         mtu_from: Some(1_500),
         ..LIMITS
     };
-    // The third router says so of whatever comes: down to the smallest size, or until it has been asked often enough.
+    // The third router rejects every size, down to the smallest or until the resends are used up.
     for states in [false, true] {
         let shown = run(1, limits, |probe| match probe.ttl.0 {
             ttl if ttl < 4 => router(ttl),
@@ -108,7 +108,7 @@ fn a_distance_that_was_asked_for_again_adds_no_attempts_at_the_maximum_ttl() {
     assert_eq!(at_max, [8, 9], "two attempts, numbered on");
 }
 
-/// Behind the last answer a line may be narrower, whose router says nothing.
+/// A router beyond the last answer may drop large packets without a message.
 #[test]
 fn a_path_that_ends_in_silence_has_no_path_mtu() {
     let limits = TraceLimits {

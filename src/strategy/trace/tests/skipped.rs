@@ -1,4 +1,4 @@
-//! Probes that a limit held back for too long.
+//! Probes that a rate limit held back for too long.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn silence_is_counted_without_the_skipped_hops() {
 }
 
 #[test]
-fn a_path_of_which_everything_is_skipped_ends_at_the_maximum() {
+fn a_path_with_every_probe_skipped_ends_at_the_maximum_ttl() {
     let shown = run(1, LIMITS, |_| ProbeResult::Skipped);
     assert_eq!(shown.end(), (StopReason::MaxTtl, None));
     assert_eq!(shown.ttls(Purpose::Trace), (1..=32).collect::<Vec<_>>());
@@ -48,11 +48,11 @@ fn a_path_of_which_everything_is_skipped_ends_at_the_maximum() {
 }
 
 #[test]
-fn behind_a_skipped_hop_the_length_is_unknown_unless_it_is_sent_after_all() {
+fn the_length_is_unknown_if_the_hop_before_the_target_was_skipped() {
     let before = |probe: &Probe| probe.ttl.0 == 5;
     let shown = run(1, LIMITS, with_skipped(6, before));
     assert_eq!(shown.end(), (StopReason::Completed, None));
-    // Without a distance it is asked once more.
+    // Without a distance, TTL 5 is probed once more.
     let first = |probe: &Probe| {
         probe.purpose == Purpose::Distance || before(probe) && probe.purpose == Purpose::Trace
     };
@@ -68,7 +68,7 @@ fn a_loop_is_believed_when_enough_hops_behind_it_were_probed() {
         ttl if ttl < 20 => router(4 + ttl % 2),
         ttl => router(ttl),
     });
-    // It comes back at TTL 10, and 11 to 15 bring nothing new.
+    // The address repeats at TTL 10, and TTLs 11 to 15 bring no new address.
     assert_eq!(
         shown.end(),
         (StopReason::MaxTtl, None),

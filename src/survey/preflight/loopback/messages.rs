@@ -1,4 +1,4 @@
-//! The packets of the test: a probe and the replies to it, each from an address to the same address.
+//! The packets of the test: a probe and the replies to it. Source and destination are the same address.
 
 use super::{LoopbackProbe, TestReplyKind};
 use crate::engine::format::{Marked, ProbeFormat};
@@ -8,9 +8,9 @@ use crate::wire::ip::{Ends, ICMP, ICMPV6, IpHeader, TCP, UDP};
 use crate::wire::token::Marks;
 use crate::wire::{echo, protocol, tcp, udp};
 
-/// Size of an ICMP header, bytes.
+/// The size of an ICMP header, in bytes.
 const ICMP_HEADER: usize = 8;
-/// XORed into a probe's checksum. The result is always wrong, because the difference is no multiple of 65535.
+/// XORed into a probe's checksum. The result is always wrong, because the difference is not a multiple of 65535.
 const SPOILER: u16 = 0x5555;
 /// The checksum of UDP and echo probes before [`SPOILER`].
 const CHECK: u16 = 0x1234;
@@ -35,7 +35,7 @@ pub(super) fn probe(probe: &LoopbackProbe, ends: Ends) -> Vec<u8> {
         source_port: probe.source_port,
         destination_port: probe.destination_port,
         tos: probe.tos,
-        // As small as it can be.
+        // As small as the protocol allows.
         packet_size: Some(0),
         ..ProbeFormat::udp(1)
     };
@@ -96,7 +96,7 @@ pub(super) fn reply(
     }
 }
 
-/// The first `N` bytes of a packet of ours, which has at least `N`.
+/// The first `N` bytes of `bytes`, which must have at least `N`.
 fn array<const N: usize>(bytes: &[u8]) -> &[u8; N] {
     bytes.first_chunk().unwrap_or(&[0; N])
 }
@@ -114,7 +114,7 @@ fn packet(
         _ => ends.pseudo_header(protocol, transport.len()),
     };
     let sum = match (covered.bytes(&transport).checksum(), protocol) {
-        // 0 means that there is no checksum (RFC 768).
+        // 0 would mean that there is no checksum (RFC 768).
         (0, UDP) => u16::MAX,
         (sum, _) => sum,
     };

@@ -1,21 +1,22 @@
-//! A test of the receive side over loopback: whether the replies that the run waits for reach it.
+//! A test of the receive side over loopback: whether it receives the replies that the run waits for.
 //!
-//! From each source address we send ourselves a packet like a probe, and then the replies to such a probe: the ICMP errors that
-//! quote it, and what its target would answer. All of them pass the firewall's rules for output and input. Connection tracking
-//! takes the replies for replies, because it has seen the probe.
+//! From each source address, the test sends a packet like a probe to the same address. Then it sends the replies to such a
+//! probe: the ICMP errors that quote it, and the answer of a target. All packets pass the firewall's output and input rules.
+//! Connection tracking recognises the replies, because it has seen the probe.
 //!
-//! - The probe has a wrong checksum, so that no host and no service of ours answers it. Only our own replies come back.
-//! - All packets have TTL 1. If a strange routing table leads them away, they die at the first router.
+//! - The probe has a wrong checksum, so no host or service on this machine answers it. Only the test's own replies are
+//!   received.
+//! - All packets have TTL 1. If an unusual routing table leads them away, the first router drops them.
 //!
-//! | situation | what the test shows |
+//! | situation | result of the test |
 //! |---|---|
 //! | the receive side receives nothing | all replies are missing |
-//! | input rules drop replies, whichever interface they come by | these replies are missing |
-//! | rules for one interface, host or network drop replies | nothing |
-//! | a rule lets all of loopback pass first | nothing |
-//! | rules limit the rate of replies | nothing |
-//! | the kernel refuses to send the packets (output rules, interface `lo` down) | nothing, and no warning is given |
-//! | a packet ring is in use, which sees packets before the input rules do | nothing about input rules |
+//! | input rules drop replies on all interfaces | these replies are missing |
+//! | rules for one interface, host or network drop replies | nothing is detected |
+//! | an earlier rule accepts everything on loopback | nothing is detected |
+//! | rules limit the rate of replies | nothing is detected |
+//! | the kernel refuses to send the packets (output rules, interface `lo` down) | nothing is detected, and no warning is given |
+//! | a packet ring is in use, which sees packets before the input rules do | input rules are not tested |
 
 mod messages;
 mod warning;
@@ -31,12 +32,12 @@ use crate::wire::ip::Ends;
 
 pub(super) use warning::warning;
 
-/// What the run's probes are, as far as a firewall can tell.
+/// The properties of the run's probes that a firewall can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoopbackProbe {
-    /// Their protocol.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Which TCP segment.
+    /// The TCP segment.
     pub tcp_flags: TcpFlags,
     /// Type of service or traffic class.
     pub tos: u8,
@@ -44,7 +45,7 @@ pub struct LoopbackProbe {
     pub source_port: u16,
     /// Destination port.
     pub destination_port: u16,
-    /// Tells this test from the test of another run on this machine; not 0.
+    /// Distinguishes this test from the test of another run on this machine. Not 0.
     pub mark: u16,
 }
 
@@ -64,7 +65,7 @@ pub enum TestReplyKind {
 }
 
 impl TestReplyKind {
-    /// The replies that a run of `protocol` waits for. The target's own reply comes last.
+    /// The replies that a run of `protocol` waits for. The target's own reply is last.
     const fn expected(protocol: Protocol) -> [Self; 3] {
         let own = match protocol {
             Protocol::Udp => TestReplyKind::Datagram,
@@ -86,7 +87,7 @@ pub struct TestReply {
     pub received: bool,
 }
 
-/// A test that has begun: connection tracking has seen its probes, and no replies yet.
+/// A test in progress: connection tracking has seen the probes, but no replies yet.
 pub struct LoopbackTest {
     probe: LoopbackProbe,
     /// The probes that were sent.
@@ -94,10 +95,10 @@ pub struct LoopbackTest {
 }
 
 impl LoopbackTest {
-    /// Sends a probe from each of `addresses` that leads back to us.
+    /// Sends a probe from each of the `addresses` that leads back to this machine.
     ///
     /// # Errors
-    /// A socket that is broken.
+    /// A broken socket.
     pub fn begin(
         sender: &mut dyn PacketSender,
         probe: &LoopbackProbe,
@@ -120,11 +121,11 @@ impl LoopbackTest {
         })
     }
 
-    /// Sends the replies, and waits until all have arrived, at most for `patience`. Drops other packets that arrive meanwhile: no
-    /// probe of the run has left yet.
+    /// Sends the replies and waits until all have been received, at most for `patience`. Drops other packets that are received
+    /// meanwhile: no probe of the run has been sent yet.
     ///
     /// # Errors
-    /// A socket that is broken.
+    /// A broken socket.
     pub fn finish(
         self,
         sender: &mut dyn PacketSender,
@@ -161,7 +162,7 @@ impl LoopbackTest {
     }
 }
 
-/// The address that is both ends.
+/// The address that is both source and destination.
 fn address(ends: Ends) -> IpAddr {
     match ends {
         Ends::V4(address, _) => address.into(),
@@ -169,8 +170,8 @@ fn address(ends: Ends) -> IpAddr {
     }
 }
 
-/// Whether a packet is IPv6, and the bytes after its IP header. The header itself is not compared: firewall rules may set fields
-/// of it.
+/// Whether a packet is IPv6, and the bytes after its IP header. The header is not compared, because firewall rules may change
+/// its fields.
 fn behind_header(packet: &[u8]) -> Option<(bool, &[u8])> {
     let first = *packet.first()?;
     let (ipv6, header) = match first >> 4 {

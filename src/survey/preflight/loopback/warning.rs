@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use super::{TestReply, TestReplyKind};
 use crate::model::Protocol;
 
-/// The warning that `reply` was not received, in a run of `protocol` whose probes come from `ports`. `None` if it was received.
+/// The warning that `reply` was not received. `None` if it was received. The run uses `protocol`, and its probes come from
+/// `ports`.
 pub(in crate::survey::preflight) fn warning(
     reply: &TestReply,
     protocol: Protocol,

@@ -1,4 +1,4 @@
-//! The run's own decoders decode the replies, and match them with what was sent.
+//! The run's decoders read the test's replies and find the sent probe in them.
 
 use super::*;
 use crate::model::{Echoed, Protocol, QuotedTransport, Reply, ReplyKind, Time};
@@ -27,7 +27,7 @@ fn read(kind: TestReplyKind, test: &LoopbackProbe, ends: Ends) -> Reply {
     decode(&reply(kind, test, ends, &sent), Time::default()).unwrap()
 }
 
-/// The sum over a transport header, its payload and what else its checksum covers.
+/// The sum over a transport part and everything else that its checksum covers.
 fn sum(ends: Ends, protocol: u8, packet: &[u8]) -> u16 {
     let transport = &packet[ends.header_size()..];
     let covered = match protocol {
@@ -50,7 +50,7 @@ fn every_host_drops_the_probe_and_accepts_the_reply() {
             (Protocol::Tcp, TCP, TestReplyKind::Reset),
         ] {
             for flags in [TcpFlags::Syn, TcpFlags::Ack, TcpFlags::Psh] {
-                // Whatever the probe's checksum would be.
+                // For every value that the probe's checksum could have.
                 for mark in 1..=u16::MAX {
                     let test = LoopbackProbe {
                         mark,
