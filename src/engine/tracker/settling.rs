@@ -51,10 +51,10 @@ impl Settler {
     /// | the probe | effect of the reply |
     /// |---|---|
     /// | is past its lifetime, or was refused | discarded as unknown |
-    /// | has too many replies already | discarded as excess |
+    /// | has too many replies already, and this one cannot be its own answer | discarded as excess |
     /// | is one of several that may be answered | credited to the trace |
     /// | is pending | settles the probe, or is held |
-    /// | timed out | late reply |
+    /// | timed out | late reply, better than the `timeout` row |
     /// | has a weak answer, and this one is stronger | replaces the answer |
     /// | was answered | duplicate |
     ///
