@@ -11,7 +11,7 @@ use crate::model::{ProbeId, Reply};
 /// the timeout of the first attempt.
 const BELIEVED: u8 = 2;
 
-/// Returns the probe of which `reply` is a copy: the first of `flow` that had an answer of the same responder and kind.
+/// Returns the probe whose answer `reply` repeats: the first of `flow` whose answer had the same responder and kind.
 ///
 /// - `flow` is in the order newest first. `waiting` is the pending probe, if there is one.
 /// - Returns `None` if a second or later attempt is pending. Routers that answer at two TTLs, and targets that quote little,
