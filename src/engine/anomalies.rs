@@ -1,32 +1,50 @@
-//! What the rows of a trace show out of the ordinary.
+//! Finds the anomalies that the rows of a trace show.
 //!
-//! A pure function of the rows and of where the path ends, so that the `anomalies` column says nothing that `hops` does not show.
-//! *Answers* here are those with evidence `full` or `rewritten`, late and further replies included: what is weak may be somebody
-//! else's, and creates no anomaly. The *path* is what was probed hop by hop (the distance probe aside) up to where it ends
-//! ([`TraceEnd::last_ttl`]); where one TTL has several answers, loops and cycles go by the first attempt's. Who calls a probe too
-//! large neither answers as the hop at the probe's TTL nor leaves it silent, unless the path ends with that ([`HopRows`]), and never
-//! makes a loop or cycle; its quote and labels count as anybody's.
+//! The result depends only on the rows and on the end of the path. The `anomalies` column therefore says nothing that `hops` does
+//! not show. Terms:
+//!
+//! - An *answer* has the evidence `full` or `rewritten`. Late and further replies are answers too. Weak replies may be to other
+//!   packets and cause no anomaly.
+//! - The *path* is the TTLs that were probed hop by hop, up to its end ([`TraceEnd::last_ttl`]). The distance probe is no part of
+//!   it. If a TTL has several answers, loops and cycles use the first one, in the order of attempts.
+//! - An *arrival* is an answer that proves that the probe reached the end of the path. A *complaint* is an answer from a router
+//!   that dropped the probe for another reason than its TTL.
+//! - An answer that the probe was *too large* comes from no hop, unless the path ends with it ([`HopRows`]). It is then neither an
+//!   answer nor a timeout of its TTL. It never makes a loop or cycle. Its quote and labels count as in any other answer.
 //!
 //! | anomaly | when |
 //! |---|---|
-//! | `loop` | an address comes back two or more TTLs later, and no new address answers at a higher TTL |
-//! | `cycle` | an address comes back two or more TTLs later, and a new address, or the end of the path, answers at a higher TTL |
-//! | `zero_ttl_forwarding` | a Time Exceeded quotes TTL 0, and its responder answers at the next TTL too |
-//! | `per_packet_balancing` | several responders at one TTL. Seen only where a TTL was answered more than once; a route that changed meanwhile looks the same |
-//! | `nat` | quoted source address, source port or ICMP identifier are not what was sent; or they and the quoted destination are, but the checksum that covers the addresses is not, from some TTL to the last: a translator that restored one and not the other |
-//! | `rewriting` | quoted destination address, destination port, IP ID (byte-swapped counts as a quoting error) or IPv6 flow label are not what was sent |
-//! | `tos_rewritten` | the same of the type of service or traffic class; a congestion mark (RFC 3168) on a probe that allows it is none |
+//! | `loop` | an address returns two or more TTLs later, and the trace does not go on |
+//! | `cycle` | an address returns two or more TTLs later, and the trace goes on |
+//! | `zero_ttl_forwarding` | a Time Exceeded quotes TTL 0, and its responder also answers at the next TTL |
+//! | `per_packet_balancing` | one TTL has several responders |
+//! | `nat` | the quoted source address, source port or ICMP identifier is not as sent |
+//! | `nat` | the quoted addresses and ports are as sent, but the checksum that covers them is not, in all answers from some TTL on |
+//! | `rewriting` | the quoted destination address, destination port, IP ID or IPv6 flow label is not as sent |
+//! | `tos_rewritten` | the quoted type of service or traffic class is not as sent |
 //! | `target_time_exceeded` | the target answers Time Exceeded |
-//! | `rate_limited` | a TTL of the path with answers and timeouts, before one with an answer; loss looks the same |
-//! | `silent_hop` | a TTL of the path with timeouts and no answer (not even a weak one), before one with an answer |
-//! | `mpls_tunnel` | an answer carries labels (RFC 4950); or Time Exceeded of two routers, each seen at no lower TTL, quote TTLs over 1 that rise by 1 from one TTL to the next: only the label's TTL counts down |
+//! | `rate_limited` | a TTL of the path has answers and timeouts, and a later one has an answer |
+//! | `silent_hop` | a TTL of the path has timeouts and no answer, not even a weak one, and a later one has an answer |
+//! | `mpls_tunnel` | an answer carries labels (RFC 4950) |
+//! | `mpls_tunnel` | two routers at consecutive TTLs send Time Exceeded with quoted TTLs over 1 that rise by 1 |
 //! | `other_address` | an echo reply, a TCP segment, a UDP datagram that repeats the probe, or a port unreachable to UDP comes from another address than the one probed |
 //!
-//! An address at two TTLs in a row is neither loop nor cycle: zero-TTL forwarding and boxes that answer for their hosts do that on
-//! sound paths. A *new* address is one that answered at no lower TTL. What proves the end of the path, and complaints from the
-//! way, come back nowhere. A trace that stopped as `loop` has `loop`, if strong answers made it stop; a completed one never has.
+//! Notes:
 //!
-//! Left out: replies that came after the trace was written, and what more than one trace would show (per-flow balancing).
+//! - Loops and cycles: the trace goes on if an address that has not answered up to the TTL of the return answers at a higher TTL.
+//!   It also goes on if there is an arrival at that TTL or a higher one.
+//! - Loops and cycles: arrivals and complaints are never a return. An address at two consecutive TTLs is not a return either:
+//!   zero-TTL forwarding, and middleboxes that answer for hosts, cause that on correct paths.
+//! - A trace that stopped as `loop` has the anomaly `loop` if strong answers made it stop. A completed trace never has it.
+//! - `per_packet_balancing` is seen only if a TTL was answered more than once. A route change during the trace looks the same.
+//! - `nat` by checksum shows a translator that restored the quoted addresses but not the quoted checksum.
+//! - `rewriting`: a byte-swapped IP ID is a quoting error and does not count.
+//! - `tos_rewritten`: a congestion mark (RFC 3168) on a probe that allows it does not count.
+//! - `rate_limited`: packet loss looks the same.
+//! - `mpls_tunnel` by quoted TTLs: inside a tunnel only the TTL of the label is decremented. Each of the two routers must not have
+//!   answered at a lower TTL.
+//!
+//! Left out: replies that arrived after the trace was written, and anomalies that need several traces (per-flow balancing).
 
 use std::net::IpAddr;
 
@@ -37,7 +55,7 @@ use crate::model::{
 };
 use crate::wire::checksum;
 
-/// The anomalies of a trace; `rows` are all of its rows in the order of their TTLs and attempts, those without a TTL last.
+/// Returns the anomalies of a trace. `rows` are all of its rows, ordered by TTL and attempt, with rows without a TTL last.
 pub fn find(rows: &[HopRecord], end: &TraceEnd) -> Anomalies {
     debug_assert!(rows.is_sorted_by_key(|row| (row.ttl.is_none(), row.ttl, row.attempt)));
     let mut found = Anomalies::default();
@@ -64,7 +82,7 @@ pub fn find(rows: &[HopRecord], end: &TraceEnd) -> Anomalies {
     found
 }
 
-/// A reply that is surely the trace's.
+/// A reply with strong evidence (`full` or `rewritten`), with its row.
 #[derive(Clone, Copy)]
 struct Answer<'a> {
     row: &'a HopRecord,
@@ -87,7 +105,7 @@ impl<'a> Answer<'a> {
         self.quoted().filter(|_| expired)?.ttl
     }
 
-    /// Adds what one answer shows by itself.
+    /// Adds the anomalies that one answer shows by itself.
     fn add_own(&self, found: &mut Anomalies) {
         let reply = self.reply;
         if reply.kind == ReplyKind::TimeExceeded && reply.responder == self.row.destination {
@@ -116,8 +134,8 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The quoted checksum minus the one sent, modulo 65535, where it covers the addresses and all of those and of the ports
-    /// are quoted as sent.
+    /// Returns the quoted checksum minus the one sent, modulo 65535. Returns `None` if the checksum does not cover the addresses, or
+    /// if an address, a port or an identifier is not quoted as sent.
     fn checksum_difference(&self) -> Option<u16> {
         let (row, quoted) = (self.row, self.quoted()?);
         let covers_addresses = row.protocol != Protocol::Icmp || row.destination.is_ipv6();
@@ -127,13 +145,13 @@ impl<'a> Answer<'a> {
         {
             return None;
         }
-        // A quoted 0 is no checksum at all (RFC 768): nobody adjusts to it.
+        // A quoted 0 means that there is no checksum (RFC 768). No translator adjusts a checksum to 0.
         let shown = quoted.checksum().filter(|shown| *shown != 0)?;
         Some(checksum::difference(row.probe_checksum?, shown))
     }
 }
 
-/// Whether both are known and differ.
+/// Whether both values are known and differ.
 fn differ<T: PartialEq>(sent: Option<T>, quoted: Option<T>) -> bool {
     matches!((sent, quoted), (Some(sent), Some(quoted)) if sent != quoted)
 }
@@ -154,15 +172,16 @@ fn is_header_changed(row: &HopRecord, quoted: &QuotedProbe) -> bool {
     ip_id || differ(row.flow_label, quoted.flow_label)
 }
 
-/// Whether more was changed than a congestion mark sets.
+/// Whether the type of service was changed in another way than by a congestion mark.
 fn is_tos_changed(sent: u8, quoted: u8) -> bool {
     const ECN: u8 = 0b11;
     let marked = matches!(sent & ECN, 1 | 2) && quoted == sent | ECN;
     sent != quoted && !marked
 }
 
-/// Whether checksums are changed although nothing that they cover is, in every answer from one that shows it on. A translator on
-/// the way is in the way of all that lies behind it; a router that quotes wrongly stands alone.
+/// Whether a translator changed the quoted checksums. From the first answer with a changed checksum on, every answer that shows
+/// a checksum must show a changed one. A translator changes the quotes of all hops behind it. A router with a quoting error
+/// affects only its own.
 fn is_checksum_translated<'a>(rows: impl Iterator<Item = &'a HopRecord>) -> bool {
     let mut differences = rows
         .filter_map(|row| Answer::of(row)?.checksum_difference())
@@ -170,7 +189,7 @@ fn is_checksum_translated<'a>(rows: impl Iterator<Item = &'a HopRecord>) -> bool
     differences.next().is_some() && differences.all(|difference| difference != 0)
 }
 
-/// The rows of one TTL of the path, the distance probe's among them at the maximum TTL.
+/// The rows of one TTL of the path. At the maximum TTL they include the row of the distance probe.
 struct Hop<'a> {
     ttl: Ttl,
     rows: &'a [HopRecord],
@@ -187,12 +206,13 @@ impl<'a> Hop<'a> {
         self.rows().filter_map(Answer::of)
     }
 
-    /// The first answer's responder.
+    /// The responder of the first answer.
     fn first(&self) -> Option<IpAddr> {
         self.answers().next().map(|answer| answer.reply.responder)
     }
 
-    /// The same of those whose TTL ran out: who complains may well have answered before, and the end of the path is no way back.
+    /// The responder of the first answer that is neither a complaint nor an arrival. These two are never a return: a router that
+    /// complains may have answered at a lower TTL before, and an arrival ends the path.
     fn first_expired(&self) -> Option<IpAddr> {
         let on_the_way = |row: &HopRecord| !row.is_complaint() && !row.is_arrival();
         let mut answers = self.answers().filter(|answer| on_the_way(answer.row));
@@ -204,7 +224,7 @@ impl<'a> Hop<'a> {
     }
 }
 
-/// The path's TTLs, lowest first. One that was not probed is left out.
+/// Returns the TTLs of the path, lowest first. TTLs that were not probed are left out.
 fn path<'a>(rows: &'a [HopRecord], end: &TraceEnd, hop_rows: &'a HopRows) -> Vec<Hop<'a>> {
     rows.chunk_by(|a, b| a.ttl == b.ttl)
         .filter_map(|rows| {
@@ -256,7 +276,7 @@ where
 }
 
 fn add_responders(hop: &Hop, found: &mut Anomalies) {
-    // A probe that a router complained of and passed on all the same was not balanced.
+    // If a router complained about a probe and still forwarded it, the two answers do not show balancing.
     let passed_on = |answer: &Answer| {
         let same = |other: &Answer| other.row.probe_id == answer.row.probe_id;
         let mut others = hop.answers().filter(same);
@@ -269,7 +289,7 @@ fn add_responders(hop: &Hop, found: &mut Anomalies) {
     }
 }
 
-/// Adds what the last TTL of `before` and `next` show together.
+/// Adds the anomalies that the last TTL of `before` and `next` show together.
 fn add_neighbours(before: &[Hop], next: &Hop, found: &mut Anomalies) {
     let Some((hop, earlier)) = before.split_last() else {
         return;
@@ -277,7 +297,7 @@ fn add_neighbours(before: &[Hop], next: &Hop, found: &mut Anomalies) {
     if !hop.is_next_to(next) {
         return;
     }
-    // One router that quotes rising TTLs answers for others.
+    // If one router answers at several TTLs with rising quoted TTLs, it answers for other hosts. That is no tunnel.
     let is_new = |answer: &Answer, before: &[Hop]| {
         let responder = answer.reply.responder;
         let mut known = before.iter().flat_map(Hop::answers);
@@ -306,7 +326,7 @@ fn add_neighbours(before: &[Hop], next: &Hop, found: &mut Anomalies) {
     }
 }
 
-/// Adds what the silences of a TTL say, where a later one answers.
+/// Adds the anomalies that the timeouts of a TTL show. Call it only if a later TTL has an answer.
 fn add_silence(hop: &Hop, found: &mut Anomalies) {
     let silent = hop.rows().any(|row| row.status == Status::Timeout);
     if !silent {

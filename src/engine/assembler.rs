@@ -1,10 +1,18 @@
-//! Puts the rows of a trace together.
+//! Collects the rows of each trace and writes them together.
 //!
-//! A trace's rows wait here until its strategy ends it; then they leave sorted by TTL, with the trace's own row computed from
-//! them, so that the two cannot disagree. While a trace is open a late reply takes the place of its probe's `timeout`
-//! row, and a surer one that of a weak one; afterwards they become extra rows and the probe's own stays. A probe's own row must
-//! come before its extra ones: whether a trace is open shows in its waiting rows alone. A sweep has no traces: its rows pass
-//! through.
+//! The rows of a trace wait until the strategy ends the trace. They are then written in the order of their TTLs. The row of the
+//! trace is computed from them, so it always agrees with them. A sweep has no traces, and its rows are written at once.
+//!
+//! A later row about the same probe is handled as follows:
+//!
+//! | later row | while the trace is open | after that, or in a sweep |
+//! |---|---|---|
+//! | a late reply after a `timeout` row | takes the place of the `timeout` row | an extra row |
+//! | a stronger reply after a weak one | becomes the probe's own row; the weak one becomes an extra row | an extra row |
+//! | a send error after a `timeout` row | takes the place of the `timeout` row | dropped |
+//! | any other reply | an extra row | an extra row |
+//!
+//! A probe's own row must be added before its extra rows. A trace counts as open while rows of it wait.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -16,14 +24,14 @@ use crate::model::{
     TraceId, TraceRecord, Ttl, path_hash,
 };
 
-/// Probes remembered at a time whose late reply took the place of their own row. Beyond it the oldest are forgotten, which leaves a
-/// gap in the numbers of their further replies.
+/// Most probes that are remembered because a late reply took the place of their own row. If there are more, the oldest is
+/// forgotten, and the numbers of its further replies have a gap.
 const PROMOTED_PROBES: usize = 1 << 17;
 
-/// What leaves the assembler.
+/// The output of the assembler.
 #[derive(Debug, Default)]
 pub struct Assembled {
-    /// Rows of `hops`; those of a trace together.
+    /// Rows of `hops`. Those of one trace follow each other.
     pub hops: Vec<HopRecord>,
     /// Rows of `traces`.
     pub traces: Vec<TraceRecord>,
@@ -44,7 +52,7 @@ pub struct Assembler {
     groups: bool,
     flows: u16,
     open: HashMap<TraceId, Vec<HopRecord>>,
-    /// Probes whose late reply took the place of their own row: those that follow move up by one.
+    /// Probes whose late reply took the place of their own row. The numbers of their further replies are one lower.
     promoted: BTreeSet<ProbeId>,
     statistics: Statistics,
     reached: u64,
@@ -52,7 +60,8 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// `groups`: the strategy ends traces, and rows wait for that. `flows` as in the run.
+    /// Creates an assembler. With `groups`, the strategy ends traces and rows wait for the end. `flows` is the number of flows of
+    /// the run.
     pub fn new(groups: bool, flows: u16) -> Self {
         Assembler {
             groups,
@@ -107,7 +116,8 @@ impl Assembler {
         }
     }
 
-    /// Takes that a probe whose time is up was not sent at all. Where its trace is no longer open, its `timeout` row stays.
+    /// Takes the send error of a probe that timed out. It takes the place of the `timeout` row. If the trace is no longer open,
+    /// the `timeout` row stays and the send error is dropped.
     fn not_sent(&mut self, row: HopRecord) {
         let rows = self.open.get_mut(&row.trace_id);
         let own = rows.and_then(|rows| {
@@ -122,7 +132,7 @@ impl Assembler {
         }
     }
 
-    /// Takes the end of a trace: all its probes have ended.
+    /// Writes a trace that has ended, with all its rows. All its probes must have ended.
     pub fn end(&mut self, end: &TraceEnd, out: &mut Assembled) {
         let trace_id = TraceId::new(end.target, end.flow, self.flows);
         let mut rows = self.open.remove(&trace_id).unwrap_or_default();
@@ -140,12 +150,12 @@ impl Assembler {
         }
     }
 
-    /// What has been written so far.
+    /// The statistics of the rows written so far.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// Traces that ended, and how many of them reached their target.
+    /// The number of traces that ended, and the number of those that reached their target.
     pub fn traces(&self) -> (u64, u64) {
         (self.ended, self.reached)
     }
@@ -156,7 +166,7 @@ impl Assembler {
     }
 }
 
-/// A row that keeps its place behind its probe's own: whatever it proves, the probe has been answered.
+/// Returns the row as an extra row of an answered probe: the status `Replied` becomes `Duplicate`.
 fn as_further(row: HopRecord) -> HopRecord {
     let status = match row.status {
         Status::Replied => Status::Duplicate,
@@ -165,10 +175,10 @@ fn as_further(row: HopRecord) -> HopRecord {
     HopRecord { status, ..row }
 }
 
-/// The trace's row, computed from its hops' rows (sorted by TTL and attempt, those without a TTL last).
+/// Computes the row of a trace from its hop rows. These are ordered by TTL and attempt, with rows without a TTL last.
 fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceRecord {
     let own = || rows.iter().filter(|row| row.reply_index == 0);
-    // An inferred hop is copied from other traces: it is no finding of this one.
+    // An inferred hop is copied from another trace, so it is not counted here.
     let hops = || {
         own()
             .filter(|row| row.purpose != Purpose::Distance)
@@ -183,7 +193,7 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
         .filter(on_path)
         .filter_map(|row| Some((row.ttl?, None)))
         .collect();
-    // A router's complaint is the hop's answer only if the hop gave no other.
+    // A router's complaint is the answer of the hop only if the hop gave no other answer.
     for complaints in [false, true] {
         let answers = rows
             .iter()
@@ -195,7 +205,7 @@ fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceR
             }
         }
     }
-    // Also by an answer that may be to any of several probes, and by one behind a router's answer to the same probe.
+    // These rows include answers to one of several probes, and further answers to a probe that a router answered first.
     let reached = rows.iter().any(HopRecord::is_arrival);
     debug_assert!(end.stop_reason != StopReason::Completed || reached);
     TraceRecord {

@@ -1,4 +1,4 @@
-//! The run's time scale, read from the machine's clocks.
+//! The clock of a run. It is read from the clocks of the machine.
 
 #![expect(clippy::disallowed_methods, reason = "the one clock of a run")]
 
@@ -6,20 +6,21 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::Time;
 
-/// The wall clock as it stood at the start, advanced by the monotonic clock.
+/// The wall-clock time at the start of the run, advanced by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Time,
     started: Instant,
 }
 
-/// How far the wall clock is ahead of the run's scale at one moment. It changes when the wall clock is stepped or slewed,
-/// so it is sampled anew for every batch of kernel stamps.
+/// How far the wall clock is ahead of the run's clock at one moment, nanoseconds.
+///
+/// The offset changes when the wall clock is stepped or slewed, so it is measured again for every batch of kernel timestamps.
 #[derive(Clone, Copy, Debug)]
 pub struct WallOffset(i64);
 
 impl Clock {
-    /// Starts the scale now.
+    /// Starts the clock.
     pub fn start() -> Self {
         Clock {
             start: Time::from_nanos(wall_nanos()),
@@ -27,18 +28,18 @@ impl Clock {
         }
     }
 
-    /// The time.
+    /// The current time.
     #[inline]
     pub fn now(&self) -> Time {
         self.start + self.started.elapsed()
     }
 
-    /// When the scale began.
+    /// When the clock was started.
     pub fn started_at(&self) -> Time {
         self.start
     }
 
-    /// Compares the scale with the wall clock.
+    /// Measures the offset of the wall clock.
     pub fn wall_offset(&self) -> WallOffset {
         WallOffset(
             wall_nanos()
@@ -49,15 +50,16 @@ impl Clock {
 }
 
 impl WallOffset {
-    /// A wall-clock stamp, in nanoseconds since the UNIX epoch, on the run's scale.
+    /// Converts a wall-clock timestamp, in nanoseconds since the UNIX epoch, to the time of the run. The result is bounded: it
+    /// does not wrap around.
     pub fn to_run_time(self, wall_nanos: u64) -> Time {
-        // A stamp of 0 stands for the beginning of all time, not for its end.
+        // A timestamp of 0 stays the earliest time.
         Time::from_nanos(wall_nanos.saturating_add_signed(self.0.saturating_neg()))
     }
 }
 
 fn wall_nanos() -> u64 {
-    // A clock before 1970 would be a machine without any clock; its scale then starts at the epoch.
+    // A wall clock before 1970 is not set. It counts as 0, the epoch.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stamps_are_moved_and_one_of_0_is_before_everything() {
+    fn timestamps_are_converted_and_a_timestamp_of_0_stays_the_earliest() {
         assert_eq!(WallOffset(-5).to_run_time(100), Time::from_nanos(105));
         assert_eq!(WallOffset(5).to_run_time(100), Time::from_nanos(95));
         assert_eq!(WallOffset(5).to_run_time(0), Time::default());

@@ -1,4 +1,6 @@
-//! Events in, finished rows out: the assembler with the sink behind it. Both drivers write through it.
+//! Passes the events of the core through the assembler and writes the finished rows to the sink.
+//!
+//! The live driver and the virtual-time driver both write through it.
 
 use std::time::Duration;
 
@@ -8,10 +10,10 @@ use super::report::Tally;
 use super::sink::{RecordSink, SinkError};
 use crate::model::Time;
 
-/// The sink is told of the time at least this often.
+/// Shortest time between two ticks of the sink.
 pub const TICK: Duration = Duration::from_millis(500);
 
-/// Writes what the core puts out.
+/// Writes the events of the core to a sink.
 pub struct Collector<S> {
     assembler: Assembler,
     sink: S,
@@ -20,7 +22,7 @@ pub struct Collector<S> {
 }
 
 impl<S: RecordSink> Collector<S> {
-    /// Joins an assembler and a sink. The first tick is due one [`TICK`] after `start`.
+    /// Creates a collector. The first tick is due one [`TICK`] after `start`.
     pub fn new(assembler: Assembler, sink: S, start: Time) -> Self {
         Collector {
             assembler,
@@ -30,7 +32,7 @@ impl<S: RecordSink> Collector<S> {
         }
     }
 
-    /// Takes the next event.
+    /// Takes the next event of the core.
     pub fn take(&mut self, event: Event) {
         let out = &mut self.assembled;
         match event {
@@ -40,7 +42,7 @@ impl<S: RecordSink> Collector<S> {
         }
     }
 
-    /// Writes what is finished.
+    /// Writes the finished rows to the sink.
     pub fn write(&mut self, now: Time) -> Result<(), SinkError> {
         match self.assembled.is_empty() {
             true => Ok(()),
@@ -53,13 +55,13 @@ impl<S: RecordSink> Collector<S> {
         now >= self.next_tick
     }
 
-    /// Tells the sink the time, with the figures so far.
+    /// Passes the time and the figures so far to the sink.
     pub fn tick(&mut self, now: Time, tally: &Tally) -> Result<(), SinkError> {
         self.next_tick = now + TICK;
         self.sink.tick(now, tally)
     }
 
-    /// The core's figures with those of the rows that were written.
+    /// Returns the figures of the core, completed with those of the written rows.
     pub fn tally(&self, of_core: Tally) -> Tally {
         let mut tally = of_core;
         tally.statistics.merge(self.assembler.statistics());
@@ -67,7 +69,7 @@ impl<S: RecordSink> Collector<S> {
         tally
     }
 
-    /// Gives the sink back.
+    /// Returns the sink.
     pub fn into_sink(self) -> S {
         self.sink
     }

@@ -1,7 +1,8 @@
-//! Probes that the kernel had no room for, because too many next hops do not answer: they wait here while others are sent.
+//! Holds probes for which the kernel had no room, while other probes are sent.
 //!
-//! The kernel gives a next hop up after three seconds by default, and then has room again. So a probe is offered again for
-//! [`PATIENCE`], and is then a send error with the reason for which it waited.
+//! The kernel has no room if too many next hops do not answer. By default it removes such a next hop after three seconds, and
+//! then has room again. A probe is therefore offered again until [`PATIENCE`] has passed. After that it is a send error, with
+//! the reason of the last refusal.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -10,37 +11,38 @@ use crate::model::{FlowId, Probe, TargetId, Time, UnsentReason};
 
 /// How long a probe waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// After a refusal no probe is offered for this long: every refusal makes the kernel search its whole table.
+/// How long no waiting probe is offered after a refusal. Every refusal makes the kernel search its whole table.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Probes of a queue offered at a time.
+/// Most probes of one queue that are offered at a time.
 const AT_A_TIME: usize = 8;
 
-/// A probe that waits.
+/// A probe that waits for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub probe: Probe,
-    /// Since when.
+    /// When it was first offered to the kernel.
     pub since: Time,
-    /// What there was no room in.
+    /// The reason of the refusal.
     pub reason: UnsentReason,
 }
 
-/// The probes that wait, oldest first, by what they need room in: a family's table, and a flow's socket.
+/// The waiting probes, oldest first. There is a queue for each address family and flow, because each family has its own
+/// neighbour table and each flow its own socket.
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
     queues: BTreeMap<(bool, FlowId), VecDeque<Waiting>>,
-    /// How many probes of a target wait.
+    /// Number of waiting probes of each target.
     targets: HashMap<TargetId, usize>,
-    /// Not before this is any offered again.
+    /// The earliest time at which probes are offered again.
     due: Time,
 }
 
-/// What is to be done now.
+/// The probes that are due.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
-    /// To be offered again.
+    /// Probes to offer to the kernel again.
     pub retried: Vec<Waiting>,
-    /// To be given up.
+    /// Probes that have waited for too long, to be ended as send errors.
     pub expired: Vec<Waiting>,
 }
 
@@ -49,11 +51,11 @@ impl Deferred {
         self.queues.is_empty()
     }
 
-    /// Adds a probe that was refused at `now`, for the first time (then it comes last) or again.
+    /// Adds a probe that was refused at `now`, for the first time or again. The queue stays in the order of age.
     pub fn add(&mut self, waiting: Waiting, now: Time) {
         let key = (waiting.probe.destination.is_ipv6(), waiting.probe.flow);
         let queue = self.queues.entry(key).or_default();
-        // By age. Those that come back are among the oldest, a new one is the youngest.
+        // A new probe is the youngest. A probe that was refused again is among the oldest.
         let place = match queue.back() {
             Some(last) if last.since > waiting.since => {
                 queue.partition_point(|other| other.since <= waiting.since)
@@ -65,7 +67,7 @@ impl Deferred {
         self.due = now + PAUSE;
     }
 
-    /// Takes what is due at `now`.
+    /// Removes and returns the probes that are due at `now`.
     pub fn take(&mut self, now: Time) -> Due {
         let mut due = Due::default();
         if self.due > now {
@@ -90,17 +92,17 @@ impl Deferred {
         due
     }
 
-    /// When probes are offered again; `None` if none waits.
+    /// Returns when probes are offered again. Returns `None` if no probe waits.
     pub fn next_due(&self) -> Option<Time> {
         (!self.is_empty()).then_some(self.due)
     }
 
-    /// How many targets have probes that wait.
+    /// The number of targets with waiting probes.
     pub fn targets(&self) -> usize {
         self.targets.len()
     }
 
-    /// Takes all that still wait: nothing more is sent.
+    /// Removes and returns all waiting probes. Used when nothing more is sent.
     pub fn take_all(&mut self) -> impl Iterator<Item = Waiting> {
         std::mem::take(&mut self.queues).into_values().flatten()
     }
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_offered_again_until_their_patience_ends() {
+    fn the_oldest_probes_are_offered_again_until_they_have_waited_too_long() {
         let at = |ms: u64| Time::default() + Duration::from_millis(1_000 + ms);
         let mut deferred = Deferred::default();
         for number in 0..20 {
@@ -147,7 +149,7 @@ mod tests {
         assert_eq!(deferred.take(at(20)), Due::default());
         let due = deferred.take(at(69));
         assert_eq!(numbers(&due.retried), (0..8).collect::<Vec<u32>>());
-        // Two were refused again, a new one came meanwhile.
+        // Two probes are refused again, and a new one is added.
         deferred.add(waiting(99, at(70)), at(70));
         for again in &due.retried[6..] {
             deferred.add(*again, at(71));
@@ -156,7 +158,7 @@ mod tests {
         let due = deferred.take(at(10_007));
         assert_eq!(numbers(&due.expired), [6, 7]);
         assert_eq!(numbers(&due.retried), (8..16).collect::<Vec<u32>>());
-        // Nothing was refused since: the next are due at once.
+        // No probe was refused since then, so the next ones are due at once.
         let due = deferred.take(at(10_007));
         assert_eq!(numbers(&due.retried), [16, 17, 18, 19, 99]);
         assert!(deferred.is_empty());
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_all_are_handed_back() {
+    fn take_all_returns_every_waiting_probe() {
         let mut deferred = Deferred::default();
         (0..20).for_each(|number| deferred.add(waiting(number, Time::default()), Time::default()));
         assert_eq!(deferred.take_all().count(), 20);

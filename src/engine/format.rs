@@ -1,4 +1,4 @@
-//! From a probe to its packet: see [`wire::format`](crate::wire::format).
+//! Encodes probes into batches of packets. The format itself is in [`wire::format`](crate::wire::format).
 
 use crate::transport::PacketBatch;
 use crate::wire::ip::Ends;
@@ -6,8 +6,8 @@ use crate::wire::ip::Ends;
 pub use crate::wire::format::{Marked, OpenFacts, ProbeFormat};
 
 impl ProbeFormat {
-    /// Writes a probe to the end of `batch`. A probe between addresses of different families is the caller's mistake and writes
-    /// nothing.
+    /// Appends the packet of a probe to `batch`. Source and destination must be of the same address family. If they are not,
+    /// nothing is written.
     pub fn encode(&self, probe: &Marked, batch: &mut PacketBatch) {
         let Some(ends) = Ends::new(probe.source, probe.destination) else {
             debug_assert!(false, "a probe between two families");

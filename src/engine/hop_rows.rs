@@ -1,27 +1,30 @@
-//! Which rows of a trace tell who stands at their TTL.
+//! Selects the rows of a trace whose responder is the hop at the TTL of the row.
 //!
-//! Whoever calls a probe too large for its next line (Fragmentation Needed, Packet Too Big) looked at the size and not at the TTL:
-//! it may stand at any TTL up to the probe's, and the path goes on past it for a smaller one. Such an answer is of no hop, unless
-//! the path ends with it: where no smaller probe could be sent it is an unreachable as any other.
+//! A router that finds a probe too large for its next link (Fragmentation Needed, Packet Too Big) looks at the size, not at the
+//! TTL. It may be at any TTL up to that of the probe, and smaller probes go past it. Such an answer shows no hop, with one
+//! exception: if no smaller probe could be sent, the path ends with it, as with any other unreachable.
 //!
-//! The same holds for any other complaint of a router that answered at a lower TTL: it stands there.
+//! Any other complaint shows no hop if its router also answered at a lower TTL: the router is the hop at that TTL. This does not
+//! hold if the path ends at the TTL of the complaint with an unreachable.
 
 use crate::model::{HopRecord, ProbeId, Purpose, ReplyKind, StopReason, TraceEnd};
 
-/// Tells rows that show a hop from those that do not.
+/// Selects the rows of a trace that show a hop.
 #[derive(Clone, Debug)]
 pub struct HopRows {
-    /// Complaints of routers that answered at a lower TTL, where the path goes on: probe and number of the reply.
+    /// Complaints of routers that also answered at a lower TTL, as probe and reply number. A complaint that ends the path is left
+    /// out.
     from_before: Vec<(ProbeId, u16)>,
 
-    /// The probe that was too large where the path ends.
+    /// The probe whose answer "too large" ends the path.
     too_large_at_the_end: Option<ProbeId>,
 }
 
 impl HopRows {
-    /// `rows` are those of the trace that ended so.
+    /// Classifies `rows`, all rows of a trace that ended with `end`.
     pub fn of(rows: &[HopRecord], end: &TraceEnd) -> Self {
-        // Of several answers at the last TTL those to larger probes were not the end; nor was any, where another kind was.
+        // If several answers can end the path, an answer of another kind than "too large" does. Otherwise the answer to the
+        // smallest probe does.
         let ended = rows
             .iter()
             .filter(|row| row.purpose != Purpose::Distance)
@@ -47,12 +50,12 @@ impl HopRows {
         }
     }
 
-    /// Whether an answer in this row comes from where the TTL ran out or the path ended.
+    /// Returns `false` if the answer in this row is "too large" and does not end the path. Returns `true` for all other rows.
     pub fn is_in_place(&self, row: &HopRecord) -> bool {
         !is_too_large(row) || Some(row.probe_id) == self.too_large_at_the_end
     }
 
-    /// Whether the row is of the path, probed hop by hop, and its answer or silence that of its TTL.
+    /// Whether the answer or the timeout in this row is that of the hop at its TTL. Rows of the distance probe are not.
     pub fn is_hop(&self, row: &HopRecord) -> bool {
         let stands_before = self.from_before.contains(&(row.probe_id, row.reply_index));
         row.purpose != Purpose::Distance && self.is_in_place(row) && !stands_before
@@ -63,7 +66,7 @@ fn is_too_large(row: &HopRecord) -> bool {
     row.reply_kind().is_some_and(ReplyKind::is_too_large)
 }
 
-/// Whether the answer is such that a path ends with it for that reason.
+/// Whether a path that stops for `reason` can end with the answer in this row.
 fn ends_path(row: &HopRecord, reason: StopReason) -> bool {
     match reason {
         StopReason::Completed => row.is_arrival(),

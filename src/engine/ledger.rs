@@ -1,11 +1,12 @@
-//! Every live probe, found by its open facts and by its serial.
+//! Holds every live probe, and finds probes by their open facts or by their serial.
 //!
-//! Probes are numbered in the order of sending and all live equally long, so the live ones are a sliding window of numbers: a
-//! ring. Two indices of bucket heads lead into it; entries of one bucket are chained from the newest to the oldest, and a
-//! chain ends where the window does, so nothing is ever removed from an index. At 100,000 probes a second a
-//! serial is live many times over: every look-up gives several entries, and the matcher decides.
+//! Probes are numbered in the order of sending, and all live equally long. The live probes are therefore a sliding window of
+//! numbers, stored as a ring. Two indices hold the newest entry of each bucket. Each entry links to the next older entry of its
+//! bucket. A chain ends at the first entry outside the window, so nothing is ever removed from an index.
 //!
-//! Where probes do not show their TTL in every quote, the open facts are destination and flow alone.
+//! At 100,000 probes a second many live probes have the same serial. A look-up returns all of them, and the matcher decides.
+//!
+//! The open facts are destination, flow and TTL. If quotes do not always show the TTL, they are destination and flow only.
 //!
 //! Memory: about [`Ledger::BYTES_PER_PROBE`] bytes × rate × (timeout + late window).
 
@@ -21,22 +22,22 @@ use crate::wire::token::Marks;
 
 use super::format::Marked;
 
-/// Where a probe stands.
+/// The state of a probe. It is pending while it is `Unstamped` or `Waiting`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Handed to the kernel, which has not returned yet: the send time is provisional.
+    /// The send call has not returned. The send time is provisional.
     Unstamped,
-    /// Sent, not answered.
+    /// Sent and not answered.
     Waiting,
     /// Answered.
     Answered,
-    /// Given up.
+    /// The timeout passed without an answer.
     TimedOut,
-    /// Refused by the kernel.
+    /// Not sent.
     Refused,
 }
 
-/// Who answered, and what, as 32 bits: enough to know a copy by.
+/// A 32-bit hash of the responder and the kind of an answer. It recognises copies of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerMark(NonZeroU32);
 
@@ -49,17 +50,17 @@ impl AnswerMark {
     }
 }
 
-/// A reply that waits: for the send stamp, or, being weak, for a stronger one.
+/// A reply that waits for the send time of its probe or, if it is weak, for a stronger reply.
 #[derive(Debug)]
 pub struct Held {
     /// The reply.
     pub reply: Box<Reply>,
-    /// How sure the match is.
+    /// How strong the evidence of the match is.
     pub evidence: Evidence,
 }
 
 impl Held {
-    /// Whether nothing stronger is to be waited for.
+    /// Whether the evidence is strong, so that the reply need not wait for a stronger one.
     pub fn is_final(&self) -> bool {
         self.evidence > Evidence::Weak
     }
@@ -68,27 +69,27 @@ impl Held {
 /// A live probe.
 #[derive(Debug)]
 pub struct Entry {
-    /// What was asked for.
+    /// The probe that the strategy asked for.
     pub probe: Probe,
-    /// Our address; none where no route gave one, and nothing was sent.
+    /// The source address. `None` if the probe was never handed to the kernel.
     pub source: Option<IpAddr>,
-    /// Serial sent; with IPv4 the IP ID.
+    /// Serial sent. With IPv4 it is the IP ID.
     pub serial: u16,
     /// Check and tag sent.
     pub marks: Marks,
     /// IPv6 flow label sent.
     pub flow_label: u32,
-    /// When the kernel took it (provisional while unstamped).
+    /// When the kernel accepted the probe. Provisional while the probe is `Unstamped`.
     pub sent_at: Time,
-    /// Where it stands.
+    /// The state.
     pub state: State,
     /// A reply that waits.
     pub held: Option<Held>,
-    /// What its answer says of the path.
+    /// What the answer says about the path.
     pub said: Option<Said>,
-    /// The answer it had, where copies of it could be taken for answers to others.
+    /// The mark of the answer. It is set only if copies could be matched to other probes.
     pub answer: Option<AnswerMark>,
-    /// How sure the answer is that its own row shows.
+    /// Evidence of the answer in the probe's own row.
     pub evidence: Option<Evidence>,
     /// Replies recorded beyond the first.
     pub extra_replies: u16,
@@ -97,12 +98,12 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What a reply to this probe says of the path.
+    /// What a reply to this probe says about the path.
     pub fn says(&self, reply: &Reply) -> Said {
         Said::of(reply.kind, reply.responder == self.probe.destination)
     }
 
-    /// The probe as it was written; `None` where no source address was known, and nothing was.
+    /// The fields of the probe's packet. `None` if the probe was never handed to the kernel.
     pub fn marked(&self) -> Option<Marked> {
         Some(Marked {
             source: self.source?,
@@ -117,9 +118,10 @@ impl Entry {
     }
 }
 
-/// The low 32 bits of the number of an older entry of the same bucket, plus one. A link to an entry that has left the window
-/// may come to mean an unrelated one 2^32 probes later: look-ups therefore check what they find, and only ever walk to older
-/// entries.
+/// The low 32 bits of the number of an older entry of the same bucket, plus one.
+///
+/// If the entry has left the window, the link may point to an unrelated entry 2^32 probes later. Look-ups therefore check every
+/// entry, and stop at an entry that is not older than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Link(u32);
 
@@ -136,11 +138,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// What a live probe costs, with its share of the indices, bytes.
+    /// Memory of a live probe with its share of the indices, bytes.
     pub const BYTES_PER_PROBE: usize = size_of::<Entry>() + 2 * size_of::<Link>();
 
-    /// Prepares room for `expected` live probes; more are taken too. `by_ttl`: the TTL is one of the facts that probes are looked
-    /// up by.
+    /// Creates a ledger with room for `expected` live probes. It grows if there are more. `by_ttl` says that the TTL is one of the
+    /// open facts.
     pub fn new(expected: usize, by_ttl: bool) -> Self {
         let buckets = expected.next_power_of_two().clamp(1 << 10, 1 << 24);
         Ledger {
@@ -157,8 +159,8 @@ impl Ledger {
         ProbeId(self.oldest + self.entries.len() as u64)
     }
 
-    /// Fetches from memory what adding `probes` will need. Each of the index's places is a trip of its own; made together they
-    /// take hardly longer than one.
+    /// Reads the index buckets that adding `probes` will need, so that they are in the cache. The reads overlap, so many take
+    /// hardly longer than one.
     #[inline]
     pub fn fetch<'a>(&self, probes: impl Iterator<Item = &'a Probe>) {
         let heads = probes.map(|probe| {
@@ -173,7 +175,7 @@ impl Ledger {
         self.push(probe, Some(sent.source), sent, now)
     }
 
-    /// Adds a probe that is not sent. Nothing ever matches it.
+    /// Adds a probe that is never handed to the kernel. Look-ups by open facts or serial leave it out.
     pub fn add_unsent(&mut self, probe: Probe, now: Time) -> ProbeId {
         let unused = Marked {
             source: probe.destination,
@@ -226,14 +228,15 @@ impl Ledger {
             .get(usize::try_from(id.0.checked_sub(self.oldest)?).ok()?)
     }
 
-    /// The entry of a live probe, to change its standing.
+    /// The entry of a live probe, to change it.
     pub fn get_mut(&mut self, id: ProbeId) -> Option<&mut Entry> {
         self.entries
             .get_mut(usize::try_from(id.0.checked_sub(self.oldest)?).ok()?)
     }
 
-    /// The live probes with these open facts, newest first; without those that no source address could be found for. Where the
-    /// TTL is one of the facts, `ttl` must be given; where it is not, it only narrows what is found.
+    /// Returns the live probes with these open facts, newest first. Probes that were never handed to the kernel are left out.
+    ///
+    /// If the TTL is one of the open facts, `ttl` must be given. Otherwise it only narrows the result.
     pub fn with_facts(
         &self,
         destination: IpAddr,
@@ -251,7 +254,7 @@ impl Ledger {
             })
     }
 
-    /// The live probes with this serial, newest first; without those that no source address could be found for.
+    /// Returns the live probes with this serial, newest first. Probes that were never handed to the kernel are left out.
     pub fn with_serial(&self, serial: u16) -> impl Iterator<Item = (ProbeId, &Entry)> {
         let head = self.by_serial[usize::from(serial)];
         self.chain(head, |entry| entry.older_by_serial)
@@ -263,14 +266,14 @@ impl Ledger {
         Some((ProbeId(self.oldest), self.entries.front()?))
     }
 
-    /// Forgets the oldest live probe.
+    /// Removes the oldest live probe and returns it.
     pub fn retire(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.oldest += 1;
         Some(entry)
     }
 
-    /// How many probes are live.
+    /// The number of live probes.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -295,9 +298,9 @@ impl Ledger {
         })
     }
 
-    /// The live probe that a link means.
+    /// Returns the number of the live probe that a link points to.
     fn resolve(&self, link: Link) -> Option<ProbeId> {
-        // The distance behind the newest tells the high bits. The newest number plus one is the next number.
+        // A link is a number plus one, as the next number is the newest plus one. Their distance gives the high bits.
         let next = self.next_id().0;
         let behind = (next as u32).wrapping_sub(link.0);
         let id = next.checked_sub(u64::from(behind) + 1)?;
@@ -320,7 +323,7 @@ impl Ledger {
         (mixed >> 40) as usize & (self.by_facts.len() - 1)
     }
 
-    /// Doubles the index by facts: more probes are live than were expected.
+    /// Doubles the index by open facts, because more probes are live than expected.
     fn widen(&mut self) {
         if self.by_facts.len() >= 1 << 24 {
             return;
@@ -336,7 +339,7 @@ impl Ledger {
 }
 
 impl Link {
-    /// Leads before the first probe.
+    /// The link of an empty bucket. It points before the first probe.
     const NONE: Link = Link(0);
 
     fn to(id: ProbeId) -> Link {

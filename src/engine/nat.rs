@@ -1,8 +1,11 @@
-//! Learns what a 1:1 NAT before us does to quoted checksums.
+//! Learns the change that a 1:1 NAT in front of this host makes to quoted checksums.
 //!
-//! Such a NAT changes our source address on the way out and adjusts the UDP checksum with it; on the way back it restores the
-//! quoted address but often not the quoted checksum, which is then off by one constant for the whole run. The constant is
-//! believed once enough replies from enough responders agree on it, each with the IP ID and all open facts right.
+//! On the way out, such a NAT changes the source address and adjusts the UDP checksum. On the way back, it restores the quoted
+//! address, but often not the quoted checksum. The quoted checksum then differs from the one sent by a constant, which is the
+//! same for the whole run.
+//!
+//! The constant is accepted when at least 64 replies from at least 16 responders agree on it. Each of these replies must have
+//! the IP ID and all open facts as sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,10 +14,10 @@ use crate::wire::checksum;
 
 const REPLIES: u32 = 64;
 const RESPONDERS: usize = 16;
-/// Differences kept under observation; random ones beyond this number are not worth memory.
+/// Most checksum differences that are counted at a time. It bounds the memory if differences are random.
 const CANDIDATES: usize = 1_024;
 
-/// Watches checksum differences until one has proved itself.
+/// Counts checksum differences until one is accepted.
 #[derive(Debug, Default)]
 pub struct NatLearner {
     seen: BTreeMap<u16, Sightings>,
@@ -28,7 +31,7 @@ struct Sightings {
 }
 
 impl NatLearner {
-    /// The constant, once learned: quoted minus sent, modulo 65535.
+    /// The learned constant: quoted minus sent, modulo 65535. `None` until it is learned.
     pub fn delta(&self) -> Option<u16> {
         self.learned
     }
@@ -38,7 +41,7 @@ impl NatLearner {
         self.learned == Some(checksum::difference(sent, quoted))
     }
 
-    /// Takes a reply whose open facts and IP ID are right and whose checksum is not.
+    /// Counts a reply whose open facts and IP ID are as sent and whose checksum is not.
     pub fn observe(&mut self, sent: u16, quoted: u16, responder: IpAddr) {
         if self.learned.is_some() {
             return;
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_64_replies_of_16_responders() {
+    fn the_constant_is_learned_from_64_replies_of_16_responders() {
         let mut few_responders = NatLearner::default();
         for n in 0..1_000 {
             few_responders.observe(10, 30, responder(n % 15));

@@ -1,4 +1,4 @@
-//! What a run tells of itself, while it goes on and at its end.
+//! The figures that a run reports, while it goes on and at its end.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use serde::Serialize;
 
 use crate::model::{DiscardReason, KernelDrops, Statistics, Time};
 
-/// Raw packets kept of each discard reason.
+/// Most raw packets that are kept for each discard reason.
 const SAMPLES_PER_REASON: usize = 4;
-/// Bytes kept of each.
+/// Most bytes that are kept of each packet.
 const SAMPLE_BYTES: usize = 128;
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// (Target, flow) pairs that are finished.
+    /// Pairs of target and flow that are finished.
     pub completed: u64,
-    /// Probes that the kernel took.
+    /// Probes that the kernel accepted.
     pub sent: u64,
     /// Packets read from the network.
     pub received: u64,
@@ -33,24 +33,25 @@ pub struct Tally {
     pub traces_reached: u64,
     /// Packets that the kernel dropped.
     pub kernel_drops: KernelDrops,
-    /// When the first probe was taken by the kernel.
+    /// When the kernel accepted the first probe.
     pub first_sent: Option<Time>,
-    /// When the last one was.
+    /// When the kernel accepted the last probe.
     pub last_sent: Option<Time>,
-    /// 99 of 100 probes have a send stamp that is off by at most this, µs.
+    /// Upper bound of the error of the send timestamp for 99 % of the probes, µs.
     pub rtt_error_us_p99: Option<u64>,
-    /// How long sending waited for the dataset's writer, ms.
+    /// How long sending waited for the writer of the dataset, ms.
     pub held_up_ms: u64,
-    /// Probes that had to wait because too many next hops do not answer.
+    /// Probes that had to wait because too many next hops did not answer.
     pub crowded: u64,
-    /// What a 1:1 NAT before us adds to quoted checksums.
+    /// The difference that a 1:1 NAT in front of this host adds to quoted checksums.
     pub nat_checksum_delta: Option<u16>,
-    /// A few of the packets that answered no probe.
+    /// A sample of the discarded packets.
     pub discard_samples: DiscardSamples,
 }
 
 impl Tally {
-    /// Probes a second from the first to the last; `None` with fewer than two.
+    /// Returns the probes per second from the first probe to the last. Returns `None` if both have the same send time, or if
+    /// fewer than two were sent.
     pub fn achieved_rate(&self) -> Option<f64> {
         let span = self.last_sent?.since(self.first_sent?).as_secs_f64();
         let intervals = self.statistics.probes_sent().checked_sub(1)?;
@@ -58,23 +59,23 @@ impl Tally {
     }
 }
 
-/// A bounded sample of discarded packets, kept raw.
+/// A bounded sample of discarded packets, as raw bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiscardSamples(BTreeMap<DiscardReason, Vec<DiscardSample>>);
 
 /// A discarded packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DiscardSample {
-    /// Why.
+    /// The reason of the discard.
     pub reason: DiscardReason,
     /// Microseconds since the UNIX epoch.
     pub received_at_us: i64,
-    /// The first 128 bytes from the IP header on, hexadecimal.
+    /// At most 128 bytes from the IP header on, hexadecimal.
     pub bytes: String,
 }
 
 impl DiscardSamples {
-    /// Keeps the packet if there is room for its reason.
+    /// Keeps the packet if fewer than four packets with its reason are kept.
     pub fn offer(&mut self, reason: DiscardReason, received_at: Time, bytes: &[u8]) {
         let kept = self.0.entry(reason).or_default();
         if kept.len() < SAMPLES_PER_REASON {
@@ -87,7 +88,7 @@ impl DiscardSamples {
         }
     }
 
-    /// The packets, by reason.
+    /// The packets, ordered by reason.
     pub fn iter(&self) -> impl Iterator<Item = &DiscardSample> {
         self.0.values().flatten()
     }
@@ -106,7 +107,7 @@ impl MicrosHistogram {
         self.counts[bucket] += count;
     }
 
-    /// An upper bound of the value that `share` (0 to 1) of all do not exceed; `None` while empty.
+    /// Returns an upper bound of the `share` quantile, µs. `share` is 0 to 1. Returns `None` if the histogram is empty.
     pub fn quantile(&self, share: f64) -> Option<u64> {
         let total: u64 = self.counts.iter().sum();
         let wanted = (total as f64 * share).ceil() as u64;
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_bound_from_above_within_a_factor_of_two() {
+    fn a_quantile_is_an_upper_bound_within_a_factor_of_two() {
         let mut histogram = MicrosHistogram::default();
         assert_eq!(histogram.quantile(0.99), None);
         histogram.add(0, 50);

@@ -1,19 +1,19 @@
-//! Where finished rows go.
+//! The interface through which finished rows are written.
 
 use crate::model::Time;
 
 use super::assembler::Assembled;
 use super::report::Tally;
 
-/// A failure to write: what could not be written, and why.
+/// A failure to write. It says what could not be written, and why.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Takes finished rows and makes them last.
+/// Stores finished rows.
 pub trait RecordSink: Send {
-    /// Takes the rows in `records` out, in order.
+    /// Removes the rows from `records` and stores them in order.
     fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError>;
 
-    /// Time passes: a chance to seal what has waited long enough. `tally` is what the run has counted so far.
+    /// Called at intervals, so that the sink can seal rows that have waited long enough. `tally` holds the figures so far.
     fn tick(&mut self, now: Time, tally: &Tally) -> Result<(), SinkError>;
 }
 

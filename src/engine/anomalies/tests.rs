@@ -1,4 +1,4 @@
-//! Each anomaly, and what comes close to it.
+//! Each anomaly, and traces that are similar but do not show it.
 
 mod quotes;
 mod sizes;
@@ -17,7 +17,7 @@ const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
-/// A probe without an answer. Every number is known, so that each can be quoted changed.
+/// Returns the row of a probe without an answer. Every field is known, so that a test can quote each one changed.
 fn silent(ttl: u8, attempt: u8) -> HopRecord {
     HopRecord {
         trace_id: TraceId(0),
@@ -49,7 +49,7 @@ fn silent(ttl: u8, attempt: u8) -> HopRecord {
     }
 }
 
-/// What a router quotes that changes nothing.
+/// Returns the quote of a probe that was not changed on the way.
 fn quote_of(row: &HopRecord) -> QuotedProbe {
     let transport = QuotedUdp {
         src_port: row.src_port,
@@ -86,9 +86,17 @@ fn too_large(row: HopRecord, responder: IpAddr) -> HopRecord {
     row
 }
 
-/// One word a TTL, one sign an attempt: a capital letter for a router that answers, a small one if the evidence is weak, `T` for the
-/// target, `*` for silence, a digit for a router that calls the probe too large (`1` is `A`). `/` stands where the path ends, else
-/// it ends at the last answer; `=X` is the distance probe.
+/// Reads a trace from text. Each word is a TTL, and each character of a word is an attempt:
+///
+/// | text | meaning |
+/// |---|---|
+/// | `A` to `Z`, not `T` | router, strong evidence |
+/// | `a` to `z` | router, weak evidence |
+/// | `T` | the target |
+/// | `*` | timeout |
+/// | `1` to `9` | "too large" from router `A` to `I` |
+/// | `/` | end of the path; without it, the path ends at the last answer |
+/// | `=` before a word | the distance probe |
 fn trace(text: &str) -> (Vec<HopRecord>, TraceEnd) {
     let (mut rows, mut last_ttl) = (Vec::new(), None);
     for word in text.split_whitespace() {
@@ -146,7 +154,7 @@ fn check(cases: &[(&str, &[Anomaly])]) {
     }
 }
 
-/// The anomalies of `A B T` in which `change` was done to the rows (0, 1, 2).
+/// Returns the anomalies of `A B T` after `change` to its rows (0, 1, 2).
 fn changed(change: impl FnOnce(&mut [HopRecord])) -> Vec<Anomaly> {
     let (mut rows, end) = trace("A B T");
     change(&mut rows);
@@ -169,7 +177,7 @@ fn quote(row: &mut HopRecord) -> &mut QuotedProbe {
 }
 
 #[test]
-fn a_path_on_which_nothing_is_odd_has_none() {
+fn a_normal_path_has_no_anomaly() {
     check(&[
         ("A B C T", &[]),
         ("A B C T / T T =T", &[]),
@@ -180,26 +188,26 @@ fn a_path_on_which_nothing_is_odd_has_none() {
 }
 
 #[test]
-fn a_loop_stays_or_stands_still() {
+fn a_loop_is_an_address_that_returns_when_no_new_address_answers_later() {
     check(&[
         ("A B C B", &[Loop]),
         ("A B C B / C B =C", &[Loop]),
         ("A B C D B / * *", &[Loop]),
-        // What is weak is nobody's way out.
+        // A weak answer does not turn a loop into a cycle.
         ("A B C B / d =d", &[Loop]),
         ("A B B B", &[Loop]),
         ("A B * B", &[Loop, SilentHop]),
         ("A B c B", &[Loop]),
-        // Known addresses are no way out either.
+        // Known addresses do not either.
         ("A B C B A", &[Loop]),
         ("A B A B / A B A B =B", &[Loop]),
-        // Zero-TTL forwarding, or a box that answers for another: no loop at two TTLs.
+        // Zero-TTL forwarding, or a middlebox that answers for another host: two consecutive TTLs are no loop.
         ("A B B C T", &[]),
         ("A B B C C T", &[]),
-        // Behind the end of the path the target answers any TTL.
+        // Beyond the end of the path the target answers at any TTL.
         ("A B T / T T T", &[]),
         ("A B C / C C", &[]),
-        // Nor does the distance probe's answer come back.
+        // The answer to the distance probe is no return, and neither is a weak answer.
         ("A B C =A", &[]),
         ("A B C b", &[]),
         ("A b C B T", &[]),
@@ -207,12 +215,12 @@ fn a_loop_stays_or_stands_still() {
 }
 
 #[test]
-fn a_cycle_is_left_again() {
+fn a_cycle_is_an_address_that_returns_before_the_trace_goes_on() {
     check(&[
         ("A B C B D T", &[Cycle]),
         ("A B C B T", &[Cycle]),
         ("A B C B C B C T", &[Cycle]),
-        // The rows beyond the TTL at which the strategy stopped, and the distance probe's, show that it was left.
+        // Rows beyond the TTL at which the strategy stopped, and the distance probe, show that the trace goes on.
         ("A B C B / C D", &[Cycle]),
         ("A B C B =T", &[Cycle]),
         ("A B A C D C", &[Loop, Cycle]),
@@ -225,7 +233,7 @@ fn a_cycle_is_left_again() {
 }
 
 #[test]
-fn zero_ttl_forwarding_shows_a_quoted_0_and_then_the_same_router() {
+fn zero_ttl_forwarding_is_a_quoted_ttl_of_0_and_then_the_same_router() {
     let with = |text: &str, quoted_ttl: u8, kind: ReplyKind| {
         let (mut rows, end) = trace(text);
         quote(&mut rows[1]).ttl = Some(quoted_ttl);
@@ -247,7 +255,7 @@ fn zero_ttl_forwarding_shows_a_quoted_0_and_then_the_same_router() {
 }
 
 #[test]
-fn per_packet_balancing_shows_two_responders_at_a_ttl() {
+fn per_packet_balancing_is_two_responders_at_one_ttl() {
     check(&[
         ("A BC T", &[PerPacketBalancing]),
         ("A BB T", &[]),
@@ -255,7 +263,7 @@ fn per_packet_balancing_shows_two_responders_at_a_ttl() {
         ("A cB T", &[]),
         ("A B T / BC", &[]),
     ]);
-    // A further reply to the same probe counts where it brings another responder; another flow's rows are another trace's.
+    // A further reply to the same probe counts if it has another responder.
     let further = |responder: Ipv4Addr, evidence| {
         changed(|rows| {
             rows[1].reply_index = 1;
@@ -272,7 +280,7 @@ fn per_packet_balancing_shows_two_responders_at_a_ttl() {
 }
 
 #[test]
-fn a_target_that_lets_the_ttl_run_out_is_told() {
+fn a_time_exceeded_from_the_target_is_an_anomaly() {
     let expired = |evidence, at: usize| {
         changed(|rows| {
             reply(&mut rows[at]).kind = ReplyKind::TimeExceeded;
@@ -286,7 +294,7 @@ fn a_target_that_lets_the_ttl_run_out_is_told() {
 }
 
 #[test]
-fn what_only_a_target_says_is_odd_from_another_address() {
+fn a_target_s_answer_from_another_address_is_an_anomaly() {
     let said = |kind, protocol: Protocol, evidence| {
         changed(|rows| {
             reply(&mut rows[2]).kind = kind;
@@ -306,16 +314,16 @@ fn what_only_a_target_says_is_odd_from_another_address() {
     }
     let closed = ReplyKind::PortUnreachable;
     assert_eq!(said(closed, Protocol::Udp, sure), [OtherAddress]);
-    // A firewall's rejection of what has no such ports.
+    // A firewall rejects probes of other protocols with port unreachables.
     assert_eq!(said(closed, Protocol::Icmp, sure), []);
     assert_eq!(said(closed, Protocol::Tcp, sure), []);
     assert_eq!(said(ReplyKind::HostUnreachable, Protocol::Udp, sure), []);
     assert_eq!(changed(|_| ()), []);
 }
 
-/// The end of the path is no way back, and neither is who complains.
+/// Neither an arrival nor a complaint is the return of an address.
 #[test]
-fn arrivals_and_complaints_come_back_nowhere() {
+fn arrivals_and_complaints_make_no_loop() {
     let with = |text: &str, at: usize, kind: ReplyKind| {
         let (mut rows, end) = trace(text);
         reply(&mut rows[at]).kind = kind;
@@ -324,26 +332,26 @@ fn arrivals_and_complaints_come_back_nowhere() {
     assert_eq!(with("A B C A", 3, ReplyKind::EchoReply), [OtherAddress]);
     assert_eq!(with("A B C A", 3, ReplyKind::HostUnreachable), []);
     assert_eq!(with("A B C A", 3, ReplyKind::TimeExceeded), [Loop]);
-    // The path goes on to its end, though that has been seen before.
+    // The trace goes on to the end of the path, although that address answered before.
     let cycle = [Cycle, OtherAddress];
     assert_eq!(with("A B C B A", 4, ReplyKind::EchoReply), cycle);
 }
 
 #[test]
-fn silences_before_an_answer_are_a_limit_or_a_silent_hop() {
+fn timeouts_before_an_answer_are_rate_limiting_or_a_silent_hop() {
     check(&[
         ("A *B T", &[RateLimited]),
         ("A B* T", &[RateLimited]),
         ("A ** T", &[SilentHop]),
         ("A * T", &[SilentHop]),
         ("A *B ** C", &[RateLimited, SilentHop]),
-        // Nothing answers behind.
+        // No later TTL of the path has an answer.
         ("A *B", &[]),
         ("A B ** **", &[]),
         ("A *T", &[]),
         ("A B / ** T", &[]),
         ("A ** =T", &[]),
-        // A weak answer is neither an answer nor silence.
+        // A weak reply is neither an answer nor a timeout.
         ("A *b T", &[]),
         ("A ** b", &[]),
         ("A b T", &[]),
@@ -379,7 +387,7 @@ fn a_tunnel_shows_labels_or_quoted_ttls_that_rise() {
     };
     assert_eq!(quoting("A B C D T", [1, 1, 2, 3]), [MplsTunnel]);
     assert_eq!(quoting("A B C D T", [2, 3, 1, 1]), [MplsTunnel]);
-    // One router that answers for the TTLs behind it, also by two addresses in turn.
+    // One router answers for the TTLs behind it, also with two addresses in turn.
     assert_eq!(quoting("A B B T", [1, 2, 3, 4]), []);
     assert_eq!(quoting("A B B B", [1, 2, 3, 4]), [Loop]);
     assert_eq!(quoting("A B A B", [1, 2, 3, 4]), [Loop]);
@@ -392,12 +400,12 @@ fn a_tunnel_shows_labels_or_quoted_ttls_that_rise() {
         "not in a row"
     );
     assert_eq!(quoting("A B c D T", [1, 2, 3, 4]), [], "weak");
-    // A port unreachable quotes what was left of the TTL.
+    // A port unreachable quotes the remaining TTL.
     assert_eq!(quoting("A B T T", [1, 2, 3, 4]), []);
 }
 
 #[test]
-fn rows_of_another_kind_do_not_matter() {
+fn send_errors_and_empty_traces_have_no_anomaly() {
     let (mut rows, end) = trace("A B T");
     rows[1].status = Status::SendError;
     rows[1].reply = None;

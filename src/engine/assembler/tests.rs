@@ -1,4 +1,4 @@
-//! Rows that come in every order, and leave in one.
+//! The assembler with rows that arrive in different orders.
 
 use super::*;
 use std::net::Ipv4Addr;
@@ -75,7 +75,7 @@ fn shown(out: &Assembled) -> Vec<(u8, u16, Status)> {
 }
 
 #[test]
-fn a_target_that_answered_nobody_knows_which_probe_was_reached() {
+fn a_target_that_answered_one_of_several_probes_was_reached() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
     let mut of_no_hop = arrival(0, 1);
@@ -85,7 +85,7 @@ fn a_target_that_answered_nobody_knows_which_probe_was_reached() {
     assert!(out.traces[0].reached);
 }
 
-/// The target's answer stands behind a router's complaint about the same probe, and is the hop's all the same.
+/// A probe has a router's complaint and then the target's answer. The hop is the target.
 #[test]
 fn a_target_that_answered_behind_a_complaint_was_reached() {
     for from in [TARGET, Ipv4Addr::new(203, 0, 113, 9)] {
@@ -117,9 +117,9 @@ fn a_target_that_answered_behind_a_complaint_was_reached() {
     }
 }
 
-/// A port unreachable from elsewhere is no proof.
+/// A port unreachable proves that the target was reached only if it comes from the target.
 #[test]
-fn a_port_unreachable_from_another_address_reaches_nobody() {
+fn a_port_unreachable_from_another_address_does_not_show_that_the_target_was_reached() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     let mut refusal = row(0, 1, 0, Status::Replied);
     refusal.reply = Some(reply(
@@ -133,7 +133,7 @@ fn a_port_unreachable_from_another_address_reaches_nobody() {
 }
 
 #[test]
-fn a_trace_leaves_together_and_in_order() {
+fn the_rows_of_a_trace_are_written_together_and_in_order() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     assembler.row(arrival(2, 3), &mut out);
     assembler.row(row(1, 2, 0, Status::Timeout), &mut out);
@@ -165,7 +165,7 @@ fn a_trace_leaves_together_and_in_order() {
 }
 
 #[test]
-fn who_calls_a_probe_too_large_is_no_hop_of_the_path() {
+fn a_router_that_answers_too_large_is_no_hop_of_the_path() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     let narrow = Ipv4Addr::new(10, 0, 0, 1);
     let mut too_large = row(1, 2, 0, Status::Replied);
@@ -177,7 +177,7 @@ fn who_calls_a_probe_too_large_is_no_hop_of_the_path() {
     assembler.row(row(0, 1, 0, Status::Replied), &mut out);
     assembler.row(too_large.clone(), &mut out);
     assembler.row(second(2, 2), &mut out);
-    // Of the third hop nothing else is known: it was probed, and is nobody's.
+    // The third hop has no other answer: it was probed, and its responder is unknown.
     too_large.ttl = Some(Ttl(3));
     assembler.row(too_large, &mut out);
     assembler.row(arrival(3, 4), &mut out);
@@ -195,7 +195,7 @@ fn who_calls_a_probe_too_large_is_no_hop_of_the_path() {
 }
 
 #[test]
-fn who_calls_a_probe_too_large_where_the_path_ends_is_its_last_hop() {
+fn a_router_that_answers_too_large_at_the_end_of_the_path_is_the_last_hop() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     let narrow = Ipv4Addr::new(10, 0, 0, 1);
     let mut too_large = row(1, 2, 0, Status::Replied);
@@ -213,7 +213,7 @@ fn who_calls_a_probe_too_large_where_the_path_ends_is_its_last_hop() {
 }
 
 #[test]
-fn a_late_reply_takes_the_timeout_s_place_while_the_trace_is_open() {
+fn a_late_reply_replaces_the_timeout_row_while_the_trace_is_open() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
     assembler.row(row(0, 1, 1, Status::Late), &mut out);
@@ -231,7 +231,7 @@ fn a_late_reply_takes_the_timeout_s_place_while_the_trace_is_open() {
 }
 
 #[test]
-fn a_probe_that_was_never_sent_loses_its_timeout_while_the_trace_is_open() {
+fn a_send_error_replaces_the_timeout_row_while_the_trace_is_open() {
     let mut assembler = Assembler::new(true, 1);
     let mut out = Assembled::default();
     assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
@@ -240,7 +240,7 @@ fn a_probe_that_was_never_sent_loses_its_timeout_while_the_trace_is_open() {
         assembler.row(row(probe, 1 + probe as u8, 1, Status::SendError), &mut out);
     }
     assembler.end(&end(StopReason::Error, None), &mut out);
-    // Too late for these: the row has been written.
+    // The trace has been written, so this send error is dropped.
     assembler.row(row(0, 1, 1, Status::SendError), &mut out);
     assert_eq!(
         shown(&out),
@@ -249,7 +249,7 @@ fn a_probe_that_was_never_sent_loses_its_timeout_while_the_trace_is_open() {
 }
 
 #[test]
-fn a_late_reply_to_a_sealed_trace_is_an_extra_row() {
+fn a_late_reply_to_a_finished_trace_is_an_extra_row() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     assembler.row(row(0, 1, 0, Status::Timeout), &mut out);
     assembler.end(&end(StopReason::GapLimit, None), &mut out);
@@ -265,7 +265,7 @@ fn a_late_reply_to_a_sealed_trace_is_an_extra_row() {
 }
 
 #[test]
-fn however_many_probes_have_extra_rows_no_number_comes_twice() {
+fn reply_numbers_are_unique_with_any_number_of_late_replies() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     let many = 2 * PROMOTED_PROBES as u64;
     for probe in 0..many {
@@ -286,7 +286,7 @@ fn however_many_probes_have_extra_rows_no_number_comes_twice() {
 }
 
 #[test]
-fn a_surer_reply_takes_the_weak_one_s_place_while_the_trace_is_open() {
+fn a_stronger_reply_replaces_the_weak_one_while_the_trace_is_open() {
     let weak = |probe| HopRecord {
         evidence: Some(Evidence::Weak),
         ..row(probe, 1, 0, Status::Replied)
@@ -311,7 +311,7 @@ fn a_surer_reply_takes_the_weak_one_s_place_while_the_trace_is_open() {
         let last = (2, Status::Duplicate, Some(Evidence::Weak));
         assert_eq!((shown.len(), shown[0], shown[2]), (3, first, last));
     }
-    // Afterwards, and where there are no traces, it is one more row.
+    // After that, and in a sweep, it is an extra row.
     for groups in [true, false] {
         let mut assembler = Assembler::new(groups, 1);
         let mut out = Assembled::default();
@@ -324,7 +324,7 @@ fn a_surer_reply_takes_the_weak_one_s_place_while_the_trace_is_open() {
 }
 
 #[test]
-fn a_sweep_s_rows_pass_at_once() {
+fn the_rows_of_a_sweep_are_written_at_once() {
     let (mut assembler, mut out) = (Assembler::new(false, 1), Assembled::default());
     assembler.row(row(0, 5, 0, Status::Timeout), &mut out);
     assembler.row(row(0, 5, 1, Status::Late), &mut out);

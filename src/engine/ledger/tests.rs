@@ -1,4 +1,4 @@
-//! Look-ups in small, widened and old ledgers.
+//! Look-ups in small and widened ledgers, and with numbers beyond 32 bits.
 
 use super::*;
 use crate::model::{Purpose, TargetId};
@@ -39,7 +39,7 @@ fn found<'a>(entries: impl Iterator<Item = (ProbeId, &'a Entry)>) -> Vec<u64> {
 
 #[test]
 fn both_indices_find_exactly_the_live_probes_in_a_small_and_a_widened_ledger() {
-    // Few buckets and many probes: long chains, several widenings.
+    // Few buckets and many probes make long chains and several widenings.
     let mut ledger = Ledger::new(0, true);
     let of = |n: u64| {
         (
@@ -75,7 +75,7 @@ fn both_indices_find_exactly_the_live_probes_in_a_small_and_a_widened_ledger() {
 }
 
 #[test]
-fn where_the_ttl_is_no_fact_every_ttl_of_the_flow_is_found() {
+fn without_the_ttl_as_a_fact_every_ttl_of_the_flow_is_found() {
     let mut ledger = Ledger::new(16, false);
     for n in 0..40u64 {
         add(&mut ledger, probe((n % 4) as u32, n as u8 + 1, 1), 7);
@@ -91,7 +91,7 @@ fn where_the_ttl_is_no_fact_every_ttl_of_the_flow_is_found() {
 }
 
 #[test]
-fn nothing_is_found_that_has_left() {
+fn a_removed_probe_is_not_found() {
     let mut ledger = Ledger::new(16, true);
     let gone = add(&mut ledger, probe(1, 1, 1), 7);
     assert!(ledger.retire().is_some());
@@ -109,7 +109,7 @@ fn nothing_is_found_that_has_left() {
 }
 
 #[test]
-fn numbers_beyond_32_bits_are_found() {
+fn probe_numbers_beyond_32_bits_are_found() {
     let mut ledger = Ledger::new(16, true);
     ledger.oldest = (1 << 32) - 3;
     let ids: Vec<u64> = (0..6)

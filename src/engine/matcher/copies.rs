@@ -1,15 +1,22 @@
-//! Copies of answers that have been, where an answer names no probe: networks deliver packets twice, and the second one must not be
-//! taken for the answer to the probe that left meanwhile, or every later hop of the path would be one too far.
+//! Recognises copies of earlier answers among replies that hold no secret.
+//!
+//! Networks sometimes deliver a packet twice. By then the next probe of the flow may be pending. If the copy were matched to
+//! that probe, every later hop of the path would be shown one TTL too far.
 
 use crate::engine::format::ProbeFormat;
 use crate::engine::ledger::{AnswerMark, Entry};
 use crate::model::{ProbeId, Reply};
 
-/// The attempt from which on a likeness is believed: the time that an earlier one was waited for is longer than copies take.
+/// From this attempt on, a reply like an earlier one is taken for an answer to the pending probe. Copies arrive sooner than
+/// the timeout of the first attempt.
 const BELIEVED: u8 = 2;
 
-/// The probe of `flow`, newest first, that had the very answer (responder and kind) that `reply` is, where that is no answer to
-/// `waiting`. Routers that answer at two TTLs, and targets that quote little, answer a second attempt.
+/// Returns the probe whose answer `reply` repeats: the first of `flow` whose answer had the same responder and kind.
+///
+/// - `flow` is in the order newest first. `waiting` is the pending probe, if there is one.
+/// - Returns `None` if a second or later attempt is pending. Routers that answer at two TTLs, and targets that quote little,
+///   give that attempt its answer.
+/// - Returns `None` if the format allows several pending probes per flow.
 pub(super) fn answered_before<'a>(
     format: &ProbeFormat,
     reply: &Reply,

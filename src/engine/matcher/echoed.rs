@@ -1,9 +1,11 @@
 //! Finds the probe that a target answers without quoting it: echo replies, TCP segments, UDP datagrams.
 //!
-//! Some targets answer from another address than the one probed. An answer that repeats the tag (echo replies, datagrams) is
-//! known wherever it comes from. A TCP segment repeats 32 secret bits, and any live probe of the flow could be the answered one. From
-//! another address only pending probes are looked at, and only the kinds that hosts answer with. A stray segment with the right
-//! ports is then taken for an answer with a chance of 2^-32 for each pending probe.
+//! Some targets answer from another address than the one probed:
+//!
+//! - An answer that repeats the tag (echo reply, datagram) is matched from any address.
+//! - A TCP segment repeats only 32 secret bits. From another address, only SYN-ACK and RST segments are matched. The probe must
+//!   be pending, or must already have had this answer. A stray segment with the right ports is matched with a chance of 2^-32
+//!   for each such probe.
 
 use std::net::IpAddr;
 
@@ -14,7 +16,7 @@ use super::{Finding, Match, copies};
 use crate::engine::format::ProbeFormat;
 use crate::engine::ledger::{AnswerMark, Entry, Ledger, State};
 
-/// Finds the probe that `reply` answers with `echoed`.
+/// Finds the probe that `reply` answers. `echoed` is what the reply repeats of the probe.
 pub(super) fn find(
     ledger: &Ledger,
     format: &ProbeFormat,
@@ -32,8 +34,8 @@ pub(super) fn find(
     }
 }
 
-/// Whether an answer that comes from another address than `entry`'s destination, and repeats few secret bits, may be meant for
-/// `entry`: while it is pending, or as a copy of the answer that it had.
+/// Whether `entry` accepts an answer from another address than its destination that repeats few secret bits. A pending probe
+/// does. An answered probe accepts only a copy of its answer.
 fn may_come_from_elsewhere(entry: &Entry, reply: &Reply) -> bool {
     match entry.state {
         State::Unstamped | State::Waiting => true,
@@ -60,7 +62,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// The probe whose secrets the answer repeats.
+    /// Returns the probe whose secrets the answer repeats. The first probe with full evidence, or with the repeated tag, is
+    /// returned. Otherwise returns the first probe that accepts the answer from another address.
     fn by_proof(&self, reply: &Reply, answer: &Answer) -> Option<(ProbeId, Evidence)> {
         let mut elsewhere = None;
         for proof in answer.proofs.iter().flatten() {
@@ -89,13 +92,20 @@ impl Lookup<'_> {
         elsewhere
     }
 
-    /// An answer that repeats nothing answers the one pending probe of the flow. If several are pending, it is credited to the
-    /// trace.
+    /// Matches an answer that repeats nothing to a live probe of the flow:
+    ///
+    /// | case | match |
+    /// |---|---|
+    /// | a copy of an earlier answer | the probe that had the answer |
+    /// | one probe is pending | that probe |
+    /// | several are pending | one of them, hop not known: the reply is credited to the trace |
+    /// | no probe is pending, one is live | that probe |
+    /// | no probe is pending, several are live | one of them, hop not known |
     fn weak(&self, reply: &Reply, flow: FlowId, from_port: u16) -> Finding {
         let live: Vec<(ProbeId, &Entry)> = self
             .live(flow)
             .filter(|(_, entry)| self.format.dst_port(entry.probe.ttl) == from_port)
-            // What was not sent is not answered.
+            // A probe that was not sent has no answer.
             .filter(|(_, entry)| entry.state != State::Refused)
             .collect();
         let mut pending = live
@@ -123,7 +133,7 @@ impl Lookup<'_> {
         }
     }
 
-    /// The live probes of a flow towards the responder, newest first within a TTL.
+    /// The live probes of a flow to the responder. They are ordered by TTL, and newest first within a TTL.
     fn live(&self, flow: FlowId) -> impl Iterator<Item = (ProbeId, &Entry)> {
         let ttls = match self.format.shows_ttl() {
             true => 1..=u8::MAX,
@@ -135,7 +145,7 @@ impl Lookup<'_> {
         })
     }
 
-    /// Why there is no match: whether a probe with the open facts is live.
+    /// Returns the reason for the discard. `Forged` means that a probe with the open facts is live.
     fn nothing(&self, answer: &Answer) -> Finding {
         let Some(flow) = answer.flow else {
             return Finding::refused(DiscardReason::Foreign);

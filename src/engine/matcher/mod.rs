@@ -1,17 +1,32 @@
-//! Which live probe a reply answers, and how sure that is.
+//! Finds the live probe that a reply answers, and grades the evidence.
 //!
-//! Of a quoted probe (`quoted`):
+//! Evidence from a quoted packet (`quoted`):
 //!
-//! | evidence | what came back |
-//! |---|---|
-//! | full | every open fact right, with the tag, or with both secrets as sent |
-//! | rewritten | every open fact right, the serial as sent, and the check as an address change before us leaves it; or an open fact changed, and the serial with the tag; or the facts of one side (source or destination) changed, the serial as sent, and the check adjusted for it |
-//! | weak | every open fact right and one secret as sent; or, of an error that came through an ordinary socket and holds no secret, the one probe of the flow that it can be about |
+//! | evidence | open facts | serial | check | tag |
+//! |---|---|---|---|---|
+//! | full | as sent | any | any | as sent |
+//! | full | as sent | as sent | as sent | not quoted, or another |
+//! | full | as sent | any | as sent, and proves the serial | not quoted, or another |
+//! | rewritten | as sent | as sent | as a translated source address leaves it | not quoted, or another |
+//! | rewritten | some changed | as sent | any | as sent |
+//! | rewritten | one side (source or destination) changed | as sent, or proved by the check | adjusted for the change | not quoted, or cut short |
+//! | weak | as sent | as sent | not as sent | not quoted, or another |
+//! | weak | as sent | not as sent | as sent | not quoted, or another |
+//! | weak | as sent | not quoted | not quoted | not quoted, or cut short |
 //!
-//! Of what a target repeats without quoting (`echoed`): the tag, or a whole keyed sequence number, is full; a UDP datagram
-//! that repeats nothing is weak. Anything else is discarded with its reason.
+//! The last row is an error from an ordinary UDP socket. It is matched only if one probe of the flow fits.
 //!
-//! What names no probe may also be a copy of an answer that has been (`copies`).
+//! Evidence from an answer that quotes nothing (`echoed`):
+//!
+//! | evidence | what the answer repeats | open facts |
+//! |---|---|---|
+//! | full | the tag, or a whole keyed sequence number | as sent |
+//! | rewritten | the tag, or a whole keyed sequence number | the address, or (echo replies) another fact, differs |
+//! | weak | nothing (UDP datagrams) | as sent |
+//!
+//! Any other reply is discarded with its reason.
+//!
+//! A reply without a secret may also be a copy of an earlier answer (`copies`).
 
 mod copies;
 mod echoed;
@@ -26,21 +41,21 @@ use super::nat::NatLearner;
 /// What the matcher concludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match {
-    /// The probe answered; one of those that may be, where the hop is not known.
+    /// The answered probe. If `hop_known` is false, one of the probes that the reply may answer.
     pub probe: ProbeId,
-    /// How sure.
+    /// How strong the evidence is.
     pub evidence: Evidence,
-    /// Whether it is known which of the flow's probes is answered; else the reply is credited to the trace.
+    /// Whether the answered probe of the flow is known. If not, the reply is credited to the trace.
     pub hop_known: bool,
 }
 
-/// A match, or why there is none; and how many live probes had a chance of a weak match by accident.
+/// The result of the matcher, with the number of probes that could have been a weak match by accident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The conclusion.
+    /// The match, or the reason for the discard.
     pub result: Result<Match, DiscardReason>,
-    /// Live probes that had the quote's open facts while no strong evidence decided: each had a chance of 2^-15
-    /// (two secrets of 16 bits) of being taken for the answered one.
+    /// Live probes with the quoted open facts. The number is 0 if strong evidence decided.
+    /// Each had a chance of 2^-15 (two secrets of 16 bits) of a weak match by accident.
     pub weak_candidates: u32,
 }
 

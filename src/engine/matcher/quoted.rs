@@ -1,8 +1,11 @@
 //! Finds the probe that an ICMP error quotes.
 //!
-//! A changed destination has only 32 secret bits to be found by, so it is believed
-//! only where nothing speaks against it: the quoted destination is not itself being probed the same way, the tag (where quoted)
-//! is not another one, and exactly one live probe fits.
+//! If an open fact was changed on the way and the tag is not quoted whole, only 32 secret bits identify the probe. Such a match
+//! needs all of these:
+//!
+//! - No live probe has the quoted open facts.
+//! - The part of the tag that is quoted is the same.
+//! - Exactly one live probe fits.
 
 use crate::model::{DiscardReason, Evidence, ProbeId, QuotedProbe, Reply};
 
@@ -13,7 +16,7 @@ use crate::engine::nat::NatLearner;
 use crate::wire::payload;
 use crate::wire::protocol::Quote;
 
-/// Finds the probe that `quoted`, in `reply`, quotes.
+/// Finds the probe that `reply` quotes. `quoted` is its quoted packet.
 pub(super) fn find(
     ledger: &Ledger,
     format: &ProbeFormat,
@@ -72,7 +75,8 @@ struct ByFacts {
     candidates: u32,
 }
 
-/// The strongest match among the live probes with every open fact right.
+/// Returns the strongest match among the live probes with the quoted open facts, and the number of these probes. The search
+/// stops at the first full match.
 fn by_open_facts(
     ledger: &Ledger,
     format: &ProbeFormat,
@@ -105,7 +109,8 @@ fn by_open_facts(
     outcome
 }
 
-/// How sure it is that `quote`, whose open facts are those of `entry`, quotes it.
+/// Returns the evidence that `quote` quotes `entry`. The open facts of both are the same. Returns `None` if no secret is as
+/// sent, or if another field speaks against it.
 fn evidence_of(
     entry: &Entry,
     format: &ProbeFormat,
@@ -143,7 +148,7 @@ fn evidence_of(
     }
 }
 
-/// The one live probe whose secrets came back although an open fact was changed on the way.
+/// Returns the live probe whose secrets came back although an open fact was changed on the way. Returns `None` if several fit.
 fn by_secrets(
     ledger: &Ledger,
     format: &ProbeFormat,
@@ -156,7 +161,7 @@ fn by_secrets(
         for (probe, entry) in ledger.with_serial(serial) {
             let fits = entry.marked().is_some_and(|sent| match shown.tag {
                 Some(tag) if tag == sent.marks.tag => true,
-                // Zeros are padding, not a tag.
+                // Another tag. Zeros at its end may be padding.
                 Some(tag) if !payload::may_be_cut(tag, shown.serial, sent.marks.tag) => false,
                 _ => {
                     !facts_are_live
@@ -179,14 +184,22 @@ fn by_secrets(
     found
 }
 
-/// Whether a quote holds none of the secrets whole, as an ordinary UDP socket gives a short one.
+/// Whether a quote holds no whole secret. An ordinary UDP socket returns such a quote if the quoted packet was short.
 fn has_no_secret(format: &ProbeFormat, quote: &Quote) -> bool {
     format.is_one_by_one() && quote.shown.serial.unwrap_or(0) == 0
 }
 
-/// The one probe with a quote's open facts that waits for its answer, or where none waits any more, the one whose time is up; but
-/// the one that had this answer before, if the quote may be a copy's. One that is late while another waits is taken for that
-/// one: hence weak.
+/// Finds the probe for a short quote among those with the same destination and flow, and the same TTL if it is quoted.
+///
+/// | case | match |
+/// |---|---|
+/// | several probes are pending | `None` |
+/// | a copy of an earlier answer | the probe that had the answer |
+/// | one probe is pending | that probe |
+/// | no probe is pending, one timed out | that probe |
+/// | no probe is pending, several timed out | `None` |
+///
+/// The evidence is weak: a late reply to one probe is matched to another probe that is pending.
 fn alone(ledger: &Ledger, format: &ProbeFormat, reply: &Reply, quote: &Quote) -> Option<Match> {
     let facts = format.open_facts(quote)?;
     let fitting = || {

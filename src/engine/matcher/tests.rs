@@ -1,4 +1,4 @@
-//! Quotes as networks mangle them, against a ledger of live probes.
+//! Quoted packets as networks change them, against a ledger of live probes.
 
 use std::net::Ipv4Addr;
 
@@ -14,7 +14,7 @@ const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 const FORMAT: ProbeFormat = ProbeFormat::udp(2);
 
-/// A ledger with probes to 40 targets, two flows, TTLs 1 to 16; and their packets by number.
+/// A ledger with probes to 40 targets with two flows and TTLs 1 to 16, and their packets by number.
 struct Live {
     ledger: Ledger,
     nat: NatLearner,
@@ -68,7 +68,7 @@ impl Live {
         live
     }
 
-    /// What is found for the packet of probe `number`, changed by `change` and quoted up to `size` bytes.
+    /// Returns the match for the packet of probe `number`, changed by `change` and cut to `size` bytes.
     fn find(
         &self,
         number: usize,
@@ -89,7 +89,7 @@ impl Live {
     }
 }
 
-/// Overwrites the word at `at` and adjusts the UDP checksum as a rewriting box does.
+/// Overwrites the bytes at `at` and adjusts the UDP checksum, as an address translator does.
 fn rewrite(packet: &mut [u8], at: usize, bytes: &[u8]) {
     let old = Sum::default().bytes(&packet[at..at + bytes.len()]);
     let new = Sum::default().bytes(bytes);
@@ -138,9 +138,9 @@ fn a_rewritten_destination_is_found_by_its_secrets() {
 }
 
 #[test]
-fn a_quote_that_ends_within_the_tag_is_as_good_as_a_short_one() {
+fn a_quote_that_ends_within_the_tag_is_matched_like_a_short_one() {
     let live = Live::new();
-    // Behind the header's 28 bytes: the compensation word, then the tag.
+    // The compensation word and the tag follow the 28 bytes of headers.
     for kept in 28..40 {
         let cut = |packet: &mut Vec<u8>| {
             rewrite(packet, 16, &[203, 0, 113, 5]);
@@ -148,7 +148,7 @@ fn a_quote_that_ends_within_the_tag_is_as_good_as_a_short_one() {
         };
         let found = live.find(77, usize::MAX, cut);
         assert_eq!(found, Ok((77, Evidence::Rewritten)), "{kept} bytes");
-        // Not so where a part of another tag stands there.
+        // There is no match if the quote holds a part of another tag.
         let other = |packet: &mut Vec<u8>| {
             packet[30] ^= 1;
             cut(packet);
@@ -159,7 +159,7 @@ fn a_quote_that_ends_within_the_tag_is_as_good_as_a_short_one() {
 }
 
 #[test]
-fn a_translated_source_that_the_quote_keeps_is_seen_through() {
+fn a_probe_is_found_although_the_quote_shows_a_translated_source() {
     let live = Live::new();
     let address_only = live.find(5, SHORT, |packet| rewrite(packet, 12, &[203, 0, 113, 77]));
     assert_eq!(address_only, Ok((5, Evidence::Rewritten)));
@@ -171,7 +171,7 @@ fn a_translated_source_that_the_quote_keeps_is_seen_through() {
 }
 
 #[test]
-fn one_secret_alone_is_weak_and_none_is_forged() {
+fn one_secret_is_weak_evidence_and_a_quote_without_a_secret_is_forged() {
     let live = Live::new();
     let other_id = |packet: &mut Vec<u8>| packet[4] ^= 0x80;
     let other_check = |packet: &mut Vec<u8>| packet[26] ^= 0x55;
@@ -192,7 +192,7 @@ fn one_secret_alone_is_weak_and_none_is_forged() {
 #[test]
 fn a_learned_nat_constant_makes_the_checksum_right_again() {
     let mut live = Live::new();
-    // The NAT restored the quoted address and not the checksum.
+    // The NAT restored the quoted address but not the checksum.
     let shifted = |packet: &mut Vec<u8>| {
         rewrite(packet, 12, &[203, 0, 113, 77]);
         packet[12..16].copy_from_slice(&SOURCE.octets());
@@ -210,7 +210,7 @@ fn a_learned_nat_constant_makes_the_checksum_right_again() {
 }
 
 #[test]
-fn a_destination_swapped_for_another_live_target_s_is_not_believed_without_the_tag() {
+fn a_destination_changed_to_another_live_target_is_matched_only_by_the_tag() {
     let live = Live::new();
     let other_target = |packet: &mut Vec<u8>| rewrite(packet, 16, &[0xc6, 0x33, 0x64, 9]);
     assert_eq!(
@@ -224,7 +224,7 @@ fn a_destination_swapped_for_another_live_target_s_is_not_believed_without_the_t
 }
 
 #[test]
-fn other_traffic_is_foreign_and_what_we_never_sent_is_unknown() {
+fn other_traffic_is_foreign_and_a_probe_that_was_never_sent_is_unknown() {
     let live = Live::new();
     let other_ports = live.find(1, SHORT, |packet| {
         packet[20..24].copy_from_slice(&[0xd4, 0x31, 0, 53]);
@@ -244,7 +244,7 @@ fn other_traffic_is_foreign_and_what_we_never_sent_is_unknown() {
     assert_eq!(cut, Err(DiscardReason::Truncated));
 }
 
-/// Replies mutated and made up against a live ledger: never a wrong probe at full or rewritten.
+/// Mutated quotes, against a ledger of live probes. A match with full or rewritten evidence is never wrong.
 #[test]
 fn mutated_quotes_are_never_matched_wrongly_with_strong_evidence() {
     let live = Live::new();
@@ -280,6 +280,6 @@ fn mutated_quotes_are_never_matched_wrongly_with_strong_evidence() {
         matched > 30_000,
         "only {matched} matched: the test shows nothing"
     );
-    // A wrong weak match needs another live probe's facts and 16 right bits: 300,000 × 2^-15 at the very most.
+    // A wrong weak match needs the open facts of another live probe and 16 right bits: at most 300,000 × 2^-15 are expected.
     assert!(weak_wrong <= 20, "{weak_wrong} wrong weak matches");
 }

@@ -1,4 +1,4 @@
-//! Errors as ordinary sockets give them, without headers, against a ledger of live probes.
+//! Errors from ordinary sockets, whose quoted packets have no headers, against a ledger of live probes.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ const ECHO: ProbeFormat = ProbeFormat {
 
 const TARGET: &str = "198.51.100.1";
 
-/// Probes of one target, and of each what a quote's headers leave: behind the UDP header, or from the ICMP header on.
+/// Probes to one target, and their bytes that such a quote holds: those behind the UDP header, or from the ICMP header on.
 struct Live {
     format: ProbeFormat,
     ledger: Ledger,
@@ -30,7 +30,7 @@ struct Live {
 }
 
 impl Live {
-    /// Sends a probe a state, of the flow and TTL given.
+    /// Sends one probe for each flow, TTL and state.
     fn of(probes: &[(u16, u8, State)]) -> Self {
         Self::with(FORMAT, probes)
     }
@@ -83,7 +83,7 @@ impl Live {
         live
     }
 
-    /// What is found for an error about a datagram to `destination` by flow 0, of which `returned` came back.
+    /// Returns the match for an error about a datagram of flow 0 to `destination`. `returned` is the quoted payload.
     fn find(&self, destination: &str, returned: &[u8]) -> Result<(u64, Evidence), DiscardReason> {
         self.find_from("203.0.113.9", destination, returned)
     }
@@ -108,7 +108,7 @@ impl Live {
             .map(|found| (found.probe.0, found.evidence))
     }
 
-    /// Notes that a probe was answered by `responder`.
+    /// Marks a probe as answered by `responder`.
     fn answered_by(&mut self, probe: u64, responder: &str) {
         let entry = self.ledger.get_mut(ProbeId(probe)).expect("live");
         entry.state = State::Answered;
@@ -125,7 +125,7 @@ fn address(text: &str) -> IpAddr {
 }
 
 #[test]
-fn every_probe_has_one_size_and_its_payload_names_it() {
+fn all_probes_have_one_size_and_the_payload_identifies_the_probe() {
     let live = Live::of(&[
         (0, 1, State::Waiting),
         (0, 2, State::Waiting),
@@ -135,16 +135,16 @@ fn every_probe_has_one_size_and_its_payload_names_it() {
         assert_eq!(payload.len(), live.payloads[0].len());
         let found = live.find(TARGET, payload);
         assert_eq!(found, Ok((number as u64, Evidence::Full)));
-        // Padding or extensions may follow.
+        // Padding or ICMP extensions may follow.
         let padded = [&payload[..], &[0; 100]].concat();
         assert_eq!(live.find(TARGET, &padded), found);
     }
 }
 
 #[test]
-fn a_short_quote_is_of_the_one_probe_that_waits() {
+fn a_short_quote_is_matched_to_the_one_pending_probe() {
     for returned in [&[][..], &[0xab, 0xcd], &[0; 100]] {
-        // Answered ones, those whose time is up, and another flow's do not count.
+        // Probes of another flow do not count. Probes that were answered, timed out or refused do not count.
         let live = Live::of(&[
             (0, 1, State::Answered),
             (0, 2, State::TimedOut),
@@ -153,10 +153,10 @@ fn a_short_quote_is_of_the_one_probe_that_waits() {
             (0, 4, State::Refused),
         ]);
         assert_eq!(live.find(TARGET, returned), Ok((2, Evidence::Weak)));
-        // The kernel may not have told yet when it was sent.
+        // A probe is pending before the kernel has reported its send time.
         let live = Live::of(&[(0, 2, State::TimedOut), (0, 3, State::Unstamped)]);
         assert_eq!(live.find(TARGET, returned), Ok((1, Evidence::Weak)));
-        // Nobody waits: it is late.
+        // No probe is pending: the reply is late.
         let live = Live::of(&[(0, 2, State::TimedOut), (0, 3, State::Answered)]);
         assert_eq!(live.find(TARGET, returned), Ok((0, Evidence::Weak)));
     }
@@ -169,7 +169,7 @@ fn a_quote_that_ends_within_the_tag_is_a_short_one() {
         let mut cut = live.payloads[0].clone();
         cut[kept..].fill(0);
         assert_eq!(live.find(TARGET, &cut), Ok((0, Evidence::Weak)));
-        // A part of another tag.
+        // The quote holds a part of another tag.
         let mut other = live.payloads[1].clone();
         other[kept..].fill(0);
         let expected = match kept {
@@ -181,28 +181,28 @@ fn a_quote_that_ends_within_the_tag_is_a_short_one() {
 }
 
 #[test]
-fn a_short_quote_that_may_be_of_several_probes_is_ambiguous() {
+fn a_short_quote_that_fits_several_probes_is_ambiguous() {
     for states in [
         [State::Waiting, State::Waiting],
         [State::Waiting, State::Unstamped],
         [State::TimedOut, State::TimedOut],
-        // Nothing is open.
+        // No probe is pending, and no probe timed out.
         [State::Answered, State::Refused],
     ] {
         let live = Live::of(&[(0, 1, states[0]), (0, 2, states[1])]);
         assert_eq!(live.find(TARGET, &[]), Err(DiscardReason::Ambiguous));
-        // The payload tells them apart all the same.
+        // The payload still tells them apart.
         let found = live.find(TARGET, &live.payloads[1]);
         assert_eq!(found, Ok((1, Evidence::Full)));
     }
 }
 
 #[test]
-fn what_was_not_sent_is_not_found() {
+fn a_quote_of_a_probe_that_was_not_sent_is_not_matched() {
     let live = Live::of(&[(0, 1, State::Waiting)]);
     let elsewhere = "198.51.100.2";
     assert_eq!(live.find(elsewhere, &[]), Err(DiscardReason::Unknown));
-    // Other marks: somebody made them up, or another run's.
+    // Other marks: they are forged, or from another run.
     let mut forged = live.payloads[0].clone();
     (forged[5], forged[11]) = (forged[5] ^ 1, forged[11] ^ 1);
     assert_eq!(live.find(TARGET, &forged), Err(DiscardReason::Forged));
@@ -216,8 +216,8 @@ fn a_rewritten_destination_is_found_by_the_payload() {
 }
 
 #[test]
-fn an_echo_header_names_its_probe_among_many_and_proves_it_weakly() {
-    // Two attempts at one TTL, another TTL, another flow; one is late, one answered.
+fn an_echo_header_alone_identifies_its_probe_with_weak_evidence() {
+    // Two attempts at one TTL, another TTL, and another flow. One probe timed out, one was answered.
     let live = Live::with(
         ECHO,
         &[
@@ -230,7 +230,7 @@ fn an_echo_header_names_its_probe_among_many_and_proves_it_weakly() {
     for (number, sent) in live.payloads.iter().enumerate() {
         let number = number as u64;
         assert_eq!(live.find(TARGET, sent), Ok((number, Evidence::Full)));
-        // Eight bytes, padded or not: the two attempts differ in eight bits of their tags.
+        // Eight bytes, with and without padding. The two attempts differ in eight bits of their tags.
         for padding in [0, 100] {
             let short = [&sent[..8], &vec![0; padding]].concat();
             assert_eq!(live.find(TARGET, &short), Ok((number, Evidence::Weak)));
@@ -239,7 +239,7 @@ fn an_echo_header_names_its_probe_among_many_and_proves_it_weakly() {
 }
 
 #[test]
-fn an_echo_header_that_was_not_sent_is_nobody_s() {
+fn a_changed_echo_header_is_not_matched() {
     let live = Live::with(ECHO, &[(0, 1, State::Waiting)]);
     let sent = &live.payloads[0][..8];
     let changed = |at: usize, by: u8| {
@@ -247,23 +247,24 @@ fn an_echo_header_that_was_not_sent_is_nobody_s() {
         short[at] ^= by;
         live.find(TARGET, &short)
     };
-    // Checksum; the tag's byte in the sequence number; the TTL there; identifiers of the other flow and of nobody.
+    // In order: the checksum; the byte of the tag in the sequence number; the TTL in the sequence number; the identifier of the
+    // other flow; an identifier of no flow.
     assert_eq!(changed(2, 1), Err(DiscardReason::Forged));
     assert_eq!(changed(7, 1), Err(DiscardReason::Forged));
     assert_eq!(changed(6, 3), Err(DiscardReason::Unknown));
     assert_eq!(changed(5, 1), Err(DiscardReason::Unknown));
     assert_eq!(changed(4, 0x80), Err(DiscardReason::Foreign));
-    // Not an echo request at all.
+    // The type is not that of an echo request.
     assert_eq!(changed(0, 1), Err(DiscardReason::Truncated));
     let elsewhere = live.find("203.0.113.77", sent);
     assert_eq!(elsewhere, Err(DiscardReason::Unknown));
-    // The marks find it there, too.
+    // A whole quote is matched by its marks, although the destination differs.
     let elsewhere = live.find("203.0.113.77", &live.payloads[0]);
     assert_eq!(elsewhere, Ok((0, Evidence::Rewritten)));
 }
 
 #[test]
-fn a_copy_of_an_answer_is_not_taken_for_the_next_hop_s() {
+fn a_copy_of_an_answer_is_not_matched_to_the_next_hop() {
     let (near, far) = ("203.0.113.1", "203.0.113.2");
     let mut live = Live::of(&[
         (0, 1, State::Waiting),
@@ -272,19 +273,19 @@ fn a_copy_of_an_answer_is_not_taken_for_the_next_hop_s() {
     ]);
     live.answered_by(0, near);
     live.answered_by(1, far);
-    // Of whichever answer, and whoever waits; what nobody has said before is for the one that waits.
+    // A copy is matched to the probe that had the answer. A reply from a new responder is matched to the pending probe.
     for (responder, probe) in [(near, 0), (far, 1), ("203.0.113.3", 2)] {
         let found = live.find_from(responder, TARGET, &[]);
         assert_eq!(found, Ok((probe, Evidence::Weak)), "{responder}");
     }
-    // Where nobody waits, too: the one whose time is up stays silent.
+    // This also holds if no probe is pending. The probe that timed out stays unanswered.
     live.ledger.get_mut(ProbeId(2)).expect("live").state = State::TimedOut;
     assert_eq!(live.find_from(far, TARGET, &[]), Ok((1, Evidence::Weak)));
-    // A second attempt is answered by who answers at two TTLs.
+    // One router may answer at two TTLs: a pending second attempt gets the reply.
     let again = live.ledger.get_mut(ProbeId(2)).expect("live");
     (again.state, again.probe.attempt) = (State::Waiting, 2);
     assert_eq!(live.find_from(far, TARGET, &[]), Ok((2, Evidence::Weak)));
-    // And a payload names its probe whoever answers.
+    // A whole payload identifies its probe, from any responder.
     let whole = live.payloads[2].clone();
     assert_eq!(live.find_from(far, TARGET, &whole), Ok((2, Evidence::Full)));
 }

@@ -1,4 +1,4 @@
-//! Replies beyond a probe's first: their numbers, and their turn behind the probe's own row.
+//! Replies beyond a probe's first. They are numbered, and their rows follow the probe's own row.
 
 use super::Settled;
 use super::settling::{Live, Settler};
@@ -11,12 +11,12 @@ use crate::model::{DiscardReason, Status};
 pub(super) struct Further {
     pub held: Held,
     pub status: Status,
-    /// Whether it is known that this probe is the one answered; else only its flow is.
+    /// Whether the answered probe is known. If not, only the flow is known.
     pub hop_known: bool,
 }
 
 impl Further {
-    /// One more reply to this very probe.
+    /// A further reply to this probe, with the status `Duplicate`.
     pub fn duplicate(held: Held) -> Self {
         Further {
             held,
@@ -27,9 +27,9 @@ impl Further {
 }
 
 impl Settler {
-    /// Records a further reply: at once if the probe's own row is out, else right behind that row.
+    /// Records a further reply. If the probe's own row has not been written, the reply waits for it.
     pub fn further(&mut self, live: &mut Live<'_>, further: Further, out: &mut Settled) {
-        // The entry lives as long as replies are recognised: no number comes twice.
+        // The entry lives as long as replies are recognised, so no number is used twice.
         live.entry.extra_replies += 1;
         let index = live.entry.extra_replies;
         match live.entry.state {
@@ -43,14 +43,14 @@ impl Settler {
         }
     }
 
-    /// Records what waited for the probe's own row, which is out.
+    /// Records the further replies that waited for the probe's own row. Call it after that row was written.
     pub fn release_further(&mut self, live: &mut Live<'_>, out: &mut Settled) {
-        // Asked of every probe, and mostly in vain.
+        // This runs for every probe, and usually nothing waits.
         if self.pending.is_empty() {
             return;
         }
         for (index, further) in self.pending.remove(&live.id).unwrap_or_default() {
-            // A refused probe cannot have been answered: what came for it quoted something else.
+            // A refused probe cannot have been answered: the reply belongs to another packet.
             match live.entry.state == State::Refused && further.hop_known {
                 true => self.counts.discard(DiscardReason::Unknown),
                 false => self.emit_further(live, index, further, out),
@@ -60,7 +60,7 @@ impl Settler {
 
     fn emit_further(&self, live: &Live<'_>, index: u16, further: Further, out: &mut Settled) {
         self.emit(live, index, further.status, Some(further.held), out);
-        // Which of the flow's probes it answers is not known, so neither is the hop.
+        // If the answered probe is not known, the hop and the round-trip time are not known either.
         if let Some(Event::Row(row)) = out.events.back_mut()
             && !further.hop_known
         {

@@ -1,4 +1,4 @@
-//! What our own kernel says of a probe that it could not send.
+//! ICMP errors from this host about probes that its kernel could not send.
 
 use super::Settled;
 use super::settling::{Live, Settler};
@@ -6,24 +6,30 @@ use crate::engine::core::Event;
 use crate::engine::ledger::{Entry, State};
 use crate::model::{HopRecord, Outcome, ProbeResult, Reply, ReplyKind, Status, UnsentReason};
 
-/// A packet of this host about a probe to another one: no answer, and no hop.
+/// A reply from this host about a probe to another host. It is no answer and shows no hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Local {
-    /// The kernel took the probe and gave it up: why.
+    /// The kernel accepted the probe, but could not send it for this reason.
     NotSent(UnsentReason),
-    /// It says nothing that can be relied on.
+    /// The reply says nothing reliable about the probe.
     Unclear,
 }
 
-/// What `reply` is if it comes from this host, and not from the target (which may be this host). `is_ours`: the responder is an
-/// address of this host, by the kernel's tables.
+/// Returns what a reply from this host says about the probe. Returns `None` if the reply is an answer.
 ///
-/// | the responder | and the reply | is |
+/// `is_ours` says that the responder is an address of this host in the kernel's tables.
+///
+/// | responder | reply | result |
 /// |---|---|---|
-/// | the probe's source, or another address of ours | an unreachable that quotes the TTL as it was sent, or no TTL | our kernel's: the probe was not sent |
-/// | the same | an unreachable that quotes a lower TTL | an answer: the probe was on the way. Private addresses are used twice |
-/// | the probe's source | anything else | unclear |
-/// | another address of ours | anything else | an answer, as above |
+/// | the target, even if it is this host | any | `None` |
+/// | an address of another host | any | `None` |
+/// | the probe's source, or another address of this host | unreachable, quotes the TTL as sent or no TTL | `NotSent` |
+/// | the probe's source, or another address of this host | unreachable, quotes a lower TTL | `None` |
+/// | the probe's source | any other | `Unclear` |
+/// | another address of this host | any other | `None` |
+///
+/// A lower TTL shows that a router forwarded the probe. That router can have an address of this host, because many networks use
+/// the same private addresses.
 pub(super) fn of(entry: &Entry, reply: &Reply, is_ours: bool) -> Option<Local> {
     let from_source = Some(reply.responder) == entry.source;
     if reply.responder == entry.probe.destination || !(from_source || is_ours) {
@@ -32,9 +38,9 @@ pub(super) fn of(entry: &Entry, reply: &Reply, is_ours: bool) -> Option<Local> {
     let reason = match reply.kind {
         ReplyKind::HostUnreachable => UnsentReason::HostUnreachable,
         ReplyKind::NetworkUnreachable => UnsentReason::NoRoute,
-        // Of a tunnel on this host.
+        // From a tunnel on this host.
         ReplyKind::FragmentationNeeded | ReplyKind::PacketTooBig => UnsentReason::TooLarge,
-        // What rules for output reject with.
+        // From a firewall rule for outgoing packets.
         kind if kind.is_unreachable() => UnsentReason::Firewall,
         _ => return from_source.then_some(Local::Unclear),
     };
@@ -46,9 +52,16 @@ pub(super) fn of(entry: &Entry, reply: &Reply, is_ours: bool) -> Option<Local> {
 }
 
 impl Settler {
-    /// Our own kernel took a packet and gave it up later (no neighbour, say): it was not sent. That may be told before the call
-    /// that sent it returns, or after the timeout: the kernel asks for a neighbour for three seconds. The `timeout` row then
-    /// gives way while its trace is open, as for a late reply. A probe that was answered stays as it is.
+    /// Records that the kernel accepted a probe but did not send it, for example because a neighbour did not answer.
+    ///
+    /// | the probe | effect |
+    /// |---|---|
+    /// | is pending | it ends as a send error |
+    /// | timed out | the assembler puts the send error in the place of the `timeout` row, if the trace is still open |
+    /// | was answered or refused | nothing changes |
+    ///
+    /// The error can arrive before the send call returns. It can also arrive after the timeout, because the kernel waits three
+    /// seconds for a neighbour.
     pub fn note_local(&mut self, live: Live<'_>, local: Local, out: &mut Settled) {
         let Local::NotSent(reason) = local else {
             return;
@@ -60,10 +73,10 @@ impl Settler {
             }
             State::TimedOut => {
                 live.entry.state = State::Refused;
-                // Whatever else is sent to this target will come to the same end.
+                // Other probes to this target will fail in the same way, so the strategy must know.
                 out.outcomes
                     .push(Outcome::of(&live.entry.probe, ProbeResult::NotSent, true));
-                // Not the probe's first row; the assembler settles which of the two remains.
+                // This is the probe's second row. The assembler decides which of the two remains.
                 let row = self.unsent_row(&live, Status::SendError, Some(reason));
                 out.events.push_back(Event::Row(HopRecord {
                     reply_index: 1,

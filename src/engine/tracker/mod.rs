@@ -1,16 +1,22 @@
-//! Ledger and matcher together: probes, replies and time go in; finished rows and outcomes come out.
+//! Follows every probe from sending to its result, with the ledger and the matcher.
 //!
-//! Every probe leaves here as exactly one row with `reply_index` 0, and every reply as a row or as a counted
-//! discard. A probe's own row leaves before those of its further replies. What a row says is settled here. Only one thing is left
-//! to the assembler, which knows which traces are still open: whether a late reply takes the place of its `timeout` row.
+//! Input: probes, replies and time. Output: finished rows and outcomes. It guarantees:
 //!
-//! | file | what it does |
+//! - Every probe produces exactly one row with `reply_index` 0. A withdrawn probe produces it when it is entered again.
+//! - Every reply produces a row or a counted discard.
+//! - A probe's own row comes before the rows of its further replies.
+//!
+//! The assembler alone knows which traces are still open. It therefore decides whether a late or stronger reply, or a late
+//! send error, takes the place of the probe's own row. Everything else in a row is decided here.
+//!
+//! | file | contents |
 //! |---|---|
-//! | `sending` | probes that are about to be sent, sent, refused or skipped |
-//! | `settling` | a reply or a timeout, and how the probe ends with it |
+//! | `sending` | probes that are about to be sent, sent, refused, skipped or inferred |
+//! | `settling` | how a reply or a timeout ends a probe |
 //! | `further` | replies beyond a probe's first |
-//! | `local` | our own kernel's errors |
-//! | `row` | what a row says of its probe |
+//! | `local` | errors from this host's kernel |
+//! | `row` | the columns that describe the probe |
+//! | `settled` | the timeouts, and the output of the tracker |
 
 mod further;
 mod local;
@@ -32,21 +38,21 @@ use super::nat::NatLearner;
 pub use settled::{Settled, Timeouts};
 use settling::{Live, Settler};
 
-/// Follows every probe from sending to its end.
+/// Follows every probe from sending to its result.
 #[derive(Debug)]
 pub struct Tracker {
     tokens: TokenMaker,
     ledger: Ledger,
     nat: NatLearner,
-    /// How many serials were drawn.
+    /// Number of serials drawn.
     drawn: u64,
-    /// The oldest probe whose timeout has not been looked at.
+    /// Number of the oldest probe that may still be pending.
     unsettled: u64,
     settler: Settler,
 }
 
 impl Tracker {
-    /// Prepares to follow about `expected` live probes.
+    /// Creates a tracker with room for about `expected` live probes.
     pub fn new(
         format: ProbeFormat,
         timeouts: Timeouts,
@@ -63,18 +69,19 @@ impl Tracker {
         }
     }
 
-    /// How probes look on the wire.
+    /// The format of the probe packets.
     pub fn format(&self) -> &ProbeFormat {
         &self.settler.format
     }
 
-    /// Takes a packet that could not be read as a reply.
+    /// Counts a packet that could not be read as a reply.
     pub fn discard(&mut self, reason: DiscardReason) {
         self.settler.counts.packets_received += 1;
         self.settler.counts.discard(reason);
     }
 
-    /// Takes a reply. `is_ours`: the responder is an address of this host. Returns why the reply was discarded, if it was.
+    /// Takes a reply. `is_ours` says that the responder is an address of this host. Returns the reason if the reply was
+    /// discarded.
     pub fn reply(
         &mut self,
         reply: Box<Reply>,
@@ -89,7 +96,7 @@ impl Tracker {
         discarded
     }
 
-    /// Gives a reply to the probe that it answers. The probe is looked up once.
+    /// Finds the probe that a reply answers, and settles the probe with the reply.
     fn attribute(
         &mut self,
         reply: Box<Reply>,
@@ -113,10 +120,10 @@ impl Tracker {
         settler.reply(Live { id, entry }, found, reply, is_ours, out)
     }
 
-    /// Lets time pass: unanswered probes time out, old ones are forgotten. Every packet received before `now` must have been
-    /// given to [`reply`](Tracker::reply).
+    /// Advances the time to `now`: unanswered probes time out, and old probes are removed from the ledger. Every packet that
+    /// was received before `now` must have been given to [`reply`](Tracker::reply) before.
     ///
-    /// Stops after `limit` rows, so that others get a turn. Returns whether all that was due is done.
+    /// Stops after `limit` rows, so that the caller can do other work. Returns `false` if work that is due remains.
     pub fn advance(&mut self, now: Time, limit: usize, out: &mut Settled) -> bool {
         let most_rows = out.events.len().saturating_add(limit);
         let timeout = self.settler.timeouts.timeout;
@@ -146,13 +153,13 @@ impl Tracker {
         true
     }
 
-    /// When [`advance`](Tracker::advance) next has something to do; `None` while every probe has ended.
+    /// Returns when [`advance`](Tracker::advance) should run next. Returns `None` if it has passed every probe.
     pub fn next_timeout(&self) -> Option<Time> {
         let entry = self.ledger.get(ProbeId(self.unsettled))?;
         Some(entry.sent_at + self.settler.timeouts.timeout + Duration::from_nanos(1))
     }
 
-    /// Whether every probe has ended.
+    /// Whether every probe has ended and [`advance`](Tracker::advance) has passed it.
     pub fn is_settled(&self) -> bool {
         self.ledger.get(ProbeId(self.unsettled)).is_none()
     }
@@ -162,14 +169,14 @@ impl Tracker {
         &self.settler.counts
     }
 
-    /// What a 1:1 NAT before us adds to quoted checksums, if that was learned.
+    /// The difference that a 1:1 NAT in front of this host adds to quoted checksums, if it was learned.
     pub fn nat_checksum_delta(&self) -> Option<u16> {
         self.nat.delta()
     }
 }
 
-/// Shows the learner a reply whose open facts are right. A quote with the tag teaches as well as one that is too short to
-/// hold it.
+/// Gives the NAT learner a reply whose serial is as sent but whose checksum is not. The open facts must be as sent. The quote may
+/// be too short for the tag.
 fn learn_translation(entry: &Entry, reply: &Reply, format: &ProbeFormat, nat: &mut NatLearner) {
     if let Some(quoted) = &reply.quoted
         && let Some(sent) = entry.marked()

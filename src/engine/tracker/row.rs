@@ -1,4 +1,4 @@
-//! What a row says of its probe.
+//! The columns of a row that describe its probe.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::engine::ledger::Entry;
 use crate::model::{HopRecord, ProbeId, Status, Time, TraceId, UnsentReason};
 
 impl Settler {
-    /// What a row says of the probe itself.
+    /// Returns a row that describes the probe, without a reply.
     pub fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
         let probe = &entry.probe;
         let sent = entry.marked();
@@ -48,7 +48,7 @@ impl Settler {
         }
     }
 
-    /// The row of a probe that was not sent.
+    /// Returns the row of a probe that was not sent. It has no send time.
     pub fn unsent_row(
         &self,
         live: &Live<'_>,
@@ -64,8 +64,10 @@ impl Settler {
     }
 }
 
-/// Receive stamp − send stamp. A reply that seems to come up to a millisecond before its probe was stamped too coarsely,
-/// and counts as 0 µs; one that comes before that tells nothing.
+/// Returns the receive timestamp minus the send timestamp, µs.
+///
+/// - Returns 0 if the reply has a timestamp up to 1 ms before that of its probe: some timestamps are that coarse.
+/// - Returns `None` if the reply has an earlier timestamp than that, or if the result does not fit.
 pub(super) fn rtt_us(sent_at: Time, received_at: Time) -> Option<i32> {
     if received_at + Duration::from_millis(1) < sent_at {
         return None;

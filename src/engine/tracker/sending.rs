@@ -19,8 +19,8 @@ impl Tracker {
         self.ledger.fetch(probes);
     }
 
-    /// Enters a probe that is about to be sent: draws its serial and marks. The entry stands before the packet leaves, because a
-    /// reply can beat the return of the call that sends it.
+    /// Enters a probe that is about to be sent, and draws its serial and marks. The probe is entered before the packet is sent,
+    /// because a reply can arrive before the send call returns.
     pub fn enter(&mut self, probe: Probe, source: IpAddr, now: Time) -> (ProbeId, Marked) {
         let serial = self.draw_serial(&probe);
         let format = &self.settler.format;
@@ -62,7 +62,7 @@ impl Tracker {
         }
     }
 
-    /// Enters a probe that was held back for too long, and ends it as skipped.
+    /// Enters a probe that waited too long to be sent, and ends it as skipped.
     pub fn enter_skipped(
         &mut self,
         probe: Probe,
@@ -108,7 +108,8 @@ impl Tracker {
         }
     }
 
-    /// Takes that the kernel took a probe at `sent_at`. A reply that came before the kernel's return settles the probe now.
+    /// Records that the kernel accepted a probe at `sent_at`. If its reply arrived before the send call returned, the reply
+    /// settles the probe now.
     pub fn stamp(&mut self, id: ProbeId, sent_at: Time, out: &mut Settled) {
         if let Some(entry) = self.ledger.get_mut(id)
             && entry.state == State::Unstamped
@@ -119,7 +120,7 @@ impl Tracker {
         }
     }
 
-    /// Takes that the kernel refused a probe.
+    /// Records that the kernel refused a probe, and ends it as a send error.
     pub fn refuse(&mut self, id: ProbeId, reason: UnsentReason, out: &mut Settled) {
         if let Some(entry) = self.ledger.get_mut(id)
             && entry.state == State::Unstamped
@@ -129,7 +130,8 @@ impl Tracker {
         }
     }
 
-    /// Takes a probe back that the kernel has no room for: it has not ended, and is to be entered again. `None` if it has ended.
+    /// Withdraws a probe for which the kernel has no room, and returns it. The caller enters it again later. Returns `None` if
+    /// the probe is not waiting for the send call to return.
     pub fn withdraw(&mut self, id: ProbeId, out: &mut Settled) -> Option<Probe> {
         let entry = self.ledger.get_mut(id)?;
         if entry.state != State::Unstamped {
@@ -142,12 +144,13 @@ impl Tracker {
         Some(probe)
     }
 
-    /// Draws serials until one is not that of a live attempt of the same target, flow and TTL.
+    /// Draws a serial that no live attempt with the same target, flow and TTL has. If the format does not show the TTL, no live
+    /// probe of the flow has it.
     fn draw_serial(&mut self, probe: &Probe) -> u16 {
         loop {
             let serial = self.tokens.serial(self.drawn);
             self.drawn += 1;
-            // A first attempt at a TTL that shows has no earlier one: looking it up would only cost a trip to memory.
+            // If the format shows the TTL, a first attempt has no earlier one. The look-up would only cost time.
             let ttl = self.format().shows_ttl().then_some(probe.ttl);
             let taken = (probe.attempt > 1 || ttl.is_none())
                 && self

@@ -1,4 +1,4 @@
-//! How a probe ends with a reply, or with its timeout.
+//! Ends probes with a reply, a timeout or a refusal.
 
 use std::collections::HashMap;
 
@@ -16,21 +16,21 @@ use crate::model::{
 /// `reply_index` of a probe's own row.
 const OWN: u16 = 0;
 
-/// Replies recorded beyond the first, a probe: loops that multiply packets must not fill the memory.
+/// Most replies that are recorded for one probe beyond the first. It bounds the memory if a loop multiplies packets.
 pub(super) const MOST_EXTRA_REPLIES: u16 = 1_000;
 
-/// A live probe, looked up.
+/// A live probe: its number and its ledger entry.
 pub(super) struct Live<'a> {
     pub id: ProbeId,
     pub entry: &'a mut Entry,
 }
 
-/// Settles probes. It knows what they have in common; each comes with its entry.
+/// Settles probes. It holds what is common to all probes of a run. The caller passes the entry of each probe.
 #[derive(Debug)]
 pub(super) struct Settler {
     pub format: ProbeFormat,
     pub timeouts: Timeouts,
-    /// Further replies, with their numbers, to probes whose own row is not out: a weak reply is held until the timeout.
+    /// Further replies, with their numbers, that wait for the own row of their probe.
     pub pending: HashMap<ProbeId, Vec<(u16, Further)>>,
     /// Discards by reason, and candidates for accidental weak matches.
     pub counts: Statistics,
@@ -46,7 +46,19 @@ impl Settler {
         }
     }
 
-    /// Takes a reply to the probe.
+    /// Takes a reply that was matched to the probe.
+    ///
+    /// | the probe | effect of the reply |
+    /// |---|---|
+    /// | is past its lifetime, or was refused | discarded as unknown |
+    /// | has too many replies already, and this one cannot be its own answer | discarded as excess |
+    /// | is one of several that may be answered | credited to the trace |
+    /// | is pending | settles the probe, or is held |
+    /// | timed out | late reply, better than the `timeout` row |
+    /// | has a weak answer, and this one is stronger | replaces the answer |
+    /// | was answered | duplicate |
+    ///
+    /// A reply from this host that is no answer is discarded as local.
     pub fn reply(
         &mut self,
         mut live: Live<'_>,
@@ -56,7 +68,7 @@ impl Settler {
         out: &mut Settled,
     ) -> Result<(), DiscardReason> {
         let entry = &*live.entry;
-        // Forgotten in time, whether or not anything happened since that made the ledger forget it.
+        // The ledger may still hold a probe whose lifetime is over. The result must not depend on that.
         if reply.received_at > entry.sent_at + self.timeouts.lifetime() {
             return Err(DiscardReason::Unknown);
         }
@@ -72,7 +84,7 @@ impl Settler {
             evidence: found.evidence,
         };
         match entry.state {
-            // The kernel said no, and yet it was answered: there is no such thing.
+            // A probe that was not sent cannot have an answer.
             State::Refused => return Err(DiscardReason::Unknown),
             _ if !found.hop_known => self.credit(live, new, out),
             State::Unstamped | State::Waiting => self.first(live, new, out),
@@ -89,7 +101,7 @@ impl Settler {
         Ok(())
     }
 
-    /// Takes a reply that may be to any of several probes of the flow: it is credited to the trace.
+    /// Credits a reply to the trace, because it may answer any of several probes of the flow.
     fn credit(&mut self, mut live: Live<'_>, new: Held, out: &mut Settled) {
         let late = !matches!(live.entry.state, State::Unstamped | State::Waiting);
         let outcome = Outcome::of(&live.entry.probe, ProbeResult::OneOfSeveral, late);
@@ -102,7 +114,8 @@ impl Settler {
         self.further(&mut live, further, out);
     }
 
-    /// Takes a reply that displaces the `timeout` row, or one that was settled for want of anything better.
+    /// Takes a reply that is better than the probe's own row, which shows a timeout or a weak answer. The assembler puts it in
+    /// the place of that row if the trace is still open.
     fn surer(&mut self, mut live: Live<'_>, new: Held, status: Status, out: &mut Settled) {
         self.note_answer(live.entry, &new);
         tell(live.entry, &new.reply, true, out);
@@ -114,8 +127,8 @@ impl Settler {
         self.further(&mut live, further, out);
     }
 
-    /// Takes a reply to a probe that has none settled. It settles the probe, or is held if it is weak or the send time is not yet
-    /// known.
+    /// Takes a reply to a pending probe. The strongest reply settles the probe or is held; the others become further replies.
+    /// A reply is held if the send time is not yet known, or if a stronger reply may follow.
     fn first(&mut self, mut live: Live<'_>, new: Held, out: &mut Settled) {
         let displaced = match live.entry.held.take() {
             Some(held) if held.evidence >= new.evidence => {
@@ -134,12 +147,12 @@ impl Settler {
         }
     }
 
-    /// Settles the probe with the reply that it holds, if the send time is known and nothing surer is waited for.
+    /// Settles the probe with the held reply, if the send time is known and no stronger reply can follow.
     pub fn settle_held(&mut self, live: &mut Live<'_>, out: &mut Settled) {
         if live.entry.state == State::Unstamped {
             return;
         }
-        // If one probe at a time is under way, nothing surer follows.
+        // If a flow has only one pending probe, a weak reply settles it at once.
         let settles = |held: &mut Held| held.is_final() || self.format.is_one_by_one();
         if let Some(held) = live.entry.held.take_if(settles) {
             self.answered(live, held, out);
@@ -154,18 +167,18 @@ impl Settler {
         self.release_further(live, out);
     }
 
-    /// Notes what a probe was answered with.
+    /// Marks the probe as answered, and records what the answer says.
     fn note_answer(&self, entry: &mut Entry, held: &Held) {
         entry.state = State::Answered;
         entry.evidence = Some(held.evidence);
         entry.said = Some(entry.says(&held.reply));
-        // It is asked for only if one probe at a time is under way, or if the answer came from another address.
+        // The mark is read only if a flow has one pending probe at a time, or if the answer came from another address.
         let other_address = held.reply.responder != entry.probe.destination;
         let marks = self.format.is_one_by_one() || other_address && held.reply.quoted.is_none();
         entry.answer = marks.then(|| AnswerMark::of(&held.reply));
     }
 
-    /// Ends a probe whose timeout has passed.
+    /// Ends a probe whose timeout has passed. A held weak reply becomes its answer.
     pub fn silent(&mut self, mut live: Live<'_>, out: &mut Settled) {
         if let Some(weak) = live.entry.held.take() {
             return self.answered(&mut live, weak, out);
@@ -177,7 +190,7 @@ impl Settler {
         self.release_further(&mut live, out);
     }
 
-    /// Ends a probe that was not sent. A reply that was held for it was no answer, then.
+    /// Ends a probe that was not sent. A held reply cannot be its answer and is discarded.
     pub fn refused(&mut self, mut live: Live<'_>, reason: UnsentReason, out: &mut Settled) {
         self.forget_held(live.entry);
         let result = match reason {
@@ -191,14 +204,14 @@ impl Settler {
         self.release_further(&mut live, out);
     }
 
-    /// Counts a reply out that was held for a probe that was not sent after all.
+    /// Discards the held reply of a probe that was not sent.
     pub fn forget_held(&mut self, entry: &mut Entry) {
         if entry.held.take().is_some() {
             self.counts.discard(DiscardReason::Unknown);
         }
     }
 
-    /// Adds a row about a probe: its own, or that of a further reply.
+    /// Adds the probe's own row, or the row of a further reply.
     pub fn emit(
         &self,
         live: &Live<'_>,
@@ -218,7 +231,7 @@ impl Settler {
     }
 }
 
-/// Tells the strategy of an answer.
+/// Reports an answer to the strategy.
 fn tell(entry: &Entry, reply: &Reply, late: bool, out: &mut Settled) {
     let result = ProbeResult::Answered {
         responder: reply.responder,
@@ -231,8 +244,9 @@ fn tell(entry: &Entry, reply: &Reply, late: bool, out: &mut Settled) {
     out.outcomes.push(Outcome::of(&entry.probe, result, late));
 }
 
-/// Tells the strategy of a further answer that says something else: one probe may bring a router's complaint and then the
-/// target's answer. A weak one may be somebody else's, and is not told.
+/// Reports a further answer to the strategy if it says something else than the known one. For example, a router can complain
+/// about a probe and still forward it, and then the target answers. Weak answers are not reported, because they may be to other
+/// packets.
 fn tell_further(entry: &Entry, further: &Held, out: &mut Settled) {
     let held = entry.held.as_ref().map(|held| entry.says(&held.reply));
     let known = entry.said.or(held);
@@ -241,7 +255,7 @@ fn tell_further(entry: &Entry, further: &Held, out: &mut Settled) {
     }
 }
 
-/// Whether `found` is the answer that the probe was sent for, as far as it has one: however many came before, this one counts.
+/// Whether `found` can become the probe's own answer. The limit on further replies does not apply to it.
 fn is_first(entry: &Entry, found: &Match) -> bool {
     let open = matches!(
         entry.state,
@@ -251,7 +265,7 @@ fn is_first(entry: &Entry, found: &Match) -> bool {
     found.hop_known && open && entry.held.as_ref().is_none_or(weaker)
 }
 
-/// Whether the probe's own row rests on a weak answer, and `found` is a surer one.
+/// Whether the probe's own row shows a weak answer and `found` has stronger evidence.
 fn gives_way(entry: &Entry, found: &Match) -> bool {
     entry.evidence == Some(Evidence::Weak) && found.evidence > Evidence::Weak
 }

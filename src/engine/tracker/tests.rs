@@ -1,4 +1,4 @@
-//! The ends that a probe can come to, each brought about by hand.
+//! The ways in which a probe can end. Each test drives the tracker directly.
 
 mod further;
 mod local;
@@ -27,7 +27,7 @@ fn ms(n: u64) -> Time {
     START + Duration::from_millis(n)
 }
 
-/// A tracker under test, with what it has found so far.
+/// A tracker under test, with its output so far.
 struct Bench {
     tracker: Tracker,
     out: Settled,
@@ -48,7 +48,7 @@ impl Bench {
         }
     }
 
-    /// Sends a probe at TTL 4 and stamps it.
+    /// Sends a probe with TTL 4 and sets its send time.
     fn send(&mut self, attempt: u8, at: Time) -> ProbeId {
         let id = self.enter(attempt, at);
         self.tracker.stamp(id, at, &mut self.out);
@@ -74,12 +74,12 @@ impl Bench {
         id
     }
 
-    /// A Time Exceeded from `responder` that quotes `quote` arrives.
+    /// Passes a Time Exceeded from `responder` that quotes `quote`.
     fn arrive(&mut self, responder: Ipv4Addr, quote: &[u8], at: Time) -> Option<DiscardReason> {
         self.error([11, 0], responder, quote, at)
     }
 
-    /// A host unreachable from `responder` that quotes `quote` arrives; `is_ours`: it is an address of this host.
+    /// Passes a Host Unreachable from `responder` that quotes `quote`. `is_ours` says that `responder` is an address of this host.
     fn unreachable(
         &mut self,
         responder: Ipv4Addr,
@@ -95,7 +95,7 @@ impl Bench {
         self.tracker.reply(Box::new(reply), is_ours, &mut self.out)
     }
 
-    /// The target answers flow 0 with a datagram that says nothing of the probe.
+    /// Passes a datagram from the target to flow 0 that repeats nothing of the probe.
     fn datagram(&mut self, at: Time) -> Option<DiscardReason> {
         let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 60, 17, 0, 0];
         packet.extend(TARGET.octets());
@@ -126,7 +126,7 @@ impl Bench {
     }
 }
 
-/// An ICMP message in its packet, with its checksum.
+/// Returns the IP packet of an ICMP message, with the ICMP checksum.
 fn packet_from(responder: Ipv4Addr, mut message: Vec<u8>) -> Vec<u8> {
     let checksum = Sum::default().bytes(&message).checksum();
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
@@ -138,7 +138,7 @@ fn packet_from(responder: Ipv4Addr, mut message: Vec<u8>) -> Vec<u8> {
     packet
 }
 
-/// The first 28 bytes with the checksum spoilt: IP ID alone is right.
+/// Returns the first 28 bytes with a wrong checksum. The IP ID is the only secret that is as sent.
 fn weakened(packet: &[u8]) -> Vec<u8> {
     let mut quote = packet[..28].to_vec();
     quote[26] ^= 0x11;
@@ -146,7 +146,7 @@ fn weakened(packet: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_in_time_is_replied_with_its_exact_rtt() {
+fn an_answer_in_time_has_the_status_replied_and_its_exact_rtt() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -186,7 +186,7 @@ fn silence_times_out_exactly_after_the_timeout() {
 }
 
 #[test]
-fn a_reply_after_the_timeout_is_late_and_one_after_the_late_window_unknown() {
+fn a_reply_after_the_timeout_is_late_and_after_the_late_window_unknown() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -198,7 +198,7 @@ fn a_reply_after_the_timeout_is_late_and_one_after_the_late_window_unknown() {
         (0, 1)
     );
     assert!(bench.out.outcomes[1].late);
-    // Whether the ledger has forgotten it or not.
+    // First while the ledger still holds the probe, then after it was removed.
     for _ in 0..2 {
         assert_eq!(
             bench.arrive(ROUTER, &packet, ms(14_000)),
@@ -209,7 +209,7 @@ fn a_reply_after_the_timeout_is_late_and_one_after_the_late_window_unknown() {
 }
 
 #[test]
-fn a_late_reply_that_is_read_before_the_timeout_was_noticed_is_late_all_the_same() {
+fn a_late_reply_is_late_even_if_the_timeout_was_not_processed_yet() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -236,7 +236,7 @@ fn further_replies_are_duplicates() {
 }
 
 #[test]
-fn attempts_are_told_apart() {
+fn a_reply_is_matched_to_the_right_attempt() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     bench.send(2, ms(100));
@@ -250,7 +250,7 @@ fn attempts_are_told_apart() {
 }
 
 #[test]
-fn a_reply_that_beats_the_send_call_waits_for_the_stamp() {
+fn a_reply_that_arrives_before_the_send_call_returns_waits_for_the_send_time() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -277,7 +277,7 @@ fn a_weak_reply_waits_for_a_stronger_one() {
 }
 
 #[test]
-fn a_weak_reply_stands_when_nothing_better_comes() {
+fn a_weak_reply_is_the_answer_if_no_stronger_one_comes() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -297,7 +297,7 @@ fn a_weak_reply_stands_when_nothing_better_comes() {
 }
 
 #[test]
-fn however_many_weak_replies_came_the_sure_one_counts() {
+fn a_strong_reply_counts_after_any_number_of_weak_ones() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
     bench.tracker.stamp(id, ms(1), &mut bench.out);
@@ -314,13 +314,13 @@ fn however_many_weak_replies_came_the_sure_one_counts() {
         (own.status, own.evidence),
         (Status::Replied, Some(Evidence::Full))
     );
-    // Further ones are too many, whatever they prove.
+    // Further replies exceed the limit, even with strong evidence.
     bench.arrive(ROUTER, &packet, ms(4));
     assert_eq!(bench.tracker.counts().discarded(DiscardReason::Excess), 2);
 }
 
 #[test]
-fn a_weak_reply_before_the_stamp_is_held_on() {
+fn a_weak_reply_before_the_send_time_is_known_is_held_until_the_timeout() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -333,7 +333,7 @@ fn a_weak_reply_before_the_stamp_is_held_on() {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_a_send_error_without_a_time() {
+fn a_probe_that_the_kernel_refuses_is_a_send_error_without_a_time() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
     bench
@@ -384,7 +384,7 @@ fn a_retry_never_takes_the_ip_id_of_a_live_attempt() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let first = bench.rows().len();
-    // A whole cycle of other serials brings the order back to where it was.
+    // Skip to the next draw that gives the first serial again.
     bench.tracker.drawn = (0..)
         .find(|n| bench.tracker.tokens.serial(n + 65_535) == bench.tracker.tokens.serial(0))
         .expect("it comes back")
@@ -412,7 +412,7 @@ fn every_packet_is_counted_as_received() {
 }
 
 #[test]
-fn a_limit_cuts_the_work_short_and_loses_nothing() {
+fn a_limit_on_the_rows_loses_no_row() {
     let mut bench = Bench::new();
     for attempt in 1..=5 {
         bench.send(attempt, ms(0));
@@ -426,7 +426,7 @@ fn a_limit_cuts_the_work_short_and_loses_nothing() {
 }
 
 #[test]
-fn an_answer_to_one_of_several_is_told_and_settles_none() {
+fn an_answer_to_one_of_several_probes_is_reported_and_ends_no_probe() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     bench.send(2, ms(1));

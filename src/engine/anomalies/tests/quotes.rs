@@ -1,8 +1,8 @@
-//! What quotes show of boxes on the way: translation, rewriting, remarking.
+//! Changes on the way that quotes show: address translation, rewriting, and a changed type of service.
 
 use super::*;
 
-/// The anomalies of a trace whose second hop quotes something changed; with weak evidence none at all.
+/// Returns the anomalies of a trace whose second hop quotes a changed field. Checks that weak evidence causes no anomaly.
 fn quoted(change: impl Fn(&mut QuotedProbe)) -> Vec<Anomaly> {
     let weak = changed(|rows| {
         change(quote(&mut rows[1]));
@@ -13,7 +13,7 @@ fn quoted(change: impl Fn(&mut QuotedProbe)) -> Vec<Anomaly> {
 }
 
 #[test]
-fn nat_shows_another_source() {
+fn nat_is_a_quoted_source_that_was_not_sent() {
     assert_eq!(quoted(|quote| quote.source = Some(OTHER.into())), [Nat]);
     assert_eq!(quoted(|quote| udp(quote).src_port = Some(24_001)), [Nat]);
     assert_eq!(
@@ -40,7 +40,7 @@ fn nat_shows_another_source() {
 }
 
 #[test]
-fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
+fn nat_is_also_a_changed_checksum_from_one_hop_to_the_last() {
     let checksums = |at: [u16; 3]| {
         changed(|rows| {
             for (row, checksum) in rows.iter_mut().zip(at) {
@@ -78,10 +78,10 @@ fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
         [],
         "covers no address"
     );
-    // Where the destination is changed the checksum has to be.
+    // If the destination was changed, a changed checksum is correct.
     let rewritten = last(&|row| quote(row).destination = OTHER.into());
     assert_eq!(rewritten, [Rewriting]);
-    // Zero has two forms.
+    // 0x0000 and 0xffff are the same checksum.
     let zero = changed(|rows| {
         rows[2].probe_checksum = Some(0);
         udp(quote(&mut rows[2])).checksum = Some(0xffff);
@@ -90,7 +90,7 @@ fn nat_shows_checksums_that_it_did_not_restore_from_one_hop_to_the_last() {
 }
 
 #[test]
-fn rewriting_shows_what_should_have_stayed() {
+fn rewriting_is_a_changed_destination_ip_id_or_flow_label() {
     assert_eq!(
         quoted(|quote| quote.destination = OTHER.into()),
         [Rewriting]
@@ -119,7 +119,7 @@ fn rewriting_shows_what_should_have_stayed() {
 }
 
 #[test]
-fn an_answer_to_the_distance_probe_counts_with_what_it_quotes() {
+fn the_quote_in_an_answer_to_the_distance_probe_counts() {
     let (mut rows, end) = trace("A B * * =T");
     udp(quote(&mut rows[4])).dst_port = Some(53);
     let found: Vec<_> = find(&rows, &end).iter().collect();
@@ -127,7 +127,7 @@ fn an_answer_to_the_distance_probe_counts_with_what_it_quotes() {
 }
 
 #[test]
-fn a_rewritten_type_of_service_is_named_apart() {
+fn a_changed_type_of_service_is_an_anomaly_of_its_own() {
     let tos = |sent: u8, shown: Option<u8>| {
         changed(|rows| {
             rows[1].probe_tos = sent;

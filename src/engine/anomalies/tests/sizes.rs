@@ -1,19 +1,19 @@
-//! Who calls a probe too large is no hop of its TTL.
+//! A router that answers "too large" is not the hop at the TTL of the probe.
 
 use super::*;
 
 #[test]
-fn a_narrow_line_s_router_does_not_come_back() {
+fn too_large_answers_make_no_loop() {
     check(&[
-        // The router before the line answers for every TTL behind it, until smaller probes are sent.
+        // The router before a narrow link answers at every TTL behind it, until smaller probes are sent.
         ("A B 2C 2D 2T", &[]),
         ("A 1C 1D T", &[]),
         ("A B 2C 2D 2T =2", &[]),
         ("A B 2C 22D 3T", &[]),
-        // What is odd behind it shows all the same.
+        // Anomalies behind the link are still found.
         ("A B 2C 2B 2C 2T", &[Cycle]),
         ("A B 2C 2CD 2T", &[PerPacketBalancing]),
-        // A router that was seen before says nothing of what lies behind a loop; nor does one that is not of it.
+        // A "too large" answer does not show that the trace goes on after a loop, whether or not its router is in the loop.
         ("A D B C B / 4 4 =4", &[Loop]),
         ("A B C B / 4", &[Loop]),
         ("A B C B / 4D", &[Cycle]),
@@ -21,27 +21,27 @@ fn a_narrow_line_s_router_does_not_come_back() {
 }
 
 #[test]
-fn too_large_is_neither_silence_nor_an_answer() {
+fn a_too_large_answer_is_neither_a_timeout_nor_an_answer_of_its_ttl() {
     check(&[
         ("A B 2** 2T", &[SilentHop]),
         ("A B *2* 2T", &[SilentHop]),
         ("A B 2*C 2T", &[RateLimited]),
         ("A B 2C* 2T", &[RateLimited]),
         ("A B 2 2T", &[]),
-        // Nobody stands behind the silence.
+        // No hop answers behind the timeouts.
         ("A B ** 2", &[]),
     ]);
 }
 
 #[test]
-fn it_is_no_neighbour_either() {
+fn a_too_large_answer_is_no_zero_ttl_forwarding() {
     let (mut rows, end) = trace("A B 2C T");
     quote(&mut rows[1]).ttl = Some(0);
     assert!(find(&rows, &end).is_empty(), "B forwards no TTL of 0");
 }
 
 #[test]
-fn where_the_path_ends_with_it_it_is_the_last_hop() {
+fn a_too_large_answer_that_ends_the_path_is_the_last_hop() {
     let ended = |text: &str, sizes: &[u16]| {
         let (mut rows, mut end) = trace(text);
         end.stop_reason = StopReason::Unreachable;
@@ -50,21 +50,22 @@ fn where_the_path_ends_with_it_it_is_the_last_hop() {
         }
         find(&rows, &end).iter().collect::<Vec<_>>()
     };
-    // As every unreachable, at the narrow router's own TTL + 1.
+    // Like any unreachable, it comes one TTL after the router's own.
     assert_eq!(ended("A B 2", &[]), []);
     assert_eq!(ended("A B ** 3", &[]), [SilentHop]);
-    // Of several it is that of the smallest probe.
+    // If there are several, the last hop is the router that answered the smallest probe.
     assert_eq!(ended("A B 23", &[1_500, 68]), []);
     assert_eq!(ended("A B C 23", &[1_500, 68]), []);
     assert_eq!(ended("A BC 32", &[1_500, 68]), [PerPacketBalancing]);
-    // Who comes back so does not stand there a second time.
+    // Such an answer is not the return of an address.
     assert_eq!(ended("A B * 2", &[]), [SilentHop]);
     assert_eq!(ended("A B C 2", &[]), []);
 }
 
-/// The router before the line changes nothing, and answers at TTLs where everybody else shows a translator.
+/// The router before the narrow link answers at TTLs behind a translator, and its quotes are unchanged. The quotes of all other
+/// answers at these TTLs show the translator.
 #[test]
-fn a_translator_is_behind_who_calls_a_probe_too_large() {
+fn too_large_answers_do_not_hide_a_translator() {
     let (mut rows, end) = trace("A B C 2D 2T =2");
     for row in &mut rows {
         let of_narrow = reply(row).kind == ReplyKind::FragmentationNeeded;

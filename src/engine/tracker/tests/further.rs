@@ -3,7 +3,7 @@
 use super::*;
 
 impl Bench {
-    /// Any ICMP error from `responder` that quotes `quote` arrives.
+    /// Passes an ICMP error of any type from `responder` that quotes `quote`.
     pub(super) fn error(
         &mut self,
         [icmp_type, code]: [u8; 2],
@@ -24,9 +24,9 @@ impl Bench {
     }
 }
 
-/// A weak reply was settled at its timeout; then a sure one comes.
+/// A weak reply settles the probe at its timeout. Then a strong reply comes.
 #[test]
-fn a_sure_reply_is_told_of_though_a_weak_one_was_settled() {
+fn a_strong_reply_after_a_weak_answer_is_reported_to_the_strategy() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -38,15 +38,15 @@ fn a_sure_reply_is_told_of_though_a_weak_one_was_settled() {
     let told: Vec<bool> = bench.out.outcomes.iter().map(|told| told.late).collect();
     assert_eq!(told, [false, true]);
     assert_eq!(bench.rows()[1].evidence, Some(Evidence::Full));
-    // Once is enough.
+    // A copy is not reported again.
     bench.arrive(ROUTER, &packet, ms(3_200));
     assert_eq!(bench.statuses()[2], (0, Status::Duplicate));
     assert_eq!(bench.out.outcomes.len(), 2);
 }
 
-/// One probe brings a router's complaint and then another answer: the strategy is told of both, and of copies of neither.
+/// A probe causes a router's complaint and then another answer. Both are reported to the strategy, their copies are not.
 #[test]
-fn an_answer_of_another_kind_is_told_of_though_the_probe_has_one() {
+fn a_second_answer_of_another_kind_is_reported_to_the_strategy() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -57,7 +57,7 @@ fn an_answer_of_another_kind_is_told_of_though_the_probe_has_one() {
     let told: Vec<_> = bench.out.outcomes.iter().map(|told| told.late).collect();
     assert_eq!(told, [false, true]);
     assert_eq!(bench.statuses().len(), 4);
-    // The same words are news from the target.
+    // A reply of the same kind is reported if it comes from the target.
     bench.send(2, ms(40));
     let packet = bench.packets[1].clone();
     bench.error([3, 3], ROUTER, &packet, ms(41));
@@ -68,7 +68,7 @@ fn an_answer_of_another_kind_is_told_of_though_the_probe_has_one() {
 }
 
 #[test]
-fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
+fn a_reply_that_quotes_the_probe_replaces_a_datagram_of_the_target() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     assert_eq!(bench.datagram(ms(20)), None);
@@ -88,7 +88,7 @@ fn a_datagram_of_the_target_gives_way_to_what_quotes_the_probe() {
 }
 
 #[test]
-fn no_extra_row_comes_before_its_probe_s_own() {
+fn extra_rows_come_after_the_probe_s_own_row() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     for n in 0..3 {
@@ -102,14 +102,14 @@ fn no_extra_row_comes_before_its_probe_s_own() {
 }
 
 #[test]
-fn nor_does_one_that_may_be_another_probe_s() {
+fn a_reply_to_one_of_several_probes_comes_after_the_probe_s_own_row() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     bench.send(2, ms(100));
     assert_eq!(bench.datagram(ms(120)), None);
     assert_eq!(bench.indices(), []);
     bench.advance(ms(3_200));
-    // The newer of the two that waited had it; neither was answered for sure.
+    // The reply is recorded with the newer of the two pending probes. It is not known which one it answers.
     assert_eq!(bench.indices(), [(0, 0), (1, 0), (1, 1)]);
     let extra = &bench.rows()[2];
     assert_eq!(
@@ -121,7 +121,7 @@ fn nor_does_one_that_may_be_another_probe_s() {
 }
 
 #[test]
-fn extra_rows_are_numbered_as_long_as_their_probe_is_known() {
+fn extra_rows_are_numbered_in_the_order_of_arrival() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -134,7 +134,7 @@ fn extra_rows_are_numbered_as_long_as_their_probe_is_known() {
 }
 
 #[test]
-fn what_quotes_a_probe_that_the_kernel_refused_is_unknown() {
+fn a_reply_to_a_probe_that_the_kernel_refused_is_unknown() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
     let packet = bench.packets[0].clone();

@@ -1,4 +1,4 @@
-//! What our own kernel says of probes that it could not send.
+//! ICMP errors from this host about probes that its kernel could not send.
 
 use super::*;
 
@@ -14,7 +14,7 @@ const NOT_SENT: (Status, Option<UnsentReason>) =
     (Status::SendError, Some(UnsentReason::HostUnreachable));
 
 #[test]
-fn our_own_kernel_giving_up_is_a_send_error_and_no_hop() {
+fn an_unreachable_from_this_host_is_a_send_error_and_no_hop() {
     for responder in [SOURCE, OTHER, Ipv4Addr::LOCALHOST] {
         let mut bench = Bench::new();
         bench.send(1, ms(0));
@@ -30,7 +30,7 @@ fn our_own_kernel_giving_up_is_a_send_error_and_no_hop() {
 }
 
 #[test]
-fn it_may_be_told_before_the_send_call_returns() {
+fn an_unreachable_from_this_host_may_arrive_before_the_send_call_returns() {
     let mut bench = Bench::new();
     let id = bench.enter(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -42,7 +42,7 @@ fn it_may_be_told_before_the_send_call_returns() {
 }
 
 #[test]
-fn told_after_the_timeout_it_is_a_row_for_the_assembler_to_settle() {
+fn an_unreachable_from_this_host_after_the_timeout_is_a_second_row() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     bench.advance(ms(3_001));
@@ -53,7 +53,7 @@ fn told_after_the_timeout_it_is_a_row_for_the_assembler_to_settle() {
     assert_eq!(bench.rows()[1].reply_index, 1);
     let told = bench.out.outcomes.last().unwrap();
     assert_eq!((told.result, told.late), (ProbeResult::NotSent, true));
-    // Once only.
+    // A second error adds no row.
     bench.unreachable(OTHER, true, &packet, ms(3_060));
     assert_eq!(bench.rows().len(), 2);
 }
@@ -70,15 +70,15 @@ fn an_answered_probe_stays_answered() {
 }
 
 #[test]
-fn a_router_with_an_address_that_we_use_too_is_a_hop() {
-    // Private addresses are used in many networks. What it quotes was on the way: its TTL is lower than it left with.
+fn a_router_with_an_address_of_this_host_is_a_hop() {
+    // Many networks use the same private addresses. The quoted TTL is lower than the TTL sent, so a router forwarded the probe.
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let mut on_the_way = bench.packets[0].clone();
     on_the_way[8] = 1;
     assert_eq!(bench.unreachable(OTHER, true, &on_the_way, ms(50)), None);
     assert_eq!(bench.statuses(), [(0, Status::Replied)]);
-    // Time exceeded says that it was on the way.
+    // A Time Exceeded also shows that a router forwarded the probe.
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     assert_eq!(bench.arrive(OTHER, &on_the_way, ms(50)), None);
@@ -95,7 +95,7 @@ fn another_host_s_unreachable_is_an_answer() {
 }
 
 #[test]
-fn what_our_own_source_says_beside_unreachables_is_no_hop_either() {
+fn a_time_exceeded_from_the_probe_s_source_is_no_hop() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
@@ -106,7 +106,7 @@ fn what_our_own_source_says_beside_unreachables_is_no_hop_either() {
 }
 
 #[test]
-fn a_target_that_is_ours_is_answered() {
+fn a_target_that_is_this_host_is_answered() {
     let mut bench = Bench::new();
     bench.send(1, ms(0));
     let packet = bench.packets[0].clone();
