@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pathsurvey::dataset::{DatasetWriter, Ending, Output, PartLimits, RunFacts, RunMeta, Vantage};
+use pathsurvey::dataset::{
+    DatasetWriter, Ending, Output, PartLimits, RunFigures, RunMeta, Vantage,
+};
 use pathsurvey::model::{self, HopRecord, Protocol};
 
 mod rows;
@@ -42,7 +44,7 @@ fn write(traces: Vec<(Vec<HopRecord>, model::TraceRecord)>) -> u64 {
         Arc::new(rows::SampleTargets::new()),
         PartLimits::default(),
         rows::START,
-        &RunFacts::default(),
+        &RunFigures::default(),
     )
     .expect("an output");
     for (hops, trace) in traces {
@@ -52,7 +54,7 @@ fn write(traces: Vec<(Vec<HopRecord>, model::TraceRecord)>) -> u64 {
         writer.trace(trace, rows::START).expect("a row taken");
     }
     let finished = writer
-        .finish(&Ending::Complete, rows::START, &RunFacts::default())
+        .finish(&Ending::Complete, rows::START, &RunFigures::default())
         .expect("a whole dataset");
     finished.bytes
 }

@@ -27,7 +27,7 @@ use pathsurvey::model::{Rate, Targets, Time, Ttl, UnsentReason};
 use pathsurvey::strategy::{Actions, Poll, Request, Strategy, Sweep};
 use pathsurvey::targets::{TargetSpec, load};
 use pathsurvey::transport::raw::{RawReceiver, RawSender};
-use pathsurvey::transport::{PacketBatch, PacketSender, Progress};
+use pathsurvey::transport::{PacketBatch, PacketSender, SendProgress};
 use pathsurvey::wire::token::{Marks, RunKey, TokenMaker};
 
 const FORMAT: ProbeFormat = ProbeFormat::udp(1);
@@ -59,7 +59,7 @@ struct Timed {
 }
 
 impl PacketSender for Timed {
-    fn send(&mut self, batch: &PacketBatch, first: usize) -> std::io::Result<Progress> {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> std::io::Result<SendProgress> {
         let progress = self.inner.send(batch, first)?;
         let now = self.clock.now();
         if let Ok(mut left) = self.left.lock() {

@@ -22,7 +22,8 @@ pub struct SurveyConfig {
     /// The targets.
     pub targets: TargetSpec,
     /// The strategy.
-    pub method: Method,
+    #[serde(rename = "method")]
+    pub strategy: StrategyChoice,
     /// The kind of sockets asked for. The manifest's `run` holds the kind used.
     pub transport: TransportChoice,
     /// The probes' protocol.
@@ -90,19 +91,19 @@ pub struct SurveyConfig {
 /// The strategies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum StrategyChoice {
     /// Complete paths with few probes.
     Trace,
     /// Every (target, TTL, flow) once.
     Sweep,
 }
 
-impl Method {
+impl StrategyChoice {
     /// The name in the `method` column.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Method::Trace => "trace",
-            Method::Sweep => "sweep",
+            StrategyChoice::Trace => "trace",
+            StrategyChoice::Sweep => "sweep",
         }
     }
 }
@@ -268,10 +269,10 @@ impl SurveyConfig {
         if (self.mtu || self.packet_size.is_some()) && self.protocol == Protocol::Tcp {
             return Err(ConfigError::SizeOfTcp);
         }
-        if self.mtu && self.method == Method::Sweep {
+        if self.mtu && self.strategy == StrategyChoice::Sweep {
             return Err(ConfigError::MtuOfSweep);
         }
-        if self.probes_per_hop > 1 && self.method == Method::Sweep {
+        if self.probes_per_hop > 1 && self.strategy == StrategyChoice::Sweep {
             return Err(ConfigError::RepeatsOfSweep);
         }
         let least = LEAST_SIZES[usize::from(self.targets.families != Families::Ipv4)];

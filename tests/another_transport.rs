@@ -23,7 +23,7 @@ use pathsurvey::survey::{Identity, parts};
 use pathsurvey::targets::{Families, TargetSet, TargetSpec};
 use pathsurvey::transport::{
     AddressFamilies, Arrival, Capabilities, InProcessNetwork, Origin, PacketBatch, PacketReceiver,
-    PacketSender, PortBlock, Progress, ReceiveBuffer, Received, Transport, TransportChoice,
+    PacketSender, PortBlock, ReceiveBuffer, Received, SendProgress, Transport, TransportChoice,
     TransportError, TransportOptions,
 };
 
@@ -84,13 +84,13 @@ fn wall_clock() -> Time {
 struct MemorySender(Arc<Link>);
 
 impl PacketSender for MemorySender {
-    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<SendProgress> {
         let mut network = self.0.network();
         for (_, packet) in batch.iter_from(first) {
             network.send(packet, wall_clock());
         }
         self.0.sent.notify_one();
-        Ok(Progress {
+        Ok(SendProgress {
             taken: batch.len() - first,
             stopped: None,
         })

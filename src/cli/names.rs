@@ -2,24 +2,24 @@
 
 use clap::ValueEnum;
 
-use pathsurvey::config::{Method, TransportChoice};
+use pathsurvey::config::{StrategyChoice, TransportChoice};
 use pathsurvey::model::{Protocol, TcpFlags};
 use pathsurvey::targets::Families;
 
 /// The strategy.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum MethodName {
+pub enum StrategyName {
     /// Trace complete paths with few probes: first the distance, then hop by hop until the target, an unreachable, a loop or the gap limit.
     Trace,
     /// Probe every (target, TTL, flow) exactly once, in random order.
     Sweep,
 }
 
-impl From<MethodName> for Method {
-    fn from(name: MethodName) -> Self {
+impl From<StrategyName> for StrategyChoice {
+    fn from(name: StrategyName) -> Self {
         match name {
-            MethodName::Trace => Method::Trace,
-            MethodName::Sweep => Method::Sweep,
+            StrategyName::Trace => StrategyChoice::Trace,
+            StrategyName::Sweep => StrategyChoice::Sweep,
         }
     }
 }

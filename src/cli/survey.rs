@@ -14,7 +14,9 @@ use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
 use super::log::{LogOptions, tell};
-use super::names::{FlagsName, MethodName, NameFamily, ProtocolName, TransportName, contradiction};
+use super::names::{
+    FlagsName, NameFamily, ProtocolName, StrategyName, TransportName, contradiction,
+};
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
 use super::values::{packet_size, seconds, timeout};
@@ -126,7 +128,7 @@ pub(super) struct SurveyArgs {
 
     /// The probing strategy.
     #[arg(long, value_enum, default_value = "trace", help_heading = "Probing")]
-    strategy: MethodName,
+    strategy: StrategyName,
 
     /// The kind of probes: UDP datagrams, TCP segments or ICMP echo requests.
     #[arg(long, value_enum, default_value = "udp", help_heading = "Probing")]
@@ -338,7 +340,7 @@ impl SurveyArgs {
                 resolve_targets: self.resolve_targets.map_or(of_names, Families::from),
                 resolvers: self.resolver,
             },
-            method: self.strategy.into(),
+            strategy: self.strategy.into(),
             transport: self.transport.into(),
             protocol: self.protocol.into(),
             tcp_flags: self.tcp_flags.map(TcpFlags::from).unwrap_or_default(),

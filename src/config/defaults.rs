@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Method, Network, SurveyConfig, TransportChoice};
+use super::{Network, StrategyChoice, SurveyConfig, TransportChoice};
 use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::TargetSpec;
 
@@ -11,7 +11,7 @@ impl Default for SurveyConfig {
     fn default() -> Self {
         SurveyConfig {
             targets: TargetSpec::default(),
-            method: Method::Trace,
+            strategy: StrategyChoice::Trace,
             transport: TransportChoice::Auto,
             protocol: Protocol::Udp,
             tcp_flags: TcpFlags::Syn,

@@ -1,6 +1,6 @@
 //! Whether a transport can do what a survey asks for.
 
-use super::{ConfigError, Method, Network, SurveyConfig};
+use super::{ConfigError, Network, StrategyChoice, SurveyConfig};
 use crate::model::Protocol;
 use crate::targets::Families;
 use crate::transport::{AddressFamilies, Capabilities, TransportChoice};
@@ -39,7 +39,9 @@ impl SurveyConfig {
             Protocol::Tcp if !sends => Some(("--protocol tcp", "cannot send TCP segments")),
             Protocol::Udp if !sends => Some(("--protocol udp", "cannot send UDP datagrams")),
             Protocol::Icmp if !sends => Some(("--protocol icmp", "cannot send echo requests")),
-            Protocol::Udp if self.method == Method::Sweep && !capabilities.quotes_with_headers => {
+            Protocol::Udp
+                if self.strategy == StrategyChoice::Sweep && !capabilities.quotes_with_headers =>
+            {
                 Some((
                     "--strategy sweep of UDP",
                     "cannot always tell which of several UDP probes is answered",
@@ -89,13 +91,13 @@ mod tests {
                 Some("--protocol tcp"),
             ),
             (
-                config(|config| config.method = Method::Sweep),
+                config(|config| config.strategy = StrategyChoice::Sweep),
                 Some("--strategy sweep of UDP"),
             ),
             (
                 config(|config| {
                     icmp(config);
-                    config.method = Method::Sweep;
+                    config.strategy = StrategyChoice::Sweep;
                 }),
                 None,
             ),

@@ -15,7 +15,7 @@ use super::parquet::{Footer, ParquetFile};
 use super::schema::Table;
 use super::sort::{sorted_hops, sorted_traces};
 use super::traces_batch::traces_batch;
-use super::{DatasetError, Ending, Finished, RunFacts, RunMeta};
+use super::{DatasetError, Ending, Finished, RunFigures, RunMeta};
 use crate::model::{HopRecord, Targets, Time, TraceRecord};
 
 /// Rows encoded at once. Their records and columns fit a core's cache.
@@ -50,7 +50,7 @@ impl Directory {
         targets: Arc<dyn Targets>,
         disk: Disk,
         now: Time,
-        facts: &RunFacts,
+        facts: &RunFigures,
     ) -> Result<Self, DatasetError> {
         files::create_directories(&root)?;
         let lock = OpenOptions::new()
@@ -110,7 +110,7 @@ impl Directory {
         mut self,
         mut hops: Vec<HopRecord>,
         mut traces: Vec<TraceRecord>,
-        facts: &RunFacts,
+        facts: &RunFigures,
         ending: &Ending,
         now: Time,
     ) -> Result<Finished, DatasetError> {
@@ -147,7 +147,7 @@ impl Directory {
     /// Replaces `manifest.json`.
     pub(super) fn write_manifest(
         &self,
-        facts: &RunFacts,
+        facts: &RunFigures,
         progress: Progress,
     ) -> Result<(), DatasetError> {
         let tables = [self.hops.clone(), self.traces.clone()];

@@ -43,7 +43,7 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
         config: Value::Null,
     };
     let targets = Arc::new(rows::SampleTargets::new());
-    let facts = RunFacts::default();
+    let facts = RunFigures::default();
     DatasetWriter::create_on(disk, output, meta, targets, LIMITS, rows::START, &facts)
         .expect("room for the first manifest")
 }
@@ -88,7 +88,7 @@ fn what_was_sealed_stays_and_the_error_names_the_file() {
     assert_eq!(partial.count(), 0, "the unfinished part is removed");
 
     // The space of the unfinished part is free again. It is too small for the rows, and large enough for the manifest.
-    let facts = RunFacts::default();
+    let facts = RunFigures::default();
     let ended = writer.finish(&Ending::Complete, rows::START, &facts);
     assert!(matches!(ended, Err(DatasetError::File { .. })));
     let manifest = manifest(dir.path());
@@ -107,7 +107,7 @@ fn a_disk_that_stays_full_leaves_the_manifest_of_the_last_seal() {
     let mut writer = create(&Output::Directory(dir.path().into()), disk);
     feed_until_full(&mut writer, 0);
     room.store(0, Ordering::Relaxed);
-    let facts = RunFacts::default();
+    let facts = RunFigures::default();
     let ended = writer.finish(&Ending::Complete, rows::START, &facts);
     assert!(matches!(ended, Err(DatasetError::File { .. })));
     let manifest = manifest(dir.path());
@@ -124,7 +124,7 @@ fn a_run_can_go_on_when_space_comes_back() {
     let mut writer = create(&Output::Directory(dir.path().into()), disk);
     feed_until_full(&mut writer, 0);
     room.store(1 << 40, Ordering::Relaxed);
-    let facts = RunFacts::default();
+    let facts = RunFigures::default();
     let finished = writer
         .finish(&Ending::Complete, rows::START, &facts)
         .unwrap();
@@ -182,7 +182,7 @@ fn a_single_file_that_does_not_fit_leaves_its_whole_rows() {
 
         // If space becomes free again, the incomplete batch is not written a second time.
         room.store(1 << 40, Ordering::Relaxed);
-        let ended = writer.finish(&Ending::Complete, rows::START, &RunFacts::default());
+        let ended = writer.finish(&Ending::Complete, rows::START, &RunFigures::default());
         assert!(matches!(ended, Err(DatasetError::Over(_))), "{ended:?}");
         assert_eq!(fs::read(&partial).unwrap(), left);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{name}");
@@ -222,7 +222,7 @@ fn a_file_without_room_for_its_manifest_is_whole() {
         writer.hop(row, rows::START).unwrap();
     }
     room.store(1_000, Ordering::Relaxed);
-    let ended = writer.finish(&Ending::Complete, rows::START, &RunFacts::default());
+    let ended = writer.finish(&Ending::Complete, rows::START, &RunFigures::default());
     let error = ended.expect_err("no room").to_string();
     assert!(
         error.contains("x.csv.manifest.json") && error.contains("is whole"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::cells::rfc3339;
 use super::schema::Table;
-use super::{Ending, RunFacts, RunMeta, Vantage};
+use super::{Ending, RunFigures, RunMeta, Vantage};
 use crate::model::{Anomaly, DiscardReason, Evidence, KernelDrops, Rate, Statistics, Status, Time};
 
 /// Version of the manifest's format. Within a version, members are only added.
@@ -91,7 +91,7 @@ impl<'a> Progress<'a> {
 /// The manifest's text, ending in a newline. Equal arguments give equal bytes.
 pub(super) fn render(
     meta: &RunMeta,
-    facts: &RunFacts,
+    facts: &RunFigures,
     progress: Progress,
     tables: &[TableParts],
 ) -> Vec<u8> {

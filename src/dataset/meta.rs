@@ -75,7 +75,7 @@ pub struct RunMeta {
 
 /// The figures of the manifest that change during a run.
 #[derive(Clone, Debug, Default)]
-pub struct RunFacts {
+pub struct RunFigures {
     /// Counts of probes and packets.
     pub statistics: Statistics,
     /// Packets that were lost before we read them.

@@ -55,7 +55,7 @@ mod traces_batch;
 mod writer;
 
 pub use error::{DatasetError, Left};
-pub use meta::{Ending, RunFacts, RunMeta, Vantage};
+pub use meta::{Ending, RunFigures, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;

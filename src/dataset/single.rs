@@ -15,7 +15,7 @@ use super::place::{self, Place};
 use super::schema::Table;
 use super::sink::{self, Sink, SinkError, Target};
 use super::sort::sorted_hops;
-use super::{DatasetError, Finished, Format, Left, RunFacts, RunMeta};
+use super::{DatasetError, Finished, Format, Left, RunFigures, RunMeta};
 use crate::model::HopRecord;
 
 /// The stream, as long as rows are written.
@@ -184,7 +184,7 @@ impl Single {
     /// Ends the stream. A file gets its final name, and then its manifest.
     pub(super) fn finish(
         mut self,
-        facts: &RunFacts,
+        facts: &RunFigures,
         progress: Progress,
     ) -> Result<Finished, DatasetError> {
         let target = self

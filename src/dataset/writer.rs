@@ -11,7 +11,7 @@ use super::directory::Directory;
 use super::files::Disk;
 use super::manifest::Progress;
 use super::single::Single;
-use super::{DatasetError, Ending, Format, Output, RunFacts, RunMeta};
+use super::{DatasetError, Ending, Format, Output, RunFigures, RunMeta};
 use crate::model::{HopRecord, Reply, Targets, Time, TraceRecord};
 
 /// When a part is sealed: at the first of these limits.
@@ -64,7 +64,7 @@ pub struct Finished {
 /// single file stay under a temporary name and can be read there.
 pub struct DatasetWriter {
     mode: Mode,
-    facts: RunFacts,
+    facts: RunFigures,
     limits: PartLimits,
     hops: Vec<HopRecord>,
     hops_bytes: usize,
@@ -95,7 +95,7 @@ impl DatasetWriter {
         targets: Arc<dyn Targets>,
         limits: PartLimits,
         now: Time,
-        facts: &RunFacts,
+        facts: &RunFigures,
     ) -> Result<Self, DatasetError> {
         Self::create_on(Disk::default(), output, meta, targets, limits, now, facts)
     }
@@ -107,7 +107,7 @@ impl DatasetWriter {
         targets: Arc<dyn Targets>,
         limits: PartLimits,
         now: Time,
-        facts: &RunFacts,
+        facts: &RunFigures,
     ) -> Result<Self, DatasetError> {
         let mode = match output {
             Output::Directory(root) => Mode::Directory(Box::new(Directory::open(
@@ -130,7 +130,7 @@ impl DatasetWriter {
         format: Format,
         meta: RunMeta,
         limits: PartLimits,
-        facts: &RunFacts,
+        facts: &RunFigures,
     ) -> Result<Self, DatasetError> {
         // A descriptor of our own: the standard handle buffers by lines, and its lock cannot move to the writer's thread.
         let descriptor = std::io::stdout()
@@ -155,13 +155,13 @@ impl DatasetWriter {
         format: Format,
         meta: RunMeta,
         limits: PartLimits,
-        facts: &RunFacts,
+        facts: &RunFigures,
     ) -> Result<Self, DatasetError> {
         let single = Single::stream("standard output".into(), stream, format, meta)?;
         Ok(Self::over(Mode::Single(Box::new(single)), limits, facts))
     }
 
-    fn over(mode: Mode, limits: PartLimits, facts: &RunFacts) -> Self {
+    fn over(mode: Mode, limits: PartLimits, facts: &RunFigures) -> Self {
         let limits = match &mode {
             Mode::Directory(_) => limits,
             // Row groups of a file without its final name: age is no reason to end one early.
@@ -222,7 +222,7 @@ impl DatasetWriter {
     ///
     /// # Errors
     /// Errors of sealing, as in [`hop`](DatasetWriter::hop).
-    pub fn tick(&mut self, now: Time, facts: &RunFacts) -> Result<(), DatasetError> {
+    pub fn tick(&mut self, now: Time, facts: &RunFigures) -> Result<(), DatasetError> {
         self.facts = facts.clone();
         if self.is_due(now) {
             self.seal(now)?;
@@ -239,7 +239,7 @@ impl DatasetWriter {
         mut self,
         ending: &Ending,
         now: Time,
-        facts: &RunFacts,
+        facts: &RunFigures,
     ) -> Result<Finished, DatasetError> {
         match self.mode {
             Mode::Directory(directory) => {

@@ -1,17 +1,20 @@
 //! A batch of probes on its way from the core to the kernel. Both drivers send through it.
 //!
 //! The steps in order: [`collect`](Outbox::collect) probes, [`find_sources`](Outbox::find_sources), [`enter`](Outbox::enter) them,
-//! [`encode`](Outbox::encode) them, then offer what [`remains`](Outbox::remaining) until nothing does, telling each time
-//! [how far the kernel came](Outbox::offered). Only the steps that take the core need it locked.
+//! [`encode`](Outbox::encode) them, then offer what [`remains`](Outbox::remaining) until nothing does. After each offer tell how far
+//! the kernel came: [`took_all`](Outbox::took_all) needs no core, [`offered`](Outbox::offered) is for everything else. Only the steps
+//! that take the core need it locked. A batch that went out whole is reported with the next collection, so that most batches lock
+//! the core twice.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::core::{Core, Next, Outgoing};
 use super::format::ProbeFormat;
 use super::limiter::Due;
 use crate::model::{Time, UnsentReason};
-use crate::transport::{PacketBatch, Progress, Stopped};
+use crate::transport::{PacketBatch, SendProgress, Stopped};
 
 /// The span of a batch that its interpolated stamps may be wrong by.
 const BATCH_SPAN: Duration = Duration::from_micros(50);
@@ -29,6 +32,8 @@ pub struct Outbox {
     batch: PacketBatch,
     /// How many packets are dealt with.
     done: usize,
+    /// Packets that the kernel took and that the core does not know of yet, with the times before and after the call.
+    unreported: Option<(Range<usize>, Time, Time)>,
     /// How often the current packet met a full queue.
     pauses: u32,
     /// The longest that the kernel took for a part of this batch.
@@ -45,6 +50,7 @@ impl Default for Outbox {
             packets: Vec::new(),
             batch: PacketBatch::default(),
             done: 0,
+            unreported: None,
             pauses: 0,
             longest: Duration::ZERO,
             room: LARGEST_BATCH / 4,
@@ -55,6 +61,7 @@ impl Default for Outbox {
 impl Outbox {
     /// Asks the core for a batch.
     pub fn collect(&mut self, core: &mut Core, now: Time, rows_waiting: usize) -> Next {
+        self.report(core);
         core.poll_send(now, self.room, rows_waiting, &mut self.due)
     }
 
@@ -89,12 +96,33 @@ impl Outbox {
         (self.done < self.batch.len()).then_some((&self.batch, self.done))
     }
 
+    /// Takes how far the kernel came, if it took everything that remained in a call between `before` and `after`. Returns whether it
+    /// did.
+    pub fn took_all(&mut self, progress: SendProgress, before: Time, after: Time) -> bool {
+        let whole = self.done + progress.taken == self.packets.len();
+        if !whole || progress.stopped.is_some() || self.unreported.is_some() {
+            return false;
+        }
+        self.unreported = Some((self.done..self.packets.len(), before, after));
+        self.done = self.packets.len();
+        self.longest = self.longest.max(after.since(before));
+        self.adapt();
+        true
+    }
+
+    /// Reports the packets that went out. Call it when no further batch is collected.
+    pub fn report(&mut self, core: &mut Core) {
+        if let Some((taken, before, after)) = self.unreported.take() {
+            core.sent(&self.packets[taken], before, after);
+        }
+    }
+
     /// Takes how far the kernel came with what remained, in a call between `before` and `after`. Returns how long to pause
     /// before the rest is offered. If the run `has_failed`, no full queue is waited for.
     pub fn offered(
         &mut self,
         core: &mut Core,
-        progress: Progress,
+        progress: SendProgress,
         (before, after): (Time, Time),
         has_failed: bool,
     ) -> Duration {

@@ -131,6 +131,7 @@ impl Course<'_> {
                 return waits;
             }
             if self.stop.is_asked() {
+                self.outbox.report(&mut self.core);
                 self.core.stop_sending(self.now);
             }
             self.writer.add(self.core.take_events());
@@ -158,6 +159,9 @@ impl Course<'_> {
             }
             let progress = self.network.offer(batch, first, self.now);
             let call = (self.now, self.now);
+            if self.outbox.took_all(progress, call.0, call.1) {
+                break;
+            }
             let pause = self.outbox.offered(&mut self.core, progress, call, false);
             self.resume_at = self.now + pause;
         }
@@ -199,7 +203,10 @@ impl Writer {
     }
 
     fn add(&mut self, mut events: VecDeque<Event>) {
-        self.waiting.append(&mut events);
+        match self.waiting.is_empty() {
+            true => self.waiting = events,
+            false => self.waiting.append(&mut events),
+        }
     }
 
     fn len(&self) -> usize {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::config::{Method, Network, SurveyConfig};
+use crate::config::{Network, StrategyChoice, SurveyConfig};
 use crate::dataset::{DatasetWriter, Ending, Finished, Output, PartLimits, RunMeta, Vantage};
 use crate::engine::clock::Clock;
 use crate::engine::format::ProbeFormat;
@@ -49,7 +49,7 @@ pub use summary::{MissedReplyRate, Summary};
 
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
-use sink::{DatasetSink, FixedFacts};
+use sink::{DatasetSink, FixedFigures};
 use words::{signal_name, to_json};
 
 /// The start of runs in virtual time: 2026-01-01 00:00:00 UTC.
@@ -302,7 +302,7 @@ impl Job<'_> {
     fn close(
         self,
         end: RunEnd,
-        mut facts: FixedFacts,
+        mut facts: FixedFigures,
         lab: Option<LabCounts>,
         (start, observer): (Time, &mut dyn Observer),
     ) -> Result<SurveyEnd, SurveyError> {
@@ -322,7 +322,7 @@ impl Job<'_> {
             families: self.config.targets.families,
             in_lab: self.config.network.is_lab(),
             mtu: self.config.mtu,
-            method: self.config.method,
+            strategy: self.config.strategy,
             tally: end.tally,
             responders,
             requested_rate: self.config.rate,
@@ -366,8 +366,8 @@ impl Job<'_> {
         })
     }
 
-    fn facts(&self, setup: Value) -> FixedFacts {
-        FixedFacts {
+    fn facts(&self, setup: Value) -> FixedFigures {
+        FixedFigures {
             targets: to_json(&self.report),
             setup,
             rate: Some(self.config.rate),
@@ -381,10 +381,10 @@ impl Job<'_> {
         format: &ProbeFormat,
         vantage: Vantage,
         start: Time,
-        facts: FixedFacts,
+        facts: FixedFigures,
     ) -> Result<DatasetSink, SurveyError> {
         let config = self.config;
-        let tracing = config.method == Method::Trace;
+        let tracing = config.strategy == StrategyChoice::Trace;
         let meta = RunMeta {
             run_id: identity.run_id.clone(),
             survey_id: config
@@ -396,7 +396,7 @@ impl Job<'_> {
             vantage,
             seed: config.seed,
             started_at: start,
-            method: config.method.as_str().to_owned(),
+            method: config.strategy.as_str().to_owned(),
             protocol: config.protocol,
             base_src_port: format.protocol.has_ports().then_some(format.source_port),
             dst_port: (format.protocol.has_ports() && !format.port_per_ttl)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Method, SurveyConfig};
+use crate::config::{StrategyChoice, SurveyConfig};
 use crate::engine::assembler::Assembler;
 use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
@@ -43,8 +43,8 @@ pub fn strategy_for(
         quotes_with_headers,
         ..format(config, config.source_port)
     };
-    match config.method {
-        Method::Trace => {
+    match config.strategy {
+        StrategyChoice::Trace => {
             let limits = TraceLimits {
                 first_ttl: config.first_ttl,
                 max_ttl: config.max_ttl,
@@ -61,7 +61,7 @@ pub fn strategy_for(
             };
             Box::new(Trace::new(targets, limits, config.seed))
         }
-        Method::Sweep => Box::new(Sweep::new(
+        StrategyChoice::Sweep => Box::new(Sweep::new(
             targets,
             config.flows,
             config.first_ttl,
@@ -103,5 +103,5 @@ pub fn core(
 
 /// The assembler, which builds traces from rows.
 pub fn assembler(config: &SurveyConfig) -> Assembler {
-    Assembler::new(config.method == Method::Trace, config.flows)
+    Assembler::new(config.strategy == StrategyChoice::Trace, config.flows)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use crate::dataset::{DatasetWriter, RunFacts};
+use crate::dataset::{DatasetWriter, RunFigures};
 use crate::engine::assembler::Assembled;
 use crate::engine::report::Tally;
 use crate::engine::sink::{RecordSink, SinkError};
@@ -15,7 +15,7 @@ use super::summary::not_sent;
 
 /// The facts about a run that do not come from its tally.
 #[derive(Clone, Debug, Default)]
-pub struct FixedFacts {
+pub struct FixedFigures {
     /// The reader's report on the targets.
     pub targets: Value,
     /// Facts known before the first probe: sockets, buffers, ports.
@@ -26,11 +26,11 @@ pub struct FixedFacts {
     pub warnings: Vec<String>,
 }
 
-impl FixedFacts {
+impl FixedFigures {
     /// The facts for the manifest, with the current `tally`.
-    pub fn with(&self, tally: &Tally, responders: Option<usize>) -> RunFacts {
+    pub fn with(&self, tally: &Tally, responders: Option<usize>) -> RunFigures {
         let counts = &tally.statistics;
-        RunFacts {
+        RunFigures {
             statistics: counts.clone(),
             kernel_drops: tally.kernel_drops,
             rate_requested: self.rate,
@@ -56,13 +56,13 @@ impl FixedFacts {
 /// Writes the finished rows of the engine.
 pub struct DatasetSink {
     writer: DatasetWriter,
-    facts: FixedFacts,
+    facts: FixedFigures,
     responders: HashSet<IpAddr>,
 }
 
 impl DatasetSink {
     /// Writes to `writer`. `facts` go into every manifest.
-    pub fn new(writer: DatasetWriter, facts: FixedFacts) -> Self {
+    pub fn new(writer: DatasetWriter, facts: FixedFigures) -> Self {
         DatasetSink {
             writer,
             facts,

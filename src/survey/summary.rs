@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::Method;
+use crate::config::StrategyChoice;
 use crate::dataset::Output;
 use crate::engine::report::Tally;
 use crate::model::{Anomaly, DiscardReason, Rate, Statistics, Status};
@@ -32,7 +32,7 @@ pub struct Summary {
     pub(super) families: Families,
     pub(super) in_lab: bool,
     pub(super) mtu: bool,
-    pub(super) method: Method,
+    pub(super) strategy: StrategyChoice,
     pub(super) tally: Tally,
     pub(super) responders: usize,
     pub(super) requested_rate: Rate,
@@ -149,7 +149,7 @@ impl fmt::Display for Summary {
         if !left_out.is_empty() {
             line("left out", left_out.join(", "))?;
         }
-        if self.method == Method::Trace {
+        if self.strategy == StrategyChoice::Trace {
             let (ended, reached) = (self.tally.traces_ended, self.tally.traces_reached);
             line(
                 "traces",

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{PacketBatch, Progress};
+use super::{PacketBatch, SendProgress};
 use crate::model::{Time, UnsentReason};
 
 /// Takes packets and delivers packets, at times that the caller sets. Time never goes back.
@@ -14,13 +14,13 @@ pub trait InProcessNetwork {
     fn send(&mut self, packet: &[u8], now: Time);
 
     /// Takes the packets of `batch` from index `first` on, in order. A network that has no limits takes all.
-    fn offer(&mut self, batch: &PacketBatch, first: usize, now: Time) -> Progress {
+    fn offer(&mut self, batch: &PacketBatch, first: usize, now: Time) -> SendProgress {
         let mut taken = 0;
         for (_, packet) in batch.iter_from(first) {
             self.send(packet, now);
             taken += 1;
         }
-        Progress {
+        SendProgress {
             taken,
             stopped: None,
         }

@@ -53,4 +53,4 @@ pub use ports::PortBlock;
 pub use receive::{Arrival, PacketReceiver, Received};
 pub(crate) use recorded::{ReceivedBatch, RecordedReceiver};
 pub(crate) use rtnetlink::changes::has_several_next_hops;
-pub use send::{PacketSender, Progress, Stopped};
+pub use send::{PacketSender, SendProgress, Stopped};

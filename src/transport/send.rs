@@ -8,7 +8,7 @@ use crate::model::UnsentReason;
 
 /// How far a batch came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct SendProgress {
     /// Packets that the kernel took, counted from the first one offered.
     pub taken: usize,
     /// Why the next packet was not taken; `None` if all were.
@@ -33,7 +33,7 @@ pub trait PacketSender: Send {
     ///
     /// # Errors
     /// A socket that is broken.
-    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress>;
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<SendProgress>;
 
     /// Returns the source address that packets to `destination` carry.
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason>;

@@ -44,7 +44,7 @@ impl std::fmt::Debug for RunKey {
 
 /// The input of a probe's check and tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct MarkedFields {
     /// The address probed.
     pub destination: IpAddr,
     /// Transport source port. It identifies the flow.
@@ -94,7 +94,7 @@ impl TokenMaker {
 
     /// The check and the tag of the probe with these facts.
     #[inline]
-    pub fn marks(&self, facts: &Facts) -> Marks {
+    pub fn marks(&self, facts: &MarkedFields) -> Marks {
         let mut hasher = SipHasher13_128::new_with_key(&self.key.0);
         let mut bytes = [0u8; 32];
         bytes[..16].copy_from_slice(&octets(facts.destination));
@@ -167,8 +167,8 @@ mod tests {
         TokenMaker::new(RunKey::new([byte; 16]))
     }
 
-    fn facts(probe_id: u64) -> Facts {
-        Facts {
+    fn facts(probe_id: u64) -> MarkedFields {
+        MarkedFields {
             destination: Ipv4Addr::new(192, 0, 2, 7).into(),
             src_port: 24_000,
             dst_port: 33_434,

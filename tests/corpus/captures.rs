@@ -14,7 +14,7 @@ use pathsurvey::lab::{LabNetwork, Respond};
 use pathsurvey::model::{Echoed, FlowId, ProbeId, Protocol, Reply, TcpFlags, Time, Ttl};
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire::protocol;
-use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
+use pathsurvey::wire::token::{MarkedFields, RunKey, TokenMaker};
 use pathsurvey::wire::{Reassembler, Taken, decode, extensions};
 
 /// Hosts probed of each prefix that holds targets.
@@ -87,7 +87,7 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
             };
             for ttl in TTLS.map(Ttl) {
                 let serial = tokens.serial(number);
-                let drawn = tokens.marks(&Facts {
+                let drawn = tokens.marks(&MarkedFields {
                     destination,
                     src_port: format.src_port(FlowId(0)),
                     dst_port: format.dst_port(ttl),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pathsurvey::dataset::{
-    DatasetError, DatasetWriter, Ending, Finished, Output, PartLimits, RunFacts, RunMeta, Vantage,
+    DatasetError, DatasetWriter, Ending, Finished, Output, PartLimits, RunFigures, RunMeta, Vantage,
 };
 use pathsurvey::model::{self, HopRecord, Protocol, Statistics, Time, TraceRecord};
 use serde_json::{Value, json};
@@ -60,20 +60,20 @@ fn create(
         Arc::new(rows::SampleTargets::new()),
         limits,
         rows::START,
-        &RunFacts::default(),
+        &RunFigures::default(),
     )
 }
 
-fn facts_of(traces: &[(Vec<HopRecord>, TraceRecord)]) -> RunFacts {
+fn facts_of(traces: &[(Vec<HopRecord>, TraceRecord)]) -> RunFigures {
     let mut statistics = Statistics::default();
     traces
         .iter()
         .flat_map(|(hops, _)| hops)
         .for_each(|row| statistics.count(row));
-    RunFacts {
+    RunFigures {
         statistics,
         targets: json!({"accepted": traces.len()}),
-        ..RunFacts::default()
+        ..RunFigures::default()
     }
 }
 

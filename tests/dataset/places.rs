@@ -76,7 +76,7 @@ fn a_reader_that_closes_a_fifo_ends_the_run_cleanly() {
         Ok(()) => {
             reader.join().unwrap();
             writer
-                .finish(&Ending::Complete, rows::START, &RunFacts::default())
+                .finish(&Ending::Complete, rows::START, &RunFigures::default())
                 .map(drop)
         }
         refused => refused,
@@ -107,7 +107,7 @@ fn a_link_stays_and_the_file_that_it_leads_to_is_written() {
         for row in rows::trace(0).0 {
             writer.hop(row, rows::START).unwrap();
         }
-        let facts = RunFacts::default();
+        let facts = RunFigures::default();
         let finished = writer.finish(&Ending::Complete, rows::START, &facts);
 
         // The manifest lies beside the part and uses the part's name there.

@@ -116,7 +116,7 @@ fn several_runs_share_a_directory() {
         let mut meta = meta(run_id);
         meta.started_at = rows::START + Duration::from_secs(86_400 * days);
         let targets = Arc::new(rows::SampleTargets::new());
-        let facts = RunFacts::default();
+        let facts = RunFigures::default();
         let start = meta.started_at;
         let writer = DatasetWriter::create(&output, meta, targets, SMALL, start, &facts).unwrap();
         writer.finish(&Ending::Complete, start, &facts).unwrap();
@@ -171,7 +171,7 @@ fn an_interrupted_run_says_so() {
     let writer = create(&Output::Directory(dir.path().into()), "run-1", SMALL).unwrap();
     let ending = Ending::Interrupted("SIGINT".to_owned());
     let finished = writer
-        .finish(&ending, rows::START, &RunFacts::default())
+        .finish(&ending, rows::START, &RunFigures::default())
         .unwrap();
     let manifest = read_json(&finished.manifest.unwrap());
     assert_eq!(manifest["state"], "interrupted");

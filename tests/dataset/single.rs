@@ -136,7 +136,7 @@ fn odd_values_stay_valid_in_text_formats() {
         let mut writer = create(&output(&dir.path().join(name)), "run \"1\"", SMALL).unwrap();
         writer.hop(row.clone(), rows::START).unwrap();
         writer
-            .finish(&Ending::Complete, rows::START, &RunFacts::default())
+            .finish(&Ending::Complete, rows::START, &RunFigures::default())
             .unwrap();
     }
     let line = read_json(&dir.path().join("x.jsonl"));
@@ -190,7 +190,7 @@ fn stream(
     format: Format,
     to: impl std::io::Write + Send + 'static,
 ) -> Result<Finished, DatasetError> {
-    let facts = RunFacts::default();
+    let facts = RunFigures::default();
     let mut writer = DatasetWriter::to_stream(Box::new(to), format, meta("run-1"), SMALL, &facts)?;
     for row in (0..20).flat_map(|target| rows::trace(target).0) {
         writer.hop(row, rows::START)?;

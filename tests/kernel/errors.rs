@@ -8,7 +8,8 @@ use pathsurvey::lab::{Delivery, Respond};
 use pathsurvey::model::{Protocol, Time, UnsentReason};
 use pathsurvey::transport::raw::{BufferKind, RawReceiver, RawSender};
 use pathsurvey::transport::{
-    Origin, PacketBatch, PacketReceiver, PacketSender, PortBlock, Progress, Stopped, TransportError,
+    Origin, PacketBatch, PacketReceiver, PacketSender, PortBlock, SendProgress, Stopped,
+    TransportError,
 };
 
 use socket2::{Domain, Socket, Type};
@@ -46,7 +47,7 @@ fn send_all(sender: &mut RawSender, batch: &PacketBatch) -> Vec<(usize, UnsentRe
     let mut refused = Vec::new();
     let mut first = 0;
     while first < batch.len() {
-        let Progress { taken, stopped } = sender.send(batch, first).unwrap();
+        let SendProgress { taken, stopped } = sender.send(batch, first).unwrap();
         first += taken;
         match stopped {
             None => assert_eq!(first, batch.len()),
@@ -100,7 +101,7 @@ pub fn send_errors() -> Outcome {
     }
     assert_eq!(
         sender.send(&PacketBatch::default(), 0).unwrap(),
-        Progress {
+        SendProgress {
             taken: 0,
             stopped: None
         }
@@ -252,7 +253,7 @@ pub fn dropping() -> Outcome {
     println!("{} packets in {:?}", batch.len(), began.elapsed());
     assert_eq!(
         progress,
-        Progress {
+        SendProgress {
             taken: batch.len(),
             stopped: None
         }

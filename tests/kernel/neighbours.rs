@@ -6,7 +6,7 @@ use std::process::Command;
 use pathsurvey::lab::driver::enter_namespace;
 use pathsurvey::model::{Protocol, UnsentReason};
 use pathsurvey::transport::raw::RawSender;
-use pathsurvey::transport::{PacketBatch, PacketSender, Progress, Stopped};
+use pathsurvey::transport::{PacketBatch, PacketSender, SendProgress, Stopped};
 
 use super::namespaces::{allowed, open_dgram};
 use crate::support::{Ignored, Outcome};
@@ -104,13 +104,13 @@ fn senders() -> [(&'static str, Box<dyn PacketSender>); 2] {
 }
 
 /// Offers one packet.
-fn offer(sender: &mut dyn PacketSender, destination: IpAddr) -> Progress {
+fn offer(sender: &mut dyn PacketSender, destination: IpAddr) -> SendProgress {
     let mut batch = PacketBatch::default();
     push(&mut batch, destination);
     sender.send(&batch, 0).unwrap()
 }
 
-const TAKEN: Progress = Progress {
+const TAKEN: SendProgress = SendProgress {
     taken: 1,
     stopped: None,
 };
@@ -173,7 +173,7 @@ pub fn table_full() -> Outcome {
             let crowded = Stopped::Crowded(UnsentReason::NeighbourTableFull);
             assert_eq!(
                 progress,
-                Progress {
+                SendProgress {
                     taken: 1,
                     stopped: Some(crowded)
                 }

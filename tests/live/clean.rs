@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pathsurvey::config::Method;
+use pathsurvey::config::StrategyChoice;
 use pathsurvey::model::{Rate, Ttl};
 
 use super::lab::{config, network, repository, survey};
@@ -30,7 +30,7 @@ pub fn thousands_of_targets() -> Outcome {
 
 pub fn every_ttl_of_a_sweep() -> Outcome {
     let mut config = config(&["198.18.0.0/24", "198.18.77.0/24"]);
-    config.method = Method::Sweep;
+    config.strategy = StrategyChoice::Sweep;
     config.max_ttl = Ttl(16);
     let surveyed = survey(network("generated-clean.toml"), config)?;
     let dataset = &surveyed.dataset;

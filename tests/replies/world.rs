@@ -12,7 +12,7 @@ use pathsurvey::model::{
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire;
 use pathsurvey::wire::protocol;
-use pathsurvey::wire::token::{Facts, RunKey, TokenMaker};
+use pathsurvey::wire::token::{MarkedFields, RunKey, TokenMaker};
 
 pub const TARGETS: u32 = 64;
 pub const FLOWS: u32 = 2;
@@ -118,7 +118,7 @@ impl World {
             round: 0,
         };
         let (format, serial) = (self.format, tokens.serial(u64::from(number)));
-        let drawn = tokens.marks(&Facts {
+        let drawn = tokens.marks(&MarkedFields {
             destination: probe.destination,
             src_port: format.src_port(probe.flow),
             dst_port: format.dst_port(probe.ttl),

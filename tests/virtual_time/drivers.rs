@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pathsurvey::config::{Method, SurveyConfig};
+use pathsurvey::config::{StrategyChoice, SurveyConfig};
 use pathsurvey::engine::limiter::{Cap, NearCap};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork};
 use pathsurvey::model::{HopRecord, Protocol, Status, StopReason, Time, Ttl, UnsentReason};
 use pathsurvey::survey::VIRTUAL_START;
-use pathsurvey::transport::{InProcessNetwork, PacketBatch, Progress, Stopped};
+use pathsurvey::transport::{InProcessNetwork, PacketBatch, SendProgress, Stopped};
 
 use super::experiment::{Drive, Driven, InProcess, chain, config, load, rate};
 
@@ -52,21 +52,21 @@ impl InProcessNetwork for Behind<'_> {
         self.network.send(packet, now);
     }
 
-    fn offer(&mut self, batch: &PacketBatch, first: usize, now: Time) -> Progress {
+    fn offer(&mut self, batch: &PacketBatch, first: usize, now: Time) -> SendProgress {
         let mut taken = 0;
         for (destination, packet) in batch.iter_from(first) {
             let said = (self.kernel)(destination, self.offered, now);
             self.offered += 1;
             if let Some(stopped) = said {
                 let stopped = Some(stopped);
-                return Progress { taken, stopped };
+                return SendProgress { taken, stopped };
             }
             self.network.send(packet, now);
             taken += 1;
             self.taken += 1;
         }
         let stopped = None;
-        Progress { taken, stopped }
+        SendProgress { taken, stopped }
     }
 
     fn next_arrival(&self) -> Option<Time> {
@@ -162,7 +162,7 @@ fn a_queue_that_stays_full_is_given_up_after_two_seconds() {
 #[test]
 fn a_refused_probe_is_a_send_error_and_the_others_of_its_batch_are_sent() {
     let mut survey = config(&["198.18.9.0/27"], 7);
-    survey.method = Method::Sweep;
+    survey.strategy = StrategyChoice::Sweep;
     survey.protocol = Protocol::Icmp;
     let survey = survey.validate().expect("sound");
     let refuses = |offered: u64| offered % 7 == 3;
@@ -225,7 +225,7 @@ fn a_slow_writer_slows_the_survey_and_loses_nothing() {
     // 262,144 rows, of which the writer takes 20,000 a second: 13 s in all.
     let mut survey = config(&["198.18.0.0/19"], 7);
     survey.targets.per_prefix = 254;
-    survey.method = Method::Sweep;
+    survey.strategy = StrategyChoice::Sweep;
     survey.protocol = Protocol::Icmp;
     survey.rate = rate(200_000.0);
     let survey = survey.validate().expect("sound");
@@ -373,7 +373,7 @@ fn a_prefix_of_which_everything_is_skipped_ends_without_a_path() {
 fn a_udp_sweep_asks_no_target_more_often_than_it_answers() {
     // The targets answer six times, and then once a second.
     let mut survey = config(&["198.18.0.0/28"], 7);
-    survey.method = Method::Sweep;
+    survey.strategy = StrategyChoice::Sweep;
     survey.rate = rate(2_000.0);
     let survey = survey.validate().expect("sound");
     let target = r#"

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pathsurvey::config::{Method, Network, SurveyConfig};
+use pathsurvey::config::{Network, StrategyChoice, SurveyConfig};
 use pathsurvey::dataset::Output;
 use pathsurvey::engine::assembler::{Assembled, Assembler};
 use pathsurvey::engine::core::Core;
@@ -171,7 +171,7 @@ impl<'a> Drive<'a> {
                 VIRTUAL_START,
                 config.cooldown,
             ),
-            assembler: Assembler::new(config.method == Method::Trace, config.flows),
+            assembler: Assembler::new(config.strategy == StrategyChoice::Trace, config.flows),
             network,
             sink: &mut rows,
             writer_speed: self.writer_speed,

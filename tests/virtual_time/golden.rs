@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use pathsurvey::config::Method;
+use pathsurvey::config::StrategyChoice;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork};
 use pathsurvey::model::{HopRecord, Protocol, TraceRecord, Ttl};
 use pathsurvey::targets::Families;
@@ -148,20 +148,20 @@ fn file_of(name: &str) -> PathBuf {
 /// Every combination over one network.
 fn dump_all(targets: &[&str], network: impl Fn() -> LabNetwork) -> String {
     let mut dump = HEADER.to_owned();
-    for method in [Method::Trace, Method::Sweep] {
+    for method in [StrategyChoice::Trace, StrategyChoice::Sweep] {
         for protocol in PROTOCOLS {
             let mut survey = config(targets, SEED);
             survey.targets.families = Families::Both;
-            survey.method = method;
+            survey.strategy = method;
             survey.protocol = protocol;
             survey.destination_port = match protocol {
                 Protocol::Tcp => 443,
                 _ => survey.destination_port,
             };
             match method {
-                Method::Trace => survey.flows = 2,
+                StrategyChoice::Trace => survey.flows = 2,
                 // Slowly enough for targets that answer once a second.
-                Method::Sweep => (survey.max_ttl, survey.rate) = (Ttl(12), rate(20.0)),
+                StrategyChoice::Sweep => (survey.max_ttl, survey.rate) = (Ttl(12), rate(20.0)),
             }
             let run = observe(survey, network());
             let _ = writeln!(dump, "## {} {}", method.as_str(), protocol.as_str());

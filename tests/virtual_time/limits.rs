@@ -76,7 +76,7 @@ fn sixteen_flows_to_a_target_that_answers_six_times_at_once_are_all_answered() {
 #[test]
 fn the_limit_is_there() {
     let mut survey = config(&["198.18.0.0/28"], 1);
-    survey.method = pathsurvey::config::Method::Sweep;
+    survey.strategy = pathsurvey::config::StrategyChoice::Sweep;
     survey.flows = 16;
     survey.max_ttl = Ttl(6);
     let run = observe(survey, limited(1));

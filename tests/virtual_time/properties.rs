@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pathsurvey::config::Method;
+use pathsurvey::config::StrategyChoice;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork};
 use pathsurvey::model::Ttl;
 use proptest::prelude::*;
@@ -77,7 +77,7 @@ proptest! {
     ) {
         let block = format!("198.{}.{}.16/28", 18 + block / 256, block % 256);
         let mut config = config(&[&block, "198.18.0.7"], seed);
-        config.method = if survey.sweeps { Method::Sweep } else { Method::Trace };
+        config.strategy = if survey.sweeps { StrategyChoice::Sweep } else { StrategyChoice::Trace };
         config.flows = survey.flows;
         (config.first_ttl, config.max_ttl) = (Ttl(survey.ttls.0), Ttl(survey.ttls.1));
         config.attempts = survey.attempts;

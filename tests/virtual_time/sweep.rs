@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pathsurvey::config::Method;
+use pathsurvey::config::StrategyChoice;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork};
 use pathsurvey::model::{Purpose, Status, Ttl};
 
@@ -12,7 +12,7 @@ use super::{oracle, truth};
 
 fn sweep(targets: &[&str], flows: u16, ttls: (u8, u8), network: LabNetwork) -> Observed {
     let mut survey = config(targets, 7);
-    survey.method = Method::Sweep;
+    survey.strategy = StrategyChoice::Sweep;
     survey.flows = flows;
     (survey.first_ttl, survey.max_ttl) = (Ttl(ttls.0), Ttl(ttls.1));
     let run = observe(survey, network);

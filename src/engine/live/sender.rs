@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::core::{Core, Next};
+use crate::engine::core::Next;
 use crate::engine::outbox::Outbox;
 use crate::model::UnsentReason;
 use crate::transport::PacketSender;
@@ -18,26 +18,29 @@ pub(super) struct Sender<'a> {
 impl Sender<'_> {
     pub fn run(mut self) -> Result<(), LiveError> {
         let _guard = PanicGuard(self.shared.stop);
-        let result = self.send_all();
+        let mut outbox = Outbox::default();
+        let result = self.send_all(&mut outbox);
         // Also after an error of ours: only sending is over, and what was sent is accounted for.
-        self.shared.with(Core::stop_sending);
+        self.shared.with(|core, now| {
+            outbox.report(core);
+            core.stop_sending(now);
+        });
         result
     }
 
-    fn send_all(&mut self) -> Result<(), LiveError> {
-        let mut outbox = Outbox::default();
+    fn send_all(&mut self, outbox: &mut Outbox) -> Result<(), LiveError> {
         // What it took to open everything is not owed.
         let format = self.shared.with(|core, now| {
             core.hold(now);
             *core.format()
         });
         while !self.shared.stop.is_asked() && !self.shared.stop.has_failed() {
-            match self.shared.collect(&mut outbox) {
+            match self.shared.collect(outbox) {
                 Next::Send => {
                     outbox.find_sources(|target| self.transport.source_for(target));
                     self.shared.with(|core, now| outbox.enter(core, now));
                     outbox.encode(&format);
-                    self.offer(&mut outbox)?;
+                    self.offer(outbox)?;
                 }
                 Next::Wait(until) => {
                     let span = until.since(self.shared.clock.now());
@@ -63,6 +66,9 @@ impl Sender<'_> {
                 }
             };
             let call = (before, self.shared.clock.now());
+            if outbox.took_all(progress, call.0, call.1) {
+                break;
+            }
             let has_failed = self.shared.stop.has_failed();
             let pause = self
                 .shared

@@ -11,7 +11,7 @@ use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
 use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
-use crate::transport::{Arrival, PacketBatch, PacketReceiver, Progress, Received};
+use crate::transport::{Arrival, PacketBatch, PacketReceiver, Received, SendProgress};
 use crate::wire::token::{RunKey, TokenMaker};
 
 /// Takes packets until it has had `takes`; then it breaks, or panics.
@@ -21,14 +21,14 @@ struct Fragile {
 }
 
 impl PacketSender for Fragile {
-    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<SendProgress> {
         if self.takes == 0 {
             assert!(!self.panics, "the sender breaks, as this test wants");
             return Err(io::Error::from_raw_os_error(libc::ENODEV));
         }
         let taken = self.takes.min(batch.len() - first);
         self.takes -= taken;
-        Ok(Progress {
+        Ok(SendProgress {
             taken,
             stopped: None,
         })

@@ -70,7 +70,7 @@ fn find_quote(
     }
 }
 
-struct ByFacts {
+struct Candidates {
     best: Option<Match>,
     candidates: u32,
 }
@@ -82,8 +82,8 @@ fn by_open_facts(
     format: &ProbeFormat,
     nat: &NatLearner,
     quote: &Quote,
-) -> ByFacts {
-    let mut outcome = ByFacts {
+) -> Candidates {
+    let mut outcome = Candidates {
         best: None,
         candidates: 0,
     };

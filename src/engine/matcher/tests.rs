@@ -8,7 +8,7 @@ use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::checksum::{self, Sum};
 use crate::wire::quote;
-use crate::wire::token::{Facts, RunKey, TokenMaker};
+use crate::wire::token::{MarkedFields, RunKey, TokenMaker};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
@@ -41,7 +41,7 @@ impl Live {
                 round: 0,
             };
             let serial = tokens.serial(u64::from(number));
-            let marks = tokens.marks(&Facts {
+            let marks = tokens.marks(&MarkedFields {
                 destination: probe.destination,
                 src_port: FORMAT.src_port(probe.flow),
                 dst_port: FORMAT.dst_port(probe.ttl),

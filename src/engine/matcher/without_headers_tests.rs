@@ -7,7 +7,7 @@ use crate::engine::ledger::{AnswerMark, State};
 use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::echo::{self, Echo};
-use crate::wire::token::{Facts, RunKey, TokenMaker};
+use crate::wire::token::{MarkedFields, RunKey, TokenMaker};
 use crate::wire::udp;
 
 const FORMAT: ProbeFormat = ProbeFormat {
@@ -54,7 +54,7 @@ impl Live {
                 round: 0,
             };
             let serial = tokens.serial(number as u64);
-            let drawn = tokens.marks(&Facts {
+            let drawn = tokens.marks(&MarkedFields {
                 destination: probe.destination,
                 src_port: format.src_port(probe.flow),
                 dst_port: format.dst_port(probe.ttl),

@@ -11,7 +11,7 @@ use crate::model::{
     HopRecord, Inferred, InferredHop, Outcome, Probe, ProbeId, ProbeResult, Purpose, Status, Time,
     UnsentReason,
 };
-use crate::wire::token::{Facts, TokenMaker};
+use crate::wire::token::{MarkedFields, TokenMaker};
 
 impl Tracker {
     /// Prepares to enter `probes`: see [`Ledger::fetch`](crate::engine::ledger::Ledger::fetch).
@@ -24,7 +24,7 @@ impl Tracker {
     pub fn enter(&mut self, probe: Probe, source: IpAddr, now: Time) -> (ProbeId, Marked) {
         let serial = self.draw_serial(&probe);
         let format = &self.settler.format;
-        let drawn = self.tokens.marks(&Facts {
+        let drawn = self.tokens.marks(&MarkedFields {
             destination: probe.destination,
             src_port: format.src_port(probe.flow),
             dst_port: format.dst_port(probe.ttl),

@@ -12,7 +12,7 @@ use super::values::{
 };
 use super::{LineFile, LinkFile, NetworkFile, TargetFile, UnroutedFile};
 use crate::lab::generated::addresses::{VANTAGE_V4, VANTAGE_V6};
-use crate::lab::network::{Facts, Kind, LabNetwork};
+use crate::lab::network::{Kind, LabNetwork, Properties};
 use crate::lab::topology::declared::{Action, Declared, DeclaredHost};
 use crate::lab::topology::{Host, NodeId, Quoting, RateLimit};
 
@@ -56,7 +56,7 @@ pub(in crate::lab) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwor
         .map(|target| prefix(&target.prefix))
         .collect::<Result<_, _>>()?;
     let declared = builder.declared()?;
-    let facts = Facts {
+    let facts = Properties {
         name,
         vantage_v4: builder.vantage_v4,
         vantage_v6: builder.vantage_v6,

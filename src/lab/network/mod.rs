@@ -26,7 +26,7 @@ use crate::model::Time;
 #[derive(Clone, Debug)]
 pub struct LabNetwork {
     pub(in crate::lab) kind: Kind,
-    pub(in crate::lab) facts: Facts,
+    pub(in crate::lab) facts: Properties,
     state: State,
 }
 
@@ -39,7 +39,7 @@ pub(in crate::lab) enum Kind {
 
 /// The properties that every network has.
 #[derive(Clone, Debug)]
-pub(in crate::lab) struct Facts {
+pub(in crate::lab) struct Properties {
     pub(in crate::lab) name: String,
     pub(in crate::lab) description: String,
     pub(in crate::lab) vantage_v4: Ipv4Addr,
@@ -49,7 +49,7 @@ pub(in crate::lab) struct Facts {
     pub(in crate::lab) targets: Vec<IpNet>,
 }
 
-impl Facts {
+impl Properties {
     /// The vantage point's address of the family of `other`.
     pub(in crate::lab) fn vantage_beside(&self, other: IpAddr) -> Option<IpAddr> {
         match other {
@@ -96,7 +96,7 @@ impl LabNetwork {
 
     /// A generated network.
     pub fn generated_with(seed: u64, options: GeneratedOptions) -> Self {
-        let facts = Facts {
+        let facts = Properties {
             name: format!("generated-{seed}"),
             description: "A generated internet of any size.".to_owned(),
             vantage_v4: VANTAGE_V4,
@@ -107,7 +107,7 @@ impl LabNetwork {
         Self::new(facts, Kind::Generated(Generated::new(seed, options)))
     }
 
-    pub(in crate::lab) fn new(facts: Facts, kind: Kind) -> Self {
+    pub(in crate::lab) fn new(facts: Properties, kind: Kind) -> Self {
         LabNetwork {
             kind,
             facts,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::icmp;
 use super::token_bucket::Buckets;
-use super::{Facts, LabStatistics};
+use super::{LabStatistics, Properties};
 use crate::lab::Delivery;
 use crate::lab::hash::{Dice, mix, mix2};
 use crate::lab::hosts::half_open::{Ends, HalfOpens};
@@ -69,7 +69,7 @@ impl State {
     pub(in crate::lab) fn respond<T: Topology>(
         &mut self,
         topology: &T,
-        facts: &Facts,
+        facts: &Properties,
         bytes: &[u8],
         now: Time,
         deliveries: &mut Vec<Delivery>,
@@ -114,7 +114,7 @@ impl State {
     fn answer_to<T: Topology>(
         &mut self,
         topology: &T,
-        facts: &Facts,
+        facts: &Properties,
         stop: &Stop,
         Sent { probe, reached_at }: Sent,
         dice: &mut Dice,
@@ -171,7 +171,7 @@ impl State {
     fn answer<T: Topology>(
         &mut self,
         topology: &T,
-        facts: &Facts,
+        facts: &Properties,
         stop: &Stop,
         probe: &Packet,
         at: Time,
@@ -238,7 +238,7 @@ impl State {
     fn host_body(
         &mut self,
         host: &Host,
-        facts: &Facts,
+        facts: &Properties,
         stop: &Stop,
         probe: &Packet,
         at: Time,
@@ -324,7 +324,7 @@ pub(in crate::lab) fn labels_of<T: Topology>(topology: &T, stop: &Stop) -> Vec<M
     labels
 }
 
-fn accept<'a>(bytes: &'a [u8], facts: &Facts) -> Result<Packet<'a>, Refusal> {
+fn accept<'a>(bytes: &'a [u8], facts: &Properties) -> Result<Packet<'a>, Refusal> {
     let packet = Packet::parse(bytes)?;
     let vantage = facts.vantage_beside(packet.destination());
     if vantage != Some(packet.source()) || vantage == Some(packet.destination()) {

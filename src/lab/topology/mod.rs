@@ -233,7 +233,7 @@ pub(in crate::lab) struct Host<'a> {
 
 /// A network that packets can walk through.
 pub(in crate::lab) trait Topology {
-    /// Facts about a destination that all routers need. Computed once per packet.
+    /// Properties about a destination that all routers need. Computed once per packet.
     type Plan;
 
     /// The first router and the line to it.

@@ -10,7 +10,7 @@ use super::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthO
 use crate::lab::hash::Chance;
 use crate::lab::hosts::Verdict;
 use crate::lab::network::state::labels_of;
-use crate::lab::network::{Facts, Kind, LabNetwork};
+use crate::lab::network::{Kind, LabNetwork, Properties};
 use crate::lab::packet::message::Message;
 use crate::lab::packet::{ICMP, ICMPV6};
 use crate::lab::topology::flight::Flight;
@@ -117,7 +117,7 @@ impl Script {
 
 fn outcomes<T: Topology>(
     topology: &T,
-    facts: &Facts,
+    facts: &Properties,
     flow: TruthFlow,
     ttl: u8,
 ) -> Vec<TruthOutcome> {

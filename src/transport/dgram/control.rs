@@ -8,12 +8,12 @@ use libc::c_int;
 /// A received message.
 pub(super) struct Message<'a> {
     pub bytes: &'a [u8],
-    pub facts: Facts,
+    pub facts: ControlData,
 }
 
 /// What the kernel says about a message besides its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct ControlData {
     /// The sender of a datagram; for an error, the destination and port that it quotes.
     pub from: Option<SocketAddr>,
     /// Receive timestamp, nanoseconds of the wall clock.
@@ -66,7 +66,7 @@ pub(super) fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
 }
 
 /// Reads one control message into `facts`.
-pub(super) fn note(level: c_int, kind: c_int, data: &[u8], facts: &mut Facts) {
+pub(super) fn note(level: c_int, kind: c_int, data: &[u8], facts: &mut ControlData) {
     // A byte, or an integer with the value of a byte.
     let small = || match *data {
         [byte] => Some(byte),
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn small_numbers_come_as_bytes_and_as_integers() {
-        let mut facts = Facts::default();
+        let mut facts = ControlData::default();
         note(
             libc::SOL_IP,
             libc::IP_TTL,

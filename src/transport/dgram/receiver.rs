@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::control::{Facts, Message};
+use super::control::{ControlData, Message};
 use super::{may_be_left_behind, sys};
 use crate::model::{Datagram, DiscardReason, EchoMessage, SentBySocket, SocketError};
 use crate::transport::ports::DgramProtocol;
@@ -43,7 +43,7 @@ struct Kept {
     number: u16,
     queue: sys::Queue,
     bytes: Range<usize>,
-    facts: Facts,
+    facts: ControlData,
 }
 
 impl Kept {

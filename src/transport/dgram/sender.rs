@@ -12,7 +12,7 @@ use crate::transport::outgoing::{Outgoing, SendArena, SendFailure};
 use crate::transport::ports::DgramProtocol;
 use crate::transport::source::SourceTable;
 use crate::transport::sys::set_option;
-use crate::transport::{PacketBatch, PacketSender, PortBlock, Progress, Stopped, header};
+use crate::transport::{PacketBatch, PacketSender, PortBlock, SendProgress, Stopped, header};
 
 /// Attempts to send a packet before the kernel is asked whether there is a route to its destination.
 const ATTEMPTS: u32 = 8;
@@ -208,21 +208,21 @@ impl DgramSender {
 }
 
 impl PacketSender for DgramSender {
-    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<SendProgress> {
         let mut taken = 0;
         self.sources.batch_sent();
         while first + taken < batch.len() {
             match self.offer(batch, first + taken)? {
                 Ok(count) => taken += count,
                 Err(stopped) => {
-                    return Ok(Progress {
+                    return Ok(SendProgress {
                         taken,
                         stopped: Some(stopped),
                     });
                 }
             }
         }
-        Ok(Progress {
+        Ok(SendProgress {
             taken,
             stopped: None,
         })

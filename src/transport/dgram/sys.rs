@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use libc::{c_int, iovec, mmsghdr, sockaddr_in6, socklen_t};
 
-use super::control::{Facts, Message, note, read_address};
+use super::control::{ControlData, Message, note, read_address};
 use crate::transport::sys::check;
 
 /// `IP_RECVERR_RFC4884` (include/uapi/linux/in.h), which libc does not name.
@@ -171,15 +171,15 @@ impl ReceiveArena {
                 slice::from_raw_parts(received.msg_hdr.msg_name.cast::<u8>(), name_length),
             )
         };
-        let mut facts = Facts {
+        let mut facts = ControlData {
             from: read_address(name),
-            ..Facts::default()
+            ..ControlData::default()
         };
         self.read_controls(slot, &mut facts);
         Message { bytes, facts }
     }
 
-    fn read_controls(&self, slot: usize, facts: &mut Facts) {
+    fn read_controls(&self, slot: usize, facts: &mut ControlData) {
         let header = &self.messages[slot].msg_hdr;
         // SAFETY: `header` is as the last recvmmsg left it: its control pointer leads to a control block that we own, and its
         // length says how much of it the kernel filled. The CMSG functions stay within that length.

@@ -11,7 +11,9 @@ use crate::transport::neighbours::Neighbours;
 use crate::transport::origin::Origin;
 use crate::transport::outgoing::{Outgoing, SendArena, SendFailure};
 use crate::transport::source::{SendingSocket, SourceTable};
-use crate::transport::{PacketBatch, PacketSender, Progress, Stopped, TransportError, header, sys};
+use crate::transport::{
+    PacketBatch, PacketSender, SendProgress, Stopped, TransportError, header, sys,
+};
 
 /// Send buffer asked for, bytes: about 10,000 probes fit.
 const SEND_BUFFER: usize = 8 << 20;
@@ -120,7 +122,7 @@ fn grow_send_buffer(socket: &Socket) -> io::Result<()> {
 }
 
 impl PacketSender for RawSender {
-    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<Progress> {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<SendProgress> {
         let wanted = batch.len().saturating_sub(first);
         let mut taken = 0;
         let stopped = loop {
@@ -177,7 +179,7 @@ impl PacketSender for RawSender {
         };
         debug_assert!(taken <= wanted);
         self.sources.batch_sent();
-        Ok(Progress { taken, stopped })
+        Ok(SendProgress { taken, stopped })
     }
 
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
