@@ -4,6 +4,11 @@
 //! of the `match` in `transport::open`. The two halves share a lab network in this process, which answers in real time, and the
 //! engine runs over them as it does over sockets.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a transport reads clocks: its receive timestamps are the wall clock's"
+)]
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -100,6 +100,29 @@ fn the_sources_keep_the_rules() {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
 
+/// The README leads a newcomer from a target line to its packet, and from a packet to its row.
+#[test]
+fn the_walk_in_the_readme_leads_through_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("a README");
+    for title in [
+        "From a target line to its packet:",
+        "From a packet to its row:",
+    ] {
+        let (_, walk) = readme.split_once(title).expect(title);
+        let files: Vec<&str> = walk
+            .lines()
+            .skip_while(|line| !line.starts_with('|'))
+            .take_while(|line| line.starts_with('|'))
+            .filter_map(|line| line.split('`').nth(1))
+            .collect();
+        assert!((8..=12).contains(&files.len()), "{title} {files:?}");
+        for file in files {
+            assert!(root.join(file).is_file(), "{title} {file} does not exist");
+        }
+    }
+}
+
 fn collect(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(directory).expect("a directory of sources") {
         let path = entry.expect("an entry").path();
