@@ -140,55 +140,70 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = &self.tally.statistics;
-        let sent = counts.probes_sent();
-        let replied = counts.probes(Status::Replied);
-        let mut line = |name: &str, value: String| writeln!(f, "  {name:<12} {value}");
-        line("targets", grouped(u64::from(self.targets)))?;
+        let mut lines = self.about_targets();
+        lines.extend(self.about_probes());
+        lines.push(("rate", self.rate()));
+        lines.extend(self.about_dataset());
+        lines
+            .iter()
+            .try_for_each(|(name, value)| writeln!(f, "  {name:<12} {value}"))
+    }
+}
+
+/// A line of the summary: its name and its text.
+type Line = (&'static str, String);
+
+impl Summary {
+    fn about_targets(&self) -> Vec<Line> {
+        let mut lines = vec![("targets", grouped(u64::from(self.targets)))];
         let left_out = left_out::in_words(&self.report, self.families);
         if !left_out.is_empty() {
-            line("left out", left_out.join(", "))?;
+            lines.push(("left out", left_out.join(", ")));
         }
         if self.strategy == StrategyChoice::Trace {
             let (ended, reached) = (self.tally.traces_ended, self.tally.traces_reached);
-            line(
-                "traces",
-                format!(
-                    "{}, {} reached their target{}",
-                    grouped(ended),
-                    grouped(reached),
-                    percent(reached, ended)
-                ),
-            )?;
+            let traces = format!(
+                "{}, {} reached their target{}",
+                grouped(ended),
+                grouped(reached),
+                percent(reached, ended)
+            );
+            lines.push(("traces", traces));
         }
         let anomalies: Vec<String> = self
             .anomalies()
             .map(|(name, traces)| format!("{name} {}", grouped(traces)))
             .collect();
         if !anomalies.is_empty() {
-            line("anomalies", anomalies.join(", "))?;
+            lines.push(("anomalies", anomalies.join(", ")));
         }
-        line("probes", format!("{} sent", grouped(sent)))?;
-        line(
-            "replies",
-            format!("{}{}", grouped(replied), percent(replied, sent)),
-        )?;
-        line("unanswered", grouped(counts.probes(Status::Timeout)))?;
+        lines
+    }
+
+    fn about_probes(&self) -> Vec<Line> {
+        let counts = &self.tally.statistics;
+        let sent = counts.probes_sent();
+        let replied = counts.probes(Status::Replied);
+        let replies = format!("{}{}", grouped(replied), percent(replied, sent));
+        let mut lines = vec![
+            ("probes", format!("{} sent", grouped(sent))),
+            ("replies", replies),
+            ("unanswered", grouped(counts.probes(Status::Timeout))),
+        ];
         let extras = self.extras();
         if !extras.is_empty() {
-            line("besides", extras.join(", "))?;
+            lines.push(("besides", extras.join(", ")));
         }
-        for why in self.unsent() {
-            line("not sent", why)?;
-        }
-        line(
-            "responders",
-            format!("{} distinct addresses", grouped(self.responders as u64)),
-        )?;
-        let time = if self.virtual_time {
-            "virtual time"
-        } else {
-            "in all"
+        lines.extend(self.unsent().into_iter().map(|why| ("not sent", why)));
+        let responders = grouped(self.responders as u64);
+        lines.push(("responders", format!("{responders} distinct addresses")));
+        lines
+    }
+
+    fn rate(&self) -> String {
+        let time = match self.virtual_time {
+            true => "virtual time",
+            false => "in all",
         };
         let achieved = self.tally.achieved_rate().map_or_else(String::new, |rate| {
             format!(
@@ -197,39 +212,28 @@ impl fmt::Display for Summary {
                 grouped(self.requested_rate.per_second().round() as u64)
             )
         });
-        line(
-            "rate",
-            format!("{achieved}{:.1} s {time}", self.duration.as_secs_f64()),
-        )?;
+        format!("{achieved}{:.1} s {time}", self.duration.as_secs_f64())
+    }
+
+    fn about_dataset(&self) -> Vec<Line> {
+        let rows = grouped(self.rows);
         match &self.output {
             Output::Directory(root) => {
                 let root = root.display().to_string();
                 let root = root.trim_end_matches('/');
-                line(
-                    "dataset",
-                    format!(
-                        "{root}/ ({} rows of hops; {root}/manifest.json tells all)",
-                        grouped(self.rows)
-                    ),
-                )?;
-                line(
-                    "open it",
-                    format!("duckdb -c \"select * from '{root}/hops/**/*.parquet' limit 20\""),
-                )
+                let hops = format!("{root}/ ({rows} rows of hops; {root}/manifest.json tells all)");
+                let open =
+                    format!("duckdb -c \"select * from '{root}/hops/**/*.parquet' limit 20\"");
+                vec![("dataset", hops), ("open it", open)]
             }
             Output::File { path, .. } => {
                 let manifest = self.manifest.as_ref().map_or_else(String::new, |path| {
                     format!("; {} tells all", path.display())
                 });
-                line(
-                    "dataset",
-                    format!("{} ({} rows{manifest})", path.display(), grouped(self.rows)),
-                )
+                let file = format!("{} ({rows} rows{manifest})", path.display());
+                vec![("dataset", file)]
             }
-            Output::Stdout { .. } => line(
-                "dataset",
-                format!("standard output ({} rows)", grouped(self.rows)),
-            ),
+            Output::Stdout { .. } => vec![("dataset", format!("standard output ({rows} rows)"))],
         }
     }
 }

@@ -108,8 +108,10 @@ fn count(rows: &[HopRecord], status: Status) -> u64 {
     own.filter(|row| row.status == status).count() as u64
 }
 
-/// What a row says of the network, without times and numbers.
-fn findings(driven: &Driven) -> BTreeSet<(IpAddr, u16, Option<Ttl>, u8, Option<IpAddr>)> {
+/// What a row says of the network, without times and numbers: destination, flow, TTL, attempt, responder.
+type Shown = (IpAddr, u16, Option<Ttl>, u8, Option<IpAddr>);
+
+fn findings(driven: &Driven) -> BTreeSet<Shown> {
     let rows = driven.rows.hops.iter();
     rows.map(|row| {
         let (destination, flow) = (row.destination, row.flow.0);

@@ -83,7 +83,7 @@ fn every_example_network_gives_the_rows_it_always_gave() {
         check(name, &dump_all(targets, || lab(name, SEED)), &mut differing);
     }
     let options = GeneratedOptions::default();
-    let generated = || LabNetwork::generated_with(SEED, options.clone());
+    let generated = || LabNetwork::generated_with(SEED, options);
     check(
         "generated",
         &dump_all(&GENERATED, generated),
