@@ -110,59 +110,11 @@ fn hop(target: u32, ttl: u8) -> HopRecord {
     let rtt = u64::from(ttl) * 1_900 + noise % 700;
     // One hop in ten is silent, never the target.
     let answered = ttl == HOPS || !noise.is_multiple_of(10);
-    let checksum = (noise >> 16) as u16;
-    let ip_id = (noise >> 32) as u16 | 1;
+    let at = (target, ttl);
+    let (checksum, ip_id) = secrets(noise);
     let probe_size = 44 + u16::from(ttl);
-    let reply = answered.then(|| {
-        Box::new(Reply {
-            responder: responder(target, ttl, destination),
-            received_at: sent_at + Duration::from_micros(rtt),
-            kind: match ttl {
-                HOPS => ReplyKind::PortUnreachable,
-                _ => ReplyKind::TimeExceeded,
-            },
-            icmp_type: Some(if ttl == HOPS { 3 } else { 11 }),
-            icmp_code: Some(if ttl == HOPS { 3 } else { 0 }),
-            ttl: Some(255 - ttl),
-            tos: Some(0),
-            size: Some(56),
-            ip_id: Some((noise >> 24) as u16),
-            destination: Some(SOURCE),
-            quoted: Some(QuotedProbe {
-                source: Some(SOURCE),
-                ttl: Some(1),
-                tos: Some(0),
-                ip_id: Some(ip_id),
-                length: Some(probe_size.into()),
-                quote_size: Some(28),
-                ..QuotedProbe::bare(
-                    destination,
-                    17,
-                    QuotedTransport::Udp(QuotedUdp {
-                        src_port: Some(24_000),
-                        dst_port: Some(33_434),
-                        length: Some(probe_size - 20),
-                        checksum: Some(checksum),
-                        tag: None,
-                        serial: None,
-                    }),
-                )
-            }),
-            echoed: None,
-            next_hop_mtu: None,
-            mpls: match ttl {
-                7 | 8 => vec![MplsLabel {
-                    label: 24_000 + u32::from(ttl),
-                    traffic_class: 0,
-                    bottom: true,
-                    ttl: 1,
-                }],
-                _ => Vec::new(),
-            },
-            interface_info: Vec::new(),
-            icmp_extensions: None,
-        })
-    });
+    let received_at = sent_at + Duration::from_micros(rtt);
+    let reply = answered.then(|| Box::new(reply(at, destination, noise, received_at)));
     HopRecord {
         trace_id: TraceId(u64::from(target)),
         probe_id: ProbeId(number),
@@ -194,6 +146,61 @@ fn hop(target: u32, ttl: u8) -> HopRecord {
         rtt_us: answered.then_some(rtt as i32),
         reply,
         inferred: None,
+    }
+}
+
+/// Checksum and IP ID of a probe.
+fn secrets(noise: u64) -> (u16, u16) {
+    ((noise >> 16) as u16, (noise >> 32) as u16 | 1)
+}
+
+fn reply((target, ttl): (u32, u8), destination: IpAddr, noise: u64, received_at: Time) -> Reply {
+    let is_target = ttl == HOPS;
+    let kind = match is_target {
+        true => ReplyKind::PortUnreachable,
+        false => ReplyKind::TimeExceeded,
+    };
+    Reply {
+        icmp_type: Some(if is_target { 3 } else { 11 }),
+        icmp_code: Some(if is_target { 3 } else { 0 }),
+        ttl: Some(255 - ttl),
+        tos: Some(0),
+        size: Some(56),
+        ip_id: Some((noise >> 24) as u16),
+        destination: Some(SOURCE),
+        quoted: Some(quoted(ttl, destination, noise)),
+        mpls: match ttl {
+            7 | 8 => vec![MplsLabel {
+                label: 24_000 + u32::from(ttl),
+                traffic_class: 0,
+                bottom: true,
+                ttl: 1,
+            }],
+            _ => Vec::new(),
+        },
+        ..Reply::bare(responder(target, ttl, destination), received_at, kind)
+    }
+}
+
+fn quoted(ttl: u8, destination: IpAddr, noise: u64) -> QuotedProbe {
+    let (checksum, ip_id) = secrets(noise);
+    let probe_size = 44 + u16::from(ttl);
+    let transport = QuotedTransport::Udp(QuotedUdp {
+        src_port: Some(24_000),
+        dst_port: Some(33_434),
+        length: Some(probe_size - 20),
+        checksum: Some(checksum),
+        tag: None,
+        serial: None,
+    });
+    QuotedProbe {
+        source: Some(SOURCE),
+        ttl: Some(1),
+        tos: Some(0),
+        ip_id: Some(ip_id),
+        length: Some(probe_size.into()),
+        quote_size: Some(28),
+        ..QuotedProbe::bare(destination, 17, transport)
     }
 }
 

@@ -25,8 +25,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::config::{Network, StrategyChoice, SurveyConfig};
-use crate::dataset::{DatasetWriter, Ending, Finished, Output, PartLimits, RunMeta, Vantage};
+use crate::dataset::{DatasetWriter, Ending, Finished, Kept, Output, PartLimits, RunMeta, Vantage};
 use crate::engine::clock::Clock;
+use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
 use crate::engine::live::{LiveError, LiveRun};
 use crate::engine::report::Tally;
@@ -37,6 +38,7 @@ use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
 use crate::transport::AddressFamilies;
+use crate::wire::token::RunKey;
 
 pub use crate::engine::report::Progress;
 pub use error::SurveyError;
@@ -160,6 +162,16 @@ fn run_in(
     end
 }
 
+/// What a reader of the dataset should know of how the run went.
+fn warnings_at_the_end(kept: Option<&Kept>, tally: &Tally) -> Vec<String> {
+    let reader_left = kept.is_some_and(|kept| kept.reader_left);
+    let warnings = [
+        reader_left.then(|| packets::READER_LEFT.to_owned()),
+        (tally.crowded > 0).then(|| words::crowded(tally.crowded)),
+    ];
+    warnings.into_iter().flatten().collect()
+}
+
 /// Everything that is known before sockets are opened.
 struct Job<'a> {
     config: &'a SurveyConfig,
@@ -192,9 +204,8 @@ impl Job<'_> {
         for warning in &setup.warnings {
             observer.warn(warning);
         }
-        let quotes_with_headers = setup.transport.capabilities.quotes_with_headers;
         let format = ProbeFormat {
-            quotes_with_headers,
+            quotes_with_headers: setup.transport.capabilities.quotes_with_headers,
             ..parts::format(self.config, setup.transport.ports.base())
         };
         let mut facts = self.facts(setup.describe());
@@ -207,12 +218,7 @@ impl Job<'_> {
             .map_err(closed)?;
         let (packets, receiver) = PacketLog::start(pcap, setup.transport.receiver)?;
         let run = LiveRun {
-            core: parts::core(
-                self.config,
-                parts::strategy_for(self.config, self.targets.clone(), quotes_with_headers),
-                parts::tracker(self.config, format, identity.key.clone()),
-                start,
-            ),
+            core: self.core(format, identity.key.clone(), start),
             assembler: parts::assembler(self.config),
             sender: setup.transport.sender,
             receiver,
@@ -228,24 +234,17 @@ impl Job<'_> {
             observer.progress(progress);
         });
         let mut tally = end.tally;
-        let (kept, mut error) = packets.finish(end.error.map(SurveyError::from));
+        let (kept, error) = packets.finish(end.error.map(SurveyError::from));
         facts.setup["pcap"] = to_json(&kept);
-        if kept.is_some_and(|kept| kept.reader_left) {
-            observer.warn(packets::READER_LEFT);
-            facts.warnings.push(packets::READER_LEFT.to_owned());
-        }
-        if tally.crowded > 0 {
-            let warning = words::crowded(tally.crowded);
+        for warning in warnings_at_the_end(kept.as_ref(), &tally) {
             observer.warn(&warning);
             facts.warnings.push(warning);
         }
-        let lab = match setup.lab.map(|host| host.stop()).transpose() {
-            Ok(lab) => lab,
-            Err(broke) => {
-                error = error.or(Some(SurveyError::LabBroke(broke)));
-                None
-            }
+        let (lab, broke) = match setup.lab.map(|host| host.stop()).transpose() {
+            Ok(lab) => (lab, None),
+            Err(broke) => (None, Some(SurveyError::LabBroke(broke))),
         };
+        let error = error.or(broke);
         tally.kernel_drops.lab_device = lab.as_ref().and_then(|lab| lab.device_dropped);
         let end = RunEnd {
             sink: end.sink,
@@ -274,12 +273,7 @@ impl Job<'_> {
         let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
         let mut network = VirtualNetwork::new(network);
         let run = VirtualRun {
-            core: parts::core(
-                self.config,
-                parts::strategy(self.config, self.targets.clone()),
-                parts::tracker(self.config, format, identity.key.clone()),
-                start,
-            ),
+            core: self.core(format, identity.key.clone(), start),
             assembler: parts::assembler(self.config),
             network: &mut network,
             sink: &mut sink,
@@ -364,6 +358,14 @@ impl Job<'_> {
             missed_reply_rate,
             lab,
         })
+    }
+
+    /// The engine for probes of this format. Its schedule starts at `start`.
+    fn core(&self, format: ProbeFormat, key: RunKey, start: Time) -> Core {
+        let targets = self.targets.clone();
+        let strategy = parts::strategy_for(self.config, targets, format.quotes_with_headers);
+        let tracker = parts::tracker(self.config, format, key);
+        parts::core(self.config, strategy, tracker, start)
     }
 
     fn facts(&self, setup: Value) -> FixedFigures {

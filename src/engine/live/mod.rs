@@ -24,6 +24,8 @@ use super::report::{Progress, Tally};
 use super::sink::{RecordSink, SinkError};
 use super::stop::Stop;
 
+use self::receiver::Receiver;
+use self::sender::Sender;
 use self::shared::Shared;
 
 /// How often the watcher is called.
@@ -91,69 +93,88 @@ impl<S: RecordSink> LiveRun<S> {
     /// Runs to the end, or until `stop` says so. Calls `watch` about ten times a second.
     pub fn run(self, stop: &Stop, mut watch: impl FnMut(Progress)) -> LiveEnd<S> {
         // Without a bound: the core pauses sending when the collector falls behind, and nobody may wait while holding the core.
-        let (events_in, events_out) = crossbeam_channel::unbounded();
+        let (events_in, events) = crossbeam_channel::unbounded();
         let shared = &Shared::new(self.core, events_in, self.clock, stop);
         let mut collector = Collector::new(self.assembler, self.sink, self.clock.now());
-        let sender = sender::Sender {
+        let sender = Sender {
             transport: self.sender,
             shared,
         };
-        let receiver = receiver::Receiver {
+        let receiver = Receiver {
             transport: self.receiver,
             own: OwnAddresses::open(),
             shared,
         };
-        let left = AtomicUsize::new(0);
-        let watcher = std::thread::current();
-        let leaving = || Leaving {
-            left: &left,
-            watcher: &watcher,
-        };
-        let mut watch_until = |threads: usize| {
-            while left.load(Ordering::Acquire) < threads {
-                watch(shared.with(|core, _| core.progress()));
-                std::thread::park_timeout(WATCH_INTERVAL);
-            }
-        };
-        let (sent, received, written) = std::thread::scope(|scope| {
-            let writer = scope.spawn(|| {
-                let _leaving = leaving();
-                collector::collect(&mut collector, &events_out, shared)
-            });
-            let receiver = scope.spawn(|| {
-                let _leaving = leaving();
-                receiver.run()
-            });
-            let sender = scope.spawn(|| {
-                let _leaving = leaving();
-                sender.run()
-            });
-            // The collector leaves before the others only if it failed, which ends them too.
-            watch_until(2);
-            let (sent, received) = (sender.join(), receiver.join());
-            shared.finish();
-            watch_until(3);
-            let sent = sent.unwrap_or(Err(LiveError::Thread("sender")));
-            let received = received.unwrap_or(Err(LiveError::Thread("receiver")));
-            (sent, received, writer.join())
-        });
+        let collect = || collector::collect(&mut collector, &events, shared);
+        let ended = run_threads(sender, receiver, collect, shared, &mut watch);
         let (mut tally, progress) =
             shared.with(|core, _| (collector.tally(core.tally()), core.progress()));
         watch(progress);
-        let written = match written {
-            Ok(None) => None,
-            Ok(Some(error)) => Some(LiveError::Sink(error)),
-            // What the sink has written is not known: nothing sensible can be returned.
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        tally.kernel_drops.receive_buffer = received.as_ref().ok().copied().flatten();
+        let written = ended.written.map(LiveError::Sink);
+        tally.kernel_drops.receive_buffer = ended.received.as_ref().ok().copied().flatten();
         LiveEnd {
             sink: collector.into_sink(),
             tally,
             progress,
-            error: written.or(sent.err()).or(received.err()),
+            error: written.or(ended.sent.err()).or(ended.received.err()),
         }
     }
+}
+
+/// How the threads ended.
+struct Ended {
+    sent: Result<(), LiveError>,
+    /// How many packets the kernel dropped, if it tells.
+    received: Result<Option<u64>, LiveError>,
+    /// The error of the sink, if there was one.
+    written: Option<SinkError>,
+}
+
+/// Runs the three threads to their end. In between, what is still open is ended: after the last reply, before the last row.
+fn run_threads(
+    sender: Sender<'_>,
+    receiver: Receiver<'_>,
+    collect: impl FnOnce() -> Option<SinkError> + Send,
+    shared: &Shared<'_>,
+    watch: &mut dyn FnMut(Progress),
+) -> Ended {
+    let left = AtomicUsize::new(0);
+    let watcher = std::thread::current();
+    let leaving = || Leaving {
+        left: &left,
+        watcher: &watcher,
+    };
+    let mut watch_until = |threads: usize| {
+        while left.load(Ordering::Acquire) < threads {
+            watch(shared.with(|core, _| core.progress()));
+            std::thread::park_timeout(WATCH_INTERVAL);
+        }
+    };
+    std::thread::scope(|scope| {
+        let collector = scope.spawn(|| {
+            let _leaving = leaving();
+            collect()
+        });
+        let receiver = scope.spawn(|| {
+            let _leaving = leaving();
+            receiver.run()
+        });
+        let sender = scope.spawn(|| {
+            let _leaving = leaving();
+            sender.run()
+        });
+        // The collector leaves before the others only if it failed, which ends them too.
+        watch_until(2);
+        let (sent, received) = (sender.join(), receiver.join());
+        shared.finish();
+        watch_until(3);
+        Ended {
+            sent: sent.unwrap_or(Err(LiveError::Thread("sender"))),
+            received: received.unwrap_or(Err(LiveError::Thread("receiver"))),
+            // After a panic nobody knows what the sink has written: nothing sensible can be returned.
+            written: (collector.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        }
+    })
 }
 
 #[cfg(test)]

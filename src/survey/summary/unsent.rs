@@ -30,6 +30,22 @@ pub(super) fn in_words(counts: &Statistics, about: Circumstances) -> Vec<String>
         .collect()
 }
 
+/// The text if there is no route to any target of a family. `other` probes the other family.
+fn no_route(family: &str, other: &str, about: Circumstances) -> String {
+    let other = match about.both_families {
+        true => format!("{other}, or "),
+        false => String::new(),
+    };
+    match about.in_lab {
+        true => format!(
+            "the lab's network has no {family}: {other}choose a network with {family} (--lab)"
+        ),
+        false => {
+            format!("no route to {family} targets: {other}give this machine an {family} route")
+        }
+    }
+}
+
 /// The reason why probes of a family were not sent, with a remedy if there is one. `family_sent`: other probes of the family
 /// were sent.
 fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances) -> String {
@@ -41,15 +57,7 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
         UnsentReason::NoRoute if family_sent => format!(
             "no route to these {family} targets: give this machine one, or leave them out with --blocklist-file"
         ),
-        UnsentReason::NoRoute => {
-            let other = if about.both_families { format!("{other}, or ") } else { String::new() };
-            match about.in_lab {
-                true => format!("the lab's network has no {family}: {other}choose a network with {family} (--lab)"),
-                false => {
-                    format!("no route to {family} targets: {other}give this machine an {family} route")
-                }
-            }
-        }
+        UnsentReason::NoRoute => no_route(family, other, about),
         UnsentReason::HostUnreachable => format!(
             "{family} targets that a route calls unreachable, or whose next hop does not answer: see `ip route get ADDRESS`"
         ),
