@@ -149,7 +149,7 @@ pub const MOST_ATTEMPTS: u8 = 100;
 pub const MOST_WINDOW: u32 = 1 << 20;
 /// Valid timeouts, in seconds.
 pub const TIMEOUT_S: RangeInclusive<f64> = 0.01..=3_600.0;
-/// Most pending probes at a time. They need about 15 GiB.
+/// Most live probes at a time: probes that are not forgotten yet, answered or not. They need about 15 GiB.
 const MOST_LIVE: u64 = 1 << 27;
 
 impl SurveyConfig {
@@ -308,7 +308,7 @@ impl SurveyConfig {
         Ok(())
     }
 
-    /// The number of pending probes at the full rate.
+    /// The number of live probes at the full rate.
     pub fn live_probes(&self) -> u64 {
         let lifetime = self.timeout + self.late_window;
         (self.rate.per_second() * lifetime.as_secs_f64()).ceil() as u64

@@ -81,12 +81,12 @@ pub enum ConfigError {
     /// A timeout out of range.
     #[error("--timeout: give between 0.01 and 3600 seconds")]
     Timeout,
-    /// More pending probes than can be told apart and held in memory.
+    /// More live probes than can be told apart and held in memory.
     #[error(
-        "--rate, --timeout and --late-window keep {live} probes pending at a time, more than {most}: lower one of them"
+        "--rate, --timeout and --late-window keep {live} probes live at a time, more than {most}: lower one of them"
     )]
     Live {
-        /// Probes pending at a time.
+        /// Probes live at a time.
         live: u64,
         /// The largest allowed number.
         most: u64,

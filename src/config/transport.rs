@@ -36,7 +36,10 @@ impl SurveyConfig {
     fn beyond(&self, capabilities: &Capabilities) -> Option<(&'static str, &'static str)> {
         let sends = capabilities.protocols.contains(&self.protocol);
         match self.protocol {
-            Protocol::Tcp if !sends => Some(("--protocol tcp", "cannot send TCP segments")),
+            Protocol::Tcp if !sends => Some((
+                "--protocol tcp",
+                "cannot send TCP segments (UDP and ICMP work)",
+            )),
             Protocol::Udp if !sends => Some(("--protocol udp", "cannot send UDP datagrams")),
             Protocol::Icmp if !sends => Some(("--protocol icmp", "cannot send echo requests")),
             Protocol::Udp

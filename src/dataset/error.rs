@@ -29,7 +29,7 @@ pub enum DatasetError {
         /// The reason.
         source: io::Error,
         /// What remains of it.
-        left: Left,
+        left: Remains,
     },
     /// A write to a single file or stream after an error had ended it.
     #[error("{} broke off at an error before", .0.display())]
@@ -121,7 +121,7 @@ impl DatasetError {
     }
 
     /// Adds to an I/O error what remains of a single file or stream.
-    pub(super) fn leaving(self, left: Left) -> Self {
+    pub(super) fn leaving(self, left: Remains) -> Self {
         match self {
             DatasetError::File {
                 operation,
@@ -181,7 +181,7 @@ impl DatasetError {
 
 /// What remains of a single file or stream that could not be finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum Remains {
     /// Nothing: no row was written.
     Nothing,
     /// Nothing: the rows cannot be read without the end of the file, such as Parquet's footer.
@@ -198,29 +198,29 @@ pub enum Left {
     PassedOn,
 }
 
-impl Left {
+impl Remains {
     fn remedy(&self, error: &io::Error) -> String {
         let keep = "move it away before the next run to the same name, which overwrites it";
         let told = match self {
-            Left::PassedOn => return stream_remedy(error).to_owned(),
-            Left::Nothing => String::new(),
-            Left::Unreadable => {
+            Remains::PassedOn => return stream_remedy(error).to_owned(),
+            Remains::Nothing => String::new(),
+            Remains::Unreadable => {
                 " (nothing is kept, because a Parquet file without its end cannot be read; a directory keeps its parts)"
                     .to_owned()
             }
-            Left::Rows(path) => format!(
+            Remains::Rows(path) => format!(
                 " (the rows written until then are in {}: {keep})",
                 path.display()
             ),
-            Left::Batches(path) => format!(
+            Remains::Batches(path) => format!(
                 " (the rows written until then are in {}, which without its first {} bytes is an Arrow stream: {keep})",
                 path.display(),
                 arrow_ipc::STREAM_AT
             ),
-            Left::Everything(path) => {
+            Remains::Everything(path) => {
                 format!(" (all rows are in {}: {keep})", path.display())
             }
-            Left::NoManifest => " (the file itself is whole and stays; it lacks its manifest)".to_owned(),
+            Remains::NoManifest => " (the file itself is whole and stays; it lacks its manifest)".to_owned(),
         };
         format!("{}{told}", remedy(error))
     }
@@ -335,15 +335,18 @@ mod tests {
         assert!(told.contains(sealed), "{told}");
         let kept = || PathBuf::from(".a.csv.partial");
         for (left, words) in [
-            (Left::Nothing, "with -o"),
-            (Left::Unreadable, "nothing is kept"),
-            (Left::Rows(kept()), "are in .a.csv.partial"),
-            (Left::Batches(kept()), "without its first"),
-            (Left::Everything(kept()), "all rows are in .a.csv.partial"),
-            (Left::NoManifest, "is whole"),
-            (Left::PassedOn, "send the stream elsewhere"),
+            (Remains::Nothing, "with -o"),
+            (Remains::Unreadable, "nothing is kept"),
+            (Remains::Rows(kept()), "are in .a.csv.partial"),
+            (Remains::Batches(kept()), "without its first"),
+            (
+                Remains::Everything(kept()),
+                "all rows are in .a.csv.partial",
+            ),
+            (Remains::NoManifest, "is whole"),
+            (Remains::PassedOn, "send the stream elsewhere"),
         ] {
-            let on_a_disk_of_ours = left != Left::PassedOn;
+            let on_a_disk_of_ours = left != Remains::PassedOn;
             let told = broke_off(left);
             assert!(
                 told.contains(words) && told.contains("free space there"),

@@ -57,12 +57,12 @@ pub(super) struct Sealed {
 
 /// How much of a pending file is kept if it is never sealed. Nothing, until a length is marked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Worth {
+pub(super) struct KeptLength {
     written: Arc<AtomicU64>,
     kept: Arc<AtomicU64>,
 }
 
-impl Worth {
+impl KeptLength {
     /// Marks everything written so far.
     pub(super) fn mark(&self) {
         self.kept.store(self.written(), Ordering::Relaxed);
@@ -82,7 +82,7 @@ pub(super) struct PendingFile {
     destination: PathBuf,
     disk: Disk,
     digest: Sha256,
-    worth: Worth,
+    worth: KeptLength,
     sealed: bool,
 }
 
@@ -130,13 +130,13 @@ impl PendingFile {
             destination,
             disk: disk.clone(),
             digest: Sha256::new(),
-            worth: Worth::default(),
+            worth: KeptLength::default(),
             sealed: false,
         }
     }
 
     /// The length to keep. The code that knows where a reader could stop marks it.
-    pub(super) fn worth(&self) -> Worth {
+    pub(super) fn worth(&self) -> KeptLength {
         self.worth.clone()
     }
 

@@ -52,7 +52,7 @@ impl TableParts {
 
 /// The state of a run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Progress<'a> {
+pub(super) struct RunState<'a> {
     /// `running`, `complete`, `interrupted` or `failed`.
     pub state: &'static str,
     pub exit_reason: Option<&'a str>,
@@ -61,9 +61,9 @@ pub(super) struct Progress<'a> {
     pub ended_at: Option<Time>,
 }
 
-impl Progress<'_> {
+impl RunState<'_> {
     pub(super) fn running(now: Time) -> Self {
-        Progress {
+        RunState {
             state: "running",
             exit_reason: None,
             updated_at: now,
@@ -72,14 +72,14 @@ impl Progress<'_> {
     }
 }
 
-impl<'a> Progress<'a> {
+impl<'a> RunState<'a> {
     pub(super) fn ended(ending: &'a Ending, now: Time) -> Self {
         let (state, exit_reason) = match ending {
             Ending::Complete => ("complete", None),
             Ending::Interrupted(reason) => ("interrupted", Some(reason.as_str())),
             Ending::Failed(reason) => ("failed", Some(reason.as_str())),
         };
-        Progress {
+        RunState {
             state,
             exit_reason,
             updated_at: now,
@@ -92,7 +92,7 @@ impl<'a> Progress<'a> {
 pub(super) fn render(
     meta: &RunMeta,
     facts: &RunFigures,
-    progress: Progress,
+    progress: RunState,
     tables: &[TableParts],
 ) -> Vec<u8> {
     let manifest = Manifest {

@@ -54,7 +54,7 @@ mod sys;
 mod traces_batch;
 mod writer;
 
-pub use error::{DatasetError, Left};
+pub use error::{DatasetError, Remains};
 pub use meta::{Ending, RunFigures, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};

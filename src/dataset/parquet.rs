@@ -50,12 +50,12 @@ impl Footer {
 /// schema's text.
 pub(super) struct ParquetFile<W: Write + Send> {
     writer: ArrowWriter<Watched<W>>,
-    trouble: Trouble,
+    trouble: LastError,
 }
 
 impl<W: Write + Send> ParquetFile<W> {
     pub(super) fn new(out: W, table: Table, footer: &Footer) -> Result<Self, ParquetError> {
-        let trouble = Trouble::default();
+        let trouble = LastError::default();
         let out = Watched {
             out,
             trouble: trouble.clone(),
@@ -93,9 +93,9 @@ impl<W: Write + Send> ParquetFile<W> {
 /// The last I/O error of a file, kept outside of its writer. The encoder buffers, and for an error while it flushes (at the latest in the
 /// footer) it passes on only the text.
 #[derive(Clone, Default)]
-struct Trouble(Arc<Mutex<Option<io::Error>>>);
+struct LastError(Arc<Mutex<Option<io::Error>>>);
 
-impl Trouble {
+impl LastError {
     fn remember(&self, error: &io::Error) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(copy_of(error));
@@ -113,7 +113,7 @@ impl Trouble {
 
 struct Watched<W> {
     out: W,
-    trouble: Trouble,
+    trouble: LastError,
 }
 
 impl<W: Write> Write for Watched<W> {

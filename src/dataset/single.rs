@@ -7,15 +7,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::directory::BATCH_ROWS;
-use super::files::{self, Disk, PendingFile, Sealed, Worth};
+use super::files::{self, Disk, KeptLength, PendingFile, Sealed};
 use super::hops_batch::{HopConstants, hops_batch};
-use super::manifest::{self, Part, Progress, TableParts};
+use super::manifest::{self, Part, RunState, TableParts};
 use super::parquet::Footer;
 use super::place::{self, Place};
 use super::schema::Table;
 use super::sink::{self, Sink, SinkError, Target};
 use super::sort::sorted_hops;
-use super::{DatasetError, Finished, Format, Left, RunFigures, RunMeta};
+use super::{DatasetError, Finished, Format, Remains, RunFigures, RunMeta};
 use crate::model::HopRecord;
 
 /// The stream, as long as rows are written.
@@ -36,7 +36,7 @@ pub(super) struct Single {
 /// A file without its final name.
 struct Unfinished {
     temporary: PathBuf,
-    worth: Worth,
+    worth: KeptLength,
 }
 
 impl Single {
@@ -60,11 +60,11 @@ impl Single {
             Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
         };
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            files::create_directories(parent).map_err(|error| error.leaving(Left::Nothing))?;
+            files::create_directories(parent).map_err(|error| error.leaving(Remains::Nothing))?;
         }
         let temporary = files::beside(&path, ".", ".partial");
         let file = PendingFile::create_locked(temporary.clone(), path.clone(), &disk)
-            .map_err(|error| error.leaving(Left::Nothing))?;
+            .map_err(|error| error.leaving(Remains::Nothing))?;
         let unfinished = Unfinished {
             temporary,
             worth: file.worth(),
@@ -109,8 +109,8 @@ impl Single {
             config_sha256: manifest::config_sha256(&meta.config),
         };
         let left = match unfinished {
-            Some(_) => Left::Nothing,
-            None => Left::PassedOn,
+            Some(_) => Remains::Nothing,
+            None => Remains::PassedOn,
         };
         let sink = sink::open(format, target, &footer)
             .map_err(|error| broken_off(&subject, &error, left))?;
@@ -171,13 +171,13 @@ impl Single {
     }
 
     /// What remains if it ends now.
-    fn left(&self) -> Left {
+    fn left(&self) -> Remains {
         match (&self.unfinished, self.format) {
-            (None, _) => Left::PassedOn,
-            (Some(_), Format::Parquet) => Left::Unreadable,
-            (Some(_), _) if self.rows == 0 => Left::Nothing,
-            (Some(file), Format::Arrow) => Left::Batches(file.temporary.clone()),
-            (Some(file), Format::Csv | Format::JsonLines) => Left::Rows(file.temporary.clone()),
+            (None, _) => Remains::PassedOn,
+            (Some(_), Format::Parquet) => Remains::Unreadable,
+            (Some(_), _) if self.rows == 0 => Remains::Nothing,
+            (Some(file), Format::Arrow) => Remains::Batches(file.temporary.clone()),
+            (Some(file), Format::Csv | Format::JsonLines) => Remains::Rows(file.temporary.clone()),
         }
     }
 
@@ -185,7 +185,7 @@ impl Single {
     pub(super) fn finish(
         mut self,
         facts: &RunFigures,
-        progress: Progress,
+        progress: RunState,
     ) -> Result<Finished, DatasetError> {
         let target = self
             .take_sink()?
@@ -207,7 +207,7 @@ impl Single {
         let path = files::beside(&self.subject, "", ".manifest.json");
         let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
         files::replace(temporary, path.clone(), &text, &self.disk)
-            .map_err(|error| error.leaving(Left::NoManifest))?;
+            .map_err(|error| error.leaving(Remains::NoManifest))?;
         Ok(finished(self.rows, &table, Some(path)))
     }
 
@@ -217,7 +217,7 @@ impl Single {
             return file.seal();
         };
         unfinished.worth.mark();
-        let kept = || Left::Everything(unfinished.temporary.clone());
+        let kept = || Remains::Everything(unfinished.temporary.clone());
         file.seal()
             .map_err(|error| match unfinished.temporary.exists() {
                 true => error.leaving(kept()),
@@ -237,10 +237,10 @@ fn finished(hops: u64, table: &TableParts, manifest: Option<PathBuf>) -> Finishe
 }
 
 /// Adds the subject, and what remains of it, to an encoder's error. A closed stream is no error.
-fn broken_off(subject: &Path, error: &SinkError, left: Left) -> DatasetError {
+fn broken_off(subject: &Path, error: &SinkError, left: Remains) -> DatasetError {
     match DatasetError::encode(subject, error.as_ref()) {
         DatasetError::File { source, .. }
-            if left == Left::PassedOn && source.kind() == ErrorKind::BrokenPipe =>
+            if left == Remains::PassedOn && source.kind() == ErrorKind::BrokenPipe =>
         {
             DatasetError::BrokenPipe(subject.to_owned())
         }

@@ -61,7 +61,7 @@ impl Default for Outbox {
 impl Outbox {
     /// Asks the core for a batch.
     pub fn collect(&mut self, core: &mut Core, now: Time, rows_waiting: usize) -> Next {
-        self.report(core);
+        self.report(core, now);
         core.poll_send(now, self.room, rows_waiting, &mut self.due)
     }
 
@@ -111,9 +111,9 @@ impl Outbox {
     }
 
     /// Reports the packets that went out. Call it when no further batch is collected.
-    pub fn report(&mut self, core: &mut Core) {
+    pub fn report(&mut self, core: &mut Core, now: Time) {
         if let Some((taken, before, after)) = self.unreported.take() {
-            core.sent(&self.packets[taken], before, after);
+            core.sent(&self.packets[taken], (before, after), now);
         }
     }
 
@@ -124,13 +124,14 @@ impl Outbox {
         core: &mut Core,
         progress: SendProgress,
         (before, after): (Time, Time),
+        now: Time,
         has_failed: bool,
     ) -> Duration {
         let taken = self.done..(self.done + progress.taken).min(self.packets.len());
         if !taken.is_empty() {
             self.pauses = 0;
             self.longest = self.longest.max(after.since(before));
-            core.sent(&self.packets[taken.clone()], before, after);
+            core.sent(&self.packets[taken.clone()], (before, after), now);
         }
         self.done = taken.end;
         let packet = self.packets.get(self.done);
@@ -138,12 +139,12 @@ impl Outbox {
             match stopped {
                 Stopped::Full if self.pauses < FULL_PAUSES && !has_failed => {
                     self.pauses += 1;
-                    core.hold(after);
+                    core.hold(now + FULL_PAUSE);
                     return FULL_PAUSE;
                 }
-                Stopped::Full => core.refused(packet.id, UnsentReason::QueueFull, after),
-                Stopped::Refused(reason) => core.refused(packet.id, reason, after),
-                Stopped::Crowded(reason) => core.no_room(packet, reason, after),
+                Stopped::Full => core.refused(packet.id, UnsentReason::QueueFull, now),
+                Stopped::Refused(reason) => core.refused(packet.id, reason, now),
+                Stopped::Crowded(reason) => core.no_room(packet, reason, now),
             }
             self.done += 1;
         }

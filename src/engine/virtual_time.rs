@@ -131,7 +131,7 @@ impl Course<'_> {
                 return waits;
             }
             if self.stop.is_asked() {
-                self.outbox.report(&mut self.core);
+                self.outbox.report(&mut self.core, self.now);
                 self.core.stop_sending(self.now);
             }
             self.writer.add(self.core.take_events());
@@ -162,7 +162,9 @@ impl Course<'_> {
             if self.outbox.took_all(progress, call.0, call.1) {
                 break;
             }
-            let pause = self.outbox.offered(&mut self.core, progress, call, false);
+            let pause = self
+                .outbox
+                .offered(&mut self.core, progress, call, self.now, false);
             self.resume_at = self.now + pause;
         }
         None

@@ -332,13 +332,13 @@ pub enum DiscardReason {
     OtherType,
     /// It quotes a packet that this run cannot have sent: another protocol, or ports that are not ours.
     Foreign,
-    /// It quotes our ports or identifiers, but no pending probe has these open facts or this serial.
+    /// It quotes our ports or identifiers, but no live probe has these open facts or this serial.
     Unknown,
-    /// It quotes the open facts of a pending probe without its secrets.
+    /// It quotes the open facts of a live probe without its secrets.
     Forged,
     /// It came from one of our own addresses: a local failure to send, not a hop.
     Local,
-    /// It may answer several pending probes, and the packet does not show which.
+    /// It may answer several probes, and the packet does not show which.
     Ambiguous,
     /// A further reply to a probe that already has a thousand.
     Excess,

@@ -93,7 +93,7 @@ impl Order {
             })
             .collect();
         let started = cursor.place.saturating_sub(order.shard.index) / order.shard.of;
-        order.finished = started - cursor.open.len() as u64;
+        order.finished = started.saturating_sub(cursor.open.len() as u64);
         order
     }
 
@@ -116,6 +116,10 @@ impl Order {
         let Some(place) = self.permutation.place_of(item) else {
             return;
         };
+        // An item of another shard.
+        if place % self.shard.of != self.shard.index {
+            return;
+        }
         let at = place
             .checked_sub(self.oldest)
             .map(|behind| behind / self.shard.of);

@@ -77,8 +77,8 @@ impl Strategy for Sweep {
     }
 
     fn completed(&self) -> u64 {
-        let (started, _) = self.order.progress();
-        started / self.ttls
+        let (_, finished) = self.order.progress();
+        finished / self.ttls
     }
 }
 

@@ -19,7 +19,7 @@ use crate::targets::{NoNames, Resolve, Unresolved};
 use crate::transport::{AddressFamilies, Transport};
 
 use super::SurveyError;
-use super::preflight::{self, Findings};
+use super::preflight::{self, CheckResults};
 use super::privilege::{self, GivenUp};
 use super::sockets;
 
@@ -128,7 +128,7 @@ pub(super) struct LiveSetup {
     lab_name: Option<String>,
     source: Option<IpAddr>,
     source_ipv6: Option<IpAddr>,
-    findings: Findings,
+    findings: CheckResults,
     given_up: GivenUp,
 }
 

@@ -6,7 +6,7 @@ use super::resolver::Unresolved;
 
 /// The target that a line names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum LineTarget {
     Address(IpAddr),
     /// Bits beyond the length may be set. The length fits the family.
     Prefix(IpAddr, u8),
@@ -89,9 +89,9 @@ pub enum Fault {
 }
 
 /// Parses a target. `text` has no blanks around it.
-pub(super) fn parse(text: &str) -> Result<Wish, Fault> {
+pub(super) fn parse(text: &str) -> Result<LineTarget, Fault> {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
-        return Ok(Wish::Address(address.into()));
+        return Ok(LineTarget::Address(address.into()));
     }
     if text.contains(',') {
         return Err(Fault::Comma);
@@ -107,12 +107,12 @@ pub(super) fn parse(text: &str) -> Result<Wish, Fault> {
     }
     if text.contains(':') {
         return match text.parse::<Ipv6Addr>() {
-            Ok(address) => Ok(Wish::Address(address.into())),
+            Ok(address) => Ok(LineTarget::Address(address.into())),
             Err(_) if text.contains('%') => Err(Fault::Zone),
             Err(_) => Err(Fault::Ipv6),
         };
     }
-    name(text).map(|()| Wish::Name)
+    name(text).map(|()| LineTarget::Name)
 }
 
 /// Forms that other programs accept and this one does not. The message says what to write instead.
@@ -143,12 +143,12 @@ fn habit_of_other_tools(text: &str) -> Option<Fault> {
     (takes_port && number(port)).then_some(Fault::Port)
 }
 
-fn prefix(address: &str, length: &str) -> Result<Wish, Fault> {
+fn prefix(address: &str, length: &str) -> Result<LineTarget, Fault> {
     let address: IpAddr = address.parse().map_err(|_| Fault::PrefixAddress)?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
     match length.parse::<u8>() {
-        Ok(length) if digits && length <= most => Ok(Wish::Prefix(address, length)),
+        Ok(length) if digits && length <= most => Ok(LineTarget::Prefix(address, length)),
         _ => Err(Fault::PrefixLength(most)),
     }
 }
@@ -190,21 +190,24 @@ mod tests {
     fn addresses_prefixes_and_names_are_told_apart() {
         let v4 = |a, b, c, d| IpAddr::from([a, b, c, d]);
         for (text, expected) in [
-            ("192.0.2.1", Wish::Address(v4(192, 0, 2, 1))),
-            ("2001:DB8::1", Wish::Address("2001:db8::1".parse().unwrap())),
-            ("10.0.0.5/24", Wish::Prefix(v4(10, 0, 0, 5), 24)),
-            ("0.0.0.0/0", Wish::Prefix(v4(0, 0, 0, 0), 0)),
+            ("192.0.2.1", LineTarget::Address(v4(192, 0, 2, 1))),
+            (
+                "2001:DB8::1",
+                LineTarget::Address("2001:db8::1".parse().unwrap()),
+            ),
+            ("10.0.0.5/24", LineTarget::Prefix(v4(10, 0, 0, 5), 24)),
+            ("0.0.0.0/0", LineTarget::Prefix(v4(0, 0, 0, 0), 0)),
             (
                 "2001:db8::/128",
-                Wish::Prefix("2001:db8::".parse().unwrap(), 128),
+                LineTarget::Prefix("2001:db8::".parse().unwrap(), 128),
             ),
-            ("www.example.net", Wish::Name),
-            ("example.net.", Wish::Name),
-            ("localhost", Wish::Name),
-            ("1.2.3.4.in-addr.arpa", Wish::Name),
-            ("_dns.3com.example", Wish::Name),
-            ("0xg.example", Wish::Name),
-            ("10-0-0-5.example", Wish::Name),
+            ("www.example.net", LineTarget::Name),
+            ("example.net.", LineTarget::Name),
+            ("localhost", LineTarget::Name),
+            ("1.2.3.4.in-addr.arpa", LineTarget::Name),
+            ("_dns.3com.example", LineTarget::Name),
+            ("0xg.example", LineTarget::Name),
+            ("10-0-0-5.example", LineTarget::Name),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }

@@ -14,7 +14,7 @@ use super::decompress;
 use super::errors::{BadLine, Place, TargetError};
 use super::exclusions::Exclusions;
 use super::labels::{Full, Labels};
-use super::line::{Fault, Wish};
+use super::line::{Fault, LineTarget};
 use super::merge::{Asked, Explicit, Stretch, merge};
 use super::names::{Named, Names, Waiting};
 use super::prefixes::{Draw, Family};
@@ -217,14 +217,14 @@ impl<'a> Loader<'a> {
         self.report.lines += batch.lines;
         for row in &batch.rows {
             self.report.inputs += 1;
-            let (address, length) = match row.wish.clone() {
-                Ok(Wish::Address(address)) => (address, None),
-                Ok(Wish::Prefix(address, length)) => (address, Some(length)),
-                Ok(Wish::Name) if !self.names.are_wanted() => {
+            let (address, length) = match row.target.clone() {
+                Ok(LineTarget::Address(address)) => (address, None),
+                Ok(LineTarget::Prefix(address, length)) => (address, Some(length)),
+                Ok(LineTarget::Name) if !self.names.are_wanted() => {
                     self.report.other_family += 1;
                     continue;
                 }
-                Ok(Wish::Name) => {
+                Ok(LineTarget::Name) => {
                     let (order, entry) = (self.next_order()?, self.keep(batch, row)?);
                     let name = batch.text(row).unwrap_or_default();
                     self.names.add(name, place(row), order, entry);
@@ -395,12 +395,12 @@ impl Sink for Blocklist<'_> {
 
     fn batch(&mut self, file: &Arc<str>, first: u64, batch: &Batch) -> Result<(), TargetError> {
         for row in &batch.rows {
-            let prefix = match row.wish.clone() {
-                Ok(Wish::Address(address)) => Ok(IpNet::from(address)),
-                Ok(Wish::Prefix(address, length)) => {
+            let prefix = match row.target.clone() {
+                Ok(LineTarget::Address(address)) => Ok(IpNet::from(address)),
+                Ok(LineTarget::Prefix(address, length)) => {
                     IpNet::new(address, length).map_err(|_| Fault::PrefixAddress)
                 }
-                Ok(Wish::Name) => Err(Fault::BlockedName),
+                Ok(LineTarget::Name) => Err(Fault::BlockedName),
                 Err(fault) => Err(fault),
             };
             let prefix = prefix.map_err(|fault| {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::csv_list::{self, Header};
 use super::errors::TargetError;
-use super::line::{Fault, Wish, parse};
+use super::line::{Fault, LineTarget, parse};
 
 /// Most bytes of a line, or of a row of CSV over several lines.
 pub(super) const LONGEST: usize = 1 << 16;
@@ -34,7 +34,7 @@ pub(super) struct Batch {
 pub(super) struct Row {
     /// Lines before it in the piece.
     pub(super) line: u64,
-    pub(super) wish: Result<Wish, Fault>,
+    pub(super) target: Result<LineTarget, Fault>,
     text: (u32, u32),
     cells: (u32, u32),
 }
@@ -50,9 +50,13 @@ impl Batch {
 
     /// Adds the target `text` with its labels. The text is stored only if it differs from the address.
     pub(super) fn add<'a>(&mut self, line: u64, text: &str, labels: impl Iterator<Item = &'a str>) {
-        let wish = parse(text);
-        let kept = match wish {
-            Ok(Wish::Address(address)) if address.is_ipv4() || address.to_string() == text => "",
+        let target = parse(text);
+        let kept = match target {
+            Ok(LineTarget::Address(address))
+                if address.is_ipv4() || address.to_string() == text =>
+            {
+                ""
+            }
             _ => text,
         };
         let text = self.keep(kept);
@@ -64,7 +68,7 @@ impl Batch {
         let cells = (first, self.cells.len() as u32);
         self.rows.push(Row {
             line,
-            wish,
+            target,
             text,
             cells,
         });
@@ -77,7 +81,7 @@ impl Batch {
         let text = self.keep(text.trim());
         self.rows.push(Row {
             line,
-            wish: Err(fault),
+            target: Err(fault),
             text,
             cells: (0, 0),
         });

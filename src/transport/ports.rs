@@ -42,19 +42,21 @@ pub(super) enum DgramProtocol {
 
 /// A kind of socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum PortSocket {
     Datagram,
     Stream,
     Ping,
 }
 
-impl Kind {
+impl PortSocket {
     fn open(self, domain: Domain) -> io::Result<Socket> {
         let (kind, protocol) = match self {
-            Kind::Datagram => (Type::DGRAM, None),
-            Kind::Stream => (Type::STREAM, None),
-            Kind::Ping if domain == Domain::IPV6 => (Type::DGRAM, Some(socket2::Protocol::ICMPV6)),
-            Kind::Ping => (Type::DGRAM, Some(socket2::Protocol::ICMPV4)),
+            PortSocket::Datagram => (Type::DGRAM, None),
+            PortSocket::Stream => (Type::STREAM, None),
+            PortSocket::Ping if domain == Domain::IPV6 => {
+                (Type::DGRAM, Some(socket2::Protocol::ICMPV6))
+            }
+            PortSocket::Ping => (Type::DGRAM, Some(socket2::Protocol::ICMPV4)),
         };
         Socket::new(domain, kind, protocol)
     }
@@ -76,8 +78,8 @@ impl PortBlock {
     /// [`TransportError`], if no block is free, or if there are not so many ports.
     pub fn bind(protocol: Protocol, base: u16, flows: u16) -> Result<Self, TransportError> {
         let kind = match protocol {
-            Protocol::Udp => Some(Kind::Datagram),
-            Protocol::Tcp => Some(Kind::Stream),
+            Protocol::Udp => Some(PortSocket::Datagram),
+            Protocol::Tcp => Some(PortSocket::Stream),
             Protocol::Icmp => None,
         };
         Self::bind_kind(kind, base, flows, &Origin::default())
@@ -97,14 +99,14 @@ impl PortBlock {
         origin: &Origin,
     ) -> Result<Self, TransportError> {
         let kind = match protocol {
-            DgramProtocol::Udp => Kind::Datagram,
-            DgramProtocol::Icmp => Kind::Ping,
+            DgramProtocol::Udp => PortSocket::Datagram,
+            DgramProtocol::Icmp => PortSocket::Ping,
         };
         Self::bind_kind(Some(kind), base, flows, origin)
     }
 
     fn bind_kind(
-        kind: Option<Kind>,
+        kind: Option<PortSocket>,
         base: u16,
         flows: u16,
         origin: &Origin,
@@ -143,7 +145,7 @@ impl PortBlock {
                     });
                 }
                 Err(source)
-                    if kind == Kind::Ping
+                    if kind == PortSocket::Ping
                         && matches!(source.raw_os_error(), Some(libc::EACCES | libc::EPERM)) =>
                 {
                     return Err(TransportError::ping(source));
@@ -217,7 +219,12 @@ fn ephemeral_start() -> u16 {
         .unwrap_or(DEFAULT)
 }
 
-fn bind_all(kind: Kind, first: u16, flows: u16, origin: &Origin) -> io::Result<Vec<FlowSockets>> {
+fn bind_all(
+    kind: PortSocket,
+    first: u16,
+    flows: u16,
+    origin: &Origin,
+) -> io::Result<Vec<FlowSockets>> {
     let address = |ipv6: bool, unspecified: IpAddr| origin.source(ipv6).unwrap_or(unspecified);
     let v4 = address(false, Ipv4Addr::UNSPECIFIED.into());
     let v6 = address(true, Ipv6Addr::UNSPECIFIED.into());
@@ -225,7 +232,7 @@ fn bind_all(kind: Kind, first: u16, flows: u16, origin: &Origin) -> io::Result<V
         let v4 = bind_one(kind, v4, port, origin, false)?;
         // Both families share one table of identifiers. So the two sockets of a flow must be allowed to share theirs, only
         // while the second one is bound.
-        let shares = kind == Kind::Ping;
+        let shares = kind == PortSocket::Ping;
         if shares {
             v4.set_reuse_address(true)?;
         }
@@ -253,7 +260,7 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 }
 
 fn bind_one(
-    kind: Kind,
+    kind: PortSocket,
     address: IpAddr,
     port: u16,
     origin: &Origin,
@@ -261,7 +268,7 @@ fn bind_one(
 ) -> io::Result<Socket> {
     let address = SocketAddr::new(address, port);
     let socket = kind.open(Domain::for_address(address))?;
-    if kind == Kind::Ping {
+    if kind == PortSocket::Ping {
         // By default the kernel lets ping sockets share an identifier, even with other programs.
         socket.set_reuse_address(shares)?;
     }

@@ -240,7 +240,7 @@ fn bad_options_end_with_2() {
                 "--late-window",
                 "86400",
             ],
-            &["probes pending at a time"],
+            &["probes live at a time"],
         ),
         (
             &["198.18.0.1", "-o", &out, "--no-such-option"],

@@ -162,6 +162,42 @@ fn a_queue_that_stays_full_is_given_up_after_two_seconds() {
 }
 
 #[test]
+fn a_queue_that_is_full_for_longer_than_the_timeout_ends_all_the_same() {
+    let mut survey = config(&["198.18.9.0/26"], 7);
+    survey.rate = rate(50_000.0);
+    survey.timeout = Duration::from_secs(1);
+    let survey = survey.validate().expect("sound");
+    let (driven, taken) = run(Drive::new(&survey), clean(), &mut |_, offered, _| {
+        (offered >= 20).then_some(Stopped::Full)
+    });
+    assert_eq!(taken, 20);
+    let rows = &driven.rows.hops;
+    assert_eq!(rows.len() as u64 - count(rows, Status::SendError), 20);
+    assert_eq!(driven.rows.traces.len(), 64);
+}
+
+#[test]
+fn an_interrupt_accounts_for_probes_that_wait_for_room() {
+    let config = trace(&["198.18.9.0/26"]);
+    for after in [70, 75, 90, 300] {
+        let signal = Arc::new(AtomicUsize::new(0));
+        let mut drive = Drive::new(&config);
+        drive.stop = Stop::new(signal.clone());
+        let reason = UnsentReason::NeighbourTableFull;
+        let (driven, taken) = run(drive, clean(), &mut |_, offered, _| {
+            if offered + 1 == after {
+                signal.store(2, Ordering::Relaxed);
+            }
+            Some(Stopped::Crowded(reason))
+        });
+        assert_eq!(taken, 0);
+        let rows = &driven.rows.hops;
+        assert_eq!(rows.len(), 64, "after {after}");
+        assert!(rows.iter().all(|row| row.reason == Some(reason)));
+    }
+}
+
+#[test]
 fn a_refused_probe_is_a_send_error_and_the_others_of_its_batch_are_sent() {
     let mut survey = config(&["198.18.9.0/27"], 7);
     survey.strategy = StrategyChoice::Sweep;

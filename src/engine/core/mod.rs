@@ -3,13 +3,14 @@
 //! A driver lends it the time and the network. It asks for probes ([`poll_send`](Core::poll_send)), enters them with their source
 //! addresses ([`enter`](Core::enter)), and says what the kernel did with them ([`sent`](Core::sent), [`refused`](Core::refused),
 //! [`no_room`](Core::no_room)). It hands in replies ([`reply`](Core::reply)), packets that are none
-//! ([`discard`](Core::discard)), and time ([`advance`](Core::advance)). Events come out ([`poll_event`](Core::poll_event)).
+//! ([`discard`](Core::discard)), and time ([`advance`](Core::advance)). Events come out
+//! ([`take_events`](Core::take_events)).
 //!
 //! The core guarantees:
 //! - The strategy learns an outcome in the call that produced it.
 //! - The rows of a trace's probes come before the end of the trace: every call puts its rows into the queue of events before the
 //!   strategy learns anything.
-//! - Every probe that was given out ends in exactly one row with `reply_index` 0.
+//! - Every probe that was given out ends in exactly one row with `reply_index` 0, if the driver goes on until the run is over.
 //! - The same calls give the same answers.
 
 mod event;
@@ -109,12 +110,7 @@ impl Core {
         self.tracker.next_timeout()
     }
 
-    /// The next event to write.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.settled.events.pop_front()
-    }
-
-    /// Takes all events at once, in order.
+    /// Takes the events to write, in order.
     pub fn take_events(&mut self) -> VecDeque<Event> {
         let events = &mut self.settled.events;
         // As many are likely to come the next time.

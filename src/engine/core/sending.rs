@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::Core;
 use crate::engine::deferred::Waiting;
 use crate::engine::format::Marked;
-use crate::engine::limiter::Due;
+use crate::engine::limiter::{Due, Refusal};
 use crate::model::{ProbeId, Time, UnsentReason};
 use crate::strategy::Poll;
 
 /// Rows that wait for the writer beyond which nothing is sent: a slow disk slows the survey and loses nothing.
 pub const MOST_ROWS_WAITING: usize = 200_000;
+/// Probes found, spaced or skipped in one call.
+const MOST_STEPS: usize = 1_024;
 /// How soon the writer is asked again.
 const WRITER_PAUSE: Duration = Duration::from_millis(1);
 
@@ -35,8 +37,8 @@ pub struct Outgoing {
     pub id: ProbeId,
     /// How it looks.
     pub marked: Marked,
-    /// Since when it waits for room on this host; the time of entry if it was not refused before.
-    pub refused_since: Time,
+    /// When it was first offered.
+    pub offered_since: Time,
     /// Whether it was never refused for want of room.
     pub is_new: bool,
 }
@@ -61,29 +63,36 @@ impl Core {
         if self.is_held_up(now, rows_waiting) {
             return Next::Wait(now + WRITER_PAUSE);
         }
-        self.retry_deferred(now);
         let allowed = self.limiter.allowed(now).min(room as u64) as usize;
         if allowed == 0 {
             return Next::Wait(self.limiter.next_allowed());
         }
-        let idle = self.fill(now, allowed, due);
+        self.retry_deferred(now);
+        let next = self.fill(now, allowed, due);
         if !due.is_empty() {
             self.limiter.took(due.len() as u64, now);
         }
-        let Some(next) = idle else {
-            return Next::Send;
-        };
-        self.limiter.idle(now);
+        if let Next::AwaitOutcome(_) | Next::Done = next {
+            self.limiter.idle(now);
+        }
         if !due.is_empty() {
             return Next::Send;
         }
-        self.is_sending = next != Next::Done;
+        // A strategy that waits for an outcome while no probe is pending would wait for ever: that is the end, too.
+        let nothing_comes = next == Next::AwaitOutcome(None) && self.tracker.is_settled();
+        if next == Next::Done || nothing_comes {
+            self.is_sending = false;
+            return Next::Done;
+        }
         next
     }
 
-    /// Fills `due` with up to `allowed` probes. Returns why there are fewer, if there are.
-    fn fill(&mut self, now: Time, allowed: usize, due: &mut Vec<Due>) -> Option<Next> {
-        while due.len() < allowed {
+    /// Fills `due` with up to `allowed` probes. Returns [`Next::Send`] if it is full, else why it is not.
+    fn fill(&mut self, now: Time, allowed: usize, due: &mut Vec<Due>) -> Next {
+        for _ in 0..MOST_STEPS {
+            if due.len() == allowed {
+                return Next::Send;
+            }
             if let Some(next) = self.limiter.next(now) {
                 due.push(next);
                 continue;
@@ -96,7 +105,7 @@ impl Core {
             let until = [self.limiter.next_due(), self.deferred.next_due()];
             let until = until.into_iter().flatten().min();
             if self.limiter.is_full() {
-                return Some(Next::AwaitOutcome(until));
+                return Next::AwaitOutcome(until);
             }
             let polled = self.strategy.poll(now, &mut self.actions);
             self.act(now);
@@ -105,13 +114,14 @@ impl Core {
                 Poll::Started => {}
                 Poll::Wait(again) => {
                     let until = [until, again].into_iter().flatten().min();
-                    return Some(Next::AwaitOutcome(until));
+                    return Next::AwaitOutcome(until);
                 }
-                Poll::Done if until.is_some() => return Some(Next::AwaitOutcome(until)),
-                Poll::Done => return Some(Next::Done),
+                Poll::Done if until.is_some() => return Next::AwaitOutcome(until),
+                Poll::Done => return Next::Done,
             }
         }
-        None
+        // Others get a turn.
+        Next::Wait(now)
     }
 
     /// Whether the writer is so far behind that nothing is sent; counts the time.
@@ -125,12 +135,17 @@ impl Core {
         held_up
     }
 
-    /// Offers those probes again that wait for room and are due, and gives up those that have waited too long.
+    /// Offers those probes again that wait for room and are due, a few at a time, and gives up those that have waited too long.
     fn retry_deferred(&mut self, now: Time) {
-        if !self.deferred.is_empty() {
+        if !self.deferred.is_empty() && !self.limiter.has_refused() {
             let due = self.deferred.take(now);
             for waiting in due.retried {
-                self.limiter.add_again(waiting.probe, waiting.since);
+                let Waiting {
+                    probe,
+                    since,
+                    reason,
+                } = waiting;
+                self.limiter.add_again(probe, Refusal { since, reason });
             }
             for Waiting { probe, reason, .. } in due.expired {
                 self.tracker
@@ -151,22 +166,15 @@ impl Core {
         outgoing: &mut Vec<Outgoing>,
     ) {
         self.tracker.expect(due.iter().map(|due| &due.probe));
-        for (
-            Due {
-                probe,
-                refused_since,
-            },
-            source,
-        ) in due.iter().zip(sources)
-        {
+        for (Due { probe, refused }, source) in due.iter().zip(sources) {
             match source {
                 Ok(source) => {
                     let (id, marked) = self.tracker.enter(*probe, *source, now);
                     outgoing.push(Outgoing {
                         id,
                         marked,
-                        refused_since: refused_since.unwrap_or(now),
-                        is_new: refused_since.is_none(),
+                        offered_since: refused.map_or(now, |refused| refused.since),
+                        is_new: refused.is_none(),
                     });
                 }
                 Err(reason) => {
@@ -178,8 +186,9 @@ impl Core {
         self.deliver(now);
     }
 
-    /// Takes that the kernel took `packets` in one call between `before` and `after`. Their times are spread over it.
-    pub fn sent(&mut self, packets: &[Outgoing], before: Time, after: Time) {
+    /// Takes that the kernel took `packets` in one call between `before` and `after`. Their times are spread over it. `now` is the
+    /// time of this call.
+    pub fn sent(&mut self, packets: &[Outgoing], (before, after): (Time, Time), now: Time) {
         if packets.is_empty() {
             return;
         }
@@ -189,7 +198,7 @@ impl Core {
             let sent_at = interpolated(before, span, at, packets.len());
             self.tracker.stamp(packet.id, sent_at, &mut self.settled);
         }
-        self.deliver(after);
+        self.deliver(now);
     }
 
     /// Takes that a probe cannot be sent.
@@ -201,11 +210,11 @@ impl Core {
     /// Takes that this host has no room for a probe at the moment: it is offered again later.
     pub fn no_room(&mut self, packet: &Outgoing, reason: UnsentReason, now: Time) {
         self.figures.crowded += u64::from(packet.is_new);
-        let withdrawn = self.tracker.withdraw(packet.id, &mut self.settled);
+        let withdrawn = self.tracker.withdraw(packet.id);
         if let Some(probe) = withdrawn {
             let waiting = Waiting {
                 probe,
-                since: packet.refused_since,
+                since: packet.offered_since,
                 reason,
             };
             self.deferred.add(waiting, now);
@@ -221,8 +230,10 @@ impl Core {
     /// Sends nothing more. Probes that wait for room end as send errors; those that wait for a limit were never begun.
     pub fn stop_sending(&mut self, now: Time) {
         self.is_sending = false;
-        self.limiter.clear();
-        for Waiting { probe, reason, .. } in self.deferred.take_all().collect::<Vec<_>>() {
+        let mut refused = self.limiter.clear();
+        let waiting = self.deferred.take_all();
+        refused.extend(waiting.map(|waiting| (waiting.probe, waiting.reason)));
+        for (probe, reason) in refused {
             self.tracker
                 .enter_refused(probe, reason, now, &mut self.settled);
         }

@@ -151,7 +151,7 @@ fn time_exceeded(core: &Core, packet: &Outgoing, at: Time) -> Box<Reply> {
 
 /// The events so far: status and TTL of a row, or the reason of an end.
 fn told(core: &mut Core) -> Vec<String> {
-    let events = std::iter::from_fn(|| core.poll_event());
+    let events = core.take_events().into_iter();
     let told = events.map(|event| match event {
         Event::Row(row) => format!("{} {}", row.status.as_str(), row.ttl.map_or(0, |ttl| ttl.0)),
         Event::Ended(end) => end.stop_reason.as_str().to_owned(),
@@ -164,7 +164,7 @@ fn told(core: &mut Core) -> Vec<String> {
 fn the_rows_of_a_trace_come_before_its_end_which_the_last_outcome_brings_in_the_same_call() {
     let mut core = core(three(), &limits());
     let packets = enter(&mut core, START);
-    core.sent(&packets, START, START);
+    core.sent(&packets, (START, START), START);
     assert_eq!(next(&mut core, ms(1)), Next::AwaitOutcome(None));
     let reply = time_exceeded(&core, &packets[1], ms(9));
     core.reply(reply, false, &[], ms(10));
@@ -189,7 +189,7 @@ fn a_reply_that_beats_the_send_call_is_settled_by_the_call_s_return() {
     let reply = time_exceeded(&core, &packets[0], ms(2));
     core.reply(reply, false, &[], ms(2));
     assert_eq!(told(&mut core), [""; 0]);
-    core.sent(&packets, START, ms(1));
+    core.sent(&packets, (START, ms(1)), ms(1));
     assert!(core.has_news());
     assert_eq!(told(&mut core), ["replied 1"]);
 }
@@ -198,12 +198,14 @@ fn a_reply_that_beats_the_send_call_is_settled_by_the_call_s_return() {
 fn times_are_spread_over_a_send_call() {
     let mut core = core(three(), &limits());
     let packets = enter(&mut core, START);
-    core.sent(&packets, START, ms(6));
+    core.sent(&packets, (START, ms(6)), ms(6));
     for packet in &packets {
         let reply = time_exceeded(&core, packet, ms(10));
         core.reply(reply, false, &[], ms(10));
     }
-    let rtts: Vec<_> = std::iter::from_fn(|| core.poll_event())
+    let rtts: Vec<_> = core
+        .take_events()
+        .into_iter()
         .filter_map(|event| match event {
             Event::Row(row) => row.rtt_us,
             _ => None,
@@ -218,10 +220,13 @@ fn an_inferred_hop_is_a_row_that_names_its_trace() {
     let mut core = core(three(), &limits());
     enter(&mut core, START);
     core.finish(ms(1));
-    let row = std::iter::from_fn(|| core.poll_event()).find_map(|event| match event {
-        Event::Row(row) if row.status == Status::Inferred => Some(row),
-        _ => None,
-    });
+    let row = core
+        .take_events()
+        .into_iter()
+        .find_map(|event| match event {
+            Event::Row(row) if row.status == Status::Inferred => Some(row),
+            _ => None,
+        });
     let row = row.expect("an inferred hop");
     let inferred = row.inferred.expect("where it comes from");
     assert_eq!(inferred.from, Some(TraceId(99)));
@@ -274,7 +279,7 @@ fn a_probe_without_a_source_or_refused_is_a_send_error() {
     core.refused(outgoing[1].id, UnsentReason::Firewall, ms(1));
     assert_eq!(told(&mut core), ["send_error 3"]);
     // The kernel takes it all the same for one that is refused after it was sent.
-    core.sent(&outgoing[..1], START, ms(1));
+    core.sent(&outgoing[..1], (START, ms(1)), ms(1));
     core.refused(outgoing[0].id, UnsentReason::Firewall, ms(2));
     assert_eq!(told(&mut core), [""; 0]);
 }
@@ -283,7 +288,7 @@ fn a_probe_without_a_source_or_refused_is_a_send_error() {
 fn a_probe_without_room_is_offered_again_and_then_given_up() {
     let mut core = core(three(), &limits());
     let packets = enter(&mut core, START);
-    core.sent(&packets[..2], START, START);
+    core.sent(&packets[..2], (START, START), START);
     let reason = UnsentReason::NeighbourTableFull;
     core.no_room(&packets[2], reason, START);
     assert_eq!(core.tally().crowded, 1);
@@ -335,7 +340,7 @@ fn a_slow_writer_holds_sending_up_and_the_time_is_counted() {
 fn an_interrupt_ends_what_waits_and_what_is_open() {
     let mut core = core(three(), &limits());
     let packets = enter(&mut core, START);
-    core.sent(&packets[..2], START, START);
+    core.sent(&packets[..2], (START, START), START);
     core.no_room(&packets[2], UnsentReason::NeighbourTableFull, START);
     core.stop_sending(ms(1));
     assert_eq!(next(&mut core, ms(1)), Next::Done);
@@ -356,7 +361,7 @@ fn the_run_is_over_when_the_cool_down_is() {
     let sweep = Sweep::new(targets, 1, Ttl(1), Ttl(1), 1);
     let mut core = core(Box::new(sweep), &limits());
     let packets = enter(&mut core, START);
-    core.sent(&packets, START, START);
+    core.sent(&packets, (START, START), START);
     assert_eq!(next(&mut core, ms(1)), Next::Done);
     let reply = time_exceeded(&core, &packets[0], ms(5));
     core.reply(reply, false, &[], ms(5));
@@ -397,7 +402,7 @@ fn every_end_has_its_outcome() {
     };
     let mut core = core(Box::new(strategy), &limits());
     let packets = enter(&mut core, START);
-    core.sent(&packets[..1], START, START);
+    core.sent(&packets[..1], (START, START), START);
     core.refused(packets[1].id, UnsentReason::TooLarge, START);
     core.refused(packets[2].id, UnsentReason::QueueFull, START);
     core.advance(ms(3_001), usize::MAX, ms(3_001));

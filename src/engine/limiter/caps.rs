@@ -2,7 +2,8 @@
 //!
 //! A sweep at 100,000 probes a second over 32 TTLs sends 3,125 a second to the first router, whatever their order. A cap by TTL
 //! bounds that; one by prefix bounds what a network at the other end gets. A probe beyond a cap waits. If it would wait longer
-//! than the cap allows, it is skipped at once, and takes no token of any cap.
+//! than the cap allows, it is skipped at once. A probe asks for the token of its TTL when it has that of its prefix, so that a busy
+//! prefix does not hold up others at that TTL.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -64,34 +65,35 @@ impl Caps {
         }
     }
 
-    /// When the probe may leave, or why it is skipped. The answer takes its tokens.
-    pub fn admit(&mut self, probe: &Probe, now: Time) -> Result<Time, UnsentReason> {
-        let mut due = now;
-        let near = self.near.and_then(|near| {
-            let at = usize::from(probe.ttl.0).checked_sub(1)?;
-            Some((near.cap, self.ttls.get_mut(at)?))
-        });
-        if let Some((cap, bucket)) = &near {
-            due = due.max(within(cap, bucket, now).ok_or(UnsentReason::NearHopLimit)?);
-        }
-        let prefix = self.prefix.map(|cap| {
-            self.prefixes.turn(now, |bucket| bucket.is_full(now));
-            (cap, self.prefixes.get(prefix_of(probe.destination)))
-        });
-        if let Some((cap, bucket)) = &prefix {
-            due = due.max(within(cap, bucket, now).ok_or(UnsentReason::PrefixLimit)?);
-        }
-        for (cap, bucket) in near.into_iter().chain(prefix) {
-            bucket.take(due, cap.pour());
-        }
-        Ok(due)
+    /// When the cap of its prefix lets the probe pass, or why the probe is skipped. Takes the token of that moment.
+    pub fn prefix(&mut self, probe: &Probe, now: Time) -> Result<Time, UnsentReason> {
+        let Some(cap) = self.prefix else {
+            return Ok(now);
+        };
+        self.prefixes.turn(now, |bucket| bucket.is_full(now));
+        let bucket = self.prefixes.get(prefix_of(probe.destination));
+        take(&cap, bucket, now).ok_or(UnsentReason::PrefixLimit)
+    }
+
+    /// As [`prefix`](Caps::prefix), for the cap of its TTL.
+    pub fn near(&mut self, probe: &Probe, now: Time) -> Result<Time, UnsentReason> {
+        let place = usize::from(probe.ttl.0).checked_sub(1);
+        let bucket = place.and_then(|place| self.ttls.get_mut(place));
+        let (Some(near), Some(bucket)) = (self.near, bucket) else {
+            return Ok(now);
+        };
+        take(&near.cap, bucket, now).ok_or(UnsentReason::NearHopLimit)
     }
 }
 
-/// When the bucket has a token, if that is soon enough.
-fn within(cap: &Cap, bucket: &Bucket, now: Time) -> Option<Time> {
+/// Takes the next token, and returns its moment. Returns `None` and takes nothing if the probe would wait for too long.
+fn take(cap: &Cap, bucket: &mut Bucket, now: Time) -> Option<Time> {
     let earliest = bucket.earliest(now, cap.pour());
-    (earliest.since(now) <= cap.longest_wait).then_some(earliest)
+    if earliest.since(now) > cap.longest_wait {
+        return None;
+    }
+    bucket.take(earliest, cap.pour());
+    Some(earliest)
 }
 
 /// A number for the prefix of an address. The families never share one: a /48 has its top bit set.

@@ -7,7 +7,7 @@
 //! | [`caps`](Cap) by prefix | probes to one /24 or /48 | waits, or is skipped if that would take too long |
 //! | [`caps`](NearCap) by TTL | probes with one low TTL | the same |
 //!
-//! A probe is spaced first, then capped, then paced. No clock is read: times are arguments.
+//! A probe passes the limits in this order: spacing, prefix, TTL, total rate. No clock is read: times are arguments.
 
 mod bucket;
 mod caps;
@@ -55,13 +55,31 @@ impl Limits {
     }
 }
 
+/// That this host had no room for a probe, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When the probe was first offered.
+    pub since: Time,
+    /// The reason.
+    pub reason: UnsentReason,
+}
+
 /// A probe that is to be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The probe.
     pub probe: Probe,
-    /// Since when it waits for room on this host. `None` if it was not refused for want of room before.
-    pub refused_since: Option<Time>,
+    /// The refusal, if this host had no room for the probe before.
+    pub refused: Option<Refusal>,
+}
+
+/// The caps that a probe has passed or waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It waits for the cap of its prefix. The cap of its TTL comes next.
+    Prefix,
+    /// It waits for the cap of its TTL.
+    Near,
 }
 
 /// A probe that waits for a cap, ordered by time and then by number.
@@ -70,6 +88,7 @@ struct Delayed {
     due: Time,
     number: u64,
     probe: Probe,
+    stage: Stage,
 }
 
 impl Ord for Delayed {
@@ -92,6 +111,8 @@ pub struct Limiter {
     caps: Caps,
     /// Retries, and probes that have waited: they go first.
     urgent: VecDeque<Due>,
+    /// How many of these this host had no room for.
+    refused: usize,
     ready: VecDeque<Probe>,
     delayed: BinaryHeap<Reverse<Delayed>>,
     delayed_count: u64,
@@ -107,6 +128,7 @@ impl Limiter {
             spacing: limits.spaced.then(Spacing::new),
             caps: Caps::new(limits.prefix, limits.near),
             urgent: VecDeque::new(),
+            refused: 0,
             ready: VecDeque::new(),
             delayed: BinaryHeap::new(),
             delayed_count: 0,
@@ -122,35 +144,49 @@ impl Limiter {
             None => Some(request.probe),
         };
         if let Some(probe) = admitted {
-            self.pass_caps(probe, probe.purpose == Purpose::Retry, now);
+            self.pass_prefix(probe, probe.purpose == Purpose::Retry, now);
         }
     }
 
-    /// Takes a probe back that this host had no room for; it waits since `since`.
-    pub fn add_again(&mut self, probe: Probe, since: Time) {
+    /// Takes a probe back that this host had no room for.
+    pub fn add_again(&mut self, probe: Probe, refusal: Refusal) {
+        self.refused += 1;
         self.urgent.push_back(Due {
             probe,
-            refused_since: Some(since),
+            refused: Some(refusal),
         });
     }
 
-    fn pass_caps(&mut self, probe: Probe, is_urgent: bool, now: Time) {
-        match self.caps.admit(&probe, now) {
-            Ok(due) if due > now => {
-                self.delayed.push(Reverse(Delayed {
-                    due,
-                    number: self.delayed_count,
-                    probe,
-                }));
-                self.delayed_count += 1;
-            }
-            Ok(_) if is_urgent => self.urgent.push_back(Due {
-                probe,
-                refused_since: None,
-            }),
+    /// Whether a probe that this host had no room for is to be offered again.
+    pub fn has_refused(&self) -> bool {
+        self.refused > 0
+    }
+
+    fn pass_prefix(&mut self, probe: Probe, is_urgent: bool, now: Time) {
+        match self.caps.prefix(&probe, now) {
+            Ok(due) if due > now => self.delay(probe, due, Stage::Prefix),
+            Ok(_) => self.pass_near(probe, is_urgent, now),
+            Err(reason) => self.skipped.push_back((probe, reason)),
+        }
+    }
+
+    fn pass_near(&mut self, probe: Probe, is_urgent: bool, now: Time) {
+        match self.caps.near(&probe, now) {
+            Ok(due) if due > now => self.delay(probe, due, Stage::Near),
+            Ok(_) if is_urgent => self.urgent.push_back(due(probe)),
             Ok(_) => self.ready.push_back(probe),
             Err(reason) => self.skipped.push_back((probe, reason)),
         }
+    }
+
+    fn delay(&mut self, probe: Probe, due: Time, stage: Stage) {
+        self.delayed.push(Reverse(Delayed {
+            due,
+            number: self.delayed_count,
+            probe,
+            stage,
+        }));
+        self.delayed_count += 1;
     }
 
     /// How many probes the total rate allows at `now`.
@@ -161,14 +197,11 @@ impl Limiter {
     /// The next probe that may leave at `now`, as far as the other limits go.
     pub fn next(&mut self, now: Time) -> Option<Due> {
         self.release(now);
-        let ready = || {
-            let probe = self.ready.pop_front()?;
-            Some(Due {
-                probe,
-                refused_since: None,
-            })
+        let Some(urgent) = self.urgent.pop_front() else {
+            return self.ready.pop_front().map(due);
         };
-        self.urgent.pop_front().or_else(ready)
+        self.refused -= usize::from(urgent.refused.is_some());
+        Some(urgent)
     }
 
     /// Moves probes that have waited long enough to the queues.
@@ -177,19 +210,19 @@ impl Limiter {
             if delayed.due > now {
                 break;
             }
-            let probe = delayed.probe;
+            let Delayed { probe, stage, .. } = *delayed;
             self.delayed.pop();
-            self.urgent.push_back(Due {
-                probe,
-                refused_since: None,
-            });
+            match stage {
+                Stage::Prefix => self.pass_near(probe, true, now),
+                Stage::Near => self.urgent.push_back(due(probe)),
+            }
         }
         while let Some(probe) = self
             .spacing
             .as_mut()
             .and_then(|spacing| spacing.release(now))
         {
-            self.pass_caps(probe, true, now);
+            self.pass_prefix(probe, true, now);
         }
     }
 
@@ -205,7 +238,7 @@ impl Limiter {
         };
         spacing.observe(outcome, now, &mut self.freed);
         for probe in std::mem::take(&mut self.freed) {
-            self.pass_caps(probe, true, now);
+            self.pass_prefix(probe, true, now);
         }
     }
 
@@ -237,14 +270,27 @@ impl Limiter {
         self.delayed.len() + spaced >= MOST_WAITING
     }
 
-    /// Forgets everything that waits: nothing more is sent.
-    pub fn clear(&mut self) {
-        self.urgent.clear();
+    /// Forgets everything that waits: nothing more is sent. Returns the probes that were given out before and that this host had
+    /// no room for.
+    pub fn clear(&mut self) -> Vec<(Probe, UnsentReason)> {
         self.ready.clear();
         self.delayed.clear();
         self.skipped.clear();
+        self.refused = 0;
         if let Some(spacing) = &mut self.spacing {
             *spacing = Spacing::new();
         }
+        let urgent = self.urgent.drain(..);
+        urgent
+            .filter_map(|due| Some((due.probe, due.refused?.reason)))
+            .collect()
+    }
+}
+
+/// A probe that was not refused before.
+fn due(probe: Probe) -> Due {
+    Due {
+        probe,
+        refused: None,
     }
 }

@@ -4,8 +4,8 @@
 //! their target stay inside that, with one answer to spare, so that a target's own limit is not read as loss.
 //!
 //! A probe that would ask too much waits in the queue of its target, for as long as it takes. A strategy that knows how far
-//! the target is marks each probe. For one that does not, answers tell: no probe reaches the target with a TTL at which a router
-//! answered, or below the distance that the target's error shows.
+//! the target is marks each probe. For one that does not, answers tell: a probe is not expected to reach the target with a TTL at
+//! which a router answered, or below the least distance that the target's errors show. Flows of different length share that.
 //!
 //! State is kept for targets that were probed in the last 10 s: about 50 bytes each.
 
@@ -125,8 +125,9 @@ impl Spacing {
             }
             let (_, request) = queue.pop_front()?;
             self.len -= 1;
-            self.targets.get(id).bucket.take(due, ANSWERS);
-            self.announce(id, due);
+            // Not at the time it was due: after a pause the whole queue would leave at once.
+            self.targets.get(id).bucket.take(now, ANSWERS);
+            self.announce(id, now);
             return Some(request.probe);
         }
     }
@@ -171,7 +172,11 @@ impl Spacing {
         match (Said::of(kind, from_target), quoted_ttl) {
             (Said::Expired, _) if !from_target => target.router = target.router.max(ttl),
             (Said::Arrived, Some(quoted)) if from_target && (1..=ttl).contains(&quoted) => {
-                target.distance = ttl - quoted + 1;
+                let distance = ttl - quoted + 1;
+                target.distance = match target.distance {
+                    0 => distance,
+                    known => known.min(distance),
+                };
             }
             _ => return,
         }

@@ -229,28 +229,65 @@ fn a_cap_by_prefix_bounds_a_24_and_a_48() {
 }
 
 #[test]
-fn a_probe_that_would_wait_too_long_is_skipped_and_takes_no_token() {
+fn a_probe_that_would_wait_too_long_is_skipped_with_the_reason() {
     let mut limiter = limiter(Limits {
         prefix: Some(cap(1.0, 1, 2)),
         near: Some(NearCap {
-            cap: cap(1.0, 1, 1),
+            cap: cap(0.5, 1, 1),
             max_ttl: Ttl(1),
         }),
         ..Limits::rate(rate(UNLIMITED))
     });
-    // The near cap takes two (now and in a second); the prefix then still has room in two seconds.
-    for ttl in [1, 1, 1, 5, 6] {
+    // The prefix lets three pass: now, in a second and in two. At TTL 1 there is one token now, and one in two seconds.
+    for ttl in [1, 5, 1, 6, 7] {
         limiter.add(request(0, ttl, Reach::Router), START);
     }
+    limiter.add(request(0x100, 1, Reach::Router), START);
+    assert_eq!(timetable(&mut limiter), [(0, 1), (1_000, 5), (2_000, 1)]);
     let skipped: Vec<_> = std::iter::from_fn(|| limiter.take_skipped())
         .map(|(probe, reason)| (probe.ttl.0, reason))
         .collect();
     let expected = [
-        (1, UnsentReason::NearHopLimit),
         (6, UnsentReason::PrefixLimit),
+        (7, UnsentReason::PrefixLimit),
+        (1, UnsentReason::NearHopLimit),
     ];
     assert_eq!(skipped, expected);
-    assert_eq!(timetable(&mut limiter), [(0, 1), (1_000, 1), (2_000, 5)]);
+}
+
+#[test]
+fn a_busy_prefix_holds_up_no_other_at_its_ttl() {
+    let mut limiter = limiter(Limits {
+        prefix: Some(cap(1.0, 1, 10)),
+        near: Some(NearCap {
+            cap: cap(10.0, 1, 1),
+            max_ttl: Ttl(1),
+        }),
+        ..Limits::rate(rate(UNLIMITED))
+    });
+    for target in [0, 1, 2, 0x100] {
+        limiter.add(request(target, 1, Reach::Router), START);
+    }
+    let times: Vec<u64> = timetable(&mut limiter).iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [0, 100, 1_000, 2_000]);
+    assert_eq!(limiter.take_skipped(), None);
+}
+
+#[test]
+fn after_a_pause_a_target_is_still_asked_once_a_second() {
+    let mut limiter = spaced();
+    for ttl in 1..=9 {
+        limiter.add(request(1, ttl, Reach::Target), START);
+    }
+    assert_eq!(leaving(&mut limiter, START), [1, 2, 3, 4, 5]);
+    // Nothing was sent for twenty seconds: five answers are there again.
+    assert_eq!(leaving(&mut limiter, ms(20_000)), [6, 7, 8, 9]);
+    for ttl in 1..=9 {
+        limiter.add(request(1, ttl, Reach::Target), ms(20_000));
+    }
+    assert_eq!(leaving(&mut limiter, ms(20_000)), [1]);
+    assert_eq!(leaving(&mut limiter, ms(21_049)), [0; 0]);
+    assert_eq!(leaving(&mut limiter, ms(21_050)), [2]);
 }
 
 #[test]
@@ -273,7 +310,12 @@ fn a_probe_is_spaced_first_and_then_capped() {
 fn retries_and_what_has_waited_go_first() {
     let mut limiter = spaced();
     limiter.add(request(1, 1, Reach::Router), START);
-    limiter.add_again(probe(1, 2), ms(0));
+    let refusal = Refusal {
+        since: ms(0),
+        reason: UnsentReason::NeighbourTableFull,
+    };
+    limiter.add_again(probe(1, 2), refusal);
+    assert!(limiter.has_refused());
     let retry = Probe {
         purpose: Purpose::Retry,
         ..probe(1, 3)
@@ -287,7 +329,8 @@ fn retries_and_what_has_waited_go_first() {
         START,
     );
     let again = limiter.next(START).expect("a probe");
-    assert_eq!((again.probe.ttl.0, again.refused_since), (2, Some(ms(0))));
+    assert_eq!((again.probe.ttl.0, again.refused), (2, Some(refusal)));
+    assert!(!limiter.has_refused());
     assert_eq!(leaving(&mut limiter, START), [3, 1]);
 }
 
@@ -299,7 +342,7 @@ fn a_strategy_is_asked_for_no_more_when_very_many_probes_wait() {
         limiter.add(request(1, (number % 200) as u8 + 1, Reach::Target), START);
     }
     assert!(limiter.is_full());
-    limiter.clear();
+    assert_eq!(limiter.clear(), []);
     assert!(!limiter.is_full());
     assert_eq!((limiter.next(ms(1)), limiter.next_due()), (None, None));
 }

@@ -26,7 +26,7 @@ use super::stop::Stop;
 
 use self::receiver::Receiver;
 use self::sender::Sender;
-use self::shared::Shared;
+use self::shared::{Closing, Shared};
 
 /// How often the watcher is called.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -163,10 +163,12 @@ fn run_threads(
             let _leaving = leaving();
             sender.run()
         });
+        let closing = Closing(shared);
         // The collector leaves before the others only if it failed, which ends them too.
         watch_until(2);
         let (sent, received) = (sender.join(), receiver.join());
-        shared.finish();
+        shared.with(Core::finish);
+        drop(closing);
         watch_until(3);
         Ended {
             sent: sent.unwrap_or(Err(LiveError::Thread("sender"))),

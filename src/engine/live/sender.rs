@@ -22,7 +22,7 @@ impl Sender<'_> {
         let result = self.send_all(&mut outbox);
         // Also after an error of ours: only sending is over, and what was sent is accounted for.
         self.shared.with(|core, now| {
-            outbox.report(core);
+            outbox.report(core, now);
             core.stop_sending(now);
         });
         result
@@ -72,7 +72,7 @@ impl Sender<'_> {
             let has_failed = self.shared.stop.has_failed();
             let pause = self
                 .shared
-                .with(|core, _| outbox.offered(core, progress, call, has_failed));
+                .with(|core, now| outbox.offered(core, progress, call, now, has_failed));
             if pause > Duration::ZERO {
                 std::thread::sleep(pause);
             }

@@ -96,10 +96,21 @@ impl<'a> Shared<'a> {
         next
     }
 
-    /// Ends what is open; no thread uses the core any more. Lets the collector end.
-    pub fn finish(&self) {
-        self.with(Core::finish);
+    /// Lets the collector end when it has taken what was put out so far.
+    fn close(&self) {
         self.lock().events = None;
+    }
+}
+
+/// Lets the collector end, also if the thread that holds this panics: without it the collector would wait for good.
+pub(super) struct Closing<'a>(pub &'a Shared<'a>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop.fail();
+        }
+        self.0.close();
     }
 }
 

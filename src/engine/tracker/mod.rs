@@ -156,7 +156,14 @@ impl Tracker {
     /// Returns when [`advance`](Tracker::advance) should run next. Returns `None` if it has passed every probe.
     pub fn next_timeout(&self) -> Option<Time> {
         let entry = self.ledger.get(ProbeId(self.unsettled))?;
-        Some(entry.sent_at + self.settler.timeouts.timeout + Duration::from_nanos(1))
+        match entry.state {
+            State::Unstamped => None,
+            State::Waiting => {
+                Some(entry.sent_at + self.settler.timeouts.timeout + Duration::from_nanos(1))
+            }
+            // It has ended. Those behind it may be due.
+            State::Answered | State::TimedOut | State::Refused => Some(entry.sent_at),
+        }
     }
 
     /// Whether every probe has ended and [`advance`](Tracker::advance) has passed it.

@@ -132,15 +132,14 @@ impl Tracker {
 
     /// Withdraws a probe for which the kernel has no room, and returns it. The caller enters it again later. Returns `None` if
     /// the probe is not waiting for the send call to return.
-    pub fn withdraw(&mut self, id: ProbeId, out: &mut Settled) -> Option<Probe> {
+    pub fn withdraw(&mut self, id: ProbeId) -> Option<Probe> {
         let entry = self.ledger.get_mut(id)?;
         if entry.state != State::Unstamped {
             return None;
         }
         entry.state = State::Refused;
         let probe = entry.probe;
-        self.settler.forget_held(entry);
-        self.settler.release_further(&mut Live { id, entry }, out);
+        self.settler.forget_all(&mut Live { id, entry });
         Some(probe)
     }
 

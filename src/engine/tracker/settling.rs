@@ -211,6 +211,14 @@ impl Settler {
         }
     }
 
+    /// Counts all replies out that are held for a probe which gets no row under this number.
+    pub fn forget_all(&mut self, live: &mut Live<'_>) {
+        self.forget_held(live.entry);
+        for _ in self.pending.remove(&live.id).into_iter().flatten() {
+            self.counts.discard(DiscardReason::Unknown);
+        }
+    }
+
     /// Adds the probe's own row, or the row of a further reply.
     pub fn emit(
         &self,

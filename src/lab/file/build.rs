@@ -12,7 +12,7 @@ use super::values::{
 };
 use super::{LineFile, LinkFile, NetworkFile, TargetFile, UnroutedFile};
 use crate::lab::generated::addresses::{VANTAGE_V4, VANTAGE_V6};
-use crate::lab::network::{Kind, LabNetwork, Properties};
+use crate::lab::network::{LabNetwork, NetworkKind, Properties};
 use crate::lab::topology::declared::{Action, Declared, DeclaredHost};
 use crate::lab::topology::{Host, NodeId, Quoting, RateLimit};
 
@@ -64,7 +64,7 @@ pub(in crate::lab) fn build(parsed: NetworkFile, file: &str) -> Result<LabNetwor
         targets,
         description: parsed.description.clone(),
     };
-    Ok(LabNetwork::new(facts, Kind::Declared(declared)))
+    Ok(LabNetwork::new(facts, NetworkKind::Declared(declared)))
 }
 
 /// The file, with its names looked up.

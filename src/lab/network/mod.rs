@@ -25,14 +25,14 @@ use crate::model::Time;
 /// The seed, the packets and their times determine everything. The same packets at the same times bring the same replies.
 #[derive(Clone, Debug)]
 pub struct LabNetwork {
-    pub(in crate::lab) kind: Kind,
+    pub(in crate::lab) kind: NetworkKind,
     pub(in crate::lab) facts: Properties,
     state: State,
 }
 
 /// Which topology it is.
 #[derive(Clone, Debug)]
-pub(in crate::lab) enum Kind {
+pub(in crate::lab) enum NetworkKind {
     Declared(Declared),
     Generated(Generated),
 }
@@ -104,10 +104,10 @@ impl LabNetwork {
             seed,
             targets: target_prefixes(),
         };
-        Self::new(facts, Kind::Generated(Generated::new(seed, options)))
+        Self::new(facts, NetworkKind::Generated(Generated::new(seed, options)))
     }
 
-    pub(in crate::lab) fn new(facts: Properties, kind: Kind) -> Self {
+    pub(in crate::lab) fn new(facts: Properties, kind: NetworkKind) -> Self {
         LabNetwork {
             kind,
             facts,
@@ -155,10 +155,10 @@ impl Respond for LabNetwork {
     fn respond(&mut self, packet: &[u8], now: Time, deliveries: &mut Vec<Delivery>) {
         let state = &mut self.state;
         match &self.kind {
-            Kind::Declared(topology) => {
+            NetworkKind::Declared(topology) => {
                 state.respond(topology, &self.facts, packet, now, deliveries)
             }
-            Kind::Generated(topology) => {
+            NetworkKind::Generated(topology) => {
                 state.respond(topology, &self.facts, packet, now, deliveries)
             }
         }

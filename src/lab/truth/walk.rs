@@ -10,7 +10,7 @@ use super::{Truth, TruthAnswer, TruthEnd, TruthFlow, TruthHop, TruthKind, TruthO
 use crate::lab::hash::Chance;
 use crate::lab::hosts::Verdict;
 use crate::lab::network::state::labels_of;
-use crate::lab::network::{Kind, LabNetwork, Properties};
+use crate::lab::network::{LabNetwork, NetworkKind, Properties};
 use crate::lab::packet::message::Message;
 use crate::lab::packet::{ICMP, ICMPV6};
 use crate::lab::topology::flight::Flight;
@@ -40,8 +40,8 @@ impl LabNetwork {
             .map(|ttl| TruthHop {
                 ttl: Ttl(ttl),
                 outcomes: match &self.kind {
-                    Kind::Declared(topology) => outcomes(topology, &self.facts, flow, ttl),
-                    Kind::Generated(topology) => outcomes(topology, &self.facts, flow, ttl),
+                    NetworkKind::Declared(topology) => outcomes(topology, &self.facts, flow, ttl),
+                    NetworkKind::Generated(topology) => outcomes(topology, &self.facts, flow, ttl),
                 },
             })
             .collect();

@@ -27,7 +27,7 @@ const LOOPBACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The results of the checks.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct CheckResults {
     /// Warnings, each with its remedy.
     pub warnings: Vec<String>,
     /// The table of connection tracking; `None` if connections are not tracked.
@@ -51,7 +51,7 @@ pub(super) fn look(
     towards: Ipv4Addr,
     transport: &mut Transport,
     sources: &[IpAddr],
-) -> Findings {
+) -> CheckResults {
     let ports = &transport.ports;
     let mut loopback_sender = transport.loopback_sender.take();
     let test = match &mut loopback_sender {
@@ -91,7 +91,7 @@ pub(super) fn look(
     );
     let multipath_routes = next_hops::several();
     warnings.extend(next_hops::warning(multipath_routes, config));
-    Findings {
+    CheckResults {
         warnings,
         multipath_routes,
         conntrack,

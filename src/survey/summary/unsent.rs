@@ -98,10 +98,10 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
              net.core.wmem_max, lower --rate, or leave those hosts out with --blocklist-file"
         ),
         UnsentReason::PrefixLimit => format!(
-            "held back by the limit of probes to one {family} prefix: raise it, or lower --rate"
+            "held back by the limit of probes to one {family} prefix: lower --rate"
         ),
         UnsentReason::NearHopLimit => format!(
-            "held back by the limit of {family} probes to routers near this machine: raise it, or lower --rate"
+            "held back by the limit of {family} probes to routers near this machine: lower --rate"
         ),
         UnsentReason::Errno(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
     }

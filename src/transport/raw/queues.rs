@@ -23,12 +23,12 @@ const MOST: usize = ReceiveArena::SLOTS;
 
 /// A socket or a packet ring that receives packets.
 pub(super) struct Queue {
-    kind: Kind,
+    kind: QueueKind,
     /// The number of packets that are there and not passed yet.
     count: usize,
 }
 
-enum Kind {
+enum QueueKind {
     /// A raw socket, the packets read from it, and the slot of the first one that is not passed yet.
     Socket(Socket, Box<ReceiveArena>, usize),
     Ring(PacketRing),
@@ -124,7 +124,7 @@ impl Queue {
     /// The queue of a raw socket.
     pub fn socket(socket: Socket) -> Self {
         Queue {
-            kind: Kind::Socket(socket, Box::new(ReceiveArena::new()), 0),
+            kind: QueueKind::Socket(socket, Box::new(ReceiveArena::new()), 0),
             count: 0,
         }
     }
@@ -132,7 +132,7 @@ impl Queue {
     /// The queue of a packet ring.
     pub fn ring(ring: PacketRing) -> Self {
         Queue {
-            kind: Kind::Ring(ring),
+            kind: QueueKind::Ring(ring),
             count: 0,
         }
     }
@@ -140,7 +140,7 @@ impl Queue {
     /// Reads the packets that have come, as far as there is room.
     fn read(&mut self) -> io::Result<()> {
         match &mut self.kind {
-            Kind::Socket(socket, arena, first) => {
+            QueueKind::Socket(socket, arena, first) => {
                 if self.count == 0 {
                     *first = 0;
                 }
@@ -149,7 +149,7 @@ impl Queue {
                     self.count += arena.receive(socket.as_fd(), filled)?;
                 }
             }
-            Kind::Ring(ring) => self.count = ring.ready(MOST),
+            QueueKind::Ring(ring) => self.count = ring.ready(MOST),
         }
         Ok(())
     }
@@ -157,18 +157,18 @@ impl Queue {
     /// Packet `at` of the packets that are there.
     fn packet(&self, at: usize) -> Option<(&[u8], Option<u64>)> {
         match &self.kind {
-            Kind::Socket(_, arena, first) => {
+            QueueKind::Socket(_, arena, first) => {
                 Some((arena.packet(first + at), arena.stamp(first + at)))
             }
-            Kind::Ring(ring) => ring.packet(at),
+            QueueKind::Ring(ring) => ring.packet(at),
         }
     }
 
     /// The timestamp of packet `at`; 0 if it has none, so that it goes first.
     fn stamp(&self, at: usize) -> u64 {
         let stamp = match &self.kind {
-            Kind::Socket(_, arena, first) => arena.stamp(first + at),
-            Kind::Ring(ring) => ring.packet(at).and_then(|(_, stamp)| stamp),
+            QueueKind::Socket(_, arena, first) => arena.stamp(first + at),
+            QueueKind::Ring(ring) => ring.packet(at).and_then(|(_, stamp)| stamp),
         };
         stamp.unwrap_or_default()
     }
@@ -176,8 +176,8 @@ impl Queue {
     /// Whether there may be more packets than there was room for.
     fn is_full(&self) -> bool {
         match &self.kind {
-            Kind::Socket(_, _, first) => self.count > 0 && first + self.count == MOST,
-            Kind::Ring(_) => self.count == MOST,
+            QueueKind::Socket(_, _, first) => self.count > 0 && first + self.count == MOST,
+            QueueKind::Ring(_) => self.count == MOST,
         }
     }
 
@@ -198,21 +198,21 @@ impl Queue {
     /// Removes the first `count` packets.
     fn pass(&mut self, count: usize) {
         match &mut self.kind {
-            Kind::Socket(_, _, first) => *first += count,
-            Kind::Ring(ring) => ring.give_back(count),
+            QueueKind::Socket(_, _, first) => *first += count,
+            QueueKind::Ring(ring) => ring.give_back(count),
         }
         self.count -= count;
     }
 
     fn dropped(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Socket(socket, ..) => {
+            QueueKind::Socket(socket, ..) => {
                 // The ninth word (SK_MEMINFO_DROPS) counts the packets that found the buffer full.
                 let words =
                     sys::option_words::<9>(socket.as_fd(), libc::SOL_SOCKET, sys::SO_MEMINFO);
                 words.ok().map(|words| words[8].into())
             }
-            Kind::Ring(ring) => ring.dropped(),
+            QueueKind::Ring(ring) => ring.dropped(),
         }
     }
 }
@@ -220,8 +220,8 @@ impl Queue {
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.kind {
-            Kind::Socket(socket, ..) => socket.as_fd(),
-            Kind::Ring(ring) => ring.as_fd(),
+            QueueKind::Socket(socket, ..) => socket.as_fd(),
+            QueueKind::Ring(ring) => ring.as_fd(),
         }
     }
 }

@@ -119,6 +119,8 @@ pub struct Path {
     outstanding: u16,
     /// The TTL that was probed once more because the target may be there.
     confirmed: Option<u8>,
+    /// What was known of that TTL before.
+    unconfirmed: Option<Slot>,
     /// How often the distance was asked for.
     distance_asked: u8,
     ask_distance: bool,
@@ -143,6 +145,7 @@ impl Path {
             gap_limit: limits.gap_limit.max(1),
             outstanding: 0,
             confirmed: None,
+            unconfirmed: None,
             distance_asked: 1,
             ask_distance: false,
             sizes: SizeFinder::new(limits.mtu_from),
@@ -214,7 +217,8 @@ impl Path {
         }
         self.confirmed = Some(before);
         let attempt = self.last_attempt(before, limits).saturating_add(1);
-        self.slots[usize::from(before - self.first_ttl)] = Slot::InFlight { attempt };
+        let slot = &mut self.slots[usize::from(before - self.first_ttl)];
+        self.unconfirmed = Some(std::mem::replace(slot, Slot::InFlight { attempt }));
         Some(Want {
             ttl: Ttl(before),
             attempt,

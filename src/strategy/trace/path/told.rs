@@ -152,6 +152,10 @@ impl Path {
             }
             ProbeResult::OneOfSeveral => {}
             ProbeResult::Silent if *slot == in_flight => *slot = try_again,
+            // What was known before one more probe was asked for is still known.
+            ProbeResult::Skipped if *slot == in_flight && self.confirmed == Some(ttl) => {
+                *slot = self.unconfirmed.take().unwrap_or(Slot::Skipped);
+            }
             ProbeResult::Skipped if *slot == in_flight => *slot = Slot::Skipped,
             // The hop has already answered and keeps its answer.
             ProbeResult::Skipped => {}

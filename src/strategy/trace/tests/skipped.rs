@@ -83,3 +83,15 @@ fn a_loop_is_believed_when_enough_hops_behind_it_were_probed() {
     assert_eq!(shown.end(), (StopReason::Loop, None));
     assert_eq!(shown.ttls(Purpose::Trace).last(), Some(&15));
 }
+
+#[test]
+fn a_confirmation_that_is_skipped_changes_nothing() {
+    let shown = run(1, LIMITS, |probe| match (probe.ttl.0, probe.attempt) {
+        (32, _) => ProbeResult::Silent,
+        (5, 3) => ProbeResult::Skipped,
+        (5, _) => ProbeResult::Silent,
+        (ttl, _) if ttl < 6 => router(ttl),
+        _ => arrived(probe, 6),
+    });
+    assert_eq!(shown.end(), (StopReason::Completed, Some(6)));
+}
