@@ -1,9 +1,10 @@
 //! Targets that answer as Linux does, 6 times and then once a second: never to be read as loss.
 
+use pathsurvey::config::StrategyChoice;
 use pathsurvey::lab::LabNetwork;
-use pathsurvey::model::{Status, StopReason, Ttl};
+use pathsurvey::model::{HopRecord, Status, StopReason, Ttl};
 
-use super::experiment::{config, inline, observe};
+use super::experiment::{Drive, InProcess, config, inline, load, observe};
 use super::truth::Truths;
 use super::{oracle, traces, truth};
 
@@ -72,19 +73,28 @@ fn sixteen_flows_to_a_target_that_answers_six_times_at_once_are_all_answered() {
     }
 }
 
-/// The same targets under a strategy that takes no care: the network does limit.
-#[test]
-fn the_limit_is_there() {
+/// A sweep of the same targets, with or without spacing. Returns how many probes got no answer.
+fn silent_of_a_sweep(spaced: bool) -> usize {
     let mut survey = config(&["198.18.0.0/28"], 1);
-    survey.strategy = pathsurvey::config::StrategyChoice::Sweep;
+    survey.strategy = StrategyChoice::Sweep;
     survey.flows = 16;
     survey.max_ttl = Ttl(6);
-    let run = observe(survey, limited(1));
-    oracle::check(&run);
-    let silent = run
-        .hops
-        .iter()
-        .filter(|row| row.status == Status::Timeout)
-        .count();
+    let survey = survey.validate().expect("sound");
+    let mut drive = Drive::new(&survey);
+    drive.limits.spaced = spaced;
+    let driven = drive.over(&mut InProcess::new(limited(1)), load(&survey));
+    assert_eq!(driven.rows.hops.len(), 16 * 16 * 6);
+    let silent = |row: &&HopRecord| row.status == Status::Timeout;
+    driven.rows.hops.iter().filter(silent).count()
+}
+
+#[test]
+fn a_sweep_over_flows_of_unequal_length_is_answered_too() {
+    assert_eq!(silent_of_a_sweep(true), 0);
+}
+
+#[test]
+fn the_limit_is_there() {
+    let silent = silent_of_a_sweep(false);
     assert!(silent > 100, "{silent}");
 }

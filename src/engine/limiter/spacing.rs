@@ -4,17 +4,18 @@
 //! their target stay inside that, with one answer to spare, so that a target's own limit is not read as loss.
 //!
 //! A probe that would ask too much waits in the queue of its target, for as long as it takes. A strategy that knows how far
-//! the target is marks each probe. For one that does not, answers tell: a probe is not expected to reach the target with a TTL at
-//! which a router answered, or below the least distance that the target's errors show. Flows of different length share that.
+//! the target is marks each probe. For one that does not, answers tell, for each flow by itself, because flows differ in length. A
+//! probe cannot reach the target with a TTL at which a router answered its flow, or below the distance that the target's error to
+//! its flow shows.
 //!
-//! State is kept for targets that were probed in the last 10 s: about 50 bytes each.
+//! State is kept for targets that were probed in the last 10 s, and for their flows that were answered: about 50 bytes each.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::bucket::{Bucket, Pour, Recent};
-use crate::model::{Outcome, Probe, ProbeResult, Said, TargetId, Time};
+use crate::model::{FlowId, Outcome, Probe, ProbeResult, Said, TargetId, Time};
 use crate::strategy::{Reach, Request};
 
 /// What a target answers.
@@ -23,18 +24,17 @@ const ANSWERS: Pour = Pour {
     burst: 5,
 };
 
-/// What is known of a target.
+/// What is known of the length of a flow.
 #[derive(Clone, Copy, Debug, Default)]
-struct Target {
-    bucket: Bucket,
+struct Known {
     /// The highest TTL at which a router answered; 0 before the first.
     router: u8,
-    /// The distance that an answer of the target shows; 0 as long as none does.
+    /// The distance that the target's error shows; 0 as long as none does.
     distance: u8,
 }
 
-impl Target {
-    fn may_reach(&self, request: &Request) -> bool {
+impl Known {
+    fn may_reach(self, request: &Request) -> bool {
         let ttl = request.probe.ttl.0;
         match request.reach {
             Reach::Router => false,
@@ -47,7 +47,8 @@ impl Target {
 /// Spaces the probes that may reach their target.
 #[derive(Debug)]
 pub(super) struct Spacing {
-    targets: Recent<TargetId, Target>,
+    targets: Recent<TargetId, Bucket>,
+    flows: Recent<(TargetId, FlowId), Known>,
     /// Probes that wait, by target, in the order asked; with their numbers.
     waiting: HashMap<TargetId, VecDeque<(u64, Request)>>,
     /// When the first probe of each queue is due, with its number.
@@ -62,6 +63,7 @@ impl Spacing {
     pub fn new() -> Self {
         Spacing {
             targets: Recent::new(),
+            flows: Recent::new(),
             waiting: HashMap::new(),
             due: BinaryHeap::new(),
             count: 0,
@@ -80,20 +82,24 @@ impl Spacing {
         if request.reach == Reach::Router {
             return Some(request.probe);
         }
-        self.learns |= request.reach == Reach::Unknown;
-        self.targets.turn(now, |target| target.bucket.is_full(now));
         let id = request.probe.target;
-        let target = self.targets.get(id);
-        if !target.may_reach(&request) {
-            return Some(request.probe);
+        if request.reach == Reach::Unknown {
+            self.learns = true;
+            self.flows.turn(now, |_| true);
+            let known = self.flows.known((id, request.probe.flow));
+            if known.is_some_and(|known| !known.may_reach(&request)) {
+                return Some(request.probe);
+            }
         }
-        let due = target.bucket.earliest(now, ANSWERS);
+        self.targets.turn(now, |bucket| bucket.is_full(now));
+        let bucket = self.targets.get(id);
+        let due = bucket.earliest(now, ANSWERS);
         let queue = match self.len {
             0 => None,
             _ => self.waiting.get_mut(&id),
         };
         if due <= now && queue.is_none() {
-            target.bucket.take(now, ANSWERS);
+            bucket.take(now, ANSWERS);
             return Some(request.probe);
         }
         match queue {
@@ -126,7 +132,7 @@ impl Spacing {
             let (_, request) = queue.pop_front()?;
             self.len -= 1;
             // Not at the time it was due: after a pause the whole queue would leave at once.
-            self.targets.get(id).bucket.take(now, ANSWERS);
+            self.targets.get(id).take(now, ANSWERS);
             self.announce(id, now);
             return Some(request.probe);
         }
@@ -136,7 +142,7 @@ impl Spacing {
     fn announce(&mut self, id: TargetId, now: Time) {
         match self.waiting.get(&id).and_then(VecDeque::front) {
             Some((number, _)) => {
-                let due = self.targets.get(id).bucket.earliest(now, ANSWERS);
+                let due = self.targets.get(id).earliest(now, ANSWERS);
                 self.due.push(Reverse((due, *number, id)));
             }
             None => {
@@ -165,29 +171,35 @@ impl Spacing {
         else {
             return;
         };
-        let Some(target) = self.targets.known(outcome.target) else {
+        if self.targets.known(outcome.target).is_none() {
             return;
-        };
-        let ttl = outcome.ttl.0;
-        match (Said::of(kind, from_target), quoted_ttl) {
-            (Said::Expired, _) if !from_target => target.router = target.router.max(ttl),
-            (Said::Arrived, Some(quoted)) if from_target && (1..=ttl).contains(&quoted) => {
-                let distance = ttl - quoted + 1;
-                target.distance = match target.distance {
-                    0 => distance,
-                    known => known.min(distance),
-                };
-            }
-            _ => return,
         }
-        let target = *target;
+        let ttl = outcome.ttl.0;
+        let learned = match (Said::of(kind, from_target), quoted_ttl) {
+            (Said::Expired, _) if !from_target => Known {
+                router: ttl,
+                distance: 0,
+            },
+            (Said::Arrived, Some(quoted)) if from_target && (1..=ttl).contains(&quoted) => Known {
+                router: 0,
+                distance: ttl - quoted + 1,
+            },
+            _ => return,
+        };
+        let known = self.flows.get((outcome.target, outcome.flow));
+        known.router = known.router.max(learned.router);
+        known.distance = match (known.distance, learned.distance) {
+            (0, distance) | (distance, 0) => distance,
+            (one, other) => one.min(other),
+        };
+        let known = *known;
         let Some(queue) = self.waiting.get_mut(&outcome.target) else {
             return;
         };
         let head = queue.front().map(|(number, _)| *number);
         let before = queue.len();
         queue.retain(|(_, request)| {
-            let waits = target.may_reach(request);
+            let waits = request.probe.flow != outcome.flow || known.may_reach(request);
             if !waits {
                 freed.push(request.probe);
             }
