@@ -3,6 +3,10 @@
 //! A protocol is one file that implements [`ProbeProtocol`], and one arm of [`of`]. [`ProbeFormat`] holds what all protocols
 //! share: ports, flows, sizes and IP header fields.
 //!
+//! A protocol that is to be an option of the command line also needs a name in [`Protocol`]. The compiler then leads to the places
+//! outside the engine that know protocols: the filter and the ports of raw sockets, the tests before the first probe, the names of
+//! kernel settings in warnings. Two findings about traces still go by the protocol's name: `nat` and `other_address`.
+//!
 //! A probe is identified by the same terms in every protocol:
 //!
 //! | term | meaning |
