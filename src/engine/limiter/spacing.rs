@@ -4,9 +4,11 @@
 //! their target stay inside that, with one answer to spare, so that a target's own limit is not read as loss.
 //!
 //! A probe that would ask too much waits in the queue of its target, for as long as it takes. A strategy that knows how far
-//! the target is marks each probe. For one that does not, answers tell, for each flow by itself, because flows differ in length. A
-//! probe cannot reach the target with a TTL at which a router answered its flow, or below the distance that the target's error to
-//! its flow shows.
+//! the target is marks each probe. For one that does not, answers tell:
+//!
+//! - A probe cannot reach the target with a TTL at which a router answered its flow, or below the distance that the target's error
+//!   to its flow shows.
+//! - What answers to other flows show holds for it less two TTLs, because flows differ in length.
 //!
 //! State is kept for targets that were probed in the last 10 s, and for their flows that were answered: about 50 bytes each.
 
@@ -24,7 +26,10 @@ const ANSWERS: Pour = Pour {
     burst: 5,
 };
 
-/// What is known of the length of a flow.
+/// By how much the lengths of a target's flows are taken to differ.
+const UNEQUAL: u8 = 2;
+
+/// What is known of the length of a flow, or of all flows of a target.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     /// The highest TTL at which a router answered; 0 before the first.
@@ -42,12 +47,36 @@ impl Known {
             Reach::Unknown => ttl > self.router && ttl >= self.distance,
         }
     }
+
+    fn learn(&mut self, learned: Known) {
+        self.router = self.router.max(learned.router);
+        self.distance = match (self.distance, learned.distance) {
+            (0, distance) | (distance, 0) => distance,
+            (one, other) => one.min(other),
+        };
+    }
+
+    /// What this says of another flow.
+    fn of_others(self) -> Known {
+        Known {
+            router: self.router.saturating_sub(UNEQUAL),
+            distance: self.distance.saturating_sub(UNEQUAL),
+        }
+    }
+}
+
+/// A target that was probed lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Target {
+    bucket: Bucket,
+    /// What its flows showed, all together.
+    known: Known,
 }
 
 /// Spaces the probes that may reach their target.
 #[derive(Debug)]
 pub(super) struct Spacing {
-    targets: Recent<TargetId, Bucket>,
+    targets: Recent<TargetId, Target>,
     flows: Recent<(TargetId, FlowId), Known>,
     /// Probes that wait, by target, in the order asked; with their numbers.
     waiting: HashMap<TargetId, VecDeque<(u64, Request)>>,
@@ -83,23 +112,24 @@ impl Spacing {
             return Some(request.probe);
         }
         let id = request.probe.target;
+        self.targets.turn(now, |target| target.bucket.is_full(now));
+        self.flows.turn(now, |_| true);
+        let target = self.targets.get(id);
         if request.reach == Reach::Unknown {
             self.learns = true;
-            self.flows.turn(now, |_| true);
             let known = self.flows.known((id, request.probe.flow));
-            if known.is_some_and(|known| !known.may_reach(&request)) {
+            let own = known.is_none_or(|known| known.may_reach(&request));
+            if !own || !target.known.of_others().may_reach(&request) {
                 return Some(request.probe);
             }
         }
-        self.targets.turn(now, |bucket| bucket.is_full(now));
-        let bucket = self.targets.get(id);
-        let due = bucket.earliest(now, ANSWERS);
+        let due = target.bucket.earliest(now, ANSWERS);
         let queue = match self.len {
             0 => None,
             _ => self.waiting.get_mut(&id),
         };
         if due <= now && queue.is_none() {
-            bucket.take(now, ANSWERS);
+            target.bucket.take(now, ANSWERS);
             return Some(request.probe);
         }
         match queue {
@@ -132,7 +162,7 @@ impl Spacing {
             let (_, request) = queue.pop_front()?;
             self.len -= 1;
             // Not at the time it was due: after a pause the whole queue would leave at once.
-            self.targets.get(id).take(now, ANSWERS);
+            self.targets.get(id).bucket.take(now, ANSWERS);
             self.announce(id, now);
             return Some(request.probe);
         }
@@ -142,7 +172,7 @@ impl Spacing {
     fn announce(&mut self, id: TargetId, now: Time) {
         match self.waiting.get(&id).and_then(VecDeque::front) {
             Some((number, _)) => {
-                let due = self.targets.get(id).earliest(now, ANSWERS);
+                let due = self.targets.get(id).bucket.earliest(now, ANSWERS);
                 self.due.push(Reverse((due, *number, id)));
             }
             None => {
@@ -171,9 +201,9 @@ impl Spacing {
         else {
             return;
         };
-        if self.targets.known(outcome.target).is_none() {
+        let Some(target) = self.targets.known(outcome.target) else {
             return;
-        }
+        };
         let ttl = outcome.ttl.0;
         let learned = match (Said::of(kind, from_target), quoted_ttl) {
             (Said::Expired, _) if !from_target => Known {
@@ -186,12 +216,10 @@ impl Spacing {
             },
             _ => return,
         };
+        target.known.learn(learned);
+        let others = target.known.of_others();
         let known = self.flows.get((outcome.target, outcome.flow));
-        known.router = known.router.max(learned.router);
-        known.distance = match (known.distance, learned.distance) {
-            (0, distance) | (distance, 0) => distance,
-            (one, other) => one.min(other),
-        };
+        known.learn(learned);
         let known = *known;
         let Some(queue) = self.waiting.get_mut(&outcome.target) else {
             return;
@@ -199,7 +227,8 @@ impl Spacing {
         let head = queue.front().map(|(number, _)| *number);
         let before = queue.len();
         queue.retain(|(_, request)| {
-            let waits = request.probe.flow != outcome.flow || known.may_reach(request);
+            let own = request.probe.flow != outcome.flow || known.may_reach(request);
+            let waits = own && others.may_reach(request);
             if !waits {
                 freed.push(request.probe);
             }
