@@ -25,7 +25,7 @@ struct Kept {
     packets: Vec<Packet>,
 }
 
-/// One arrival: a reply, or the reason why it is none, and its bytes.
+/// One arrival and its bytes. It is a reply, or is discarded with a reason.
 #[derive(Debug)]
 struct Packet {
     at: Time,

@@ -35,7 +35,7 @@ pub struct TraceEnd {
     /// Where the path ends as far as it is known: at the target, at the unreachable, or where an address came back for good; else
     /// at the last TTL that answered. What was probed beyond is no part of the path.
     pub last_ttl: Option<Ttl>,
-    /// The largest size that came through to there, where it was looked for, bytes.
+    /// The largest size that passed to there, in bytes. `None` if it was not searched.
     pub path_mtu: Option<u16>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A driver lends it the time and the network. It asks for probes ([`poll_send`](Core::poll_send)), enters them with their source
 //! addresses ([`enter`](Core::enter)), and says what the kernel did with them ([`sent`](Core::sent), [`refused`](Core::refused),
-//! [`no_room`](Core::no_room)). It hands in replies ([`reply`](Core::reply)), packets that are none
+//! [`no_room`](Core::no_room)). It hands in replies ([`reply`](Core::reply)), other packets
 //! ([`discard`](Core::discard)), and time ([`advance`](Core::advance)). Events come out
 //! ([`take_events`](Core::take_events)).
 //!

@@ -156,8 +156,9 @@ impl Core {
         self.strategy.held(self.deferred.targets());
     }
 
-    /// Enters the probes given out, each with its source address or the reason why there is none. Those that can be sent are added
-    /// to `outgoing`. The entries stand before the packets leave: a reply can beat the return of the call that sends its probe.
+    /// Enters the probes given out. `sources` holds the source address of each, or the reason why it cannot be sent. Adds the probes
+    /// that can be sent to `outgoing`. The entries stand before the packets leave, because a reply can arrive before the send call
+    /// returns.
     pub fn enter(
         &mut self,
         due: &[Due],

@@ -392,7 +392,7 @@ fn discarded_packets_are_counted_and_sampled() {
     assert_eq!(core.progress().received, 2);
 }
 
-/// What a strategy is told of a probe, over all the ends that it can come to.
+/// The strategy learns each way in which a probe can end.
 #[test]
 fn every_end_has_its_outcome() {
     let log = Arc::new(Mutex::new(Vec::new()));

@@ -59,7 +59,7 @@ impl<K: Hash + Eq + Copy, V: Default> Recent<K, V> {
         }
     }
 
-    /// The value of `key`; a new one if there is none.
+    /// Returns the value of `key`. Adds a new one if the key is unknown.
     pub fn get(&mut self, key: K) -> &mut V {
         self.young
             .entry(key)

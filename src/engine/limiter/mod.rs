@@ -27,7 +27,7 @@ use self::spacing::Spacing;
 use crate::model::{Outcome, Probe, Purpose, Rate, Time, UnsentReason};
 use crate::strategy::Request;
 
-/// When this many probes wait, a strategy is asked for no further work: about 30 MB.
+/// When this many probes wait, a strategy is asked for no further work. This bounds the memory.
 const MOST_WAITING: usize = 1 << 18;
 
 /// The limits of a run.
@@ -35,7 +35,7 @@ const MOST_WAITING: usize = 1 << 18;
 pub struct Limits {
     /// Probes a second in all.
     pub rate: Rate,
-    /// Whether targets answer by ICMP errors, of which hosts send few: probes that may reach them are spaced.
+    /// Whether targets answer by ICMP errors. Hosts send few of these, so probes that may reach a target are spaced.
     pub spaced: bool,
     /// The cap of each destination prefix.
     pub prefix: Option<Cap>,

@@ -10,7 +10,7 @@
 //!   to its flow shows.
 //! - What answers to other flows show holds for it less two TTLs, because flows differ in length.
 //!
-//! State is kept for targets that were probed in the last 10 s, and for their flows that were answered: about 50 bytes each.
+//! State is kept for targets that were probed in the last 10 s, and for their flows that were answered.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
