@@ -1,0 +1,264 @@
+//! Builds arrays straight from rows. A getter returns `None` for null.
+//!
+//! Text is built as a dictionary: most columns hold few different values, and an encoder then gets a key instead of a copy. This is
+//! not visible in files, which have the plain schema. [`plain`] converts a batch for formats that would otherwise show the
+//! dictionaries.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, BooleanArray,
+    BooleanBufferBuilder, DictionaryArray, Int32Array, PrimitiveArray, RecordBatch, StringArray,
+    StringBuilder,
+};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+
+/// Numbers.
+pub(super) fn primitive<T: ArrowPrimitiveType, R>(
+    rows: &[&R],
+    get: impl Fn(&R) -> Option<T::Native>,
+) -> ArrayRef {
+    let mut values = Vec::with_capacity(rows.len());
+    let nulls = nulls_of(rows, |row| {
+        let value = get(row);
+        values.push(value.unwrap_or_default());
+        value.is_some()
+    });
+    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls))
+}
+
+/// Times as microseconds, UTC.
+pub(super) fn times<R>(rows: &[&R], get: impl Fn(&R) -> Option<i64>) -> ArrayRef {
+    let micros = primitive::<TimestampMicrosecondType, R>(rows, get);
+    // The time zone is part of the array's type, not of the numbers.
+    Arc::new(micros.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC"))
+}
+
+/// Yes or no.
+pub(super) fn boolean<R>(rows: &[&R], get: impl Fn(&R) -> Option<bool>) -> ArrayRef {
+    let mut values = BooleanBufferBuilder::new(rows.len());
+    let nulls = nulls_of(rows, |row| {
+        let value = get(row);
+        values.append(value.unwrap_or_default());
+        value.is_some()
+    });
+    Arc::new(BooleanArray::new(values.finish(), nulls))
+}
+
+/// Bytes.
+pub(super) fn bytes<'a, R>(rows: &[&'a R], get: impl Fn(&'a R) -> Option<&'a [u8]>) -> ArrayRef {
+    let mut bytes = BinaryBuilder::new();
+    for row in rows {
+        bytes.append_option(get(row));
+    }
+    Arc::new(bytes.finish())
+}
+
+/// The same text in every row.
+pub(super) fn constant(rows: usize, text: &str) -> ArrayRef {
+    let keys = Int32Array::from(vec![0; rows]);
+    dictionary(keys, StringArray::from(vec![text]))
+}
+
+/// Text from a small set of constants.
+pub(super) fn static_texts<R>(
+    rows: &[&R],
+    get: impl Fn(&R) -> Option<&'static str>,
+) -> ArrayRef {
+    let mut texts: Vec<&'static str> = Vec::new();
+    let mut keys: Vec<i32> = Vec::with_capacity(rows.len());
+    let nulls = nulls_of(rows, |row| {
+        let text = get(row);
+        keys.push(text.map_or(0, |text| {
+            // The same pointer is the same text. Different pointers may hold the same text, which does no harm.
+            let known = texts.iter().position(|known| std::ptr::eq(*known, text));
+            known.unwrap_or_else(|| {
+                texts.push(text);
+                texts.len() - 1
+            }) as i32
+        }));
+        text.is_some()
+    });
+    let keys = Int32Array::new(keys.into(), nulls);
+    dictionary(keys, StringArray::from(texts))
+}
+
+/// Any text. A value equal to the previous one is stored once.
+pub(super) fn texts<'a, R>(
+    rows: &[&'a R],
+    get: impl Fn(&'a R) -> Option<Cow<'a, str>>,
+) -> ArrayRef {
+    let mut keys: Vec<i32> = Vec::with_capacity(rows.len());
+    let mut values = StringBuilder::new();
+    let mut last: Option<Cow<'a, str>> = None;
+    let nulls = nulls_of(rows, |row| {
+        let value = get(row);
+        let present = value.is_some();
+        if let Some(value) = value
+            && last.as_ref() != Some(&value)
+        {
+            values.append_value(&value);
+            last = Some(value);
+        }
+        // For a null the key has no meaning, but it must not be negative.
+        keys.push((values.len() as i32 - 1).max(0));
+        present
+    });
+    dictionary(Int32Array::new(keys.into(), nulls), values.finish())
+}
+
+/// Addresses as canonical text. An address seen shortly before is neither formatted nor stored again.
+pub(super) fn addresses<R>(rows: &[&R], get: impl Fn(&R) -> Option<IpAddr>) -> ArrayRef {
+    let mut keys: Vec<i32> = Vec::with_capacity(rows.len());
+    let mut values = StringBuilder::new();
+    let mut text = String::with_capacity(64);
+    let mut last: (Option<IpAddr>, i32) = (None, 0);
+    let mut recent: [(Option<IpAddr>, i32); RECENT] = [(None, 0); RECENT];
+    let nulls = nulls_of(rows, |row| {
+        let address = get(row);
+        let Some(known) = address else {
+            keys.push(0);
+            return false;
+        };
+        if last.0 != address {
+            let place = &mut recent[place_of(known)];
+            if place.0 != address {
+                text.clear();
+                push_address(&mut text, known);
+                values.append_value(&text);
+                *place = (address, values.len() as i32 - 1);
+            }
+            last = *place;
+        }
+        keys.push(last.1);
+        true
+    });
+    dictionary(Int32Array::new(keys.into(), nulls), values.finish())
+}
+
+fn dictionary(keys: Int32Array, values: StringArray) -> ArrayRef {
+    Arc::new(DictionaryArray::new(keys, Arc::new(values)))
+}
+
+/// Which of `rows` have a value, by `has`. `None` if all have one.
+fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option<NullBuffer> {
+    let mut words: Vec<u64> = Vec::with_capacity(rows.len().div_ceil(64));
+    let mut present = 0;
+    for rows in rows.chunks(64) {
+        let mut word = 0;
+        for (at, row) in rows.iter().enumerate() {
+            word |= u64::from(has(row)) << at;
+        }
+        present += word.count_ones() as usize;
+        words.push(word);
+    }
+    (present < rows.len()).then(|| NullBuffer::new(BooleanBuffer::new(words.into(), 0, rows.len())))
+}
+
+/// Addresses remembered per batch. This is more than the number of different routers on the paths of its few traces.
+const RECENT: usize = 512;
+
+/// The slot in which an address is remembered. If two addresses share a slot, the only cost is a second copy of the text.
+fn place_of(address: IpAddr) -> usize {
+    let bits = match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 64) as u64 ^ bits as u64
+        }
+    };
+    // The upper bits of a product by an odd number without pattern (2^64 / golden ratio) depend on all bits.
+    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
+}
+
+/// Appends an address as canonical text (RFC 5952 for IPv6).
+pub(super) fn push_address(out: &mut String, address: IpAddr) {
+    match address {
+        // This is several times as fast as `Display`, and addresses are most of a dataset's text.
+        IpAddr::V4(address) => {
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push('.');
+                }
+                if octet >= 100 {
+                    out.push(char::from(b'0' + octet / 100));
+                }
+                if octet >= 10 {
+                    out.push(char::from(b'0' + octet / 10 % 10));
+                }
+                out.push(char::from(b'0' + octet % 10));
+            }
+        }
+        IpAddr::V6(address) => {
+            write!(out, "{address}").expect("a String takes any text");
+        }
+    }
+}
+
+fn text_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// The written schema with dictionaries in place of text, as batches have it.
+pub(super) fn with_dictionaries(written: &SchemaRef) -> SchemaRef {
+    let fields: Vec<Field> = written
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 => field.as_ref().clone().with_data_type(text_type()),
+            _ => field.as_ref().clone(),
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The same batch in the written schema, without dictionaries.
+pub(in crate::dataset) fn plain(
+    batch: &RecordBatch,
+    schema: SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().map(without_dictionary);
+    RecordBatch::try_new(schema, columns.collect::<Result<_, _>>()?)
+}
+
+/// The same values without a dictionary.
+pub(super) fn without_dictionary(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match array.data_type() {
+        DataType::Dictionary(..) => cast(array, &DataType::Utf8),
+        _ => Ok(Arc::clone(array)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_canonical_text() {
+        for text in [
+            "0.0.0.0",
+            "1.2.3.4",
+            "10.20.30.40",
+            "100.99.9.255",
+            "203.0.113.109",
+            "2001:db8::1",
+            "::",
+            "fe80::1:0:0:2",
+        ] {
+            let mut out = String::new();
+            push_address(&mut out, text.parse().unwrap());
+            assert_eq!(out, text);
+        }
+        for octet in 0..=255u8 {
+            let mut out = String::new();
+            push_address(&mut out, IpAddr::from([octet, 0, octet, 1]));
+            assert_eq!(out, format!("{octet}.0.{octet}.1"));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Rows of a table that wait to be written.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use rayon::slice::ParallelSliceMut;
+
+use super::{Declared, Run, Table};
+
+/// Rows encoded at once. Their records and columns fit a core's cache.
+const BATCH_ROWS: usize = 1024;
+
+/// With at least this many rows, a second core pays off for sorting.
+const PARALLEL_FROM: usize = 100_000;
+
+/// The order in which a buffer passes on its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dataset) enum Order {
+    /// As they came.
+    Arrival,
+    /// By the sort key of the table.
+    Sorted,
+}
+
+/// A buffer of rows, without their type.
+pub(in crate::dataset) trait Rows: Any + Send + Sync {
+    /// The number of rows.
+    fn len(&self) -> usize;
+
+    /// The memory of the rows in bytes, with everything that they point to.
+    fn bytes(&self) -> usize;
+
+    /// Adds a row. Returns it if it is no row of this table.
+    fn push_any(&mut self, row: Box<dyn Any + Send>) -> Result<(), Box<dyn Any + Send>>;
+
+    /// Moves all rows into a buffer of their own.
+    fn take(&mut self) -> Box<dyn Rows>;
+
+    /// Adds the rows of `later`, a buffer of the same table. Does nothing if it is a buffer of another one.
+    fn append(&mut self, later: Box<dyn Rows>);
+
+    /// The rows as batches. Text is in dictionaries.
+    fn batches<'a>(
+        &'a self,
+        run: &'a Run,
+        order: Order,
+    ) -> Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + 'a>;
+
+    /// For access to the typed buffer.
+    fn as_any(&self) -> &dyn Any;
+
+    /// For access to the typed buffer.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+
+    /// For access to the typed buffer.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+/// A buffer of rows of the table `T`.
+pub(in crate::dataset) struct Buffer<T: Table> {
+    table: Arc<Declared<T>>,
+    rows: Vec<T::Row>,
+    heap_bytes: usize,
+}
+
+impl<T: Table> Buffer<T> {
+    pub(super) fn new(table: Arc<Declared<T>>) -> Self {
+        Buffer {
+            table,
+            rows: Vec::new(),
+            heap_bytes: 0,
+        }
+    }
+
+    pub(in crate::dataset) fn push(&mut self, row: T::Row) {
+        self.heap_bytes += T::heap_bytes(&row);
+        self.rows.push(row);
+    }
+
+    pub(in crate::dataset) fn rows(&self) -> &[T::Row] {
+        &self.rows
+    }
+
+    fn ordered(&self, order: Order) -> Vec<&T::Row> {
+        match order {
+            Order::Arrival => self.rows.iter().collect(),
+            Order::Sorted => sorted::<T>(&self.rows),
+        }
+    }
+}
+
+impl<T: Table> Rows for Buffer<T> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.len() * size_of::<T::Row>() + self.heap_bytes
+    }
+
+    fn push_any(&mut self, row: Box<dyn Any + Send>) -> Result<(), Box<dyn Any + Send>> {
+        let row = row.downcast::<T::Row>()?;
+        self.push(*row);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Box<dyn Rows> {
+        Box::new(Buffer::<T> {
+            table: Arc::clone(&self.table),
+            rows: std::mem::take(&mut self.rows),
+            heap_bytes: std::mem::take(&mut self.heap_bytes),
+        })
+    }
+
+    fn append(&mut self, later: Box<dyn Rows>) {
+        if let Ok(mut later) = later.into_any().downcast::<Self>() {
+            self.rows.append(&mut later.rows);
+            self.heap_bytes += later.heap_bytes;
+        }
+    }
+
+    fn batches<'a>(
+        &'a self,
+        run: &'a Run,
+        order: Order,
+    ) -> Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + 'a> {
+        let ordered = self.ordered(order);
+        let table = &self.table;
+        let starts = (0..ordered.len()).step_by(BATCH_ROWS);
+        Box::new(starts.map(move |start| {
+            let end = ordered.len().min(start + BATCH_ROWS);
+            let schema = table.schema.built();
+            table.columns.batch(&ordered[start..end], run, schema)
+        }))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+/// References to `rows` by the sort key of the table. Rows with equal keys keep their order, so the same input gives the same output.
+fn sorted<T: Table>(rows: &[T::Row]) -> Vec<&T::Row> {
+    let mut keyed: Vec<(T::SortKey, u32)> = rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| (T::sort_key(row), at as u32))
+        .collect();
+    if keyed.len() >= PARALLEL_FROM {
+        keyed.par_sort_unstable();
+    } else {
+        keyed.sort_unstable();
+    }
+    keyed.into_iter().map(|(_, at)| &rows[at as usize]).collect()
+}
