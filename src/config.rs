@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::{Protocol, Rate, TcpFlags, Ttl};
+use crate::model::{Protocol, Rate, TcpFlags, Ttl, named};
 use crate::targets::{Families, TargetSpec};
 
 pub use crate::transport::TransportChoice;
@@ -88,23 +88,14 @@ pub struct SurveyConfig {
     pub pcap: Option<std::path::PathBuf>,
 }
 
-/// The strategies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StrategyChoice {
-    /// Complete paths with few probes.
-    Trace,
-    /// Every (target, TTL, flow) once.
-    Sweep,
-}
-
-impl StrategyChoice {
-    /// The name in the `method` column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            StrategyChoice::Trace => "trace",
-            StrategyChoice::Sweep => "sweep",
-        }
+named! {
+    /// The strategies.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum StrategyChoice: "a strategy" {
+        /// Complete paths with few probes.
+        Trace = "trace",
+        /// Every (target, TTL, flow) once.
+        Sweep = "sweep",
     }
 }
 
@@ -317,4 +308,16 @@ impl SurveyConfig {
 
 fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(span.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strategies_have_names_that_read_back() {
+        for strategy in StrategyChoice::ALL {
+            assert_eq!(strategy.to_string().parse(), Ok(strategy));
+        }
+    }
 }

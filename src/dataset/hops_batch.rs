@@ -179,7 +179,7 @@ fn interface_info(rows: &[&HopRecord]) -> ArrayRef {
         let objects = reply_of(row).map_or(&[][..], |reply| &reply.interface_info);
         let entries = list.values();
         for object in objects {
-            member::<StringBuilder>(entries, 0).append_value(object.role);
+            member::<StringBuilder>(entries, 0).append_value(object.role.as_str());
             member::<Int64Builder>(entries, 1).append_option(object.ifindex.map(i64::from));
             address.clear();
             if let Some(known) = object.address {

@@ -1,41 +1,25 @@
 //! The destination of the dataset, from `-o` and `--format`.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-/// The format of a single stream of hops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Comma-separated values with a header; absent cells are empty.
-    Csv,
-    /// One JSON object a line; absent values are null.
-    JsonLines,
-    /// Apache Parquet.
-    Parquet,
-    /// Arrow IPC: the file format in files, the stream format in streams.
-    Arrow,
+use crate::model::named;
+
+named! {
+    /// The format of a single stream of hops.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Format: "a format" {
+        /// Comma-separated values with a header; absent cells are empty.
+        Csv = "csv",
+        /// One JSON object a line; absent values are null.
+        JsonLines = "jsonl",
+        /// Apache Parquet.
+        Parquet = "parquet",
+        /// Arrow IPC: the file format in files, the stream format in streams.
+        Arrow = "arrow",
+    }
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Format; 4] = [
-        Format::Csv,
-        Format::JsonLines,
-        Format::Parquet,
-        Format::Arrow,
-    ];
-
-    /// The name for `--format`, which is also the file suffix.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Format::Csv => "csv",
-            Format::JsonLines => "jsonl",
-            Format::Parquet => "parquet",
-            Format::Arrow => "arrow",
-        }
-    }
-
     fn of_suffix(path: &Path) -> Option<Format> {
         match suffix(path)?.as_str() {
             "csv" => Some(Format::Csv),
@@ -44,23 +28,6 @@ impl Format {
             "arrow" => Some(Format::Arrow),
             _ => None,
         }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Format {
-    type Err = OutputError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Format::ALL
-            .into_iter()
-            .find(|format| format.as_str() == text)
-            .ok_or_else(|| OutputError::UnknownFormat(text.to_owned()))
     }
 }
 
@@ -89,9 +56,6 @@ pub enum OutputError {
     /// `-o ""`.
     #[error("-o wants a directory, a file or `-` for standard output")]
     Empty,
-    /// `--format` names no known format.
-    #[error("`{0}` is not a format: give csv, jsonl, parquet or arrow")]
-    UnknownFormat(String),
     /// `-o -` alone.
     #[error(
         "-o - writes to standard output in a format of your choice: add --format csv, jsonl or arrow"
@@ -232,10 +196,6 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(
-            "feather".parse::<Format>(),
-            Err(UnknownFormat("feather".into()))
-        );
     }
 
     #[test]
@@ -243,5 +203,8 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.as_str().parse(), Ok(format));
         }
+        let refused = "feather".parse::<Format>().map_err(|why| why.to_string());
+        let text = "`feather` is not a format: give csv, jsonl, parquet or arrow";
+        assert_eq!(refused, Err(text.to_owned()));
     }
 }

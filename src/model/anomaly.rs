@@ -1,73 +1,49 @@
 //! Anomalies of a trace. `engine::anomalies` computes them and defines each.
 
-/// An anomaly that a trace's rows show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Anomaly {
-    /// An address comes back two or more TTLs later, and no new address answers after that.
-    Loop,
-    /// An address comes back two or more TTLs later, and the path goes on.
-    Cycle,
-    /// A router forwards packets whose TTL has run out.
-    ZeroTtlForwarding,
-    /// Several responders at one TTL of one flow.
-    PerPacketBalancing,
-    /// The source address or source port was translated.
-    Nat,
-    /// Destination, destination port, IP ID or flow label changed on the way.
-    Rewriting,
-    /// Type of service or traffic class changed on the way.
-    TosRewritten,
-    /// The target answers Time Exceeded.
-    TargetTimeExceeded,
-    /// A hop that answers only some probes, before a hop that answers.
-    RateLimited,
-    /// A hop that answers no probe, before a hop that answers.
-    SilentHop,
-    /// An MPLS tunnel, shown by labels or by quoted TTLs.
-    MplsTunnel,
-    /// A reply that only targets send came from another address than the one probed.
-    OtherAddress,
-}
+use super::named::named;
 
-impl Anomaly {
-    /// All anomalies, in the order of the `anomalies` column.
-    pub const ALL: [Anomaly; 12] = [
-        Anomaly::Loop,
-        Anomaly::Cycle,
-        Anomaly::ZeroTtlForwarding,
-        Anomaly::PerPacketBalancing,
-        Anomaly::Nat,
-        Anomaly::Rewriting,
-        Anomaly::TosRewritten,
-        Anomaly::TargetTimeExceeded,
-        Anomaly::RateLimited,
-        Anomaly::SilentHop,
-        Anomaly::MplsTunnel,
-        Anomaly::OtherAddress,
-    ];
-
-    /// The name in the `anomalies` column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Anomaly::Loop => "loop",
-            Anomaly::Cycle => "cycle",
-            Anomaly::ZeroTtlForwarding => "zero_ttl_forwarding",
-            Anomaly::PerPacketBalancing => "per_packet_balancing",
-            Anomaly::Nat => "nat",
-            Anomaly::Rewriting => "rewriting",
-            Anomaly::TosRewritten => "tos_rewritten",
-            Anomaly::TargetTimeExceeded => "target_time_exceeded",
-            Anomaly::RateLimited => "rate_limited",
-            Anomaly::SilentHop => "silent_hop",
-            Anomaly::MplsTunnel => "mpls_tunnel",
-            Anomaly::OtherAddress => "other_address",
-        }
+named! {
+    /// An anomaly that a trace's rows show.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Anomaly: "an anomaly" {
+        /// An address comes back two or more TTLs later, and no new address answers after that.
+        Loop = "loop",
+        /// An address comes back two or more TTLs later, and the path goes on.
+        Cycle = "cycle",
+        /// A router forwards packets whose TTL has run out.
+        ZeroTtlForwarding = "zero_ttl_forwarding",
+        /// Several responders at one TTL of one flow.
+        PerPacketBalancing = "per_packet_balancing",
+        /// The source address or source port was translated.
+        Nat = "nat",
+        /// Destination, destination port, IP ID or flow label changed on the way.
+        Rewriting = "rewriting",
+        /// Type of service or traffic class changed on the way.
+        TosRewritten = "tos_rewritten",
+        /// The target answers Time Exceeded.
+        TargetTimeExceeded = "target_time_exceeded",
+        /// A hop that answers only some probes, before a hop that answers.
+        RateLimited = "rate_limited",
+        /// A hop that answers no probe, before a hop that answers.
+        SilentHop = "silent_hop",
+        /// An MPLS tunnel, shown by labels or by quoted TTLs.
+        MplsTunnel = "mpls_tunnel",
+        /// A reply that only targets send came from another address than the one probed.
+        OtherAddress = "other_address",
+        /// The paths of the target's flows differ. Written by the comparison of flows.
+        PerFlowBalancing = "per_flow_balancing",
+        /// The paths to addresses of one prefix differ. Written by the comparison of destinations.
+        PerDestinationBalancing = "per_destination_balancing",
+        /// A hop that was not probed but copied from another trace. Written by strategies that infer hops.
+        InferredHop = "inferred_hop",
+        /// A hop whose probes were all skipped. Written by the limits of the probe rate.
+        SkippedHop = "skipped_hop",
     }
 }
 
 /// A set of anomalies. Iteration follows the order of [`Anomaly::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Anomalies(u16);
+pub struct Anomalies(u32);
 
 impl Anomalies {
     /// Adds an anomaly.
@@ -103,8 +79,8 @@ impl FromIterator<Anomaly> for Anomalies {
     }
 }
 
-const fn bit(anomaly: Anomaly) -> u16 {
-    1 << anomaly as u16
+const fn bit(anomaly: Anomaly) -> u32 {
+    1 << anomaly as u32
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod anomaly;
 mod event;
 pub mod ipv6;
+mod named;
 mod numbers;
 mod outcome;
 mod probe;
@@ -16,15 +17,20 @@ mod socket_error;
 mod statistics;
 mod target;
 mod time;
+mod unsent;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use event::{Cell, InferredHop, StrategyEvent, TableRow, TraceEnd};
+pub(crate) use named::named;
+pub use named::{Named, UnknownName};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
 pub use outcome::{Outcome, ProbeResult};
 pub use probe::{Probe, Protocol, ProtocolName, Purpose, TcpFlags};
 pub use quoted::{QuotedEcho, QuotedProbe, QuotedTcp, QuotedTransport, QuotedUdp};
-pub use record::{HopRecord, Inferred, Status, StopReason, TraceRecord, UnsentReason, path_hash};
-pub use reply::{DiscardReason, Echoed, Evidence, InterfaceInfo, MplsLabel, Reply, ReplyKind};
+pub use record::{HopRecord, Inferred, Status, StopReason, TraceRecord, path_hash};
+pub use reply::{
+    DiscardReason, Echoed, Evidence, InterfaceInfo, InterfaceRole, MplsLabel, Reply, ReplyKind,
+};
 pub use said::Said;
 pub use socket_error::{Datagram, EchoMessage, SentBySocket, SocketError};
 pub use statistics::{KernelDrops, Statistics};
@@ -32,3 +38,4 @@ pub use statistics::{KernelDrops, Statistics};
 pub(crate) use target::Consecutive;
 pub use target::{TargetInfo, Targets};
 pub use time::Time;
+pub use unsent::UnsentReason;

@@ -2,35 +2,23 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
-
+use super::named::named;
 use super::{FlowId, TargetId, Ttl};
 
-/// The transport protocol of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// UDP datagrams to a port that is normally closed.
-    Udp,
-    /// ICMP echo requests (ICMPv6 to IPv6 targets).
-    Icmp,
-    /// TCP segments without a connection; see [`TcpFlags`].
-    Tcp,
+named! {
+    /// The transport protocol of a probe.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Protocol: "a protocol" {
+        /// UDP datagrams to a port that is normally closed.
+        Udp = "udp",
+        /// ICMP echo requests (ICMPv6 to IPv6 targets).
+        Icmp = "icmp",
+        /// TCP segments without a connection; see [`TcpFlags`].
+        Tcp = "tcp",
+    }
 }
 
 impl Protocol {
-    /// Every protocol.
-    pub const ALL: [Protocol; 3] = [Protocol::Udp, Protocol::Icmp, Protocol::Tcp];
-
-    /// The name in datasets and options.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Protocol::Udp => "udp",
-            Protocol::Icmp => "icmp",
-            Protocol::Tcp => "tcp",
-        }
-    }
-
     /// Whether probes of this protocol have ports.
     pub const fn has_ports(self) -> bool {
         !matches!(self, Protocol::Icmp)
@@ -65,17 +53,18 @@ impl PartialEq<Protocol> for ProtocolName {
     }
 }
 
-/// The kind of TCP probe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TcpFlags {
-    /// A connection request. The answer is SYN-ACK or RST.
-    #[default]
-    Syn,
-    /// An acknowledgement without a connection. The answer is RST.
-    Ack,
-    /// Data without a connection (PSH and ACK). The answer is RST.
-    Psh,
+named! {
+    /// The kind of TCP probe.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum TcpFlags: "a kind of TCP segment" {
+        /// A connection request. The answer is SYN-ACK or RST.
+        #[default]
+        Syn = "syn",
+        /// An acknowledgement without a connection. The answer is RST.
+        Ack = "ack",
+        /// Data without a connection (PSH and ACK). The answer is RST.
+        Psh = "psh",
+    }
 }
 
 impl TcpFlags {
@@ -89,31 +78,28 @@ impl TcpFlags {
     }
 }
 
-/// The purpose of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// Sent at the maximum TTL to measure the target's distance.
-    Distance,
-    /// The first probe of a trace at its TTL.
-    Trace,
-    /// Sent again because an earlier attempt got no reply.
-    Retry,
-    /// Sent to a hop that has answered, if several answers are wanted.
-    Repeat,
-    /// One item of a sweep.
-    Sweep,
-}
-
-impl Purpose {
-    /// The name in the `purpose` column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Purpose::Distance => "distance",
-            Purpose::Trace => "trace",
-            Purpose::Retry => "retry",
-            Purpose::Repeat => "repeat",
-            Purpose::Sweep => "sweep",
-        }
+named! {
+    /// The purpose of a probe.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Purpose: "a purpose" {
+        /// Sent at the maximum TTL to measure the target's distance.
+        Distance = "distance",
+        /// The first probe of a trace at its TTL.
+        Trace = "trace",
+        /// Sent again because an earlier attempt got no reply.
+        Retry = "retry",
+        /// Sent to a hop that has answered, if several answers are wanted.
+        Repeat = "repeat",
+        /// One item of a sweep.
+        Sweep = "sweep",
+        /// Sent with another flow to find more next hops. Written by multipath tracing.
+        Multipath = "multipath",
+        /// Sent again at the end of the run, to a hop that was silent. Written by the second pass.
+        SecondPass = "second_pass",
+        /// Sent to find the largest size that passes. Written by the search for the path MTU.
+        Mtu = "mtu",
+        /// Sent to compare an inferred hop with the network. Written by the audit of inferred hops.
+        Audit = "audit",
     }
 }
 

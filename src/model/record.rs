@@ -5,111 +5,38 @@ use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
+use super::named::named;
 use super::{
     Anomalies, Evidence, FlowId, ProbeId, Protocol, ProtocolName, Purpose, Reply, ReplyKind,
-    TargetId, Time, TraceId, Ttl,
+    TargetId, Time, TraceId, Ttl, UnsentReason,
 };
 
-/// How a probe ended. Its row with `reply_index` 0 has exactly one status. Rows with a higher `reply_index` are further replies to the
-/// same probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// A reply came within the timeout.
-    Replied,
-    /// No reply came.
-    Timeout,
-    /// A reply came, but after the timeout.
-    Late,
-    /// A further reply to a probe that already had one.
-    Duplicate,
-    /// The kernel refused to send it; see `reason`.
-    SendError,
-    /// Not given to the kernel; see `reason`.
-    Skipped,
-    /// Not probed: copied from another trace.
-    Inferred,
+named! {
+    /// How a probe ended. Its row with `reply_index` 0 has exactly one status. Rows with a higher `reply_index` are further replies to the
+    /// same probe.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Status: "a status" {
+        /// A reply came within the timeout.
+        Replied = "replied",
+        /// No reply came.
+        Timeout = "timeout",
+        /// A reply came, but after the timeout.
+        Late = "late",
+        /// A further reply to a probe that already had one.
+        Duplicate = "duplicate",
+        /// The kernel refused to send it; see `reason`.
+        SendError = "send_error",
+        /// Not given to the kernel; see `reason`.
+        Skipped = "skipped",
+        /// Not probed: copied from another trace.
+        Inferred = "inferred",
+    }
 }
 
 impl Status {
-    /// Every status, in the order of the manifest.
-    pub const ALL: [Status; 7] = [
-        Status::Replied,
-        Status::Timeout,
-        Status::Late,
-        Status::Duplicate,
-        Status::SendError,
-        Status::Skipped,
-        Status::Inferred,
-    ];
-
     /// Whether the kernel took a probe that ended so.
     pub const fn was_sent(self) -> bool {
         !matches!(self, Status::SendError | Status::Skipped | Status::Inferred)
-    }
-
-    /// The name in the `status` column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Status::Replied => "replied",
-            Status::Timeout => "timeout",
-            Status::Late => "late",
-            Status::Duplicate => "duplicate",
-            Status::SendError => "send_error",
-            Status::Skipped => "skipped",
-            Status::Inferred => "inferred",
-        }
-    }
-}
-
-/// Why a probe was not sent, or why the kernel refused it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum UnsentReason {
-    /// ENETUNREACH: no route to the destination.
-    NoRoute,
-    /// EHOSTUNREACH: a route that says unreachable, or no neighbour.
-    HostUnreachable,
-    /// EACCES: prohibited by a route, or a broadcast address.
-    Prohibited,
-    /// EINVAL: a blackhole route, or a field the kernel refuses.
-    Invalid,
-    /// EMSGSIZE: larger than the interface takes.
-    TooLarge,
-    /// EPERM: a local firewall rule.
-    Firewall,
-    /// ENOBUFS for several seconds: the interface accepts no packets.
-    QueueFull,
-    /// No address of this host may be used towards the destination: it has none, or only link-local ones.
-    NoSourceAddress,
-    /// ENOBUFS, in IPv6 EINVAL: the kernel's neighbour table has no room for the next hop.
-    NeighbourTableFull,
-    /// The socket's send buffer is full of packets to next hops whose hardware addresses are not known yet.
-    NeighbourQueueFull,
-    /// More probes to the destination's prefix waited than its limit lets through in time.
-    PrefixLimit,
-    /// More probes with this TTL waited than the limit of routers near us lets through in time.
-    NearHopLimit,
-    /// Any other errno.
-    Errno(i32),
-}
-
-impl UnsentReason {
-    /// The text of the `reason` column.
-    pub fn text(self) -> std::borrow::Cow<'static, str> {
-        match self {
-            UnsentReason::NoRoute => "no_route".into(),
-            UnsentReason::HostUnreachable => "host_unreachable".into(),
-            UnsentReason::Prohibited => "prohibited".into(),
-            UnsentReason::Invalid => "invalid".into(),
-            UnsentReason::TooLarge => "too_large".into(),
-            UnsentReason::Firewall => "firewall".into(),
-            UnsentReason::QueueFull => "queue_full".into(),
-            UnsentReason::NoSourceAddress => "no_source_address".into(),
-            UnsentReason::NeighbourTableFull => "neighbour_table_full".into(),
-            UnsentReason::NeighbourQueueFull => "neighbour_queue_full".into(),
-            UnsentReason::PrefixLimit => "prefix_limit".into(),
-            UnsentReason::NearHopLimit => "near_hop_limit".into(),
-            UnsentReason::Errno(errno) => format!("errno_{errno}").into(),
-        }
     }
 }
 
@@ -179,38 +106,31 @@ pub struct Inferred {
     pub from: Option<TraceId>,
 }
 
-/// Why a trace ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StopReason {
-    /// The target answered, or another address sent a reply that repeats the probe's secrets.
-    Completed,
-    /// An address other than the target's reported that the packet cannot be delivered, and neither the target nor a higher TTL answered.
-    /// This includes a port unreachable from another address, which may be another interface of the target or a firewall.
-    Unreachable,
-    /// Too many silent TTLs in a row.
-    GapLimit,
-    /// An address came back two or more TTLs later. Beyond it, as many TTLs as the gap limit brought no new address.
-    Loop,
-    /// The highest TTL was reached.
-    MaxTtl,
-    /// The run was interrupted.
-    Interrupted,
-    /// The probes were not sent.
-    Error,
-}
-
-impl StopReason {
-    /// The name in the `stop_reason` column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            StopReason::Completed => "completed",
-            StopReason::Unreachable => "unreachable",
-            StopReason::GapLimit => "gap_limit",
-            StopReason::Loop => "loop",
-            StopReason::MaxTtl => "max_ttl",
-            StopReason::Interrupted => "interrupted",
-            StopReason::Error => "error",
-        }
+named! {
+    /// Why a trace ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum StopReason: "a stop reason" {
+        /// The target answered, or another address sent a reply that repeats the probe's secrets.
+        Completed = "completed",
+        /// An address other than the target's reported that the packet cannot be delivered, and neither the target nor a higher TTL answered.
+        /// This includes a port unreachable from another address, which may be another interface of the target or a firewall.
+        Unreachable = "unreachable",
+        /// Too many silent TTLs in a row.
+        GapLimit = "gap_limit",
+        /// An address came back two or more TTLs later. Beyond it, as many TTLs as the gap limit brought no new address.
+        Loop = "loop",
+        /// The highest TTL was reached.
+        MaxTtl = "max_ttl",
+        /// The run was interrupted.
+        Interrupted = "interrupted",
+        /// The probes were not sent.
+        Error = "error",
+        /// The blocklist excluded the target during the run. Written by blocklists that are read again.
+        Excluded = "excluded",
+        /// The most flows per target were used before all next hops were found. Written by multipath tracing.
+        MaxFlows = "max_flows",
+        /// A TTL has more responders than are followed. Written by multipath tracing.
+        MaxWidth = "max_width",
     }
 }
 

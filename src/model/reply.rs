@@ -2,48 +2,48 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
-
+use super::named::named;
 use super::{QuotedProbe, Time};
 
-/// The kind of a reply. ICMP types and codes are kept as numbers as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplyKind {
-    /// The TTL ran out in transit (ICMP type 11 code 0; ICMPv6 type 3 code 0).
-    TimeExceeded,
-    /// Reassembly took too long (type 11 code 1; ICMPv6 type 3 code 1).
-    ReassemblyTimeExceeded,
-    /// Type 3 code 0; ICMPv6 type 1 code 0 (no route).
-    NetworkUnreachable,
-    /// Type 3 code 1; ICMPv6 type 1 code 3 (address unreachable).
-    HostUnreachable,
-    /// Type 3 code 2.
-    ProtocolUnreachable,
-    /// Type 3 code 3; ICMPv6 type 1 code 4.
-    PortUnreachable,
-    /// Type 3 code 4.
-    FragmentationNeeded,
-    /// Type 3 code 5.
-    SourceRouteFailed,
-    /// Type 3 codes 9, 10 and 13; ICMPv6 type 1 codes 1, 5 and 6.
-    AdministrativelyProhibited,
-    /// Type 3 with any other code.
-    Unreachable,
-    /// Type 12; ICMPv6 type 4.
-    ParameterProblem,
-    /// ICMPv6 type 2.
-    PacketTooBig,
-    /// An answer to an ICMP echo request.
-    EchoReply,
-    /// TCP SYN and ACK: the port is open.
-    SynAck,
-    /// TCP RST: the port is closed, or the segment belonged to no connection.
-    Rst,
-    /// TCP ACK without SYN or RST: the answer to a further SYN of a half-open connection.
-    Ack,
-    /// A UDP datagram from the port probed.
-    Udp,
+named! {
+    /// The kind of a reply. ICMP types and codes are kept as numbers as well.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum ReplyKind: "a kind of reply" {
+        /// The TTL ran out in transit (ICMP type 11 code 0; ICMPv6 type 3 code 0).
+        TimeExceeded = "time_exceeded",
+        /// Reassembly took too long (type 11 code 1; ICMPv6 type 3 code 1).
+        ReassemblyTimeExceeded = "reassembly_time_exceeded",
+        /// Type 3 code 0; ICMPv6 type 1 code 0 (no route).
+        NetworkUnreachable = "network_unreachable",
+        /// Type 3 code 1; ICMPv6 type 1 code 3 (address unreachable).
+        HostUnreachable = "host_unreachable",
+        /// Type 3 code 2.
+        ProtocolUnreachable = "protocol_unreachable",
+        /// Type 3 code 3; ICMPv6 type 1 code 4.
+        PortUnreachable = "port_unreachable",
+        /// Type 3 code 4.
+        FragmentationNeeded = "fragmentation_needed",
+        /// Type 3 code 5.
+        SourceRouteFailed = "source_route_failed",
+        /// Type 3 codes 9, 10 and 13; ICMPv6 type 1 codes 1, 5 and 6.
+        AdministrativelyProhibited = "administratively_prohibited",
+        /// Type 3 with any other code.
+        Unreachable = "unreachable",
+        /// Type 12; ICMPv6 type 4.
+        ParameterProblem = "parameter_problem",
+        /// ICMPv6 type 2.
+        PacketTooBig = "packet_too_big",
+        /// An answer to an ICMP echo request.
+        EchoReply = "echo_reply",
+        /// TCP SYN and ACK: the port is open.
+        SynAck = "syn_ack",
+        /// TCP RST: the port is closed, or the segment belonged to no connection.
+        Rst = "rst",
+        /// TCP ACK without SYN or RST: the answer to a further SYN of a half-open connection.
+        Ack = "ack",
+        /// A UDP datagram from the port probed.
+        Udp = "udp",
+    }
 }
 
 impl ReplyKind {
@@ -80,29 +80,6 @@ impl ReplyKind {
             (4, _) => ReplyKind::ParameterProblem,
             _ => return None,
         })
-    }
-
-    /// The name in the `reply_kind` column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ReplyKind::TimeExceeded => "time_exceeded",
-            ReplyKind::ReassemblyTimeExceeded => "reassembly_time_exceeded",
-            ReplyKind::NetworkUnreachable => "network_unreachable",
-            ReplyKind::HostUnreachable => "host_unreachable",
-            ReplyKind::ProtocolUnreachable => "protocol_unreachable",
-            ReplyKind::PortUnreachable => "port_unreachable",
-            ReplyKind::FragmentationNeeded => "fragmentation_needed",
-            ReplyKind::SourceRouteFailed => "source_route_failed",
-            ReplyKind::AdministrativelyProhibited => "administratively_prohibited",
-            ReplyKind::Unreachable => "unreachable",
-            ReplyKind::ParameterProblem => "parameter_problem",
-            ReplyKind::PacketTooBig => "packet_too_big",
-            ReplyKind::EchoReply => "echo_reply",
-            ReplyKind::SynAck => "syn_ack",
-            ReplyKind::Rst => "rst",
-            ReplyKind::Ack => "ack",
-            ReplyKind::Udp => "udp",
-        }
     }
 
     /// Whether a reply of this kind may answer any of several probes, or may spoil the replies to others. TCP answers a connection, and a
@@ -164,26 +141,16 @@ impl ReplyKind {
     }
 }
 
-/// How certain it is that a reply answers the probe that it was matched to. Weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// One secret came back, and every open fact is right.
-    Weak,
-    /// Both secrets came back, with the checksum as a rewriting box adjusts it. Or the tag came back, with an open fact changed.
-    Rewritten,
-    /// The tag came back, or both secrets as sent. Every open fact is right.
-    Full,
-}
-
-impl Evidence {
-    /// The name in the `evidence` column.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Evidence::Weak => "weak",
-            Evidence::Rewritten => "rewritten",
-            Evidence::Full => "full",
-        }
+named! {
+    /// How certain it is that a reply answers the probe that it was matched to. Weakest first.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Evidence: "a grade of evidence" {
+        /// One secret came back, and every open fact is right.
+        Weak = "weak",
+        /// Both secrets came back, with the checksum as a rewriting box adjusts it. Or the tag came back, with an open fact changed.
+        Rewritten = "rewritten",
+        /// The tag came back, or both secrets as sent. Every open fact is right.
+        Full = "full",
     }
 }
 
@@ -200,11 +167,26 @@ pub struct MplsLabel {
     pub ttl: u8,
 }
 
+named! {
+    /// The role of an interface in the packet's path (RFC 5837, section 4.1).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum InterfaceRole: "a role of an interface" {
+        /// The IP interface that received the packet.
+        Incoming = "incoming",
+        /// The interface below the IP interface that received it, such as a member of a bundle.
+        SubIp = "sub_ip",
+        /// The IP interface that would have sent the packet on.
+        Outgoing = "outgoing",
+        /// The next hop to which it would have been sent.
+        NextHop = "next_hop",
+    }
+}
+
 /// The information of a router about one of its interfaces (RFC 5837).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceInfo {
-    /// `incoming`, `sub_ip`, `outgoing` or `next_hop`.
-    pub role: &'static str,
+    /// Its role in the packet's path.
+    pub role: InterfaceRole,
     /// The router's ifIndex.
     pub ifindex: Option<u32>,
     /// The interface's address.
@@ -316,64 +298,31 @@ impl Reply {
     }
 }
 
-/// Why a received packet was matched to no probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DiscardReason {
-    /// Too short for its headers.
-    Truncated,
-    /// Not IP, or header fields that contradict each other.
-    Malformed,
-    /// A fragment whose packet could not be reassembled.
-    Fragment,
-    /// The ICMP checksum is wrong.
-    BadChecksum,
-    /// An ICMP type, a TCP segment or another packet that cannot answer a probe of ours.
-    OtherType,
-    /// It quotes a packet that this run cannot have sent: another protocol, or ports that are not ours.
-    Foreign,
-    /// It quotes our ports or identifiers, but no live probe has these open facts or this serial.
-    Unknown,
-    /// It quotes the open facts of a live probe without its secrets.
-    Forged,
-    /// It came from one of our own addresses: a local failure to send, not a hop.
-    Local,
-    /// It may answer several probes, and the packet does not show which.
-    Ambiguous,
-    /// A further reply to a probe that already has a thousand.
-    Excess,
-}
-
-impl DiscardReason {
-    /// All reasons, in the order of the manifest.
-    pub const ALL: [DiscardReason; 11] = [
-        DiscardReason::Truncated,
-        DiscardReason::Malformed,
-        DiscardReason::Fragment,
-        DiscardReason::BadChecksum,
-        DiscardReason::OtherType,
-        DiscardReason::Foreign,
-        DiscardReason::Unknown,
-        DiscardReason::Forged,
-        DiscardReason::Local,
-        DiscardReason::Ambiguous,
-        DiscardReason::Excess,
-    ];
-
-    /// The name in the manifest.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            DiscardReason::Truncated => "truncated",
-            DiscardReason::Malformed => "malformed",
-            DiscardReason::Fragment => "fragment",
-            DiscardReason::BadChecksum => "bad_checksum",
-            DiscardReason::OtherType => "other_type",
-            DiscardReason::Foreign => "foreign",
-            DiscardReason::Unknown => "unknown",
-            DiscardReason::Forged => "forged",
-            DiscardReason::Local => "local",
-            DiscardReason::Ambiguous => "ambiguous",
-            DiscardReason::Excess => "excess",
-        }
+named! {
+    /// Why a received packet was matched to no probe.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum DiscardReason: "a reason for a discard" {
+        /// Too short for its headers.
+        Truncated = "truncated",
+        /// Not IP, or header fields that contradict each other.
+        Malformed = "malformed",
+        /// A fragment whose packet could not be reassembled.
+        Fragment = "fragment",
+        /// The ICMP checksum is wrong.
+        BadChecksum = "bad_checksum",
+        /// An ICMP type, a TCP segment or another packet that cannot answer a probe of ours.
+        OtherType = "other_type",
+        /// It quotes a packet that this run cannot have sent: another protocol, or ports that are not ours.
+        Foreign = "foreign",
+        /// It quotes our ports or identifiers, but no live probe has these open facts or this serial.
+        Unknown = "unknown",
+        /// It quotes the open facts of a live probe without its secrets.
+        Forged = "forged",
+        /// It came from one of our own addresses: a local failure to send, not a hop.
+        Local = "local",
+        /// It may answer several probes, and the packet does not show which.
+        Ambiguous = "ambiguous",
+        /// A further reply to a probe that already has a thousand.
+        Excess = "excess",
     }
 }

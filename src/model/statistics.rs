@@ -22,7 +22,7 @@ pub struct Statistics {
     probes: [u64; Status::ALL.len()],
     extra_replies: [u64; Status::ALL.len()],
     discarded: [u64; DiscardReason::ALL.len()],
-    evidence: [u64; 3],
+    evidence: [u64; Evidence::ALL.len()],
     anomalies: [u64; Anomaly::ALL.len()],
     /// Probes that were not sent, by reason and family (IPv6 or not).
     unsent: BTreeMap<(UnsentReason, bool), u64>,
@@ -41,7 +41,8 @@ impl Statistics {
         if record.reply_index == 0 {
             self.probes[slot] += 1;
             let ipv6 = record.destination.is_ipv6();
-            if let Some(reason) = record.reason {
+            // No probe stands behind an inferred row, so none was held back.
+            if let Some(reason) = record.reason.filter(|_| record.status != Status::Inferred) {
                 *self.unsent.entry((reason, ipv6)).or_default() += 1;
             }
             self.sent_ipv6 += u64::from(ipv6 && record.status.was_sent());

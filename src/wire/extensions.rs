@@ -23,7 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::checksum::Sum;
 use super::ip::{IPV4_HEADER, IPV6_HEADER};
-use crate::model::{InterfaceInfo, MplsLabel};
+use crate::model::{InterfaceInfo, InterfaceRole, MplsLabel};
 
 /// The position of the structure if the message does not state it (RFC 4884, section 5.5).
 const LEGACY_QUOTE: usize = 128;
@@ -151,10 +151,10 @@ pub fn interface_info(structure: &[u8]) -> Vec<InterfaceInfo> {
 fn read_interface(kind: u8, payload: &[u8]) -> InterfaceInfo {
     let mut info = InterfaceInfo {
         role: match kind >> 6 {
-            0 => "incoming",
-            1 => "sub_ip",
-            2 => "outgoing",
-            _ => "next_hop",
+            0 => InterfaceRole::Incoming,
+            1 => InterfaceRole::SubIp,
+            2 => InterfaceRole::Outgoing,
+            _ => InterfaceRole::NextHop,
         },
         ifindex: None,
         address: None,

@@ -123,7 +123,7 @@ fn odd_values_stay_valid_in_text_formats() {
     let reply = row.reply.as_mut().unwrap();
     reply.icmp_extensions = Some(vec![0x20, 0x00, 0xff]);
     reply.interface_info = vec![model::InterfaceInfo {
-        role: "incoming",
+        role: model::InterfaceRole::Incoming,
         ifindex: Some(u32::MAX),
         address: Some("2001:db8::1".parse().unwrap()),
         name: Some("ge-0/0/\"1\", \\\n\u{1}é".to_owned()),

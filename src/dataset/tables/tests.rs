@@ -95,7 +95,7 @@ fn listed_values_are_the_code_s() {
         (
             Table::Hops,
             "purpose",
-            names!(Purpose: Distance Trace Retry Repeat Sweep),
+            names!(Purpose: Distance Trace Retry Repeat Sweep Multipath SecondPass Mtu Audit),
         ),
         (
             Table::Hops,
@@ -115,14 +115,15 @@ fn listed_values_are_the_code_s() {
         (
             Table::Traces,
             "stop_reason",
-            names!(StopReason: Completed Unreachable GapLimit Loop MaxTtl Interrupted Error),
+            names!(StopReason: Completed Unreachable GapLimit Loop MaxTtl Interrupted Error
+                Excluded MaxFlows MaxWidth),
         ),
         (
             Table::Traces,
             "anomalies",
             names!(Anomaly: Loop Cycle ZeroTtlForwarding PerPacketBalancing Nat Rewriting
                 TosRewritten TargetTimeExceeded RateLimited SilentHop MplsTunnel
-                OtherAddress),
+                OtherAddress PerFlowBalancing PerDestinationBalancing InferredHop SkippedHop),
         ),
     ];
     for (table, column, names) in expected {

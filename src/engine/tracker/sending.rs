@@ -97,7 +97,8 @@ impl Tracker {
         let id = self.ledger.add_unsent(probe, now);
         if let Some(entry) = self.ledger.get_mut(id) {
             let live = Live { id, entry };
-            let row = self.settler.unsent_row(&live, Status::Inferred, None);
+            let reason = hop.responder.is_none().then_some(UnsentReason::Ambiguous);
+            let row = self.settler.unsent_row(&live, Status::Inferred, reason);
             out.events.push_back(Event::Row(HopRecord {
                 inferred: Some(Inferred {
                     responder: hop.responder,

@@ -1,6 +1,7 @@
 //! The ways in which a probe can end. Each test drives the tracker directly.
 
 mod further;
+mod inferred;
 mod local;
 
 use std::net::Ipv4Addr;

@@ -60,6 +60,7 @@ use crate::lab::packet::message::ONLY_V6;
 use crate::lab::packet::wrapping::ExtensionHeader;
 use crate::lab::topology::rewriting::{Garbled, IpId, Restore};
 use crate::lab::topology::{Balance, ExtensionForm, Grievance, QuotedLength, TcpPort};
+use crate::model::InterfaceRole;
 
 /// Why a network could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -291,21 +292,11 @@ fn yes() -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::lab) struct InterfaceFile {
-    pub(in crate::lab) role: RoleFile,
+    pub(in crate::lab) role: InterfaceRole,
     pub(in crate::lab) ifindex: Option<u32>,
     pub(in crate::lab) address: Option<IpAddr>,
     pub(in crate::lab) name: Option<String>,
     pub(in crate::lab) mtu: Option<u32>,
-}
-
-/// The role of an interface in the packet's path (RFC 5837, section 4.1).
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::lab) enum RoleFile {
-    Incoming,
-    SubIp,
-    Outgoing,
-    NextHop,
 }
 
 #[derive(Debug, Deserialize)]

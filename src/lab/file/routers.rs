@@ -10,7 +10,7 @@ use super::values::{
     Problem, address_v4, address_v6, checked_share, headers, nanoseconds, prefix, problem,
     quote_bytes, rate_limit, wrapping,
 };
-use super::{RoleFile, RouteFile, RouterFile};
+use super::{RouteFile, RouterFile};
 use crate::lab::hash::mix2;
 use crate::lab::packet::extension::LONGEST_NAME;
 use crate::lab::topology::declared::{Action, DeclaredRouter, Tunnel};
@@ -238,12 +238,7 @@ fn interfaces(router: &RouterFile) -> Result<Vec<InterfaceInfo>, Problem> {
             ));
         }
         Ok(InterfaceInfo {
-            role: match file.role {
-                RoleFile::Incoming => "incoming",
-                RoleFile::SubIp => "sub_ip",
-                RoleFile::Outgoing => "outgoing",
-                RoleFile::NextHop => "next_hop",
-            },
+            role: file.role,
             ifindex: file.ifindex,
             address: file.address,
             name: file.name.clone(),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::checksum;
-use crate::model::{InterfaceInfo, MplsLabel};
+use crate::model::{InterfaceInfo, InterfaceRole, MplsLabel};
 
 const MPLS_CLASS: u8 = 1;
 const INCOMING_STACK: u8 = 1;
@@ -49,10 +49,10 @@ fn stack(labels: &[MplsLabel]) -> Vec<u8> {
 /// Returns the object's type, which lists its parts, and the parts in order (RFC 5837, section 4).
 fn interface_parts(interface: &InterfaceInfo) -> (u8, Vec<u8>) {
     let role: u8 = match interface.role {
-        "incoming" => 0,
-        "sub_ip" => 1,
-        "outgoing" => 2,
-        _ => 3,
+        InterfaceRole::Incoming => 0,
+        InterfaceRole::SubIp => 1,
+        InterfaceRole::Outgoing => 2,
+        InterfaceRole::NextHop => 3,
     };
     let mut kind = role << 6;
     let mut parts = Vec::new();

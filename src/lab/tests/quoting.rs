@@ -7,7 +7,7 @@ use pnet_packet::ipv6::Ipv6Packet;
 use super::super::TruthFlow;
 use super::packets6::{self, VANTAGE, v6};
 use super::*;
-use crate::model::{InterfaceInfo, Ttl};
+use crate::model::{InterfaceInfo, InterfaceRole, Ttl};
 
 const TARGETS: [&str; 2] = ["198.18.0.9", "2001:db8:1000::9"];
 
@@ -125,7 +125,7 @@ fn truth_knows_the_interfaces() {
             .map(|hop| hop.answer().unwrap().interfaces.clone())
             .collect();
         let first = InterfaceInfo {
-            role: "incoming",
+            role: InterfaceRole::Incoming,
             ifindex: Some(7),
             address: "10.0.0.1".parse().ok(),
             name: Some("eth0".to_owned()),

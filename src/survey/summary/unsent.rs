@@ -103,6 +103,10 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
         UnsentReason::NearHopLimit => format!(
             "held back by the limit of {family} probes to routers near this machine: lower --rate"
         ),
+        UnsentReason::Blocklisted => format!("{family} targets that a blocklist excluded during the run"),
+        UnsentReason::Interrupted => "the run ended first".to_owned(),
+        UnsentReason::Stopped => "the trace ended first".to_owned(),
+        UnsentReason::Ambiguous => "traces that pass there disagree".to_owned(),
         UnsentReason::Errno(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
     }
 }

@@ -148,7 +148,7 @@ fn interface_information_is_read_part_by_part() {
     ]
     .concat();
     let expected = InterfaceInfo {
-        role: "incoming",
+        role: InterfaceRole::Incoming,
         ifindex: Some(7),
         address: Some(Ipv4Addr::new(192, 0, 2, 9).into()),
         name: Some("eth0".to_owned()),
@@ -159,7 +159,7 @@ fn interface_information_is_read_part_by_part() {
     let mut six = vec![0, 2, 0, 0];
     six.extend("2001:db8::7".parse::<Ipv6Addr>().unwrap().octets());
     let found = interface_info(&interface(0x84, &six));
-    assert_eq!(found[0].role, "outgoing");
+    assert_eq!(found[0].role, InterfaceRole::Outgoing);
     assert_eq!(found[0].address, "2001:db8::7".parse().ok());
     assert_eq!((found[0].ifindex, found[0].mtu), (None, None));
 }
