@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pathsurvey::dataset::{
-    DatasetWriter, Ending, Output, PartLimits, RunFigures, RunMeta, Vantage,
+    DatasetWriter, Ending, NewRun, Output, RunFigures, RunMeta, Vantage,
 };
 use pathsurvey::model::{self, HopRecord, Protocol};
 
@@ -40,9 +40,7 @@ fn write(traces: Vec<(Vec<HopRecord>, model::TraceRecord)>) -> u64 {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut writer = DatasetWriter::create(
         &Output::Directory(directory.path().join("out")),
-        meta(),
-        Arc::new(rows::SampleTargets::new()),
-        PartLimits::default(),
+        NewRun::new(meta(), Arc::new(rows::SampleTargets::new())),
         rows::START,
         &RunFigures::default(),
     )

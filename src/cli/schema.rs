@@ -2,36 +2,35 @@
 
 use std::io::Write;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
-use pathsurvey::dataset::{Table, schema_text};
+use pathsurvey::dataset::{all_tables, table_named};
 
 use super::{OK, fail};
-
-/// The tables.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TableName {
-    /// One row per probe, and one per further reply.
-    Hops,
-    /// One row per (target, flow).
-    Traces,
-}
 
 /// The table whose schema is printed.
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// The table.
-    table: TableName,
+    /// The table
+    #[arg(value_parser = PossibleValuesParser::new(tables()))]
+    table: String,
+}
+
+/// The names of the tables, with the first sentence of their descriptions.
+fn tables() -> impl Iterator<Item = PossibleValue> {
+    all_tables().iter().map(|table| {
+        let schema = table.schema();
+        let sentence = schema.description.split(". ").next().unwrap_or_default();
+        PossibleValue::new(schema.name).help(sentence)
+    })
 }
 
 impl SchemaArgs {
     /// Prints the schema. Returns the exit code.
     pub(super) fn run(&self) -> u8 {
-        let table = match self.table {
-            TableName::Hops => Table::Hops,
-            TableName::Traces => Table::Traces,
-        };
-        match std::io::stdout().write_all(schema_text(table).as_bytes()) {
+        let text = table_named(&self.table).map(|table| table.schema().json());
+        match std::io::stdout().write_all(text.unwrap_or_default().as_bytes()) {
             Ok(()) => OK,
             // The reader closed the pipe: a normal end.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => OK,

@@ -6,9 +6,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 
-use super::columns::plain;
-use super::schema::Table;
 use super::sink::{Sink, SinkError, Target};
+use super::table::{TableSchema, plain};
 
 /// Offset of the stream format within a file of the file format: after the magic, padded to the encoder's alignment. A file without its
 /// footer can be read from there.
@@ -21,8 +20,8 @@ pub(super) struct ArrowFileSink {
 }
 
 impl ArrowFileSink {
-    pub(super) fn new(target: Target) -> Result<Self, SinkError> {
-        let schema = Table::Hops.arrow_schema();
+    pub(super) fn new(target: Target, table: &TableSchema) -> Result<Self, SinkError> {
+        let schema = SchemaRef::clone(table.arrow());
         let writer = FileWriter::try_new(target, &schema)?;
         Ok(ArrowFileSink { schema, writer })
     }
@@ -48,8 +47,8 @@ pub(super) struct ArrowStreamSink {
 }
 
 impl ArrowStreamSink {
-    pub(super) fn new(target: Target) -> Result<Self, SinkError> {
-        let schema = Table::Hops.arrow_schema();
+    pub(super) fn new(target: Target, table: &TableSchema) -> Result<Self, SinkError> {
+        let schema = SchemaRef::clone(table.arrow());
         let writer = StreamWriter::try_new(target, &schema)?;
         Ok(ArrowStreamSink { schema, writer })
     }

@@ -1,13 +1,13 @@
 //! One cell of a batch as JSON: for JSON Lines, and for nested cells of CSV.
 //!
-//! Numbers and booleans stay as they are, and so does text. Times become RFC 3339 in UTC with microseconds, bytes hexadecimal digits, lists
-//! arrays of objects, and absent values null.
+//! Numbers and booleans stay as they are, and so does text. Times become RFC 3339 in UTC with microseconds. Bytes become hexadecimal digits,
+//! lists become arrays, and maps become objects. Absent values become null.
 
 use std::fmt::Write;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use chrono::{DateTime, SecondsFormat};
 
@@ -28,6 +28,7 @@ pub(super) fn push_scalar(out: &mut String, column: &dyn Array, row: usize) {
         DataType::Int16 => write!(out, "{}", column.as_primitive::<Int16Type>().value(row)),
         DataType::Int32 => write!(out, "{}", column.as_primitive::<Int32Type>().value(row)),
         DataType::Int64 => write!(out, "{}", column.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => write!(out, "{}", column.as_primitive::<Float64Type>().value(row)),
         DataType::Boolean => write!(out, "{}", column.as_boolean().value(row)),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
@@ -51,6 +52,20 @@ pub(super) fn push_json(out: &mut String, column: &dyn Array, row: usize) {
     match column.data_type() {
         DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Boolean => {
             push_scalar(out, column, row);
+        }
+        // JSON has no word for what is not a number or infinite.
+        DataType::Float64 => match column.as_primitive::<Float64Type>().value(row) {
+            number if number.is_finite() => push_scalar(out, column, row),
+            _ => out.push_str("null"),
+        },
+        DataType::Map(..) => {
+            let entries = column.as_map().value(row);
+            let (keys, values) = (entries.column(0), entries.column(1));
+            push_joined(out, ['{', '}'], entries.len(), |out, at| {
+                push_json(out, keys, at);
+                out.push(':');
+                push_json(out, values, at);
+            });
         }
         DataType::List(_) => {
             let entries = column.as_list::<i32>().value(row);

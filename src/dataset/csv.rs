@@ -1,11 +1,11 @@
-//! Comma-separated values: a header, then one line a row. An absent cell is empty, a list is JSON in a cell.
+//! Comma-separated values: a header, then one line per row. An absent cell is empty. A list or a map is JSON in a cell.
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::DataType;
 
 use super::cells::{push_json, push_scalar};
-use super::schema::Table;
 use super::sink::{Sink, SinkError, Target};
+use super::table::TableSchema;
 
 /// The encoder.
 pub(super) struct CsvSink {
@@ -14,11 +14,10 @@ pub(super) struct CsvSink {
 }
 
 impl CsvSink {
-    pub(super) fn new(target: Target) -> Result<Self, SinkError> {
+    pub(super) fn new(target: Target, table: &TableSchema) -> Result<Self, SinkError> {
         let mut writer = csv::Writer::from_writer(target);
-        let schema = Table::Hops.arrow_schema();
         writer
-            .write_record(schema.fields().iter().map(|field| field.name()))
+            .write_record(table.columns.iter().map(|column| column.name))
             .map_err(cause)?;
         Ok(CsvSink {
             writer,
@@ -33,8 +32,8 @@ impl Sink for CsvSink {
             for column in batch.columns() {
                 self.cell.clear();
                 match column.data_type() {
-                    DataType::List(_) if column.is_null(row) => {}
-                    DataType::List(_) => push_json(&mut self.cell, column, row),
+                    DataType::List(_) | DataType::Map(..) if column.is_null(row) => {}
+                    DataType::List(_) | DataType::Map(..) => push_json(&mut self.cell, column, row),
                     _ => push_scalar(&mut self.cell, column, row),
                 }
                 self.writer.write_field(&self.cell).map_err(cause)?;

@@ -2,24 +2,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::error::ArrowError;
 use chrono::DateTime;
 
 use super::files::{self, Disk, PendingFile};
-use super::hops_batch::{HopConstants, hops_batch};
 use super::manifest::{self, Part, RunState, TableParts};
 use super::parquet::{Footer, ParquetFile};
-use super::schema::Table;
-use super::sort::{sorted_hops, sorted_traces};
-use super::traces_batch::traces_batch;
+use super::table::{AnyTable, Order, Rows, Run};
+use super::writer::{Counted, Group, NewRun, SealedHook};
 use super::{DatasetError, Ending, Finished, RunFigures, RunMeta};
-use crate::model::{HopRecord, Targets, Time, TraceRecord};
-
-/// Rows encoded at once. Their records and columns fit a core's cache.
-pub(super) const BATCH_ROWS: usize = 1024;
+use crate::model::Time;
 
 const LOCK: &str = ".lock";
 const PARTIAL: &str = ".partial";
@@ -29,16 +21,39 @@ const MANIFEST: &str = "manifest.json";
 pub(super) struct Directory {
     root: PathBuf,
     disk: Disk,
-    meta: RunMeta,
-    targets: Arc<dyn Targets>,
-    constants: HopConstants,
+    run: Run,
     footer: Footer,
     /// `date=…/vp=…`
     partition: PathBuf,
-    hops: TableParts,
-    traces: TableParts,
+    tables: Vec<AnyTable>,
+    /// By table.
+    parts: Vec<TableParts>,
+    /// What is in the parts.
+    counted: Counted,
+    /// The number of the next sealing. Parts of one sealing have the same number in all tables.
+    sealing: usize,
+    on_sealed: Option<SealedHook>,
+    /// Parts that the hook was not called for yet, as (table, place in its list).
+    untold: Vec<(usize, usize)>,
     /// Held as long as the directory is written to.
     _lock: File,
+}
+
+/// A sealed part of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedPart {
+    /// The name of the table.
+    pub table: &'static str,
+    /// The number of the sealing. Parts of one sealing have the same number in all tables.
+    pub sealing: usize,
+    /// The file.
+    pub path: PathBuf,
+    /// Its rows.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its content, hexadecimal.
+    pub sha256: String,
 }
 
 impl Directory {
@@ -46,11 +61,10 @@ impl Directory {
     /// that says `running`.
     pub(super) fn open(
         root: PathBuf,
-        meta: RunMeta,
-        targets: Arc<dyn Targets>,
+        new: NewRun,
         disk: Disk,
         now: Time,
-        facts: &RunFigures,
+        figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
         files::create_directories(&root)?;
         let lock = OpenOptions::new()
@@ -61,132 +75,137 @@ impl Directory {
             .map_err(DatasetError::file("create", &root.join(LOCK)))?;
         files::lock(&lock, &root)?;
         clear_partial(&root.join(PARTIAL))?;
-        keep_earlier_manifest(&root, &meta.run_id)?;
+        keep_earlier_manifest(&root, &new.meta.run_id)?;
         let directory = Directory {
-            partition: partition(&meta),
-            constants: HopConstants {
-                run_id: meta.run_id.clone(),
-                vantage: meta.vantage.id.clone(),
-            },
+            partition: partition(&new.meta),
             footer: Footer {
-                run_id: meta.run_id.clone(),
-                config_sha256: manifest::config_sha256(&meta.config),
+                run_id: new.meta.run_id.clone(),
+                config_sha256: manifest::config_sha256(&new.meta.config),
             },
             root,
             disk,
-            meta,
-            targets,
-            hops: TableParts::new(Table::Hops),
-            traces: TableParts::new(Table::Traces),
+            parts: new.tables.iter().map(TableParts::new).collect(),
+            tables: new.tables,
+            run: Run {
+                meta: new.meta,
+                targets: new.targets,
+            },
+            counted: Counted::default(),
+            sealing: 0,
+            on_sealed: new.on_sealed,
+            untold: Vec::new(),
             _lock: lock,
         };
-        directory.write_manifest(facts, RunState::running(now))?;
+        directory.write_manifest(figures, RunState::running(now))?;
         Ok(directory)
     }
 
-    /// Seals the buffers, hops before traces. Each buffer is emptied as soon as its part is whole, so a second call after an error writes only
-    /// what is missing.
-    pub(super) fn seal(
-        &mut self,
-        hops: &mut Vec<HopRecord>,
-        traces: &mut Vec<TraceRecord>,
-    ) -> Result<(), DatasetError> {
-        if hops.is_empty() && traces.is_empty() {
-            return Ok(());
-        }
-        if !hops.is_empty() {
-            self.seal_hops(hops)?;
-            hops.clear();
-        }
-        if !traces.is_empty() {
-            self.seal_traces(traces)?;
-            traces.clear();
-        }
+    /// Seals a group, table by table, and records it in the manifest. Each buffer is emptied as soon as its part is whole, so a second call
+    /// after an error writes only what is missing.
+    pub(super) fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {
+        self.seal_parts(group)?;
+        self.write_manifest(&group.figures, RunState::running(group.now))?;
+        self.tell_of_parts();
         Ok(())
     }
 
-    /// Seals the buffers and writes the last manifest. After an error, the manifest says `failed` with the error, if it can still be written.
+    /// Seals the last groups and writes the last manifest. After an error, the manifest says `failed` with the error, if it can still be
+    /// written.
     pub(super) fn finish(
         mut self,
-        mut hops: Vec<HopRecord>,
-        mut traces: Vec<TraceRecord>,
-        facts: &RunFigures,
+        mut groups: Vec<Group>,
         ending: &Ending,
-        now: Time,
     ) -> Result<Finished, DatasetError> {
-        let sealed = self
-            .seal(&mut hops, &mut traces)
+        let Some(last) = groups.last() else {
+            return Err(DatasetError::WriterGone(self.root));
+        };
+        let (figures, now) = (last.figures.clone(), last.now);
+        let sealed = groups
+            .iter_mut()
+            .try_for_each(|group| self.seal_parts(group))
             .and_then(|()| self.add_empty_parts())
-            .and_then(|()| self.write_manifest(facts, RunState::ended(ending, now)));
+            .and_then(|()| self.write_manifest(&figures, RunState::ended(ending, now)));
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
             // If this fails as well, `error` is still the reason. The previous manifest stays.
-            let _ = self.write_manifest(facts, RunState::ended(&failed, now));
+            let _ = self.write_manifest(&figures, RunState::ended(&failed, now));
             return Err(error);
         }
+        self.tell_of_parts();
+        let rows_of = |name| {
+            let parts = self.parts.iter().find(|parts| parts.name == name);
+            parts.map_or(0, TableParts::rows)
+        };
         Ok(Finished {
             manifest: Some(self.root.join(MANIFEST)),
-            parts: self.hops.parts.len() + self.traces.parts.len(),
-            hops: self.hops.rows(),
-            traces: self.traces.rows(),
-            bytes: self.hops.bytes() + self.traces.bytes(),
+            parts: self.parts.iter().map(|table| table.parts.len()).sum(),
+            hops: rows_of("hops"),
+            traces: rows_of("traces"),
+            bytes: self.parts.iter().map(TableParts::bytes).sum(),
+            counted: self.counted,
         })
+    }
+
+    fn seal_parts(&mut self, group: &mut Group) -> Result<(), DatasetError> {
+        let mut any = false;
+        for (table, rows) in group.rows.iter_mut().enumerate() {
+            any |= rows.len() > 0;
+            if rows.len() > 0 {
+                self.add_part(table, rows.as_ref())?;
+                self.counted.add(rows.as_ref());
+                drop(rows.take());
+            }
+        }
+        self.sealing += usize::from(any);
+        Ok(())
     }
 
     /// Gives a table without parts an empty one, so that every reader finds its columns.
     fn add_empty_parts(&mut self) -> Result<(), DatasetError> {
-        if self.hops.parts.is_empty() {
-            self.seal_hops(&[])?;
-        }
-        if self.traces.parts.is_empty() {
-            self.seal_traces(&[])?;
+        for table in 0..self.tables.len() {
+            if self.parts[table].parts.is_empty() {
+                let empty = self.tables[table].buffer();
+                self.add_part(table, empty.as_ref())?;
+            }
         }
         Ok(())
     }
 
     /// Replaces `manifest.json`.
-    pub(super) fn write_manifest(
-        &self,
-        facts: &RunFigures,
-        progress: RunState,
-    ) -> Result<(), DatasetError> {
-        let tables = [self.hops.clone(), self.traces.clone()];
-        let text = manifest::render(&self.meta, facts, progress, &tables);
+    fn write_manifest(&self, figures: &RunFigures, progress: RunState) -> Result<(), DatasetError> {
+        let meta = &self.run.meta;
+        let text = manifest::render(meta, figures, &self.counted, progress, &self.parts);
         let temporary = self.root.join(PARTIAL).join(MANIFEST);
         files::replace(temporary, self.root.join(MANIFEST), &text, &self.disk)?;
         Ok(())
     }
 
-    fn seal_hops(&mut self, rows: &[HopRecord]) -> Result<(), DatasetError> {
-        let sorted = sorted_hops(rows);
-        let batches = sorted
-            .chunks(BATCH_ROWS)
-            .map(|rows| hops_batch(rows, &self.constants));
-        let part = self.write_part(&self.hops, rows.len(), batches)?;
-        self.hops.parts.push(part);
-        Ok(())
+    /// Calls the hook for every part that the manifest lists since the last call.
+    fn tell_of_parts(&mut self) {
+        let untold = std::mem::take(&mut self.untold);
+        let Some(hook) = &mut self.on_sealed else {
+            return;
+        };
+        for (table, at) in untold {
+            let TableParts { name, parts, .. } = &self.parts[table];
+            let part = &parts[at];
+            hook(&SealedPart {
+                table: name,
+                sealing: part.sealing,
+                path: self.root.join(&part.path),
+                rows: part.rows,
+                bytes: part.bytes,
+                sha256: part.sha256.clone(),
+            });
+        }
     }
 
-    fn seal_traces(&mut self, rows: &[TraceRecord]) -> Result<(), DatasetError> {
-        let sorted = sorted_traces(rows);
-        let batches = sorted
-            .chunks(BATCH_ROWS)
-            .map(|rows| traces_batch(rows, &self.meta, self.targets.as_ref()));
-        let part = self.write_part(&self.traces, rows.len(), batches)?;
-        self.traces.parts.push(part);
-        Ok(())
-    }
-
-    /// Writes the table's next part.
-    fn write_part(
-        &self,
-        TableParts { table, parts }: &TableParts,
-        rows: usize,
-        batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
-    ) -> Result<Part, DatasetError> {
-        let run = manifest::path_safe(&self.meta.run_id);
-        let name = format!("part-{run}-{:05}.parquet", parts.len());
-        let relative = Path::new(table.as_str()).join(&self.partition).join(&name);
+    /// Writes the table's part of this sealing.
+    fn add_part(&mut self, table: usize, rows: &dyn Rows) -> Result<(), DatasetError> {
+        let schema = self.tables[table].schema();
+        let run = manifest::path_safe(&self.run.meta.run_id);
+        let name = format!("part-{run}-{:05}.parquet", self.sealing);
+        let relative = Path::new(schema.name).join(&self.partition).join(&name);
         let destination = self.root.join(&relative);
         if let Some(parent) = destination.parent() {
             files::create_directories(parent)?;
@@ -194,22 +213,25 @@ impl Directory {
         let temporary = self
             .root
             .join(PARTIAL)
-            .join(format!("{}-{name}.tmp", table.as_str()));
+            .join(format!("{}-{name}.tmp", schema.name));
         let encode =
             |error: &(dyn std::error::Error + 'static)| DatasetError::encode(&destination, error);
         let file = PendingFile::create(temporary, destination.clone(), &self.disk)?;
-        let mut writer = ParquetFile::new(file, *table, &self.footer).map_err(|e| encode(&e))?;
-        for batch in batches {
+        let mut writer = ParquetFile::new(file, schema, &self.footer).map_err(|e| encode(&e))?;
+        for batch in rows.batches(&self.run, Order::Sorted) {
             let batch = batch.map_err(|e| encode(&e))?;
             writer.write(&batch).map_err(|e| encode(&e))?;
         }
         let sealed = writer.finish().map_err(|e| encode(&e))?.seal()?;
-        Ok(Part {
+        self.untold.push((table, self.parts[table].parts.len()));
+        self.parts[table].parts.push(Part {
             path: manifest::path_text(&relative),
-            rows: rows as u64,
+            sealing: self.sealing,
+            rows: rows.len() as u64,
             bytes: sealed.bytes,
             sha256: sealed.sha256,
-        })
+        });
+        Ok(())
     }
 }
 

@@ -96,6 +96,17 @@ pub enum DatasetError {
     /// The reader closed the stream. This is a clean end.
     #[error("the reader of {} has closed it", .0.display())]
     BrokenPipe(PathBuf),
+    /// A row belongs to no table of the run.
+    #[error("the dataset {} has no table for rows of {rows}: declare the table, and name it when the dataset is created", output.display())]
+    NoTable {
+        /// The output.
+        output: PathBuf,
+        /// The table of the row, or the type of the row.
+        rows: &'static str,
+    },
+    /// The thread that writes the dataset has ended by a fault of this program.
+    #[error("the thread that writes {} ended unexpectedly, and rows may be missing there: please report this", .0.display())]
+    WriterGone(PathBuf),
     /// Rows could not be encoded.
     #[error("cannot encode rows for {}: {message}", path.display())]
     Encode {

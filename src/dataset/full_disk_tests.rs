@@ -42,9 +42,11 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
         probe_sizes: [None; 2],
         config: Value::Null,
     };
-    let targets = Arc::new(rows::SampleTargets::new());
-    let facts = RunFigures::default();
-    DatasetWriter::create_on(disk, output, meta, targets, LIMITS, rows::START, &facts)
+    let run = NewRun {
+        limits: LIMITS,
+        ..NewRun::new(meta, Arc::new(rows::SampleTargets::new()))
+    };
+    DatasetWriter::create_on(disk, output, run, rows::START, &RunFigures::default())
         .expect("room for the first manifest")
 }
 
@@ -52,9 +54,12 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
 fn feed_until_full(writer: &mut DatasetWriter, from: u32) -> DatasetError {
     for target in from..10_000 {
         for row in rows::trace(target).0 {
-            if let Err(error) = writer.hop(row, rows::START) {
-                return error;
-            }
+            writer.push::<Hops>(row, rows::START).expect("a table of hops");
+        }
+        let sealed = writer.seal_if_due(rows::START);
+        // Without the wait, the error would come with a later row.
+        if let Err(error) = sealed.and_then(|()| writer.wait()) {
+            return error;
         }
     }
     panic!("the disk never filled up");
@@ -129,7 +134,7 @@ fn a_run_can_go_on_when_space_comes_back() {
         .finish(&Ending::Complete, rows::START, &facts)
         .unwrap();
     assert_eq!(manifest(dir.path())["state"], "complete");
-    // Only the refused row is missing. All others were sealed, or buffered and sealed now.
+    // All rows were sealed, or kept and sealed now.
     assert!(finished.hops.is_multiple_of(u64::from(rows::HOPS)));
     assert_eq!(finished.parts, parts(dir.path()).len() + 1);
 }
@@ -216,11 +221,12 @@ fn a_file_without_room_for_its_manifest_is_whole() {
     let output = Output::parse(path.to_str().unwrap(), None).unwrap();
     let (disk, room) = Disk::of_size(400_000);
     let mut writer = create(&output, disk);
-    // The last row seals the previous batch, and is written at the end. The space suffices for it, but for no more.
+    // The last row seals the rows before it, and is written at the end. The space suffices for it, but for no more.
     let traces = (0..8).flat_map(|target| rows::trace(target).0);
     for row in traces.take(7 * rows::HOPS as usize + 1) {
         writer.hop(row, rows::START).unwrap();
     }
+    writer.wait().unwrap();
     room.store(1_000, Ordering::Relaxed);
     let ended = writer.finish(&Ending::Complete, rows::START, &RunFigures::default());
     let error = ended.expect_err("no room").to_string();

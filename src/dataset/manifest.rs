@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cells::rfc3339;
-use super::schema::Table;
+use super::table::AnyTable;
+use super::writer::Counted;
 use super::{Ending, RunFigures, RunMeta, Vantage};
 use crate::model::{Anomaly, DiscardReason, Evidence, KernelDrops, Rate, Statistics, Status, Time};
 
@@ -21,6 +22,8 @@ pub(super) const TOOL: &str = env!("CARGO_PKG_NAME");
 pub(super) struct Part {
     /// Relative to the manifest's directory.
     pub path: String,
+    /// The number of the sealing. Parts of one sealing have the same number in all tables.
+    pub sealing: usize,
     pub rows: u64,
     pub bytes: u64,
     pub sha256: String,
@@ -29,14 +32,16 @@ pub(super) struct Part {
 /// The parts of one table.
 #[derive(Clone, Debug)]
 pub(super) struct TableParts {
-    pub table: Table,
+    pub name: &'static str,
+    pub schema_version: u32,
     pub parts: Vec<Part>,
 }
 
 impl TableParts {
-    pub(super) fn new(table: Table) -> Self {
+    pub(super) fn new(table: &AnyTable) -> Self {
         TableParts {
-            table,
+            name: table.schema().name,
+            schema_version: table.schema().version,
             parts: Vec::new(),
         }
     }
@@ -92,9 +97,11 @@ impl<'a> RunState<'a> {
 pub(super) fn render(
     meta: &RunMeta,
     facts: &RunFigures,
+    counted: &Counted,
     progress: RunState,
     tables: &[TableParts],
 ) -> Vec<u8> {
+    let run = with_counted(&facts.run, counted);
     let manifest = Manifest {
         manifest_version: MANIFEST_VERSION,
         tool: Tool {
@@ -117,12 +124,12 @@ pub(super) fn render(
         protocol: meta.protocol.as_str(),
         vantage: &meta.vantage,
         targets: &facts.targets,
-        run: &facts.run,
-        probes: probes(&facts.statistics),
-        extra_replies: by_status(|status| facts.statistics.extra_replies(status)),
+        run: &run,
+        probes: probes(&counted.statistics),
+        extra_replies: by_status(|status| counted.statistics.extra_replies(status)),
         packets: packets(&facts.statistics),
-        evidence: evidence(&facts.statistics),
-        anomalies: anomalies(&facts.statistics),
+        evidence: evidence(&counted.statistics),
+        anomalies: anomalies(&counted.statistics),
         kernel_drops: facts.kernel_drops,
         rate: Rates {
             requested_per_second: facts.rate_requested,
@@ -134,7 +141,7 @@ pub(super) fn render(
         tables: Named(
             tables
                 .iter()
-                .map(|table| (table.table.as_str(), TableSection::of(table)))
+                .map(|table| (table.name, TableSection::of(table)))
                 .collect(),
         ),
         config_sha256: &config_sha256(&meta.config),
@@ -144,6 +151,33 @@ pub(super) fn render(
         .expect("every member is text, a number, or a list or map with text keys");
     text.push(b'\n');
     text
+}
+
+/// The figures `run`, with those that the rows determine.
+fn with_counted(run: &Value, counted: &Counted) -> Value {
+    let mut run = run.as_object().cloned().unwrap_or_default();
+    let figures = [
+        ("traces_ended", counted.traces_ended.into()),
+        ("traces_reached", counted.traces_reached.into()),
+        ("distinct_responders", counted.distinct_responders().into()),
+        ("not_sent", not_sent(&counted.statistics)),
+    ];
+    run.extend(figures.map(|(name, value)| (name.to_owned(), value)));
+    Value::Object(run)
+}
+
+/// The probes that were not sent, by reason and family, as JSON.
+pub fn not_sent(counts: &Statistics) -> Value {
+    counts
+        .unsent()
+        .map(|(reason, ipv6, probes)| {
+            json!({
+                "reason": reason.text(),
+                "family": if ipv6 { "ipv6" } else { "ipv4" },
+                "probes": probes,
+            })
+        })
+        .collect()
 }
 
 /// SHA-256 of the configuration's compact JSON text, hexadecimal.
@@ -249,7 +283,7 @@ struct TableSection<'a> {
 impl<'a> TableSection<'a> {
     fn of(table: &'a TableParts) -> Self {
         TableSection {
-            schema_version: table.table.version(),
+            schema_version: table.schema_version,
             rows: table.rows(),
             bytes: table.bytes(),
             parts: &table.parts,

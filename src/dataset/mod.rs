@@ -33,12 +33,10 @@
 
 mod arrow_ipc;
 mod cells;
-mod columns;
 mod csv;
 mod directory;
 mod error;
 mod files;
-mod hops_batch;
 mod jsonl;
 mod manifest;
 mod meta;
@@ -46,12 +44,11 @@ mod output;
 mod parquet;
 mod pcap;
 mod place;
-mod schema;
 mod single;
 mod sink;
-mod sort;
 mod sys;
-mod traces_batch;
+pub mod table;
+mod tables;
 mod writer;
 
 pub use error::{DatasetError, Remains};
@@ -59,8 +56,10 @@ pub use meta::{Ending, RunFigures, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;
-pub use schema::{Table, schema_text};
-pub use writer::{DatasetWriter, Finished, PartLimits};
+pub use directory::SealedPart;
+pub use manifest::not_sent;
+pub use tables::{Hops, Traces, all as all_tables, named as table_named};
+pub use writer::{Counted, DatasetWriter, Finished, NewRun, PartLimits, SealedHook};
 
 #[cfg(test)]
 mod full_disk_tests;

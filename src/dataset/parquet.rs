@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -13,18 +13,18 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use super::error::copy_of;
-use super::schema::Table;
+use super::table::TableSchema;
 
 /// The default of zstd. By measurement, higher levels cost more than they save.
 const ZSTD_LEVEL: i32 = 3;
 /// The largest row group in bytes, whatever its rows hold.
 const ROW_GROUP_BYTES: usize = 256 << 20;
-/// Most rows of a row group. By default, parts are cut at the same number.
+/// By default, parts are cut at this number of rows, so a part is one row group.
 pub(super) const ROW_GROUP_ROWS: usize = 1_000_000;
+/// Most rows of a row group. The rows that came with the last one of a part still fit.
+const MOST_ROW_GROUP_ROWS: usize = 2 * ROW_GROUP_ROWS;
 /// Room for the distinct addresses of a row group. The default of 1 MiB suffices for about 60,000.
 const ADDRESS_DICTIONARY_BYTES: usize = 4 << 20;
-
-const ADDRESS_COLUMNS: [&str; 3] = ["destination", "responder", "quoted_destination"];
 
 /// Footer entries that identify a file. Their order is fixed, so that equal content gives equal bytes.
 #[derive(Clone, Debug)]
@@ -34,11 +34,11 @@ pub(super) struct Footer {
 }
 
 impl Footer {
-    fn entries(&self, table: Table) -> Vec<KeyValue> {
+    fn entries(&self, table: &TableSchema) -> Vec<KeyValue> {
         let entry = |key: &str, value: String| KeyValue::new(format!("pathsurvey.{key}"), value);
         vec![
-            entry("table", table.as_str().to_owned()),
-            entry("schema_version", table.version().to_string()),
+            entry("table", table.name.to_owned()),
+            entry("schema_version", table.version.to_string()),
             entry("run_id", self.run_id.clone()),
             entry("tool_version", env!("CARGO_PKG_VERSION").to_owned()),
             entry("config_sha256", self.config_sha256.clone()),
@@ -54,14 +54,14 @@ pub(super) struct ParquetFile<W: Write + Send> {
 }
 
 impl<W: Write + Send> ParquetFile<W> {
-    pub(super) fn new(out: W, table: Table, footer: &Footer) -> Result<Self, ParquetError> {
+    pub(super) fn new(out: W, table: &TableSchema, footer: &Footer) -> Result<Self, ParquetError> {
         let trouble = LastError::default();
         let out = Watched {
             out,
             trouble: trouble.clone(),
         };
         let properties = properties(table, footer)?;
-        let writer = ArrowWriter::try_new(out, table.arrow_schema(), Some(properties));
+        let writer = ArrowWriter::try_new(out, SchemaRef::clone(table.arrow()), Some(properties));
         match writer {
             Ok(writer) => Ok(ParquetFile { writer, trouble }),
             Err(error) => Err(trouble.behind(error)),
@@ -130,25 +130,24 @@ impl<W: Write> Write for Watched<W> {
     }
 }
 
-fn properties(table: Table, footer: &Footer) -> Result<WriterProperties, ParquetError> {
-    let schema = table.arrow_schema();
-    let present = |name: &&&str| schema.index_of(name).is_ok();
+fn properties(table: &TableSchema, footer: &Footer) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("pathsurvey version {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_row_count(Some(MOST_ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting_columns(table)))
         .set_key_value_metadata(Some(footer.entries(table)));
     // Numbers are consecutive, repeated or nearly unique. Deltas are as small as a dictionary, and need no look-ups.
-    for field in schema.fields().iter().filter(|field| is_number(field)) {
+    let fields = table.arrow().fields();
+    for field in fields.iter().filter(|field| is_number(field)) {
         let path = ColumnPath::from(field.name().as_str());
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
     }
-    for name in ADDRESS_COLUMNS.iter().filter(present) {
-        let path = ColumnPath::from(*name);
+    for leaf in table.address_leaves() {
+        let path = ColumnPath::from(leaf.split('.').map(str::to_owned).collect::<Vec<_>>());
         properties =
             properties.set_column_dictionary_page_size_limit(path, ADDRESS_DICTIONARY_BYTES);
     }
@@ -161,12 +160,10 @@ fn is_number(field: &Field) -> bool {
 
 /// The table's order by the index of leaf columns, as Parquet counts them. No column of the order follows a nested column, so leaves and
 /// columns have the same index.
-fn sorting_columns(table: Table) -> Vec<SortingColumn> {
-    let schema = table.arrow_schema();
-    table
-        .sort_order()
-        .iter()
-        .filter_map(|name| schema.index_of(name).ok())
+fn sorting_columns(table: &TableSchema) -> Vec<SortingColumn> {
+    let order = table.sort_order.iter();
+    order
+        .filter_map(|name| table.arrow().index_of(name).ok())
         .map(|at| SortingColumn {
             column_idx: at as i32,
             descending: false,
@@ -178,7 +175,7 @@ fn sorting_columns(table: Table) -> Vec<SortingColumn> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::DatasetError;
+    use crate::dataset::{DatasetError, tables};
 
     /// Accepts the first bytes, and refuses the rest.
     struct Full(usize);
@@ -204,7 +201,7 @@ mod tests {
             config_sha256: "0".to_owned(),
         };
         // Without rows, the file consists of the magic number and the footer.
-        let file = ParquetFile::new(Full(100), Table::Hops, &footer).unwrap();
+        let file = ParquetFile::new(Full(100), tables::hops().schema(), &footer).unwrap();
         let Err(error) = file.finish() else {
             panic!("a footer within 100 bytes");
         };

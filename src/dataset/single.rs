@@ -3,20 +3,19 @@
 //! If the path is a link, the file behind it is replaced. The manifest is written beside that file and uses its name, so the two stay
 //! together.
 
+use std::any::Any;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::directory::BATCH_ROWS;
 use super::files::{self, Disk, KeptLength, PendingFile, Sealed};
-use super::hops_batch::{HopConstants, hops_batch};
 use super::manifest::{self, Part, RunState, TableParts};
 use super::parquet::Footer;
 use super::place::{self, Place};
-use super::schema::Table;
 use super::sink::{self, Sink, SinkError, Target};
-use super::sort::sorted_hops;
-use super::{DatasetError, Finished, Format, Remains, RunFigures, RunMeta};
-use crate::model::HopRecord;
+use super::table::{Buffer, Order, Rows, Run};
+use super::tables::{self, Hops};
+use super::writer::{Counted, Group};
+use super::{DatasetError, Ending, Finished, Format, Remains};
 
 /// The stream, as long as rows are written.
 pub(super) struct Single {
@@ -24,13 +23,14 @@ pub(super) struct Single {
     subject: PathBuf,
     /// For a file: its state until it has its final name.
     unfinished: Option<Unfinished>,
-    meta: RunMeta,
-    constants: HopConstants,
+    run: Run,
     disk: Disk,
     format: Format,
     /// `None` after an error. It is not known how much of the batch was written, so it is not written again.
     sink: Option<Box<dyn Sink>>,
     rows: u64,
+    /// What is in the rows written, and in the rows of other tables that came with them.
+    counted: Counted,
 }
 
 /// A file without its final name.
@@ -44,7 +44,7 @@ impl Single {
     pub(super) fn file(
         path: PathBuf,
         format: Format,
-        meta: RunMeta,
+        run: Run,
         disk: Disk,
     ) -> Result<Self, DatasetError> {
         let path = match place::look(&path).map_err(DatasetError::file("create", &path))? {
@@ -54,7 +54,7 @@ impl Single {
             }
             Place::Stream(stream) => {
                 let stream = stream.open().map_err(DatasetError::file("open", &path))?;
-                return Self::stream(path, Box::new(stream), format, meta);
+                return Self::stream(path, Box::new(stream), format, run);
             }
             Place::Unfit(_) if path.is_dir() => return Err(DatasetError::IsDirectory(path)),
             Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
@@ -74,7 +74,7 @@ impl Single {
             format,
             Target::File(file),
             Some(unfinished),
-            meta,
+            run,
             disk,
         )
     }
@@ -84,14 +84,14 @@ impl Single {
         subject: PathBuf,
         stream: Box<dyn std::io::Write + Send>,
         format: Format,
-        meta: RunMeta,
+        run: Run,
     ) -> Result<Self, DatasetError> {
         Self::over(
             subject,
             format,
             Target::Stream(stream),
             None,
-            meta,
+            run,
             Disk::default(),
         )
     }
@@ -101,31 +101,28 @@ impl Single {
         format: Format,
         target: Target,
         unfinished: Option<Unfinished>,
-        meta: RunMeta,
+        run: Run,
         disk: Disk,
     ) -> Result<Self, DatasetError> {
         let footer = Footer {
-            run_id: meta.run_id.clone(),
-            config_sha256: manifest::config_sha256(&meta.config),
+            run_id: run.meta.run_id.clone(),
+            config_sha256: manifest::config_sha256(&run.meta.config),
         };
         let left = match unfinished {
             Some(_) => Remains::Nothing,
             None => Remains::PassedOn,
         };
-        let sink = sink::open(format, target, &footer)
+        let sink = sink::open(format, target, tables::hops().schema(), &footer)
             .map_err(|error| broken_off(&subject, &error, left))?;
         Ok(Single {
             subject,
             unfinished,
-            constants: HopConstants {
-                run_id: meta.run_id.clone(),
-                vantage: meta.vantage.id.clone(),
-            },
-            meta,
+            run,
             disk,
             format,
             sink: Some(sink),
             rows: 0,
+            counted: Counted::default(),
         })
     }
 
@@ -134,23 +131,30 @@ impl Single {
         self.format == Format::Parquet
     }
 
-    /// Encodes the rows and empties the buffer. After an error, no more rows are accepted.
-    pub(super) fn write(&mut self, rows: &mut Vec<HopRecord>) -> Result<(), DatasetError> {
-        if rows.is_empty() {
+    /// Encodes the hops of a group and empties its buffers. After an error, no more rows are accepted.
+    pub(super) fn write(&mut self, group: &mut Group) -> Result<(), DatasetError> {
+        for rows in &mut group.rows {
+            let rows = rows.take();
+            let any: &dyn Any = rows.as_ref();
+            if any.is::<Buffer<Hops>>() {
+                self.write_hops(rows.as_ref())?;
+            }
+            self.counted.add(rows.as_ref());
+        }
+        Ok(())
+    }
+
+    fn write_hops(&mut self, rows: &dyn Rows) -> Result<(), DatasetError> {
+        if rows.len() == 0 {
             return Ok(());
         }
-        let ordered = match self.groups_rows() {
-            true => sorted_hops(rows),
-            false => rows.iter().collect(),
-        };
         let mut sink = self.take_sink()?;
-        if let Err(error) = self.encode(&mut *sink, &ordered) {
+        if let Err(error) = self.encode(&mut *sink, rows) {
             // This cuts the file to the rest that is kept, or removes it.
             drop(sink);
             return Err(broken_off(&self.subject, &error, self.left()));
         }
         self.sink = Some(sink);
-        rows.clear();
         Ok(())
     }
 
@@ -159,10 +163,15 @@ impl Single {
         sink.ok_or_else(|| DatasetError::Over(self.subject.clone()))
     }
 
-    fn encode(&mut self, sink: &mut dyn Sink, rows: &[&HopRecord]) -> Result<(), SinkError> {
-        for chunk in rows.chunks(BATCH_ROWS) {
-            sink.write(&hops_batch(chunk, &self.constants)?)?;
-            self.rows += chunk.len() as u64;
+    fn encode(&mut self, sink: &mut dyn Sink, rows: &dyn Rows) -> Result<(), SinkError> {
+        let order = match self.groups_rows() {
+            true => Order::Sorted,
+            false => Order::Arrival,
+        };
+        for batch in rows.batches(&self.run, order) {
+            let batch = batch?;
+            sink.write(&batch)?;
+            self.rows += batch.num_rows() as u64;
             if let Some(unfinished) = self.unfinished.as_ref().filter(|_| !self.groups_rows()) {
                 unfinished.worth.mark();
             }
@@ -181,34 +190,64 @@ impl Single {
         }
     }
 
-    /// Ends the stream. A file gets its final name, and then its manifest.
+    /// Writes the last groups and ends the stream. A file gets its final name, and then its manifest.
     pub(super) fn finish(
         mut self,
-        facts: &RunFigures,
-        progress: RunState,
+        mut groups: Vec<Group>,
+        ending: &Ending,
     ) -> Result<Finished, DatasetError> {
+        for group in &mut groups {
+            self.write(group)?;
+        }
         let target = self
             .take_sink()?
             .finish()
             .map_err(|error| broken_off(&self.subject, &error, self.left()))?;
-        let mut table = TableParts::new(Table::Hops);
-        let Target::File(file) = target else {
-            return Ok(finished(self.rows, &table, None));
+        let mut table = TableParts::new(tables::hops());
+        let manifest = match (target, groups.last()) {
+            (Target::File(file), Some(last)) => {
+                let sealed = self.seal(file)?;
+                let name = self.subject.file_name().unwrap_or_default();
+                table.parts.push(Part {
+                    path: manifest::path_text(Path::new(name)),
+                    sealing: 0,
+                    rows: self.rows,
+                    bytes: sealed.bytes,
+                    sha256: sealed.sha256,
+                });
+                Some(self.write_manifest(last, ending, &table)?)
+            }
+            _ => None,
         };
-        let sealed = self.seal(file)?;
-        let name = self.subject.file_name().unwrap_or_default();
-        table.parts.push(Part {
-            path: manifest::path_text(Path::new(name)),
-            rows: self.rows,
-            bytes: sealed.bytes,
-            sha256: sealed.sha256,
-        });
-        let text = manifest::render(&self.meta, facts, progress, std::slice::from_ref(&table));
+        Ok(Finished {
+            manifest,
+            parts: table.parts.len(),
+            hops: self.rows,
+            traces: 0,
+            bytes: table.bytes(),
+            counted: self.counted,
+        })
+    }
+
+    /// Writes the manifest beside the file. Returns its path.
+    fn write_manifest(
+        &self,
+        last: &Group,
+        ending: &Ending,
+        table: &TableParts,
+    ) -> Result<PathBuf, DatasetError> {
+        let text = manifest::render(
+            &self.run.meta,
+            &last.figures,
+            &self.counted,
+            RunState::ended(ending, last.now),
+            std::slice::from_ref(table),
+        );
         let path = files::beside(&self.subject, "", ".manifest.json");
         let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
         files::replace(temporary, path.clone(), &text, &self.disk)
             .map_err(|error| error.leaving(Remains::NoManifest))?;
-        Ok(finished(self.rows, &table, Some(path)))
+        Ok(path)
     }
 
     /// Gives the file its final name. If this fails, the file keeps its temporary name.
@@ -223,16 +262,6 @@ impl Single {
                 true => error.leaving(kept()),
                 false => error,
             })
-    }
-}
-
-fn finished(hops: u64, table: &TableParts, manifest: Option<PathBuf>) -> Finished {
-    Finished {
-        manifest,
-        parts: table.parts.len(),
-        hops,
-        traces: 0,
-        bytes: table.bytes(),
     }
 }
 

@@ -8,12 +8,13 @@ use arrow::array::RecordBatch;
 use super::Format;
 use super::files::PendingFile;
 use super::parquet::{Footer, ParquetFile};
-use super::{arrow_ipc, csv, jsonl, schema::Table};
+use super::table::TableSchema;
+use super::{arrow_ipc, csv, jsonl};
 
 /// An encoder's error. [`DatasetError::encode`](super::DatasetError::encode) finds its cause.
 pub(super) type SinkError = Box<dyn Error + Send + Sync>;
 
-/// Accepts batches of hops in the order of the stream.
+/// Accepts batches of a table in the order of the stream.
 pub(super) trait Sink: Send {
     /// Encodes a batch (text as dictionaries), and passes on what is complete.
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError>;
@@ -51,23 +52,24 @@ impl Write for Target {
     }
 }
 
-/// The encoder of `format`.
+/// The encoder of `format` for rows of `table`.
 pub(super) fn open(
     format: Format,
     target: Target,
+    table: &TableSchema,
     footer: &Footer,
 ) -> Result<Box<dyn Sink>, SinkError> {
     Ok(match (format, target) {
-        (Format::Csv, target) => Box::new(csv::CsvSink::new(target)?),
+        (Format::Csv, target) => Box::new(csv::CsvSink::new(target, table)?),
         (Format::JsonLines, target) => Box::new(jsonl::JsonLinesSink::new(target)),
         (Format::Parquet, target) => {
-            Box::new(ParquetSink(ParquetFile::new(target, Table::Hops, footer)?))
+            Box::new(ParquetSink(ParquetFile::new(target, table, footer)?))
         }
         (Format::Arrow, target @ Target::File(_)) => {
-            Box::new(arrow_ipc::ArrowFileSink::new(target)?)
+            Box::new(arrow_ipc::ArrowFileSink::new(target, table)?)
         }
         (Format::Arrow, target @ Target::Stream(_)) => {
-            Box::new(arrow_ipc::ArrowStreamSink::new(target)?)
+            Box::new(arrow_ipc::ArrowStreamSink::new(target, table)?)
         }
     })
 }

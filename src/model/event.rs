@@ -1,11 +1,13 @@
 //! What a strategy reports of its work: ended traces, inferred hops, and rows of tables of its own.
 
+use std::any::Any;
+use std::fmt;
 use std::net::IpAddr;
 
 use super::{FlowId, StopReason, TargetId, Time, TraceId, Ttl};
 
 /// Something that a strategy reports. It is written behind the rows of all probes that ended before it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum StrategyEvent {
     /// A trace has ended.
     Ended(TraceEnd),
@@ -59,29 +61,44 @@ pub struct InferredHop {
 }
 
 /// A row of a table that only one strategy writes.
-#[derive(Clone, Debug, PartialEq)]
 pub struct TableRow {
-    /// The table's name.
-    pub table: &'static str,
     /// The target that the row is about.
     pub target: TargetId,
-    /// The values, in the order of the table's columns.
-    pub cells: Vec<Cell>,
+    row: Box<dyn Any + Send>,
+    type_name: &'static str,
 }
 
-/// A value of a [`TableRow`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// No value.
-    Null,
-    /// A yes or no.
-    Boolean(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A number with a fraction.
-    Float(f64),
-    /// Text.
-    Text(String),
-    /// An address.
-    Address(IpAddr),
+impl TableRow {
+    /// A row about `target`. The type of `row` says which table it belongs to: a table of the run has rows of this type.
+    pub fn new<R: Any + Send>(target: TargetId, row: R) -> Self {
+        TableRow {
+            target,
+            row: Box::new(row),
+            type_name: std::any::type_name::<R>(),
+        }
+    }
+
+    /// The row, if it is of this type.
+    pub fn get<R: Any>(&self) -> Option<&R> {
+        self.row.downcast_ref()
+    }
+
+    /// The row without its type.
+    pub fn into_any(self) -> Box<dyn Any + Send> {
+        self.row
+    }
+
+    /// The name of the row's type, for errors.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+}
+
+impl fmt::Debug for TableRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableRow")
+            .field("target", &self.target)
+            .field("row", &self.type_name)
+            .finish()
+    }
 }

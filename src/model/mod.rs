@@ -20,7 +20,7 @@ mod time;
 mod unsent;
 
 pub use anomaly::{Anomalies, Anomaly};
-pub use event::{Cell, InferredHop, StrategyEvent, TableRow, TraceEnd};
+pub use event::{InferredHop, StrategyEvent, TableRow, TraceEnd};
 pub(crate) use named::named;
 pub use named::{Named, UnknownName};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};

@@ -25,7 +25,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::config::{Network, StrategyChoice, SurveyConfig};
-use crate::dataset::{DatasetWriter, Ending, Finished, Kept, Output, PartLimits, RunMeta, Vantage};
+use crate::dataset::{
+    DatasetWriter, Ending, Finished, Kept, NewRun, Output, PartLimits, RunMeta, Vantage,
+};
 use crate::engine::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
@@ -306,7 +308,6 @@ impl Job<'_> {
             (None, Some(signal)) => Ending::Interrupted(signal_name(signal).to_owned()),
             (None, None) => Ending::Complete,
         };
-        let responders = end.sink.distinct_responders();
         let mut summary = Summary {
             output: self.output.clone(),
             manifest: None,
@@ -318,7 +319,7 @@ impl Job<'_> {
             mtu: self.config.mtu,
             strategy: self.config.strategy,
             tally: end.tally,
-            responders,
+            responders: 0,
             requested_rate: self.config.rate,
             duration: end.ended_at.since(start),
             virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
@@ -329,7 +330,7 @@ impl Job<'_> {
             observer.warn(&silence);
             facts.warnings.push(silence);
         }
-        let run_facts = facts.with(&summary.tally, Some(responders));
+        let run_facts = facts.with(&summary.tally);
         let closed = end
             .sink
             .into_writer()
@@ -339,6 +340,7 @@ impl Job<'_> {
         }
         let dataset = closed?;
         summary.rows = dataset.hops;
+        summary.responders = dataset.counted.distinct_responders();
         summary.manifest = dataset.manifest.clone();
         let counts = &summary.tally.statistics;
         let sent = counts.probes_sent();
@@ -411,19 +413,15 @@ impl Job<'_> {
             },
             config: to_json(config),
         };
-        let limits = PartLimits {
-            age: config.seal_interval,
-            ..PartLimits::default()
+        let run = NewRun {
+            limits: PartLimits {
+                age: config.seal_interval,
+                ..PartLimits::default()
+            },
+            ..NewRun::new(meta, self.targets.clone())
         };
-        let first = facts.with(&Tally::default(), None);
-        let writer = DatasetWriter::create(
-            self.output,
-            meta,
-            self.targets.clone(),
-            limits,
-            start,
-            &first,
-        )?;
+        let first = facts.with(&Tally::default());
+        let writer = DatasetWriter::create(self.output, run, start, &first)?;
         Ok(DatasetSink::new(writer, facts))
     }
 }

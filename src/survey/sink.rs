@@ -1,17 +1,12 @@
-//! Passes the engine's rows to the dataset writer, and counts responders.
-
-use std::collections::HashSet;
-use std::net::IpAddr;
+//! Passes the engine's rows to the dataset writer.
 
 use serde_json::{Value, json};
 
-use crate::dataset::{DatasetWriter, RunFigures};
+use crate::dataset::{DatasetWriter, Hops, RunFigures, Traces};
 use crate::engine::assembler::Assembled;
 use crate::engine::report::Tally;
 use crate::engine::sink::{RecordSink, SinkError};
 use crate::model::{Rate, Time};
-
-use super::summary::not_sent;
 
 /// The facts about a run that do not come from its tally.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +22,8 @@ pub struct FixedFigures {
 }
 
 impl FixedFigures {
-    /// The facts for the manifest, with the current `tally`.
-    pub fn with(&self, tally: &Tally, responders: Option<usize>) -> RunFigures {
+    /// The facts for the manifest, with the current `tally`. The dataset adds what it counts in the rows.
+    pub fn with(&self, tally: &Tally) -> RunFigures {
         let counts = &tally.statistics;
         RunFigures {
             statistics: counts.clone(),
@@ -41,10 +36,6 @@ impl FixedFigures {
             warnings: self.warnings.clone(),
             run: json!({
                 "setup": self.setup,
-                "traces_ended": tally.traces_ended,
-                "traces_reached": tally.traces_reached,
-                "distinct_responders": responders,
-                "not_sent": not_sent(counts),
                 "weak_matches_expected_by_accident": counts.weak_candidates as f64 / 32_768.0,
                 "held_up_by_writer_ms": tally.held_up_ms,
                 "discard_samples": tally.discard_samples.iter().collect::<Vec<_>>(),
@@ -57,22 +48,12 @@ impl FixedFigures {
 pub struct DatasetSink {
     writer: DatasetWriter,
     facts: FixedFigures,
-    responders: HashSet<IpAddr>,
 }
 
 impl DatasetSink {
     /// Writes to `writer`. `facts` go into every manifest.
     pub fn new(writer: DatasetWriter, facts: FixedFigures) -> Self {
-        DatasetSink {
-            writer,
-            facts,
-            responders: HashSet::new(),
-        }
-    }
-
-    /// How many addresses have answered.
-    pub fn distinct_responders(&self) -> usize {
-        self.responders.len()
+        DatasetSink { writer, facts }
     }
 
     /// Returns the writer, to be closed.
@@ -84,22 +65,19 @@ impl DatasetSink {
 impl RecordSink for DatasetSink {
     fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
         for row in records.hops.drain(..) {
-            self.responders
-                .extend(row.reply.as_ref().map(|reply| reply.responder));
-            self.writer.hop(row, now)?;
+            self.writer.push::<Hops>(row, now)?;
         }
         for trace in records.traces.drain(..) {
-            self.writer.trace(trace, now)?;
+            self.writer.push::<Traces>(trace, now)?;
         }
-        // No row may be lost silently. A strategy with its own tables must also extend this function.
-        if let Some(row) = records.tables.first() {
-            return Err(format!("no place for rows of the table {}", row.table).into());
+        for row in records.tables.drain(..) {
+            self.writer.row(row, now)?;
         }
-        Ok(())
+        // `records` held all rows of the traces in them. A part is cut only here, so it holds all of them as well.
+        Ok(self.writer.seal_if_due(now)?)
     }
 
     fn tick(&mut self, now: Time, tally: &Tally) -> Result<(), SinkError> {
-        let facts = self.facts.with(tally, Some(self.responders.len()));
-        Ok(self.writer.tick(now, &facts)?)
+        Ok(self.writer.tick(now, &self.facts.with(tally))?)
     }
 }

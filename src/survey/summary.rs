@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::StrategyChoice;
-use crate::dataset::Output;
+use crate::dataset::{Output, not_sent};
 use crate::engine::report::Tally;
-use crate::model::{Anomaly, DiscardReason, Rate, Statistics, Status};
+use crate::model::{Anomaly, DiscardReason, Rate, Status};
 use crate::targets::{Families, LoadReport};
 
 use unsent::Circumstances;
@@ -236,20 +236,6 @@ impl Summary {
             Output::Stdout { .. } => vec![("dataset", format!("standard output ({rows} rows)"))],
         }
     }
-}
-
-/// The probes that were not sent, by reason and family, as JSON.
-pub(super) fn not_sent(counts: &Statistics) -> serde_json::Value {
-    counts
-        .unsent()
-        .map(|(reason, ipv6, probes)| {
-            serde_json::json!({
-                "reason": reason.text(),
-                "family": if ipv6 { "ipv6" } else { "ipv4" },
-                "probes": probes,
-            })
-        })
-        .collect()
 }
 
 /// `12345678` as `12,345,678`.

@@ -209,7 +209,7 @@ fn the_footer_names_schema_run_and_configuration() {
         found.and_then(|entry| entry.value.clone()).expect(key)
     };
     assert_eq!(entry("table"), "hops");
-    assert_eq!(entry("schema_version"), "1");
+    assert_eq!(entry("schema_version"), "2");
     assert_eq!(entry("run_id"), "run-1");
     assert_eq!(entry("tool_version"), env!("CARGO_PKG_VERSION"));
     assert_eq!(manifest["config_sha256"], entry("config_sha256"));
@@ -259,7 +259,7 @@ fn a_run_without_rows_still_shows_its_columns() {
     let dir = tempfile::tempdir().unwrap();
     let finished = run(&Output::Directory(dir.path().into()), "run-1", 0);
     assert_eq!((finished.hops, finished.traces, finished.parts), (0, 0, 2));
-    for (table, columns) in [("hops", 55), ("traces", 30)] {
+    for (table, columns) in [("hops", 56), ("traces", 34)] {
         let (metadata, batches) = read(&parts(&dir.path().join(table))[0]);
         assert_eq!(count(&batches), 0);
         let schema = metadata.file_metadata().schema();

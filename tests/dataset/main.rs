@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pathsurvey::dataset::{
-    DatasetError, DatasetWriter, Ending, Finished, Output, PartLimits, RunFigures, RunMeta, Vantage,
+    DatasetError, DatasetWriter, Ending, Finished, NewRun, Output, PartLimits, RunFigures, RunMeta,
+    Vantage,
 };
-use pathsurvey::model::{self, HopRecord, Protocol, Statistics, Time, TraceRecord};
+use pathsurvey::model::{self, HopRecord, Protocol, Time, TraceRecord};
 use serde_json::{Value, json};
 
 #[path = "../../benches/rows/mod.rs"]
@@ -54,24 +55,19 @@ fn create(
     run_id: &str,
     limits: PartLimits,
 ) -> Result<DatasetWriter, DatasetError> {
-    DatasetWriter::create(
-        output,
-        meta(run_id),
-        Arc::new(rows::SampleTargets::new()),
+    let run = new_run(run_id, limits);
+    DatasetWriter::create(output, run, rows::START, &RunFigures::default())
+}
+
+fn new_run(run_id: &str, limits: PartLimits) -> NewRun {
+    NewRun {
         limits,
-        rows::START,
-        &RunFigures::default(),
-    )
+        ..NewRun::new(meta(run_id), Arc::new(rows::SampleTargets::new()))
+    }
 }
 
 fn facts_of(traces: &[(Vec<HopRecord>, TraceRecord)]) -> RunFigures {
-    let mut statistics = Statistics::default();
-    traces
-        .iter()
-        .flat_map(|(hops, _)| hops)
-        .for_each(|row| statistics.count(row));
     RunFigures {
-        statistics,
         targets: json!({"accepted": traces.len()}),
         ..RunFigures::default()
     }
@@ -84,6 +80,7 @@ fn feed(writer: &mut DatasetWriter, traces: &[(Vec<HopRecord>, TraceRecord)], no
         }
         writer.trace(trace.clone(), now).unwrap();
     }
+    writer.wait().unwrap();
 }
 
 /// A whole run of `count` traces into `output`.

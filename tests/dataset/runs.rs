@@ -48,7 +48,10 @@ fn a_part_is_sealed_at_its_age_by_the_given_time() {
     let mut writer = create(&Output::Directory(dir.path().into()), "run-1", limits).unwrap();
     let traces: Vec<_> = (0..3).map(rows::trace).collect();
     let at = |seconds| rows::START + Duration::from_secs(seconds);
-    let tick = |writer: &mut DatasetWriter, now| writer.tick(now, &facts_of(&traces)).unwrap();
+    let tick = |writer: &mut DatasetWriter, now| {
+        writer.tick(now, &facts_of(&traces)).unwrap();
+        writer.wait().unwrap();
+    };
 
     tick(&mut writer, at(100));
     feed(&mut writer, &traces[..1], at(100));
@@ -113,12 +116,11 @@ fn several_runs_share_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let output = Output::Directory(dir.path().into());
     for (run_id, days) in [("run-1", 0), ("run-2", 1)] {
-        let mut meta = meta(run_id);
-        meta.started_at = rows::START + Duration::from_secs(86_400 * days);
-        let targets = Arc::new(rows::SampleTargets::new());
+        let mut run = new_run(run_id, SMALL);
+        let start = rows::START + Duration::from_secs(86_400 * days);
+        run.meta.started_at = start;
         let facts = RunFigures::default();
-        let start = meta.started_at;
-        let writer = DatasetWriter::create(&output, meta, targets, SMALL, start, &facts).unwrap();
+        let writer = DatasetWriter::create(&output, run, start, &facts).unwrap();
         writer.finish(&Ending::Complete, start, &facts).unwrap();
     }
     for day in ["date=2026-03-01", "date=2026-03-02"] {

@@ -16,7 +16,7 @@ use arrow::array::{
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
 /// Numbers.
@@ -201,7 +201,7 @@ pub(super) fn push_address(out: &mut String, address: IpAddr) {
     }
 }
 
-fn text_type() -> DataType {
+fn dictionary_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
@@ -211,7 +211,7 @@ pub(super) fn with_dictionaries(written: &SchemaRef) -> SchemaRef {
         .fields()
         .iter()
         .map(|field| match field.data_type() {
-            DataType::Utf8 => field.as_ref().clone().with_data_type(text_type()),
+            DataType::Utf8 => field.as_ref().clone().with_data_type(dictionary_type()),
             _ => field.as_ref().clone(),
         })
         .collect();

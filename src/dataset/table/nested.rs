@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ListArray, ListBuilder, MapBuilder, MapFieldNames, StringBuilder, StructArray,
+    ArrayRef, ListArray, ListBuilder, MapBuilder, MapFieldNames, StringBuilder, StructArray,
     new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -27,11 +27,11 @@ pub(super) fn names<R, N: Named, I: IntoIterator<Item = N>>(
 ) -> ArrayRef {
     let mut list = ListBuilder::new(StringBuilder::new()).with_field(text_child(false));
     for row in rows {
-        let before = list.values().len();
+        let mut any = false;
         for name in get(row) {
             list.values().append_value(name.name());
+            any = true;
         }
-        let any = list.values().len() > before;
         list.append(any);
     }
     Arc::new(list.finish())

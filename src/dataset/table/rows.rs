@@ -24,7 +24,7 @@ pub(in crate::dataset) enum Order {
     Sorted,
 }
 
-/// A buffer of rows, without their type.
+/// A buffer of rows, without their type. As `dyn Any` it is a [`Buffer`].
 pub(in crate::dataset) trait Rows: Any + Send + Sync {
     /// The number of rows.
     fn len(&self) -> usize;
@@ -38,24 +38,12 @@ pub(in crate::dataset) trait Rows: Any + Send + Sync {
     /// Moves all rows into a buffer of their own.
     fn take(&mut self) -> Box<dyn Rows>;
 
-    /// Adds the rows of `later`, a buffer of the same table. Does nothing if it is a buffer of another one.
-    fn append(&mut self, later: Box<dyn Rows>);
-
     /// The rows as batches. Text is in dictionaries.
     fn batches<'a>(
         &'a self,
         run: &'a Run,
         order: Order,
     ) -> Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + 'a>;
-
-    /// For access to the typed buffer.
-    fn as_any(&self) -> &dyn Any;
-
-    /// For access to the typed buffer.
-    fn as_any_mut(&mut self) -> &mut dyn Any;
-
-    /// For access to the typed buffer.
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 /// A buffer of rows of the table `T`.
@@ -114,13 +102,6 @@ impl<T: Table> Rows for Buffer<T> {
         })
     }
 
-    fn append(&mut self, later: Box<dyn Rows>) {
-        if let Ok(mut later) = later.into_any().downcast::<Self>() {
-            self.rows.append(&mut later.rows);
-            self.heap_bytes += later.heap_bytes;
-        }
-    }
-
     fn batches<'a>(
         &'a self,
         run: &'a Run,
@@ -134,18 +115,6 @@ impl<T: Table> Rows for Buffer<T> {
             let schema = table.schema.built();
             table.columns.batch(&ordered[start..end], run, schema)
         }))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::dataset::table::{Columns, Table};
 use crate::model::{
-    Echoed, Evidence, HopRecord, InterfaceInfo, InterfaceRole, MplsLabel, Protocol, Purpose, QuotedProbe, Reply,
+    Echoed, Evidence, HopRecord, Inferred, InterfaceInfo, InterfaceRole, MplsLabel, Protocol, Purpose, QuotedProbe, Reply,
     ReplyKind, Status, UnsentReason,
 };
 
@@ -19,9 +19,7 @@ impl Table for Hops {
 
     const NAME: &'static str = "hops";
     const VERSION: u32 = 2;
-    const "One row per probe (reply_index 0), and one row per further reply to it. A value that is absent is \
-         null, never 0 and never an empty text. In an inferred row probe_id is null, and (run_id, trace_id, \
-         round, ttl) is the key."RIPTION: &'static str = "One row per probe (reply_index 0), and one row per further reply to it. A value that is absent is \
+    const DESCRIPTION: &'static str = "One row per probe (reply_index 0), and one row per further reply to it. A value that is absent is \
          null, never 0 and never an empty text. In an inferred row probe_id is null, and (run_id, trace_id, \
          round, ttl) is the key.";
     const KEY: &'static [&'static str] = &["run_id", "trace_id", "probe_id", "reply_index"];
@@ -36,7 +34,7 @@ impl Table for Hops {
         path(columns);
     }
 
-    /// Within a trace, rows without a TTL come last.
+    /// Within a trace, rows without a TTL come last, and so do rows without a probe within an attempt.
     fn sort_key(row: &HopRecord) -> (u128, u64) {
         const NO_TTL: u128 = 256;
         let ttl = row.ttl.map_or(NO_TTL, |ttl| u128::from(ttl.0));
@@ -44,7 +42,7 @@ impl Table for Hops {
             | ttl << 32
             | u128::from(row.attempt) << 16
             | u128::from(row.reply_index);
-        (place, row.probe_id.0)
+        (place, row.probe_id.map_or(u64::MAX, |id| id.0))
     }
 
     fn heap_bytes(row: &HopRecord) -> usize {
@@ -53,7 +51,7 @@ impl Table for Hops {
                 + size_of_val(reply.mpls.as_slice())
                 + size_of_val(reply.interface_info.as_slice())
                 + reply.icmp_extensions.as_ref().map_or(0, Vec::len)
-        })
+        }) + row.inferred.as_ref().map_or(0, |_| size_of::<Inferred>())
     }
 }
 
@@ -71,7 +69,7 @@ fn identity(columns: &mut Columns<HopRecord>) {
 }
 
 fn probe(columns: &mut Columns<HopRecord>) {
-    columns.static_text("protocol", "The protocol of the probe.", |row, _| row.protocol.as_str()).values(&Protocol::NAMES);
+    columns.static_text("protocol", "The protocol of the probe.", |row, _| row.protocol.as_str()).values(Protocol::NAMES);
     columns.int32("src_port", "UDP or TCP source port; null for icmp.", |row, _| row.src_port);
     columns.int32("dst_port", "UDP or TCP destination port; null for icmp.", |row, _| row.dst_port);
     columns.int32("icmp_id", "ICMP identifier; null for udp and tcp.", |row, _| row.icmp_id);
@@ -94,7 +92,7 @@ fn probe(columns: &mut Columns<HopRecord>) {
          refused by the kernel; skipped: never given to the kernel; inferred: not probed, copied from another \
          trace.", |row, _| row.status);
     columns.optional_text("reason", "Why the probe was not sent, for send_error and skipped; or why an inferred row has no responder. \
-         errno_N: the kernel's error number N.", |row, _| Some(row.reason?.text())).values(&UnsentReason::NAMES);
+         errno_N: the kernel's error number N.", |row, _| Some(row.reason?.text())).values(UnsentReason::NAMES);
 }
 
 fn reply(columns: &mut Columns<HopRecord>) {
@@ -140,7 +138,7 @@ fn extensions(columns: &mut Columns<HopRecord>) {
 }
 
 fn path(columns: &mut Columns<HopRecord>) {
-    columns.int64("inferred_from", "In an inferred row, the trace_id of the trace that the hop was copied from.", |row, _| row.inferred?.from);
+    columns.int64("inferred_from", "In an inferred row, the trace_id of the trace that the hop was copied from.", |row, _| row.inferred.as_ref()?.from);
     columns.boolean("on_path", "Whether the trace's path goes by this row. Exactly one row per TTL of traces.path is true: the row \
          of the responder in path; of a TTL without a reply, the last attempt. False in all other rows of a \
          trace. Null if the run wrote no traces, or if the trace has several paths.", |row, _| row.on_path);

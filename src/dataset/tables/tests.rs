@@ -1,132 +1,82 @@
-//! The promised schemas, compared with the code.
+//! The schemas of the tables, compared with `schemas/*.json`, and with the promise that versions only add columns.
+
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Anomaly, Evidence, Protocol, Purpose, ReplyKind, Status, StopReason};
 
-fn promised(table: Table) -> Value {
-    serde_json::from_str(schema_text(table)).expect("schemas/*.json are JSON")
+fn file(table: &str, version: u64) -> PathBuf {
+    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    schemas.join(format!("{table}.v{version}.json"))
 }
 
-/// The Arrow type of a column in the JSON text.
-fn data_type(column: &Value) -> DataType {
-    match column["type"].as_str().expect("a type") {
-        "text" => Utf8,
-        "int16" => Int16,
-        "int32" => Int32,
-        "int64" => Int64,
-        "boolean" => Boolean,
-        "binary" => Binary,
-        "timestamp_us_utc" => timestamp(),
-        "list" if column["element"]["type"] == "text" => DataType::List(text_child()),
-        "list" => DataType::List(list_child(fields(&column["element"]["fields"]).into())),
-        "map" => text_map(),
-        other => panic!("no such type: {other}"),
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+/// Set `PATHSURVEY_WRITE_SCHEMAS=1` to write the files.
+#[test]
+fn the_files_are_what_the_program_prints() {
+    for table in all() {
+        let schema = table.schema();
+        let path = file(schema.name, schema.version.into());
+        if std::env::var_os("PATHSURVEY_WRITE_SCHEMAS").is_some() {
+            std::fs::write(&path, schema.json()).expect("a writable checkout");
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == schema.json(),
+            "{} differs from the code: set PATHSURVEY_WRITE_SCHEMAS=1 and run this test again",
+            path.display()
+        );
     }
 }
 
-fn fields(columns: &Value) -> Vec<Field> {
-    let columns = columns.as_array().expect("a list of columns");
-    columns
-        .iter()
-        .map(|column| {
-            let name = column["name"].as_str().expect("a name");
-            let nullable = column["nullable"].as_bool().expect("nullable");
-            let described = column["description"]
-                .as_str()
-                .is_some_and(|d| !d.is_empty());
-            assert!(described, "{name} is not described");
-            Field::new(name, data_type(column), nullable)
-        })
-        .collect()
-}
-
 #[test]
-fn code_and_promise_agree() {
-    for table in [Table::Hops, Table::Traces] {
-        let promise = promised(table);
-        assert_eq!(promise["table"], table.as_str());
-        assert_eq!(promise["version"], table.version());
-        assert_eq!(promise["nulls"], "last");
-        let order: Vec<_> = promise["sort_order"].as_array().unwrap().iter().collect();
-        assert_eq!(order, table.sort_order());
-        let fields = fields(&promise["columns"]);
-        assert_eq!(
-            fields.len(),
-            table.arrow_schema().fields().len(),
-            "{table:?}"
-        );
-        for (promised, written) in fields.iter().zip(table.arrow_schema().fields()) {
-            assert_eq!(promised, written.as_ref(), "{table:?}");
+fn a_new_version_only_adds_nullable_columns_or_lifts_a_ban_on_nulls() {
+    let mut compared = 0;
+    for table in all() {
+        let now = json(&table.schema().json());
+        for version in 1..u64::from(table.schema().version) {
+            let text = std::fs::read_to_string(file(table.schema().name, version));
+            let before = json(&text.expect("the schema of every version is kept"));
+            let columns = |schema: &Value| schema["columns"].as_array().cloned().expect("columns");
+            let (before, now) = (columns(&before), columns(&now));
+            for (old, new) in before.iter().zip(&now) {
+                assert_eq!(old["name"], new["name"], "the order of columns stays");
+                assert_eq!(old["type"], new["type"], "{}", old["name"]);
+                assert_eq!(old["unit"], new["unit"], "{}", old["name"]);
+                let may_be_null = |column: &Value| column["nullable"] == true;
+                assert!(may_be_null(new) || !may_be_null(old), "{}", old["name"]);
+                let values = |column: &Value| column["values"].as_array().cloned();
+                for value in values(old).unwrap_or_default() {
+                    assert!(values(new).is_some_and(|all| all.contains(&value)), "{value}");
+                }
+                compared += 1;
+            }
+            for added in &now[before.len()..] {
+                assert_eq!(added["nullable"], true, "{}", added["name"]);
+            }
         }
     }
-}
-
-/// The values of a column according to the text.
-fn values(table: Table, column: &str) -> Vec<String> {
-    let promise = promised(table);
-    let columns = promise["columns"].as_array().unwrap().clone();
-    let column = columns.iter().find(|c| c["name"] == column).unwrap();
-    let values = column["values"].as_array().expect("a list of values");
-    values
-        .iter()
-        .map(|v| v.as_str().unwrap().to_owned())
-        .collect()
-}
-
-/// Lists every variant of an enum by name. It does not compile if one is missing.
-macro_rules! names {
-    ($kind:ident: $($variant:ident)+) => {{
-        let _every_variant_is_listed = |value: $kind| match value { $($kind::$variant => ()),+ };
-        vec![$($kind::$variant.as_str()),+]
-    }};
+    assert!(compared >= 85, "{compared} columns");
 }
 
 #[test]
-fn listed_values_are_the_code_s() {
-    let protocols = names!(Protocol: Udp Icmp Tcp);
-    let expected = [
-        (
-            Table::Hops,
-            "status",
-            names!(Status: Replied Timeout Late Duplicate SendError Skipped Inferred),
-        ),
-        (
-            Table::Hops,
-            "purpose",
-            names!(Purpose: Distance Trace Retry Repeat Sweep Multipath SecondPass Mtu Audit),
-        ),
-        (
-            Table::Hops,
-            "evidence",
-            names!(Evidence: Weak Rewritten Full),
-        ),
-        (
-            Table::Hops,
-            "reply_kind",
-            names!(ReplyKind: TimeExceeded ReassemblyTimeExceeded NetworkUnreachable HostUnreachable
-                ProtocolUnreachable PortUnreachable FragmentationNeeded SourceRouteFailed
-                AdministrativelyProhibited Unreachable ParameterProblem PacketTooBig EchoReply
-                SynAck Rst Ack Udp),
-        ),
-        (Table::Hops, "protocol", protocols.clone()),
-        (Table::Traces, "protocol", protocols),
-        (
-            Table::Traces,
-            "stop_reason",
-            names!(StopReason: Completed Unreachable GapLimit Loop MaxTtl Interrupted Error
-                Excluded MaxFlows MaxWidth),
-        ),
-        (
-            Table::Traces,
-            "anomalies",
-            names!(Anomaly: Loop Cycle ZeroTtlForwarding PerPacketBalancing Nat Rewriting
-                TosRewritten TargetTimeExceeded RateLimited SilentHop MplsTunnel
-                OtherAddress PerFlowBalancing PerDestinationBalancing InferredHop SkippedHop),
-        ),
-    ];
-    for (table, column, names) in expected {
-        assert_eq!(values(table, column), names, "{table:?}.{column}");
+fn every_column_is_described_and_every_key_is_a_column() {
+    for table in all() {
+        let schema = table.schema();
+        let names: Vec<&str> = schema.columns.iter().map(|column| column.name).collect();
+        for name in schema.key.iter().chain(schema.sort_order) {
+            assert!(names.contains(name), "{name}");
+        }
+        let mut distinct = names.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), names.len(), "{}", schema.name);
+        for column in &schema.columns {
+            assert!(column.description.ends_with('.'), "{}", column.name);
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! The table `traces`: one row per traced (target, flow).
 
-use std::borrow::Cow;
-
 use crate::dataset::table::{Columns, Run, Table};
 use crate::model::{Anomaly, Protocol, StopReason, TraceRecord};
 
@@ -14,7 +12,7 @@ impl Table for Traces {
 
     const NAME: &'static str = "traces";
     const VERSION: u32 = 2;
-    const "One row per traced (target, flow). A value that is absent is null, never 0 and never an empty text."RIPTION: &'static str = "One row per traced (target, flow). A value that is absent is null, never 0 and never an empty text.";
+    const DESCRIPTION: &'static str = "One row per traced (target, flow). A value that is absent is null, never 0 and never an empty text.";
     const KEY: &'static [&'static str] = &["run_id", "trace_id"];
     const SORT_ORDER: &'static [&'static str] = &["trace_id"];
 
@@ -50,7 +48,7 @@ fn settings(columns: &mut Columns<TraceRecord>) {
     columns.int32("flow", "The number of the flow, from 0. With UDP and TCP, the source port is base + flow. Null if the trace \
          has many flows.", |row, _| row.flow);
     columns.constant("method", "The strategy of the trace.", |run| &run.meta.method);
-    columns.constant("protocol", "The protocol of the probes.", |run| run.meta.protocol.as_str()).values(&Protocol::NAMES);
+    columns.constant("protocol", "The protocol of the probes.", |run| run.meta.protocol.as_str()).values(Protocol::NAMES);
     columns.int32("src_port", "UDP or TCP source port of the flow.", |row, run| Some(run.meta.base_src_port?.wrapping_add(row.flow?.0)));
     columns.int32("dst_port", "UDP or TCP destination port; null if the port changes with the TTL.", |_, run| run.meta.dst_port);
     columns.int16("attempts", "The largest number of attempts per hop.", |_, run| run.meta.attempts);

@@ -3,7 +3,7 @@
 use crate::model::{HopRecord, TableRow, TraceEnd};
 
 /// Something to write. The rows of a trace's probes come before the end of the trace.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Event {
     /// A row of `hops`: a probe that has ended, a further reply, or an inferred hop.
     Row(HopRecord),

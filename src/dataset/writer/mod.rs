@@ -1,0 +1,391 @@
+//! The writer: receives rows and times, decides when to seal, and hands the rows over to its thread.
+
+mod counted;
+mod group;
+mod worker;
+
+use std::any::Any;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::directory::Directory;
+use super::files::Disk;
+use super::single::Single;
+use super::table::{AnyTable, Buffer, Rows, Run, Table};
+use super::tables::{self, Hops, Traces};
+use super::{DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart};
+use crate::model::{HopRecord, TableRow, Targets, Time, TraceId, TraceRecord};
+
+pub use counted::Counted;
+pub(super) use group::Group;
+use worker::{Place, Worker};
+
+/// When a part is sealed: at the first of these limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartLimits {
+    /// Rows of a table. A trace is not cut: the part is sealed before the next trace.
+    pub rows: usize,
+    /// Memory of the buffered rows in bytes.
+    pub bytes: usize,
+    /// Age of the oldest buffered row. A killed run loses no older rows.
+    pub age: Duration,
+}
+
+impl Default for PartLimits {
+    fn default() -> Self {
+        PartLimits {
+            rows: super::parquet::ROW_GROUP_ROWS,
+            bytes: 512 << 20,
+            age: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A stream without row groups passes rows on at this number…
+const STREAM_ROWS: usize = 8192;
+/// …or at this age, so that the reader of a pipe sees rows during the run.
+const STREAM_AGE: Duration = Duration::from_secs(1);
+
+/// Called for every part, on the writer's thread, as soon as the part and a manifest that lists it are on disk.
+pub type SealedHook = Box<dyn FnMut(&SealedPart) + Send>;
+
+/// A run to be written, and how.
+pub struct NewRun {
+    /// The facts of the run.
+    pub meta: RunMeta,
+    /// The run's targets.
+    pub targets: Arc<dyn Targets>,
+    /// The tables. Only rows of these are accepted.
+    pub tables: Vec<AnyTable>,
+    /// When parts are sealed.
+    pub limits: PartLimits,
+    /// Called for every sealed part of a directory.
+    pub on_sealed: Option<SealedHook>,
+}
+
+impl NewRun {
+    /// A run with the tables of every dataset, the default limits, and no hook.
+    pub fn new(meta: RunMeta, targets: Arc<dyn Targets>) -> Self {
+        NewRun {
+            meta,
+            targets,
+            tables: tables::all().to_vec(),
+            limits: PartLimits::default(),
+            on_sealed: None,
+        }
+    }
+
+    /// Splits off what a single stream has no use for.
+    fn split(self) -> (Run, (Vec<Box<dyn Rows>>, PartLimits)) {
+        let buffers = self.tables.iter().map(AnyTable::buffer).collect();
+        let run = Run {
+            meta: self.meta,
+            targets: self.targets,
+        };
+        (run, (buffers, self.limits))
+    }
+}
+
+/// The result of a finished run.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The manifest. `None` for a stream.
+    pub manifest: Option<PathBuf>,
+    /// Files of rows.
+    pub parts: usize,
+    /// Rows of `hops`.
+    pub hops: u64,
+    /// Rows of `traces`; 0 in a single stream, which holds hops only.
+    pub traces: u64,
+    /// Bytes in those files; 0 for a stream.
+    pub bytes: u64,
+    /// What was counted in the rows.
+    pub counted: Counted,
+}
+
+/// Writes a run's rows. It reads no clock: every call passes the time.
+///
+/// A thread of its own encodes and seals the rows. A call waits only if a part is due while an earlier one is still being sealed. No
+/// row is ever dropped.
+///
+/// Memory: the buffered rows (at most [`PartLimits::bytes`] and the rows that came with the last one), and the same once more, and
+/// about a quarter, while a part is sealed.
+///
+/// Errors of sealing are returned by a later call. The rows of a part that could not be sealed are kept, and tried again with the
+/// next part.
+///
+/// If the writer is dropped without [`finish`](DatasetWriter::finish), sealed parts stay and the manifest says `running`. The rows of a
+/// single file stay under a temporary name and can be read there.
+pub struct DatasetWriter {
+    worker: Worker,
+    limits: PartLimits,
+    /// The rows since the last cut, by table.
+    buffers: Vec<Box<dyn Rows>>,
+    figures: RunFigures,
+    /// The time of the oldest buffered row.
+    opened_at: Option<Time>,
+    /// The output, for errors.
+    subject: PathBuf,
+}
+
+impl DatasetWriter {
+    /// Opens the output.
+    ///
+    /// - A directory is created, locked, cleared of unfinished files, and gets a manifest that says `running`.
+    /// - A file appears only when it is finished.
+    /// - A stream is written in place. Opening a FIFO waits for its reader.
+    ///
+    /// # Errors
+    /// [`DatasetError::InUse`], [`DatasetError::ForeignManifest`], [`DatasetError::RunExists`],
+    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] if the
+    /// destination cannot be written to.
+    pub fn create(
+        output: &Output,
+        run: NewRun,
+        now: Time,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        Self::create_on(Disk::default(), output, run, now, figures)
+    }
+
+    pub(super) fn create_on(
+        disk: Disk,
+        output: &Output,
+        run: NewRun,
+        now: Time,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        match output {
+            Output::Directory(root) => {
+                let limits = run.limits;
+                let buffers = run.tables.iter().map(AnyTable::buffer).collect();
+                let directory = Directory::open(root.clone(), run, disk, now, figures)?;
+                let place = Place::Directory(Box::new(directory));
+                Self::over(place, root, buffers, limits, figures)
+            }
+            Output::File { path, format } => {
+                let (run, rest) = run.split();
+                let single = Single::file(path.clone(), *format, run, disk)?;
+                Self::over_single(single, path, rest, figures)
+            }
+            Output::Stdout { format } => {
+                // A descriptor of our own: the standard handle buffers by lines, and its lock cannot move to the writer's thread.
+                let descriptor = std::io::stdout()
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .map_err(DatasetError::file("open", STDOUT.as_ref()))?;
+                Self::to_stream(Box::new(File::from(descriptor)), *format, run, figures)
+            }
+        }
+    }
+
+    /// Like standard output, for any stream. Batches are not buffered.
+    ///
+    /// # Errors
+    /// [`DatasetError::BrokenPipe`] and [`DatasetError::File`]. The header of a format may already fail.
+    pub fn to_stream(
+        stream: Box<dyn Write + Send>,
+        format: Format,
+        run: NewRun,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        let (run, rest) = run.split();
+        let single = Single::stream(STDOUT.into(), stream, format, run)?;
+        Self::over_single(single, STDOUT.as_ref(), rest, figures)
+    }
+
+    fn over_single(
+        single: Single,
+        subject: &Path,
+        (buffers, limits): (Vec<Box<dyn Rows>>, PartLimits),
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        let limits = match single.groups_rows() {
+            // Row groups of a file without its final name: age is no reason to end one early.
+            true => PartLimits {
+                age: Duration::MAX,
+                ..limits
+            },
+            false => PartLimits {
+                rows: limits.rows.min(STREAM_ROWS),
+                bytes: limits.bytes,
+                age: limits.age.min(STREAM_AGE),
+            },
+        };
+        let place = Place::Single(Box::new(single));
+        Self::over(place, subject, buffers, limits, figures)
+    }
+
+    fn over(
+        place: Place,
+        subject: &Path,
+        buffers: Vec<Box<dyn Rows>>,
+        limits: PartLimits,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        Ok(DatasetWriter {
+            worker: Worker::start(place, subject)?,
+            limits,
+            buffers,
+            figures: figures.clone(),
+            opened_at: None,
+            subject: subject.to_owned(),
+        })
+    }
+
+    /// Adds a row of `hops`. The rows of a trace must come together. If a part is due, it is sealed before the first row of a trace.
+    ///
+    /// # Errors
+    /// Errors of sealing. Parts sealed before stay, and all other rows stay buffered, also this one. A single file or stream ends with the
+    /// error ([`DatasetError::BrokenOff`]) and accepts no more rows ([`DatasetError::Over`]).
+    pub fn hop(&mut self, row: HopRecord, now: Time) -> Result<(), DatasetError> {
+        let sealed = match self.is_due(now) && self.last_trace() != Some(row.trace_id) {
+            true => self.seal(now),
+            false => Ok(()),
+        };
+        self.push::<Hops>(row, now)?;
+        sealed
+    }
+
+    /// The trace of the last row of `hops`.
+    fn last_trace(&self) -> Option<TraceId> {
+        let typed = |rows: &Box<dyn Rows>| -> Option<TraceId> {
+            let any: &dyn Any = rows.as_ref();
+            let hops = any.downcast_ref::<Buffer<Hops>>()?;
+            hops.rows().last().map(|row| row.trace_id)
+        };
+        self.buffers.iter().find_map(typed)
+    }
+
+    /// Adds a row of `traces`, after the trace's hops. A single stream only counts it.
+    ///
+    /// # Errors
+    /// None from sealing: those come with the next row of `hops` or the next tick.
+    pub fn trace(&mut self, row: TraceRecord, now: Time) -> Result<(), DatasetError> {
+        self.push::<Traces>(row, now)
+    }
+
+    /// Adds a row of the table `T`. Never seals. A single stream, which holds hops only, takes no notice of rows of other tables.
+    ///
+    /// # Errors
+    /// [`DatasetError::NoTable`] if `T` is not among the run's tables.
+    pub fn push<T: Table>(&mut self, row: T::Row, now: Time) -> Result<(), DatasetError> {
+        let buffer = self.buffers.iter_mut().find_map(|rows| {
+            let any: &mut dyn Any = rows.as_mut();
+            any.downcast_mut::<Buffer<T>>()
+        });
+        let Some(buffer) = buffer else {
+            return Err(self.no_table(T::NAME));
+        };
+        buffer.push(row);
+        self.opened_at.get_or_insert(now);
+        Ok(())
+    }
+
+    /// Adds a row of a strategy's own table. Never seals.
+    ///
+    /// # Errors
+    /// [`DatasetError::NoTable`] if no table of the run has rows of this type.
+    pub fn row(&mut self, row: TableRow, now: Time) -> Result<(), DatasetError> {
+        let kind = row.type_name();
+        let mut row = row.into_any();
+        for buffer in &mut self.buffers {
+            match buffer.push_any(row) {
+                Ok(()) => {
+                    self.opened_at.get_or_insert(now);
+                    return Ok(());
+                }
+                Err(returned) => row = returned,
+            }
+        }
+        Err(self.no_table(kind))
+    }
+
+    fn no_table(&self, rows: &'static str) -> DatasetError {
+        DatasetError::NoTable {
+            output: self.subject.clone(),
+            rows,
+        }
+    }
+
+    /// Seals what is due. Rows added between two calls are never separated.
+    ///
+    /// # Errors
+    /// Errors of sealing, as in [`hop`](DatasetWriter::hop).
+    pub fn seal_if_due(&mut self, now: Time) -> Result<(), DatasetError> {
+        self.worker.check()?;
+        match self.is_due(now) {
+            true => self.seal(now),
+            false => Ok(()),
+        }
+    }
+
+    /// Stores the latest figures, and seals what is due. Call it between traces, about once per second.
+    ///
+    /// # Errors
+    /// Errors of sealing, as in [`hop`](DatasetWriter::hop).
+    pub fn tick(&mut self, now: Time, figures: &RunFigures) -> Result<(), DatasetError> {
+        self.figures = figures.clone();
+        self.seal_if_due(now)
+    }
+
+    /// Waits until everything handed over to the writer's thread is sealed. Rows that are not due stay buffered.
+    ///
+    /// # Errors
+    /// Errors of sealing, as in [`hop`](DatasetWriter::hop).
+    pub fn wait(&mut self) -> Result<(), DatasetError> {
+        self.worker.wait()
+    }
+
+    /// Seals the rest and writes the last manifest.
+    ///
+    /// # Errors
+    /// Errors of sealing. A directory's manifest then says `failed` with the error, if it can still be written. The rows of a single file stay
+    /// under a temporary name and can be read there.
+    pub fn finish(
+        mut self,
+        ending: &Ending,
+        now: Time,
+        figures: &RunFigures,
+    ) -> Result<Finished, DatasetError> {
+        self.figures = figures.clone();
+        let last = self.cut(now);
+        self.worker.finish(last, ending.clone())
+    }
+
+    fn is_due(&self, now: Time) -> bool {
+        let Some(opened_at) = self.opened_at else {
+            return false;
+        };
+        let mut bytes = 0;
+        let full = self.buffers.iter().any(|rows| {
+            bytes += rows.bytes();
+            rows.len() >= self.limits.rows
+        });
+        full || bytes >= self.limits.bytes || now.since(opened_at) >= self.limits.age
+    }
+
+    fn seal(&mut self, now: Time) -> Result<(), DatasetError> {
+        let group = self.cut(now);
+        self.worker.seal(group)?;
+        self.worker.check()
+    }
+
+    /// Takes the rows since the last cut.
+    fn cut(&mut self, now: Time) -> Group {
+        self.opened_at = None;
+        Group {
+            rows: self.buffers.iter_mut().map(|rows| rows.take()).collect(),
+            figures: self.figures.clone(),
+            now,
+        }
+    }
+}
+
+/// The name of standard output in messages.
+const STDOUT: &str = "standard output";
+

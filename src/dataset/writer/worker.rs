@@ -1,0 +1,172 @@
+//! The writer's thread: encodes and seals groups of rows while the next group fills.
+//!
+//! The channel holds no message: the sender waits until the worker takes it. So at most one group is encoded while another one fills,
+//! and memory is bounded. A survey waits for its disk, and loses no row.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{Finished, Group};
+use crate::dataset::directory::Directory;
+use crate::dataset::single::Single;
+use crate::dataset::{DatasetError, Ending};
+
+/// Where the rows go.
+pub(super) enum Place {
+    Directory(Box<Directory>),
+    Single(Box<Single>),
+}
+
+impl Place {
+    /// Seals a group. Buffers whose rows are safe are emptied, also if there is an error. A later call with the same group writes only
+    /// what is missing.
+    fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {
+        match self {
+            Place::Directory(directory) => directory.seal(group),
+            Place::Single(single) => single.write(group),
+        }
+    }
+
+    /// Seals the last groups, and ends the output.
+    fn finish(self, groups: Vec<Group>, ending: &Ending) -> Result<Finished, DatasetError> {
+        match self {
+            Place::Directory(directory) => directory.finish(groups, ending),
+            Place::Single(single) => single.finish(groups, ending),
+        }
+    }
+}
+
+enum Message {
+    /// Seal these rows.
+    Seal(Box<Group>),
+    /// Answer as soon as all earlier groups are sealed.
+    Answer(Sender<()>),
+    /// Seal these rows, and end the output.
+    Finish(Box<Group>, Ending),
+}
+
+/// The writer's thread.
+pub(super) struct Worker {
+    /// `None` once the worker was told to end.
+    messages: Option<Sender<Message>>,
+    error: Arc<Mutex<Option<DatasetError>>>,
+    thread: Option<JoinHandle<Option<Result<Finished, DatasetError>>>>,
+    /// The output, for errors.
+    subject: PathBuf,
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(super) fn start(place: Place, subject: &Path) -> Result<Self, DatasetError> {
+        let (messages, received) = bounded(0);
+        let error = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&error);
+        let thread = std::thread::Builder::new()
+            .name("dataset".to_owned())
+            .spawn(move || work(place, &received, &slot))
+            .map_err(DatasetError::file("start a thread to write", subject))?;
+        Ok(Worker {
+            messages: Some(messages),
+            error,
+            thread: Some(thread),
+            subject: subject.to_owned(),
+        })
+    }
+
+    /// Hands over a group. Waits while an earlier group is being sealed.
+    pub(super) fn seal(&self, group: Group) -> Result<(), DatasetError> {
+        self.send(Message::Seal(Box::new(group)))
+    }
+
+    /// Waits until all groups handed over are sealed. Returns the error of sealing, if there was one.
+    pub(super) fn wait(&self) -> Result<(), DatasetError> {
+        let (answer, answered) = bounded(1);
+        self.send(Message::Answer(answer))?;
+        // An error means that the thread is gone, which `check` reports.
+        let _ = answered.recv();
+        self.check()
+    }
+
+    /// Returns the error of sealing that was not returned yet.
+    pub(super) fn check(&self) -> Result<(), DatasetError> {
+        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.take().map_or(Ok(()), Err)
+    }
+
+    /// Hands over the last group, and waits until the output has ended.
+    pub(super) fn finish(
+        mut self,
+        last: Group,
+        ending: Ending,
+    ) -> Result<Finished, DatasetError> {
+        self.send(Message::Finish(Box::new(last), ending))?;
+        self.join().unwrap_or_else(|| Err(self.gone()))
+    }
+
+    fn send(&self, message: Message) -> Result<(), DatasetError> {
+        let sent = self.messages.as_ref().map(|messages| messages.send(message));
+        match sent {
+            Some(Ok(())) => Ok(()),
+            _ => Err(self.gone()),
+        }
+    }
+
+    fn gone(&self) -> DatasetError {
+        DatasetError::WriterGone(self.subject.clone())
+    }
+
+    /// Waits for the end of the thread.
+    fn join(&mut self) -> Option<Result<Finished, DatasetError>> {
+        self.messages = None;
+        self.thread.take()?.join().ok()?
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // A group that is being sealed is sealed to its end.
+        let _ = self.join();
+    }
+}
+
+/// The thread. Returns `None` if the writer was dropped without being finished.
+fn work(
+    mut place: Place,
+    messages: &Receiver<Message>,
+    error: &Mutex<Option<DatasetError>>,
+) -> Option<Result<Finished, DatasetError>> {
+    // Groups that could not be sealed, the oldest first.
+    let mut waiting: Vec<Group> = Vec::new();
+    for message in messages {
+        match message {
+            Message::Seal(group) => {
+                waiting.push(*group);
+                if let Err(found) = seal_all(&mut place, &mut waiting) {
+                    let mut slot = error.lock().unwrap_or_else(PoisonError::into_inner);
+                    // The first error is the cause of the later ones.
+                    slot.get_or_insert(found);
+                }
+            }
+            Message::Answer(answer) => {
+                let _ = answer.send(());
+            }
+            Message::Finish(last, ending) => {
+                waiting.push(*last);
+                return Some(place.finish(waiting, &ending));
+            }
+        }
+    }
+    None
+}
+
+/// Seals the groups in their order, up to the first error.
+fn seal_all(place: &mut Place, waiting: &mut Vec<Group>) -> Result<(), DatasetError> {
+    while let Some(group) = waiting.first_mut() {
+        place.seal(group)?;
+        waiting.remove(0);
+    }
+    Ok(())
+}
