@@ -4,9 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pathsurvey::dataset::{
-    DatasetWriter, Ending, NewRun, Output, RunFigures, RunMeta, Vantage,
-};
+use pathsurvey::dataset::{DatasetWriter, Ending, NewRun, Output, RunFigures, RunMeta, Vantage};
 use pathsurvey::model::{self, HopRecord, Protocol};
 
 mod rows;

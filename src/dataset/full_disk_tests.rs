@@ -54,7 +54,9 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
 fn feed_until_full(writer: &mut DatasetWriter, from: u32) -> DatasetError {
     for target in from..10_000 {
         for row in rows::trace(target).0 {
-            writer.push::<Hops>(row, rows::START).expect("a table of hops");
+            writer
+                .push::<Hops>(row, rows::START)
+                .expect("a table of hops");
         }
         let sealed = writer.seal_if_due(rows::START);
         // Without the wait, the error would come with a later row.

@@ -51,13 +51,13 @@ pub mod table;
 mod tables;
 mod writer;
 
+pub use directory::SealedPart;
 pub use error::{DatasetError, Remains};
+pub use manifest::not_sent;
 pub use meta::{Ending, RunFigures, RunMeta, Vantage};
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;
-pub use directory::SealedPart;
-pub use manifest::not_sent;
 pub use tables::{Hops, Traces, all as all_tables, named as table_named};
 pub use writer::{Counted, DatasetWriter, Finished, NewRun, PartLimits, SealedHook};
 

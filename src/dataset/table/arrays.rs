@@ -37,7 +37,12 @@ pub(super) fn primitive<T: ArrowPrimitiveType, R>(
 pub(super) fn times<R>(rows: &[&R], get: impl Fn(&R) -> Option<i64>) -> ArrayRef {
     let micros = primitive::<TimestampMicrosecondType, R>(rows, get);
     // The time zone is part of the array's type, not of the numbers.
-    Arc::new(micros.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC"))
+    Arc::new(
+        micros
+            .as_primitive::<TimestampMicrosecondType>()
+            .clone()
+            .with_timezone("UTC"),
+    )
 }
 
 /// Yes or no.
@@ -67,10 +72,7 @@ pub(super) fn constant(rows: usize, text: &str) -> ArrayRef {
 }
 
 /// Text from a small set of constants.
-pub(super) fn static_texts<R>(
-    rows: &[&R],
-    get: impl Fn(&R) -> Option<&'static str>,
-) -> ArrayRef {
+pub(super) fn static_texts<R>(rows: &[&R], get: impl Fn(&R) -> Option<&'static str>) -> ArrayRef {
     let mut texts: Vec<&'static str> = Vec::new();
     let mut keys: Vec<i32> = Vec::with_capacity(rows.len());
     let nulls = nulls_of(rows, |row| {

@@ -55,9 +55,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::Int16, V::NULLABLE, meaning, move |rows, run| {
-            arrays::primitive::<Int16Type, R>(rows, |row| get(row, run).cell())
-        })
+        self.add(
+            name,
+            ColumnType::Int16,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::primitive::<Int16Type, R>(rows, |row| get(row, run).cell()),
+        )
     }
 
     /// Whole numbers of 32 bits.
@@ -67,9 +71,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::Int32, V::NULLABLE, meaning, move |rows, run| {
-            arrays::primitive::<Int32Type, R>(rows, |row| get(row, run).cell())
-        })
+        self.add(
+            name,
+            ColumnType::Int32,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::primitive::<Int32Type, R>(rows, |row| get(row, run).cell()),
+        )
     }
 
     /// Whole numbers of 64 bits.
@@ -79,9 +87,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::Int64, V::NULLABLE, meaning, move |rows, run| {
-            arrays::primitive::<Int64Type, R>(rows, |row| get(row, run).cell())
-        })
+        self.add(
+            name,
+            ColumnType::Int64,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::primitive::<Int64Type, R>(rows, |row| get(row, run).cell()),
+        )
     }
 
     /// Numbers with a fraction.
@@ -91,9 +103,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::Float64, V::NULLABLE, meaning, move |rows, run| {
-            arrays::primitive::<Float64Type, R>(rows, |row| get(row, run).cell())
-        })
+        self.add(
+            name,
+            ColumnType::Float64,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::primitive::<Float64Type, R>(rows, |row| get(row, run).cell()),
+        )
     }
 
     /// Times in microseconds, UTC.
@@ -103,9 +119,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::Timestamp, V::NULLABLE, meaning, move |rows, run| {
-            arrays::times(rows, |row| get(row, run).cell().map(Time::as_micros))
-        })
+        self.add(
+            name,
+            ColumnType::Timestamp,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::times(rows, |row| get(row, run).cell().map(Time::as_micros)),
+        )
     }
 
     /// Yes or no.
@@ -115,9 +135,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::Boolean, V::NULLABLE, meaning, move |rows, run| {
-            arrays::boolean(rows, |row| get(row, run).cell())
-        })
+        self.add(
+            name,
+            ColumnType::Boolean,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::boolean(rows, |row| get(row, run).cell()),
+        )
     }
 
     /// Addresses as canonical text (RFC 5952 for IPv6).
@@ -127,9 +151,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        let column = self.add(name, ColumnType::Text, V::NULLABLE, meaning, move |rows, run| {
-            arrays::addresses(rows, |row| get(row, run).cell())
-        });
+        let column = self.add(
+            name,
+            ColumnType::Text,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::addresses(rows, |row| get(row, run).cell()),
+        );
         column.unit(ADDRESS)
     }
 
@@ -154,9 +182,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl Fn(&R, &Run) -> V + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::Text, V::NULLABLE, meaning, move |rows, run| {
-            arrays::static_texts(rows, |row| get(row, run).cell())
-        })
+        self.add(
+            name,
+            ColumnType::Text,
+            V::NULLABLE,
+            meaning,
+            move |rows, run| arrays::static_texts(rows, |row| get(row, run).cell()),
+        )
     }
 
     /// Text that every row of the run shares.
@@ -262,9 +294,13 @@ impl<R: 'static> Columns<R> {
         meaning: &'static str,
         get: impl for<'a> Fn(&'a R, &'a Run, &mut Vec<(&'a str, &'a str)>) + Send + Sync + 'static,
     ) -> Described<'_> {
-        self.add(name, ColumnType::TextMap, true, meaning, move |rows, run| {
-            nested::maps(rows, |row, pairs| get(row, run, pairs))
-        })
+        self.add(
+            name,
+            ColumnType::TextMap,
+            true,
+            meaning,
+            move |rows, run| nested::maps(rows, |row, pairs| get(row, run, pairs)),
+        )
     }
 
     fn add(

@@ -93,7 +93,9 @@ impl AnyTable {
 
 impl std::fmt::Debug for AnyTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("AnyTable").field(&self.schema().name).finish()
+        f.debug_tuple("AnyTable")
+            .field(&self.schema().name)
+            .finish()
     }
 }
 

@@ -130,5 +130,8 @@ fn sorted<T: Table>(rows: &[T::Row]) -> Vec<&T::Row> {
     } else {
         keyed.sort_unstable();
     }
-    keyed.into_iter().map(|(_, at)| &rows[at as usize]).collect()
+    keyed
+        .into_iter()
+        .map(|(_, at)| &rows[at as usize])
+        .collect()
 }

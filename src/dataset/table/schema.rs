@@ -6,8 +6,8 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Table, arrays};
 use super::column::ADDRESS;
+use super::{Table, arrays};
 
 /// The type of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +66,7 @@ impl ColumnType {
             ColumnType::Float64 => DataType::Float64,
             ColumnType::Boolean => DataType::Boolean,
             ColumnType::Binary => DataType::Binary,
-            ColumnType::Timestamp => {
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-            }
+            ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             ColumnType::TextList { nullable_elements } => DataType::List(Arc::new(Field::new(
                 "element",
                 DataType::Utf8,
@@ -223,7 +221,10 @@ impl TableSchema {
 
     /// The columns of addresses, as paths of leaf columns in Parquet.
     pub(in crate::dataset) fn address_leaves(&self) -> impl Iterator<Item = String> {
-        let addresses = self.columns.iter().filter(|column| column.unit == Some(ADDRESS));
+        let addresses = self
+            .columns
+            .iter()
+            .filter(|column| column.unit == Some(ADDRESS));
         addresses.map(|column| match column.kind {
             ColumnType::TextList { .. } => format!("{}.list.element", column.name),
             _ => column.name.to_owned(),

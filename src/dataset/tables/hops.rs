@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::dataset::table::{Columns, Table};
 use crate::model::{
-    Echoed, Evidence, HopRecord, Inferred, InterfaceInfo, InterfaceRole, MplsLabel, Protocol, Purpose, QuotedProbe, Reply,
-    ReplyKind, Status, UnsentReason,
+    Echoed, Evidence, HopRecord, Inferred, InterfaceInfo, InterfaceRole, MplsLabel, Protocol,
+    Purpose, QuotedProbe, Reply, ReplyKind, Status, UnsentReason,
 };
 
 /// The table `hops`.
@@ -23,7 +23,8 @@ impl Table for Hops {
          null, never 0 and never an empty text. In an inferred row probe_id is null, and (run_id, trace_id, \
          round, ttl) is the key.";
     const KEY: &'static [&'static str] = &["run_id", "trace_id", "probe_id", "reply_index"];
-    const SORT_ORDER: &'static [&'static str] = &["trace_id", "ttl", "attempt", "reply_index", "probe_id"];
+    const SORT_ORDER: &'static [&'static str] =
+        &["trace_id", "ttl", "attempt", "reply_index", "probe_id"];
 
     fn columns(columns: &mut Columns<HopRecord>) {
         identity(columns);
@@ -56,37 +57,102 @@ impl Table for Hops {
 }
 
 fn identity(columns: &mut Columns<HopRecord>) {
-    columns.constant("run_id", "The run that wrote the row. (run_id, trace_id) joins traces.", |run| &run.meta.run_id);
-    columns.int64("trace_id", "The trace of the probe; joins traces. It is the target's number × flows + flow.", |row, _| row.trace_id);
+    columns.constant(
+        "run_id",
+        "The run that wrote the row. (run_id, trace_id) joins traces.",
+        |run| &run.meta.run_id,
+    );
+    columns.int64(
+        "trace_id",
+        "The trace of the probe; joins traces. It is the target's number × flows + flow.",
+        |row, _| row.trace_id,
+    );
     columns.int64("probe_id", "The probe's number within the run, from 0 in the order of sending. Null in an inferred row, which no \
          probe belongs to.", |row, _| row.probe_id);
     columns.int16("reply_index", "0 in the probe's own row; 1 and up in the rows of further replies to it. Count the rows with 0 to \
          count probes.", |row, _| row.reply_index);
-    columns.address("destination", "The address probed.", |row, _| row.destination);
+    columns.address("destination", "The address probed.", |row, _| {
+        row.destination
+    });
     columns.address("source", "The address that the probe was sent from; null if the kernel had no route and so no address.", |row, _| row.source);
-    columns.constant("vantage", "The id of the vantage point.", |run| &run.meta.vantage.id);
-    columns.int16("ip_version", "4 or 6.", |row, _| match row.destination { IpAddr::V4(_) => 4_i16, IpAddr::V6(_) => 6 });
+    columns.constant("vantage", "The id of the vantage point.", |run| {
+        &run.meta.vantage.id
+    });
+    columns.int16("ip_version", "4 or 6.", |row, _| match row.destination {
+        IpAddr::V4(_) => 4_i16,
+        IpAddr::V6(_) => 6,
+    });
 }
 
 fn probe(columns: &mut Columns<HopRecord>) {
-    columns.static_text("protocol", "The protocol of the probe.", |row, _| row.protocol.as_str()).values(Protocol::NAMES);
-    columns.int32("src_port", "UDP or TCP source port; null for icmp.", |row, _| row.src_port);
-    columns.int32("dst_port", "UDP or TCP destination port; null for icmp.", |row, _| row.dst_port);
-    columns.int32("icmp_id", "ICMP identifier; null for udp and tcp.", |row, _| row.icmp_id);
-    columns.int32("flow_label", "IPv6 flow label; null if the probe is IPv4 or the kernel chose the label.", |row, _| row.flow_label);
-    columns.int32("flow", "The number of the flow, from 0. With UDP and TCP, the source port is base + flow.", |row, _| row.flow);
-    columns.int32("round", "The round of the strategy; 0 if the strategy has no rounds.", |row, _| row.round);
+    columns
+        .static_text("protocol", "The protocol of the probe.", |row, _| {
+            row.protocol.as_str()
+        })
+        .values(Protocol::NAMES);
+    columns.int32(
+        "src_port",
+        "UDP or TCP source port; null for icmp.",
+        |row, _| row.src_port,
+    );
+    columns.int32(
+        "dst_port",
+        "UDP or TCP destination port; null for icmp.",
+        |row, _| row.dst_port,
+    );
+    columns.int32(
+        "icmp_id",
+        "ICMP identifier; null for udp and tcp.",
+        |row, _| row.icmp_id,
+    );
+    columns.int32(
+        "flow_label",
+        "IPv6 flow label; null if the probe is IPv4 or the kernel chose the label.",
+        |row, _| row.flow_label,
+    );
+    columns.int32(
+        "flow",
+        "The number of the flow, from 0. With UDP and TCP, the source port is base + flow.",
+        |row, _| row.flow,
+    );
+    columns.int32(
+        "round",
+        "The round of the strategy; 0 if the strategy has no rounds.",
+        |row, _| row.round,
+    );
     columns.int16("ttl", "The TTL (hop limit) sent; null if a reply quotes nothing and may answer several probes.", |row, _| row.ttl).unit("hops");
     columns.int16("attempt", "The attempt, from 1.", |row, _| row.attempt);
     columns.name::<Purpose, _>("purpose", "Why the probe was sent. distance: measures the target's distance; trace: first probe at its TTL; \
          retry: an earlier attempt got no reply; repeat: a further answer of the hop is wanted; sweep: part \
          of a sweep; multipath: looks for further paths; second_pass: fills a gap of the first pass; mtu: \
          searches the path MTU; audit: checks an inferred hop.", |row, _| row.purpose);
-    columns.int32("probe_size", "The size sent, with the IP header.", |row, _| row.probe_size).unit("bytes");
-    columns.int16("probe_tos", "The type of service (IPv6: traffic class) sent.", |row, _| row.probe_tos);
-    columns.int32("probe_ip_id", "The IP ID sent (IPv4); null if the probe is IPv6 or the kernel chose the IP ID.", |row, _| row.probe_ip_id);
-    columns.int32("probe_checksum", "The checksum sent in the transport header.", |row, _| row.probe_checksum);
-    columns.time("sent_at", "When the kernel accepted the probe; null if it never did.", |row, _| row.sent_at);
+    columns
+        .int32(
+            "probe_size",
+            "The size sent, with the IP header.",
+            |row, _| row.probe_size,
+        )
+        .unit("bytes");
+    columns.int16(
+        "probe_tos",
+        "The type of service (IPv6: traffic class) sent.",
+        |row, _| row.probe_tos,
+    );
+    columns.int32(
+        "probe_ip_id",
+        "The IP ID sent (IPv4); null if the probe is IPv6 or the kernel chose the IP ID.",
+        |row, _| row.probe_ip_id,
+    );
+    columns.int32(
+        "probe_checksum",
+        "The checksum sent in the transport header.",
+        |row, _| row.probe_checksum,
+    );
+    columns.time(
+        "sent_at",
+        "When the kernel accepted the probe; null if it never did.",
+        |row, _| row.sent_at,
+    );
     columns.name::<Status, _>("status", "How the probe ended: every probe has exactly one row with reply_index 0. replied: a reply within the \
          timeout; timeout: no reply; late: a reply after the timeout; duplicate: a further reply; send_error: \
          refused by the kernel; skipped: never given to the kernel; inferred: not probed, copied from another \
@@ -96,34 +162,104 @@ fn probe(columns: &mut Columns<HopRecord>) {
 }
 
 fn reply(columns: &mut Columns<HopRecord>) {
-    columns.address("responder", "The address that replied. In an inferred row, the address that replied to other traces.", |row, _| row.responder());
-    columns.time("received_at", "When the reply arrived (the kernel's receive timestamp).", |row, _| Some(reply_of(row)?.received_at));
+    columns.address(
+        "responder",
+        "The address that replied. In an inferred row, the address that replied to other traces.",
+        |row, _| row.responder(),
+    );
+    columns.time(
+        "received_at",
+        "When the reply arrived (the kernel's receive timestamp).",
+        |row, _| Some(reply_of(row)?.received_at),
+    );
     columns.int32("rtt_us", "Round-trip time: receive timestamp − send timestamp. 0 if the reply has a timestamp up to 1 ms \
          before that of the probe. Null if it is earlier still: the machine was then busy, and the send \
          timestamp is a guess.", |row, _| row.rtt_us).unit("µs");
-    columns.name::<ReplyKind, _>("reply_kind", "The kind of the reply.", |row, _| row.reply_kind());
-    columns.int16("icmp_type", "ICMP type of the reply.", |row, _| reply_of(row)?.icmp_type);
-    columns.int16("icmp_code", "ICMP code of the reply.", |row, _| reply_of(row)?.icmp_code);
-    columns.int16("reply_tcp_flags", "TCP flags of the reply.", |row, _| tcp_flags(reply_of(row)?));
-    columns.int16("reply_ttl", "The reply's own TTL on arrival.", |row, _| reply_of(row)?.ttl).unit("hops");
-    columns.int16("reply_tos", "The reply's type of service (IPv6: traffic class).", |row, _| reply_of(row)?.tos);
-    columns.int32("reply_size", "The reply's size, with its IP header.", |row, _| reply_of(row)?.size).unit("bytes");
-    columns.int32("reply_ip_id", "The reply's IP ID (IPv4).", |row, _| reply_of(row)?.ip_id);
-    columns.address("reply_destination", "The local address that the reply was sent to.", |row, _| reply_of(row)?.destination);
+    columns.name::<ReplyKind, _>("reply_kind", "The kind of the reply.", |row, _| {
+        row.reply_kind()
+    });
+    columns.int16("icmp_type", "ICMP type of the reply.", |row, _| {
+        reply_of(row)?.icmp_type
+    });
+    columns.int16("icmp_code", "ICMP code of the reply.", |row, _| {
+        reply_of(row)?.icmp_code
+    });
+    columns.int16("reply_tcp_flags", "TCP flags of the reply.", |row, _| {
+        tcp_flags(reply_of(row)?)
+    });
+    columns
+        .int16("reply_ttl", "The reply's own TTL on arrival.", |row, _| {
+            reply_of(row)?.ttl
+        })
+        .unit("hops");
+    columns.int16(
+        "reply_tos",
+        "The reply's type of service (IPv6: traffic class).",
+        |row, _| reply_of(row)?.tos,
+    );
+    columns
+        .int32(
+            "reply_size",
+            "The reply's size, with its IP header.",
+            |row, _| reply_of(row)?.size,
+        )
+        .unit("bytes");
+    columns.int32("reply_ip_id", "The reply's IP ID (IPv4).", |row, _| {
+        reply_of(row)?.ip_id
+    });
+    columns.address(
+        "reply_destination",
+        "The local address that the reply was sent to.",
+        |row, _| reply_of(row)?.destination,
+    );
 }
 
 fn quoted(columns: &mut Columns<HopRecord>) {
-    columns.int16("quoted_ttl", "Quoted TTL: the probe's TTL when it reached the responder.", |row, _| quote_of(row)?.ttl).unit("hops");
-    columns.int16("quoted_tos", "Quoted type of service: the probe's when it reached the responder.", |row, _| quote_of(row)?.tos);
-    columns.int32("quoted_ip_id", "Quoted IP ID (IPv4).", |row, _| quote_of(row)?.ip_id);
-    columns.int32("quoted_length", "Quoted total length of the IP packet.", |row, _| quote_of(row)?.length).unit("bytes");
-    columns.int32("quoted_checksum", "Quoted transport checksum.", |row, _| quote_of(row)?.checksum());
-    columns.int32("quoted_src_port", "Quoted source port.", |row, _| quote_of(row)?.src_port());
-    columns.int32("quoted_dst_port", "Quoted destination port.", |row, _| quote_of(row)?.dst_port());
-    columns.address("quoted_source", "Quoted source address.", |row, _| quote_of(row)?.source);
-    columns.address("quoted_destination", "Quoted destination address.", |row, _| Some(quote_of(row)?.destination));
-    columns.int32("quoted_icmp_id", "Quoted ICMP identifier.", |row, _| quote_of(row)?.icmp_id());
-    columns.int32("quoted_flow_label", "Quoted IPv6 flow label.", |row, _| quote_of(row)?.flow_label);
+    columns
+        .int16(
+            "quoted_ttl",
+            "Quoted TTL: the probe's TTL when it reached the responder.",
+            |row, _| quote_of(row)?.ttl,
+        )
+        .unit("hops");
+    columns.int16(
+        "quoted_tos",
+        "Quoted type of service: the probe's when it reached the responder.",
+        |row, _| quote_of(row)?.tos,
+    );
+    columns.int32("quoted_ip_id", "Quoted IP ID (IPv4).", |row, _| {
+        quote_of(row)?.ip_id
+    });
+    columns
+        .int32(
+            "quoted_length",
+            "Quoted total length of the IP packet.",
+            |row, _| quote_of(row)?.length,
+        )
+        .unit("bytes");
+    columns.int32("quoted_checksum", "Quoted transport checksum.", |row, _| {
+        quote_of(row)?.checksum()
+    });
+    columns.int32("quoted_src_port", "Quoted source port.", |row, _| {
+        quote_of(row)?.src_port()
+    });
+    columns.int32("quoted_dst_port", "Quoted destination port.", |row, _| {
+        quote_of(row)?.dst_port()
+    });
+    columns.address("quoted_source", "Quoted source address.", |row, _| {
+        quote_of(row)?.source
+    });
+    columns.address(
+        "quoted_destination",
+        "Quoted destination address.",
+        |row, _| Some(quote_of(row)?.destination),
+    );
+    columns.int32("quoted_icmp_id", "Quoted ICMP identifier.", |row, _| {
+        quote_of(row)?.icmp_id()
+    });
+    columns.int32("quoted_flow_label", "Quoted IPv6 flow label.", |row, _| {
+        quote_of(row)?.flow_label
+    });
     columns.int32("quote_size", "The number of bytes of the probe that the reply quotes, from the probe's IP header on.", |row, _| quote_of(row)?.quote_size).unit("bytes");
 }
 
@@ -131,14 +267,28 @@ fn extensions(columns: &mut Columns<HopRecord>) {
     columns.int32("next_hop_mtu", "Next-hop MTU in a fragmentation-needed or packet-too-big message; null if the router wrote none.", |row, _| reply_of(row)?.next_hop_mtu).unit("bytes");
     columns.name::<Evidence, _>("evidence", "How certain it is that the reply answers this probe. full: all that was sent came back unchanged; \
          rewritten: certain, and a field was changed on the way; weak: one of two secrets came back.", |row, _| row.evidence);
-    columns.list("mpls", "MPLS label stack (RFC 4950), top label first; null if the reply has none.", |row, _| reply_of(row).map_or(&[][..], |reply| &reply.mpls), mpls);
-    columns.list("interface_info", "Interface information objects (RFC 5837); null if the reply has none.", |row, _| reply_of(row).map_or(&[][..], |reply| &reply.interface_info), interface_info);
+    columns.list(
+        "mpls",
+        "MPLS label stack (RFC 4950), top label first; null if the reply has none.",
+        |row, _| reply_of(row).map_or(&[][..], |reply| &reply.mpls),
+        mpls,
+    );
+    columns.list(
+        "interface_info",
+        "Interface information objects (RFC 5837); null if the reply has none.",
+        |row, _| reply_of(row).map_or(&[][..], |reply| &reply.interface_info),
+        interface_info,
+    );
     columns.bytes("icmp_extensions", "The whole ICMP extension structure (RFC 4884) as received. CSV and JSON Lines hold it as hexadecimal \
          digits.", |row, _| reply_of(row)?.icmp_extensions.as_deref());
 }
 
 fn path(columns: &mut Columns<HopRecord>) {
-    columns.int64("inferred_from", "In an inferred row, the trace_id of the trace that the hop was copied from.", |row, _| row.inferred.as_ref()?.from);
+    columns.int64(
+        "inferred_from",
+        "In an inferred row, the trace_id of the trace that the hop was copied from.",
+        |row, _| row.inferred.as_ref()?.from,
+    );
     columns.boolean("on_path", "Whether the trace's path goes by this row. Exactly one row per TTL of traces.path is true: the row \
          of the responder in path; of a TTL without a reply, the last attempt. False in all other rows of a \
          trace. Null if the run wrote no traces, or if the trace has several paths.", |row, _| row.on_path);
@@ -146,17 +296,39 @@ fn path(columns: &mut Columns<HopRecord>) {
 
 fn mpls(fields: &mut Columns<MplsLabel>) {
     fields.int32("label", "The label, 20 bits.", |label, _| label.label);
-    fields.int16("tc", "Traffic class, 3 bits.", |label, _| label.traffic_class);
-    fields.boolean("bottom", "Whether the label is at the bottom of the stack.", |label, _| label.bottom);
-    fields.int16("ttl", "The label's own TTL.", |label, _| label.ttl).unit("hops");
+    fields.int16("tc", "Traffic class, 3 bits.", |label, _| {
+        label.traffic_class
+    });
+    fields.boolean(
+        "bottom",
+        "Whether the label is at the bottom of the stack.",
+        |label, _| label.bottom,
+    );
+    fields
+        .int16("ttl", "The label's own TTL.", |label, _| label.ttl)
+        .unit("hops");
 }
 
 fn interface_info(fields: &mut Columns<InterfaceInfo>) {
-    fields.name::<InterfaceRole, _>("role", "The role of the interface: incoming, sub_ip, outgoing or next_hop.", |info, _| info.role);
-    fields.int64("ifindex", "The router's ifIndex of the interface.", |info, _| info.ifindex);
-    fields.address("address", "The interface's address.", |info, _| info.address);
-    fields.optional_text("name", "The interface's name.", |info, _| info.name.as_deref().map(Cow::from));
-    fields.int64("mtu", "The interface's MTU.", |info, _| info.mtu).unit("bytes");
+    fields.name::<InterfaceRole, _>(
+        "role",
+        "The role of the interface: incoming, sub_ip, outgoing or next_hop.",
+        |info, _| info.role,
+    );
+    fields.int64(
+        "ifindex",
+        "The router's ifIndex of the interface.",
+        |info, _| info.ifindex,
+    );
+    fields.address("address", "The interface's address.", |info, _| {
+        info.address
+    });
+    fields.optional_text("name", "The interface's name.", |info, _| {
+        info.name.as_deref().map(Cow::from)
+    });
+    fields
+        .int64("mtu", "The interface's MTU.", |info, _| info.mtu)
+        .unit("bytes");
 }
 
 fn reply_of(row: &HopRecord) -> Option<&Reply> {

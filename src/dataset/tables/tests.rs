@@ -51,7 +51,10 @@ fn a_new_version_only_adds_nullable_columns_or_lifts_a_ban_on_nulls() {
                 assert!(may_be_null(new) || !may_be_null(old), "{}", old["name"]);
                 let values = |column: &Value| column["values"].as_array().cloned();
                 for value in values(old).unwrap_or_default() {
-                    assert!(values(new).is_some_and(|all| all.contains(&value)), "{value}");
+                    assert!(
+                        values(new).is_some_and(|all| all.contains(&value)),
+                        "{value}"
+                    );
                 }
                 compared += 1;
             }

@@ -28,40 +28,104 @@ impl Table for Traces {
     }
 
     fn heap_bytes(row: &TraceRecord) -> usize {
-        row.path.as_ref().map_or(0, |path| size_of_val(path.as_slice()))
+        row.path
+            .as_ref()
+            .map_or(0, |path| size_of_val(path.as_slice()))
     }
 }
 
 fn run(columns: &mut Columns<TraceRecord>) {
-    columns.constant("run_id", "The run that wrote the row. (run_id, trace_id) joins hops.", |run| &run.meta.run_id);
-    columns.int64("trace_id", "The trace; joins hops. It is the target's number × flows + flow.", |row, _| row.trace_id);
-    columns.constant("survey_id", "The survey, such as one night's work. All shards of a survey share it.", |run| &run.meta.survey_id);
-    columns.int32("shard", "The shard of the survey; null if the survey is not sharded.", |_, run| run.meta.shard);
-    columns.int32("cycle", "The cycle of a repeated survey; null if the survey is not repeated.", |_, run| run.meta.cycle);
-    columns.constant("vantage", "The id of the vantage point.", |run| &run.meta.vantage.id);
-    columns.text("target_input", "The target as written in the input: an address, a prefix or a host name.", |row, run| run.targets.info(row.target).input);
-    columns.address("destination", "The address probed.", |row, _| row.destination);
+    columns.constant(
+        "run_id",
+        "The run that wrote the row. (run_id, trace_id) joins hops.",
+        |run| &run.meta.run_id,
+    );
+    columns.int64(
+        "trace_id",
+        "The trace; joins hops. It is the target's number × flows + flow.",
+        |row, _| row.trace_id,
+    );
+    columns.constant(
+        "survey_id",
+        "The survey, such as one night's work. All shards of a survey share it.",
+        |run| &run.meta.survey_id,
+    );
+    columns.int32(
+        "shard",
+        "The shard of the survey; null if the survey is not sharded.",
+        |_, run| run.meta.shard,
+    );
+    columns.int32(
+        "cycle",
+        "The cycle of a repeated survey; null if the survey is not repeated.",
+        |_, run| run.meta.cycle,
+    );
+    columns.constant("vantage", "The id of the vantage point.", |run| {
+        &run.meta.vantage.id
+    });
+    columns.text(
+        "target_input",
+        "The target as written in the input: an address, a prefix or a host name.",
+        |row, run| run.targets.info(row.target).input,
+    );
+    columns.address("destination", "The address probed.", |row, _| {
+        row.destination
+    });
     columns.map("labels", "The values of the input's other columns, by column name, without empty cells. Null if all are empty.", labels);
 }
 
 fn settings(columns: &mut Columns<TraceRecord>) {
     columns.int32("flow", "The number of the flow, from 0. With UDP and TCP, the source port is base + flow. Null if the trace \
          has many flows.", |row, _| row.flow);
-    columns.constant("method", "The strategy of the trace.", |run| &run.meta.method);
-    columns.constant("protocol", "The protocol of the probes.", |run| run.meta.protocol.as_str()).values(Protocol::NAMES);
-    columns.int32("src_port", "UDP or TCP source port of the flow.", |row, run| Some(run.meta.base_src_port?.wrapping_add(row.flow?.0)));
-    columns.int32("dst_port", "UDP or TCP destination port; null if the port changes with the TTL.", |_, run| run.meta.dst_port);
-    columns.int16("attempts", "The largest number of attempts per hop.", |_, run| run.meta.attempts);
+    columns.constant("method", "The strategy of the trace.", |run| {
+        &run.meta.method
+    });
+    columns
+        .constant("protocol", "The protocol of the probes.", |run| {
+            run.meta.protocol.as_str()
+        })
+        .values(Protocol::NAMES);
+    columns.int32(
+        "src_port",
+        "UDP or TCP source port of the flow.",
+        |row, run| Some(run.meta.base_src_port?.wrapping_add(row.flow?.0)),
+    );
+    columns.int32(
+        "dst_port",
+        "UDP or TCP destination port; null if the port changes with the TTL.",
+        |_, run| run.meta.dst_port,
+    );
+    columns.int16(
+        "attempts",
+        "The largest number of attempts per hop.",
+        |_, run| run.meta.attempts,
+    );
     columns.int16("gap_limit", "The number of silent TTLs in a row that ends a trace; null if the strategy has no gap limit.", |_, run| run.meta.gap_limit);
     columns.int32("probe_size", "The size of every probe, with its IP header; null if the size changes with the TTL or in the search \
          for the path MTU.", |row, run| run.meta.probe_sizes[usize::from(row.destination.is_ipv6())]).unit("bytes");
 }
 
 fn outcome(columns: &mut Columns<TraceRecord>) {
-    columns.time("started_at", "When the strategy asked for the first probe of the trace.", |row, _| row.started_at);
-    columns.time("finished_at", "When the trace ended.", |row, _| row.finished_at);
-    columns.int16("first_ttl", "The lowest TTL probed.", |row, _| row.first_ttl).unit("hops");
-    columns.int16("max_ttl", "The highest TTL probed hop by hop, without the distance probe.", |row, _| row.max_ttl).unit("hops");
+    columns.time(
+        "started_at",
+        "When the strategy asked for the first probe of the trace.",
+        |row, _| row.started_at,
+    );
+    columns.time("finished_at", "When the trace ended.", |row, _| {
+        row.finished_at
+    });
+    columns
+        .int16("first_ttl", "The lowest TTL probed.", |row, _| {
+            row.first_ttl
+        })
+        .unit("hops");
+    columns
+        .int16(
+            "max_ttl",
+            "The highest TTL probed hop by hop, without the distance probe.",
+            |row, _| row.max_ttl,
+        )
+        .unit("hops");
     columns.name::<StopReason, _>("stop_reason", "Why the trace ended. completed: the target replied, or another address sent a reply that repeats the \
          probe's secrets; unreachable: another address reported that the packet cannot be delivered (also a \
          port unreachable, from another interface of the target or a firewall), and neither the target nor a \
@@ -69,13 +133,25 @@ fn outcome(columns: &mut Columns<TraceRecord>) {
          TTLs later, and as many further TTLs as the gap limit brought no new address; max_ttl: the highest \
          TTL was probed; interrupted: the run was interrupted; error: the probes were not sent. excluded: the \
          blocklist excluded the target during the run; max_flows, max_width: the limits of a multipath trace.", |row, _| row.stop_reason);
-    columns.boolean("reached", "Whether the target replied, from any address. A further reply counts as well.", |row, _| row.reached);
+    columns.boolean(
+        "reached",
+        "Whether the target replied, from any address. A further reply counts as well.",
+        |row, _| row.reached,
+    );
     columns.int16("path_length", "The lowest TTL at which the target replied; null unless the TTL before it is known not to reach the \
          target.", |row, _| row.path_length).unit("hops");
     columns.int32("hops_responding", "The number of TTLs with a responder, among those probed hop by hop, up to path_length if it is \
          known. A router that only reports a probe as too large does not count, unless the path ends there.", |row, _| row.hops_responding);
-    columns.int32("probes_sent", "The number of probes that the kernel accepted.", |row, _| row.probes_sent);
-    columns.int32("replies", "The number of probes that got a reply within the timeout.", |row, _| row.replies);
+    columns.int32(
+        "probes_sent",
+        "The number of probes that the kernel accepted.",
+        |row, _| row.probes_sent,
+    );
+    columns.int32(
+        "replies",
+        "The number of probes that got a reply within the timeout.",
+        |row, _| row.replies,
+    );
     columns.int64("path_hash", "Hash of the path, over (TTL, responder or null) from the first TTL to path_length, or to the highest \
          TTL if path_length is null. It uses the responders that hops_responding counts. Equal paths have \
          equal hashes.", |row, _| row.path_hash);
@@ -103,8 +179,14 @@ fn path(columns: &mut Columns<TraceRecord>) {
     columns.addresses("path", "The responders by TTL: element 1 is at first_ttl. The list goes up to path_length, or else to the \
          last TTL that was answered. A TTL without a reply is null; the last element never is. Empty if no \
          TTL was answered; null if no TTL was probed hop by hop. Inferred hops are null.", |row, _| row.path.as_deref());
-    columns.address("last_responder", "The last element of path.", |row, _| row.last_responder);
-    columns.int16("last_ttl", "The TTL of last_responder.", |row, _| row.last_ttl).unit("hops");
+    columns.address("last_responder", "The last element of path.", |row, _| {
+        row.last_responder
+    });
+    columns
+        .int16("last_ttl", "The TTL of last_responder.", |row, _| {
+            row.last_ttl
+        })
+        .unit("hops");
     columns.int32("target_rtt_us", "The target's round-trip time: of the row that settled path_length, or else the least of all replies \
          of the target. Null if there is none.", |row, _| row.target_rtt_us).unit("µs");
 }
@@ -113,6 +195,8 @@ fn path(columns: &mut Columns<TraceRecord>) {
 fn labels<'a>(row: &'a TraceRecord, run: &'a Run, pairs: &mut Vec<(&'a str, &'a str)>) {
     let names = run.targets.label_names().iter().map(String::as_str);
     let values = run.targets.info(row.target).labels;
-    let present = names.zip(values).filter_map(|(name, value)| Some((name, value?)));
+    let present = names
+        .zip(values)
+        .filter_map(|(name, value)| Some((name, value?)));
     pairs.extend(present.filter(|(_, value)| !value.is_empty()));
 }

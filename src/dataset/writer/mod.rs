@@ -388,4 +388,3 @@ impl DatasetWriter {
 
 /// The name of standard output in messages.
 const STDOUT: &str = "standard output";
-

@@ -97,17 +97,16 @@ impl Worker {
     }
 
     /// Hands over the last group, and waits until the output has ended.
-    pub(super) fn finish(
-        mut self,
-        last: Group,
-        ending: Ending,
-    ) -> Result<Finished, DatasetError> {
+    pub(super) fn finish(mut self, last: Group, ending: Ending) -> Result<Finished, DatasetError> {
         self.send(Message::Finish(Box::new(last), ending))?;
         self.join().unwrap_or_else(|| Err(self.gone()))
     }
 
     fn send(&self, message: Message) -> Result<(), DatasetError> {
-        let sent = self.messages.as_ref().map(|messages| messages.send(message));
+        let sent = self
+            .messages
+            .as_ref()
+            .map(|messages| messages.send(message));
         match sent {
             Some(Ok(())) => Ok(()),
             _ => Err(self.gone()),

@@ -155,7 +155,7 @@ fn told(core: &mut Core) -> Vec<String> {
     let told = events.map(|event| match event {
         Event::Row(row) => format!("{} {}", row.status.as_str(), row.ttl.map_or(0, |ttl| ttl.0)),
         Event::Ended(end) => end.stop_reason.as_str().to_owned(),
-        Event::Table(row) => row.table.to_owned(),
+        Event::Table(row) => row.type_name().to_owned(),
     });
     told.collect()
 }
@@ -228,10 +228,11 @@ fn an_inferred_hop_is_a_row_that_names_its_trace() {
             _ => None,
         });
     let row = row.expect("an inferred hop");
-    let inferred = row.inferred.expect("where it comes from");
+    let inferred = row.inferred.as_ref().expect("where it comes from");
     assert_eq!(inferred.from, Some(TraceId(99)));
     assert_eq!(row.responder(), Some(Ipv4Addr::new(10, 0, 0, 4).into()));
-    assert_eq!((row.round, row.sent_at, row.reply), (7, None, None));
+    assert_eq!((row.round, row.sent_at, &row.reply), (7, None, &None));
+    assert_eq!(row.probe_id, None, "no probe was sent");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn an_inferred_hop_without_a_responder_is_ambiguous_and_no_probe_held_back() {
         ..known
     };
     for hop in [known, disputed] {
-        bench.tracker.enter_inferred(&hop, ms(0), &mut bench.out);
+        bench.tracker.enter_inferred(&hop, &mut bench.out);
     }
     let rows = bench.rows();
     let reasons: Vec<_> = rows.iter().map(|row| row.reason).collect();
