@@ -210,7 +210,11 @@ fn flow_of(trace: &TraceRecord) -> TruthFlow {
     TruthFlow {
         protocol: NUMBER,
         flow_label: label,
-        ..TruthFlow::udp(trace.destination, 24_000 + trace.flow.0, 33_434)
+        ..TruthFlow::udp(
+            trace.destination,
+            24_000 + trace.flow.expect("a flow").0,
+            33_434,
+        )
     }
 }
 

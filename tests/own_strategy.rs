@@ -242,10 +242,10 @@ fn a_strategy_of_one_file_probes_infers_and_writes_a_table() {
         assert_eq!(row.round, u32::from(ROUND));
     }
     for row in of(Status::Inferred) {
-        let inferred = row.inferred.expect("where it comes from");
+        let inferred = row.inferred.as_ref().expect("where it comes from");
         let from = inferred.from.expect("a trace");
         assert_eq!(row.responder(), probed[&(from, row.ttl)], "{row:?}");
-        assert_eq!((row.sent_at, row.rtt_us), (None, None));
+        assert_eq!((row.probe_id, row.sent_at, row.rtt_us), (None, None, None));
     }
     // Rows of a trace stand together, and each trace has its row and its row in the table.
     let mut order: Vec<TraceId> = rows.hops.iter().map(|row| row.trace_id).collect();

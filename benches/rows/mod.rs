@@ -67,7 +67,7 @@ pub fn trace(target: u32) -> (Vec<HopRecord>, TraceRecord) {
         trace_id: TraceId(u64::from(target)),
         target: TargetId(target),
         destination: hops[0].destination,
-        flow: FlowId(0),
+        flow: Some(FlowId(0)),
         started_at: START + Duration::from_micros(u64::from(target) * 160),
         finished_at: START + Duration::from_micros(u64::from(target) * 160 + 400_000),
         first_ttl: Some(Ttl(1)),
@@ -79,6 +79,10 @@ pub fn trace(target: u32) -> (Vec<HopRecord>, TraceRecord) {
         hops_responding: hops.iter().filter(|row| row.reply.is_some()).count() as u16,
         probes_sent: u32::from(HOPS),
         replies: hops.iter().filter(|row| row.reply.is_some()).count() as u32,
+        path: Some(hops.iter().map(HopRecord::responder).collect()),
+        last_responder: Some(hops[0].destination),
+        last_ttl: Some(Ttl(HOPS)),
+        target_rtt_us: hops.last().and_then(|row| row.rtt_us),
         path_hash: Some(path_hash(path)),
         anomalies: anomalies(&hops),
     };
@@ -117,8 +121,9 @@ fn hop(target: u32, ttl: u8) -> HopRecord {
     let reply = answered.then(|| Box::new(reply(at, destination, noise, received_at)));
     HopRecord {
         trace_id: TraceId(u64::from(target)),
-        probe_id: ProbeId(number),
+        probe_id: Some(ProbeId(number)),
         reply_index: 0,
+        on_path: Some(true),
         destination,
         source: Some(SOURCE),
         protocol: Protocol::Udp.into(),

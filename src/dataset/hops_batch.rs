@@ -39,7 +39,7 @@ type Hops<'a> = Columns<'a, HopRecord>;
 fn identity(columns: &mut Hops, run: &HopConstants) {
     columns.constant(&run.run_id);
     columns.int64(|row| Some(row.trace_id.0.cast_signed()));
-    columns.int64(|row| Some(row.probe_id.0.cast_signed()));
+    columns.int64(|row| row.probe_id.map(|id| id.0.cast_signed()));
     columns.int16(|row| Some(i16::try_from(row.reply_index).unwrap_or(i16::MAX)));
     columns.address(|row| Some(row.destination));
     columns.address(|row| row.source);
@@ -121,7 +121,7 @@ fn extensions(columns: &mut Hops) {
         true => columns.push(icmp_extensions(columns.rows())),
         false => columns.null(),
     }
-    columns.int64(|row| Some(row.inferred?.from?.0.cast_signed()));
+    columns.int64(|row| Some(row.inferred.as_ref()?.from?.0.cast_signed()));
 }
 
 fn reply_of(row: &HopRecord) -> Option<&Reply> {

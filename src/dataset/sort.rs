@@ -13,7 +13,13 @@ pub(super) fn sorted_hops(rows: &[HopRecord]) -> Vec<&HopRecord> {
     let mut keyed: Vec<(u128, u64, u32)> = rows
         .iter()
         .enumerate()
-        .map(|(at, row)| (packed_key(row), row.probe_id.0, at as u32))
+        .map(|(at, row)| {
+            (
+                packed_key(row),
+                row.probe_id.map_or(u64::MAX, |id| id.0),
+                at as u32,
+            )
+        })
         .collect();
     if keyed.len() >= PARALLEL_FROM {
         keyed.par_sort_unstable();

@@ -40,10 +40,10 @@ fn run_columns(columns: &mut Traces, run: &RunMeta, targets: &dyn Targets) {
     columns.text(|(_, asked)| Some(asked.input.as_ref()));
     columns.address(|(row, _)| Some(row.destination));
     columns.push(labels(columns.rows(), targets.label_names()));
-    columns.int32(|(row, _)| Some(i32::from(row.flow.0)));
+    columns.int32(|(row, _)| row.flow.map(|flow| i32::from(flow.0)));
     columns.constant(&run.method);
     columns.constant(run.protocol.as_str());
-    columns.int32(|(row, _)| Some(i32::from(run.base_src_port?.wrapping_add(row.flow.0))));
+    columns.int32(|(row, _)| Some(i32::from(run.base_src_port?.wrapping_add(row.flow?.0))));
     columns.int32(|_| run.dst_port.map(i32::from));
     columns.int16(|_| Some(i16::from(run.attempts)));
     columns.int16(|_| run.gap_limit.map(i16::from));

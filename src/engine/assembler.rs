@@ -13,15 +13,17 @@
 //! | any other reply | an extra row | an extra row |
 //!
 //! A probe's own row must be added before its extra rows. A trace counts as open while rows of it wait.
+//!
+//! The end of a trace also decides which of its rows stand for a TTL of its path ([`PathRows`]). A row that is written later
+//! stands for none. In a run without traces this is not decided.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashMap};
 
 use super::anomalies;
-use super::hop_rows::HopRows;
+use super::path_rows::{PathRows, is_attempt};
 use crate::model::{
-    Evidence, HopRecord, ProbeId, Purpose, Statistics, Status, StopReason, TableRow, TraceEnd,
-    TraceId, TraceRecord, Ttl, path_hash,
+    Evidence, HopRecord, ProbeId, Statistics, Status, StopReason, TableRow, TraceEnd, TraceId,
+    TraceRecord, path_hash,
 };
 
 /// Most probes that are remembered because a late reply took the place of their own row. If there are more, the oldest is
@@ -87,7 +89,8 @@ impl Assembler {
         if row.status == Status::SendError {
             return self.not_sent(row);
         }
-        row.reply_index -= u16::from(self.promoted.contains(&row.probe_id));
+        let is_promoted = |probe: &ProbeId| self.promoted.contains(probe);
+        row.reply_index -= u16::from(row.probe_id.as_ref().is_some_and(is_promoted));
         let Some(rows) = self.open.get_mut(&row.trace_id) else {
             return self.write(as_further(row), out);
         };
@@ -100,7 +103,7 @@ impl Assembler {
         match own {
             Some(own) if own.status == Status::Timeout => {
                 row.reply_index = 0;
-                self.promoted.insert(row.probe_id);
+                self.promoted.extend(row.probe_id);
                 *own = row;
             }
             Some(own) if own.evidence == Some(Evidence::Weak) && row.evidence > own.evidence => {
@@ -137,10 +140,15 @@ impl Assembler {
         let trace_id = TraceId::new(end.target, end.flow, self.flows);
         let mut rows = self.open.remove(&trace_id).unwrap_or_default();
         rows.sort_by_key(|row| {
-            let place = (row.attempt, row.reply_index, row.probe_id);
+            let probe = (row.probe_id.is_none(), row.probe_id);
+            let place = (row.attempt, row.reply_index, probe);
             (row.ttl.is_none(), row.ttl, place)
         });
-        let record = trace_record(trace_id, end, &rows);
+        let path = PathRows::of(&rows, end);
+        for place in path.rows() {
+            rows[place].on_path = Some(true);
+        }
+        let record = trace_record(trace_id, end, &rows, &path);
         self.ended += 1;
         self.reached += u64::from(record.reached);
         self.statistics.count_trace(&record);
@@ -160,7 +168,8 @@ impl Assembler {
         (self.ended, self.reached)
     }
 
-    fn write(&mut self, row: HopRecord, out: &mut Assembled) {
+    fn write(&mut self, mut row: HopRecord, out: &mut Assembled) {
+        row.on_path = self.groups.then_some(row.on_path == Some(true));
         self.statistics.count(&row);
         out.hops.push(row);
     }
@@ -175,58 +184,55 @@ fn as_further(row: HopRecord) -> HopRecord {
     HopRecord { status, ..row }
 }
 
-/// Computes the row of a trace from its hop rows. These are ordered by TTL and attempt, with rows without a TTL last.
-fn trace_record(trace_id: TraceId, end: &TraceEnd, rows: &[HopRecord]) -> TraceRecord {
+/// Computes the row of a trace from its hop rows and its path. The rows are ordered by TTL and attempt, with rows without a TTL
+/// last.
+fn trace_record(
+    trace_id: TraceId,
+    end: &TraceEnd,
+    rows: &[HopRecord],
+    path: &PathRows,
+) -> TraceRecord {
     let own = || rows.iter().filter(|row| row.reply_index == 0);
-    // An inferred hop is copied from another trace, so it is not counted here.
-    let hops = || {
-        own()
-            .filter(|row| row.purpose != Purpose::Distance)
-            .filter(|row| row.status != Status::Inferred)
-    };
-    let probed = || hops().filter(|row| row.status != Status::Skipped);
-    let first_ttl = probed().filter_map(|row| row.ttl).min();
-    let max_ttl = probed().filter_map(|row| row.ttl).max();
-    let hop_rows = HopRows::of(rows, end);
-    let on_path = |row: &&HopRecord| row.ttl.is_some() && row.ttl <= end.last_ttl;
-    let mut path: BTreeMap<Ttl, Option<IpAddr>> = hops()
-        .filter(on_path)
-        .filter_map(|row| Some((row.ttl?, None)))
-        .collect();
-    // A router's complaint is the answer of the hop only if the hop gave no other answer.
-    for complaints in [false, true] {
-        let answers = rows
-            .iter()
-            .filter(on_path)
-            .filter(|row| row.reply.is_some() && hop_rows.is_hop(row));
-        for row in answers.filter(|row| row.is_complaint() == complaints) {
-            if let Some(responder) = row.ttl.and_then(|ttl| path.get_mut(&ttl)) {
-                *responder = responder.or(row.responder());
-            }
-        }
-    }
+    let probed = own().filter(|row| is_attempt(row) && row.status != Status::Skipped);
     // These rows include answers to one of several probes, and further answers to a probe that a router answered first.
     let reached = rows.iter().any(HopRecord::is_arrival);
     debug_assert!(end.stop_reason != StopReason::Completed || reached);
+    let hops_responding = path.probed().filter_map(|(_, responder)| responder).count();
     TraceRecord {
         trace_id,
         target: end.target,
         destination: end.destination,
-        flow: end.flow,
+        flow: Some(end.flow),
         started_at: end.started_at,
         finished_at: end.finished_at,
-        first_ttl,
-        max_ttl,
+        first_ttl: path.first_ttl(),
+        max_ttl: probed.filter_map(|row| row.ttl).max(),
         stop_reason: end.stop_reason,
         reached,
         path_length: end.path_length,
         path_mtu: end.path_mtu,
-        hops_responding: path.values().flatten().count() as u16,
+        hops_responding: hops_responding as u16,
         probes_sent: own().filter(|row| row.status.was_sent()).count() as u32,
         replies: own().filter(|row| row.status == Status::Replied).count() as u32,
-        path_hash: (!path.is_empty()).then(|| path_hash(path)),
+        path: path.responders(),
+        last_responder: path.last().map(|(_, responder)| responder),
+        last_ttl: path.last().map(|(ttl, _)| ttl),
+        target_rtt_us: target_rtt_us(end, rows, path),
+        path_hash: { path.probed().next() }.map(|_| path_hash(path.probed())),
         anomalies: anomalies::find(rows, end),
     }
+}
+
+/// Returns the round-trip time of the target's answer at the end of the path. If the length of the path is not known, or if
+/// another answer stands there, returns the least round-trip time of the target's answers.
+fn target_rtt_us(end: &TraceEnd, rows: &[HopRecord], path: &PathRows) -> Option<i32> {
+    let place = end.path_length.and_then(|ttl| path.answer_at(ttl));
+    let settling = place.map(|place| &rows[place]);
+    let settling = settling.filter(|row| row.is_arrival());
+    let answers = rows.iter().filter(|row| row.is_arrival());
+    settling
+        .and_then(|row| row.rtt_us)
+        .or_else(|| answers.filter_map(|row| row.rtt_us).min())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::model::{HopRecord, ProbeId, Purpose, ReplyKind, StopReason, TraceEnd}
 pub struct HopRows {
     /// Complaints of routers that also answered at a lower TTL, as probe and reply number. A complaint that ends the path is left
     /// out.
-    from_before: Vec<(ProbeId, u16)>,
+    from_before: Vec<(Option<ProbeId>, u16)>,
 
     /// The probe whose answer "too large" ends the path.
     too_large_at_the_end: Option<ProbeId>,
@@ -46,13 +46,14 @@ impl HopRows {
             from_before,
             too_large_at_the_end: ended
                 .filter(|row| is_too_large(row))
-                .map(|row| row.probe_id),
+                .and_then(|row| row.probe_id),
         }
     }
 
     /// Returns `false` if the answer in this row is "too large" and does not end the path. Returns `true` for all other rows.
     pub fn is_in_place(&self, row: &HopRecord) -> bool {
-        !is_too_large(row) || Some(row.probe_id) == self.too_large_at_the_end
+        let ends_path = |probe| row.probe_id == Some(probe);
+        !is_too_large(row) || self.too_large_at_the_end.is_some_and(ends_path)
     }
 
     /// Whether the answer or the timeout in this row is that of the hop at its TTL. Rows of the distance probe are not.

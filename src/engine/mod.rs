@@ -16,6 +16,7 @@
 //! | `outbox` | a batch of probes on its way to the kernel | no |
 //! | `inbox` | packets on their way to the core | no |
 //! | `hop_rows` | which rows of a trace tell who stands at their TTL | no |
+//! | `path_rows` | which row of a trace stands for each TTL of its path | no |
 //! | `anomalies` | what a trace's rows show out of the ordinary | no |
 //! | `assembler` | rows of a trace together | no |
 //! | `collector` | events to finished rows, and these to the sink | no |
@@ -41,6 +42,7 @@ pub mod live;
 pub mod matcher;
 pub mod nat;
 pub mod outbox;
+pub mod path_rows;
 pub mod report;
 pub mod sink;
 pub mod stop;

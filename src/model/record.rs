@@ -118,10 +118,14 @@ impl UnsentReason {
 pub struct HopRecord {
     /// Joins `traces`.
     pub trace_id: TraceId,
-    /// The probe's running number.
-    pub probe_id: ProbeId,
+    /// The probe's running number. `None` in an inferred row, because no probe was sent. The key of an inferred row is
+    /// (`trace_id`, `round`, `ttl`) with the status `inferred`. The key of every other row is (`probe_id`, `reply_index`).
+    pub probe_id: Option<ProbeId>,
     /// 0 for the probe's own row, 1… for further replies.
     pub reply_index: u16,
+    /// Whether this row stands for its TTL in the `path` of its trace. Exactly one row of each TTL of the path does, if the TTL
+    /// has rows. `None` until the row is written, and in a run without traces.
+    pub on_path: Option<bool>,
     /// The address probed.
     pub destination: IpAddr,
     /// Our address; absent where the kernel knew none (no route).
@@ -166,8 +170,8 @@ pub struct HopRecord {
     pub evidence: Option<Evidence>,
     /// Round-trip time in µs: the kernel's receive timestamp minus the send timestamp.
     pub rtt_us: Option<i32>,
-    /// The source of an inferred row.
-    pub inferred: Option<Inferred>,
+    /// The source of an inferred row. It is boxed because few rows have it, and every row would be 32 bytes larger.
+    pub inferred: Option<Box<Inferred>>,
 }
 
 /// A hop as another trace showed it.
@@ -223,8 +227,8 @@ pub struct TraceRecord {
     pub target: TargetId,
     /// The address probed.
     pub destination: IpAddr,
-    /// The flow.
-    pub flow: FlowId,
+    /// The flow. `None` if the trace has several.
+    pub flow: Option<FlowId>,
     /// When its first probe was asked for.
     pub started_at: Time,
     /// When it ended.
@@ -248,7 +252,27 @@ pub struct TraceRecord {
     pub replies: u32,
     /// The largest size in bytes that passed to the end of the path, if it was searched.
     pub path_mtu: Option<u16>,
-    /// Hash over (TTL, responder or null) from the first TTL to the last, for the same responders; see [`path_hash`].
+    /// The responder of each TTL, or `None` for silence. Entry i is TTL `first_ttl` + i.
+    ///
+    /// - It ends at `path_length`. If that is not known, it ends at the last TTL that answered. Its last entry is a responder.
+    /// - It is empty if hops were probed and no hop answered. It is `None` if no TTL was probed hop by hop.
+    /// - An inferred hop was not probed by this trace. Its entry is `None`.
+    pub path: Option<Vec<Option<IpAddr>>>,
+    /// The last responder of `path`.
+    pub last_responder: Option<IpAddr>,
+    /// The TTL of `last_responder`.
+    pub last_ttl: Option<Ttl>,
+    /// The round-trip time to the target in µs.
+    ///
+    /// - If `path_length` is known and the target is the responder there, it is the round-trip time of that row of the path.
+    /// - Otherwise it is the least round-trip time of all answers of the target. Answers to the distance probe and further
+    ///   replies count as well.
+    ///
+    /// An answer of the target is one that sets `reached`, from any address. Replies that came after the trace was written do not
+    /// count. `None` if the round-trip time of no such answer is known.
+    pub target_rtt_us: Option<i32>,
+    /// Hash over (TTL, responder or null) from the first TTL to the last, for the same responders; see [`path_hash`]. The TTLs
+    /// are those of `path` that have a probe, and skipped TTLs before `first_ttl`.
     pub path_hash: Option<i64>,
     /// The anomalies in its rows.
     pub anomalies: Anomalies,
@@ -281,7 +305,7 @@ impl HopRecord {
     pub fn responder(&self) -> Option<IpAddr> {
         match &self.reply {
             Some(reply) => Some(reply.responder),
-            None => self.inferred?.responder,
+            None => self.inferred.as_ref()?.responder,
         }
     }
 

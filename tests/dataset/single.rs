@@ -106,7 +106,7 @@ fn json_lines_show_every_column_and_null_for_absent() {
         .zip((0..20).flat_map(|target| rows::trace(target).0))
     {
         assert_eq!(line.as_object().unwrap().len(), 55);
-        assert_eq!(line["probe_id"], row.probe_id.0);
+        assert_eq!(line["probe_id"], row.probe_id.expect("a probe").0);
         assert_eq!(line["status"], row.status.as_str());
         assert_eq!(line["rtt_us"].as_i64(), row.rtt_us.map(i64::from));
         assert_eq!(

@@ -218,7 +218,7 @@ fn trace_line(trace: &TraceRecord) -> String {
     fields(&[
         "trace".to_owned(),
         trace.destination.to_string(),
-        trace.flow.0.to_string(),
+        shown(trace.flow.map(|flow| flow.0)),
         trace.stop_reason.as_str().to_owned(),
         trace.reached.to_string(),
         shown(trace.path_length.map(|ttl| ttl.0)),

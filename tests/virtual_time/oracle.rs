@@ -63,7 +63,7 @@ pub fn check(run: &Observed) {
 fn rows_by_probe(run: &Observed) -> Vec<Vec<&HopRecord>> {
     let mut rows = vec![Vec::new(); run.recorded.len()];
     for row in &run.hops {
-        let of_probe = rows.get_mut(row.probe_id.0 as usize);
+        let of_probe = rows.get_mut(row.probe_id.expect("a probe").0 as usize);
         of_probe
             .unwrap_or_else(|| panic!("a row of a probe that was not sent: {row:?}"))
             .push(row);

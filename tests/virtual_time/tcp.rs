@@ -143,7 +143,7 @@ fn compare(list: &str, flags: TcpFlags) {
     for trace in &run.traces {
         let rows = &rows[&trace.trace_id];
         check_trace(trace, rows, &truth_of(&run.network, rows[0]), flags);
-        flows.insert((trace.destination, trace.flow));
+        flows.insert((trace.destination, trace.flow.expect("a flow")));
     }
     assert_eq!(flows.len(), TARGETS * usize::from(FLOWS));
     check_kinds(&run, flags);

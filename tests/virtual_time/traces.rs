@@ -22,7 +22,8 @@ pub fn check(run: &Observed) {
     let mut seen = HashSet::new();
     for trace in &run.traces {
         assert!(seen.insert((trace.target, trace.flow)), "two of {trace:?}");
-        let expected = TraceId::new(trace.target, trace.flow, run.config.flows);
+        let flow = trace.flow.expect("a flow");
+        let expected = TraceId::new(trace.target, flow, run.config.flows);
         assert_eq!(trace.trace_id, expected);
         let own = rows.remove(&trace.trace_id).unwrap_or_default();
         let (own, further): (Vec<_>, Vec<_>) =
@@ -46,7 +47,8 @@ pub fn check(run: &Observed) {
 }
 
 fn check_trace(trace: &TraceRecord, own: Vec<&HopRecord>, further: &[&HopRecord]) {
-    let same = |row: &&HopRecord| row.destination == trace.destination && row.flow == trace.flow;
+    let same =
+        |row: &&HopRecord| row.destination == trace.destination && Some(row.flow) == trace.flow;
     assert!(own.iter().all(same), "a row of another trace in {trace:?}");
     let count = |which: &dyn Fn(&HopRecord) -> bool| own.iter().filter(|row| which(row)).count();
     let sent = count(&|row| row.status != Status::SendError);

@@ -34,7 +34,7 @@ impl<'a> Truths<'a> {
 
     /// The true path of a trace.
     pub fn of_trace(&mut self, run: &Observed, trace: &TraceRecord) -> &Truth {
-        let src_port = run.config.source_port + trace.flow.0;
+        let src_port = run.config.source_port + trace.flow.expect("a flow").0;
         self.of(trace.destination, src_port, run.config.destination_port)
     }
 

@@ -21,7 +21,8 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 fn silent(ttl: u8, attempt: u8) -> HopRecord {
     HopRecord {
         trace_id: TraceId(0),
-        probe_id: ProbeId(u64::from(ttl) * 8 + u64::from(attempt)),
+        probe_id: Some(ProbeId(u64::from(ttl) * 8 + u64::from(attempt))),
+        on_path: None,
         reply_index: 0,
         destination: TARGET.into(),
         source: Some(SOURCE.into()),

@@ -1,9 +1,13 @@
 //! The assembler with rows that arrive in different orders.
 
-use super::*;
-use std::net::Ipv4Addr;
+mod path;
 
-use crate::model::{Anomaly, Evidence, FlowId, Protocol, Reply, ReplyKind, TargetId, Time};
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+use crate::model::{
+    Anomaly, Evidence, FlowId, Protocol, Purpose, Reply, ReplyKind, TargetId, Time, Ttl,
+};
 
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
@@ -19,8 +23,9 @@ fn row(probe: u64, ttl: u8, reply_index: u16, status: Status) -> HopRecord {
     let answered = matches!(status, Status::Replied | Status::Late | Status::Duplicate);
     HopRecord {
         trace_id: TraceId(0),
-        probe_id: ProbeId(probe),
+        probe_id: Some(ProbeId(probe)),
         reply_index,
+        on_path: None,
         destination: TARGET.into(),
         source: None,
         protocol: Protocol::Udp.into(),

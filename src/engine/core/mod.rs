@@ -176,7 +176,7 @@ impl Core {
             match event {
                 StrategyEvent::Ended(end) => settled.events.push_back(Event::Ended(end)),
                 StrategyEvent::Row(row) => settled.events.push_back(Event::Table(row)),
-                StrategyEvent::Inferred(hop) => self.tracker.enter_inferred(&hop, now, settled),
+                StrategyEvent::Inferred(hop) => self.tracker.enter_inferred(&hop, settled),
             }
         }
         let _ = self.settle_skipped(now);

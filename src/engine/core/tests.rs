@@ -228,10 +228,11 @@ fn an_inferred_hop_is_a_row_that_names_its_trace() {
             _ => None,
         });
     let row = row.expect("an inferred hop");
-    let inferred = row.inferred.expect("where it comes from");
+    let inferred = row.inferred.as_ref().expect("where it comes from");
     assert_eq!(inferred.from, Some(TraceId(99)));
     assert_eq!(row.responder(), Some(Ipv4Addr::new(10, 0, 0, 4).into()));
-    assert_eq!((row.round, row.sent_at, row.reply), (7, None, None));
+    assert_eq!((row.round, row.sent_at, &row.reply), (7, None, &None));
+    assert_eq!(row.probe_id, None, "no probe was sent");
 }
 
 #[test]

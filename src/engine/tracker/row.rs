@@ -4,29 +4,42 @@ use std::time::Duration;
 
 use super::settling::{Live, Settler};
 use crate::engine::ledger::Entry;
-use crate::model::{HopRecord, ProbeId, Status, Time, TraceId, UnsentReason};
+use crate::model::{HopRecord, Probe, ProbeId, Status, Time, TraceId, UnsentReason};
 
 impl Settler {
     /// Returns a row that describes the probe, without a reply.
     pub fn row(&self, id: ProbeId, entry: &Entry, status: Status) -> HopRecord {
-        let probe = &entry.probe;
         let sent = entry.marked();
+        let with_headers = sent.filter(|_| self.format.quotes_with_headers);
+        let six = entry.probe.destination.is_ipv6();
+        HopRecord {
+            probe_id: Some(id),
+            source: entry.source,
+            flow_label: with_headers.filter(|_| six).map(|sent| sent.flow_label),
+            probe_ip_id: with_headers.filter(|_| !six).map(|sent| sent.serial),
+            probe_checksum: sent.and_then(|sent| self.format.checksum(&sent)),
+            sent_at: Some(entry.sent_at),
+            ..self.row_without_probe(&entry.probe, status)
+        }
+    }
+
+    /// Returns a row that describes a probe which no number was given to.
+    #[inline]
+    pub fn row_without_probe(&self, probe: &Probe, status: Status) -> HopRecord {
         let (format, number) = (&self.format, self.format.src_port(probe.flow));
         let ports = format.protocol.has_ports();
-        let six = probe.destination.is_ipv6();
         HopRecord {
             trace_id: TraceId::new(probe.target, probe.flow, format.flows),
-            probe_id: id,
+            probe_id: None,
             reply_index: 0,
+            on_path: None,
             destination: probe.destination,
-            source: entry.source,
+            source: None,
             protocol: format.protocol.name(),
             src_port: ports.then_some(number),
             dst_port: ports.then(|| format.dst_port(probe.ttl)),
             icmp_id: (!ports).then_some(number),
-            flow_label: sent
-                .filter(|_| six && format.quotes_with_headers)
-                .map(|sent| sent.flow_label),
+            flow_label: None,
             flow: probe.flow,
             round: probe.round.into(),
             ttl: Some(probe.ttl),
@@ -34,11 +47,9 @@ impl Settler {
             purpose: probe.purpose,
             probe_size: format.size(probe.destination, probe.ttl, probe.size),
             probe_tos: format.tos,
-            probe_ip_id: sent
-                .filter(|_| !six && format.quotes_with_headers)
-                .map(|sent| sent.serial),
-            probe_checksum: sent.and_then(|sent| format.checksum(&sent)),
-            sent_at: Some(entry.sent_at),
+            probe_ip_id: None,
+            probe_checksum: None,
+            sent_at: None,
             status,
             reason: None,
             reply: None,

@@ -82,8 +82,8 @@ impl Tracker {
         }
     }
 
-    /// Adds the row of a hop that is known without a probe.
-    pub fn enter_inferred(&mut self, hop: &InferredHop, now: Time, out: &mut Settled) {
+    /// Adds the row of a hop that is known without a probe. It takes no probe number.
+    pub fn enter_inferred(&self, hop: &InferredHop, out: &mut Settled) {
         let probe = Probe {
             target: hop.target,
             destination: hop.destination,
@@ -94,18 +94,14 @@ impl Tracker {
             size: None,
             round: hop.round,
         };
-        let id = self.ledger.add_unsent(probe, now);
-        if let Some(entry) = self.ledger.get_mut(id) {
-            let live = Live { id, entry };
-            let row = self.settler.unsent_row(&live, Status::Inferred, None);
-            out.events.push_back(Event::Row(HopRecord {
-                inferred: Some(Inferred {
-                    responder: hop.responder,
-                    from: hop.from,
-                }),
-                ..row
-            }));
-        }
+        let inferred = Inferred {
+            responder: hop.responder,
+            from: hop.from,
+        };
+        out.events.push_back(Event::Row(HopRecord {
+            inferred: Some(Box::new(inferred)),
+            ..self.settler.row_without_probe(&probe, Status::Inferred)
+        }));
     }
 
     /// Records that the kernel accepted a probe at `sent_at`. If its reply arrived before the send call returned, the reply

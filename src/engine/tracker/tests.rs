@@ -121,7 +121,7 @@ impl Bench {
     fn statuses(&self) -> Vec<(u64, Status)> {
         self.rows()
             .into_iter()
-            .map(|row| (row.probe_id.0, row.status))
+            .map(|row| (row.probe_id.expect("a probe").0, row.status))
             .collect()
     }
 }
@@ -245,7 +245,7 @@ fn a_reply_is_matched_to_the_right_attempt() {
     let row = &bench.rows()[0];
     assert_eq!(
         (row.probe_id, row.attempt, row.rtt_us),
-        (ProbeId(1), 2, Some(30_000))
+        (Some(ProbeId(1)), 2, Some(30_000))
     );
 }
 

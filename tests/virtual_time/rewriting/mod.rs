@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use pathsurvey::config::SurveyConfig;
 use pathsurvey::lab::{LabNetwork, Recorded, TruthFlow};
-use pathsurvey::model::{DiscardReason, Evidence, Protocol, Status, Ttl};
+use pathsurvey::model::{DiscardReason, Evidence, ProbeId, Protocol, Status, Ttl};
 use pathsurvey::targets::{Families, TargetSpec};
 
 use super::experiment::{Observed, config, inline, lab, observe, rate};
@@ -96,7 +96,7 @@ impl Case {
             let mut found = run
                 .hops
                 .iter()
-                .filter(|row| row.probe_id.0 == number as u64);
+                .filter(|row| row.probe_id == Some(ProbeId(number as u64)));
             let row = found.next().expect("a row");
             assert!(found.next().is_none(), "{self:?}: {row:?} is not alone");
             let [delivery] = &recorded.deliveries[..] else {

@@ -20,7 +20,8 @@ impl Bench {
 
     fn indices(&self) -> Vec<(u64, u16)> {
         let rows = self.rows().into_iter();
-        rows.map(|row| (row.probe_id.0, row.reply_index)).collect()
+        let number = |row: &HopRecord| row.probe_id.expect("a probe").0;
+        rows.map(|row| (number(&row), row.reply_index)).collect()
     }
 }
 
