@@ -57,12 +57,10 @@ impl PathRows {
         let mut hops = attempts(rows, end);
         add_answers(rows, end, &mut hops);
         let within_length = |ttl: &Ttl| end.path_length.is_none_or(|length| *ttl <= length);
-        let responding = hops
-            .iter()
-            .filter_map(|(ttl, hop)| Some((*ttl, hop.responder()?)));
+        let mut within = hops.iter().rev().filter(|(ttl, _)| within_length(ttl));
         PathRows {
             first_ttl: first_ttl(rows),
-            last: responding.filter(|(ttl, _)| within_length(ttl)).last(),
+            last: within.find_map(|(ttl, hop)| Some((*ttl, hop.responder()?))),
             hops,
         }
     }
