@@ -10,7 +10,7 @@ use chrono::DateTime;
 
 use super::files::{self, Disk, PendingFile};
 use super::hops_batch::{HopConstants, hops_batch};
-use super::manifest::{self, Part, RunState, TableParts};
+use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::{Footer, ParquetFile};
 use super::schema::Table;
 use super::sort::{sorted_hops, sorted_traces};
@@ -80,7 +80,7 @@ impl Directory {
             traces: TableParts::new(Table::Traces),
             _lock: lock,
         };
-        directory.write_manifest(facts, RunState::running(now))?;
+        directory.write_manifest(facts, Progress::running(now))?;
         Ok(directory)
     }
 
@@ -117,11 +117,11 @@ impl Directory {
         let sealed = self
             .seal(&mut hops, &mut traces)
             .and_then(|()| self.add_empty_parts())
-            .and_then(|()| self.write_manifest(facts, RunState::ended(ending, now)));
+            .and_then(|()| self.write_manifest(facts, Progress::ended(ending, now)));
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
             // If this fails as well, `error` is still the reason. The previous manifest stays.
-            let _ = self.write_manifest(facts, RunState::ended(&failed, now));
+            let _ = self.write_manifest(facts, Progress::ended(&failed, now));
             return Err(error);
         }
         Ok(Finished {
@@ -148,7 +148,7 @@ impl Directory {
     pub(super) fn write_manifest(
         &self,
         facts: &RunFigures,
-        progress: RunState,
+        progress: Progress,
     ) -> Result<(), DatasetError> {
         let tables = [self.hops.clone(), self.traces.clone()];
         let text = manifest::render(&self.meta, facts, progress, &tables);

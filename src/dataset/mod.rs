@@ -40,7 +40,7 @@ mod error;
 mod files;
 mod hops_batch;
 mod jsonl;
-mod manifest;
+pub mod manifest;
 mod meta;
 mod output;
 mod parquet;

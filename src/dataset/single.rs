@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::directory::BATCH_ROWS;
 use super::files::{self, Disk, KeptLength, PendingFile, Sealed};
 use super::hops_batch::{HopConstants, hops_batch};
-use super::manifest::{self, Part, RunState, TableParts};
+use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
 use super::place::{self, Place};
 use super::schema::Table;
@@ -185,7 +185,7 @@ impl Single {
     pub(super) fn finish(
         mut self,
         facts: &RunFigures,
-        progress: RunState,
+        progress: Progress,
     ) -> Result<Finished, DatasetError> {
         let target = self
             .take_sink()?

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::directory::Directory;
 use super::files::Disk;
-use super::manifest::RunState;
+use super::manifest::Progress;
 use super::single::Single;
 use super::{DatasetError, Ending, Format, Output, RunFigures, RunMeta};
 use crate::model::{HopRecord, Reply, Targets, Time, TraceRecord};
@@ -247,7 +247,7 @@ impl DatasetWriter {
             }
             Mode::Single(mut single) => {
                 single.write(&mut self.hops)?;
-                single.finish(facts, RunState::ended(ending, now))
+                single.finish(facts, Progress::ended(ending, now))
             }
         }
     }
@@ -266,7 +266,7 @@ impl DatasetWriter {
         match &mut self.mode {
             Mode::Directory(directory) => {
                 directory.seal(&mut self.hops, &mut self.traces)?;
-                directory.write_manifest(&self.facts, RunState::running(now))?;
+                directory.write_manifest(&self.facts, Progress::running(now))?;
             }
             Mode::Single(single) => single.write(&mut self.hops)?,
         }
