@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::DateTime;
 
 use super::files::{self, Disk, PendingFile};
-use super::manifest::{self, Part, RunState, TableParts};
+use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::{Footer, ParquetFile};
 use super::table::{AnyTable, Order, Rows, Run};
 use super::writer::{Counted, Group, NewRun, SealedHook};
@@ -31,7 +31,7 @@ pub(super) struct Directory {
     /// What is in the parts.
     counted: Counted,
     /// The number of the next sealing. Parts of one sealing have the same number in all tables.
-    sealing: usize,
+    sealing: u64,
     on_sealed: Option<SealedHook>,
     /// Parts that the hook was not called for yet, as (table, place in its list).
     untold: Vec<(usize, usize)>,
@@ -45,7 +45,7 @@ pub struct SealedPart {
     /// The name of the table.
     pub table: &'static str,
     /// The number of the sealing. Parts of one sealing have the same number in all tables.
-    pub sealing: usize,
+    pub sealing: u64,
     /// The file.
     pub path: PathBuf,
     /// Its rows.
@@ -96,7 +96,7 @@ impl Directory {
             untold: Vec::new(),
             _lock: lock,
         };
-        directory.write_manifest(figures, RunState::running(now))?;
+        directory.write_manifest(figures, Progress::running(now))?;
         Ok(directory)
     }
 
@@ -104,7 +104,7 @@ impl Directory {
     /// after an error writes only what is missing.
     pub(super) fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {
         self.seal_parts(group)?;
-        self.write_manifest(&group.figures, RunState::running(group.now))?;
+        self.write_manifest(&group.figures, Progress::running(group.now))?;
         self.tell_of_parts();
         Ok(())
     }
@@ -124,11 +124,11 @@ impl Directory {
             .iter_mut()
             .try_for_each(|group| self.seal_parts(group))
             .and_then(|()| self.add_empty_parts())
-            .and_then(|()| self.write_manifest(&figures, RunState::ended(ending, now)));
+            .and_then(|()| self.write_manifest(&figures, Progress::ended(ending, now)));
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
             // If this fails as well, `error` is still the reason. The previous manifest stays.
-            let _ = self.write_manifest(&figures, RunState::ended(&failed, now));
+            let _ = self.write_manifest(&figures, Progress::ended(&failed, now));
             return Err(error);
         }
         self.tell_of_parts();
@@ -156,7 +156,7 @@ impl Directory {
                 drop(rows.take());
             }
         }
-        self.sealing += usize::from(any);
+        self.sealing += u64::from(any);
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Directory {
     }
 
     /// Replaces `manifest.json`.
-    fn write_manifest(&self, figures: &RunFigures, progress: RunState) -> Result<(), DatasetError> {
+    fn write_manifest(&self, figures: &RunFigures, progress: Progress) -> Result<(), DatasetError> {
         let meta = &self.run.meta;
         let text = manifest::render(meta, figures, &self.counted, progress, &self.parts);
         let temporary = self.root.join(PARTIAL).join(MANIFEST);
@@ -191,7 +191,7 @@ impl Directory {
             let part = &parts[at];
             hook(&SealedPart {
                 table: name,
-                sealing: part.sealing,
+                sealing: part.sealing.unwrap_or_default(),
                 path: self.root.join(&part.path),
                 rows: part.rows,
                 bytes: part.bytes,
@@ -226,7 +226,7 @@ impl Directory {
         self.untold.push((table, self.parts[table].parts.len()));
         self.parts[table].parts.push(Part {
             path: manifest::path_text(&relative),
-            sealing: self.sealing,
+            sealing: Some(self.sealing),
             rows: rows.len() as u64,
             bytes: sealed.bytes,
             sha256: sealed.sha256,

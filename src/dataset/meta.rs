@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{KernelDrops, Protocol, Rate, Statistics, Time};
 
 /// The place from which the run probes. The manifest holds it whole. `None` for unknown facts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Vantage {
     /// Its id: the column `vantage` and the partition `vp=`.
     pub id: String,

@@ -38,7 +38,7 @@ mod directory;
 mod error;
 mod files;
 mod jsonl;
-mod manifest;
+pub mod manifest;
 mod meta;
 mod output;
 mod parquet;

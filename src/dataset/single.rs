@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Disk, KeptLength, PendingFile, Sealed};
-use super::manifest::{self, Part, RunState, TableParts};
+use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
 use super::place::{self, Place};
 use super::sink::{self, Sink, SinkError, Target};
@@ -210,7 +210,7 @@ impl Single {
                 let name = self.subject.file_name().unwrap_or_default();
                 table.parts.push(Part {
                     path: manifest::path_text(Path::new(name)),
-                    sealing: 0,
+                    sealing: None,
                     rows: self.rows,
                     bytes: sealed.bytes,
                     sha256: sealed.sha256,
@@ -240,7 +240,7 @@ impl Single {
             &self.run.meta,
             &last.figures,
             &self.counted,
-            RunState::ended(ending, last.now),
+            Progress::ended(ending, last.now),
             std::slice::from_ref(table),
         );
         let path = files::beside(&self.subject, "", ".manifest.json");

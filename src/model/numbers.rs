@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 /// The time to live (IPv4) or hop limit (IPv6) that a probe is sent with; from 1.
@@ -53,6 +54,14 @@ impl Rate {
     /// Probes per second.
     pub fn per_second(self) -> f64 {
         self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let per_second = f64::deserialize(deserializer)?;
+        let refused = || D::Error::custom(format_args!("{per_second} is not a rate"));
+        Rate::new(per_second).ok_or_else(refused)
     }
 }
 

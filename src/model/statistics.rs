@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Anomaly, DiscardReason, Evidence, HopRecord, Status, TraceRecord, UnsentReason};
 
 /// Packets that the kernel dropped before they were read. `None` if the kernel does not report the number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KernelDrops {
     /// Dropped because our receive buffer was full.
     pub receive_buffer: Option<u64>,
