@@ -1,54 +1,19 @@
-//! Files that appear whole, or not at all.
+//! Files that are written under a temporary name.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::DatasetError;
-
-/// The file system as the writer sees it. Tests limit its size, to simulate a full disk.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Disk {
-    room: Option<Arc<AtomicU64>>,
-}
-
-impl Disk {
-    /// A disk that refuses the byte after `room` with ENOSPC.
-    #[cfg(test)]
-    pub(super) fn of_size(room: u64) -> (Self, Arc<AtomicU64>) {
-        let room = Arc::new(AtomicU64::new(room));
-        let disk = Disk {
-            room: Some(Arc::clone(&room)),
-        };
-        (disk, room)
-    }
-
-    pub(super) fn admit(&self, bytes: usize) -> io::Result<()> {
-        let Some(room) = &self.room else {
-            return Ok(());
-        };
-        room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            left.checked_sub(bytes as u64)
-        })
-        .map(|_| ())
-        .map_err(|_| io::Error::from_raw_os_error(libc::ENOSPC))
-    }
-
-    fn give_back(&self, bytes: u64) {
-        if let Some(room) = &self.room {
-            room.fetch_add(bytes, Ordering::Relaxed);
-        }
-    }
-}
+use super::{Disk, hex, is_at, lock, sync_parent};
+use crate::dataset::DatasetError;
 
 /// A sealed file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sealed {
+pub(in crate::dataset) struct Sealed {
     /// The file's size.
     pub bytes: u64,
     /// SHA-256 of its content, hexadecimal.
@@ -57,14 +22,14 @@ pub(super) struct Sealed {
 
 /// How much of a pending file is kept if it is never sealed. Nothing, until a length is marked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KeptLength {
+pub(in crate::dataset) struct KeptLength {
     written: Arc<AtomicU64>,
     kept: Arc<AtomicU64>,
 }
 
 impl KeptLength {
     /// Marks everything written so far.
-    pub(super) fn mark(&self) {
+    pub(in crate::dataset) fn mark(&self) {
         self.kept.store(self.written(), Ordering::Relaxed);
     }
 
@@ -76,7 +41,7 @@ impl KeptLength {
 /// A file that is written under a temporary name. If it is dropped without [`seal`](PendingFile::seal), it is cut to the marked length, or
 /// removed.
 #[derive(Debug)]
-pub(super) struct PendingFile {
+pub(in crate::dataset) struct PendingFile {
     file: File,
     temporary: PathBuf,
     destination: PathBuf,
@@ -88,7 +53,7 @@ pub(super) struct PendingFile {
 
 impl PendingFile {
     /// Starts `destination` under the name `temporary`, which must be on the same file system. An existing temporary file is overwritten.
-    pub(super) fn create(
+    pub(in crate::dataset) fn create(
         temporary: PathBuf,
         destination: PathBuf,
         disk: &Disk,
@@ -99,7 +64,7 @@ impl PendingFile {
 
     /// Like [`create`](PendingFile::create), for a path that other processes may use as well. Only the process with the lock on the temporary
     /// file writes; others are refused. A file of a killed run has no lock, and is taken over.
-    pub(super) fn create_locked(
+    pub(in crate::dataset) fn create_locked(
         temporary: PathBuf,
         destination: PathBuf,
         disk: &Disk,
@@ -136,17 +101,17 @@ impl PendingFile {
     }
 
     /// The length to keep. The code that knows where a reader could stop marks it.
-    pub(super) fn worth(&self) -> KeptLength {
+    pub(in crate::dataset) fn worth(&self) -> KeptLength {
         self.worth.clone()
     }
 
     /// The final name.
-    pub(super) fn destination(&self) -> &Path {
+    pub(in crate::dataset) fn destination(&self) -> &Path {
         &self.destination
     }
 
     /// Syncs the content, gives the file its final name (replacing an existing file), and syncs the directory.
-    pub(super) fn seal(mut self) -> Result<Sealed, DatasetError> {
+    pub(in crate::dataset) fn seal(mut self) -> Result<Sealed, DatasetError> {
         let error = |operation| DatasetError::file(operation, &self.destination);
         self.file.sync_all().map_err(error("sync"))?;
         let replaced = fs::metadata(&self.destination).map_or(0, |replaced| replaced.len());
@@ -193,7 +158,7 @@ impl Drop for PendingFile {
 }
 
 /// Writes `content` to `destination` in one step, by way of `temporary`.
-pub(super) fn replace(
+pub(in crate::dataset) fn replace(
     temporary: PathBuf,
     destination: PathBuf,
     content: &[u8],
@@ -203,62 +168,6 @@ pub(super) fn replace(
     file.write_all(content)
         .map_err(DatasetError::file("write", file.destination()))?;
     file.seal()
-}
-
-/// The file's name with a prefix and a suffix, in the same directory.
-pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(before);
-    name.push(path.file_name().unwrap_or_default());
-    name.push(behind);
-    path.with_file_name(name)
-}
-
-/// Locks `file` as long as its handle lives. If another process has the lock, the error names `subject`.
-pub(super) fn lock(file: &File, subject: &Path) -> Result<(), DatasetError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(DatasetError::InUse(subject.to_owned())),
-        Err(TryLockError::Error(error)) => Err(DatasetError::file("lock", subject)(error)),
-    }
-}
-
-/// Whether `path` still leads to `file`.
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
-        _ => false,
-    }
-}
-
-/// Creates `path` with its missing parents. They survive a power cut.
-pub(super) fn create_directories(path: &Path) -> Result<(), DatasetError> {
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.is_dir())
-        .collect();
-    fs::create_dir_all(path).map_err(DatasetError::file("create", path))?;
-    missing.into_iter().try_for_each(sync_parent)
-}
-
-/// Syncs the directory that holds `path`. Without this, a new name may not survive a power cut.
-pub(super) fn sync_parent(path: &Path) -> Result<(), DatasetError> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(parent)
-        .and_then(|directory| directory.sync_all())
-        .map_err(DatasetError::file("sync", parent))
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
 }
 
 #[cfg(test)]
