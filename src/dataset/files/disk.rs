@@ -21,17 +21,24 @@ impl Disk {
         (disk, room)
     }
 
-    pub(in crate::dataset) fn admit(&self, bytes: usize) -> io::Result<()> {
+    /// Returns how many of `bytes` there is room for, and uses that room.
+    pub(super) fn admit(&self, bytes: usize) -> io::Result<usize> {
         let Some(room) = &self.room else {
-            return Ok(());
+            return Ok(bytes);
         };
-        room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            left.checked_sub(bytes as u64)
-        })
-        .map(|_| ())
-        .map_err(|_| io::Error::from_raw_os_error(libc::ENOSPC))
+        let bytes = bytes as u64;
+        let left = room
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                Some(left.saturating_sub(bytes))
+            })
+            .unwrap_or_else(|left| left);
+        match left.min(bytes) {
+            0 if bytes > 0 => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
+            admitted => Ok(admitted as usize),
+        }
     }
 
+    /// Frees the room of `bytes`.
     pub(super) fn give_back(&self, bytes: u64) {
         if let Some(room) = &self.room {
             room.fetch_add(bytes, Ordering::Relaxed);

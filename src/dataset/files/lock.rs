@@ -16,7 +16,7 @@ pub(in crate::dataset) fn lock(file: &File, subject: &Path) -> Result<(), Datase
 }
 
 /// Whether `path` still leads to `file`.
-pub(in crate::dataset) fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
         _ => false,

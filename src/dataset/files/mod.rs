@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `pending` | files that are written under a temporary name |
+//! | `temporary` | files that are written under a temporary name |
+//! | `pending` | the same with a checksum, as a manifest lists them |
 //! | `lock` | files that only one process writes |
 //! | `sync` | names that survive a power cut |
 //! | `disk` | the size of the disk, which tests limit |
@@ -11,13 +12,16 @@ mod disk;
 mod lock;
 mod pending;
 mod sync;
+mod temporary;
 
 use std::path::{Path, PathBuf};
 
 pub(super) use disk::Disk;
-pub(super) use lock::{is_at, lock};
-pub(super) use pending::{KeptLength, PendingFile, Sealed, replace};
+use lock::is_at;
+pub(super) use lock::lock;
+pub(super) use pending::{PendingFile, Sealed, replace};
 pub(super) use sync::{create_directories, sync_parent};
+pub(super) use temporary::{KeptLength, TemporaryFile};
 
 /// The file's name with a prefix and a suffix, in the same directory.
 pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {
