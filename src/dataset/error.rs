@@ -19,7 +19,7 @@ pub enum DatasetError {
         /// The reason.
         source: io::Error,
     },
-    /// A single file or a stream could not be written to its end.
+    /// A single file or a stream, of rows or of packets, could not be written to its end.
     #[error("cannot {operation} {}: {source}{}", path.display(), left.remedy(source))]
     BrokenOff {
         /// The operation, as in "cannot write".
@@ -34,16 +34,6 @@ pub enum DatasetError {
     /// A write to a single file or stream after an error had ended it.
     #[error("{} broke off at an error before", .0.display())]
     Over(PathBuf),
-    /// The file system refused an operation on the packet file.
-    #[error("cannot {operation} {}: {source}{}", path.display(), packets_remedy(source))]
-    Packets {
-        /// The operation, as in "cannot write".
-        operation: &'static str,
-        /// The file under its final name.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
     /// Another process writes there.
     #[error(
         "{} is being written by another run: wait for it to end, or give this one another place with -o",
@@ -148,19 +138,6 @@ impl DatasetError {
         }
     }
 
-    /// Like [`file`](DatasetError::file), for the packet file.
-    pub(super) fn packets(
-        operation: &'static str,
-        path: &Path,
-    ) -> impl FnOnce(io::Error) -> DatasetError {
-        let path = path.to_owned();
-        move |source| DatasetError::Packets {
-            operation,
-            path,
-            source,
-        }
-    }
-
     /// An encoder's error: the I/O error inside it if there is one, else its own text.
     pub(super) fn encode(path: &Path, error: &(dyn Error + 'static)) -> DatasetError {
         match io_cause(error) {
@@ -175,9 +152,7 @@ impl DatasetError {
     /// Whether missing permissions are the reason.
     pub fn is_refusal(&self) -> bool {
         match self {
-            DatasetError::File { source, .. }
-            | DatasetError::BrokenOff { source, .. }
-            | DatasetError::Packets { source, .. } => {
+            DatasetError::File { source, .. } | DatasetError::BrokenOff { source, .. } => {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
             _ => false,
@@ -207,6 +182,8 @@ pub enum Remains {
     NoManifest,
     /// The rows that the stream has received.
     PassedOn,
+    /// The packets before the error, in a capture file or stream. The dataset is not affected.
+    Packets,
 }
 
 impl Remains {
@@ -214,6 +191,7 @@ impl Remains {
         let keep = "move it away before the next run to the same name, which overwrites it";
         let told = match self {
             Remains::PassedOn => return stream_remedy(error).to_owned(),
+            Remains::Packets => return packets_remedy(error).to_owned(),
             Remains::Nothing => String::new(),
             Remains::Unreadable => {
                 " (nothing is kept, because a Parquet file without its end cannot be read; a directory keeps its parts)"
@@ -356,8 +334,9 @@ mod tests {
             ),
             (Remains::NoManifest, "is whole"),
             (Remains::PassedOn, "send the stream elsewhere"),
+            (Remains::Packets, "with --pcap"),
         ] {
-            let on_a_disk_of_ours = left != Remains::PassedOn;
+            let on_a_disk_of_ours = !matches!(left, Remains::PassedOn | Remains::Packets);
             let told = broke_off(left);
             assert!(
                 told.contains(words) && told.contains("free space there"),

@@ -12,13 +12,13 @@
 //! If the path is a link, the file behind it is replaced. A stream, such as a FIFO that Wireshark reads, is written in place. If its reader
 //! closes it, packets are no longer written, and nothing else changes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::DatasetError;
-use super::files::{self, Disk};
+use super::files::{self, Disk, TemporaryFile};
 use super::place::{self, Place};
+use super::{DatasetError, Remains};
 
 const MAGIC: u32 = 0xa1b2_3c4d;
 const VERSION: [u16; 2] = [2, 4];
@@ -45,14 +45,18 @@ pub struct Kept {
 /// is removed if it holds no packet.
 #[derive(Debug)]
 pub struct PcapFile {
-    file: File,
-    /// The temporary name until the file is sealed. `None` for a stream.
-    temporary: Option<PathBuf>,
-    destination: PathBuf,
-    disk: Disk,
+    target: Target,
+    /// The file's final name, or the name of the stream.
+    subject: PathBuf,
     /// What was written completely.
     kept: Kept,
     buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Target {
+    File(TemporaryFile),
+    Stream(File),
 }
 
 impl PcapFile {
@@ -60,21 +64,22 @@ impl PcapFile {
     /// reader.
     ///
     /// # Errors
-    /// [`DatasetError::InUse`] if another run writes there, [`DatasetError::Unfit`] and [`DatasetError::Packets`].
+    /// [`DatasetError::InUse`] if another run writes there, [`DatasetError::Unfit`] and [`DatasetError::BrokenOff`].
     pub fn create(path: &Path) -> Result<Self, DatasetError> {
-        Self::create_on(Disk::default(), path)
+        Self::create_on(&Disk::default(), path)
     }
 
-    pub(super) fn create_on(disk: Disk, path: &Path) -> Result<Self, DatasetError> {
-        let error = |source| DatasetError::packets("create", path)(source);
-        let (file, temporary, destination) = match place::look(path).map_err(error)? {
+    pub(super) fn create_on(disk: &Disk, path: &Path) -> Result<Self, DatasetError> {
+        let (target, subject) = match place::look(path).map_err(failed("create", path))? {
             Place::File(real) => {
                 let temporary = files::beside(&real, ".", ".partial");
-                (open_locked(&temporary, &real)?, Some(temporary), real)
+                let file = TemporaryFile::create_locked(temporary, real.clone(), disk)
+                    .map_err(|error| error.leaving(Remains::Packets))?;
+                (Target::File(file), real)
             }
             Place::Stream(stream) => {
-                let error = DatasetError::packets("open", path);
-                (stream.open().map_err(error)?, None, path.to_owned())
+                let stream = stream.open().map_err(failed("open", path))?;
+                (Target::Stream(stream), path.to_owned())
             }
             Place::Unfit(kind) => {
                 let path = path.to_owned();
@@ -82,21 +87,18 @@ impl PcapFile {
             }
         };
         let mut pcap = PcapFile {
-            file,
-            temporary,
-            destination,
-            disk,
+            target,
+            subject,
             kept: Kept {
                 packets: 0,
                 bytes: 0,
                 reader_left: false,
             },
-            buffer: Vec::new(),
+            buffer: header(),
         };
-        let header = header();
-        let (written, result) = pcap.put(&header);
+        let (written, result) = pcap.put();
         pcap.kept.bytes = written as u64;
-        pcap.unless_left(result).map_err(error)?;
+        pcap.unless_left(result).map_err(failed("create", path))?;
         Ok(pcap)
     }
 
@@ -104,7 +106,7 @@ impl PcapFile {
     /// clock.
     ///
     /// # Errors
-    /// [`DatasetError::Packets`]. The file then holds as many of these packets as there was room for.
+    /// [`DatasetError::BrokenOff`]. The file then holds as many of these packets as there was room for.
     pub fn write<'a>(
         &mut self,
         packets: impl Iterator<Item = (&'a [u8], u64)>,
@@ -116,92 +118,69 @@ impl PcapFile {
         for (packet, stamp) in packets {
             put_record(&mut self.buffer, packet, stamp);
         }
-        let (written, result) = self.put(&self.buffer);
+        let (written, result) = self.put();
         let (packets, bytes) = whole_records(&self.buffer[..written]);
         self.kept.packets += packets;
         self.kept.bytes += bytes;
-        self.unless_left(result).map_err(|error| {
-            if self.temporary.is_some() {
-                // Without this, the beginning of a packet would remain at the end. Readers can handle that as well.
-                let _ = self.file.set_len(self.kept.bytes);
+        if let Target::File(file) = &mut self.target {
+            if result.is_err() {
+                // If this fails, the beginning of a packet remains at the end. Readers can handle that as well.
+                let _ = file.cut(self.kept.bytes);
             }
-            DatasetError::packets("write", &self.destination)(error)
-        })
+            if self.kept.packets > 0 {
+                file.worth().mark_at(self.kept.bytes);
+            }
+        }
+        self.unless_left(result)
+            .map_err(failed("write", &self.subject))
     }
 
-    /// Writes `bytes`. Returns how many were written, also after an error.
-    fn put(&self, bytes: &[u8]) -> (usize, io::Result<()>) {
-        let mut written = 0;
-        let mut put = || {
-            self.disk.admit(bytes.len())?;
-            while written < bytes.len() {
-                match (&self.file).write(&bytes[written..]) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(count) => written += count,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
+    /// Writes the buffer. Returns how many bytes were written, also after an error.
+    fn put(&mut self) -> (usize, io::Result<()>) {
+        let target: &mut dyn Write = match &mut self.target {
+            Target::File(file) => file,
+            Target::Stream(stream) => stream,
         };
-        let result = put();
-        (written, result)
+        let mut written = 0;
+        while written < self.buffer.len() {
+            match target.write(&self.buffer[written..]) {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
     }
 
     /// If the reader closed the stream, records that and ignores the error.
     fn unless_left(&mut self, result: io::Result<()>) -> io::Result<()> {
-        match result {
-            Err(error) if self.temporary.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
+        match (&self.target, result) {
+            (Target::Stream(_), Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.kept.reader_left = true;
                 Ok(())
             }
-            result => result,
+            (_, result) => result,
         }
     }
 
     /// Syncs the file and gives it its final name. A stream needs neither.
     ///
     /// # Errors
-    /// [`DatasetError::Packets`].
-    pub fn seal(mut self) -> Result<Kept, DatasetError> {
-        let Some(temporary) = &self.temporary else {
-            return Ok(self.kept);
-        };
-        let error = |operation| DatasetError::packets(operation, &self.destination);
-        self.file.sync_all().map_err(error("sync"))?;
-        fs::rename(temporary, &self.destination).map_err(error("rename to"))?;
-        self.temporary = None;
-        files::sync_parent(&self.destination)?;
+    /// [`DatasetError::BrokenOff`].
+    pub fn seal(self) -> Result<Kept, DatasetError> {
+        if let Target::File(file) = self.target {
+            file.seal()
+                .map_err(|error| error.leaving(Remains::Packets))?;
+        }
         Ok(self.kept)
     }
 }
 
-impl Drop for PcapFile {
-    fn drop(&mut self) {
-        if let Some(temporary) = self.temporary.as_ref().filter(|_| self.kept.packets == 0) {
-            // The error cannot be reported. The next run at this path takes the file over.
-            let _ = fs::remove_file(temporary);
-        }
-    }
-}
-
-/// Opens `temporary`, locks it and empties it.
-fn open_locked(temporary: &Path, path: &Path) -> Result<File, DatasetError> {
-    loop {
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(temporary)
-            .map_err(DatasetError::packets("create", path))?;
-        files::lock(&file, path)?;
-        // Between opening and locking, the holder may have renamed it to its final name.
-        if files::is_at(&file, temporary) {
-            file.set_len(0)
-                .map_err(DatasetError::packets("create", path))?;
-            return Ok(file);
-        }
-    }
+/// Adds the operation and the file or stream to an I/O error.
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DatasetError {
+    let error = DatasetError::file(operation, path);
+    move |source| error(source).leaving(Remains::Packets)
 }
 
 fn header() -> Vec<u8> {
@@ -257,6 +236,8 @@ fn length_on_the_wire(packet: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const STAMP: u64 = 1_772_323_200_123_456_789;
@@ -304,7 +285,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("replies.pcap");
         let (disk, _room) = Disk::of_size(24 + 2 * 72);
-        let mut file = PcapFile::create_on(disk, &path).unwrap();
+        let mut file = PcapFile::create_on(&disk, &path).unwrap();
         let packet = packet(56, 56);
         let twice = || [(&packet[..], STAMP); 2].into_iter();
         file.write(twice()).unwrap();
@@ -316,6 +297,56 @@ mod tests {
         let kept = file.seal().unwrap();
         assert_eq!((kept.packets, kept.bytes), (2, 24 + 2 * 72));
         assert_eq!(fs::read(&path).unwrap().len(), 24 + 2 * 72);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_within_a_packet_keeps_those_before() {
+        let packet = packet(56, 56);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("replies.pcap");
+        for seals in [true, false] {
+            // Two packets fit, and the beginning of the third.
+            let (disk, room) = Disk::of_size(24 + 2 * 72 + 30);
+            let mut file = PcapFile::create_on(&disk, &path).unwrap();
+            let thrice = || [(&packet[..], STAMP); 3].into_iter();
+            file.write(thrice()).unwrap_err();
+            let partial = directory.path().join(".replies.pcap.partial");
+            let written = fs::read(&partial).unwrap();
+            assert_eq!(whole_records(&written[24..]), (2, 2 * 72));
+            assert_eq!(written.len(), 24 + 2 * 72);
+            // If space becomes free again, the next packets follow the last whole one.
+            room.fetch_add(100, std::sync::atomic::Ordering::Relaxed);
+            file.write(thrice().take(1)).unwrap();
+            let at = match seals {
+                true => {
+                    assert_eq!(file.seal().unwrap().packets, 3);
+                    &path
+                }
+                false => {
+                    drop(file);
+                    &partial
+                }
+            };
+            let bytes = fs::read(at).unwrap();
+            assert_eq!(whole_records(&bytes[24..]), (3, bytes.len() as u64 - 24));
+            fs::remove_file(at).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_without_room_for_a_packet_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        for room in [10, 24 + 10] {
+            let (disk, room) = Disk::of_size(room);
+            let started = PcapFile::create_on(&disk, &directory.path().join("replies.pcap"));
+            let packet = packet(56, 56);
+            match started {
+                Ok(mut file) => file.write([(&packet[..], STAMP)].into_iter()).unwrap_err(),
+                Err(error) => error,
+            };
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+            assert!(room.load(std::sync::atomic::Ordering::Relaxed) >= 10);
+        }
     }
 
     #[test]

@@ -6,16 +6,18 @@
 PATH is a dataset directory, or a single file of hops (.parquet, .arrow, .csv, .jsonl) with its manifest beside it.
 Every check is one line; the last line is `N passed, N failed`, and the exit code is 1 if any failed.
 
-Checked with DuckDB, pyarrow and polars, each called the plainest way: the declared types (schemas/*.json), the rows
-and statuses against the manifest, every part's size and SHA-256, nulls where something is absent, and that the rows
-of a file are in the order its schema states. Of a directory `nightly`, that of the README's first command, the README's
+Checked with DuckDB, pyarrow and polars, each called the plainest way: the declared types (schemas/*.json, in the version that the
+manifest states), the rows and statuses against the manifest, every part's size and SHA-256, nulls where something is absent, and that
+the rows of a file are in the order its schema states. Of a directory `nightly`, that of the README's first command, the README's
 queries find something.
+
+Other files compare cells: `cells.py` the formats and readers with each other, `old.py` the current program with version 1, `versions.py`
+both versions in one directory, `nights.py` two nights.
 """
 
 import hashlib
 import json
 import pathlib
-import re
 import sys
 
 import duckdb
@@ -27,115 +29,14 @@ import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SCHEMAS = ROOT / "schemas"
+from common import TABLES, arrow_field, arrow_type, attempt, check, duckdb_type, finish, polars_type, quoted, schema
+from readme import first_queries
+
 ENDED = ("complete", "interrupted")
-
-passed = failed = 0
-
-
-def check(name, actual, expected):
-    """Counts a comparison, and shows it when it fails."""
-    global passed, failed
-    if actual == expected:
-        passed += 1
-        return
-    failed += 1
-    print(f"FAILED {name}\n  expected: {expected}\n  found:    {actual}")
-
-
-def attempt(name, action):
-    """Runs an action that may fail in a reader; gives its result, or None and a failure."""
-    global passed, failed
-    try:
-        result = action()
-        passed += 1
-        return result
-    except Exception as error:  # a reader's own error is the finding
-        failed += 1
-        print(f"FAILED {name}: {type(error).__name__}: {error}")
-        return None
-
-
-def schema(table):
-    return json.loads((SCHEMAS / f"{table}.v1.json").read_text(encoding="utf-8"))
-
-
-def arrow_type(column):
-    """The Arrow type that a column of the schema declares."""
-    simple = {
-        "text": pyarrow.string(),
-        "int16": pyarrow.int16(),
-        "int32": pyarrow.int32(),
-        "int64": pyarrow.int64(),
-        "boolean": pyarrow.bool_(),
-        "binary": pyarrow.binary(),
-        "timestamp_us_utc": pyarrow.timestamp("us", tz="UTC"),
-    }
-    if column["type"] == "list" and column["element"]["type"] == "text":
-        return pyarrow.list_(pyarrow.field("element", pyarrow.string(), nullable=False))
-    if column["type"] == "list":
-        fields = [arrow_field(field) for field in column["element"]["fields"]]
-        return pyarrow.list_(pyarrow.field("element", pyarrow.struct(fields), nullable=False))
-    if column["type"] == "map":
-        return pyarrow.map_(pyarrow.string(), pyarrow.field("value", pyarrow.string(), nullable=False))
-    return simple[column["type"]]
-
-
-def arrow_field(column):
-    return pyarrow.field(column["name"], arrow_type(column), nullable=column["nullable"])
-
-
-def duckdb_type(column):
-    """DuckDB's name of the declared type."""
-    simple = {
-        "text": "VARCHAR",
-        "int16": "SMALLINT",
-        "int32": "INTEGER",
-        "int64": "BIGINT",
-        "boolean": "BOOLEAN",
-        "binary": "BLOB",
-        "timestamp_us_utc": "TIMESTAMP WITH TIME ZONE",
-    }
-    if column["type"] == "list" and column["element"]["type"] == "text":
-        return "VARCHAR[]"
-    if column["type"] == "list":
-        fields = ", ".join(
-            f"{quoted(field['name'])} {duckdb_type(field)}" for field in column["element"]["fields"]
-        )
-        return f"STRUCT({fields})[]"
-    if column["type"] == "map":
-        return "MAP(VARCHAR, VARCHAR)"
-    return simple[column["type"]]
-
-
-def quoted(name):
-    return f'"{name}"'
 
 
 def unquoted(text):
     return str(text).replace('"', "")
-
-
-def polars_type(column):
-    """The polars type that a column of the schema declares."""
-    simple = {
-        "text": polars.String,
-        "int16": polars.Int16,
-        "int32": polars.Int32,
-        "int64": polars.Int64,
-        "boolean": polars.Boolean,
-        "binary": polars.Binary,
-        "timestamp_us_utc": polars.Datetime("us", "UTC"),
-    }
-    if column["type"] == "list" and column["element"]["type"] == "text":
-        return polars.List(polars.String)
-    if column["type"] == "list":
-        fields = [polars.Field(f["name"], polars_type(f)) for f in column["element"]["fields"]]
-        return polars.List(polars.Struct(fields))
-    if column["type"] == "map":
-        return None  # polars has no map; releases differ in what they show instead
-    return simple[column["type"]]
 
 
 def sha256(path):
@@ -161,10 +62,10 @@ def check_parts(root, manifests):
                 check(f"{part['path']} sha256", sha256(path), part["sha256"])
 
 
-def check_part_file(path, table):
+def check_part_file(path, declared):
     """One Parquet part as pyarrow sees it alone: types, order, footer, page index."""
     file = pyarrow.parquet.ParquetFile(path)
-    declared = schema(table)
+    table = declared["table"]
     name = f"{path.name} ({table})"
     found = [(f.name, f.type, f.nullable) for f in file.schema_arrow]
     expected = [(f.name, f.type, f.nullable) for f in map(arrow_field, declared["columns"])]
@@ -190,12 +91,12 @@ def check_part_file(path, table):
             check(f"{name} {column.path_in_schema} page index", (column.has_offset_index, column.has_column_index), (True, True))
 
 
-def check_types(reader, table, found, declared_type):
+def check_types(reader, declared, found, declared_type):
     """Names and types of the declared columns; partition keys may stand behind them."""
-    for column in schema(table)["columns"]:
+    for column in declared["columns"]:
         expected = declared_type(column)
         if expected is not None:
-            check(f"{reader} {table}.{column['name']}", found.get(column["name"]), expected)
+            check(f"{reader} {declared['table']}.{column['name']}", found.get(column["name"]), expected)
 
 
 def rows_present(root, table):
@@ -261,53 +162,87 @@ def check_traces(query, rows):
         check("no list of anomalies is empty", listed[0][0], 0)
 
 
+def check_paths(query):
+    """The columns of version 2 that sum up a path, against each other and against the hops."""
+    for name, where in {
+        "no path is empty": "len(path) = 0",
+        "no path ends in silence": "path[-1] is null and path is not null",
+        "the last responder ends the path": "last_responder is distinct from path[-1]",
+        "its TTL is the path's last": "last_ttl is distinct from first_ttl + len(path) - 1",
+    }.items():
+        check(name, query(f"select count(*) from traces where {where}")[0][0], 0)
+    strangers = query(
+        "select count(*) from (select run_id, trace_id, unnest(path) as responder,"
+        " first_ttl - 1 + generate_subscripts(path, 1) as ttl from traces) p"
+        " where responder is not null and not exists (select 1 from hops h where h.run_id = p.run_id"
+        " and h.trace_id = p.trace_id and h.ttl = p.ttl and h.responder = p.responder and on_path)"
+    )
+    check("every responder of a path has its row", strangers[0][0], 0)
+
+
+def check_readers(root, table, declared, rows):
+    """A whole table, as pyarrow and polars read it."""
+    for reader, read in (
+        ("pyarrow.parquet.read_table", lambda: pyarrow.parquet.read_table(root / table)),
+        ("pyarrow.dataset", lambda: pyarrow.dataset.dataset(root / table, partitioning="hive").to_table()),
+    ):
+        if (read_rows := attempt(f"{reader} {table}", read)) is not None:
+            check(f"{reader} {table} rows", read_rows.num_rows, rows)
+            types = {field.name: field.type for field in read_rows.schema}
+            check_types(reader, declared, types, arrow_type)
+    for reader, scan in (
+        ("polars directory", lambda: polars.scan_parquet(root / table)),
+        ("polars glob", lambda: polars.scan_parquet(f"{root}/{table}/**/*.parquet")),
+    ):
+        if (frame := attempt(f"{reader} {table}", lambda: scan().collect())) is not None:
+            check(f"{reader} {table} rows", frame.height, rows)
+            check_types(reader, declared, dict(frame.schema), polars_type)
+
+
 def check_directory(root):
     manifests = [read_manifest(path) for path in sorted(root.glob("manifest*.json"))]
     check("manifests", bool(manifests), True)
     check_parts(root, manifests)
-    listed = {part["path"] for m in manifests for t in m["tables"].values() for part in t["parts"]}
+    version_of = {
+        part["path"]: section["schema_version"]
+        for m in manifests
+        for section in m["tables"].values()
+        for part in section["parts"]
+    }
     present = {str(path.relative_to(root)) for path in root.glob("*/**/*.parquet")}
-    check("listed parts are present", sorted(listed - present), [])
+    check("listed parts are present", sorted(set(version_of) - present), [])
     if all(m["state"] in ENDED for m in manifests):
-        check("present parts are listed", sorted(present - listed), [])
-    for path in sorted(listed):
-        check_part_file(root / path, path.split("/")[0])
+        check("present parts are listed", sorted(present - set(version_of)), [])
+    for path, version in sorted(version_of.items()):
+        check_part_file(root / path, schema(path.split("/")[0], version))
 
+    # The README has the options for several versions in one directory; versions.py checks them.
+    versions = sorted(set(version_of.values()))
+    options = ", union_by_name = true" if len(versions) > 1 else ""
     connection = duckdb.connect()
     query = lambda sql: connection.execute(sql).fetchall()
-    for table in ("hops", "traces"):
-        files = f"{root}/{table}/**/*.parquet"
+    for table in TABLES:
+        declared = schema(table, versions[-1])
         made = attempt(
             f"duckdb {table}",
-            lambda: connection.execute(f"create view {table} as select * from '{files}'"),
+            lambda: connection.execute(
+                f"create view {table} as select * from read_parquet('{root}/{table}/**/*.parquet'{options})"
+            ),
         )
         if made is None:
             return
         found = {name: unquoted(kind) for name, kind, *_ in query(f"describe {table}")}
-        check_types("duckdb", table, found, lambda column: unquoted(duckdb_type(column)))
-
-        rows = rows_present(root, table)
-        for reader, read in (
-            ("pyarrow.parquet.read_table", lambda: pyarrow.parquet.read_table(root / table)),
-            ("pyarrow.dataset", lambda: pyarrow.dataset.dataset(root / table, partitioning="hive").to_table()),
-        ):
-            if (read_rows := attempt(f"{reader} {table}", read)) is not None:
-                check(f"{reader} {table} rows", read_rows.num_rows, rows)
-                types = {field.name: field.type for field in read_rows.schema}
-                check_types(reader, table, types, arrow_type)
-        for reader, scan in (
-            ("polars directory", lambda: polars.scan_parquet(root / table)),
-            ("polars glob", lambda: polars.scan_parquet(files)),
-        ):
-            if (frame := attempt(f"{reader} {table}", lambda: scan().collect())) is not None:
-                check(f"{reader} {table} rows", frame.height, rows)
-                check_types(reader, table, dict(frame.schema), polars_type)
+        check_types("duckdb", declared, found, lambda column: unquoted(duckdb_type(column)))
+        if len(versions) == 1:
+            check_readers(root, table, declared, rows_present(root, table))
     if all(m["state"] in ENDED for m in manifests):
-        for table in ("hops", "traces"):
+        for table in TABLES:
             listed_rows = sum(m["tables"][table]["rows"] for m in manifests)
             check(f"{table} rows as listed", rows_present(root, table), listed_rows)
     check_hops("duckdb", query, manifests, rows_present(root, "hops"))
     check_traces(query, rows_present(root, "traces"))
+    if versions[0] >= 2:
+        check_paths(query)
     days = {m["started_at"][:10] for m in manifests if m["tables"]["hops"]["parts"]}
     found = {str(day) for (day,) in query("select distinct date from hops")}
     check("partitions are the nights", found <= days, True)
@@ -316,12 +251,13 @@ def check_directory(root):
 def check_file(path):
     manifest = read_manifest(path.with_name(path.name + ".manifest.json"))
     check_parts(path.parent, [manifest])
-    declared = schema("hops")["columns"]
+    version = manifest["tables"]["hops"]["schema_version"]
+    declared = schema("hops", version)["columns"]
     names = [column["name"] for column in declared]
     rows = manifest["tables"]["hops"]["rows"]
     types = {column["name"]: column["type"] for column in declared}
     if path.suffix == ".parquet":
-        check_part_file(path, "hops")
+        check_part_file(path, schema("hops", version))
         relation = f"'{path}'"
     elif path.suffix == ".arrow":
         table = pyarrow.feather.read_table(path)
@@ -360,9 +296,7 @@ def check_file(path):
 
 def check_readme(root):
     """What the README tells its readers to ask of the dataset that its first command made."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    queries = re.search(r"```sql\n(.*?)```", readme, re.S).group(1).replace("'nightly/", f"'{root}/").split(";\n")
-    queries = [sql for sql in queries if sql.strip()]
+    queries = first_queries(root)
     check("the README has queries", len(queries) > 3, True)
     connection = duckdb.connect()
     for sql in queries:
@@ -380,8 +314,7 @@ def main(paths):
         attempt(f"{path}", lambda: (check_directory if path.is_dir() else check_file)(path) or True)
         if path.name == "nightly":
             check_readme(path)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    return finish()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+//! The size of the disk, which tests limit.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The file system as the writer sees it. Tests limit its size, to simulate a full disk.
+#[derive(Clone, Debug, Default)]
+pub(in crate::dataset) struct Disk {
+    room: Option<Arc<AtomicU64>>,
+}
+
+impl Disk {
+    /// A disk that refuses the byte after `room` with ENOSPC.
+    #[cfg(test)]
+    pub(in crate::dataset) fn of_size(room: u64) -> (Self, Arc<AtomicU64>) {
+        let room = Arc::new(AtomicU64::new(room));
+        let disk = Disk {
+            room: Some(Arc::clone(&room)),
+        };
+        (disk, room)
+    }
+
+    /// Returns how many of `bytes` there is room for, and uses that room.
+    pub(super) fn admit(&self, bytes: usize) -> io::Result<usize> {
+        let Some(room) = &self.room else {
+            return Ok(bytes);
+        };
+        let bytes = bytes as u64;
+        let left = room
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                Some(left.saturating_sub(bytes))
+            })
+            .unwrap_or_else(|left| left);
+        match left.min(bytes) {
+            0 if bytes > 0 => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
+            admitted => Ok(admitted as usize),
+        }
+    }
+
+    /// Frees the room of `bytes`.
+    pub(super) fn give_back(&self, bytes: u64) {
+        if let Some(room) = &self.room {
+            room.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}

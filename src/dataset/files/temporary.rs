@@ -1,0 +1,234 @@
+//! Files that are written under a temporary name.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Disk, is_at, lock, sync_parent};
+use crate::dataset::DatasetError;
+
+/// The length to which a file is cut if it is never sealed. 0, which removes the file, until a length is marked.
+#[derive(Clone, Debug, Default)]
+pub(in crate::dataset) struct KeptLength {
+    written: Arc<AtomicU64>,
+    kept: Arc<AtomicU64>,
+}
+
+impl KeptLength {
+    /// Keeps everything written so far.
+    pub(in crate::dataset) fn mark(&self) {
+        self.mark_at(self.written());
+    }
+
+    /// Keeps the first `length` bytes.
+    pub(in crate::dataset) fn mark_at(&self, length: u64) {
+        self.kept.store(length, Ordering::Relaxed);
+    }
+
+    fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// A file that is written under a temporary name.
+///
+/// | event | the file |
+/// |---|---|
+/// | [`seal`](TemporaryFile::seal) succeeds | has its final name |
+/// | it is dropped without that | keeps its temporary name and is cut to the marked length, or is removed if no length was marked |
+/// | the process is killed | keeps its temporary name |
+#[derive(Debug)]
+pub(in crate::dataset) struct TemporaryFile {
+    file: File,
+    temporary: PathBuf,
+    destination: PathBuf,
+    disk: Disk,
+    worth: KeptLength,
+    sealed: bool,
+}
+
+impl TemporaryFile {
+    /// Starts `destination` under the name `temporary`, which must be on the same file system. An existing temporary file is overwritten.
+    pub(super) fn create(
+        temporary: PathBuf,
+        destination: PathBuf,
+        disk: &Disk,
+    ) -> Result<Self, DatasetError> {
+        let file = File::create(&temporary).map_err(DatasetError::file("create", &destination))?;
+        Ok(Self::over(file, temporary, destination, disk))
+    }
+
+    /// Like [`create`](TemporaryFile::create), for a path that other processes may use as well. Only the process with the lock on the
+    /// temporary file writes; others are refused. A file of a killed run has no lock, and is taken over.
+    pub(in crate::dataset) fn create_locked(
+        temporary: PathBuf,
+        destination: PathBuf,
+        disk: &Disk,
+    ) -> Result<Self, DatasetError> {
+        loop {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&temporary)
+                .map_err(DatasetError::file("create", &destination))?;
+            lock(&file, &destination)?;
+            // Between opening and locking, the holder may have renamed the file to its final name. Then our handle belongs to a finished file, and the
+            // temporary name is free or in use by another process.
+            if !is_at(&file, &temporary) {
+                continue;
+            }
+            file.set_len(0)
+                .map_err(DatasetError::file("create", &destination))?;
+            return Ok(Self::over(file, temporary, destination, disk));
+        }
+    }
+
+    fn over(file: File, temporary: PathBuf, destination: PathBuf, disk: &Disk) -> Self {
+        TemporaryFile {
+            file,
+            temporary,
+            destination,
+            disk: disk.clone(),
+            worth: KeptLength::default(),
+            sealed: false,
+        }
+    }
+
+    /// The length to keep. The code that knows where a reader could stop marks it.
+    pub(in crate::dataset) fn worth(&self) -> KeptLength {
+        self.worth.clone()
+    }
+
+    /// The final name.
+    pub(in crate::dataset) fn destination(&self) -> &Path {
+        &self.destination
+    }
+
+    /// Removes what was written after the first `length` bytes. The next write continues there.
+    pub(in crate::dataset) fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
+        self.file.seek(SeekFrom::Start(length))?;
+        let written = self.worth.written.swap(length, Ordering::Relaxed);
+        self.disk.give_back(written.saturating_sub(length));
+        Ok(())
+    }
+
+    /// Syncs the content, gives the file its final name (replacing an existing file), and syncs the directory. Returns the size in bytes.
+    pub(in crate::dataset) fn seal(mut self) -> Result<u64, DatasetError> {
+        let error = |operation| DatasetError::file(operation, &self.destination);
+        self.file.sync_all().map_err(error("sync"))?;
+        let replaced = fs::metadata(&self.destination).map_or(0, |replaced| replaced.len());
+        fs::rename(&self.temporary, &self.destination).map_err(error("rename to"))?;
+        self.sealed = true;
+        self.disk.give_back(replaced);
+        sync_parent(&self.destination)?;
+        Ok(self.worth.written())
+    }
+}
+
+impl Write for TemporaryFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let admitted = self.disk.admit(bytes.len())?;
+        let result = self.file.write(&bytes[..admitted]);
+        let written = *result.as_ref().unwrap_or(&0);
+        self.disk.give_back((admitted - written) as u64);
+        self.worth
+            .written
+            .fetch_add(written as u64, Ordering::Relaxed);
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if self.sealed {
+            return;
+        }
+        // Errors here cannot be reported. The next run at this path overwrites or removes the file.
+        let written = self.worth.written();
+        let kept = self.worth.kept.load(Ordering::Relaxed).min(written);
+        let _ = match kept {
+            0 => fs::remove_file(&self.temporary),
+            _ => self.file.set_len(kept),
+        };
+        self.disk.give_back(written - kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(directory: &Path, disk: &Disk) -> TemporaryFile {
+        TemporaryFile::create(directory.join(".t"), directory.join("d"), disk).unwrap()
+    }
+
+    fn create_locked(directory: &Path) -> Result<TemporaryFile, DatasetError> {
+        let (temporary, destination) = (directory.join(".t"), directory.join("d"));
+        TemporaryFile::create_locked(temporary, destination, &Disk::default())
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = create(dir.path(), &Disk::default());
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_dropped_file_is_cut_to_the_marked_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = create(dir.path(), &Disk::default());
+        file.write_all(b"whole").unwrap();
+        file.worth().mark();
+        file.write_all(b", and half").unwrap();
+        drop(file);
+        assert_eq!(fs::read(dir.path().join(".t")).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_takes_the_beginning_of_a_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, room) = Disk::of_size(4);
+        let mut file = create(dir.path(), &disk);
+        let error = file.write_all(b"abcdef").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read(dir.path().join(".t")).unwrap(), b"abcd");
+        file.cut(3).unwrap();
+        assert_eq!(room.load(Ordering::Relaxed), 1);
+        file.write_all(b"X").unwrap();
+        assert_eq!(file.seal().unwrap(), 4);
+        assert_eq!(fs::read(dir.path().join("d")).unwrap(), b"abcX");
+    }
+
+    #[test]
+    fn a_place_in_use_is_refused_and_free_again_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = create_locked(dir.path()).unwrap();
+        let refused = create_locked(dir.path());
+        assert!(matches!(refused, Err(DatasetError::InUse(_))));
+        first.write_all(b"one").unwrap();
+        first.seal().unwrap();
+        let second = create_locked(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("d")).unwrap(), b"one");
+        drop(second);
+    }
+
+    #[test]
+    fn the_file_of_a_killed_run_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".t"), b"left behind").unwrap();
+        let file = create_locked(dir.path()).unwrap();
+        assert_eq!(file.seal().unwrap(), 0);
+    }
+}
