@@ -19,7 +19,7 @@ use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::VirtualRun;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork, VirtualNetwork};
 use pathsurvey::model::{
-    Cell, FlowId, InferredHop, Outcome, Probe, ProbeResult, Purpose, Rate, Status, StopReason,
+    FlowId, InferredHop, Outcome, Probe, ProbeResult, Purpose, Rate, Status, StopReason,
     StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl,
 };
 use pathsurvey::strategy::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
@@ -31,6 +31,20 @@ const START: Time = Time::from_nanos(1_700_000_000_000_000_000);
 const TTLS: [Ttl; 3] = [Ttl(1), Ttl(2), Ttl(3)];
 /// The round of the probes, which is the strategy's to choose.
 const ROUND: u16 = 4;
+
+/// How a target got its hops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Probed,
+    Inferred,
+}
+
+/// A row of the strategy's own table.
+struct FirstHopsRow {
+    trace_id: TraceId,
+    hops: u8,
+    how: How,
+}
 
 /// What was found out about the first target of a /28.
 #[derive(Default)]
@@ -66,13 +80,14 @@ impl FirstHops {
         }
     }
 
-    fn end(&mut self, target: TargetId, how: &str, now: Time, actions: &mut Actions) {
-        let count = TTLS.len() as i64;
-        actions.events.push(StrategyEvent::Row(TableRow {
-            table: "first_hops",
-            target,
-            cells: vec![Cell::Integer(count), Cell::Text(how.to_owned())],
-        }));
+    fn end(&mut self, target: TargetId, how: How, now: Time, actions: &mut Actions) {
+        let row = FirstHopsRow {
+            trace_id: TraceId::new(target, FlowId(0), 1),
+            hops: TTLS.len() as u8,
+            how,
+        };
+        let row = TableRow::new(target, row);
+        actions.events.push(StrategyEvent::Row(row));
         actions.ended(TraceEnd {
             target,
             flow: FlowId(0),
@@ -104,7 +119,7 @@ impl FirstHops {
                 from,
             }));
         }
-        self.end(target, "inferred", now, actions);
+        self.end(target, How::Inferred, now, actions);
     }
 }
 
@@ -152,7 +167,7 @@ impl Strategy for FirstHops {
         group.hops.insert(outcome.ttl, responder);
         if group.hops.len() == TTLS.len() {
             let followers = std::mem::take(&mut group.followers);
-            self.end(outcome.target, "probed", now, actions);
+            self.end(outcome.target, How::Probed, now, actions);
             for follower in followers {
                 self.infer(follower, now, actions);
             }
@@ -254,14 +269,11 @@ fn a_strategy_of_one_file_probes_infers_and_writes_a_table() {
     assert_eq!(rows.traces.len(), 256);
     let with_row: BTreeSet<TargetId> = rows.tables.iter().map(|row| row.target).collect();
     assert_eq!(with_row.len(), 256);
-    let how = |text: &str| {
-        let cell = Cell::Text(text.to_owned());
-        rows.tables
-            .iter()
-            .filter(|row| row.cells[1] == cell)
-            .count()
+    let how = |how: How| {
+        let rows = rows.tables.iter().filter_map(TableRow::get::<FirstHopsRow>);
+        rows.filter(|row| row.how == how).count()
     };
-    assert_eq!((how("probed"), how("inferred")), (16, 240));
+    assert_eq!((how(How::Probed), how(How::Inferred)), (16, 240));
     // What is inferred is no finding of the trace itself.
     for trace in &rows.traces {
         let is_probed = probed.contains_key(&(trace.trace_id, Some(Ttl(1))));
