@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pathsurvey::dataset::table::{Columns, Table};
 use pathsurvey::engine::assembler::{Assembled, Assembler};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::format::ProbeFormat;
@@ -44,6 +45,44 @@ struct FirstHopsRow {
     trace_id: TraceId,
     hops: u8,
     how: How,
+}
+
+/// The strategy's own table.
+struct FirstHopsTable;
+
+impl Table for FirstHopsTable {
+    type Row = FirstHopsRow;
+    type SortKey = u64;
+
+    const NAME: &'static str = "first_hops";
+    const VERSION: u32 = 1;
+    const DESCRIPTION: &'static str = "How each target got its first hops.";
+    const KEY: &'static [&'static str] = &["run_id", "trace_id"];
+    const SORT_ORDER: &'static [&'static str] = &["trace_id"];
+
+    fn columns(columns: &mut Columns<FirstHopsRow>) {
+        columns.constant("run_id", "The run.", |run| &run.meta.run_id);
+        columns.int64("trace_id", "The trace.", |row, _| row.trace_id);
+        columns
+            .int16("hops", "The number of hops.", |row, _| row.hops)
+            .unit("hops");
+        columns.address(
+            "probed",
+            "The address probed; null if none was.",
+            |row, run| {
+                let own = row.how == How::Probed;
+                own.then(|| run.targets.address(TargetId(row.trace_id.0 as u32)))
+            },
+        );
+        columns.static_text("how", "How it got them.", |row, _| match row.how {
+            How::Probed => "probed",
+            How::Inferred => "inferred",
+        });
+    }
+
+    fn sort_key(row: &FirstHopsRow) -> u64 {
+        row.trace_id.0
+    }
 }
 
 /// What was found out about the first target of a /28.

@@ -1,13 +1,15 @@
-//! The size of the disk, which tests limit.
+//! The size and the speed of the disk, which tests limit.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The file system as the writer sees it. Tests limit its size, to simulate a full disk.
+/// The file system as the writer sees it. Tests limit its size and its speed, to simulate a full disk and a slow one.
 #[derive(Clone, Debug, Default)]
 pub(in crate::dataset) struct Disk {
     room: Option<Arc<AtomicU64>>,
+    /// Writing waits for this lock.
+    held: Option<Arc<Mutex<()>>>,
 }
 
 impl Disk {
@@ -17,12 +19,25 @@ impl Disk {
         let room = Arc::new(AtomicU64::new(room));
         let disk = Disk {
             room: Some(Arc::clone(&room)),
+            held: None,
         };
         (disk, room)
     }
 
+    /// A disk that writes nothing as long as the lock is held.
+    #[cfg(test)]
+    pub(in crate::dataset) fn held_by(lock: &Arc<Mutex<()>>) -> Self {
+        Disk {
+            room: None,
+            held: Some(Arc::clone(lock)),
+        }
+    }
+
     /// Returns how many of `bytes` there is room for, and uses that room.
     pub(super) fn admit(&self, bytes: usize) -> io::Result<usize> {
+        if let Some(held) = &self.held {
+            drop(held.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         let Some(room) = &self.room else {
             return Ok(bytes);
         };

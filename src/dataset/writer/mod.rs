@@ -388,3 +388,6 @@ impl DatasetWriter {
 
 /// The name of standard output in messages.
 const STDOUT: &str = "standard output";
+
+#[cfg(test)]
+mod tests;
