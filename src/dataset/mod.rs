@@ -46,6 +46,7 @@ mod output;
 mod parquet;
 mod pcap;
 mod place;
+pub mod read;
 mod schema;
 mod single;
 mod sink;
