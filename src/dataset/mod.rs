@@ -44,6 +44,7 @@ mod output;
 mod parquet;
 mod pcap;
 mod place;
+pub mod read;
 mod single;
 mod sink;
 mod sys;

@@ -180,7 +180,7 @@ fn place_of(address: IpAddr) -> usize {
 }
 
 /// Appends an address as canonical text (RFC 5952 for IPv6).
-pub(super) fn push_address(out: &mut String, address: IpAddr) {
+pub(in crate::dataset) fn push_address(out: &mut String, address: IpAddr) {
     match address {
         // This is several times as fast as `Display`, and addresses are most of a dataset's text.
         IpAddr::V4(address) => {

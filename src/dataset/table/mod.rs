@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::RunMeta;
 use crate::model::Targets;
 
-pub(super) use arrays::plain;
+pub(super) use arrays::{plain, push_address};
 pub use cell::Cell;
 pub use column::{Columns, Described};
 pub(super) use rows::{Buffer, Order, Rows};

@@ -1,0 +1,253 @@
+//! A part's file: its footer, and readers of its row groups.
+//!
+//! A part is untrusted. Its size and rows are compared with the manifest, every read stays inside of the file, and the decoder runs
+//! behind [`guarded`].
+
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    ColumnChunkMask, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
+};
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::{Part, ReadError};
+
+/// An open part.
+pub(super) struct PartFile {
+    path: PathBuf,
+    bytes: PartBytes,
+    metadata: ArrowReaderMetadata,
+}
+
+impl PartFile {
+    /// Opens a part of `table` and reads its footer.
+    pub(super) fn open(part: &Part, table: &str) -> Result<Self, ReadError> {
+        let path = part.path();
+        let bytes = PartBytes::open(path)?;
+        if bytes.length != part.listed().bytes {
+            return Err(ReadError::PartSize {
+                path: path.to_owned(),
+                expected: part.listed().bytes,
+                found: bytes.length,
+            });
+        }
+        let metadata = guarded(path, || {
+            ParquetMetaDataReader::new()
+                .with_page_index_policy(PageIndexPolicy::Skip)
+                .parse_and_finish(&bytes)
+        })?;
+        check_identity(path, table, &metadata)?;
+        let found = metadata.file_metadata().num_rows();
+        if u64::try_from(found) != Ok(part.listed().rows) {
+            return Err(ReadError::PartRows {
+                path: path.to_owned(),
+                expected: part.listed().rows,
+                found,
+            });
+        }
+        let metadata = arrow_metadata(path, metadata)?;
+        Ok(PartFile {
+            path: path.to_owned(),
+            bytes,
+            metadata,
+        })
+    }
+
+    /// Reads the page index of `columns`, and the page statistics of `filtered`. Both are indexes into the schema.
+    pub(super) fn index_pages(
+        &mut self,
+        columns: &[usize],
+        filtered: &[usize],
+    ) -> Result<(), ReadError> {
+        let chunks = |columns: &[usize]| {
+            ColumnChunkMask::from_projection(&self.mask(columns), self.metadata.parquet_schema())
+        };
+        let (located, filtered) = (chunks(columns), chunks(filtered));
+        let metadata = ParquetMetaData::clone(self.metadata.metadata());
+        let metadata = guarded(&self.path, || {
+            let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
+                .with_column_index_policy(PageIndexPolicy::Optional)
+                .with_offset_index_policy(PageIndexPolicy::Optional)
+                .with_column_index_mask(filtered)
+                .with_offset_index_mask(located);
+            reader.read_page_indexes(&self.bytes)?;
+            reader.finish()
+        })?;
+        self.metadata = arrow_metadata(&self.path, metadata)?;
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn bytes(&self) -> &PartBytes {
+        &self.bytes
+    }
+
+    pub(super) fn metadata(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    /// The columns by their indexes in the schema.
+    pub(super) fn mask(&self, columns: &[usize]) -> ProjectionMask {
+        ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied())
+    }
+
+    /// A reader that is yet to be told what to read.
+    pub(super) fn reader(&self) -> ParquetRecordBatchReaderBuilder<PartBytes> {
+        ParquetRecordBatchReaderBuilder::new_with_metadata(
+            self.bytes.clone(),
+            self.metadata.clone(),
+        )
+    }
+}
+
+/// Runs the decoder. Its errors, and its panics at damaged bytes, become [`ReadError::Damaged`].
+pub(super) fn guarded<T>(
+    path: &Path,
+    decode: impl FnOnce() -> Result<T, ParquetError>,
+) -> Result<T, ReadError> {
+    // What the decoder has built so far is dropped with the panic, so nobody sees it half done.
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(Ok(decoded)) => Ok(decoded),
+        Ok(Err(error)) => Err(error_of(path, error)),
+        Err(_) => Err(ReadError::damaged(path, "its pages contradict themselves")),
+    }
+}
+
+fn error_of(path: &Path, error: ParquetError) -> ReadError {
+    match error {
+        ParquetError::External(error) => match error.downcast::<io::Error>() {
+            Ok(error) => ReadError::file("read", path)(*error),
+            Err(error) => ReadError::damaged(path, error),
+        },
+        error => ReadError::damaged(path, error),
+    }
+}
+
+/// Checks that the file is one of ours and holds the table.
+fn check_identity(path: &Path, table: &str, metadata: &ParquetMetaData) -> Result<(), ReadError> {
+    let entries = metadata.file_metadata().key_value_metadata();
+    let entry = entries.and_then(|entries| {
+        let mut named = entries.iter();
+        named.find(|entry| entry.key == "pathsurvey.table")
+    });
+    let found = entry.and_then(|entry| entry.value.clone());
+    if found.as_deref() == Some(table) {
+        return Ok(());
+    }
+    Err(ReadError::ForeignPart {
+        path: path.to_owned(),
+        table: table.to_owned(),
+        found,
+    })
+}
+
+fn arrow_metadata(
+    path: &Path,
+    metadata: ParquetMetaData,
+) -> Result<ArrowReaderMetadata, ReadError> {
+    // The Arrow schema in the footer says nothing that the Parquet schema does not say, and would have to be checked as well.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = guarded(path, || {
+        ArrowReaderMetadata::try_new(Arc::new(metadata), options)
+    })?;
+    let roots = metadata.parquet_schema().root_schema().get_fields().len();
+    if roots != metadata.schema().fields().len() {
+        return Err(ReadError::damaged(path, "a column has no type"));
+    }
+    Ok(metadata)
+}
+
+/// The bytes of a part. Threads share it, because every read names its place.
+#[derive(Clone)]
+pub(super) struct PartBytes {
+    file: Arc<File>,
+    length: u64,
+}
+
+impl PartBytes {
+    fn open(path: &Path) -> Result<Self, ReadError> {
+        let opened = File::open(path).and_then(|file| {
+            let length = file.metadata()?.len();
+            Ok((file, length))
+        });
+        match opened {
+            Ok((file, length)) => Ok(PartBytes {
+                file: Arc::new(file),
+                length,
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(ReadError::PartMissing(path.to_owned()))
+            }
+            Err(error) => Err(ReadError::file("open", path)(error)),
+        }
+    }
+}
+
+impl Length for PartBytes {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for PartBytes {
+    type T = BufReader<At>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(BufReader::new(At {
+            bytes: self.clone(),
+            place: start,
+        }))
+    }
+
+    /// Allocates nothing for bytes that are not in the file.
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let end = start.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.length) {
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} are beyond its end"
+            )));
+        }
+        let mut bytes = vec![0; length];
+        self.file
+            .read_exact_at(&mut bytes, start)
+            .map_err(read_error)?;
+        Ok(bytes.into())
+    }
+}
+
+fn read_error(error: io::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+/// A place in a part.
+pub(super) struct At {
+    bytes: PartBytes,
+    place: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.file.read_at(into, self.place)?;
+        self.place = self.place.saturating_add(read as u64);
+        Ok(read)
+    }
+}

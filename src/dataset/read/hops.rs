@@ -1,0 +1,116 @@
+//! Puts the hops of a trace together, in their order.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int64Array, PrimitiveArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{ArrowPrimitiveType, Int16Type, Int64Type, Schema, SchemaRef};
+
+use super::row::{RowError, Rows};
+
+/// The column that joins hops and traces.
+pub(super) const TRACE_ID: &str = "trace_id";
+
+/// The columns that order the rows of a trace.
+pub(super) const ORDER: [&str; 4] = ["ttl", "attempt", "reply_index", "probe_id"];
+
+/// Rows of a batch that belong together.
+pub(super) type Slice = (Arc<RecordBatch>, Range<usize>);
+
+/// Adds the columns that `names` lacks of `needed`.
+pub(super) fn with_columns(names: &[&str], needed: &[&str]) -> Vec<String> {
+    let missing = needed.iter().filter(|name| !names.contains(name));
+    let all = names.iter().chain(missing);
+    all.map(|name| (*name).to_owned()).collect()
+}
+
+/// Joins rows of hops, and sorts them by (ttl, attempt, reply_index, probe_id) with nulls last.
+pub(super) struct Joiner {
+    schema: SchemaRef,
+    order: [usize; 4],
+}
+
+impl Joiner {
+    /// For batches with these columns.
+    pub(super) fn new(schema: &SchemaRef) -> Result<Self, RowError> {
+        let mut order = [0; 4];
+        for (at, name) in order.iter_mut().zip(ORDER) {
+            *at = index(schema, name)?;
+        }
+        Ok(Joiner {
+            schema: Arc::clone(schema),
+            order,
+        })
+    }
+
+    /// All rows of the slices in order.
+    pub(super) fn join(&self, mut slices: Vec<Slice>) -> Result<Rows, RowError> {
+        let rows = match slices.len() {
+            0 => Rows::new(RecordBatch::new_empty(Arc::clone(&self.schema))),
+            1 => {
+                let (batch, range) = slices.remove(0);
+                Rows::within(&batch, range)
+            }
+            _ => {
+                let parts = slices
+                    .iter()
+                    .map(|(batch, range)| batch.slice(range.start, range.len()));
+                let parts: Vec<RecordBatch> = parts.collect();
+                let joined = concat_batches(&self.schema, &parts);
+                Rows::new(joined.expect("the batches of one scan have one schema"))
+            }
+        };
+        self.sorted(rows)
+    }
+
+    fn sorted(&self, rows: Rows) -> Result<Rows, RowError> {
+        let (batch, range) = rows.slice();
+        let [ttl, attempt, reply_index, probe_id] = self.order;
+        let ttl = typed::<Int16Type>(batch, ttl)?;
+        let attempt = typed::<Int16Type>(batch, attempt)?;
+        let reply_index = typed::<Int16Type>(batch, reply_index)?;
+        let probe_id = typed::<Int64Type>(batch, probe_id)?;
+        let key = |row: usize| {
+            (
+                (ttl.is_null(row), ttl.value(row)),
+                attempt.value(row),
+                reply_index.value(row),
+                probe_id.value(row),
+            )
+        };
+        if range.clone().is_sorted_by_key(key) {
+            return Ok(rows);
+        }
+        let mut order: Vec<usize> = range.clone().collect();
+        order.sort_by_key(|row| key(*row));
+        let order: UInt32Array = order.into_iter().map(|row| row as u32).collect();
+        let sorted = take_record_batch(batch, &order);
+        Ok(Rows::new(sorted.expect("the rows are within the batch")))
+    }
+}
+
+/// The column `trace_id` of a batch.
+pub(super) fn trace_ids(batch: &RecordBatch) -> Result<&Int64Array, RowError> {
+    typed::<Int64Type>(batch, index(batch.schema_ref(), TRACE_ID)?)
+}
+
+fn index(schema: &Schema, name: &str) -> Result<usize, RowError> {
+    schema
+        .index_of(name)
+        .map_err(|_| RowError::NoColumn(name.to_owned()))
+}
+
+fn typed<T: ArrowPrimitiveType>(
+    batch: &RecordBatch,
+    at: usize,
+) -> Result<&PrimitiveArray<T>, RowError> {
+    let column = batch.column(at);
+    column
+        .as_primitive_opt::<T>()
+        .ok_or_else(|| RowError::OtherKind {
+            column: batch.schema_ref().field(at).name().clone(),
+            data_type: column.data_type().to_string(),
+            wanted: "of the type in the schema",
+        })
+}

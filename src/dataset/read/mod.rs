@@ -1,0 +1,153 @@
+//! Reads datasets: what resume, merge and the analyses are made of.
+//!
+//! [`Dataset::open`] reads the manifests. Then:
+//!
+//! | wanted | call |
+//! |---|---|
+//! | the runs, their figures and their files | [`Dataset::runs`] |
+//! | some runs only | [`Dataset::only`] |
+//! | whether the files are as the runs wrote them | [`Dataset::verify`] |
+//! | rows of a table, in order or in parallel | [`Dataset::scan`] |
+//! | one trace after the other, with its hops | [`Dataset::traces`] |
+//! | the traces to one destination, quickly | [`Dataset::traces_to`] |
+//!
+//! Guarantees:
+//! - Nothing is written, locked or removed. A run may write into the directory at the same time.
+//! - Only parts that a manifest lists are read. So a reader sees whole parts, and what it sees does not change after opening.
+//! - Every part is compared with its manifest when it is opened: its size, its rows, and that it holds the table. A part that is missing, cut
+//!   off or damaged is an error that names the file. No rows are skipped silently.
+//! - Damaged bytes never cause a panic of the caller, and never an allocation larger than the file says its pages are. The decoder does not
+//!   notice every changed byte, though: [`Dataset::verify`] with checksums does.
+//! - Memory is bounded by batches and pages, not by the dataset. The manifests are held whole.
+//! - Files of different schema versions can be read together. Columns are found by name. A column that a file lacks is null there.
+//! - No order depends on threads or hashing: the same files give the same rows in the same order.
+//!
+//! Left out: formats other than Parquet, files without a manifest, and writing.
+//!
+//! ```no_run
+//! use pathsurvey::dataset::read::{Dataset, Filter, Rows};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dataset = Dataset::open("nightly")?.only(|run| run.manifest().vantage.id == "fra-1");
+//! let slow = Filter::at_least("rtt_us", 500_000).and(Filter::equals("ttl", 1));
+//! for batch in dataset.scan("hops").columns(&["responder", "rtt_us"]).filter(slow).batches()? {
+//!     for row in Rows::new(batch?).iter() {
+//!         println!("{:?} {:?}", row.address("responder")?, row.int("rtt_us")?);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+mod bound;
+mod destination;
+mod error;
+mod file;
+mod filter;
+mod hops;
+mod lookup;
+mod open;
+mod prune;
+mod row;
+mod run;
+mod scan;
+mod schema;
+mod strays;
+mod traces;
+mod verify;
+
+pub use error::ReadError;
+pub use filter::{Filter, Value};
+pub use row::{Row, RowError, Rows};
+pub use run::{Part, Run};
+pub use scan::{Batches, Scan};
+pub use traces::{STRAY_BUDGET, Trace, TraceScan, Traces};
+pub use verify::{Checks, Fault, Progress};
+
+/// A dataset: a directory of runs, or a single Parquet file of hops.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    path: PathBuf,
+    runs: Vec<Run>,
+    /// Runs that were not chosen. Their parts are known to [`Dataset::verify`].
+    others: Vec<Run>,
+}
+
+impl Dataset {
+    /// Opens the directory or the single Parquet file at `path`. Reads manifests and no rows. Links are followed.
+    ///
+    /// # Errors
+    /// [`ReadError::NotFound`], [`ReadError::NoManifest`], [`ReadError::NotADataset`], [`ReadError::Manifest`], [`ReadError::PartPath`], and
+    /// [`ReadError::File`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        let (path, runs) = open::runs_at(path.as_ref())?;
+        Ok(Dataset {
+            path,
+            runs,
+            others: Vec::new(),
+        })
+    }
+
+    /// The directory or file, as given. For a link to a file, the file behind it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The runs by their start, then by id.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Keeps only some runs: by date, vantage point, id, state and so on.
+    #[must_use]
+    pub fn only(mut self, mut choose: impl FnMut(&Run) -> bool) -> Self {
+        let (kept, others) = self.runs.into_iter().partition(|run| choose(run));
+        self.runs = kept;
+        self.others.extend::<Vec<Run>>(others);
+        self
+    }
+
+    /// Compares the files of the runs with the manifests, in parallel. Returns every fault; none if all is well. `progress` is called after
+    /// every part, from several threads.
+    ///
+    /// Parts that no manifest lists are faults, too. If a run writes at the same time, its latest part may be one of them.
+    ///
+    /// # Errors
+    /// Errors of listing the directory. What is wrong with a part is a fault, not an error.
+    pub fn verify(
+        &self,
+        checks: Checks,
+        progress: impl Fn(Progress) + Sync,
+    ) -> Result<Vec<Fault>, ReadError> {
+        verify::verify(self, checks, &progress)
+    }
+
+    /// Reads a table, such as `hops`. Reads nothing yet.
+    pub fn scan(&self, table: &str) -> Scan<'_> {
+        Scan::new(self, table)
+    }
+
+    /// Reads traces with their hops. Reads nothing yet.
+    pub fn traces(&self) -> TraceScan<'_> {
+        TraceScan::new(self)
+    }
+
+    /// The traces to one destination with their hops, by run and part. Late replies in later parts are among the hops.
+    ///
+    /// This looks at the dictionaries of `destination` in all parts, in parallel, then at the pages of `hops` that may hold the traces. A
+    /// sweep has no traces: [`scan`](Dataset::scan) its hops with a filter on `destination`.
+    ///
+    /// # Errors
+    /// Errors of the files.
+    pub fn traces_to(&self, destination: IpAddr) -> Result<Vec<Trace<'_>>, ReadError> {
+        destination::traces_to(self, destination)
+    }
+
+    /// The chosen runs and the others.
+    fn all_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().chain(&self.others)
+    }
+}

@@ -1,0 +1,140 @@
+//! A run of a dataset, and its parts.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::ReadError;
+use crate::dataset::manifest::{self, Manifest, path_plain};
+
+/// A run: its manifest, and its parts by table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    manifest: Manifest,
+    manifest_path: PathBuf,
+    tables: Vec<(String, Vec<Part>)>,
+}
+
+/// A part of a table, as the manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    path: PathBuf,
+    listed: manifest::Part,
+    partitions: Vec<(String, String)>,
+}
+
+impl Run {
+    pub(super) fn new(manifest: Manifest, manifest_path: PathBuf) -> Result<Self, ReadError> {
+        let directory = manifest_path.parent().unwrap_or(Path::new(""));
+        let mut tables = Vec::with_capacity(manifest.tables.len());
+        for (name, section) in manifest.tables.iter() {
+            let parts = section.parts.iter().map(|listed| {
+                Part::new(directory, listed).ok_or_else(|| ReadError::PartPath {
+                    manifest: manifest_path.clone(),
+                    part: listed.path.clone(),
+                })
+            });
+            tables.push((name.to_owned(), parts.collect::<Result<_, _>>()?));
+        }
+        Ok(Run {
+            manifest,
+            manifest_path,
+            tables,
+        })
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> &str {
+        &self.manifest.run_id
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The manifest's file.
+    pub fn manifest_path(&self) -> &Path {
+        &self.manifest_path
+    }
+
+    /// The directory of the manifest. Paths of parts in the manifest start there.
+    pub fn directory(&self) -> &Path {
+        self.manifest_path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The names of the tables in the manifest.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The parts of a table, in the order of writing. Empty if the run does not have the table.
+    pub fn parts(&self, table: &str) -> &[Part] {
+        let found = self.tables.iter().find(|(name, _)| name == table);
+        found.map_or(&[], |(_, parts)| parts)
+    }
+}
+
+impl Part {
+    /// `None` if the path leads out of the directory.
+    fn new(directory: &Path, listed: &manifest::Part) -> Option<Self> {
+        let relative = Path::new(&listed.path);
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if listed.path.is_empty() || !relative.components().all(inside) {
+            return None;
+        }
+        let folders = relative.parent().unwrap_or(Path::new("")).iter();
+        let partitions = folders.filter_map(|folder| {
+            let (key, value) = folder.to_str()?.split_once('=')?;
+            Some((path_plain(key), path_plain(value)))
+        });
+        Some(Part {
+            path: directory.join(relative),
+            partitions: partitions.collect(),
+            listed: listed.clone(),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Path, rows, bytes and digest from the manifest.
+    pub fn listed(&self) -> &manifest::Part {
+        &self.listed
+    }
+
+    /// The value of a partition, such as `date` or `vp`, decoded. `None` if the part's path does not have it.
+    pub fn partition(&self, key: &str) -> Option<&str> {
+        let found = self.partitions.iter().find(|(known, _)| known == key);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(path: &str) -> Option<Part> {
+        let listed = manifest::Part {
+            path: path.to_owned(),
+            ..manifest::Part::default()
+        };
+        Part::new(Path::new("/data/out"), &listed)
+    }
+
+    #[test]
+    fn partitions_are_decoded() {
+        let part = part("hops/date=2026-03-01/vp=fra%201%2F%C3%A9/part-1-00000.parquet").unwrap();
+        assert_eq!(part.partition("date"), Some("2026-03-01"));
+        assert_eq!(part.partition("vp"), Some("fra 1/é"));
+        assert_eq!(part.partition("run"), None);
+    }
+
+    #[test]
+    fn a_part_outside_of_the_directory_is_refused() {
+        for path in ["", "/etc/passwd", "../other/part.parquet", "hops/../../x"] {
+            assert_eq!(part(path), None, "{path}");
+        }
+        assert!(part("./hops/x.parquet").is_some());
+    }
+}

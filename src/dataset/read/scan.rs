@@ -1,0 +1,413 @@
+//! Reads a table: chosen columns of chosen rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ParquetRecordBatchReader, RowFilter, RowSelection,
+};
+use parquet::errors::ParquetError;
+use rayon::prelude::*;
+
+use super::bound::Bound;
+use super::error::nearest;
+use super::file::{PartFile, guarded};
+use super::filter::{Condition, Filter};
+use super::schema::{self, Mapping, Version};
+use super::{Dataset, Part, ReadError, Run, prune};
+use crate::dataset::tables;
+
+/// Rows decoded at once.
+pub(super) const BATCH_ROWS: usize = 8192;
+
+/// What to read of a table. Without [`columns`](Scan::columns), all columns; without [`filter`](Scan::filter), all rows.
+#[derive(Clone, Debug)]
+#[must_use = "a scan reads nothing before `batches` or `fold`"]
+pub struct Scan<'d> {
+    dataset: &'d Dataset,
+    table: String,
+    columns: Option<Vec<String>>,
+    filters: Vec<Condition>,
+}
+
+impl<'d> Scan<'d> {
+    pub(super) fn new(dataset: &'d Dataset, table: &str) -> Self {
+        Scan {
+            dataset,
+            table: table.to_owned(),
+            columns: None,
+            filters: Vec::new(),
+        }
+    }
+
+    /// Reads these columns, in this order.
+    pub fn columns(mut self, names: &[&str]) -> Self {
+        self.columns = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
+    /// Reads only rows that satisfy this filter, and every filter given before. The filter's columns need not be among those read.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filters.push(filter.0);
+        self
+    }
+
+    /// The columns of the result. Reads the footer of one part of every run.
+    ///
+    /// # Errors
+    /// [`ReadError::NoTable`], [`ReadError::NoColumn`], [`ReadError::TypesDisagree`], [`ReadError::FilterType`], and errors of the files.
+    pub fn schema(&self) -> Result<SchemaRef, ReadError> {
+        Ok(self.plan()?.schema)
+    }
+
+    /// The rows in the order of the files: runs by their start, parts in the order of writing. Memory: one batch, and the pages it is in.
+    ///
+    /// # Errors
+    /// As [`schema`](Scan::schema). Further errors come from the iterator, which ends with the first one.
+    pub fn batches(self) -> Result<Batches<'d>, ReadError> {
+        Ok(Batches {
+            plan: self.plan()?,
+            next_part: 0,
+            part: None,
+            group: None,
+        })
+    }
+
+    /// Reads the row groups in parallel, on the threads of rayon.
+    ///
+    /// Each row group starts from `init` and calls `each` with its batches in order. Then `merge` joins the results of neighbours, in the
+    /// order of the files. `init` must change nothing when it is merged. Memory: for every thread a batch, the pages it is in, and a value.
+    ///
+    /// # Errors
+    /// As [`schema`](Scan::schema), or the error of a part. The other results are dropped.
+    pub fn fold<T: Send>(
+        self,
+        init: impl Fn() -> T + Sync,
+        each: impl Fn(&mut T, &RecordBatch) + Sync,
+        merge: impl Fn(T, T) -> T + Sync,
+    ) -> Result<T, ReadError> {
+        let plan = self.plan()?;
+        let merged = |a, b| Ok(merge(a, b));
+        let of_group = |part: &OpenPart, group: usize| {
+            let mut so_far = init();
+            if let Some(mut rows) = part.group(group, plan.filter.as_ref())? {
+                while let Some(batch) = rows.next_batch(part)? {
+                    each(&mut so_far, &batch);
+                }
+            }
+            Ok(so_far)
+        };
+        let of_part = |part: &Part| -> Result<T, ReadError> {
+            let part = plan.open(part)?;
+            let groups = (0..part.groups()).into_par_iter();
+            let folded = groups.map(|group| of_group(&part, group));
+            folded.try_reduce_with(merged).unwrap_or_else(|| Ok(init()))
+        };
+        let folded = plan.parts.par_iter().map(|part| of_part(part));
+        folded.try_reduce_with(merged).unwrap_or_else(|| Ok(init()))
+    }
+
+    /// Checks names and types against the files.
+    pub(super) fn plan(&self) -> Result<Plan<'d>, ReadError> {
+        let dataset = self.dataset;
+        let runs: Vec<&Run> = dataset.runs().iter().collect();
+        let union = table_schema(dataset, &runs, &self.table)?;
+        let parts = runs.iter().flat_map(|run| run.parts(&self.table)).collect();
+        self.plan_over(&union, parts)
+    }
+
+    /// Like [`plan`](Scan::plan), for some parts of the table.
+    pub(super) fn plan_over(
+        &self,
+        union: &Schema,
+        parts: Vec<&'d Part>,
+    ) -> Result<Plan<'d>, ReadError> {
+        let schema = match &self.columns {
+            None => union.clone(),
+            Some(names) => {
+                let indexes = names.iter();
+                let indexes = indexes
+                    .map(|name| schema::column(&self.table, union, name))
+                    .collect::<Result<Vec<_>, _>>()?;
+                union
+                    .project(&indexes)
+                    .map_err(|error| ReadError::damaged(self.dataset.path(), error))?
+            }
+        };
+        let filter = match self.filters.as_slice() {
+            [] => None,
+            filters => Some(Bound::new(
+                &Condition::All(filters.to_vec()),
+                &self.table,
+                union,
+            )?),
+        };
+        Ok(Plan {
+            table: self.table.clone(),
+            all_columns: self.columns.is_none(),
+            schema: Arc::new(schema),
+            filter,
+            parts,
+        })
+    }
+}
+
+/// The columns of a table in all runs.
+pub(super) fn table_schema(
+    dataset: &Dataset,
+    runs: &[&Run],
+    table: &str,
+) -> Result<Schema, ReadError> {
+    let with_parts = runs
+        .iter()
+        .filter_map(|run| Some((*run, run.parts(table).first()?)));
+    let mut opened = Vec::new();
+    for (run, part) in with_parts {
+        let section = run.manifest().tables.get(table);
+        let version = section.map_or(0, |section| section.schema_version);
+        opened.push((version, PartFile::open(part, table)?));
+    }
+    if opened.is_empty() {
+        return schema_without_parts(dataset, runs, table);
+    }
+    let versions = opened.iter().map(|(version, file)| Version {
+        version: *version,
+        file,
+    });
+    let found = schema::union(versions.collect())?;
+    Ok(match tables::named(table) {
+        Some(known) => schema::with_declared(found, known.schema().arrow()),
+        None => found,
+    })
+}
+
+/// The columns of a table that has no part yet.
+fn schema_without_parts(
+    dataset: &Dataset,
+    runs: &[&Run],
+    table: &str,
+) -> Result<Schema, ReadError> {
+    if let Some(known) = tables::named(table) {
+        return Ok(Schema::clone(known.schema().arrow()));
+    }
+    let known = tables::all().iter().map(|known| known.schema().name);
+    let named = runs.iter().flat_map(|run| run.tables());
+    Err(ReadError::NoTable {
+        path: dataset.path().to_owned(),
+        table: table.to_owned(),
+        nearest: nearest(table, named.chain(known)),
+    })
+}
+
+/// A scan whose names and types were checked.
+pub(super) struct Plan<'d> {
+    table: String,
+    all_columns: bool,
+    pub schema: SchemaRef,
+    pub filter: Option<Bound>,
+    pub parts: Vec<&'d Part>,
+}
+
+impl Plan<'_> {
+    /// Opens a part for this scan.
+    pub(super) fn open(&self, part: &Part) -> Result<OpenPart, ReadError> {
+        let mut file = PartFile::open(part, &self.table)?;
+        let fields = file.schema().fields();
+        let unknown = fields
+            .iter()
+            .find(|field| self.schema.index_of(field.name()).is_err());
+        if let (true, Some(unknown)) = (self.all_columns, unknown) {
+            return Err(ReadError::ColumnsDiffer {
+                path: part.path().to_owned(),
+                column: unknown.name().clone(),
+            });
+        }
+        let mapping = Mapping::new(&self.schema, &file)?;
+        let mut filtered = Vec::new();
+        if let Some(filter) = &self.filter {
+            let mut names = Vec::new();
+            filter.columns(&mut names);
+            filtered = names
+                .iter()
+                .filter_map(|name| file.schema().index_of(name).ok())
+                .collect();
+        }
+        if !filtered.is_empty() {
+            let mut located = mapping.wanted.clone();
+            located.extend(&filtered);
+            file.index_pages(&located, &filtered)?;
+        }
+        Ok(OpenPart {
+            file,
+            mapping,
+            filtered,
+        })
+    }
+}
+
+/// A part that a scan reads.
+pub(super) struct OpenPart {
+    file: PartFile,
+    mapping: Mapping,
+    /// The columns of the filter that the file has, by index.
+    filtered: Vec<usize>,
+}
+
+impl OpenPart {
+    pub(super) fn groups(&self) -> usize {
+        self.file.metadata().num_row_groups()
+    }
+
+    pub(super) fn file(&self) -> &PartFile {
+        &self.file
+    }
+
+    /// The rows of a row group. `None` if statistics show that no row satisfies the filter.
+    pub(super) fn group(
+        &self,
+        group: usize,
+        filter: Option<&Bound>,
+    ) -> Result<Option<GroupRows>, ReadError> {
+        let mut selection = None;
+        if let Some(filter) = filter {
+            if self.filtered.is_empty() {
+                // The file has no column of the filter, so all rows are alike.
+                if !filter.evaluate(1, &|_| None).value(0) {
+                    return Ok(None);
+                }
+            } else {
+                if !prune::group_may_match(&self.file, group, filter)? {
+                    return Ok(None);
+                }
+                let rows = prune::rows_that_may_match(&self.file, group, filter)?;
+                if !rows.selects_any() {
+                    return Ok(None);
+                }
+                selection = Some(rows);
+            }
+        }
+        let exact = filter.filter(|_| !self.filtered.is_empty());
+        let reader = self.reader(group, selection, exact)?;
+        Ok(Some(GroupRows(Some(reader))))
+    }
+
+    fn reader(
+        &self,
+        group: usize,
+        selection: Option<RowSelection>,
+        filter: Option<&Bound>,
+    ) -> Result<ParquetRecordBatchReader, ReadError> {
+        let mut reader = self
+            .file
+            .reader()
+            .with_batch_size(BATCH_ROWS)
+            .with_row_groups(vec![group])
+            .with_projection(self.file.mask(&self.mapping.wanted));
+        if let Some(selection) = selection {
+            reader = reader.with_row_selection(selection);
+        }
+        if let Some(filter) = filter {
+            let filter = filter.clone();
+            let columns = self.file.mask(&self.filtered);
+            let exact = ArrowPredicateFn::new(columns, move |batch: RecordBatch| {
+                let column =
+                    |name: &str| -> Option<ArrayRef> { batch.column_by_name(name).cloned() };
+                Ok(BooleanArray::new(
+                    filter.evaluate(batch.num_rows(), &column),
+                    None,
+                ))
+            });
+            reader = reader.with_row_filter(RowFilter::new(vec![Box::new(exact)]));
+        }
+        // This evaluates the filter over the whole row group.
+        guarded(self.file.path(), || reader.build())
+    }
+}
+
+/// The rows of a row group that satisfy a scan's filter.
+pub(super) struct GroupRows(Option<ParquetRecordBatchReader>);
+
+impl GroupRows {
+    /// The next batch. `None` at the end and after an error.
+    pub(super) fn next_batch(&mut self, part: &OpenPart) -> Result<Option<RecordBatch>, ReadError> {
+        let Some(mut reader) = self.0.take() else {
+            return Ok(None);
+        };
+        let batch = guarded(part.file.path(), || {
+            let batch = reader.next().transpose().map_err(parquet_error)?;
+            Ok(batch.map(|batch| (reader, batch)))
+        })?;
+        let Some((reader, batch)) = batch else {
+            return Ok(None);
+        };
+        let mapped = part.mapping.apply(&batch);
+        let mapped = mapped.map_err(|error| ReadError::damaged(part.file.path(), error))?;
+        self.0 = Some(reader);
+        Ok(Some(mapped))
+    }
+}
+
+fn parquet_error(error: ArrowError) -> ParquetError {
+    match error {
+        ArrowError::ExternalError(error) => ParquetError::External(error),
+        ArrowError::ParquetError(message) => ParquetError::General(message),
+        error => ParquetError::General(error.to_string()),
+    }
+}
+
+/// The rows of a scan, in the order of the files. Ends after an error.
+pub struct Batches<'d> {
+    plan: Plan<'d>,
+    next_part: usize,
+    /// The open part, and its next row group.
+    part: Option<(OpenPart, usize)>,
+    group: Option<GroupRows>,
+}
+
+impl Batches<'_> {
+    /// The columns of every batch.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.plan.schema
+    }
+
+    fn advance(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        loop {
+            let Some((part, next_group)) = &mut self.part else {
+                let Some(part) = self.plan.parts.get(self.next_part) else {
+                    return Ok(None);
+                };
+                self.next_part += 1;
+                self.part = Some((self.plan.open(part)?, 0));
+                continue;
+            };
+            if let Some(group) = &mut self.group {
+                match group.next_batch(part)? {
+                    Some(batch) if batch.num_rows() > 0 => return Ok(Some(batch)),
+                    Some(_) => continue,
+                    None => self.group = None,
+                }
+            }
+            if *next_group < part.groups() {
+                self.group = part.group(*next_group, self.plan.filter.as_ref())?;
+                *next_group += 1;
+            } else {
+                self.part = None;
+            }
+        }
+    }
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Result<RecordBatch, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance();
+        if next.is_err() {
+            self.next_part = self.plan.parts.len();
+            (self.part, self.group) = (None, None);
+        }
+        next.transpose()
+    }
+}
