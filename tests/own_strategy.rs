@@ -8,7 +8,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pathsurvey::dataset::table::{Columns, Table};
+use pathsurvey::dataset::read::{Dataset, Rows};
+use pathsurvey::dataset::table::{AnyTable, Columns, Table};
+use pathsurvey::dataset::{
+    DatasetWriter, Ending, Hops, NewRun, Output, PartLimits, RunFigures, RunMeta, Traces, Vantage,
+    all_tables,
+};
 use pathsurvey::engine::assembler::{Assembled, Assembler};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::format::ProbeFormat;
@@ -20,7 +25,7 @@ use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::VirtualRun;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork, VirtualNetwork};
 use pathsurvey::model::{
-    FlowId, InferredHop, Outcome, Probe, ProbeResult, Purpose, Rate, Status, StopReason,
+    FlowId, InferredHop, Outcome, Probe, ProbeResult, Protocol, Purpose, Rate, Status, StopReason,
     StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl,
 };
 use pathsurvey::strategy::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
@@ -319,4 +324,105 @@ fn a_strategy_of_one_file_probes_infers_and_writes_a_table() {
         assert_eq!(trace.probes_sent, if is_probed { 3 } else { 0 });
         assert_eq!(trace.path_hash.is_some(), is_probed);
     }
+}
+
+fn meta() -> RunMeta {
+    RunMeta {
+        run_id: "run-1".to_owned(),
+        survey_id: "night-1".to_owned(),
+        shard: None,
+        cycle: None,
+        vantage: Vantage::default(),
+        seed: 3,
+        started_at: START,
+        method: "first-hops".to_owned(),
+        protocol: Protocol::Udp,
+        base_src_port: None,
+        dst_port: None,
+        attempts: 1,
+        gap_limit: None,
+        probe_sizes: [None; 2],
+        config: serde_json::Value::Null,
+    }
+}
+
+/// Writes all rows, in several parts per table.
+fn write(rows: Assembled, root: &std::path::Path) {
+    let mut tables = all_tables().to_vec();
+    tables.push(AnyTable::of::<FirstHopsTable>());
+    let run = NewRun {
+        tables,
+        limits: PartLimits {
+            rows: 100,
+            ..PartLimits::default()
+        },
+        ..NewRun::new(meta(), targets())
+    };
+    let output = Output::Directory(root.to_owned());
+    let figures = RunFigures::default();
+    let mut writer = DatasetWriter::create(&output, run, START, &figures).expect("a directory");
+    for row in rows.hops {
+        writer.push::<Hops>(row, START).expect("a table of hops");
+    }
+    for row in rows.traces {
+        writer
+            .push::<Traces>(row, START)
+            .expect("a table of traces");
+    }
+    for row in rows.tables {
+        writer.row(row, START).expect("a table of first hops");
+        writer.seal_if_due(START).expect("room");
+    }
+    let end = writer.finish(&Ending::Complete, START, &figures);
+    assert_eq!(end.expect("room").hops, 768);
+}
+
+#[test]
+fn the_strategy_s_own_table_goes_into_parquet_and_comes_back() {
+    let (rows, _) = survey(LabNetwork::generated_with(3, GeneratedOptions::clean()));
+    let of = |row: &TableRow| -> Option<(i64, bool)> {
+        let row = row.get::<FirstHopsRow>()?;
+        Some((row.trace_id.0 as i64, row.how == How::Probed))
+    };
+    let mut expected: Vec<(i64, bool)> = rows.tables.iter().filter_map(of).collect();
+    expected.sort_unstable();
+    assert_eq!(expected.len(), 256);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write(rows, dir.path());
+
+    let dataset = Dataset::open(dir.path()).expect("a dataset");
+    let [run] = dataset.runs() else {
+        panic!("one run: {:?}", dataset.runs());
+    };
+    assert!(run.parts("first_hops").len() > 1, "several parts");
+    let mut found = Vec::new();
+    let batches = dataset.scan("first_hops").batches().expect("the table");
+    for batch in batches {
+        for row in Rows::new(batch.expect("a whole part")).iter() {
+            let trace = row.int("trace_id").unwrap().expect("a trace");
+            let address = row.address("probed").unwrap();
+            let how = row.text("how").unwrap().expect("a name");
+            let target = targets().address(TargetId(trace as u32));
+            assert_eq!(address, (how == "probed").then_some(target));
+            assert_eq!(row.int("hops").unwrap(), Some(3));
+            assert_eq!(row.text("run_id").unwrap(), Some("run-1"));
+            found.push((trace, how == "probed"));
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, expected);
+
+    // The key of an inferred row has no probe in it.
+    let mut inferred = BTreeSet::new();
+    for trace in dataset.traces().iter().expect("both tables") {
+        let trace = trace.expect("whole parts");
+        for row in trace.hops().iter() {
+            if row.text("status").unwrap() == Some("inferred") {
+                assert!(row.is_null("probe_id").unwrap());
+                let key = ["trace_id", "round", "ttl"].map(|name| row.int(name).unwrap());
+                assert!(inferred.insert(key), "{key:?} twice");
+            }
+        }
+    }
+    assert_eq!(inferred.len(), 720);
 }

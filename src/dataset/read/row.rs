@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
 use arrow::datatypes::{
-    DataType, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use serde_json::{Map, Value};
 
@@ -207,18 +207,47 @@ impl<'r> Row<'r> {
         Ok(bytes.is_valid(self.row).then(|| bytes.value(self.row)))
     }
 
-    /// A list of texts.
+    /// A list of texts. An element may be null.
     ///
     /// # Errors
     /// [`RowError::NoColumn`], [`RowError::OtherKind`].
-    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, RowError> {
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<Option<String>>>, RowError> {
         let column = self.column(name)?;
         let Some(list) = self.list_of(name, column, "a list of texts")? else {
             return Ok(None);
         };
         let texts = list.as_string_opt::<i32>();
         let texts = texts.ok_or_else(|| other_kind(name, column, "a list of texts"))?;
-        Ok(Some(texts.iter().flatten().map(str::to_owned).collect()))
+        let texts = texts.iter().map(|text| text.map(str::to_owned));
+        Ok(Some(texts.collect()))
+    }
+
+    /// A list of addresses, such as a path. An element may be null.
+    ///
+    /// # Errors
+    /// [`RowError::NoColumn`], [`RowError::OtherKind`], [`RowError::BadValue`].
+    pub fn addresses(&self, name: &str) -> Result<Option<Vec<Option<IpAddr>>>, RowError> {
+        let Some(texts) = self.texts(name)? else {
+            return Ok(None);
+        };
+        let address = |text: String| match text.parse() {
+            Ok(address) => Ok(address),
+            Err(_) => Err(bad_value(name, text, "an address")),
+        };
+        let addresses = texts.into_iter().map(|text| text.map(address).transpose());
+        addresses.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A number with a fraction, or an integer.
+    ///
+    /// # Errors
+    /// [`RowError::NoColumn`], [`RowError::OtherKind`].
+    pub fn float(&self, name: &str) -> Result<Option<f64>, RowError> {
+        let column = self.column(name)?;
+        match column.as_primitive_opt::<Float64Type>() {
+            Some(numbers) => Ok(numbers.is_valid(self.row).then(|| numbers.value(self.row))),
+            None => Ok(self.int(name)?.map(|number| number as f64)),
+        }
     }
 
     /// A list of structures, such as the labels of an MPLS stack, as rows of their members.
@@ -339,6 +368,7 @@ fn json(column: &ArrayRef, row: usize) -> Value {
         DataType::Int16 => column.as_primitive::<Int16Type>().value(row).into(),
         DataType::Int32 => column.as_primitive::<Int32Type>().value(row).into(),
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Boolean => column.as_boolean().value(row).into(),
         DataType::Utf8 => column.as_string::<i32>().value(row).into(),
         DataType::Binary => column.as_binary::<i32>().value(row).into(),
