@@ -1,4 +1,5 @@
-//! How fast rows become Parquet parts on disk, on one core: `cargo bench --bench parquet_writer`.
+//! How fast rows become Parquet parts on disk: `cargo bench --bench parquet_writer`. The rows are there before the clock starts, and one
+//! thread encodes them.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ fn write(traces: Vec<(Vec<HopRecord>, model::TraceRecord)>) -> u64 {
 }
 
 fn bench(criterion: &mut Criterion) {
-    // One core is what is promised: sorting must not borrow others.
+    // Sorting must not borrow further threads.
     rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .build_global()

@@ -50,14 +50,14 @@ pub(super) fn push_json(out: &mut String, column: &dyn Array, row: usize) {
         return;
     }
     match column.data_type() {
-        DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Boolean => {
+        // Numbers with a fraction are finite: see `Columns::float64`.
+        DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float64
+        | DataType::Boolean => {
             push_scalar(out, column, row);
         }
-        // JSON has no word for what is not a number or infinite.
-        DataType::Float64 => match column.as_primitive::<Float64Type>().value(row) {
-            number if number.is_finite() => push_scalar(out, column, row),
-            _ => out.push_str("null"),
-        },
         DataType::Map(..) => {
             let entries = column.as_map().value(row);
             let (keys, values) = (entries.column(0), entries.column(1));

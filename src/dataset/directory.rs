@@ -1,6 +1,7 @@
 //! A directory of parts: opens it, seals parts into it, and keeps its manifest up to date.
 
 use std::fs::{self, File, OpenOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
@@ -105,8 +106,7 @@ impl Directory {
     pub(super) fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {
         self.seal_parts(group)?;
         self.write_manifest(&group.figures, Progress::running(group.now))?;
-        self.tell_of_parts();
-        Ok(())
+        self.tell_of_parts()
     }
 
     /// Seals the last groups and writes the last manifest. After an error, the manifest says `failed` with the error, if it can still be
@@ -128,10 +128,15 @@ impl Directory {
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
             // If this fails as well, `error` is still the reason. The previous manifest stays.
-            let _ = self.write_manifest(&figures, Progress::ended(&failed, now));
+            if self
+                .write_manifest(&figures, Progress::ended(&failed, now))
+                .is_ok()
+            {
+                let _ = self.tell_of_parts();
+            }
             return Err(error);
         }
-        self.tell_of_parts();
+        self.tell_of_parts()?;
         let rows_of = |name| {
             let parts = self.parts.iter().find(|parts| parts.name == name);
             parts.map_or(0, TableParts::rows)
@@ -180,24 +185,31 @@ impl Directory {
         Ok(())
     }
 
-    /// Calls the hook for every part that the manifest lists since the last call.
-    fn tell_of_parts(&mut self) {
+    /// Calls the hook for every part that the manifest lists since the last call. A hook that panics is not called again.
+    fn tell_of_parts(&mut self) -> Result<(), DatasetError> {
         let untold = std::mem::take(&mut self.untold);
-        let Some(hook) = &mut self.on_sealed else {
-            return;
+        let Some(mut hook) = self.on_sealed.take() else {
+            return Ok(());
         };
         for (table, at) in untold {
             let TableParts { name, parts, .. } = &self.parts[table];
             let part = &parts[at];
-            hook(&SealedPart {
+            let sealed = SealedPart {
                 table: name,
                 sealing: part.sealing.unwrap_or_default(),
                 path: self.root.join(&part.path),
                 rows: part.rows,
                 bytes: part.bytes,
                 sha256: part.sha256.clone(),
-            });
+            };
+            // The hook is code of a caller. Its faults must not cost rows.
+            let called = catch_unwind(AssertUnwindSafe(|| hook(&sealed)));
+            if called.is_err() {
+                return Err(DatasetError::HookPanicked(sealed.path));
+            }
         }
+        self.on_sealed = Some(hook);
+        Ok(())
     }
 
     /// Writes the table's part of this sealing.

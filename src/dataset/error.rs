@@ -94,6 +94,17 @@ pub enum DatasetError {
         /// The table of the row, or the type of the row.
         rows: &'static str,
     },
+    /// Two tables of the run have the same name, or rows of the same type.
+    #[error("the dataset {} has two tables like {table}: give each table a name and a type of rows of its own", output.display())]
+    TableTwice {
+        /// The output.
+        output: PathBuf,
+        /// The name of the second one.
+        table: &'static str,
+    },
+    /// The code that is called for every sealed part panicked. The part is whole.
+    #[error("the code that was told of {} panicked: the part is whole, and that code is not called again", .0.display())]
+    HookPanicked(PathBuf),
     /// The thread that writes the dataset has ended by a fault of this program.
     #[error("the thread that writes {} ended unexpectedly, and rows may be missing there: please report this", .0.display())]
     WriterGone(PathBuf),

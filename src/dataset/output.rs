@@ -90,6 +90,14 @@ const FILE_SUFFIXES: [&str; 14] = [
 ];
 
 impl Output {
+    /// The path, for messages.
+    pub fn path(&self) -> &Path {
+        match self {
+            Output::Directory(path) | Output::File { path, .. } => path,
+            Output::Stdout { .. } => Path::new("standard output"),
+        }
+    }
+
     /// Parses `-o` and `--format`, without a look at the file system. A known suffix means a file, and `-` means standard output. Anything
     /// else is a directory, unless `--format` is given.
     ///

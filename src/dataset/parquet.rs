@@ -158,18 +158,27 @@ fn is_number(field: &Field) -> bool {
     field.data_type().is_integer() || matches!(field.data_type(), DataType::Timestamp(..))
 }
 
-/// The table's order by the index of leaf columns, as Parquet counts them. No column of the order follows a nested column, so leaves and
-/// columns have the same index.
+/// The table's order by the index of leaf columns, as Parquet counts them.
 fn sorting_columns(table: &TableSchema) -> Vec<SortingColumn> {
+    let fields = table.arrow().fields();
     let order = table.sort_order.iter();
     order
         .filter_map(|name| table.arrow().index_of(name).ok())
         .map(|at| SortingColumn {
-            column_idx: at as i32,
+            column_idx: fields[..at].iter().map(|field| leaves(field)).sum(),
             descending: false,
             nulls_first: false,
         })
         .collect()
+}
+
+/// The number of leaf columns of a column.
+fn leaves(field: &Field) -> i32 {
+    match field.data_type() {
+        DataType::List(child) | DataType::Map(child, _) => leaves(child),
+        DataType::Struct(members) => members.iter().map(|member| leaves(member)).sum(),
+        _ => 1,
+    }
 }
 
 #[cfg(test)]

@@ -237,8 +237,8 @@ pub struct TableSection {
 pub struct Part {
     /// Relative to the manifest's directory, with `/`.
     pub path: String,
-    /// The number of the sealing. Parts of one sealing hold the rows of the same traces, and have the same number in all tables. `None` in
-    /// manifests of schema version 1, and for a single file.
+    /// The number of the sealing. Parts of one sealing have the same number in all tables. All rows of a trace are in them, but for late
+    /// replies, which may be in a later part. `None` for a single file, and in the manifests of programs before schema version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealing: Option<u64>,
     /// Its rows.

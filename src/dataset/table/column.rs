@@ -96,7 +96,7 @@ impl<R: 'static> Columns<R> {
         )
     }
 
-    /// Numbers with a fraction.
+    /// Numbers with a fraction, or none. What is not a number, or infinite, is null: JSON has no word for it.
     pub fn float64<V: Cell<f64>>(
         &mut self,
         name: &'static str,
@@ -106,9 +106,13 @@ impl<R: 'static> Columns<R> {
         self.add(
             name,
             ColumnType::Float64,
-            V::NULLABLE,
+            true,
             meaning,
-            move |rows, run| arrays::primitive::<Float64Type, R>(rows, |row| get(row, run).cell()),
+            move |rows, run| {
+                arrays::primitive::<Float64Type, R>(rows, |row| {
+                    get(row, run).cell().filter(|number| number.is_finite())
+                })
+            },
         )
     }
 

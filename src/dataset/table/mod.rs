@@ -13,6 +13,7 @@ mod nested;
 mod rows;
 mod schema;
 
+use std::any::TypeId;
 use std::sync::Arc;
 
 use super::RunMeta;
@@ -85,6 +86,11 @@ impl AnyTable {
         self.0.schema()
     }
 
+    /// Whether the other table has the same name, or rows of the same type.
+    pub(super) fn is_like(&self, other: &AnyTable) -> bool {
+        self.schema().name == other.schema().name || self.0.row_type() == other.0.row_type()
+    }
+
     /// An empty buffer for its rows.
     pub(super) fn buffer(&self) -> Box<dyn Rows> {
         Arc::clone(&self.0).buffer()
@@ -101,6 +107,7 @@ impl std::fmt::Debug for AnyTable {
 
 trait Erased: Send + Sync {
     fn schema(&self) -> &TableSchema;
+    fn row_type(&self) -> TypeId;
     fn buffer(self: Arc<Self>) -> Box<dyn Rows>;
 }
 
@@ -113,6 +120,10 @@ struct Declared<T: Table> {
 impl<T: Table> Erased for Declared<T> {
     fn schema(&self) -> &TableSchema {
         &self.schema
+    }
+
+    fn row_type(&self) -> TypeId {
+        TypeId::of::<T::Row>()
     }
 
     fn buffer(self: Arc<Self>) -> Box<dyn Rows> {

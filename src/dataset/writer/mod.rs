@@ -29,9 +29,9 @@ use worker::{Place, Worker};
 pub struct PartLimits {
     /// Rows of a table. A trace is not cut: the part is sealed before the next trace.
     pub rows: usize,
-    /// Memory of the buffered rows in bytes.
+    /// Memory of the rows in bytes: of those that are buffered, and of those that are being sealed. So a part is sealed at half of it.
     pub bytes: usize,
-    /// Age of the oldest buffered row. A killed run loses no older rows.
+    /// Age of the oldest buffered row. A killed run loses only rows that are younger than this, and those of a part being sealed.
     pub age: Duration,
 }
 
@@ -50,7 +50,8 @@ const STREAM_ROWS: usize = 8192;
 /// …or at this age, so that the reader of a pipe sees rows during the run.
 const STREAM_AGE: Duration = Duration::from_secs(1);
 
-/// Called for every part, on the writer's thread, as soon as the part and a manifest that lists it are on disk.
+/// Called for every part, on the writer's thread, as soon as the part and a manifest that lists it are on disk. It must not wait for the
+/// thread that adds rows, which may wait for the writer. If it panics, it is not called again, and the writer returns an error.
 pub type SealedHook = Box<dyn FnMut(&SealedPart) + Send>;
 
 /// A run to be written, and how.
@@ -79,7 +80,20 @@ impl NewRun {
         }
     }
 
-    /// Splits off what a single stream has no use for.
+    /// Every row must have one place.
+    fn check_tables(&self, output: &Output) -> Result<(), DatasetError> {
+        for (at, table) in self.tables.iter().enumerate() {
+            if self.tables[..at].iter().any(|other| other.is_like(table)) {
+                return Err(DatasetError::TableTwice {
+                    output: output.path().to_owned(),
+                    table: table.schema().name,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The facts that getters of columns need, and the rest. A single stream has no parts, so it has no use for the hook.
     fn split(self) -> (Run, (Vec<Box<dyn Rows>>, PartLimits)) {
         let buffers = self.tables.iter().map(AnyTable::buffer).collect();
         let run = Run {
@@ -112,11 +126,11 @@ pub struct Finished {
 /// A thread of its own encodes and seals the rows. A call waits only if a part is due while an earlier one is still being sealed. No
 /// row is ever dropped.
 ///
-/// Memory: the buffered rows (at most [`PartLimits::bytes`] and the rows that came with the last one), and the same once more, and
-/// about a quarter, while a part is sealed.
+/// Memory: the rows that are buffered and those that are being sealed, together at most [`PartLimits::bytes`] and the rows that came with
+/// the last one; and about a quarter of the latter for encoding.
 ///
 /// Errors of sealing are returned by a later call. The rows of a part that could not be sealed are kept, and tried again with the
-/// next part.
+/// next part. A caller that goes on adding rows after an error needs memory for all of them.
 ///
 /// If the writer is dropped without [`finish`](DatasetWriter::finish), sealed parts stay and the manifest says `running`. The rows of a
 /// single file stay under a temporary name and can be read there.
@@ -141,8 +155,8 @@ impl DatasetWriter {
     ///
     /// # Errors
     /// [`DatasetError::InUse`], [`DatasetError::ForeignManifest`], [`DatasetError::RunExists`],
-    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], and [`DatasetError::File`] if the
-    /// destination cannot be written to.
+    /// [`DatasetError::IsDirectory`], [`DatasetError::Unfit`], [`DatasetError::ParquetStream`], [`DatasetError::TableTwice`], and
+    /// [`DatasetError::File`] if the destination cannot be written to.
     pub fn create(
         output: &Output,
         run: NewRun,
@@ -159,6 +173,7 @@ impl DatasetWriter {
         now: Time,
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
+        run.check_tables(output)?;
         match output {
             Output::Directory(root) => {
                 let limits = run.limits;
@@ -366,7 +381,7 @@ impl DatasetWriter {
             bytes += rows.bytes();
             rows.len() >= self.limits.rows
         });
-        full || bytes >= self.limits.bytes || now.since(opened_at) >= self.limits.age
+        full || bytes >= self.limits.bytes / 2 || now.since(opened_at) >= self.limits.age
     }
 
     fn seal(&mut self, now: Time) -> Result<(), DatasetError> {

@@ -42,7 +42,7 @@ impl Place {
 enum Message {
     /// Seal these rows.
     Seal(Box<Group>),
-    /// Answer as soon as all earlier groups are sealed.
+    /// Answer when all earlier groups were tried.
     Answer(Sender<()>),
     /// Seal these rows, and end the output.
     Finish(Box<Group>, Ending),
@@ -81,13 +81,14 @@ impl Worker {
         self.send(Message::Seal(Box::new(group)))
     }
 
-    /// Waits until all groups handed over are sealed. Returns the error of sealing, if there was one.
+    /// Waits until all groups handed over are sealed. Groups that could not be sealed before are tried again.
     pub(super) fn wait(&self) -> Result<(), DatasetError> {
         let (answer, answered) = bounded(1);
         self.send(Message::Answer(answer))?;
-        // An error means that the thread is gone, which `check` reports.
-        let _ = answered.recv();
-        self.check()
+        match answered.recv() {
+            Ok(()) => self.check(),
+            Err(_) => Err(self.gone()),
+        }
     }
 
     /// Returns the error of sealing that was not returned yet.
@@ -98,8 +99,14 @@ impl Worker {
 
     /// Hands over the last group, and waits until the output has ended.
     pub(super) fn finish(mut self, last: Group, ending: Ending) -> Result<Finished, DatasetError> {
-        self.send(Message::Finish(Box::new(last), ending))?;
-        self.join().unwrap_or_else(|| Err(self.gone()))
+        let sent = self.send(Message::Finish(Box::new(last), ending));
+        let ended = sent.and_then(|()| self.join().unwrap_or_else(|| Err(self.gone())));
+        match (ended, self.check()) {
+            // An earlier error is the cause of a later one.
+            (Err(_), Err(first)) => Err(first),
+            // If the end succeeded, what had failed before has succeeded as well.
+            (ended, _) => ended,
+        }
     }
 
     fn send(&self, message: Message) -> Result<(), DatasetError> {
@@ -140,22 +147,31 @@ fn work(
     // Groups that could not be sealed, the oldest first.
     let mut waiting: Vec<Group> = Vec::new();
     for message in messages {
-        match message {
+        let answer = match message {
             Message::Seal(group) => {
                 waiting.push(*group);
-                if let Err(found) = seal_all(&mut place, &mut waiting) {
-                    let mut slot = error.lock().unwrap_or_else(PoisonError::into_inner);
-                    // The first error is the cause of the later ones.
-                    slot.get_or_insert(found);
-                }
+                None
             }
-            Message::Answer(answer) => {
-                let _ = answer.send(());
-            }
+            Message::Answer(answer) => Some(answer),
             Message::Finish(last, ending) => {
                 waiting.push(*last);
                 return Some(place.finish(waiting, &ending));
             }
+        };
+        let sealed = seal_all(&mut place, &mut waiting);
+        let mut slot = error.lock().unwrap_or_else(PoisonError::into_inner);
+        match sealed {
+            // What had failed before has succeeded now.
+            Ok(()) => *slot = None,
+            // The first error is the cause of the later ones.
+            Err(found) => {
+                slot.get_or_insert(found);
+            }
+        }
+        drop(slot);
+        if let Some(answer) = answer {
+            // Without a receiver, nobody waits for the answer.
+            let _ = answer.send(());
         }
     }
     None
