@@ -1,4 +1,4 @@
-//! Arrow IPC: the file format for files, the stream format for streams. Uncompressed, so that readers map it.
+//! Arrow IPC: the file format for files, and the stream format for streams. It is not compressed, so that readers can map it into memory.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use arrow::ipc::writer::{FileWriter, StreamWriter};
 use super::sink::{Sink, SinkError, Target};
 use super::table::{TableSchema, plain};
 
-/// Offset of the stream format within a file of the file format: after the magic, padded to the encoder's alignment. A file without its
-/// footer can be read from there.
+/// The offset at which the stream format begins in a file of the file format. Before it is the magic, padded to the encoder's alignment. A
+/// file without its footer can be read as a stream from this offset.
 pub(super) const STREAM_AT: usize = 64;
 
-/// The file format (`.arrow`).
+/// The encoder of the file format (`.arrow`).
 pub(super) struct ArrowFileSink {
     schema: SchemaRef,
     writer: FileWriter<Target>,
@@ -40,7 +40,7 @@ impl Sink for ArrowFileSink {
     }
 }
 
-/// The stream format.
+/// The encoder of the stream format.
 pub(super) struct ArrowStreamSink {
     schema: SchemaRef,
     writer: StreamWriter<Target>,

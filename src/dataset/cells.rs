@@ -1,7 +1,13 @@
-//! One cell of a batch as JSON: for JSON Lines, and for nested cells of CSV.
+//! Cells of a batch as text: JSON for JSON Lines and for lists and maps in CSV, plain text for the other cells of CSV.
 //!
-//! Numbers and booleans stay as they are, and so does text. Times become RFC 3339 in UTC with microseconds. Bytes become hexadecimal digits,
-//! lists become arrays, and maps become objects. Absent values become null.
+//! | value | JSON |
+//! |---|---|
+//! | number, boolean, text | the same |
+//! | time | text: RFC 3339 in UTC, with microseconds |
+//! | bytes | text: hexadecimal digits |
+//! | list | array |
+//! | struct, map | object |
+//! | absent, not a number, infinite | null |
 
 use std::fmt::Write;
 
@@ -13,13 +19,13 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::files::hex;
 
-/// Microseconds since the epoch as RFC 3339 in UTC. `None` beyond the years that chrono supports.
+/// Formats microseconds since the epoch as RFC 3339 in UTC. `None` beyond the years that chrono supports.
 pub(super) fn rfc3339(micros: i64) -> Option<String> {
     let time = DateTime::from_timestamp_micros(micros)?;
     Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-/// Appends the text of a cell that is no list or struct, without quotes. Appends nothing for null.
+/// Appends a cell as plain text, without quotes. Appends nothing for null. The cell must not be a list, a struct or a map.
 pub(super) fn push_scalar(out: &mut String, column: &dyn Array, row: usize) {
     if column.is_null(row) {
         return;
@@ -90,7 +96,7 @@ pub(super) fn push_json(out: &mut String, column: &dyn Array, row: usize) {
     }
 }
 
-/// Appends a whole row as one JSON object, its members in the order of the columns.
+/// Appends a whole row as one JSON object. The members have the order of the columns.
 pub(super) fn push_row(out: &mut String, batch: &RecordBatch, row: usize) {
     let schema = batch.schema_ref();
     push_joined(out, ['{', '}'], batch.num_columns(), |out, at| {
@@ -100,6 +106,7 @@ pub(super) fn push_row(out: &mut String, batch: &RecordBatch, row: usize) {
     });
 }
 
+/// Appends `count` items between `open` and `close`, separated by commas.
 fn push_joined(
     out: &mut String,
     [open, close]: [char; 2],
@@ -116,8 +123,9 @@ fn push_joined(
     out.push(close);
 }
 
+/// Appends text as a JSON string.
 fn push_text(out: &mut String, text: &str) {
-    // Column names, states and addresses need no escapes. The JSON library handles the rest.
+    // Most text needs no escapes: column names, statuses, addresses. The JSON library escapes the rest.
     if text
         .bytes()
         .all(|b| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\')
@@ -130,7 +138,7 @@ fn push_text(out: &mut String, text: &str) {
     }
 }
 
-/// The text of a text or bytes cell. If there is a dictionary, it is read through it.
+/// Returns the text of a cell of text or bytes. Text may be in a dictionary.
 fn text(column: &dyn Array, row: usize) -> std::borrow::Cow<'_, str> {
     match column.data_type() {
         DataType::Dictionary(..) => {

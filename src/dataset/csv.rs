@@ -1,4 +1,4 @@
-//! Comma-separated values: a header, then one line per row. An absent cell is empty. A list or a map is JSON in a cell.
+//! Comma-separated values: a header, then one line per row. An absent value is an empty cell. A list or a map is JSON in one cell.
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::DataType;
@@ -7,9 +7,10 @@ use super::cells::{push_json, push_scalar};
 use super::sink::{Sink, SinkError, Target};
 use super::table::TableSchema;
 
-/// The encoder.
+/// The encoder of CSV. The header is passed on with the first batch.
 pub(super) struct CsvSink {
     writer: csv::Writer<Target>,
+    /// The text of the current cell. The buffer is reused.
     cell: String,
 }
 
@@ -50,7 +51,7 @@ impl Sink for CsvSink {
     }
 }
 
-/// The I/O error inside the encoder's error, which does not return it as its source.
+/// Returns the I/O error inside the encoder's error. The encoder's error does not return it as its source.
 fn cause(error: csv::Error) -> SinkError {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),

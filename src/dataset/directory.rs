@@ -18,7 +18,7 @@ const LOCK: &str = ".lock";
 const PARTIAL: &str = ".partial";
 const MANIFEST: &str = "manifest.json";
 
-/// A dataset directory. This process holds its lock.
+/// An open dataset directory. This process holds its lock.
 pub(super) struct Directory {
     root: PathBuf,
     disk: Disk,
@@ -27,16 +27,16 @@ pub(super) struct Directory {
     /// `date=…/vp=…`
     partition: PathBuf,
     tables: Vec<AnyTable>,
-    /// By table.
+    /// By table, in the order of `tables`.
     parts: Vec<TableParts>,
-    /// What is in the parts.
+    /// Counts of the rows in the parts.
     counted: Counted,
-    /// The number of the next sealing. Parts of one sealing have the same number in all tables.
+    /// The number of the current or next sealing.
     sealing: u64,
     on_sealed: Option<SealedHook>,
-    /// Parts that the hook was not called for yet, as (table, place in its list).
-    untold: Vec<(usize, usize)>,
-    /// Held as long as the directory is written to.
+    /// The parts for which the hook was not called yet, as (table, index in its list).
+    unannounced: Vec<(usize, usize)>,
+    /// Keeps the directory locked.
     _lock: File,
 }
 
@@ -47,13 +47,13 @@ pub struct SealedPart {
     pub table: &'static str,
     /// The number of the sealing. Parts of one sealing have the same number in all tables.
     pub sealing: u64,
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Its size.
+    /// The size of the file.
     pub bytes: u64,
-    /// SHA-256 of its content, hexadecimal.
+    /// SHA-256 of the content, hexadecimal.
     pub sha256: String,
 }
 
@@ -94,19 +94,19 @@ impl Directory {
             counted: Counted::default(),
             sealing: 0,
             on_sealed: new.on_sealed,
-            untold: Vec::new(),
+            unannounced: Vec::new(),
             _lock: lock,
         };
         directory.write_manifest(figures, Progress::running(now))?;
         Ok(directory)
     }
 
-    /// Seals a group, table by table, and records it in the manifest. Each buffer is emptied as soon as its part is whole, so a second call
-    /// after an error writes only what is missing.
+    /// Seals a group and writes a manifest that lists its parts. Each buffer is emptied as soon as its part is whole. After an error, a second
+    /// call with the same group writes the missing parts only.
     pub(super) fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {
         self.seal_parts(group)?;
         self.write_manifest(&group.figures, Progress::running(group.now))?;
-        self.tell_of_parts()
+        self.announce_parts()
     }
 
     /// Seals the last groups and writes the last manifest. After an error, the manifest says `failed` with the error, if it can still be
@@ -132,11 +132,11 @@ impl Directory {
                 .write_manifest(&figures, Progress::ended(&failed, now))
                 .is_ok()
             {
-                let _ = self.tell_of_parts();
+                let _ = self.announce_parts();
             }
             return Err(error);
         }
-        self.tell_of_parts()?;
+        self.announce_parts()?;
         let rows_of = |name| {
             let parts = self.parts.iter().find(|parts| parts.name == name);
             parts.map_or(0, TableParts::rows)
@@ -151,6 +151,7 @@ impl Directory {
         })
     }
 
+    /// Writes the parts of a group, table by table. The number of the sealing rises when all are written.
     fn seal_parts(&mut self, group: &mut Group) -> Result<(), DatasetError> {
         let mut any = false;
         for (table, rows) in group.rows.iter_mut().enumerate() {
@@ -165,7 +166,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Gives a table without parts an empty one, so that every reader finds its columns.
+    /// Writes an empty part for each table without parts, so that readers find the columns of all tables.
     fn add_empty_parts(&mut self) -> Result<(), DatasetError> {
         for table in 0..self.tables.len() {
             if self.parts[table].parts.is_empty() {
@@ -186,12 +187,12 @@ impl Directory {
     }
 
     /// Calls the hook for every part that the manifest lists since the last call. A hook that panics is not called again.
-    fn tell_of_parts(&mut self) -> Result<(), DatasetError> {
-        let untold = std::mem::take(&mut self.untold);
+    fn announce_parts(&mut self) -> Result<(), DatasetError> {
+        let unannounced = std::mem::take(&mut self.unannounced);
         let Some(mut hook) = self.on_sealed.take() else {
             return Ok(());
         };
-        for (table, at) in untold {
+        for (table, at) in unannounced {
             let TableParts { name, parts, .. } = &self.parts[table];
             let part = &parts[at];
             let sealed = SealedPart {
@@ -212,7 +213,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Writes the table's part of this sealing.
+    /// Writes the part of `table` for the current sealing.
     fn add_part(&mut self, table: usize, rows: &dyn Rows) -> Result<(), DatasetError> {
         let schema = self.tables[table].schema();
         let run = manifest::path_safe(&self.run.meta.run_id);
@@ -235,7 +236,8 @@ impl Directory {
             writer.write(&batch).map_err(|e| encode(&e))?;
         }
         let sealed = writer.finish().map_err(|e| encode(&e))?.seal()?;
-        self.untold.push((table, self.parts[table].parts.len()));
+        self.unannounced
+            .push((table, self.parts[table].parts.len()));
         self.parts[table].parts.push(Part {
             path: manifest::path_text(&relative),
             sealing: Some(self.sealing),
@@ -247,14 +249,14 @@ impl Directory {
     }
 }
 
-/// The partition of a run: the UTC day of its start, and its vantage point.
+/// Returns the partition of a run: the UTC day of its start, then its vantage point.
 fn partition(meta: &RunMeta) -> PathBuf {
     let day = DateTime::from_timestamp_micros(meta.started_at.as_micros()).unwrap_or_default();
     let vantage = manifest::path_safe(&meta.vantage.id);
     PathBuf::from(format!("date={}", day.format("%Y-%m-%d"))).join(format!("vp={vantage}"))
 }
 
-/// Removes unfinished files. We hold the lock, so the processes that wrote them have ended.
+/// Removes unfinished files. This process holds the lock, so the processes that wrote them have ended.
 fn clear_partial(partial: &Path) -> Result<(), DatasetError> {
     files::create_directories(partial)?;
     let entries = fs::read_dir(partial).map_err(DatasetError::file("read", partial))?;
@@ -265,7 +267,7 @@ fn clear_partial(partial: &Path) -> Result<(), DatasetError> {
     Ok(())
 }
 
-/// Renames the manifest of the previous run to `manifest-RUN.json`. Its content stays: if it still says `running`, that run was killed.
+/// Renames the manifest of the previous run to `manifest-RUN.json`. Its content stays the same. If it says `running`, that run was killed.
 fn keep_earlier_manifest(root: &Path, run_id: &str) -> Result<(), DatasetError> {
     let named = |run: &str| root.join(format!("manifest-{}.json", manifest::path_safe(run)));
     let exists = || DatasetError::RunExists {

@@ -1,4 +1,4 @@
-//! JSON Lines: one object per line with every column. Absent values are null, so the first line already shows all columns.
+//! JSON Lines: one line per row, which holds one JSON object. An absent value is null, so every line has all columns.
 
 use std::io::Write;
 
@@ -7,9 +7,10 @@ use arrow::array::RecordBatch;
 use super::cells::push_row;
 use super::sink::{Sink, SinkError, Target};
 
-/// The encoder.
+/// The encoder of JSON Lines.
 pub(super) struct JsonLinesSink {
     target: Target,
+    /// The lines of the current batch. The buffer is reused.
     lines: String,
 }
 

@@ -1,4 +1,4 @@
-//! Facts about a run that its rows do not contain.
+//! The facts and figures of a run that come from the caller, and not from the rows.
 
 use std::net::IpAddr;
 
@@ -7,33 +7,33 @@ use serde_json::Value;
 
 use crate::model::{KernelDrops, Protocol, Rate, Statistics, Time};
 
-/// The place from which the run probes. The manifest holds it whole. `None` for unknown facts.
+/// The vantage point: the place from which the run probes. The manifest holds all of it. An unknown fact is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Vantage {
-    /// Its id: the column `vantage` and the partition `vp=`.
+    /// The id. It is in the column `vantage` and in the partition `vp=`.
     pub id: String,
-    /// Our IPv4 address.
+    /// The IPv4 address of this host.
     pub source_ipv4: Option<IpAddr>,
-    /// Our IPv6 address, if it is not temporary.
+    /// The IPv6 address of this host, if it is not temporary.
     pub source_ipv6: Option<IpAddr>,
-    /// Our address as others see it.
+    /// The address of this host as other hosts see it.
     pub public_address: Option<IpAddr>,
-    /// Our network.
+    /// The number of the autonomous system.
     pub asn: Option<u32>,
-    /// Our location, in words.
+    /// The location, in words.
     pub place: Option<String>,
-    /// The interface that probes leave by.
+    /// The interface that sends the probes.
     pub interface: Option<String>,
     /// The kernel's release.
     pub kernel: Option<String>,
     /// Whether the wall clock was synchronised when the run began.
     pub clock_synchronised: Option<bool>,
-    /// The kernel's estimate of its error, µs.
+    /// The kernel's estimate of the error of the wall clock, µs.
     pub clock_error_us: Option<i64>,
     /// Whether probes have DF set.
     pub dont_fragment: Option<bool>,
-    /// Whether connection tracking saw our probes.
+    /// Whether connection tracking saw the probes.
     pub conntrack: Option<bool>,
     /// Packets that the firewall's input rules had dropped when the run began.
     pub input_drops_before: Option<u64>,
@@ -42,7 +42,7 @@ pub struct Vantage {
 /// The facts of a run that do not change.
 #[derive(Clone, Debug)]
 pub struct RunMeta {
-    /// The run's id: unique, and safe to show. Part of every file name.
+    /// The id of the run. It is unique, and part of every part's file name.
     pub run_id: String,
     /// The name that several runs of one survey share.
     pub survey_id: String,
@@ -50,50 +50,50 @@ pub struct RunMeta {
     pub shard: Option<i32>,
     /// The number of this cycle of a repeated survey.
     pub cycle: Option<i32>,
-    /// The place from which the run probes.
+    /// The vantage point.
     pub vantage: Vantage,
     /// The seed of all random choices.
     pub seed: u64,
-    /// The start. Its UTC day is the partition `date=`.
+    /// The start of the run. Its UTC day is the partition `date=`.
     pub started_at: Time,
     /// The strategy's name, such as `trace`.
     pub method: String,
     /// The probes' protocol.
     pub protocol: Protocol,
-    /// Source port of flow 0; a flow's is base + flow.
+    /// The source port of flow 0. The source port of a flow is base + flow. `None` if the probes have no source port.
     pub base_src_port: Option<u16>,
-    /// Destination port. `None` if it differs between probes.
+    /// The destination port. `None` if it differs between probes, or if the probes have none.
     pub dst_port: Option<u16>,
-    /// Most attempts per hop.
+    /// The largest number of attempts per hop.
     pub attempts: u8,
-    /// Silent TTLs in a row that end a trace.
+    /// The number of silent TTLs in a row that ends a trace. `None` if the strategy has no gap limit.
     pub gap_limit: Option<u8>,
-    /// Size of every probe with its IP header in bytes, for IPv4 and IPv6 targets. `None` if it differs between probes.
+    /// The size of every probe with its IP header, in bytes, for IPv4 and IPv6 targets. `None` if it differs between probes.
     pub probe_sizes: [Option<u16>; 2],
     /// The whole configuration. Every Parquet footer holds the SHA-256 of its compact JSON text.
     pub config: Value,
 }
 
-/// The figures of the manifest that change during a run.
+/// The figures of the manifest that change during a run and do not follow from the rows.
 #[derive(Clone, Debug, Default)]
 pub struct RunFigures {
-    /// Counts of probes and packets.
+    /// Counts of packets. The writer counts probes and replies in the rows, so other counts here are not used.
     pub statistics: Statistics,
-    /// Packets that were lost before we read them.
+    /// Packets that were dropped before the run read them.
     pub kernel_drops: KernelDrops,
-    /// The rate asked for.
+    /// The requested rate.
     pub rate_requested: Option<Rate>,
     /// Probes per second while sending.
     pub rate_achieved: Option<f64>,
-    /// 99th percentile of the send timestamp's error, µs.
+    /// The 99th percentile of the error of send timestamps, µs.
     pub rtt_error_us_p99: Option<f64>,
-    /// The constant by which a 1:1 NAT in front of this host changes checksums, once learned.
+    /// The constant by which a 1:1 NAT in front of this host changes checksums. `None` until it is learned.
     pub nat_checksum_delta: Option<u16>,
     /// The report about the targets' loading.
     pub targets: Value,
-    /// Further figures of the run, as a map.
+    /// Further figures of the run, as a map. The writer adds those that it counts in the rows.
     pub run: Value,
-    /// Sentences that readers of the dataset should know.
+    /// Warnings for readers of the dataset.
     pub warnings: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ pub struct RunFigures {
 pub enum Ending {
     /// The run finished.
     Complete,
-    /// The run was stopped, for instance by `SIGINT`. Everything received until then is sealed.
+    /// The run was stopped, for example by `SIGINT`. All rows until then are sealed. The text names the reason.
     Interrupted(String),
     /// The run failed, for this reason.
     Failed(String),

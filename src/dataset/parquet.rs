@@ -1,4 +1,4 @@
-//! The Parquet encoder, tuned for fast reading.
+//! The Parquet encoder. Its settings are chosen for fast reading.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +15,15 @@ use parquet::schema::types::ColumnPath;
 use super::error::copy_of;
 use super::table::TableSchema;
 
-/// The default of zstd. By measurement, higher levels cost more than they save.
+/// The default level of zstd. In measurements, higher levels cost more time than they save space.
 const ZSTD_LEVEL: i32 = 3;
-/// The largest row group in bytes, whatever its rows hold.
+/// The largest row group in bytes.
 const ROW_GROUP_BYTES: usize = 256 << 20;
-/// By default, parts are cut at this number of rows, so a part is one row group.
+/// The default number of rows of a part. A part of this size is one row group.
 pub(super) const ROW_GROUP_ROWS: usize = 1_000_000;
-/// Most rows of a row group. The rows that came with the last one of a part still fit.
+/// The most rows of a row group. It is larger than a part, because a part can exceed its limit by the rows that arrive together.
 const MOST_ROW_GROUP_ROWS: usize = 2 * ROW_GROUP_ROWS;
-/// Room for the distinct addresses of a row group. The default of 1 MiB suffices for about 60,000.
+/// The largest dictionary of an address column in a row group. The default of 1 MiB holds about 60,000 addresses.
 const ADDRESS_DICTIONARY_BYTES: usize = 4 << 20;
 
 /// Footer entries that identify a file. Their order is fixed, so that equal content gives equal bytes.
@@ -46,52 +46,52 @@ impl Footer {
     }
 }
 
-/// Writes one file. `W` receives bytes in order, without seeking. Batches may have dictionaries in place of text; the file has the
-/// schema's text.
+/// Writes one file. `W` receives the bytes in order, without seeking. Batches may have dictionaries in place of text. The file's schema has
+/// plain text.
 pub(super) struct ParquetFile<W: Write + Send> {
     writer: ArrowWriter<Watched<W>>,
-    trouble: LastError,
+    last_error: LastError,
 }
 
 impl<W: Write + Send> ParquetFile<W> {
     pub(super) fn new(out: W, table: &TableSchema, footer: &Footer) -> Result<Self, ParquetError> {
-        let trouble = LastError::default();
+        let last_error = LastError::default();
         let out = Watched {
             out,
-            trouble: trouble.clone(),
+            last_error: last_error.clone(),
         };
         let properties = properties(table, footer)?;
         let writer = ArrowWriter::try_new(out, SchemaRef::clone(table.arrow()), Some(properties));
         match writer {
-            Ok(writer) => Ok(ParquetFile { writer, trouble }),
-            Err(error) => Err(trouble.behind(error)),
+            Ok(writer) => Ok(ParquetFile { writer, last_error }),
+            Err(error) => Err(last_error.cause_of(error)),
         }
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         self.writer
             .write(batch)
-            .map_err(|error| self.trouble.behind(error))
+            .map_err(|error| self.last_error.cause_of(error))
     }
 
     /// Ends the row group.
     pub(super) fn end_group(&mut self) -> Result<(), ParquetError> {
         self.writer
             .flush()
-            .map_err(|error| self.trouble.behind(error))
+            .map_err(|error| self.last_error.cause_of(error))
     }
 
     /// Writes the footer. Returns the underlying writer.
     pub(super) fn finish(self) -> Result<W, ParquetError> {
         match self.writer.into_inner() {
             Ok(watched) => Ok(watched.out),
-            Err(error) => Err(self.trouble.behind(error)),
+            Err(error) => Err(self.last_error.cause_of(error)),
         }
     }
 }
 
-/// The last I/O error of a file, kept outside of its writer. The encoder buffers, and for an error while it flushes (at the latest in the
-/// footer) it passes on only the text.
+/// The last I/O error of a file. The encoder buffers its output. If a flush fails, the encoder returns only the text of the error, so the
+/// error is kept here.
 #[derive(Clone, Default)]
 struct LastError(Arc<Mutex<Option<io::Error>>>);
 
@@ -101,8 +101,8 @@ impl LastError {
         *last = Some(copy_of(error));
     }
 
-    /// The I/O error inside an encoder's error, if there is one. Otherwise the error itself.
-    fn behind(&self, error: ParquetError) -> ParquetError {
+    /// Returns the I/O error behind an error of the encoder. If there is none, returns `error`.
+    fn cause_of(&self, error: ParquetError) -> ParquetError {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match last.take() {
             Some(cause) => ParquetError::External(Box::new(cause)),
@@ -111,22 +111,23 @@ impl LastError {
     }
 }
 
+/// A writer that remembers its last error.
 struct Watched<W> {
     out: W,
-    trouble: LastError,
+    last_error: LastError,
 }
 
 impl<W: Write> Write for Watched<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out
             .write(bytes)
-            .inspect_err(|error| self.trouble.remember(error))
+            .inspect_err(|error| self.last_error.remember(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.out
             .flush()
-            .inspect_err(|error| self.trouble.remember(error))
+            .inspect_err(|error| self.last_error.remember(error))
     }
 }
 
@@ -138,7 +139,7 @@ fn properties(table: &TableSchema, footer: &Footer) -> Result<WriterProperties, 
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting_columns(table)))
         .set_key_value_metadata(Some(footer.entries(table)));
-    // Numbers are consecutive, repeated or nearly unique. Deltas are as small as a dictionary, and need no look-ups.
+    // Numbers are consecutive, repeated or nearly unique. Deltas of such numbers are as small as a dictionary, and need no look-ups.
     let fields = table.arrow().fields();
     for field in fields.iter().filter(|field| is_number(field)) {
         let path = ColumnPath::from(field.name().as_str());

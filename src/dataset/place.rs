@@ -1,9 +1,11 @@
-//! What a path for a single file leads to, checked before anything is written.
+//! Follows the path of a single file to its end, before anything is written.
 //!
-//! | at the path | what happens |
+//! Nothing is created or changed here.
+//!
+//! | at the end of the path | treatment |
 //! |---|---|
 //! | a regular file, or nothing | the finished file replaces it |
-//! | a link | the same, for the file behind it |
+//! | a link to one of these | the finished file replaces the file behind the link; the link stays |
 //! | a stream: a FIFO, a character device, an inherited descriptor | it is written in place |
 //! | anything else | refused |
 
@@ -21,14 +23,14 @@ const MOST_LINKS: usize = 40;
 /// This process's descriptors. Each is a link to an open file.
 const DESCRIPTORS: &str = "/proc/self/fd";
 
-/// What is at a path.
+/// The end of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A regular file, or nothing yet. The new file is written beside it and renamed.
     File(PathBuf),
     /// A stream. It is written in place.
     Stream(Stream),
-    /// Something that accepts no data; its name in words.
+    /// Something that accepts no data, in words.
     Unfit(&'static str),
 }
 
@@ -37,16 +39,16 @@ pub(super) enum Place {
 pub(super) enum Stream {
     /// A FIFO or a character device.
     Node(PathBuf),
-    /// A descriptor of this process, as `/dev/stdout` and a shell's `>(…)` name them. It is open already.
+    /// A descriptor of this process, which is open already. `/dev/stdout` and a shell's `>(…)` name descriptors.
     Descriptor(RawFd),
 }
 
 impl Stream {
-    /// Opens it. Opening a FIFO waits for its reader.
+    /// Opens the stream. Opening a FIFO waits for its reader.
     pub(super) fn open(&self) -> io::Result<File> {
         match self {
-            // Appending matters for files: some are found here under names that lead to no path, such as another process's descriptor of a deleted
-            // file.
+            // Some names of regular files lead to no path, such as another process's descriptor of a deleted file. Appending keeps the content
+            // of such a file.
             Stream::Node(path) => OpenOptions::new()
                 .append(true)
                 .custom_flags(libc::O_NOCTTY)
@@ -56,8 +58,8 @@ impl Stream {
     }
 }
 
-/// Checks what is at `path`. Links that the kernel refuses to follow are not followed here either: links of other users in a directory open
-/// to all, see `fs.protected_symlinks` in proc_sys_fs(5).
+/// Finds the end of `path`. Links that the kernel refuses to follow are not followed here either. Such links can be those of other users in
+/// a directory that all may write to: see `fs.protected_symlinks` in proc_sys_fs(5).
 pub(super) fn look(path: &Path) -> io::Result<Place> {
     let about = match fs::metadata(path) {
         Ok(about) => Some(about),
@@ -68,7 +70,7 @@ pub(super) fn look(path: &Path) -> io::Result<Place> {
     let Some(about) = about else {
         return Ok(match end {
             End::Name(real) => Place::File(real),
-            // It was closed meanwhile, or never open.
+            // The descriptor was closed meanwhile, or was never open.
             End::Descriptor(_) => return Err(io::ErrorKind::NotFound.into()),
         });
     };
@@ -82,7 +84,8 @@ pub(super) fn look(path: &Path) -> io::Result<Place> {
     })
 }
 
-/// The path at which the first file for `path` is created. If `path` is written in place: what is there. `None` if nothing is opened.
+/// Returns the directory in which the file for `path` is created. If `path` is a FIFO or a device, returns `path`. `None` if nothing is
+/// opened.
 pub(crate) fn home(path: &Path) -> Option<PathBuf> {
     match look(path).ok()? {
         Place::File(real) => real.parent().map(Path::to_owned),
@@ -91,7 +94,7 @@ pub(crate) fn home(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Why it accepts no data, if it does not.
+/// Returns the kind of the file, in words, if it accepts no data.
 fn unfit(about: &Metadata) -> Option<&'static str> {
     let kind = about.file_type();
     match () {
@@ -109,15 +112,15 @@ fn leads_to(path: &Path, about: &Metadata) -> bool {
         .is_ok_and(|there| (there.dev(), there.ino()) == (about.dev(), about.ino()))
 }
 
-/// Where links end.
+/// The end of a chain of links.
 enum End {
-    /// At a path that is no link. There may be nothing yet.
+    /// A path that is no link. There may be no file yet.
     Name(PathBuf),
-    /// At a descriptor of this process.
+    /// A descriptor of this process.
     Descriptor(RawFd),
 }
 
-/// Follows the links that start at `path`.
+/// Follows links from `path` to their end.
 fn follow(path: &Path) -> io::Result<End> {
     let mut at = path.to_owned();
     for _ in 0..=MOST_LINKS {
@@ -136,7 +139,7 @@ fn follow(path: &Path) -> io::Result<End> {
     Err(io::Error::from_raw_os_error(libc::ELOOP))
 }
 
-/// `path` without the detours of links (`a/../b`), as far as its directory exists. For display.
+/// Returns `path` without the detours of links (`a/../b`), for display. If its directory does not exist, returns `path`.
 fn plain(path: PathBuf) -> PathBuf {
     let directory = path.parent().map(fs::canonicalize);
     match (directory, path.file_name()) {
@@ -145,7 +148,7 @@ fn plain(path: PathBuf) -> PathBuf {
     }
 }
 
-/// The descriptor of this process that a link leads to.
+/// Returns the descriptor of this process that a link leads to, if it leads to one.
 fn descriptor(link: &Path) -> Option<RawFd> {
     let ours = fs::canonicalize(DESCRIPTORS).ok()?;
     let directory = fs::canonicalize(link.parent()?).ok()?;

@@ -1,7 +1,9 @@
-//! A single stream of hops: a file that appears when it is whole, or a stream (standard output, a FIFO, a device).
+//! A single output of hops: a file that appears when it is whole, or a stream (standard output, a FIFO, a device).
 //!
-//! If the path is a link, the file behind it is replaced. The manifest is written beside that file and uses its name, so the two stay
-//! together.
+//! If the path is a link, the file behind it is replaced. The manifest is beside that file and has its name with a suffix. A stream has no
+//! manifest.
+//!
+//! After an error, no more rows are accepted. Rows of other tables are only counted.
 
 use std::any::Any;
 use std::io::ErrorKind;
@@ -17,30 +19,31 @@ use super::tables::{self, Hops};
 use super::writer::{Counted, Group};
 use super::{DatasetError, Ending, Finished, Format, Remains};
 
-/// The stream, as long as rows are written.
+/// An open file or stream.
 pub(super) struct Single {
-    /// The file's final name, or the name of the stream in messages.
+    /// The final name of the file, or the name of the stream in messages.
     subject: PathBuf,
-    /// For a file: its state until it has its final name.
+    /// The file before it has its final name. `None` for a stream.
     unfinished: Option<Unfinished>,
     run: Run,
     disk: Disk,
     format: Format,
-    /// `None` after an error. It is not known how much of the batch was written, so it is not written again.
+    /// `None` after an error. Part of the last batch may have been written, so the batch is not written again.
     sink: Option<Box<dyn Sink>>,
     rows: u64,
-    /// What is in the rows written, and in the rows of other tables that came with them.
+    /// Counts of the written rows, and of the rows of other tables in the same groups.
     counted: Counted,
 }
 
 /// A file without its final name.
 struct Unfinished {
     temporary: PathBuf,
-    worth: KeptLength,
+    /// The length to which the file is cut if it is never finished.
+    kept_length: KeptLength,
 }
 
 impl Single {
-    /// A file at `path`. An existing file is replaced when the new one is whole. A stream is written in place.
+    /// Opens the file or stream at `path`. An existing file is replaced when the new one is whole. A stream is written in place.
     pub(super) fn file(
         path: PathBuf,
         format: Format,
@@ -67,7 +70,7 @@ impl Single {
             .map_err(|error| error.leaving(Remains::Nothing))?;
         let unfinished = Unfinished {
             temporary,
-            worth: file.worth(),
+            kept_length: file.worth(),
         };
         Self::over(
             path,
@@ -79,7 +82,7 @@ impl Single {
         )
     }
 
-    /// A stream, which is written in place. Messages call it `subject`.
+    /// Opens a stream, which is written in place. Messages name it `subject`.
     pub(super) fn stream(
         subject: PathBuf,
         stream: Box<dyn std::io::Write + Send>,
@@ -108,12 +111,12 @@ impl Single {
             run_id: run.meta.run_id.clone(),
             config_sha256: manifest::config_sha256(&run.meta.config),
         };
-        let left = match unfinished {
+        let remains = match unfinished {
             Some(_) => Remains::Nothing,
             None => Remains::PassedOn,
         };
         let sink = sink::open(format, target, tables::hops().schema(), &footer)
-            .map_err(|error| broken_off(&subject, &error, left))?;
+            .map_err(|error| broken_off(&subject, &error, remains))?;
         Ok(Single {
             subject,
             unfinished,
@@ -126,7 +129,7 @@ impl Single {
         })
     }
 
-    /// Whether rows are collected into large sorted groups. Otherwise they are passed on as they come.
+    /// Whether rows are collected into large sorted groups. If not, they are passed on in the order of arrival.
     pub(super) fn groups_rows(&self) -> bool {
         self.format == Format::Parquet
     }
@@ -150,9 +153,9 @@ impl Single {
         }
         let mut sink = self.take_sink()?;
         if let Err(error) = self.encode(&mut *sink, rows) {
-            // This cuts the file to the rest that is kept, or removes it.
+            // Dropping the sink cuts the file to its whole rows, or removes it.
             drop(sink);
-            return Err(broken_off(&self.subject, &error, self.left()));
+            return Err(broken_off(&self.subject, &error, self.remains()));
         }
         self.sink = Some(sink);
         Ok(())
@@ -173,14 +176,14 @@ impl Single {
             sink.write(&batch)?;
             self.rows += batch.num_rows() as u64;
             if let Some(unfinished) = self.unfinished.as_ref().filter(|_| !self.groups_rows()) {
-                unfinished.worth.mark();
+                unfinished.kept_length.mark();
             }
         }
         sink.end_group()
     }
 
-    /// What remains if it ends now.
-    fn left(&self) -> Remains {
+    /// Returns what remains of the output after an error now.
+    fn remains(&self) -> Remains {
         match (&self.unfinished, self.format) {
             (None, _) => Remains::PassedOn,
             (Some(_), Format::Parquet) => Remains::Unreadable,
@@ -202,7 +205,7 @@ impl Single {
         let target = self
             .take_sink()?
             .finish()
-            .map_err(|error| broken_off(&self.subject, &error, self.left()))?;
+            .map_err(|error| broken_off(&self.subject, &error, self.remains()))?;
         let mut table = TableParts::new(tables::hops());
         let manifest = match (target, groups.last()) {
             (Target::File(file), Some(last)) => {
@@ -250,12 +253,12 @@ impl Single {
         Ok(path)
     }
 
-    /// Gives the file its final name. If this fails, the file keeps its temporary name.
+    /// Gives the file its final name. If it cannot be renamed, all rows stay in the file under its temporary name.
     fn seal(&self, file: PendingFile) -> Result<Sealed, DatasetError> {
         let Some(unfinished) = &self.unfinished else {
             return file.seal();
         };
-        unfinished.worth.mark();
+        unfinished.kept_length.mark();
         let kept = || Remains::Everything(unfinished.temporary.clone());
         file.seal()
             .map_err(|error| match unfinished.temporary.exists() {
@@ -265,14 +268,15 @@ impl Single {
     }
 }
 
-/// Adds the subject, and what remains of it, to an encoder's error. A closed stream is no error.
-fn broken_off(subject: &Path, error: &SinkError, left: Remains) -> DatasetError {
+/// Adds the subject and what remains of it to the error of an encoder. If the reader closed the stream, returns
+/// [`DatasetError::BrokenPipe`].
+fn broken_off(subject: &Path, error: &SinkError, remains: Remains) -> DatasetError {
     match DatasetError::encode(subject, error.as_ref()) {
         DatasetError::File { source, .. }
-            if left == Remains::PassedOn && source.kind() == ErrorKind::BrokenPipe =>
+            if remains == Remains::PassedOn && source.kind() == ErrorKind::BrokenPipe =>
         {
             DatasetError::BrokenPipe(subject.to_owned())
         }
-        error => error.leaving(left),
+        error => error.leaving(remains),
     }
 }

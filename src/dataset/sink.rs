@@ -1,4 +1,4 @@
-//! The interface of a format for single streams. Each format has its file.
+//! The interface of the formats for single streams. Each format is one file, and [`open`] chooses one.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -11,12 +11,12 @@ use super::parquet::{Footer, ParquetFile};
 use super::table::TableSchema;
 use super::{arrow_ipc, csv, jsonl};
 
-/// An encoder's error. [`DatasetError::encode`](super::DatasetError::encode) finds its cause.
+/// The error of an encoder. [`DatasetError::encode`](super::DatasetError::encode) finds its cause.
 pub(super) type SinkError = Box<dyn Error + Send + Sync>;
 
-/// Accepts batches of a table in the order of the stream.
+/// The encoder of a stream. It takes batches of one table in the order of the stream.
 pub(super) trait Sink: Send {
-    /// Encodes a batch (text as dictionaries), and passes on what is complete.
+    /// Encodes a batch, whose text is in dictionaries. Passes complete rows on to the target; Parquet may keep them until the end of a group.
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError>;
 
     /// Ends a group of sorted rows. Formats without row groups do nothing.
@@ -52,7 +52,7 @@ impl Write for Target {
     }
 }
 
-/// The encoder of `format` for rows of `table`.
+/// Opens the encoder of `format` for rows of `table`.
 pub(super) fn open(
     format: Format,
     target: Target,

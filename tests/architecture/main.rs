@@ -1,19 +1,30 @@
-//! The rules of the layout, checked on the text of the sources: which module may import which, how long a file may be, and
-//! which modules may allow what a lint denies.
+//! The rules of the layout, checked on the text of the sources. They say which module may import which, how long a file may be,
+//! and which files may allow what a lint denies.
 //!
-//! Clippy finds clocks, sockets, `unsafe` and long functions themselves: see `[lints]` in Cargo.toml, and clippy.toml.
+//! Clippy finds clocks, sockets, `unsafe` and long functions: see `[lints]` in Cargo.toml, and clippy.toml.
 //!
-//! What is understood: `crate::x`, `pathsurvey::x`, groups such as `crate::{x, y}` over any number of lines, and chains of
-//! `super` that lead to the crate's root. Comments and the insides of string literals do not count.
+//! | file | holds |
+//! |---|---|
+//! | `main` | the rules, and their tests |
+//! | `source` | reading of source text |
+//! | `imports` | the imports in it |
+//! | `readme` | the walk in the README |
+
+mod imports;
+mod readme;
+mod source;
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The longest that a source file may be, in lines.
+use imports::{imports, module_path};
+use source::{code_of, line_of, words};
+
+/// The most lines of a source file.
 const LONGEST: usize = 450;
 
-/// Which modules of the crate each may import, besides itself. Imports run downward: cli → survey, analyze, interop, lab →
+/// The modules of the crate, and which others each may import. Imports run downward: cli → survey, analyze, interop, lab →
 /// engine, dataset, targets, enrich → strategy, wire, transport → model.
 const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("model", &[]),
@@ -55,7 +66,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("", &["cli"]),
 ];
 
-/// The lints that only some files may allow, each with the ends of those files' paths.
+/// The lints that only some files may allow, with the ends of the paths of those files.
 const MAY_ALLOW: [(&str, &[&str]); 2] = [
     ("unsafe_code", &["/sys.rs"]),
     (
@@ -68,7 +79,7 @@ const MAY_ALLOW: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// A rule that is broken, and where.
+/// A broken rule, with its place.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
     file: String,
@@ -100,30 +111,8 @@ fn the_sources_keep_the_rules() {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
 
-/// The README leads a newcomer from a target line to its packet, and from a packet to its row.
-#[test]
-fn the_walk_in_the_readme_leads_through_files_that_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).expect("a README");
-    for title in [
-        "From a target line to its packet:",
-        "From a packet to its row:",
-    ] {
-        let (_, walk) = readme.split_once(title).expect(title);
-        let files: Vec<&str> = walk
-            .lines()
-            .skip_while(|line| !line.starts_with('|'))
-            .take_while(|line| line.starts_with('|'))
-            .filter_map(|line| line.split('`').nth(1))
-            .collect();
-        assert!((8..=12).contains(&files.len()), "{title} {files:?}");
-        for file in files {
-            assert!(root.join(file).is_file(), "{title} {file} does not exist");
-        }
-    }
-}
-
-fn collect(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
+/// Adds the sources below `directory` to `files`.
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("a directory of sources") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
@@ -134,7 +123,7 @@ fn collect(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-/// Every rule that a source breaks. `file` is relative to the crate's root, with `/`.
+/// Returns the violations in a source. `file` is relative to the crate's root, with `/`.
 fn check(file: &str, text: &str) -> Vec<Violation> {
     let code = code_of(text);
     let mut broken = Vec::new();
@@ -170,6 +159,7 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
     broken
 }
 
+/// Reports every import that the layout does not allow.
 fn check_imports(file: &str, code: &str, tell: &mut dyn FnMut(usize, String)) {
     let path = module_path(file);
     let module = path.first().copied().unwrap_or_default();
@@ -191,187 +181,7 @@ fn check_imports(file: &str, code: &str, tell: &mut dyn FnMut(usize, String)) {
     }
 }
 
-/// The modules that lead to a file: `src/engine/live/mod.rs` is `engine`, `live`; the crate's roots are nothing.
-fn module_path(file: &str) -> Vec<&str> {
-    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
-    let mut modules: Vec<&str> = path.split('/').collect();
-    if matches!(modules.last(), Some(&("mod" | "lib" | "main"))) {
-        modules.pop();
-    }
-    modules
-}
-
-/// What is imported from the crate's root: line and name. `depth` is how many modules lead to the file.
-fn imports(code: &str, depth: usize) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    for (root, supers) in [("crate", 0), ("pathsurvey", 0), ("super", 1)] {
-        for (at, _) in words(code, root) {
-            let mut rest = &code[at + root.len()..];
-            let is_first = !code[..at].trim_end().ends_with("::");
-            let mut climbed = supers;
-            while let Some(further) = strip_path(rest, "super") {
-                rest = further;
-                climbed += 1;
-            }
-            let inline = inline_modules(&code[..at]);
-            let is_root = supers == 0 || climbed == depth + inline;
-            if let (true, true, Some(names)) =
-                (is_first, is_root, rest.trim_start().strip_prefix("::"))
-            {
-                let line = line_of(code, at);
-                found.extend(first_names(names).into_iter().map(|name| (line, name)));
-            }
-        }
-    }
-    found
-}
-
-/// Takes `:: word` off the front.
-fn strip_path<'a>(text: &'a str, word: &str) -> Option<&'a str> {
-    let rest = text
-        .trim_start()
-        .strip_prefix("::")?
-        .trim_start()
-        .strip_prefix(word)?;
-    (!rest.starts_with(is_word)).then_some(rest)
-}
-
-/// The first name of each path: of `a::b` only `a`, of `{a::{b, c}, d}` both `a` and `d`.
-fn first_names(text: &str) -> Vec<String> {
-    let text = text.trim_start();
-    let Some(group) = text.strip_prefix('{') else {
-        return vec![text.chars().take_while(|c| is_word(*c)).collect()];
-    };
-    let mut depth = 0;
-    let mut names = vec![String::new()];
-    for c in group.chars() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => names.push(String::new()),
-            _ => {}
-        }
-        if depth == 0 && !matches!(c, ',' | '}') {
-            names.last_mut().expect("one at least").push(c);
-        }
-    }
-    let first = |name: String| {
-        name.trim()
-            .chars()
-            .take_while(|c| is_word(*c))
-            .collect::<String>()
-    };
-    names
-        .into_iter()
-        .map(first)
-        .filter(|name| !name.is_empty())
-        .collect()
-}
-
-/// How many `mod x { … }` are open at the end of `code`, which is laid out by rustfmt.
-fn inline_modules(code: &str) -> usize {
-    let mut open: Vec<usize> = Vec::new();
-    for line in code.lines() {
-        let indent = line.len() - line.trim_start().len();
-        let words = line.trim();
-        let is_module = words.ends_with('{') && words.split_whitespace().any(|word| word == "mod");
-        if is_module {
-            open.push(indent);
-        } else if words == "}" && open.last() == Some(&indent) {
-            open.pop();
-        }
-    }
-    open.len()
-}
-
-/// The text with comments, string and character literals blanked out; lines stay where they are.
-fn code_of(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let before = code.chars().next_back();
-        let skipped = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = raw_string(rest).filter(|_| !before.is_some_and(is_word)) {
-            length
-        } else if c == '"' {
-            string(rest)
-        } else if c == '\'' {
-            character(rest)
-        } else {
-            0
-        };
-        if skipped == 0 {
-            code.push(c);
-            rest = &rest[c.len_utf8()..];
-        } else {
-            code.extend(
-                rest[..skipped]
-                    .chars()
-                    .map(|c| if c == '\n' { c } else { ' ' }),
-            );
-            rest = &rest[skipped..];
-        }
-    }
-    code
-}
-
-/// The length of the raw string that `text` begins with.
-fn raw_string(text: &str) -> Option<usize> {
-    let body = text.strip_prefix('b').unwrap_or(text).strip_prefix('r')?;
-    let hashes = body.len() - body.trim_start_matches('#').len();
-    let inside = body[hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", "#".repeat(hashes));
-    let length = inside.find(&end)? + end.len();
-    Some(text.len() - inside.len() + length)
-}
-
-/// The length of the string that `text` begins with.
-fn string(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            '"' if !escaped => return at + 1,
-            _ => escaped = c == '\\' && !escaped,
-        }
-    }
-    text.len()
-}
-
-/// The length of the character literal that `text` begins with; 0 where it is a lifetime.
-fn character(text: &str) -> usize {
-    let mut chars = text.char_indices().skip(1);
-    match chars.next() {
-        Some((_, '\\')) => text[3..].find('\'').map_or(0, |end| end + 4),
-        Some(_) => match chars.next() {
-            Some((at, '\'')) => at + 1,
-            _ => 0,
-        },
-        None => 0,
-    }
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// Where `word` stands as a word of its own: byte offset.
-fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
-    code.match_indices(word).filter(move |(at, _)| {
-        let before = code[..*at].chars().next_back();
-        let behind = code[at + word.len()..].chars().next();
-        !before.is_some_and(is_word) && !behind.is_some_and(is_word)
-    })
-}
-
-fn line_of(code: &str, at: usize) -> usize {
-    code[..at].matches('\n').count() + 1
-}
-
-/// The lines that break a rule, for a source in `file`.
+/// Returns the lines of a source that break a rule.
 fn broken(file: &str, text: &str) -> Vec<usize> {
     check(file, text)
         .iter()
