@@ -20,7 +20,7 @@ use super::experiment::{Observed, config, lab, observe, rate};
 const SEED: u64 = 17;
 
 /// The example networks and the targets probed there.
-const NETWORKS: [(&str, &[&str]); 21] = [
+pub const NETWORKS: [(&str, &[&str]); 21] = [
     ("clean", &["198.18.0.0/29"]),
     ("complaints", &["198.18.0.0/28"]),
     ("cycle", &["198.18.0.0/29"]),
@@ -62,7 +62,7 @@ const NETWORKS: [(&str, &[&str]); 21] = [
 ];
 
 /// The targets in the generated network, whose every router has faults drawn by the seed.
-const GENERATED: [&str; 4] = [
+pub const GENERATED: [&str; 4] = [
     "198.18.0.0/29",
     "198.18.7.0/30",
     "198.18.77.0/30",

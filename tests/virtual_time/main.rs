@@ -19,6 +19,8 @@ mod odd_packets;
 mod oracle;
 mod order;
 mod parquet_rows;
+mod paths_column;
+mod paths_truth;
 mod properties;
 mod repeatable;
 mod rewriting;

@@ -8,13 +8,14 @@ use pathsurvey::model::{
 };
 
 use super::experiment::Observed;
-use super::order;
+use super::{order, paths_column};
 
 /// Checks that every (target, flow) has one trace, and that it says what its hops say.
 ///
 /// Rows that arrived after a trace was sealed (extra ones, with a higher index) do not change what the trace says.
 pub fn check(run: &Observed) {
     order::check(run);
+    paths_column::check(run);
     let mut rows: HashMap<TraceId, Vec<&HopRecord>> = HashMap::new();
     for row in &run.hops {
         rows.entry(row.trace_id).or_default().push(row);
@@ -69,7 +70,7 @@ fn check_trace(trace: &TraceRecord, own: Vec<&HopRecord>, further: &[&HopRecord]
 }
 
 /// The end of the path, from whichever address.
-fn is_arrival(row: &HopRecord, trace: &TraceRecord) -> bool {
+pub fn is_arrival(row: &HopRecord, trace: &TraceRecord) -> bool {
     const REPEAT_THE_PROBE: [ReplyKind; 5] = [
         ReplyKind::EchoReply,
         ReplyKind::SynAck,
@@ -84,7 +85,7 @@ fn is_arrival(row: &HopRecord, trace: &TraceRecord) -> bool {
 }
 
 /// Somebody other than the target dropped the probe for another reason than its TTL.
-fn is_complaint(row: &HopRecord, trace: &TraceRecord) -> bool {
+pub fn is_complaint(row: &HopRecord, trace: &TraceRecord) -> bool {
     let complains = row
         .reply_kind()
         .is_some_and(|kind| kind.is_unreachable() || kind == ReplyKind::ParameterProblem);
@@ -92,7 +93,7 @@ fn is_complaint(row: &HopRecord, trace: &TraceRecord) -> bool {
 }
 
 /// Whether the answer is that of a router which looked at the size, not at the TTL, and the path went on with a smaller probe.
-fn is_too_large(trace: &TraceRecord, row: &HopRecord) -> bool {
+pub fn is_too_large(trace: &TraceRecord, row: &HopRecord) -> bool {
     let kinds = [ReplyKind::FragmentationNeeded, ReplyKind::PacketTooBig];
     let is_kind = row.reply_kind().is_some_and(|kind| kinds.contains(&kind));
     is_kind && trace.stop_reason != StopReason::Unreachable
@@ -143,7 +144,12 @@ fn check_path(trace: &TraceRecord, probed: &[&HopRecord], answers: &[&HopRecord]
 }
 
 /// Whether the responder stands at the row's TTL: not if it complains and has answered before, unless the path ends there.
-fn is_hop(trace: &TraceRecord, answers: &[&HopRecord], row: &HopRecord, end: Option<Ttl>) -> bool {
+pub fn is_hop(
+    trace: &TraceRecord,
+    answers: &[&HopRecord],
+    row: &HopRecord,
+    end: Option<Ttl>,
+) -> bool {
     let answered_before =
         |other: &&HopRecord| other.ttl < row.ttl && other.responder() == row.responder();
     let is_end = trace.stop_reason == StopReason::Unreachable && row.ttl == end;
@@ -152,7 +158,7 @@ fn is_hop(trace: &TraceRecord, answers: &[&HopRecord], row: &HopRecord, end: Opt
 
 /// Where the path ends: at the target, at the complaint behind which nothing else answered, where an address came back for good;
 /// else at the last answer that is no complaint of a router that stands before.
-fn end_of_path(trace: &TraceRecord, answers: &[&HopRecord]) -> Option<Ttl> {
+pub fn end_of_path(trace: &TraceRecord, answers: &[&HopRecord]) -> Option<Ttl> {
     let complains = |row: &&&HopRecord| is_complaint(row, trace);
     let complained = |up_to: Option<Ttl>, who: Option<IpAddr>| {
         let mut before = answers.iter().filter(complains);

@@ -1,6 +1,7 @@
 //! The assembler with rows that arrive in different orders.
 
 mod path;
+mod random;
 
 use std::net::{IpAddr, Ipv4Addr};
 
