@@ -1,4 +1,4 @@
-//! `pathsurvey schema`: the schemas of the tables, for programs and people.
+//! `pathsurvey schema`: prints the schema of a table.
 
 use std::io::Write;
 
@@ -17,10 +17,10 @@ enum TableName {
     Traces,
 }
 
-/// The table whose schema is printed.
+/// Options of `schema`.
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// The table.
+    /// The table to describe.
     table: TableName,
 }
 
@@ -33,7 +33,7 @@ impl SchemaArgs {
         };
         match std::io::stdout().write_all(schema_text(table).as_bytes()) {
             Ok(()) => OK,
-            // The reader closed the pipe: a normal end.
+            // The reader closed the pipe. This is a normal end.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => OK,
             Err(error) => {
                 fail(&anyhow::Error::new(error).context("cannot write to standard output"))
