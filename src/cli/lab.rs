@@ -1,4 +1,4 @@
-//! `pathsurvey lab`: runs programs in the simulated internet, and prints its true paths.
+//! `pathsurvey lab`: runs programs in the simulated internet, or prints its true paths.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -29,7 +29,7 @@ pub(super) enum LabCommand {
 /// Options of `lab exec`.
 #[derive(Debug, Args)]
 pub(super) struct ExecArgs {
-    /// A network file. Default: the generated network.
+    /// A network file [default: the generated network].
     #[arg(long, value_name = "NETWORK.toml")]
     network: Option<PathBuf>,
 
@@ -48,15 +48,15 @@ pub(super) struct TruthArgs {
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value_t = TruthProtocol::Udp)]
     protocol: TruthProtocol,
 
-    /// The flow's source port; for ICMP the identifier.
+    /// The flow's source port (ICMP identifier).
     #[arg(long, value_name = "PORT", default_value_t = 24_000)]
     source_port: u16,
 
-    /// The flow's destination port; for ICMP the checksum. [default: UDP 33434, TCP 80, ICMP 0]
+    /// The flow's destination port (ICMP checksum) [default: UDP 33434, TCP 80, ICMP 0].
     #[arg(long, value_name = "PORT")]
     dest_port: Option<u16>,
 
-    /// The IPv6 flow label. Default: 0.
+    /// The IPv6 flow label [default: 0].
     #[arg(long, value_name = "LABEL", value_parser = clap::value_parser!(u32).range(0..1 << 20))]
     flow_label: Option<u32>,
 
@@ -64,7 +64,7 @@ pub(super) struct TruthArgs {
     #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..))]
     max_ttl: u8,
 
-    /// A network file. Default: the generated network.
+    /// A network file [default: the generated network].
     #[arg(long, value_name = "NETWORK.toml")]
     network: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Messages on standard error, for people or as JSON.
+//! Messages on standard error, as text or as JSON.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -9,19 +9,19 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The form of messages.
+/// The format of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people.
+    /// One line of text per message.
     Text,
-    /// One JSON object per line.
+    /// One JSON object per message.
     Json,
 }
 
 /// Options for messages. All messages go to standard error.
 #[derive(Debug, Args)]
 pub(super) struct LogOptions {
-    /// The form of messages on standard error.
+    /// The format of messages on standard error.
     #[arg(
         long,
         global = true,
@@ -31,17 +31,17 @@ pub(super) struct LogOptions {
     )]
     log_format: LogFormat,
 
-    /// Also report what the program does.
+    /// Show informational messages as well.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
-    /// Show errors and warnings only: no progress and no summary.
+    /// Show errors and warnings only, without progress and summary.
     #[arg(long, global = true)]
     quiet: bool,
 }
 
 impl LogOptions {
-    /// From now on, sends the program's messages to standard error.
+    /// Starts writing the program's messages to standard error.
     pub(super) fn install(&self) {
         let level = match self.verbose {
             0 => Level::WARN,
@@ -50,11 +50,11 @@ impl LogOptions {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(std::io::stderr)
-            // Standard error itself failed, so the error cannot be reported.
+            // Such an error means that standard error failed. It cannot be reported there.
             .log_internal_errors(false)
             .with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
-            LogFormat::Text => subscriber.event_format(ForPeople).init(),
+            LogFormat::Text => subscriber.event_format(TextFormat).init(),
             LogFormat::Json => subscriber.json().init(),
         }
     }
@@ -75,16 +75,16 @@ impl LogOptions {
     }
 }
 
-/// Writes `text` to standard error. If the terminal is gone (a dropped connection), the run goes on.
-pub(super) fn tell(text: &str) {
-    // The error has no receiver.
+/// Writes `text` to standard error. Ignores errors, so that the run goes on if the terminal is closed (a dropped connection).
+pub(super) fn write_stderr(text: &str) {
+    // The error cannot be reported.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// `error: message`, without time and module. These are messages of a command, not the log of a service.
-struct ForPeople;
+/// Writes `error: message`, without time and module, as command-line programs do.
+struct TextFormat;
 
-impl<S, N> FormatEvent<S, N> for ForPeople
+impl<S, N> FormatEvent<S, N> for TextFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,

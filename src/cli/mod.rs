@@ -1,4 +1,4 @@
-//! The command line: options in, an exit code out. It builds validated values and calls the library.
+//! The command line. Converts options to validated values, calls the library, and returns an exit code.
 
 mod lab;
 mod log;
@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 /// Success.
 const OK: u8 = 0;
-/// Failure. Sealed parts of the dataset remain.
+/// Failure. Sealed parts of the dataset are kept.
 const FAILED: u8 = 1;
 /// Invalid options. clap uses the same code for its own errors.
 const USAGE: u8 = 2;
@@ -37,7 +37,7 @@ struct Cli {
 enum Command {
     /// Probe the paths to many targets and write a dataset.
     Survey(Box<survey::SurveyArgs>),
-    /// The built-in simulated internet: run programs in it, or print its true paths.
+    /// Run programs in the built-in simulated internet, or print its true paths.
     #[command(subcommand)]
     Lab(lab::LabCommand),
     /// Print the schema of a table as JSON.
@@ -58,12 +58,12 @@ pub(super) fn main() -> ExitCode {
 
 /// Reports an error with its causes. Returns the exit code of a failure.
 fn fail(error: &anyhow::Error) -> u8 {
-    tracing::error!("{}", told_once(error));
+    tracing::error!("{}", with_causes(error));
     FAILED
 }
 
-/// The text of an error and its causes. A cause is left out if the text contains it already.
-fn told_once(error: &anyhow::Error) -> String {
+/// Returns the text of an error and its causes. Leaves out a cause that the text contains already.
+fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {
@@ -91,10 +91,10 @@ mod tests {
     #[test]
     fn a_cause_is_written_once() {
         let error = anyhow::anyhow!("disk full").context("cannot write a: disk full");
-        assert_eq!(super::told_once(&error), "cannot write a: disk full");
+        assert_eq!(super::with_causes(&error), "cannot write a: disk full");
         let error = error.context("no dataset");
         assert_eq!(
-            super::told_once(&error),
+            super::with_causes(&error),
             "no dataset: cannot write a: disk full"
         );
     }

@@ -1,4 +1,4 @@
-//! Names that options accept, and their values.
+//! The names that options accept, and their values.
 
 use clap::ValueEnum;
 
@@ -9,7 +9,8 @@ use pathsurvey::targets::Families;
 /// The strategy.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum StrategyName {
-    /// Trace complete paths with few probes: first the distance, then hop by hop until the target, an unreachable, a loop or the gap limit.
+    /// Trace complete paths with few probes: measure the distance, then probe hop by hop. A trace ends at the target, an unreachable, a loop
+    /// or the gap limit.
     Trace,
     /// Probe every (target, TTL, flow) exactly once, in random order.
     Sweep,
@@ -27,12 +28,12 @@ impl From<StrategyName> for StrategyChoice {
 /// The kind of sockets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum TransportName {
-    /// Raw sockets. If raw sockets are refused and ordinary sockets can do all that is asked for: ordinary sockets.
+    /// Raw sockets; or ordinary sockets, if raw sockets are refused and ordinary sockets support all given options.
     Auto,
-    /// Raw sockets: they send and record everything, and need CAP_NET_RAW.
+    /// Raw sockets. They support all options and fill all columns, and need CAP_NET_RAW.
     Raw,
-    /// Ordinary sockets without privileges: UDP traces, and ICMP echo traces and sweeps if net.ipv4.ping_group_range allows it. Values that
-    /// only whole packets show are null.
+    /// Ordinary sockets. They need no privileges and support UDP traces; if net.ipv4.ping_group_range allows it, also ICMP echo traces and
+    /// sweeps. Columns that need the whole packet are null.
     Dgram,
 }
 
@@ -88,16 +89,16 @@ impl From<FlagsName> for TcpFlags {
     }
 }
 
-/// The addresses that a host name stands for.
+/// The addresses of a host name to probe.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum NameFamily {
-    /// Its lowest IPv4 address.
+    /// The lowest IPv4 address.
     #[value(name = "4")]
     Ipv4,
-    /// Its lowest IPv6 address.
+    /// The lowest IPv6 address.
     #[value(name = "6")]
     Ipv6,
-    /// All its addresses, IPv4 and IPv6.
+    /// All addresses, IPv4 and IPv6.
     Both,
 }
 
@@ -111,8 +112,8 @@ impl From<NameFamily> for Families {
     }
 }
 
-/// Why options for TCP flags or ports do not fit a protocol that has neither.
-pub(super) fn contradiction(
+/// Returns an error if TCP flags or ports are given for a protocol that has none.
+pub(super) fn unsupported(
     protocol: ProtocolName,
     flags: Option<FlagsName>,
     ports_named: bool,

@@ -8,41 +8,46 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use pathsurvey::engine::stop::Stop;
 
-/// The first SIGINT, SIGTERM or SIGHUP asks the run to end cleanly. A second SIGINT or SIGTERM ends it at once. Files are whole in both
-/// cases. If SIGHUP was ignored when the program started (nohup), it stays ignored.
+/// Installs the signal handlers of a survey.
+///
+/// | signal | effect |
+/// |---|---|
+/// | the first SIGINT, SIGTERM or SIGHUP | the run ends cleanly |
+/// | a second SIGINT or SIGTERM | the program ends at once; all files under final names are whole |
+/// | SIGHUP, if it was ignored at the start (nohup) | ignored |
 pub(super) fn stop_on_signals() -> anyhow::Result<Stop> {
     let signal = Arc::new(AtomicUsize::new(0));
-    let asked_before = Arc::new(AtomicBool::new(false));
-    let hangs_up = !is_ignored(SIGHUP).unwrap_or(true);
+    let signalled_before = Arc::new(AtomicBool::new(false));
+    let handles_hangup = !is_ignored(SIGHUP).unwrap_or(true);
     for number in [SIGINT, SIGTERM, SIGHUP] {
-        let refuse = || format!("cannot listen for signal {number}");
+        let refuse = || format!("cannot handle signal {number}");
         if number == SIGHUP {
-            if !hangs_up {
+            if !handles_hangup {
                 continue;
             }
         } else {
-            // This handler comes before the one that sets the flag: the first signal finds it unset, the second finds it set. SIGHUP has none,
-            // because a dropped connection sends two: one from the shell and one from the terminal.
+            // This handler runs before the handler that sets the flag. So the first signal finds the flag unset, and the second finds it set.
+            // SIGHUP has no such handler, because a dropped connection sends two of them: one from the shell and one from the terminal.
             signal_hook::flag::register_conditional_shutdown(
                 number,
                 128 + number,
-                asked_before.clone(),
+                signalled_before.clone(),
             )
             .with_context(refuse)?;
         }
-        signal_hook::flag::register(number, asked_before.clone()).with_context(refuse)?;
+        signal_hook::flag::register(number, signalled_before.clone()).with_context(refuse)?;
         signal_hook::flag::register_usize(number, signal.clone(), number.unsigned_abs() as usize)
             .with_context(refuse)?;
     }
     Ok(Stop::new(signal))
 }
 
-/// Whether this process ignores a signal. `None` if the system does not report it.
+/// Whether this process ignores a signal. `None` if this is not known.
 fn is_ignored(signal: i32) -> Option<bool> {
     ignores(&std::fs::read_to_string("/proc/self/status").ok()?, signal)
 }
 
-/// Whether a signal is ignored, by a process's status (proc_pid_status(5)).
+/// Whether a signal is ignored, from the status of a process (proc_pid_status(5)).
 fn ignores(status: &str, signal: i32) -> Option<bool> {
     let mask = status
         .lines()

@@ -13,20 +13,18 @@ use pathsurvey::model::{Rate, TcpFlags, Ttl};
 use pathsurvey::survey::{self, SurveyEnd, SurveyError};
 use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
-use super::log::{LogOptions, tell};
-use super::names::{
-    FlagsName, NameFamily, ProtocolName, StrategyName, TransportName, contradiction,
-};
+use super::log::{LogOptions, write_stderr};
+use super::names::{FlagsName, NameFamily, ProtocolName, StrategyName, TransportName, unsupported};
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
 use super::values::{packet_size, seconds, timeout};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
 
-/// The default rate on real networks. It is polite.
+/// The default rate on real networks. It is low, to be polite.
 const POLITE_RATE: f64 = 1_000.0;
-/// The default rate in the lab, which has nobody to disturb.
+/// The default rate in the lab, where probes disturb nobody.
 const LAB_RATE: f64 = 20_000.0;
-/// Bounds of the default window. Within them it is the number of probes per second, with one probe per trace.
+/// Bounds of the default window. Within them, the window is the rate divided by the number of flows.
 const WINDOW: (f64, f64) = (64.0, 65_536.0);
 
 /// The destination port of UDP probes.
@@ -42,7 +40,7 @@ pub(super) struct SurveyArgs {
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 
-    /// Read targets from FILE: one per line, or CSV with a column `target`. .gz and .zst are read as well; `-` is standard input.
+    /// Read targets from FILE: one per line, or CSV with a column `target`. FILE may be compressed (gzip, zstd); `-` is standard input.
     #[arg(short, long, value_name = "FILE", help_heading = "Targets")]
     input_file: Vec<PathBuf>,
 
@@ -50,11 +48,11 @@ pub(super) struct SurveyArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Targets")]
     blocklist_file: Vec<PathBuf>,
 
-    /// Number of hosts probed in each /24 of an IPv4 prefix shorter than /24. IPv6 prefixes: always one host in each /48.
+    /// Hosts to probe in each /24 of an IPv4 prefix that is shorter than /24. In IPv6 prefixes, one host in each /48 is probed.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254), help_heading = "Targets")]
     per_prefix: u8,
 
-    /// Decides which hosts of a prefix are probed. Runs with the same value probe the same hosts.
+    /// The seed that selects the hosts of prefixes. Runs with the same seed probe the same hosts.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Targets")]
     target_seed: u64,
 
@@ -74,15 +72,15 @@ pub(super) struct SurveyArgs {
     #[arg(short = '6', long, help_heading = "Targets")]
     ipv6: bool,
 
-    /// Addresses of host names to probe [default: 4; with --ipv6 6].
+    /// The addresses of a host name to probe [default: 4; with --ipv6: 6].
     #[arg(long, value_enum, value_name = "FAMILY", help_heading = "Targets")]
     resolve_targets: Option<NameFamily>,
 
-    /// Resolve host names with this DNS server instead of /etc/hosts and /etc/resolv.conf. Several servers are tried in turn.
+    /// Resolve host names with this DNS server instead of /etc/hosts and /etc/resolv.conf. If several are given, they are asked in order.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = parse_server, help_heading = "Targets")]
     resolver: Vec<SocketAddr>,
 
-    /// Fail before the first probe if a line of the input is bad, or if a name cannot be resolved.
+    /// Fail before the first probe if an input line is bad or a name cannot be resolved.
     #[arg(long, help_heading = "Targets")]
     strict: bool,
 
@@ -107,13 +105,13 @@ pub(super) struct SurveyArgs {
     )]
     vantage: String,
 
-    /// The name of a survey that several runs share. Default: the run's id.
+    /// The name of a survey that several runs share [default: the run's id].
     #[arg(long, value_name = "ID", help_heading = "Output")]
     survey_id: Option<String>,
 
-    /// Seal a part of a directory at this interval. A killed run loses open traces, and the rows since the last part.
+    /// Seal a part of the dataset directory at this interval. A killed run loses open traces, and the rows since the last part.
     ///
-    /// A single file gets its name at the end. A killed run leaves its rows in .NAME.partial; a partial Parquet file cannot be read.
+    /// A single file gets its name when the run ends. A killed run leaves its rows in .NAME.partial. A partial Parquet file cannot be read.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     seal_interval: Duration,
 
@@ -164,7 +162,7 @@ pub(super) struct SurveyArgs {
     )]
     max_ttl: u8,
 
-    /// Most attempts per hop without an answer (trace).
+    /// Maximum number of attempts at a hop that does not reply (trace).
     #[arg(
         short = 'q',
         long,
@@ -175,23 +173,23 @@ pub(super) struct SurveyArgs {
     )]
     attempts: u8,
 
-    /// How long to wait for an answer.
+    /// How long to wait for a reply.
     #[arg(short = 'w', long, value_name = "SECONDS", default_value = "3", value_parser = timeout, allow_negative_numbers = true, help_heading = "Probing")]
     timeout: Duration,
 
-    /// How much longer to recognise late and duplicate replies.
+    /// How long to match late and duplicate replies after the timeout.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     late_window: Duration,
 
-    /// Silent hops in a row that end a trace.
+    /// End a trace after this number of silent hops in a row.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)), help_heading = "Probing")]
     gap_limit: u8,
 
-    /// Most targets under way at a time (trace) [default: rate / flows, 64 to 65536].
+    /// Maximum number of targets that are traced at a time (trace) [default: rate / flows, 64 to 65536].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_WINDOW)), help_heading = "Probing")]
     window: Option<u32>,
 
-    /// How long to listen after the last probe [default: the timeout].
+    /// How long to receive replies after the last probe [default: the timeout].
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     cooldown: Option<Duration>,
 
@@ -199,7 +197,7 @@ pub(super) struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
     flows: u16,
 
-    /// The kind of TCP segment; only with TCP [default: syn].
+    /// The kind of TCP segment (only with TCP) [default: syn].
     #[arg(long, value_name = "FLAGS", help_heading = "Probing")]
     tcp_flags: Option<FlagsName>,
 
@@ -207,11 +205,12 @@ pub(super) struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Probing")]
     tos: u8,
 
-    /// The size of every UDP or ICMP probe with its IP header; not with TCP [default: the smallest possible].
+    /// The size of every UDP or ICMP probe, with its IP header (not with TCP) [default: the smallest possible].
     #[arg(long, value_name = "BYTES", value_parser = packet_size, help_heading = "Probing")]
     packet_size: Option<u16>,
 
-    /// Search the path MTU: start with 1500 bytes or --packet-size, forbid fragmentation, and shrink until probes pass (trace; not with TCP).
+    /// Search the path MTU: forbid fragmentation, start with 1500 bytes or --packet-size, and send smaller probes until they pass (trace;
+    /// not with TCP).
     #[arg(long, help_heading = "Probing")]
     mtu: bool,
 
@@ -223,11 +222,11 @@ pub(super) struct SurveyArgs {
     #[arg(short, long, value_name = "ADDRESS", help_heading = "Probing")]
     source: Vec<IpAddr>,
 
-    /// Send through this interface, whatever the routes say.
+    /// Send through this interface, regardless of the routes.
     #[arg(long, value_name = "NAME", help_heading = "Probing")]
     interface: Option<String>,
 
-    /// The source port (ICMP identifier) of the first flow. If ports are taken, the run uses another block.
+    /// The source port (ICMP identifier) of the first flow. If a port of a flow is in use, the run takes other ports.
     #[arg(
         long,
         value_name = "PORT",
@@ -241,11 +240,11 @@ pub(super) struct SurveyArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
     dest_port: Option<u16>,
 
-    /// Increase the destination port with the TTL, as the classic traceroute does: balancers then see many flows; not with ICMP.
+    /// Increase the destination port with the TTL, as the classic traceroute does. Load balancers then see many flows. Not with ICMP.
     #[arg(long, help_heading = "Probing")]
     port_per_ttl: bool,
 
-    /// Decides the order of probing [default: random].
+    /// The seed of the probing order [default: random].
     #[arg(
         short = 'e',
         long,
@@ -255,7 +254,7 @@ pub(super) struct SurveyArgs {
     )]
     seed: Option<u64>,
 
-    /// Exit with code 3 if a smaller share (0 to 1) of the probes is answered.
+    /// Exit with code 3 if less than this share (0 to 1) of the probes is answered.
     #[arg(
         long,
         value_name = "SHARE",
@@ -280,8 +279,8 @@ Examples:
   sudo pathsurvey survey -i targets.txt -6 --protocol tcp --dest-port 443 -o nightly
   pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
 
-Exit codes: 0 done, 1 failed, 2 bad options, 3 below --min-reply-rate, 129, 130 and 143 interrupted
-(by SIGHUP, Ctrl-C, SIGTERM).";
+Exit codes: 0 success, 1 failure, 2 invalid options, 3 below --min-reply-rate,
+129, 130 and 143 interrupted by SIGHUP, SIGINT (Ctrl-C) and SIGTERM.";
 
 impl SurveyArgs {
     /// Runs the survey. Returns the exit code.
@@ -291,7 +290,7 @@ impl SurveyArgs {
             Err(error) => return refuse(&error),
         };
         let ports_named = self.dest_port.is_some() || self.port_per_ttl;
-        if let Some(why) = contradiction(self.protocol, self.tcp_flags, ports_named) {
+        if let Some(why) = unsupported(self.protocol, self.tcp_flags, ports_named) {
             return refuse(&why);
         }
         let config = match self.into_config().map(SurveyConfig::validate) {
@@ -311,13 +310,13 @@ impl SurveyArgs {
         let mut terminal = Terminal::new(log);
         let names = DnsResolver::new(&config.targets.resolvers).watched(names_bar(log));
         let end = survey::run(&config, &output, &names, &stop, &mut terminal);
-        conclude(end, log)
+        report(end, log)
     }
 
     fn into_config(mut self) -> anyhow::Result<SurveyConfig> {
         let network = self.network();
         let in_lab = network.is_lab();
-        let (families, of_names) = self.families();
+        let (families, name_families) = self.families();
         let default_rate = if in_lab { LAB_RATE } else { POLITE_RATE };
         let rate = self.rate.or(Rate::new(default_rate)).context("no rate")?;
         let window =
@@ -337,7 +336,7 @@ impl SurveyArgs {
                 allow_large: self.yes_large,
                 strict: self.strict,
                 families,
-                resolve_targets: self.resolve_targets.map_or(of_names, Families::from),
+                resolve_targets: self.resolve_targets.map_or(name_families, Families::from),
                 resolvers: self.resolver,
             },
             strategy: self.strategy.into(),
@@ -376,7 +375,7 @@ impl SurveyArgs {
         })
     }
 
-    /// The families to probe, and the family of a host name's address by default.
+    /// Returns the families to probe, and the default families of host names.
     fn families(&self) -> (Families, Families) {
         match (self.ipv4, self.ipv6) {
             (true, _) => (Families::Ipv4, Families::Ipv4),
@@ -385,7 +384,7 @@ impl SurveyArgs {
         }
     }
 
-    /// The network to survey. `--lab TARGET` means `--lab` and a target: only a name that ends in `.toml` is a network file.
+    /// Returns the network to survey. Only a name that ends in `.toml` is a network file: `--lab TARGET` means `--lab` and a target.
     fn network(&mut self) -> Network {
         let Some(value) = self.lab.take() else {
             return Network::Real;
@@ -405,7 +404,7 @@ impl SurveyArgs {
     }
 }
 
-fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
+fn report(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
     let end = match end {
         Ok(end) => end,
         // The reader of standard output closed the pipe.
@@ -414,14 +413,14 @@ fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
     };
     if log.shows_summary() {
         if log.is_json() {
-            tell_json(&end);
+            write_json_summary(&end);
         } else {
             let state = if end.signal.is_some() {
                 "survey interrupted"
             } else {
                 "survey complete"
             };
-            tell(&format!("{state}\n{}", end.summary));
+            write_stderr(&format!("{state}\n{}", end.summary));
         }
     }
     match end.signal {
@@ -436,11 +435,11 @@ fn conclude(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
     }
 }
 
-/// The summary as one JSON line of the log. It is written at any log level.
-fn tell_json(end: &SurveyEnd) {
+/// Writes the summary as one JSON line, at any log level.
+fn write_json_summary(end: &SurveyEnd) {
     let summary = serde_json::json!({
         "summary": end.summary.to_json(),
         "manifest": end.dataset.manifest,
     });
-    tell(&format!("{summary}\n"));
+    write_stderr(&format!("{summary}\n"));
 }

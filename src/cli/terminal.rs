@@ -8,9 +8,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pathsurvey::survey::{Observer, Plan, Progress};
 use pathsurvey::targets::BadLine;
 
-use super::log::{LogOptions, tell};
+use super::log::{LogOptions, write_stderr};
 
-/// Bad lines that are shown. Further ones are only counted.
+/// The number of bad lines that are shown. Further bad lines are only counted.
 const SHOWN_BAD_LINES: u64 = 20;
 
 /// Shows a survey on standard error.
@@ -23,15 +23,15 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Writes above the bar, so that the two do not mix.
-    fn beside_bar(&self, write: impl FnOnce()) {
+    /// Calls `write`, whose output appears above the bar.
+    fn above_bar(&self, write: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
     }
 
-    /// Creates what `options` allow.
+    /// Creates an observer that shows what `options` ask for.
     pub(super) fn new(options: &LogOptions) -> Self {
         Terminal {
             bar: None,
@@ -43,7 +43,8 @@ impl Terminal {
     }
 }
 
-/// A progress bar for resolved host names, if a bar may be shown. It disappears when all names are resolved.
+/// Returns a function that shows a progress bar for resolved host names, if `options` allow a bar. The bar disappears when all names are
+/// resolved.
 pub(super) fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + Sync + 'static {
     let shows_progress = options.shows_progress();
     let shown: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -63,10 +64,10 @@ pub(super) fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + 
     }
 }
 
-/// A bar on standard error, for `length` things.
-fn new_bar(all: u64, style: &str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr());
-    // The templates are constants. If one did not parse, the default style would remain.
+/// Creates a bar of `length` steps on standard error.
+fn new_bar(length: u64, style: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    // The templates are constants that parse. If one did not, the bar would have the default style.
     match ProgressStyle::with_template(style) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -79,14 +80,14 @@ impl Observer for Terminal {
         match self.bad_lines {
             1..=SHOWN_BAD_LINES => tracing::warn!("{line}"),
             n if n == SHOWN_BAD_LINES + 1 => {
-                tracing::warn!("further bad lines are counted in the manifest and not shown");
+                tracing::warn!("further bad lines are not shown; the manifest has their number");
             }
             _ => {}
         }
     }
 
     fn warn(&mut self, warning: &str) {
-        self.beside_bar(|| tracing::warn!("{warning}"));
+        self.above_bar(|| tracing::warn!("{warning}"));
     }
 
     fn started(&mut self, plan: &Plan) {
@@ -112,14 +113,14 @@ impl Observer for Terminal {
         if self.quiet {
             return;
         }
-        let told = format!(
-            "stopping: waiting up to {} s for answers under way; Ctrl-C again ends at once",
+        let message = format!(
+            "stopping: waiting up to {} s for pending replies; press Ctrl-C again to end at once",
             wait.as_secs_f64()
         );
         match self.json {
-            // Written as a warning, because the log may hide lower levels.
-            true => tracing::warn!("{told}"),
-            false => self.beside_bar(|| tell(&format!("{told}\n"))),
+            // A warning, because the log may hide lower levels.
+            true => tracing::warn!("{message}"),
+            false => self.above_bar(|| write_stderr(&format!("{message}\n"))),
         }
     }
 

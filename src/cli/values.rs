@@ -12,7 +12,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     span(text, 0.0, DAY_S)
 }
 
-/// How long to wait for an answer, in seconds.
+/// The time to wait for a reply, in seconds.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     span(text, *TIMEOUT_S.start(), *TIMEOUT_S.end())
 }
@@ -20,7 +20,7 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
 fn span(text: &str, least: f64, most: f64) -> Result<Duration, String> {
     let refuse = || format!("give seconds between {least} and {most}, such as 3 or 0.5");
     let seconds: f64 = text.parse().map_err(|_| refuse())?;
-    // NaN is in no range.
+    // NaN is not in any range.
     (least..=most)
         .contains(&seconds)
         .then(|| Duration::from_secs_f64(seconds))
@@ -37,10 +37,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_about_a_time_names_its_range() {
+    fn an_error_about_a_time_states_the_range() {
         for text in ["nan", "inf", "-1", "0", "0.009", "3601", "soon", ""] {
-            let told = timeout(text).unwrap_err();
-            assert!(told.contains("between 0.01 and 3600"), "{text}: {told}");
+            let error = timeout(text).unwrap_err();
+            assert!(error.contains("between 0.01 and 3600"), "{text}: {error}");
         }
         assert_eq!(timeout("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(seconds("0"), Ok(Duration::ZERO));

@@ -3,9 +3,9 @@
 use super::line::Fault;
 use super::reader::{Batch, Cut, LONGEST, Piece, endless, lines};
 
-/// Most lines of one row. Without this limit, a quote that is never closed would swallow the rest of the list.
+/// The highest number of lines in one row. Without this limit, an unclosed quote would include the rest of the list.
 const MOST_LINES: usize = 64;
-/// Bytes of the piece that one thread reads.
+/// The size of the piece that one thread parses, in bytes.
 const PIECE: usize = 1 << 15;
 
 /// A CSV's header.
@@ -17,7 +17,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Parses a line as a header. Returns `None` if it has no column `target`: then the list is no CSV.
+    /// Parses a line as a header. Returns `None` if it has no column `target`. The list is then not a CSV.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
         let record = reader(line).into_records().next()?.ok()?;
         let cells: Vec<&str> = record.iter().map(str::trim).collect();
@@ -41,8 +41,8 @@ impl Header {
         })
     }
 
-    /// A name that two columns share.
-    pub(super) fn twice(&self) -> Option<String> {
+    /// Returns a name that two columns share.
+    pub(super) fn duplicate(&self) -> Option<String> {
         let again = |(at, name): &(usize, &String)| {
             name.eq_ignore_ascii_case("target") || self.labels[..*at].contains(name)
         };
@@ -53,12 +53,12 @@ impl Header {
             .map(|(_, name)| name.clone())
     }
 
-    /// Names of the columns other than `target`.
+    /// The names of the columns other than `target`.
     pub(super) fn labels(&self) -> &[String] {
         &self.labels
     }
 
-    /// Reads whole rows.
+    /// Parses whole rows.
     pub(super) fn rows(&self, bytes: &[u8]) -> Batch {
         let mut batch = Batch::of_lines(lines(bytes).count() as u64);
         let mut reader = reader(bytes);
@@ -114,7 +114,7 @@ fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
         .from_reader(bytes)
 }
 
-/// The line (from 0) and the byte at which a row starts. The reader's position lies before the blank lines and comments that it skips.
+/// Returns the line (from 0) and the byte at which a row starts. The reader skips blank lines and comments, but its position is before them.
 fn start(bytes: &[u8], position: Option<&csv::Position>) -> (u64, usize) {
     let Some(position) = position else {
         return (0, 0);
@@ -211,6 +211,6 @@ enum Cell {
     Start,
     Plain,
     Quoted,
-    /// After a quote that ended the cell, unless another quote follows.
+    /// After a quote that ends the cell. If another quote follows, the cell goes on.
     Closed,
 }

@@ -8,10 +8,10 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::errors::TargetError;
 
-/// Largest window that `zstd --long=31` writes, as a power of two.
+/// The largest window that zstd writes (`--long=31`), as a power of two.
 const LONGEST_WINDOW: u32 = 31;
 
-/// Opens a file, or standard input for `-`. Gzip and Zstandard are recognised by file name or by their first bytes.
+/// Opens a file, or standard input for `-`. Recognises gzip and Zstandard by the file name or by the first bytes.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, TargetError> {
     let file = path.display().to_string();
     let opened: io::Result<Box<dyn Read>> = if path.as_os_str() == "-" {
@@ -26,7 +26,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, TargetError> {
     decompress(input, path).map_err(|source| TargetError::Read { file, source })
 }
 
-/// Decompresses `input` if it is compressed. Of `path`, only the name is used.
+/// Decompresses `input` if it is compressed. `path` only gives the file name.
 pub(super) fn decompress<'a>(
     mut input: Box<dyn Read + 'a>,
     path: &Path,
@@ -37,7 +37,7 @@ pub(super) fn decompress<'a>(
         .extension()
         .and_then(|e| e.to_str())
         .unwrap_or_default();
-    // RFC 1952, and RFC 8878. Some writers of Zstandard start with a skippable frame.
+    // RFC 1952 and RFC 8878. Some Zstandard files start with a skippable frame.
     let gzip = head.starts_with(&[0x1F, 0x8B]) || ending.eq_ignore_ascii_case("gz");
     let zstd = head == [0x28, 0xB5, 0x2F, 0xFD]
         || matches!(head[..], [0x50..=0x5F, 0x2A, 0x4D, 0x18])

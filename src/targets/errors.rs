@@ -9,7 +9,7 @@ use super::line::Fault;
 /// Characters of a bad line that messages show.
 const SHOWN: usize = 80;
 
-/// Where an input stands.
+/// The place of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// On the command line.
@@ -23,10 +23,10 @@ pub enum Place {
     },
 }
 
-/// A line without a valid target. Displayed as `file:line: what, why`.
+/// A line without a valid target. Displayed as `file:line: text, reason`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// Its place.
+    /// The place of the line.
     pub place: Place,
     /// The beginning of its text, with control characters escaped.
     pub text: String,
@@ -69,17 +69,17 @@ impl fmt::Display for BadLine {
 /// Why the targets could not be loaded. Nothing was probed.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// An argument is no target.
+    /// An argument is not a target.
     #[error("{0}")]
     Argument(BadLine),
-    /// An argument is no target, but there is a file of that name.
-    #[error("{0}; to read targets from it: -i {text}", text = .0.text)]
+    /// An argument is not a target, but there is a file of that name.
+    #[error("{0}; to read targets from this file, give -i {text}", text = .0.text)]
     ArgumentIsFile(BadLine),
-    /// A bad line, when each bad line ends the run.
-    #[error("{0} (left out without --strict)")]
+    /// A bad line, if the rules are strict.
+    #[error("{0} (without --strict, the line is left out)")]
     Strict(BadLine),
-    /// A blocklist has a line that cannot be parsed. Going on could probe an address that must not be probed.
-    #[error("{0} (nothing is probed until every line of a blocklist is understood)")]
+    /// A blocklist has a line that cannot be parsed. Without that line, the run could probe an address that must not be probed.
+    #[error("{0} (no probe is sent until every line of the blocklist is valid)")]
     Blocklist(BadLine),
     /// A file cannot be opened.
     #[error("cannot open {file}: {source}")]
@@ -97,8 +97,8 @@ pub enum TargetError {
         /// The error of the system or of the decompressor.
         source: io::Error,
     },
-    /// A CSV's header is ambiguous.
-    #[error("{file}:{line}: the header has two columns `{column}`: rename one")]
+    /// Two columns of a CSV have the same name.
+    #[error("{file}:{line}: the header has two columns `{column}`: rename one of them")]
     Header {
         /// The file.
         file: String,
@@ -107,21 +107,21 @@ pub enum TargetError {
         /// The name that two columns share.
         column: String,
     },
-    /// So many targets that the user must confirm them.
+    /// More targets than [`LARGE`](super::LARGE), without a confirmation.
     #[error(
-        "{0} targets are more than {most}: allow them with --yes-large, or take fewer (longer prefixes, a lower --per-prefix)",
+        "{0} targets are more than {most}: allow them with --yes-large, or probe fewer (longer prefixes, a lower --per-prefix)",
         most = super::LARGE
     )]
     Large(u128),
     /// More targets than a run can number.
-    #[error("{0} targets are more than a run can take ({most}): split the input", most = u32::MAX)]
+    #[error("{0} targets are more than one run can probe ({most}): split the input", most = u32::MAX)]
     TooMany(u128),
     /// Names and labels need more memory than a run can address.
     #[error(
-        "names and labels of the targets take more than 4 GiB: split the input, or leave out columns"
+        "the names and labels of the targets need more than 4 GiB: split the input, or leave out columns"
     )]
     Labels,
-    /// A number of hosts per /24 that is out of range.
-    #[error("--per-prefix {0}: a /24 has 1 to 254 hosts to draw")]
+    /// The number of hosts per /24 is out of range.
+    #[error("--per-prefix {0}: give a number from 1 to 254")]
     PerPrefix(u8),
 }

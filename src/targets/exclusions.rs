@@ -1,6 +1,6 @@
-//! What is not probed: special-use ranges and the user's blocklists.
+//! Addresses that are not probed: special-use ranges and the user's blocklists.
 //!
-//! An address in any of these prefixes is not probed. The longest prefix around the address gives the reason.
+//! The longest prefix that contains an address gives the reason.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::merge::{Stretch, flatten};
 use super::special::{self, SpecialUse};
 
-/// The number of a blocklist, beside the numbers of the special uses.
+/// The number that stands for a blocklist. The special uses have the numbers from 0.
 const BLOCKED: u32 = u32::MAX;
 
 /// Why an address is not probed.
@@ -18,7 +18,7 @@ const BLOCKED: u32 = u32::MAX;
 pub(super) enum Exclusion {
     /// It belongs to a special-use range: private, documentation, multicast and the like.
     Special(SpecialUse),
-    /// A blocklist names it.
+    /// A blocklist contains it.
     Blocked,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Excluded {
     pub(super) why: Exclusion,
 }
 
-/// All prefixes that are not probed, without the bits behind their lengths.
+/// All prefixes that are not probed. The bits beyond their lengths are 0.
 #[derive(Debug)]
 pub(super) struct Exclusions {
     v4: BTreeMap<Ipv4Net, Exclusion>,
@@ -38,7 +38,7 @@ pub(super) struct Exclusions {
 }
 
 impl Exclusions {
-    /// The special-use ranges; with `allow_special` only those that no survey can probe (multicast, for one).
+    /// The special-use ranges. With `allow_special`: only those that are never probed, such as multicast.
     pub(super) fn new(allow_special: bool) -> Self {
         let mut all = Exclusions {
             v4: BTreeMap::new(),
@@ -55,7 +55,7 @@ impl Exclusions {
         all
     }
 
-    /// Adds a prefix of a blocklist. Bits behind the prefix do not matter.
+    /// Adds a prefix of a blocklist. Ignores the bits beyond its length.
     pub(super) fn block(&mut self, prefix: IpNet) {
         self.insert(prefix.addr(), prefix.prefix_len(), Exclusion::Blocked);
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn special_ranges_end_where_the_registry_says() {
+    fn special_ranges_have_the_bounds_of_the_registry() {
         let all = Exclusions::new(false);
         for (inside, outside) in [
             ("0.255.255.255", "1.0.0.0"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_called_what_they_are() {
+    fn each_special_use_has_its_name() {
         let all = Exclusions::new(false);
         for (text, name) in [
             ("0.0.0.0", "unspecified"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_prefix_says_why() {
+    fn the_longest_prefix_gives_the_reason() {
         let mut all = Exclusions::new(false);
         all.block("0.0.0.0/0".parse().unwrap());
         all.block("10.1.2.3/16".parse().unwrap());
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_disjoint_and_name_the_longest_prefix() {
+    fn ranges_are_disjoint_and_have_the_reason_of_the_longest_prefix() {
         let mut all = Exclusions::new(false);
         for prefix in [
             "10.1.0.0/16",

@@ -1,18 +1,18 @@
 //! Texts and labels of the targets, stored compactly.
 //!
-//! All strings lie in one allocation. Label values are interned, because columns such as a country or a network repeat. An address
-//! without labels needs no entry: its text is the address itself.
+//! All strings are in one allocation. Equal label values are stored once, because columns such as a country or a network repeat. An
+//! address without labels needs no entry: its text is the address itself.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-/// The number of no entry: the target's text is its address, and it has no labels.
+/// Stands for a target without an entry: its text is its address, and it has no labels.
 pub(super) const PLAIN: u32 = u32::MAX >> 1;
 const NONE: u32 = u32::MAX;
 
-/// The texts or labels exceed 4 GiB, or the range of their numbers.
+/// The texts or labels need more than 4 GiB, or there are more of them than can be numbered.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_address_costs_nothing() {
+    fn a_plain_address_uses_no_memory() {
         let mut labels = Labels::default();
         let columns = labels.add_columns(&["asn".to_owned()]);
         assert_eq!(labels.add(None, columns, [""].into_iter()), Ok(PLAIN));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_labels_are_kept_once() {
+    fn repeated_labels_are_stored_once() {
         let mut labels = Labels::default();
         let columns = labels.add_columns(&["asn".to_owned()]);
         let all: Vec<u32> = (0..1000)

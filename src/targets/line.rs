@@ -1,4 +1,4 @@
-//! Parses one target as written: an address, a prefix or a host name.
+//! Parses one target: an address, a prefix or a host name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,13 +8,13 @@ use super::resolver::Unresolved;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineTarget {
     Address(IpAddr),
-    /// Bits beyond the length may be set. The length fits the family.
+    /// An address and a length that fits its family. Bits beyond the length may be set.
     Prefix(IpAddr, u8),
     /// A host name with valid syntax. It is resolved later.
     Name,
 }
 
-/// Why a line is no target.
+/// Why a line is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It looks like an IPv4 address, but is not one.
@@ -23,56 +23,56 @@ pub enum Fault {
     /// It looks like an IPv6 address, but is not one.
     #[error("not an IPv6 address")]
     Ipv6,
-    /// A link-local address with an interface.
-    #[error("an IPv6 address with a zone is valid on one link only and cannot be surveyed")]
+    /// An IPv6 address with a zone.
+    #[error("an IPv6 address with a zone is valid on one link only, and cannot be surveyed")]
     Zone,
-    /// The part before the `/` is no address.
-    #[error("not a prefix: the part before the `/` is no address")]
+    /// The part before the `/` is not an address.
+    #[error("not a prefix: the part before the `/` is not an address")]
     PrefixAddress,
-    /// The part after the `/` is no length.
+    /// The part after the `/` is not a valid length.
     #[error("not a prefix: the length is a number from 0 to {0}")]
     PrefixLength(u8),
     /// The name cannot be a host name.
     #[error(
-        "not a host name: parts of 1 to 63 letters, digits, `-` and `_`, 253 in all, `-` not at a part's end"
+        "not a host name: up to 253 characters; each part has 1 to 63 letters, digits, `-` and `_`, and neither begins nor ends with `-`"
     )]
     Name,
     /// The name has letters outside ASCII.
     #[error("not a host name: write names outside ASCII in their `xn--` form")]
     NotAscii,
-    /// Something follows the target.
+    /// There is text after the target.
     #[error(
-        "more than one word: one target per line, or a CSV whose header names a column `target`"
+        "more than one word: give one target per line, or a CSV with a column `target` in its header"
     )]
     Words,
     /// A row of CSV in a list without a CSV header.
-    #[error("a comma: rows of a CSV need a header that names a column `target`")]
+    #[error("a comma: a CSV needs a header with a column `target`")]
     Comma,
     /// Columns that are not separated by commas.
-    #[error("only commas separate columns, and the header needs a column `target`")]
+    #[error("columns are separated by commas only, and the header needs a column `target`")]
     Separator,
-    /// Quotes in a list that is no CSV.
-    #[error("quotes: only rows of a CSV have them, whose header names a column `target`")]
+    /// Quotes in a list that is not a CSV.
+    #[error("quotes: only a CSV has them, and a CSV needs a header with a column `target`")]
     Quoted,
     /// A port after the target.
-    #[error("a target takes no port: leave it out, and choose one for all with --dest-port")]
+    #[error("a target has no port: leave it out, and set the port of all targets with --dest-port")]
     Port,
     /// A range of addresses.
-    #[error("ranges are not read: give a prefix, such as 192.0.2.0/24")]
+    #[error("ranges are not supported: give a prefix, such as 192.0.2.0/24")]
     Range,
-    /// The target's cell is empty and other cells are not.
+    /// The cell of the target is empty, but other cells are not.
     #[error("the target is missing")]
     Missing,
-    /// A row does not fit the header.
-    #[error("{found} cells where the header has {expected}")]
+    /// A row has more or fewer cells than the header.
+    #[error("{found} cells, but the header has {expected}")]
     Cells {
         /// Cells in the row.
         found: usize,
-        /// Columns that the header names.
+        /// Columns in the header.
         expected: usize,
     },
-    /// A quoted cell that does not end.
-    #[error("a quote that is opened here is not closed")]
+    /// A quoted cell without an end.
+    #[error("a quote is opened here and never closed")]
     OpenQuote,
     /// Not UTF-8.
     #[error("not UTF-8 text")]
@@ -84,11 +84,11 @@ pub enum Fault {
     #[error("cannot be resolved: {0}")]
     Unresolved(Unresolved),
     /// A host name in a blocklist.
-    #[error("a blocklist takes addresses and prefixes, no host names")]
+    #[error("a blocklist holds addresses and prefixes, not host names")]
     BlockedName,
 }
 
-/// Parses a target. `text` has no blanks around it.
+/// Parses a target. `text` must not begin or end with blanks.
 pub(super) fn parse(text: &str) -> Result<LineTarget, Fault> {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
         return Ok(LineTarget::Address(address.into()));
@@ -96,7 +96,7 @@ pub(super) fn parse(text: &str) -> Result<LineTarget, Fault> {
     if text.contains(',') {
         return Err(Fault::Comma);
     }
-    if let Some(fault) = habit_of_other_tools(text) {
+    if let Some(fault) = form_of_other_tools(text) {
         return Err(fault);
     }
     if text.contains(char::is_whitespace) {
@@ -115,8 +115,8 @@ pub(super) fn parse(text: &str) -> Result<LineTarget, Fault> {
     name(text).map(|()| LineTarget::Name)
 }
 
-/// Forms that other programs accept and this one does not. The message says what to write instead.
-fn habit_of_other_tools(text: &str) -> Option<Fault> {
+/// Recognises forms that other programs accept and this one does not. The message of the returned error gives the form to use.
+fn form_of_other_tools(text: &str) -> Option<Fault> {
     if text.contains([';', '\t']) {
         return Some(Fault::Separator);
     }
@@ -153,8 +153,8 @@ fn prefix(address: &str, length: &str) -> Result<LineTarget, Fault> {
     }
 }
 
-/// Checks a name before it is resolved. A name whose last part is a number is a wrong address: resolvers read `1.2.3`, `0x7f.1` and
-/// `300.1.1.1` as addresses in their own ways, or ask the root servers.
+/// Checks a name before it is resolved. A name whose last part is a number is refused as a wrong IPv4 address: resolvers read `1.2.3`,
+/// `0x7f.1` and `300.1.1.1` as addresses in different ways, or ask the root servers.
 fn name(text: &str) -> Result<(), Fault> {
     if !text.is_ascii() {
         return Err(Fault::NotAscii);
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_prefixes_and_names_are_told_apart() {
+    fn addresses_prefixes_and_names_are_recognised() {
         let v4 = |a, b, c, d| IpAddr::from([a, b, c, d]);
         for (text, expected) in [
             ("192.0.2.1", LineTarget::Address(v4(192, 0, 2, 1))),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_number_is_never_a_name() {
+    fn a_number_is_never_a_host_name() {
         for text in [
             "1.2.3.4.5",
             "300.1.1.1",
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn each_fault_is_recognised() {
         for (text, fault) in [
             ("10.0.0.0/33", Fault::PrefixLength(32)),
             ("10.0.0.0/", Fault::PrefixLength(32)),

@@ -1,4 +1,4 @@
-//! Reads inputs one after the other, stores the targets, and counts what is left out.
+//! Reads the inputs in order, stores the targets, and counts the inputs and addresses that are left out.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -15,7 +15,7 @@ use super::errors::{BadLine, Place, TargetError};
 use super::exclusions::Exclusions;
 use super::labels::{Full, Labels};
 use super::line::{Fault, LineTarget};
-use super::merge::{Asked, Explicit, Stretch, merge};
+use super::merge::{Explicit, Requested, Stretch, merge};
 use super::names::{Named, Names, Waiting};
 use super::prefixes::{Draw, Family};
 use super::reader::{Batch, Row, Sink, read_list};
@@ -24,23 +24,25 @@ use super::set::TargetSet;
 use super::special::SpecialUse;
 use super::{Families, LARGE, TargetSpec};
 
-/// Messages about bad lines that a report holds. All bad lines are counted.
+/// The number of messages about bad lines that a report holds. All bad lines are counted.
 pub(super) const MOST_MESSAGES: usize = 100;
 
-/// Addresses that are stored before duplicates are removed.
+/// Duplicates are removed when this number of addresses is stored.
 const COMPACT_FROM: usize = 1 << 18;
 
-/// What became of the input. Every input is accepted, bad, or of another family. Every address of an accepted input is a target, or is
-/// counted as a duplicate, special or blocked.
+/// Counts of the inputs and their addresses.
+///
+/// - Every input is accepted, bad, or of another family.
+/// - Every address of an accepted input is a target, a duplicate, special or blocked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
     /// Lines of input files, including blank lines, comments and headers.
     pub lines: u64,
-    /// Inputs: arguments, and lines (in CSV: rows) other than blank lines, comments and headers.
+    /// Arguments, and lines (in CSV: rows) of files. Blank lines, comments and headers are not inputs.
     pub inputs: u64,
     /// Inputs of a family that the run probes.
     pub accepted: u64,
-    /// Inputs that are no targets. They are left out.
+    /// Inputs that are not targets. They are left out.
     pub bad_lines: u64,
     /// Inputs of a family that the run does not probe. They are left out; a prefix counts as one.
     pub other_family: u64,
@@ -52,23 +54,23 @@ pub struct LoadReport {
     pub half_resolved: u64,
     /// Addresses of the accepted inputs.
     pub expanded: u64,
-    /// Addresses that an earlier input named already.
+    /// Addresses that an earlier input contains as well.
     pub duplicates: u64,
     /// Distinct addresses left out as special-use.
     pub special: u64,
-    /// The same, by special use. Uses that did not occur are absent.
+    /// The same, by special use. Uses without an address are absent.
     pub special_uses: BTreeMap<SpecialUse, u64>,
-    /// Distinct addresses left out because a blocklist names them.
+    /// Distinct addresses left out because a blocklist contains them.
     pub blocked: u64,
-    /// The remaining addresses.
+    /// The remaining addresses, which are probed.
     pub targets: u64,
     /// Prefixes and addresses in the blocklists.
     pub blocklist_entries: u64,
-    /// Messages about the first bad lines, as `file:line: what, why`.
+    /// Messages about the first bad lines, as `file:line: text, reason`.
     pub messages: Vec<String>,
 }
 
-/// Targets that are being loaded.
+/// Loads targets from several inputs.
 pub struct Loader<'a> {
     families: Families,
     strict: bool,
@@ -78,13 +80,13 @@ pub struct Loader<'a> {
     on_bad: &'a mut dyn FnMut(&BadLine),
     names: Names,
     exclusions: Exclusions,
-    v4: Asked<u32>,
-    v6: Asked<u128>,
+    v4: Requested<u32>,
+    v6: Requested<u128>,
     expanded: u128,
     labels: Labels,
-    /// Number of the current list's set of label columns.
+    /// The number that [`Labels`] gave to the label columns of the current list.
     columns: u32,
-    /// Number of the next accepted input.
+    /// The number of the next accepted input.
     order: u32,
     report: LoadReport,
 }
@@ -110,8 +112,8 @@ impl<'a> Loader<'a> {
             on_bad,
             names: Names::new(spec.resolve_targets, spec.families),
             exclusions: Exclusions::new(spec.allow_special),
-            v4: Asked::default(),
-            v6: Asked::default(),
+            v4: Requested::default(),
+            v6: Requested::default(),
             expanded: 0,
             labels: Labels::default(),
             columns: 0,
@@ -123,7 +125,7 @@ impl<'a> Loader<'a> {
     /// Adds command-line arguments, each an address, a prefix or a host name.
     ///
     /// # Errors
-    /// [`TargetError::Argument`] for the first argument that is no target.
+    /// [`TargetError::Argument`] for the first argument that is not a target.
     pub fn arguments(&mut self, arguments: &[String]) -> Result<(), TargetError> {
         let mut batch = Batch::default();
         for argument in arguments {
@@ -141,7 +143,7 @@ impl<'a> Loader<'a> {
         read_list(&name_of(path), &mut input, true, self)
     }
 
-    /// Adds the targets of `input`, which may be compressed. Messages call it `file`.
+    /// Adds the targets of `input`, which may be compressed. `file` is its name in messages.
     ///
     /// # Errors
     /// As [`file`](Self::file).
@@ -154,7 +156,7 @@ impl<'a> Loader<'a> {
         read_list(&name_of(file), &mut input, true, self)
     }
 
-    /// Leaves out the addresses and prefixes of a blocklist, from whichever input they come.
+    /// Excludes the addresses and prefixes of a blocklist, for all inputs.
     ///
     /// # Errors
     /// As [`file`](Self::file), and [`TargetError::Blocklist`] for the first line that cannot be parsed.
@@ -169,7 +171,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Returns the targets: each address once, without the excluded ones.
+    /// Returns the distinct targets, without the excluded addresses.
     ///
     /// # Errors
     /// [`TargetError::Large`], [`TargetError::TooMany`]; [`TargetError::Argument`] for an argument that cannot be resolved;
@@ -207,7 +209,7 @@ impl<'a> Loader<'a> {
         Ok((set.ok_or(TargetError::TooMany(targets))?, report))
     }
 
-    /// Number of stored IPv4 stretches.
+    /// The number of stored IPv4 stretches.
     #[cfg(test)]
     pub(super) fn pending(&self) -> usize {
         self.v4.explicit.len()
@@ -312,7 +314,7 @@ impl<'a> Loader<'a> {
 
     fn bad(&mut self, bad: BadLine) -> Result<(), TargetError> {
         if bad.place == Place::Argument {
-            // Only now, because a valid name is never taken for a file.
+            // This check comes last: a valid name is never read as a file name.
             return Err(match Path::new(&bad.text).is_file() {
                 true => TargetError::ArgumentIsFile(bad),
                 false => TargetError::Argument(bad),
@@ -343,8 +345,9 @@ impl Sink for Loader<'_> {
     }
 }
 
-impl<A: Family> Asked<A> {
-    /// Removes duplicates before a long list needs twice the memory. So memory grows with the distinct targets, not with the lines.
+impl<A: Family> Requested<A> {
+    /// Removes duplicates before a long list would need twice the memory. So the memory grows with the distinct targets, not with the
+    /// lines.
     fn make_room(&mut self) {
         let full = self.explicit.len();
         if full < COMPACT_FROM || full < self.explicit.capacity() {

@@ -1,8 +1,9 @@
-//! Turns stretches in any order, which may overlap, into disjoint segments without excluded addresses.
+//! Turns stretches into disjoint segments without excluded addresses. The stretches may overlap, and may come in any order.
 //!
-//! An address belongs to the first input that named it. Prefixes are nested or disjoint. So one walk over them in order, with a stack
-//! of the open ones, finds the owner of each stretch. A block is handled address by address only if single addresses, drawn hosts or
-//! exclusions meet in it. All other blocks stay whole.
+//! - An address belongs to the first input that contains it.
+//! - Prefixes are nested or disjoint. So one walk over them in order, with a stack of the open prefixes, finds the owner of each stretch.
+//! - A block is handled address by address only if it holds single addresses, or if an exclusion covers a part of it. All other blocks
+//!   stay whole.
 
 use std::cmp::Reverse;
 
@@ -17,10 +18,10 @@ use super::special::SpecialUse;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Explicit<A> {
     pub(super) first: A,
-    /// Position in the input. If several inputs name an address, the lowest position owns it.
+    /// The number of the input. If several inputs contain an address, the lowest number owns it.
     pub(super) order: u32,
     pub(super) entry: u32,
-    /// How many addresses follow the first.
+    /// The number of addresses after the first.
     pub(super) further: u8,
 }
 
@@ -35,15 +36,15 @@ pub(super) struct Stretch {
 
 /// The stretches of one family.
 #[derive(Debug)]
-pub(super) struct Asked<A> {
+pub(super) struct Requested<A> {
     pub(super) explicit: Vec<Explicit<A>>,
     /// Prefixes shorter than a block, in numbers of blocks.
     pub(super) drawn: Vec<Stretch>,
 }
 
-impl<A> Default for Asked<A> {
+impl<A> Default for Requested<A> {
     fn default() -> Self {
-        Asked {
+        Requested {
             explicit: Vec::new(),
             drawn: Vec::new(),
         }
@@ -53,18 +54,19 @@ impl<A> Default for Asked<A> {
 /// Counts of addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// Distinct addresses that inputs named.
+    /// Distinct addresses in the inputs.
     pub(super) distinct: u128,
     /// By special use.
     pub(super) special: [u128; SpecialUse::ALL.len()],
     pub(super) blocked: u128,
 }
 
-/// Turns nested or disjoint stretches into disjoint ones, in ascending order. Each part belongs to the lowest `order` around it.
+/// Turns nested or disjoint stretches into disjoint ones, in ascending order. Each part belongs to the stretch with the lowest `order` that
+/// contains it.
 pub(super) fn flatten(stretches: &mut [Stretch], mut emit: impl FnMut(Stretch)) {
     stretches.sort_unstable_by_key(|s| (s.first, Reverse(s.last), s.order));
     let mut open: Vec<Stretch> = Vec::new();
-    // Everything below this was emitted. `None` after the largest number.
+    // All numbers below this one were emitted. `None` after the largest number.
     let mut at = Some(0);
     let mut close = |at: &mut Option<u128>, top: Stretch| {
         if let Some(first) = at.filter(|first| *first <= top.last) {
@@ -103,15 +105,15 @@ pub(super) fn flatten(stretches: &mut [Stretch], mut emit: impl FnMut(Stretch)) 
 
 /// Builds the segments of one family.
 pub(super) fn merge<A: Family>(
-    mut asked: Asked<A>,
+    mut requested: Requested<A>,
     excluded: &[Excluded],
     draw: Draw,
 ) -> (Segments<A>, Tally) {
-    asked
+    requested
         .explicit
         .par_sort_unstable_by_key(|e| (e.first, e.order));
     let mut runs = Vec::new();
-    flatten(&mut asked.drawn, |run| runs.push(run));
+    flatten(&mut requested.drawn, |run| runs.push(run));
     let mut merger = Merger {
         segments: Segments::new(draw),
         tally: Tally::default(),
@@ -120,7 +122,7 @@ pub(super) fn merge<A: Family>(
         parts: Vec::new(),
     };
     let mut runs = runs.into_iter().peekable();
-    for group in asked
+    for group in requested
         .explicit
         .chunk_by(|a, b| a.first.block_of() == b.first.block_of())
     {
@@ -174,7 +176,7 @@ impl<'a, A: Family> Merger<'a, A> {
         }
     }
 
-    /// Adds the drawn hosts of the blocks in `run`. No input named other addresses in these blocks.
+    /// Adds the drawn hosts of the blocks in `run`. No input has single addresses in these blocks.
     fn run(&mut self, run: Stretch) {
         let each = u128::from(A::per_block(&self.draw));
         // Block numbers have at most 48 bits.
@@ -220,7 +222,7 @@ impl<'a, A: Family> Merger<'a, A> {
         self.segments.push_drawn(first, last, entry);
     }
 
-    /// Adds one block address by address: the named addresses, and the drawn hosts if the block lies in a run.
+    /// Adds one block address by address: the addresses in `group`, and the drawn hosts if the block lies in a run.
     fn block(&mut self, block: u64, group: &[Explicit<A>], run: Option<Stretch>) {
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
@@ -245,7 +247,7 @@ impl<'a, A: Family> Merger<'a, A> {
         self.parts = parts;
     }
 
-    /// Adds a stretch of addresses without the excluded ones.
+    /// Adds a stretch without its excluded addresses.
     fn part(&mut self, part: Stretch) {
         self.tally.distinct += part.last - part.first + 1;
         let mut first = Some(part.first);

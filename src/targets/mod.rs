@@ -1,8 +1,10 @@
-//! The run's targets: read from arguments and files, expanded, and freed of duplicates and excluded addresses.
+//! Loads the targets of a run from arguments and files. Removes duplicates and excluded addresses.
 //!
-//! [`load`] reads addresses, prefixes and host names, as plain lists or as CSV with labels, compressed or not. It returns a
-//! [`TargetSet`]: distinct addresses with random access, in which prefixes stay prefixes. A [`LoadReport`] counts what was left out,
-//! by reason. Loading sends no probes. The caller passes the resolver of names, such as [`DnsResolver`].
+//! [`load`] reads addresses, prefixes and host names, as plain lists or as CSV with labels, compressed or not. It returns:
+//! - a [`TargetSet`]: distinct addresses with random access. A prefix is stored as a prefix, not as its addresses.
+//! - a [`LoadReport`]: the number of inputs and addresses that were left out, by reason.
+//!
+//! Loading sends no probes. The caller passes the resolver of host names, such as [`DnsResolver`].
 
 mod csv_list;
 mod decompress;
@@ -58,7 +60,7 @@ impl Families {
         }
     }
 
-    /// Returns the families in both, if there are any.
+    /// Returns the families that both contain, or `None` if there is no such family.
     pub fn and(self, other: Families) -> Option<Families> {
         match (self, other) {
             (Families::Both, families) | (families, Families::Both) => Some(families),
@@ -78,7 +80,7 @@ pub struct TargetSpec {
     pub blocklists: Vec<PathBuf>,
     /// Hosts per /24 in IPv4 prefixes shorter than /24; 1 to 254.
     pub per_prefix: u8,
-    /// Decides which hosts are drawn. It is separate from the run's seed, so that every run probes the same hosts.
+    /// Determines the hosts that are drawn. It is separate from the run's seed, so that every run probes the same hosts.
     pub target_seed: u64,
     /// Probe special-use addresses (private, documentation, …) as well.
     pub allow_special: bool,
@@ -86,16 +88,16 @@ pub struct TargetSpec {
     pub allow_large: bool,
     /// The first bad line is an error.
     pub strict: bool,
-    /// Targets of another family are left out and counted.
+    /// The families to probe. Targets of another family are left out and counted.
     pub families: Families,
-    /// The addresses that a host name stands for: the lowest IPv4 address, the lowest IPv6 address, or all addresses of both families.
+    /// The addresses of a host name to probe: the lowest IPv4 address, the lowest IPv6 address, or all addresses of both families.
     pub resolve_targets: Families,
     /// DNS servers to ask in this order, instead of the system's.
     pub resolvers: Vec<SocketAddr>,
 }
 
 impl Default for TargetSpec {
-    /// No targets, one host per /24, IPv4, and no exceptions from the rules.
+    /// No targets, one host per /24, IPv4 only, no special-use addresses, and at most [`LARGE`] targets.
     fn default() -> Self {
         TargetSpec {
             arguments: Vec::new(),
@@ -115,11 +117,11 @@ impl Default for TargetSpec {
 
 /// Loads the targets of `spec`: first the blocklists, then the arguments, then the files in order.
 ///
-/// `on_bad` is called for each bad line, in the order of the lines. If host names wait before the line, it is called after they were
-/// resolved. `resolve` resolves many names together, at the end of the lists or when very many are waiting.
+/// Calls `on_bad` for each bad line, in the order of the lines. If host names before the line are not resolved yet, the call waits for
+/// them. Calls `resolve` with many names at a time: after the last list, or earlier if very many names wait.
 ///
 /// # Errors
-/// See [`TargetError`]. It is no error if there are no targets.
+/// See [`TargetError`]. An empty set of targets is not an error.
 pub fn load(
     spec: &TargetSpec,
     resolve: &Resolve<'_>,

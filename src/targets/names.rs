@@ -1,8 +1,9 @@
-//! Host names in the lists. Each is resolved once, many at a time, and answered in the order of the lines.
+//! Host names in the lists. Each name is resolved once, together with many others.
 //!
-//! Names wait until there are enough of them for one request. Other lines are processed at once. The line's number, given when it was
-//! read, decides which input owns an address. Bad lines after a waiting name wait as well, so that messages come in the order of the
-//! lines. Answers are kept until loading ends: some hundred bytes per distinct name.
+//! - Names wait until there are enough of them for one request. Lines with addresses do not wait.
+//! - The results do not depend on the waiting: each line got its number when it was read, and the lowest number owns an address.
+//! - Bad lines after a waiting name wait as well, so that messages come in the order of the lines.
+//! - Answers are kept until loading ends: some hundred bytes per distinct name.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,13 +12,13 @@ use super::Families;
 use super::errors::{BadLine, Place};
 use super::resolver::{Answer, Resolve, Unresolved};
 
-/// Most lines that wait. In larger portions, slow names hold up the others less.
+/// The number of waiting lines at which names are resolved. The larger this is, the less slow names delay others.
 const MOST_WAITING: usize = 1 << 16;
 
 /// A waiting line.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// It waits for the addresses of a name.
+    /// A line that waits for the addresses of its name.
     Name(Named),
     /// A bad line that waits for the names before it.
     Bad(BadLine),
@@ -27,9 +28,9 @@ pub(super) enum Waiting {
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) place: Place,
-    /// Its position in the input.
+    /// The number of the line among the accepted inputs.
     pub(super) order: u32,
-    /// Its entry in the labels.
+    /// The line's entry in the labels.
     pub(super) entry: u32,
     question: usize,
 }
@@ -41,17 +42,17 @@ pub(super) struct Names {
     families: Option<Families>,
     /// The families that the run probes.
     probed: Families,
-    /// Whether every address is a target, or only the lowest.
+    /// Whether every address of a name is a target. Otherwise only the lowest is.
     all: bool,
     known: HashMap<Box<str>, usize>,
-    /// Answers by number. Names with higher numbers are not resolved yet.
+    /// The answers by the number of the name. Names with higher numbers are not resolved yet.
     answers: Vec<Answer>,
     open: Vec<Box<str>>,
     waiting: Vec<Waiting>,
 }
 
 impl Names {
-    /// Resolves the families in `wanted` that are also `probed`.
+    /// Resolves names to addresses of the families in both `wanted` and `probed`.
     pub(super) fn new(wanted: Families, probed: Families) -> Self {
         Names {
             families: wanted.and(probed),
@@ -69,7 +70,7 @@ impl Names {
         self.families.is_some()
     }
 
-    /// Adds a line with `name`. Case and a dot at the end make no difference.
+    /// Adds a line with `name`. Ignores the case of letters, and a dot at the end.
     pub(super) fn add(&mut self, name: &str, place: Place, order: u32, entry: u32) {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let number = self.known.len();
@@ -89,7 +90,7 @@ impl Names {
         }));
     }
 
-    /// Queues a bad line. Returns it if no line is waiting.
+    /// Queues a bad line if other lines wait. Otherwise returns it.
     pub(super) fn add_bad(&mut self, bad: BadLine) -> Option<BadLine> {
         if self.waiting.is_empty() {
             return Some(bad);
@@ -103,21 +104,23 @@ impl Names {
         self.waiting.len() >= MOST_WAITING
     }
 
-    /// Resolves the names that are not resolved yet. Returns the waiting lines in their order.
+    /// Resolves the names that are not resolved yet. Returns the waiting lines in order.
     pub(super) fn settle(&mut self, resolve: &Resolve<'_>) -> Vec<Waiting> {
         let open = std::mem::take(&mut self.open);
         if let (Some(families), false) = (self.families, open.is_empty()) {
             let names: Vec<&str> = open.iter().map(AsRef::as_ref).collect();
             self.answers.extend(resolve.resolve(&names, families));
         }
-        // Every name gets an answer, whatever the resolver returns.
+        // Every name gets an answer, even if the resolver returns too few.
         let lost = Answer::failed(Unresolved::Other("the resolver gave no answer".to_owned()));
         self.answers.resize(self.known.len(), lost);
         std::mem::take(&mut self.waiting)
     }
 
-    /// Returns the addresses to probe for a line: the lowest, or all in ascending order. Also returns the error, if there was one.
-    /// If there is no address, there is always an error.
+    /// Returns the addresses to probe for a line, and the error if there was one.
+    ///
+    /// - The addresses are the lowest address, or all addresses in ascending order.
+    /// - If there is no address, there is always an error.
     pub(super) fn chosen(&self, named: &Named) -> (Vec<IpAddr>, Option<Unresolved>) {
         let answer = &self.answers[named.question];
         let Some(families) = self.families else {

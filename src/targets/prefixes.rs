@@ -7,22 +7,22 @@
 //! | IPv6, /48 or shorter | one address of each /48 |
 //! | IPv6, longer than /48 | one address |
 //!
-//! The choice depends only on the block (/24 or /48) and the target seed. So every run probes the same hosts, whichever prefix named
-//! the block and however many hosts are drawn.
+//! The choice depends only on the block (/24 or /48) and the target seed. So every run probes the same hosts. The prefix that contains the
+//! block makes no difference, and more hosts per block only add hosts.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use siphasher::{sip, sip128};
 
-/// Second half of the hash key. The first half is the target seed. A change here changes every drawn host.
+/// The second half of the hash key. The first half is the target seed. A change of this constant changes every drawn host.
 const KEY: u64 = 0x7461_7267_6574_7331;
 
 /// Addresses of one family as numbers, and the family's blocks.
 pub(super) trait Family: Copy + Ord + Debug + Send + Sync + 'static {
     /// Bits of an address.
     const BITS: u8;
-    /// Length of a prefix that covers one block.
+    /// The length of a prefix that is one block.
     const BLOCK: u8;
 
     fn bits(self) -> u128;
@@ -52,7 +52,7 @@ pub(super) trait Family: Copy + Ord + Debug + Send + Sync + 'static {
         Self::block_first(block) | ((1u128 << (Self::BITS - Self::BLOCK)) - 1)
     }
 
-    /// The bits without those beyond the prefix length.
+    /// Sets the bits beyond the prefix length to 0.
     fn masked(self, length: u8) -> Self {
         let behind = u32::from(Self::BITS - length);
         Self::from_bits(
@@ -115,7 +115,7 @@ impl Family for u128 {
     }
 }
 
-/// How hosts are drawn. The result depends only on the block and the target seed.
+/// Draws hosts. The result depends only on the block and the target seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Draw {
     seed: u64,
@@ -123,32 +123,34 @@ pub(super) struct Draw {
 }
 
 impl Draw {
-    /// Draws `per_block` hosts per /24. Returns `None` unless this is from 1 to [`Draw::MOST`].
+    /// Draws `per_block` hosts per /24. Returns `None` if this is 0 or more than [`Draw::MOST`].
     pub(super) fn new(seed: u64, per_block: u8) -> Option<Self> {
         (1..=Self::MOST)
             .contains(&per_block)
             .then_some(Draw { seed, per_block })
     }
 
-    /// Most hosts in a /24: `.1` to `.254`.
+    /// The number of hosts in a /24: `.1` to `.254`.
     pub(super) const MOST: u8 = 254;
 
-    /// The last byte of drawn host number `nth` (from 0, below 254) in the /24 that starts at `block`.
+    /// Returns the last byte of drawn host number `nth` (0 to 253) in the /24 that starts at `block`.
     ///
-    /// The draws of a block are a keyed permutation of 1 to 254. They are distinct, and the first ones do not change if more are drawn.
+    /// The draws of a block are a keyed permutation of 1 to 254. So they are distinct, and do not change if more are drawn.
     fn host(&self, block: u32, nth: u8) -> u8 {
         let [a, b, c, _] = block.to_be_bytes();
         let key = sip::SipHasher13::new_with_keys(self.seed, KEY).hash(&[4, a, b, c]);
         let mut host = permute(nth, key);
-        // Two of the 256 values are no hosts. The walk then goes on to the next value, which no other start reaches.
+        // Two of the 256 values are not hosts. Permuting again leads to a value that no other start leads to.
         while host >= Self::MOST {
             host = permute(host, key);
         }
         host + 1
     }
 
-    /// The drawn address of an IPv6 prefix, whose host bits are zero. A /128 stands for itself. With two host bits or more, the all-zero
-    /// host is never drawn: it is the anycast address of the subnet's routers.
+    /// Returns the drawn address of an IPv6 prefix. The host bits of `prefix` are 0.
+    ///
+    /// - For a /128, returns its address.
+    /// - With two host bits or more, never draws the all-zero host: it is the anycast address of the subnet's routers.
     fn ipv6(&self, prefix: u128, length: u8) -> u128 {
         let mask = u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
         let mut bytes = [0; 18];
@@ -162,7 +164,7 @@ impl Draw {
 }
 
 /// A keyed permutation of the bytes: a Feistel network of four rounds over two nibbles, with 16 bits of key per round.
-/// Over all keys, every value is equally likely. Drawing needs no more than that.
+/// Over all keys, every value is equally likely. Drawing needs no stronger property.
 fn permute(value: u8, key: u64) -> u8 {
     let (mut left, mut right) = (value >> 4, value & 15);
     for round in 0..4 {
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_permutation_is_one_for_many_keys() {
+    fn every_key_gives_a_permutation() {
         for key in (0..200u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
             let values: HashSet<u8> = (0..=255).map(|v| permute(v, key)).collect();
             assert_eq!(values.len(), 256, "key {key:#x}");
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn draws_never_change() {
-        // Runs of different nights are compared. So these values must not change between releases.
+        // Users compare runs of different nights. So these values must not change between releases.
         let hosts: Vec<u8> = (0..4).map(|n| draw(0).host(0xC000_0200, n)).collect();
         assert_eq!(hosts, [85, 42, 40, 195]);
         assert_ne!(draw(0).host(0xC000_0200, 0), draw(1).host(0xC000_0200, 0));
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn masking_holds_at_both_ends() {
+    fn the_shortest_and_the_longest_prefix_are_masked_right() {
         assert_eq!(u32::MAX.masked(0), 0);
         assert_eq!(u32::MAX.masked(32), u32::MAX);
         assert_eq!(u128::MAX.masked(0), 0);

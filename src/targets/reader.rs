@@ -1,7 +1,7 @@
 //! Reads target lists from bytes. Lists are cut into pieces at line ends, and the pieces are parsed in parallel.
 //!
-//! At most one buffer of a list is in memory. For any bytes, every line becomes a row (good or bad), or is blank, a comment or the header.
-//! a comment or the header.
+//! - At most one buffer of a list is in memory.
+//! - For any bytes, every line becomes a good or bad row, or is blank, a comment or the header.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::csv_list::{self, Header};
 use super::errors::TargetError;
 use super::line::{Fault, LineTarget, parse};
 
-/// Most bytes of a line, or of a row of CSV over several lines.
+/// The longest valid line in bytes, or the longest row of a CSV.
 pub(super) const LONGEST: usize = 1 << 16;
-/// Bytes per read.
+/// The size of the buffer in bytes.
 const BUFFER: usize = 1 << 20;
-/// Bytes of the piece that one thread parses.
+/// The size of the piece that one thread parses, in bytes.
 const PIECE: usize = 1 << 15;
 
 /// The rows of a piece.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) rows: Vec<Row>,
-    /// Lines of the piece, of any kind.
+    /// All lines of the piece, also blank ones.
     pub(super) lines: u64,
     text: String,
     cells: Vec<(u32, u32)>,
@@ -32,7 +32,7 @@ pub(super) struct Batch {
 /// One target or one error.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// Lines before it in the piece.
+    /// The number of lines before it in the piece.
     pub(super) line: u64,
     pub(super) target: Result<LineTarget, Fault>,
     text: (u32, u32),
@@ -40,7 +40,7 @@ pub(super) struct Row {
 }
 
 impl Batch {
-    /// A batch of `lines` lines, without rows yet.
+    /// Creates a batch of `lines` lines, without rows.
     pub(super) fn of_lines(lines: u64) -> Self {
         Batch {
             lines,
@@ -76,7 +76,7 @@ impl Batch {
 
     /// Adds an error.
     pub(super) fn add_bad(&mut self, line: u64, bytes: &[u8], fault: Fault) {
-        // Enough text to recognise the line.
+        // This is enough text to recognise the line.
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * 81)]);
         let text = self.keep(text.trim());
         self.rows.push(Row {
@@ -98,7 +98,7 @@ impl Batch {
         &self.text[from as usize..to as usize]
     }
 
-    /// The target as written. `None` if it is an address in its canonical form.
+    /// The target as it is written in the list. `None` if it is an address in canonical form.
     pub(super) fn text(&self, row: &Row) -> Option<&str> {
         Some(self.slice(row.text)).filter(|text| !text.is_empty())
     }
@@ -117,25 +117,25 @@ pub(super) enum Piece<'a> {
     Bad(&'a [u8], Fault),
 }
 
-/// How a buffer was cut.
+/// A buffer that was cut into pieces.
 #[derive(Default)]
 pub(super) struct Cut<'a> {
     pub(super) pieces: Vec<Piece<'a>>,
     /// Bytes in the pieces.
     pub(super) consumed: usize,
-    /// The last piece is the beginning of an endless line. The rest of that line is skipped.
+    /// Whether the last piece is the beginning of a line that is longer than the buffer. The rest of that line is skipped.
     pub(super) endless: bool,
 }
 
-/// Receives the content of a list, piece by piece, in order.
+/// Receives the content of a list in order.
 pub(super) trait Sink {
-    /// The list is a CSV with these label columns.
+    /// Called once if the list is a CSV, with the names of its label columns.
     fn columns(&mut self, names: &[String]);
-    /// The rows of a piece that starts at line `first` of `file`.
+    /// Called for each piece. The piece starts at line `first` of `file`.
     fn batch(&mut self, file: &Arc<str>, first: u64, batch: &Batch) -> Result<(), TargetError>;
 }
 
-/// Reads one list to its end. `csv`: if the header has a column `target`, the list is read as CSV.
+/// Reads one list to its end. With `csv`, a list whose header has a column `target` is read as CSV.
 pub(super) fn read_list(
     file: &Arc<str>,
     input: &mut dyn Read,
@@ -151,9 +151,9 @@ pub(super) fn read_list(
     buffer.skip_mark().map_err(broken)?;
     let mut line = 1;
     let mut header = None;
-    // The first line with content decides what kind of list it is.
+    // The first line that is not blank or a comment may be the header of a CSV.
     while let Some(first) = buffer.whole_line().map_err(broken)? {
-        if is_idle(first) {
+        if is_blank_or_comment(first) {
             buffer.consume_line();
             sink.batch(file, line, &Batch::of_lines(1))?;
             line += 1;
@@ -163,7 +163,7 @@ pub(super) fn read_list(
         break;
     }
     if let Some(header) = &header {
-        if let Some(column) = header.twice() {
+        if let Some(column) = header.duplicate() {
             return Err(TargetError::Header {
                 file: file.to_string(),
                 line,
@@ -196,7 +196,7 @@ pub(super) fn read_list(
         let (consumed, endless) = (cut.consumed, cut.endless);
         buffer.consume(consumed);
         if endless {
-            buffer.throw_line_away().map_err(broken)?;
+            buffer.skip_line().map_err(broken)?;
         }
     }
 }
@@ -237,13 +237,13 @@ fn read_lines(bytes: &[u8]) -> Batch {
     batch
 }
 
-/// The lines of `bytes`. An empty remainder after the last line end is no line.
+/// The lines of `bytes`. An empty remainder after the last line end does not count as a line.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split_inclusive(|b| *b == b'\n')
 }
 
 /// Whether a line is blank or a comment.
-pub(super) fn is_idle(line: &[u8]) -> bool {
+pub(super) fn is_blank_or_comment(line: &[u8]) -> bool {
     matches!(line.trim_ascii().first(), None | Some(b'#'))
 }
 
@@ -269,7 +269,7 @@ fn cut_lines(bytes: &[u8], at_end: bool) -> Cut<'_> {
     cut
 }
 
-/// A buffer without a line end.
+/// Handles a buffer without a line end.
 pub(super) fn endless(bytes: &[u8]) -> Cut<'_> {
     Cut {
         pieces: vec![Piece::Bad(bytes, Fault::Long)],
@@ -322,7 +322,7 @@ impl<'a> Buffer<'a> {
         Ok(())
     }
 
-    /// Skips the byte order mark of UTF-8. That of UTF-16 is an error, because otherwise every line would be an error.
+    /// Skips the byte order mark of UTF-8. The mark of UTF-16 is an error: otherwise every line would be an error.
     fn skip_mark(&mut self) -> io::Result<()> {
         if self.bytes().starts_with(b"\xEF\xBB\xBF") {
             self.consume(3);
@@ -334,7 +334,7 @@ impl<'a> Buffer<'a> {
         Ok(())
     }
 
-    /// The line at the start of the buffer. `None` at the end of the input, and if the line does not end within the buffer.
+    /// Returns the line at the start of the buffer. Returns `None` at the end of the input, and if the line is longer than the buffer.
     fn whole_line(&mut self) -> io::Result<Option<&[u8]>> {
         if !self.bytes().contains(&b'\n') {
             self.fill()?;
@@ -348,7 +348,7 @@ impl<'a> Buffer<'a> {
         self.consume(length);
     }
 
-    fn throw_line_away(&mut self) -> io::Result<()> {
+    fn skip_line(&mut self) -> io::Result<()> {
         loop {
             self.fill()?;
             match self.bytes().iter().position(|b| *b == b'\n') {

@@ -1,20 +1,20 @@
-//! Targets of one family as sorted, disjoint segments. A million plain addresses take 13 bytes each; a /8 of drawn hosts takes about 20
-//! bytes altogether.
+//! Targets of one family as sorted, disjoint segments. A million plain addresses need 13 bytes each. A /8 of drawn hosts needs about 20
+//! bytes in total.
 
 use super::labels::PLAIN;
 use super::prefixes::{Draw, Family};
 
-/// Set in `owners` if the segment is drawn: some hosts of each block. Otherwise the segment holds every address.
+/// Set in `owner` if the segment holds the drawn hosts of each block. Otherwise the segment holds every address.
 const DRAWN: u32 = 1 << 31;
 
-/// Consecutive targets with one entry. The fields lie together, because a random look-up reads all of them in one memory access.
+/// Consecutive targets with the same entry. The fields are stored together, so that a random look-up needs one memory access.
 #[derive(Clone, Copy, Debug)]
 struct Segment<A> {
     /// First address. For a drawn segment: the start of its first block.
     start: A,
     /// Number of its first target.
     first: u32,
-    /// The entry of the input that the segment came from, and `DRAWN`.
+    /// The entry of the segment's input, and the flag `DRAWN`.
     owner: u32,
 }
 
@@ -43,19 +43,19 @@ impl<A: Family> Segments<A> {
         }
     }
 
-    /// The number of targets. Larger than `u32::MAX` only until the loader refuses them.
+    /// The number of targets. The loader refuses more than `u32::MAX`.
     pub(super) fn len(&self) -> u128 {
         self.len
     }
 
-    /// Adds every address from `first` to `last`. They must follow everything that was added before.
+    /// Adds every address from `first` to `last`. They must be higher than all addresses added before.
     pub(super) fn push_all(&mut self, first: u128, last: u128, entry: u32) {
         self.push(first, entry);
         self.len += last - first + 1;
         self.next = last.wrapping_add(1);
     }
 
-    /// Adds the drawn hosts of the blocks from `first` to `last`. They must follow everything that was added before.
+    /// Adds the drawn hosts of the blocks from `first` to `last`. They must be higher than all addresses added before.
     pub(super) fn push_drawn(&mut self, first: u64, last: u64, entry: u32) {
         self.push(A::block_first(first), entry | DRAWN);
         self.len += u128::from(last - first + 1) * u128::from(A::per_block(&self.draw));
@@ -97,7 +97,7 @@ impl<A: Family> Segments<A> {
         self.hints.push(self.segments.len() as u32 - 1);
     }
 
-    /// The segment of target `id`: reads one hint, then searches the few segments up to the next hint.
+    /// Returns the segment of target `id`. Reads one hint, then searches the few segments up to the next hint.
     fn segment(&self, id: u32) -> &Segment<A> {
         let bucket = (id >> self.shift) as usize;
         let low = self.hints[bucket] as usize;
@@ -122,7 +122,7 @@ impl<A: Family> Segments<A> {
         )
     }
 
-    /// The entry that target `id` came from; [`PLAIN`] if it has none.
+    /// The entry of target `id`, or [`PLAIN`] if it has none.
     pub(super) fn entry(&self, id: u32) -> u32 {
         self.segment(id).owner & PLAIN
     }

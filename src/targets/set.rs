@@ -1,4 +1,4 @@
-//! The run's targets, as the rest of the program sees them.
+//! The targets of a run, by number.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -9,13 +9,15 @@ use super::labels::Labels;
 use super::prefixes::Family;
 use super::segments::Segments;
 
-/// Distinct addresses with numbers. IPv4 comes before IPv6, and addresses ascend within a family. Drawn hosts of one /24 keep the order
-/// in which they were drawn. The order depends only on the input. Prefixes stay prefixes in memory.
+/// Distinct addresses with numbers. A prefix is stored as a prefix, not as its addresses.
+///
+/// IPv4 comes before IPv6, and addresses ascend within a family. Only the drawn hosts of a /24 are in the order of the draw. So the numbers
+/// depend only on the input.
 #[derive(Debug)]
 pub struct TargetSet {
     v4: Segments<u32>,
     v6: Segments<u128>,
-    /// The number of IPv4 targets. The others follow them.
+    /// The number of IPv4 targets. The IPv6 targets follow them.
     v4_len: u32,
     len: u32,
     labels: Labels,

@@ -1,13 +1,13 @@
-//! Special-use addresses, by the names under which users know them.
+//! Special-use addresses and their names.
 //!
 //! Sources: IANA's registries of special-purpose addresses (RFC 6890) and of multicast (RFC 5771, RFC 4291), class E, and the former
-//! site-local addresses. The longest prefix around an address gives its name.
+//! site-local addresses. The longest prefix that contains an address gives its name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
-/// What an address is reserved for.
+/// The use that an address is reserved for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpecialUse {
@@ -25,7 +25,7 @@ pub enum SpecialUse {
     Shared,
     /// 169.254.0.0/16.
     LinkLocal,
-    /// fe80::/10. The address alone names no host: it needs its link, the zone.
+    /// fe80::/10. The address identifies a host only together with its link, the zone.
     LinkLocalIpv6,
     /// fec0::/10.
     SiteLocal,
@@ -42,7 +42,7 @@ pub enum SpecialUse {
     Teredo,
     /// 64:ff9b::/96 and 64:ff9b:1::/48, for the same reason.
     Nat64,
-    /// ::ffff:0:0/96. Programs write IPv4 addresses in this form; packets never carry it.
+    /// ::ffff:0:0/96. Programs write IPv4 addresses in this form. Packets never have such an address.
     Ipv4Mapped,
     /// ::/96.
     Ipv4Compatible,
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_use_stands_at_its_number() {
+    fn each_use_is_at_its_own_index() {
         for (at, special) in SpecialUse::ALL.into_iter().enumerate() {
             assert_eq!(special as usize, at, "{special:?}");
         }

@@ -1,4 +1,4 @@
-//! The module from the outside: lists in, targets and counts out.
+//! Loads lists, and checks the targets and counts.
 
 mod faults;
 mod properties;
@@ -24,8 +24,8 @@ type Loaded = Result<(TargetSet, LoadReport, Vec<String>), TargetError>;
 
 /// Loads lists given as (name, bytes).
 fn load_lists(spec: &TargetSpec, lists: &[(&str, &[u8])]) -> Loaded {
-    let mut told = Vec::new();
-    let mut on_bad = |bad: &BadLine| told.push(bad.to_string());
+    let mut bad = Vec::new();
+    let mut on_bad = |line: &BadLine| bad.push(line.to_string());
     let mut loader = Loader::new(spec, &no_dns, &mut on_bad)?;
     loader.arguments(&spec.arguments)?;
     for (name, bytes) in lists {
@@ -34,7 +34,7 @@ fn load_lists(spec: &TargetSpec, lists: &[(&str, &[u8])]) -> Loaded {
     let (set, report) = loader.finish()?;
     check_sums(&report);
     assert_eq!(report.targets, u64::from(set.len()));
-    Ok((set, report, told))
+    Ok((set, report, bad))
 }
 
 fn load_text(text: &str) -> (TargetSet, LoadReport, Vec<String>) {
@@ -64,8 +64,8 @@ fn addresses(set: &TargetSet) -> Vec<String> {
     set.iter().map(|(_, address)| address.to_string()).collect()
 }
 
-/// Text and labels of the target with this address.
-fn said(set: &TargetSet, address: &str) -> (String, Vec<Option<String>>) {
+/// The text and labels of the target with this address.
+fn info(set: &TargetSet, address: &str) -> (String, Vec<Option<String>>) {
     let found = set.iter().find(|(_, a)| a.to_string() == address);
     let info = set.info(found.unwrap_or_else(|| panic!("{address} is no target")).0);
     let labels = info
@@ -77,19 +77,19 @@ fn said(set: &TargetSet, address: &str) -> (String, Vec<Option<String>>) {
 }
 
 #[test]
-fn plain_lists_tolerate_what_editors_leave() {
+fn plain_lists_may_have_comments_blanks_and_a_byte_order_mark() {
     let text =
         "\u{FEFF}# a comment\r\n\r\n  9.0.0.1 \r\n9.0.0.2# with a reason\n\t9.0.0.3\t\n\n9.0.0.4";
-    let (set, report, told) = load_text(text);
+    let (set, report, bad) = load_text(text);
     assert_eq!(
         addresses(&set),
         ["9.0.0.1", "9.0.0.2", "9.0.0.3", "9.0.0.4"]
     );
-    assert_eq!((report.lines, report.inputs, told.len()), (7, 4, 0));
+    assert_eq!((report.lines, report.inputs, bad.len()), (7, 4, 0));
 }
 
 #[test]
-fn prefixes_stand_for_what_they_say() {
+fn a_prefix_of_24_or_longer_gives_every_address() {
     let (set, report, _) = load_text("9.0.0.5/30\n9.0.1.0/31\n9.0.2.9/32\n9.1.0.77/24\n");
     assert_eq!(set.len(), 4 + 2 + 1 + 256);
     assert_eq!(
@@ -98,12 +98,12 @@ fn prefixes_stand_for_what_they_say() {
             "9.0.0.4", "9.0.0.5", "9.0.0.6", "9.0.0.7", "9.0.1.0", "9.0.1.1", "9.0.2.9"
         ]
     );
-    assert_eq!(said(&set, "9.1.0.255").0, "9.1.0.77/24");
+    assert_eq!(info(&set, "9.1.0.255").0, "9.1.0.77/24");
     assert_eq!(report.expanded, 263);
 }
 
 #[test]
-fn shorter_prefixes_are_sampled_the_same_every_night() {
+fn shorter_prefixes_give_the_same_hosts_in_every_run() {
     let spec = TargetSpec {
         per_prefix: 3,
         ..TargetSpec::default()
@@ -147,7 +147,7 @@ fn shorter_prefixes_are_sampled_the_same_every_night() {
 }
 
 #[test]
-fn ipv6_prefixes_give_one_address_a_48() {
+fn ipv6_prefixes_give_one_address_per_48() {
     let list = b"2a00:1::/46\n2a00:2::/64\n2a00:3::3\n2a00:4::4/128\n2a00:1:2::/48\n";
     let (set, report, _) = load_lists(&both(), &[("list", list)]).unwrap();
     assert_eq!((set.len(), report.duplicates), (7, 1));
@@ -173,7 +173,7 @@ fn ipv6_prefixes_give_one_address_a_48() {
 }
 
 #[test]
-fn duplicates_leave_the_first_its_text_and_labels() {
+fn a_duplicate_has_the_text_and_labels_of_the_first_line() {
     let csv = b"target,asn\n9.0.0.0/30,1\n9.0.0.1,2\n9.0.0.0/24,3\n9.0.0.200,4\n";
     let (set, report, _) = load_lists(
         &TargetSpec::default(),
@@ -183,10 +183,10 @@ fn duplicates_leave_the_first_its_text_and_labels() {
     assert_eq!(set.len(), 256);
     assert_eq!(report.duplicates, 1 + 1 + 1 + 4 + 1);
     let label = |asn: &str| vec![Some(asn.to_owned())];
-    assert_eq!(said(&set, "9.0.0.2"), ("9.0.0.2".to_owned(), vec![]));
-    assert_eq!(said(&set, "9.0.0.1"), ("9.0.0.0/30".to_owned(), label("1")));
+    assert_eq!(info(&set, "9.0.0.2"), ("9.0.0.2".to_owned(), vec![]));
+    assert_eq!(info(&set, "9.0.0.1"), ("9.0.0.0/30".to_owned(), label("1")));
     assert_eq!(
-        said(&set, "9.0.0.200"),
+        info(&set, "9.0.0.200"),
         ("9.0.0.0/24".to_owned(), label("3"))
     );
 }
@@ -195,13 +195,13 @@ fn duplicates_leave_the_first_its_text_and_labels() {
 fn csv_cells_become_labels() {
     let text = "\u{FEFF}asn, Target ,city\r\n64500,9.0.0.1,\"Zürich, \"\"ZH\"\"\"\r\n# comment, with \"quotes\r\n\r\n,9.0.0.2,\r\n\
         64501,two.example,\"two\nlines\"\r\n,,\r\n64502,9.0.0.3\r\n64503,,x\r\nx,1.2.3,y\r\n";
-    let (set, report, told) = load_text(text);
+    let (set, report, bad) = load_text(text);
     assert_eq!(set.label_names(), ["asn", "city"]);
     assert_eq!(
-        said(&set, "9.0.0.1").1,
+        info(&set, "9.0.0.1").1,
         [Some("64500".to_owned()), Some("Zürich, \"ZH\"".to_owned())]
     );
-    assert_eq!(said(&set, "9.0.0.2"), ("9.0.0.2".to_owned(), vec![]));
+    assert_eq!(info(&set, "9.0.0.2"), ("9.0.0.2".to_owned(), vec![]));
     assert_eq!(
         (
             report.lines,
@@ -212,9 +212,9 @@ fn csv_cells_become_labels() {
         (11, 3, 1, 1)
     );
     assert_eq!(
-        told,
+        bad,
         [
-            "list:9: `64502,9.0.0.3`, 2 cells where the header has 3",
+            "list:9: `64502,9.0.0.3`, 2 cells, but the header has 3",
             "list:10: `64503,,x`, the target is missing",
             "list:11: `1.2.3`, not an IPv4 address: four numbers from 0 to 255, without leading zeros",
         ]
@@ -222,21 +222,21 @@ fn csv_cells_become_labels() {
 }
 
 #[test]
-fn a_quote_left_open_costs_its_line_only() {
+fn an_unclosed_quote_makes_only_its_line_bad() {
     let mut text = String::from("target,note\n9.0.0.1,\"open\n");
     for host in 2..=200 {
         text += &format!("9.0.0.{host},fine\n");
     }
-    let (set, report, told) = load_text(&text);
+    let (set, report, bad) = load_text(&text);
     assert_eq!((set.len(), report.bad_lines), (199, 1));
     assert_eq!(
-        told,
-        ["list:2: `9.0.0.1,\"open`, a quote that is opened here is not closed"]
+        bad,
+        ["list:2: `9.0.0.1,\"open`, a quote is opened here and never closed"]
     );
-    // Near the end of a list, when too few lines follow to decide by their number.
-    let (set, _, told) = load_text("target,note\n9.0.0.1,\"open\n9.0.0.2,fine");
+    // Near the end of a list, too few lines follow to reach the limit of lines per row.
+    let (set, _, bad) = load_text("target,note\n9.0.0.1,\"open\n9.0.0.2,fine");
     assert_eq!(addresses(&set), ["9.0.0.2"]);
-    assert_eq!(told.len(), 1);
+    assert_eq!(bad.len(), 1);
 }
 
 #[test]
@@ -275,26 +275,26 @@ fn the_other_family_is_counted_and_left_out() {
     }
     let (set, report, _) = load_lists(&both(), &[("list", b"two.example\n")]).unwrap();
     for address in ["9.0.0.2", "2a00::2"] {
-        assert_eq!(said(&set, address).0, "two.example");
+        assert_eq!(info(&set, address).0, "two.example");
     }
     assert_eq!((report.accepted, report.expanded), (1, 2));
-    let (_, report, told) =
+    let (_, report, bad) =
         load_lists(&TargetSpec::default(), &[("list", b"six.example\n")]).unwrap();
     assert_eq!((report.bad_lines, report.unresolved), (1, 1));
-    assert!(told[0].contains("no IPv4 address"), "{told:?}");
+    assert!(bad[0].contains("no IPv4 address"), "{bad:?}");
     let unwanted = TargetSpec {
         resolve_targets: Families::Ipv6,
         ..TargetSpec::default()
     };
     let (_, report, _) = load_lists(&unwanted, &[("list", b"nowhere.example\n")]).unwrap();
-    assert_eq!(report.other_family, 1, "nobody need be asked");
+    assert_eq!(report.other_family, 1, "no name is resolved");
 }
 
 #[test]
-fn numbers_are_never_looked_up() {
+fn numbers_are_never_resolved_as_names() {
     let refuse = |name: &str| -> io::Result<Vec<IpAddr>> { panic!("{name} was looked up") };
-    let mut told = 0;
-    let mut on_bad = |_: &BadLine| told += 1;
+    let mut bad = 0;
+    let mut on_bad = |_: &BadLine| bad += 1;
     let mut loader = Loader::new(&both(), &refuse, &mut on_bad).unwrap();
     loader
         .input(
@@ -303,7 +303,7 @@ fn numbers_are_never_looked_up() {
         )
         .unwrap();
     loader.finish().unwrap();
-    assert_eq!(told, 6);
+    assert_eq!(bad, 6);
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn blocklists_are_parsed_and_applied() {
 }
 
 #[test]
-fn many_targets_must_be_allowed() {
+fn many_targets_need_a_confirmation() {
     let spec = |length: u8, allow_large| TargetSpec {
         arguments: vec![format!("0.0.0.0/{length}")],
         per_prefix: 2,
@@ -423,7 +423,7 @@ fn a_million_targets_take_less_than_50_bytes_each() {
 }
 
 #[test]
-fn lists_that_repeat_themselves_stay_small_and_keep_the_first() {
+fn repeated_lines_need_little_memory_and_the_first_one_counts() {
     let mut text = String::from("target,n\n");
     for n in 0..1_200_000u32 {
         text += &format!(

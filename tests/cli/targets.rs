@@ -98,7 +98,7 @@ fn syntax_of_other_tools_gets_a_hint() {
     let list = "region;target\n\"198.18.0.1\"\nregion\ttarget\n198.18.0.4:80\n198.18.0.1-198.18.0.5\n198.18.0.9\n";
     let list = place.file("list", list);
     let output = survey(&["-i", &list, "-o", &place.text("out")]);
-    let columns = "only commas separate columns, and the header needs a column `target`";
+    let columns = "columns are separated by commas only, and the header needs a column `target`";
     for (line, why) in [
         (1, columns),
         (2, "quotes"),
@@ -128,7 +128,7 @@ fn a_file_given_as_a_target_gets_a_hint() {
         check(&output, 1, &[&format!("argument `{target}`")]);
         errors(&output)
     };
-    assert!(told("k4.csv").contains("; to read targets from it: -i k4.csv\n"));
+    assert!(told("k4.csv").contains("; to read targets from this file, give -i k4.csv\n"));
     assert!(told("./k4.csv").contains(" -i ./k4.csv\n"));
     assert!(!told("k5.csv").contains("-i "));
     assert!(

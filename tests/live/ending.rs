@@ -145,7 +145,7 @@ fn interrupted(signal: &str, times: usize, exit_code: i32) -> Outcome {
     if signal != "HUP" {
         let told = std::fs::read_to_string(&told).unwrap();
         let stopping =
-            "stopping: waiting up to 1 s for answers under way; Ctrl-C again ends at once\n";
+            "stopping: waiting up to 1 s for pending replies; press Ctrl-C again to end at once\n";
         assert_eq!(told.matches(stopping).count(), 1, "{told}");
         assert!(told.contains("survey interrupted"), "{told}");
     }

@@ -1,9 +1,9 @@
 //! Asks DNS servers: many questions at a time, with a bounded total time.
 //!
-//! A question goes to one server for [`PATIENCE`]. If the server is silent or has no useful answer, the next one is asked. The whole
-//! list of servers is tried [`TRIES`] times. Questions start with the server that answered last, so a dead server delays only the
-//! first questions. After [`GIVE_UP`] consecutive questions without any answer, the rest is not asked. So the time that silent servers
-//! take does not grow with the list.
+//! - A question waits for one server for [`PATIENCE`]. If the server is silent or has no useful answer, the next server is asked.
+//! - The whole list of servers is tried [`TRIES`] times.
+//! - Questions start with the server that answered last, so that a dead server delays only the first questions.
+//! - After [`GIVE_UP`] consecutive questions without any answer, no more are asked. So silent servers take no more time for longer lists.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -18,23 +18,23 @@ use tokio::task::JoinSet;
 use super::servers::{Sources, SystemFiles};
 use super::{Answer, Families, ResolveNames, Unresolved};
 
-/// Most questions under way at a time.
+/// The highest number of pending questions.
 pub(super) const AT_ONCE: usize = 64;
 /// How long to wait for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Most attempts per server and question.
+/// The highest number of attempts per server and question.
 pub(super) const TRIES: usize = 2;
-/// After this many consecutive questions without an answer, no more are asked. It is twice the number under way at a time.
+/// After this many consecutive questions without an answer, no more are asked. It is twice the number of pending questions.
 const GIVE_UP: usize = 2 * AT_ONCE;
 
-/// Called with the number of finished names, and the number of all names.
+/// A function that gets the number of finished names, and the number of all names.
 type Watch = Box<dyn Fn(usize, usize) + Send + Sync>;
 
 /// Asks the given servers. Without servers, it uses the system's hosts file and configured servers.
 ///
-/// Names without a dot go through the configured search list. Names with a dot are asked as they stand.
+/// Names without a dot go through the configured search list. Names with a dot are complete.
 ///
-/// Sockets are opened at the first question, in the network namespace of that moment. No thread is started. Must not be used within
+/// Opens its sockets at the first question, in the thread's network namespace at that time. Starts no thread. Must not be used within
 /// another tokio runtime.
 pub struct DnsResolver {
     servers: Vec<SocketAddr>,
@@ -45,7 +45,7 @@ pub struct DnsResolver {
 }
 
 impl DnsResolver {
-    /// A resolver that asks `servers` in this order. If there are none, it asks the system's.
+    /// Creates a resolver that asks `servers` in this order. If `servers` is empty, it asks the system's servers.
     pub fn new(servers: &[SocketAddr]) -> Self {
         DnsResolver {
             servers: servers.to_vec(),
@@ -61,7 +61,8 @@ impl DnsResolver {
         DnsResolver { patience, ..self }
     }
 
-    /// Calls `watch` after each name with the number of finished names and of all names. In the last call of a batch the two are equal.
+    /// Calls `watch` after each name with the number of finished names and the number of all names. Both are equal in the last call of a
+    /// batch.
     pub fn watched(self, watch: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
         DnsResolver {
             watch: Box::new(watch),
@@ -76,7 +77,7 @@ impl DnsResolver {
             } else {
                 Sources::named(&self.servers, self.patience)
             };
-            // The calling thread alone suffices: questions wait for the network, not for a processor.
+            // One thread suffices: questions wait for the network, not for a processor.
             let runtime = Builder::new_current_thread().enable_all().build();
             Ok(Session {
                 runtime: runtime.map_err(|error| Unresolved::Other(error.to_string()))?,
@@ -122,8 +123,8 @@ async fn ask_all(
         Families::Both => &[Families::Ipv4, Families::Ipv6],
     };
     let questions = names.len() * each.len();
-    // This answer stays if a question never finishes.
-    let lost = || Err(Unresolved::Other("the resolver broke".to_owned()));
+    // This answer stays if the task of a question fails.
+    let lost = || Err(Unresolved::Other("the resolver failed".to_owned()));
     let mut found: Vec<Found> = (0..questions).map(|_| lost()).collect();
     let mut under_way = JoinSet::new();
     let (mut next, mut done) = (0, 0);
@@ -186,7 +187,7 @@ impl Asker {
         if let Some(found) = hosts.lookup_static_host(&Query::query(full.clone(), kind)) {
             return Ok(addresses_of(found.answers(), family));
         }
-        // The name is complete. A search list could turn a typing error into a host of somebody else.
+        // A name with a dot is complete. A search list could turn a typing error into another host's name.
         full.set_fqdn(full.is_fqdn() || name.contains('.'));
         let servers = match &self.sources.servers {
             Ok(servers) => servers,
@@ -216,7 +217,7 @@ impl Asker {
                     Err(reason) => reason,
                 };
                 if reason.is_silence() {
-                    // Later questions need not wait for this server, unless another question has moved on already.
+                    // Later questions start with the next server, unless another question changed that already.
                     let another = (at + 1) % servers.len();
                     let _ = self
                         .preferred
@@ -227,7 +228,7 @@ impl Asker {
                 if reason.is_absence() {
                     return Err(reason);
                 }
-                // A server's error says more than another server's silence.
+                // Prefer the error of one server to the silence of another.
                 if why.as_ref().is_none_or(Unresolved::is_silence) {
                     why = Some(reason);
                 }

@@ -1,8 +1,9 @@
-//! Resolves host names to addresses: the interface of the list reader, and an implementation that asks DNS servers.
+//! Resolves host names to addresses: the trait that the loader uses, and an implementation that asks DNS servers.
 //!
-//! A resolver gets many names at once, and answers in their order. So results do not depend on the order in which answers arrive.
-//! [`DnsResolver`] reads the hosts file itself. It asks the servers over UDP, and over TCP if an answer is truncated. DNSSEC, TLS and
-//! other sources of names are left out.
+//! A resolver gets many names at once, and returns the answers in the order of the names. So results do not depend on the order in which
+//! answers arrive. [`DnsResolver`] reads the hosts file itself. It asks the servers over UDP, and over TCP if an answer is truncated.
+//!
+//! Left out: DNSSEC, TLS, and other sources of names.
 
 mod dns;
 mod servers;
@@ -30,7 +31,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// No address, and the reason.
+    /// An answer without an address, and its reason.
     pub fn failed(why: Unresolved) -> Self {
         Answer {
             addresses: Vec::new(),

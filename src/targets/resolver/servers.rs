@@ -1,4 +1,4 @@
-//! The servers to ask, and the content of the hosts file. Both come from the command line or from the system's files.
+//! The servers to ask, and the content of the hosts file. The servers come from the command line or from the system's files.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ const PORT: u16 = 53;
 /// Parses `ADDRESS[:PORT]` of a DNS server. An IPv6 address with a port needs brackets.
 ///
 /// # Errors
-/// Says what is wrong, and how to write it.
+/// A message with the accepted forms.
 pub fn parse_server(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
     let address = match (text.parse::<IpAddr>(), bare.map(str::parse::<IpAddr>)) {
@@ -56,7 +56,7 @@ impl Default for SystemFiles {
 
 /// The sources of answers.
 pub(super) struct Sources {
-    /// One resolver per server, in the order in which they are asked. Or the reason why there is none.
+    /// One resolver per server, in the order in which they are asked. If there is no server: the reason.
     pub(super) servers: Result<Vec<TokioResolver>, String>,
     /// The hosts file. Empty if servers were given.
     pub(super) hosts: Hosts,
@@ -80,8 +80,7 @@ impl Sources {
         }
     }
 
-    /// The system's configuration. Of the options in its files, only the search list and `ndots` are used. Timeouts and attempts are our
-    /// own.
+    /// The system's configuration. Uses the search list and `ndots` from its files, but not its timeouts and attempts.
     pub(super) fn of_system(files: &SystemFiles, patience: Duration) -> Self {
         let broken =
             |error: &dyn std::fmt::Display| format!("{}: {error}", files.resolv_conf.display());
@@ -92,7 +91,7 @@ impl Sources {
             .map_err(|error| broken(&error));
         Sources {
             servers,
-            // Without the file, or if it cannot be read, there are no hosts.
+            // If the file cannot be read, there are no hosts.
             hosts: read_hosts(files).unwrap_or_default(),
         }
     }
@@ -104,7 +103,7 @@ fn read_hosts(files: &SystemFiles) -> io::Result<Hosts> {
     Ok(hosts)
 }
 
-/// A separate resolver for each server. The last server's answer decides which server is asked next, and one that refuses does not
+/// Creates a separate resolver for each server. So the caller chooses the server for each question, and a server that refuses does not
 /// stop the others.
 fn one_each(
     config: ResolverConfig,
@@ -120,7 +119,7 @@ fn one_each(
         options.edns0 = system.edns0;
         options.timeout = patience;
         options.attempts = 0;
-        // Over one TCP connection. A further question fails.
+        // The limit for one TCP connection. Any further question would fail.
         options.max_active_requests = AT_ONCE;
         // We read the hosts file ourselves, before the search list.
         options.use_hosts_file = ResolveHosts::Never;

@@ -17,57 +17,59 @@ pub enum Unresolved {
     /// The name exists, but has no address of these families.
     #[error("it has no {} address: leave it out", family(.0))]
     NoAddress(Families),
-    /// The same for one family. The run probes the other as well.
+    /// The name has no address of this family. The run probes the other family as well.
     #[error(
-        "it has no {} address: leave it out, or ask for both families with --resolve-targets both",
+        "it has no {} address: leave it out, or resolve both families with --resolve-targets both",
         family(.0)
     )]
     NoAddressOfOne(Families),
     /// No server answered within this time, in any attempt.
     #[error(
-        "no DNS server answered, asked {TRIES} times for {} s: check the network, or name a server with --resolver",
+        "no DNS server answered, asked {TRIES} times for {} s: check the network, or give a server with --resolver",
         .0.as_secs_f64()
     )]
     Silent(Duration),
     /// REFUSED.
     #[error(
-        "the DNS server refused to answer (REFUSED): it may serve others only; name one that serves this host with --resolver"
+        "the DNS server refused to answer (REFUSED): it may not serve this host; give one that does with --resolver"
     )]
     Refused,
     /// SERVFAIL.
     #[error(
-        "the DNS server failed (SERVFAIL): the name's own servers may be broken; try later, or name a server with --resolver"
+        "the DNS server failed (SERVFAIL): the servers of the name may have failed; try later, or give another server with --resolver"
     )]
     Failed,
     /// Another error code, by its name.
-    #[error("the DNS server answered `{0}`: name another server with --resolver")]
+    #[error("the DNS server answered `{0}`: give another server with --resolver")]
     Code(String),
     /// Truncated over UDP, and no answer over TCP.
     #[error(
-        "the DNS server's answer is too long for UDP, and over TCP there was none: let connections to the server's TCP port out, or \
-         name another server with --resolver"
+        "the DNS server's answer is too long for UDP, and there was no answer over TCP: allow connections to the server's TCP port, \
+         or give another server with --resolver"
     )]
     TooLong,
     /// The system cannot send to the servers.
     #[error(
-        "no DNS server can be reached ({0}): check the network, or name a server with --resolver"
+        "no DNS server can be reached ({0}): check the network, or give a server with --resolver"
     )]
     Unreachable(String),
     /// Not asked, because the servers are silent.
     #[error(
-        "not asked, because no server answered the {0} questions before it: check the network, or name a server with --resolver"
+        "not asked, because no server answered the {0} questions before it: check the network, or give a server with --resolver"
     )]
     NotAsked(usize),
     /// The system's configuration names no server.
-    #[error("there is no DNS server to ask ({0}): name one with --resolver")]
+    #[error("there is no DNS server to ask ({0}): give one with --resolver")]
     NoServer(String),
     /// A run in the lab, which has no DNS server.
     #[error(
-        "the lab has no DNS server, and servers outside are never asked: give its address, or a server inside with --resolver"
+        "the lab has no DNS server, and servers outside the lab are never asked: give an address, or a server in the lab with --resolver"
     )]
     Lab,
     /// A run in the lab in virtual time, which opens no sockets.
-    #[error("the lab has no DNS server, and servers outside are never asked: give its address")]
+    #[error(
+        "the lab has no DNS server, and servers outside the lab are never asked: give an address"
+    )]
     LabInVirtualTime,
     /// Any other error of a resolver.
     #[error("{0}")]
@@ -80,12 +82,12 @@ impl Unresolved {
         matches!(self, Unresolved::Silent(_) | Unresolved::Unreachable(_))
     }
 
-    /// Whether the name is known to have no address. Then asking again is useless.
+    /// Whether the name certainly has no address. Asking again is then useless.
     pub(super) fn is_absence(&self) -> bool {
         matches!(self, Unresolved::NoSuchName | Unresolved::NoAddress(_))
     }
 
-    /// The reason that follows from `error`. The question was for addresses of `family`, and waited for `patience`.
+    /// Converts the error of a question for addresses of `family` that waited for `patience`.
     pub(super) fn from_error(error: &NetError, family: Families, patience: Duration) -> Self {
         match error {
             NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. })) => {
@@ -96,7 +98,7 @@ impl Unresolved {
             }
             NetError::Dns(DnsError::ResponseCode(code)) => Unresolved::from_code(*code),
             NetError::Timeout => Unresolved::Silent(patience),
-            // The error does not say what became of the TCP connection.
+            // The error does not report the result of the TCP connection.
             NetError::Truncated => Unresolved::TooLong,
             NetError::Io(error) => Unresolved::Unreachable(error.to_string()),
             NetError::NoConnections => Unresolved::Unreachable("no connection".to_owned()),

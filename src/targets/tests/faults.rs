@@ -1,4 +1,4 @@
-//! Errors in the input are reported, counted and bounded.
+//! Errors in the input are reported and counted, and the number of messages is limited.
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -8,9 +8,9 @@ use super::*;
 #[test]
 fn bad_lines_are_reported_counted_and_left_out() {
     let list = b"9.0.0.1\n300.1.1.1\n\xFF\xFE\n10.0.0.0/33\nnowhere.example\nempty.example\n\x1b[31m\n9.0.0.2\n";
-    let (set, report, told) = load_lists(&both(), &[("a.txt", list)]).unwrap();
+    let (set, report, bad) = load_lists(&both(), &[("a.txt", list)]).unwrap();
     assert_eq!((set.len(), report.bad_lines, report.inputs), (2, 6, 8));
-    assert_eq!(told, report.messages);
+    assert_eq!(bad, report.messages);
     let starts = [
         "a.txt:2: `300.1.1.1`, not an IPv4",
         "a.txt:3: `\u{FFFD}\u{FFFD}`, not UTF-8",
@@ -19,7 +19,7 @@ fn bad_lines_are_reported_counted_and_left_out() {
         "a.txt:6: `empty.example`, cannot be resolved: it has no IPv4 or IPv6 address",
         "a.txt:7: `\\u{1b}[31m`, not a host name",
     ];
-    for (message, start) in told.iter().zip(starts) {
+    for (message, start) in bad.iter().zip(starts) {
         assert!(message.starts_with(start), "{message}");
     }
     let strict = TargetSpec {
@@ -31,14 +31,14 @@ fn bad_lines_are_reported_counted_and_left_out() {
 }
 
 #[test]
-fn messages_are_bounded_but_not_the_count() {
+fn messages_are_limited_but_every_bad_line_is_counted() {
     let text = "1.2.3\n".repeat(1000);
-    let (_, report, told) = load_text(&text);
+    let (_, report, bad) = load_text(&text);
     assert_eq!(
-        (report.bad_lines, report.messages.len(), told.len()),
+        (report.bad_lines, report.messages.len(), bad.len()),
         (1000, loader::MOST_MESSAGES, 1000)
     );
-    assert!(told[999].starts_with("list:1000: "));
+    assert!(bad[999].starts_with("list:1000: "));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn files_that_cannot_be_read_are_named() {
 }
 
 #[test]
-fn endless_lines_cost_one_bad_line() {
+fn a_line_that_is_too_long_is_one_bad_line() {
     for header in ["", "target,x\n"] {
         let mut list = header.as_bytes().to_vec();
         list.extend(std::iter::repeat_n(b'x', 5 << 20));
@@ -144,13 +144,13 @@ fn endless_lines_cost_one_bad_line() {
             b",y\n"
         });
         list.extend(std::iter::repeat_n(b'x', reader::LONGEST + 1));
-        let (set, report, told) = load_lists(&both(), &[("list", &list)]).unwrap();
-        assert_eq!((set.len(), report.bad_lines), (1, 2), "{told:?}");
+        let (set, report, bad) = load_lists(&both(), &[("list", &list)]).unwrap();
+        assert_eq!((set.len(), report.bad_lines), (1, 2), "{bad:?}");
         assert!(
-            told.iter()
+            bad.iter()
                 .all(|message| message.ends_with("longer than 65536 bytes")),
-            "{told:?}"
+            "{bad:?}"
         );
-        assert!(told[0].len() < 200);
+        assert!(bad[0].len() < 200);
     }
 }

@@ -1,4 +1,4 @@
-//! Properties for any input: the lazy set equals an eager one, and arbitrary bytes are handled.
+//! Properties for any input: the set equals one that is built address by address, and arbitrary bytes are handled.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The set that the lazy set represents, computed address by address.
+/// Computes the expected set address by address.
 fn eager(
     spec: &TargetSpec,
     lines: &[(IpAddr, u8)],
@@ -85,7 +85,7 @@ fn prefix() -> impl Strategy<Value = (IpAddr, u8)> {
 
 proptest! {
     #[test]
-    fn the_lazy_set_is_the_eager_one(
+    fn the_set_equals_one_built_address_by_address(
         lines in prop::collection::vec(prefix(), 1..12),
         blocked in prop::collection::vec(prefix(), 0..8),
         per_prefix in prop_oneof![Just(1u8), 2u8..5, Just(254)],
@@ -129,7 +129,7 @@ proptest! {
         ),
     ) {
         let list = [header.to_vec(), parts.concat()].concat();
-        let (set, report, told) = match load_lists(&both(), &[("list", &list)]) {
+        let (set, report, bad) = match load_lists(&both(), &[("list", &list)]) {
             Ok(loaded) => loaded,
             // Some lists name more targets than are accepted without a confirmation.
             Err(TargetError::Large(_)) => return Ok(()),
@@ -140,12 +140,12 @@ proptest! {
             }
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
-        prop_assert_eq!(told.len() as u64, report.bad_lines);
+        prop_assert_eq!(bad.len() as u64, report.bad_lines);
         let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
         prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));
         prop_assert!(set.iter().len() as u64 == report.targets);
         // Messages name existing lines, in order.
-        let lines: Vec<u64> = told.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();
-        prop_assert!(lines.is_sorted() && lines.iter().all(|line| (1..=report.lines).contains(line)), "{:?}", told);
+        let lines: Vec<u64> = bad.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();
+        prop_assert!(lines.is_sorted() && lines.iter().all(|line| (1..=report.lines).contains(line)), "{:?}", bad);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 
-/// A resolver of a system with these files.
+/// The resolver of a system with these files.
 fn of_system(place: &Path, resolv_conf: Option<&str>, hosts: &str) -> DnsResolver {
     let files = SystemFiles {
         resolv_conf: place.join("resolv.conf"),
@@ -43,7 +43,7 @@ fn the_hosts_file_comes_before_servers_and_search_lists() {
 }
 
 #[test]
-fn without_a_server_the_hosts_file_still_answers_and_the_rest_is_told() {
+fn without_a_server_only_the_hosts_file_answers() {
     for conf in [None, Some("search corp.example\n")] {
         let place = tempfile::tempdir().unwrap();
         let resolver = of_system(place.path(), conf, HOSTS);
@@ -57,7 +57,7 @@ fn without_a_server_the_hosts_file_still_answers_and_the_rest_is_told() {
 }
 
 #[test]
-fn one_answer_is_made_of_two() {
+fn answers_for_both_families_are_joined() {
     let v4: Found = Ok(vec!["9.0.0.1".parse().unwrap()]);
     let none: Found = Err(Unresolved::NoAddress(Families::Ipv6));
     let absent: Found = Err(Unresolved::NoSuchName);
