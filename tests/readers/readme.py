@@ -29,8 +29,5 @@ def changed_paths(root):
 
 def side_by_side(root):
     """The line of code for each reader that reads several schema versions in one directory, by the reader's name."""
-    lines = {}
-    for line in block("Old and new schema versions side by side", "python", root).splitlines():
-        if code := re.fullmatch(r"(.+?)\s+# ([A-Za-z]+)", line):
-            lines[code.group(2)] = code.group(1)
-    return lines
+    lines = block("Old and new schema versions side by side", "python", root).splitlines()
+    return {title.removeprefix("# "): code for title, code in zip(lines[::2], lines[1::2])}
