@@ -136,6 +136,10 @@ impl Single {
 
     /// Encodes the hops of a group and empties its buffers. After an error, no more rows are accepted.
     pub(super) fn write(&mut self, group: &mut Group) -> Result<(), DatasetError> {
+        // Without this, a second attempt with the emptied buffers would look like a success.
+        if self.sink.is_none() {
+            return Err(DatasetError::Over(self.subject.clone()));
+        }
         for rows in &mut group.rows {
             let rows = rows.take();
             let any: &dyn Any = rows.as_ref();

@@ -6,6 +6,7 @@
 
 mod anomalies;
 mod clean;
+mod columns;
 mod costs;
 mod drivers;
 mod ends;
