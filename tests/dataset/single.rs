@@ -222,6 +222,34 @@ fn a_reader_that_closes_the_pipe_ends_the_run_cleanly() {
     }
 }
 
+/// Takes the header of every format, and no rows.
+struct Leaves(usize);
+
+impl std::io::Write for Leaves {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self
+            .0
+            .checked_sub(bytes.len())
+            .ok_or(std::io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The error of the last batch before the end comes while the end is already being written.
+#[test]
+fn a_reader_that_leaves_just_before_the_end_is_named_as_the_cause() {
+    for format in [Format::Csv, Format::JsonLines, Format::Arrow] {
+        for traces in 7..10 {
+            let error = stream_of(traces, format, Leaves(12_000)).expect_err("it left");
+            assert!(error.is_broken_pipe(), "{format}, {traces}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_full_disk_behind_standard_output_is_named() {
     for format in [Format::Csv, Format::JsonLines, Format::Arrow] {
