@@ -28,12 +28,12 @@ impl From<StrategyName> for StrategyChoice {
 /// The kind of sockets.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum TransportName {
-    /// Raw sockets; or ordinary sockets, if raw sockets are refused and ordinary sockets support all given options.
+    /// Raw sockets if they are allowed. Otherwise ordinary sockets, if they support all given options.
     Auto,
-    /// Raw sockets. They support all options and fill all columns, and need CAP_NET_RAW.
+    /// Raw sockets. They support all options, record every field of a reply, and need CAP_NET_RAW.
     Raw,
-    /// Ordinary sockets. They need no privileges and support UDP traces; if net.ipv4.ping_group_range allows it, also ICMP echo traces and
-    /// sweeps. Columns that need the whole packet are null.
+    /// Ordinary sockets, without privileges. They support UDP traces, and ICMP echo traces and sweeps if net.ipv4.ping_group_range allows
+    /// them. Columns that need the whole packet are null.
     Dgram,
 }
 

@@ -87,8 +87,8 @@ fn help_states_the_limits_of_options() {
     let words: Vec<&str> = help.split_whitespace().collect();
     let help = words.join(" ");
     for part in [
-        "with its IP header; not with TCP",
-        "see many flows; not with ICMP",
+        "with its IP header (not with TCP)",
+        "see many flows. Not with ICMP",
         "ICMP echo traces and sweeps if net.ipv4.ping_group_range allows",
         "129, 130 and 143 interrupted",
     ] {
