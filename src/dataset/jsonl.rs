@@ -3,22 +3,24 @@
 use std::io::Write;
 
 use arrow::array::RecordBatch;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
 
-use super::cells::push_row;
+use super::json;
 use super::sink::{Sink, SinkError, Target};
 
 /// The encoder of JSON Lines.
 pub(super) struct JsonLinesSink {
     target: Target,
     /// The lines of the current batch. The buffer is reused.
-    lines: String,
+    lines: Vec<u8>,
 }
 
 impl JsonLinesSink {
     pub(super) fn new(target: Target) -> Self {
         JsonLinesSink {
             target,
-            lines: String::new(),
+            lines: Vec::new(),
         }
     }
 }
@@ -26,11 +28,13 @@ impl JsonLinesSink {
 impl Sink for JsonLinesSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         self.lines.clear();
-        for row in 0..batch.num_rows() {
-            push_row(&mut self.lines, batch, row);
-            self.lines.push('\n');
-        }
-        self.target.write_all(self.lines.as_bytes())?;
+        let mut writer = WriterBuilder::new()
+            .with_explicit_nulls(true)
+            .with_encoder_factory(json::times())
+            .build::<_, LineDelimited>(&mut self.lines);
+        writer.write(batch)?;
+        writer.finish()?;
+        self.target.write_all(&self.lines)?;
         Ok(self.target.flush()?)
     }
 

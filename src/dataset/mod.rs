@@ -52,6 +52,7 @@ mod csv;
 mod directory;
 mod error;
 mod files;
+mod json;
 mod jsonl;
 pub mod manifest;
 mod meta;
