@@ -323,6 +323,8 @@ fn a_strategy_of_one_file_probes_infers_and_writes_a_table() {
         let is_probed = probed.contains_key(&(trace.trace_id, Some(Ttl(1))));
         assert_eq!(trace.probes_sent, if is_probed { 3 } else { 0 });
         assert_eq!(trace.path_hash.is_some(), is_probed);
+        let path = trace.path.as_ref().map(Vec::len);
+        assert_eq!(path, is_probed.then_some(TTLS.len()));
     }
 }
 

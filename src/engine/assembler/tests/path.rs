@@ -142,7 +142,7 @@ fn each_ttl_up_to_the_target_has_one_row_on_the_path() {
 
 #[test]
 fn a_further_reply_that_shows_the_hop_is_on_the_path() {
-    let complaint = says(ReplyKind::HostUnreachable, router(1), answered(2));
+    let complaint = says(ReplyKind::HostUnreachable, router(9), answered(2));
     let further = row(2, 2, 1, Status::Duplicate);
     let out = assembled(
         [answered(1), complaint, further, answered(3)],
@@ -159,7 +159,7 @@ fn a_complaint_is_on_the_path_if_its_router_answered_nowhere_before() {
         answered(1),
         prohibited(router(9), answered(2)),
         // An answer of another kind is preferred, even if it came to a later attempt.
-        prohibited(router(9), answered(3)),
+        prohibited(router(8), answered(3)),
         attempt(2, answered(3)),
         // This router is the hop at the first TTL.
         prohibited(router(1), answered(4)),

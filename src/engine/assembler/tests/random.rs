@@ -177,7 +177,7 @@ proptest! {
             Just(StopReason::Completed), Just(StopReason::Unreachable), Just(StopReason::Interrupted),
         ],
         last_ttl in prop::option::weighted(0.9, 1..8u8),
-        has_length: bool,
+        length in prop::option::of(1..8u8),
         sealed_after in 0.0..2.0,
     ) {
         let rows = all_rows(&probes);
@@ -192,7 +192,7 @@ proptest! {
                 reason => reason,
             },
             last_ttl: last_ttl.map(Ttl),
-            path_length: last_ttl.filter(|_| has_length).map(Ttl),
+            path_length: length.map(Ttl),
             ..end(StopReason::GapLimit, None)
         };
         let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
