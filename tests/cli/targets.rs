@@ -2,7 +2,7 @@
 
 use super::*;
 
-use parquet::record::Field;
+use pathsurvey::dataset::read::{Dataset, Rows};
 
 /// Surveys into JSON lines. Returns the distinct destinations and the messages.
 fn destinations(arguments: &[&str], input: &[u8]) -> (Vec<String>, String) {
@@ -165,28 +165,13 @@ fn labels_arrive_with_their_traces() {
     let out = place.text("out");
     check(&survey(&["-i", &list, "-o", &out]), 0, &[]);
     let mut seen = BTreeMap::new();
-    for part in parquet_parts(&place.path("out/traces")) {
-        let file = fs::File::open(part).expect("a part");
-        let reader = parquet::file::reader::SerializedFileReader::new(file).expect("Parquet");
-        for row in reader {
-            let row = row.expect("a row");
-            let cell = |name| {
-                let mut columns = row.get_column_iter();
-                columns
-                    .find(|(column, _)| *column == name)
-                    .map(|(_, cell)| cell)
-            };
-            let (Some(Field::Str(destination)), Some(Field::MapInternal(labels))) =
-                (cell("destination"), cell("labels"))
-            else {
-                panic!("no labels in {row}");
-            };
-            let pair = |(key, value): &(Field, Field)| match (key, value) {
-                (Field::Str(key), Field::Str(value)) => (key.clone(), value.clone()),
-                other => panic!("{other:?}"),
-            };
-            let labels: Vec<_> = labels.entries().iter().map(pair).collect();
-            seen.insert(destination.clone(), labels);
+    let dataset = Dataset::open(out).expect("a dataset");
+    let batches = dataset.scan("traces").columns(&["destination", "labels"]);
+    for batch in batches.batches().expect("a table") {
+        for row in Rows::new(batch.expect("a whole part")).iter() {
+            let destination = row.text("destination").unwrap().expect("a destination");
+            let labels = row.map("labels").unwrap().expect("labels");
+            seen.insert(destination.to_owned(), labels);
         }
     }
     let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -198,16 +183,4 @@ fn labels_arrive_with_their_traces() {
         ("198.18.0.2".to_owned(), vec![label("name", "beta")]),
     ];
     assert_eq!(seen, BTreeMap::from(expected));
-}
-
-fn parquet_parts(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => found.extend(parquet_parts(&path)),
-            false => found.push(path),
-        }
-    }
-    found
 }

@@ -8,14 +8,13 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use arrow::array::{Array, Int16Array, StringArray};
 use serde_json::Value;
 
 use super::host::World;
 use super::lab::network;
 use super::program::{Started, run};
 use crate::others::installed;
-use crate::rows::{batches, manifest, verified_parts};
+use crate::rows::{columns, manifest};
 use crate::support::{Ignored, Outcome};
 
 /// A target of each family, and the options that have a survey of them soon over, however much of it is silent.
@@ -74,7 +73,7 @@ struct Survey {
     /// The warnings, in the manifest and on standard error.
     warnings: Vec<String>,
     /// Address family and kind of every reply.
-    replies: BTreeSet<(i16, String)>,
+    replies: BTreeSet<(i64, String)>,
 }
 
 impl Survey {
@@ -93,17 +92,12 @@ impl Survey {
         for warning in &warnings {
             assert!(told.contains(warning), "{warning}: {told}");
         }
-        let mut replies = BTreeSet::new();
-        for batch in verified_parts(&night, &manifest, "hops")
-            .iter()
-            .flat_map(|part| batches(part))
-        {
-            let column = |name| batch.column_by_name(name).unwrap().as_any();
-            let versions = column("ip_version").downcast_ref::<Int16Array>().unwrap();
-            let kinds = column("reply_kind").downcast_ref::<StringArray>().unwrap();
-            let answered = (0..kinds.len()).filter(|row| kinds.is_valid(*row));
-            replies.extend(answered.map(|row| (versions.value(row), kinds.value(row).to_owned())));
-        }
+        let rows = columns(&night, &manifest, "hops", &["ip_version", "reply_kind"]);
+        let answered = rows.iter().filter_map(|row| {
+            let kind = row["reply_kind"].as_str()?.to_owned();
+            Some((row["ip_version"].as_i64().unwrap(), kind))
+        });
+        let replies: BTreeSet<_> = answered.collect();
         Survey {
             manifest,
             warnings,
@@ -122,7 +116,7 @@ impl Survey {
         }
     }
 
-    fn heard(&self, version: i16, kind: &str) -> bool {
+    fn heard(&self, version: i64, kind: &str) -> bool {
         self.replies.contains(&(version, kind.to_owned()))
     }
 }
@@ -137,7 +131,7 @@ const PROTOCOLS: [(&[&str], &str); 5] = [
 ];
 
 /// Surveys the targets of `families` with every protocol: nothing to warn of, and everything is heard.
-fn everything_heard(world: &World, tracked: bool, families: &[i16]) {
+fn everything_heard(world: &World, tracked: bool, families: &[i64]) {
     for (protocol, answer) in PROTOCOLS {
         let targets = families
             .iter()

@@ -2,36 +2,30 @@
 
 use std::path::Path;
 
-use arrow::array::{Array, StringArray};
 use hickory_resolver::proto::op::ResponseCode;
+use serde_json::Value;
 
 use super::host::World;
 use super::lab::{network, repository};
 use super::program::{pathsurvey, run};
 use crate::dns::{DnsServer, Reply};
-use crate::rows::{batches, manifest, verified_parts};
+use crate::rows::{columns, manifest};
 use crate::support::Outcome;
 
 /// Destinations and what they were asked for as, in rising order.
 fn inputs(output: &Path) -> Vec<(String, String)> {
     let manifest = manifest(output).unwrap();
-    let mut inputs = Vec::new();
-    for batch in verified_parts(output, &manifest, "traces")
-        .iter()
-        .flat_map(|part| batches(part))
-    {
-        let column = |name| {
-            let column = batch.column_by_name(name).unwrap().as_any();
-            column.downcast_ref::<StringArray>().unwrap().clone()
-        };
-        let (destinations, texts) = (column("destination"), column("target_input"));
-        inputs.extend((0..texts.len()).map(|row| {
-            (
-                destinations.value(row).to_owned(),
-                texts.value(row).to_owned(),
-            )
-        }));
-    }
+    let rows = columns(
+        output,
+        &manifest,
+        "traces",
+        &["destination", "target_input"],
+    );
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let inputs = rows.iter();
+    let mut inputs: Vec<_> = inputs
+        .map(|row| (text(&row["destination"]), text(&row["target_input"])))
+        .collect();
     inputs.sort();
     inputs
 }

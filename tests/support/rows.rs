@@ -1,15 +1,12 @@
-//! Datasets read back with the Parquet reader, as plain rows. Tests compare what is on disk.
+//! Datasets read back with `pathsurvey::dataset::read`, as plain rows. Tests compare what is on disk.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{
-    Array, AsArray, BooleanArray, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray,
-    StructArray, TimestampMicrosecondArray,
-};
+use arrow::array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pathsurvey::dataset::read::{self, Checks, Fault, Row, Rows};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 /// A row of `hops`. Fields have the names of the columns.
 #[derive(Clone, Debug)]
@@ -98,22 +95,12 @@ impl Dataset {
     /// Reads the parts in the manifest of `directory`. Checks each part against the manifest.
     pub fn read(directory: &Path) -> Self {
         let manifest = manifest(directory).expect("a manifest");
-        let mut dataset = Dataset {
-            hops: Vec::new(),
-            traces: Vec::new(),
+        let run = verified(directory, &manifest);
+        Dataset {
+            hops: rows(&run, "hops", hop),
+            traces: rows(&run, "traces", trace),
             manifest,
-        };
-        for path in verified_parts(directory, &dataset.manifest, "hops") {
-            for batch in batches(&path) {
-                (0..batch.num_rows()).for_each(|at| dataset.hops.push(hop(&Cells(&batch, at))));
-            }
         }
-        for path in verified_parts(directory, &dataset.manifest, "traces") {
-            for batch in batches(&path) {
-                (0..batch.num_rows()).for_each(|at| dataset.traces.push(trace(&Cells(&batch, at))));
-            }
-        }
-        dataset
     }
 
     /// The number at `pointer` (RFC 6901) in the manifest.
@@ -136,24 +123,51 @@ pub fn manifest(directory: &Path) -> Option<Value> {
     Some(serde_json::from_slice(&text).expect("a manifest is always whole JSON"))
 }
 
-/// The parts of `table` in the manifest. Checks each part against its entry.
-pub fn verified_parts(directory: &Path, manifest: &Value, table: &str) -> Vec<PathBuf> {
-    let parts = manifest["tables"][table]["parts"].as_array().unwrap();
-    let verified = parts.iter().map(|part| {
-        let path = directory.join(part["path"].as_str().unwrap());
-        let bytes = std::fs::read(&path).unwrap();
-        let digest = Sha256::digest(&bytes);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(part["sha256"], hex.as_str(), "{}", path.display());
-        assert_eq!(part["bytes"], bytes.len());
-        let rows: usize = batches(&path).iter().map(RecordBatch::num_rows).sum();
-        assert_eq!(part["rows"], rows);
-        path
-    });
-    verified.collect()
+/// The run of a manifest in `directory`. Checks every part against its entry: size, digest and rows.
+fn verified(directory: &Path, manifest: &Value) -> read::Dataset {
+    let dataset = read::Dataset::open(directory).expect("a dataset");
+    let run = dataset.only(|run| manifest["run_id"] == run.id());
+    let [only] = run.runs() else {
+        panic!("no run {}", manifest["run_id"]);
+    };
+    let text: Value = serde_json::from_slice(&only.manifest().to_text()).unwrap();
+    assert_eq!(text["tables"], manifest["tables"]);
+    let mut faults = run.verify(Checks::ALL, |_| ()).expect("a list of parts");
+    // A killed run may leave parts that it could not list any more.
+    faults.retain(|fault| !matches!(fault, Fault::Unlisted { .. }));
+    assert!(faults.is_empty(), "{faults:?}");
+    run
 }
 
-/// The rows of one Parquet file.
+/// The parts of `table` in the manifest. Checks each part against its entry.
+pub fn verified_parts(directory: &Path, manifest: &Value, table: &str) -> Vec<PathBuf> {
+    let run = verified(directory, manifest);
+    let rows = run.scan(table).fold(
+        || 0,
+        |rows, batch| *rows += batch.num_rows() as u64,
+        |a, b| a + b,
+    );
+    assert_eq!(
+        manifest["tables"][table]["rows"],
+        rows.expect("whole parts")
+    );
+    let parts = run.runs()[0].parts(table).iter();
+    parts.map(|part| part.path().to_owned()).collect()
+}
+
+/// Some columns of `table`, each row as a JSON object. Checks each part against its entry in the manifest.
+pub fn columns(directory: &Path, manifest: &Value, table: &str, names: &[&str]) -> Vec<Value> {
+    let run = verified(directory, manifest);
+    let batches = run.scan(table).columns(names).batches();
+    let batches = batches.unwrap_or_else(|error| panic!("{error}"));
+    let rows = batches.flat_map(|batch| {
+        let rows = Rows::new(batch.unwrap_or_else(|error| panic!("{error}")));
+        rows.iter().map(|row| row.to_json()).collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+/// The rows of one Parquet file, whether a manifest lists it or not.
 pub fn batches(path: &Path) -> Vec<RecordBatch> {
     let file = std::fs::File::open(path).unwrap();
     ParquetRecordBatchReaderBuilder::try_new(file)
@@ -163,72 +177,70 @@ pub fn batches(path: &Path) -> Vec<RecordBatch> {
         .collect()
 }
 
-/// One row of a batch, by column name.
-struct Cells<'a>(&'a RecordBatch, usize);
+/// All rows of a table.
+fn rows<T>(dataset: &read::Dataset, table: &str, row: impl Fn(&Cells) -> T) -> Vec<T> {
+    let batches = dataset.scan(table).batches();
+    let batches = batches.unwrap_or_else(|error| panic!("{error}"));
+    let mut found = Vec::new();
+    for batch in batches {
+        let rows = Rows::new(batch.unwrap_or_else(|error| panic!("{error}")));
+        found.extend(rows.iter().map(|cells| row(&Cells(cells))));
+    }
+    found
+}
+
+/// One row. Getters fail the test if the column is of another kind.
+struct Cells<'a>(Row<'a>);
 
 impl Cells<'_> {
-    fn column<A: Array + 'static>(&self, name: &str) -> Option<&A> {
-        let column = self.0.column_by_name(name).expect(name);
-        let typed = column.as_any().downcast_ref::<A>().expect(name);
-        typed.is_valid(self.1).then_some(typed)
-    }
-
     fn text(&self, name: &str) -> Option<String> {
-        Some(self.column::<StringArray>(name)?.value(self.1).to_owned())
+        self.0.text(name).unwrap().map(str::to_owned)
     }
 
     fn address(&self, name: &str) -> Option<Ipv4Addr> {
-        Some(self.text(name)?.parse().unwrap())
+        match self.0.address(name).unwrap()? {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(address) => panic!("{name} is {address}"),
+        }
     }
 
-    fn int16(&self, name: &str) -> Option<i16> {
-        Some(self.column::<Int16Array>(name)?.value(self.1))
+    /// An integer that must fit its type.
+    fn number<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
+        let value = self.0.int(name).unwrap()?;
+        let number = T::try_from(value);
+        Some(number.unwrap_or_else(|_| panic!("{name} is {value}")))
     }
 
-    fn int32(&self, name: &str) -> Option<i32> {
-        Some(self.column::<Int32Array>(name)?.value(self.1))
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.0.bool(name).unwrap()
     }
 
-    fn int64(&self, name: &str) -> Option<i64> {
-        Some(self.column::<Int64Array>(name)?.value(self.1))
-    }
-
+    /// Microseconds since the epoch.
     fn time(&self, name: &str) -> Option<i64> {
-        Some(
-            self.column::<TimestampMicrosecondArray>(name)?
-                .value(self.1),
-        )
-    }
-
-    fn byte(&self, name: &str) -> Option<u8> {
-        self.int16(name).map(|value| u8::try_from(value).unwrap())
-    }
-
-    fn port(&self, name: &str) -> Option<u16> {
-        self.int32(name).map(|value| u16::try_from(value).unwrap())
+        self.0.time(name).unwrap().map(|time| time.as_micros())
     }
 }
 
 fn hop(cells: &Cells) -> Hop {
     Hop {
-        trace_id: cells.int64("trace_id").unwrap(),
-        probe_id: cells.int64("probe_id").unwrap(),
-        reply_index: cells.int16("reply_index").unwrap(),
+        trace_id: cells.number("trace_id").unwrap(),
+        probe_id: cells.number("probe_id").unwrap(),
+        reply_index: cells.number("reply_index").unwrap(),
         destination: cells.address("destination").unwrap(),
         source: cells.address("source"),
-        src_port: cells.port("src_port").unwrap(),
-        dst_port: cells.port("dst_port").unwrap(),
-        ttl: cells.byte("ttl").unwrap(),
-        attempt: cells.int16("attempt").unwrap(),
+        src_port: cells.number("src_port").unwrap(),
+        dst_port: cells.number("dst_port").unwrap(),
+        ttl: cells.number("ttl").unwrap(),
+        attempt: cells.number("attempt").unwrap(),
         purpose: cells.text("purpose").unwrap(),
-        probe_size: cells.int32("probe_size").unwrap(),
-        probe_ip_id: cells.port("probe_ip_id"),
-        probe_checksum: cells.port("probe_checksum"),
+        probe_size: cells.number("probe_size").unwrap(),
+        probe_ip_id: cells.number("probe_ip_id"),
+        probe_checksum: cells.number("probe_checksum"),
         sent_at: cells.time("sent_at"),
         status: cells.text("status").unwrap(),
         reason: cells.text("reason"),
         received_at: cells.time("received_at"),
-        rtt_us: cells.int32("rtt_us"),
+        rtt_us: cells.number("rtt_us"),
         evidence: cells.text("evidence"),
         reply: reply(cells),
     }
@@ -258,9 +270,8 @@ fn reply(cells: &Cells) -> Option<HopReply> {
             "icmp_extensions",
         ];
         for name in columns {
-            let column = cells.0.column_by_name(name).expect(name);
             assert!(
-                column.is_null(cells.1),
+                cells.0.is_null(name).unwrap(),
                 "a row without a responder has a {name}"
             );
         }
@@ -268,68 +279,56 @@ fn reply(cells: &Cells) -> Option<HopReply> {
     };
     Some(HopReply {
         responder,
-        icmp_type: cells.byte("icmp_type").unwrap(),
-        icmp_code: cells.byte("icmp_code").unwrap(),
-        ttl: cells.byte("reply_ttl").unwrap(),
-        tos: cells.byte("reply_tos").unwrap(),
-        size: cells.int32("reply_size").unwrap(),
-        ip_id: cells.port("reply_ip_id").unwrap(),
+        icmp_type: cells.number("icmp_type").unwrap(),
+        icmp_code: cells.number("icmp_code").unwrap(),
+        ttl: cells.number("reply_ttl").unwrap(),
+        tos: cells.number("reply_tos").unwrap(),
+        size: cells.number("reply_size").unwrap(),
+        ip_id: cells.number("reply_ip_id").unwrap(),
         destination: cells.address("reply_destination").unwrap(),
         quoted: Quoted {
-            ttl: cells.byte("quoted_ttl").unwrap(),
-            tos: cells.byte("quoted_tos").unwrap(),
-            ip_id: cells.port("quoted_ip_id").unwrap(),
-            length: cells.int32("quoted_length").unwrap(),
-            checksum: cells.port("quoted_checksum").unwrap(),
-            src_port: cells.port("quoted_src_port").unwrap(),
-            dst_port: cells.port("quoted_dst_port").unwrap(),
+            ttl: cells.number("quoted_ttl").unwrap(),
+            tos: cells.number("quoted_tos").unwrap(),
+            ip_id: cells.number("quoted_ip_id").unwrap(),
+            length: cells.number("quoted_length").unwrap(),
+            checksum: cells.number("quoted_checksum").unwrap(),
+            src_port: cells.number("quoted_src_port").unwrap(),
+            dst_port: cells.number("quoted_dst_port").unwrap(),
             source: cells.address("quoted_source").unwrap(),
             destination: cells.address("quoted_destination").unwrap(),
-            size: cells.int32("quote_size").unwrap(),
+            size: cells.number("quote_size").unwrap(),
         },
         mpls: mpls(cells),
     })
 }
 
 fn mpls(cells: &Cells) -> Vec<(u32, u8, bool, u8)> {
-    let column = cells.0.column_by_name("mpls").unwrap();
-    if column.is_null(cells.1) {
+    let Some(stack) = cells.0.list("mpls").unwrap() else {
         return Vec::new();
-    }
-    let stack = column.as_list::<i32>().value(cells.1);
-    let stack: &StructArray = stack.as_struct();
-    let small = |at: usize, row: usize| {
-        let values: &Int16Array = stack.column(at).as_any().downcast_ref().unwrap();
-        u8::try_from(values.value(row)).unwrap()
     };
-    let labels: &Int32Array = stack.column(0).as_any().downcast_ref().unwrap();
-    let bottoms: &BooleanArray = stack.column(2).as_boolean();
-    (0..stack.len())
-        .map(|row| {
-            (
-                u32::try_from(labels.value(row)).unwrap(),
-                small(1, row),
-                bottoms.value(row),
-                small(3, row),
-            )
-        })
-        .collect()
+    let labels = stack.iter().map(|label| {
+        let label = Cells(label);
+        (
+            label.number("label").unwrap(),
+            label.number("tc").unwrap(),
+            label.flag("bottom").unwrap(),
+            label.number("ttl").unwrap(),
+        )
+    });
+    labels.collect()
 }
 
 fn trace(cells: &Cells) -> Trace {
     Trace {
-        trace_id: cells.int64("trace_id").unwrap(),
+        trace_id: cells.number("trace_id").unwrap(),
         destination: cells.address("destination").unwrap(),
-        flow: cells.int32("flow").unwrap(),
-        src_port: cells.port("src_port").unwrap(),
+        flow: cells.number("flow").unwrap(),
+        src_port: cells.number("src_port").unwrap(),
         stop_reason: cells.text("stop_reason").unwrap(),
-        reached: cells
-            .column::<BooleanArray>("reached")
-            .unwrap()
-            .value(cells.1),
-        path_length: cells.byte("path_length"),
-        hops_responding: cells.int32("hops_responding").unwrap(),
-        probes_sent: cells.int32("probes_sent").unwrap(),
-        replies: cells.int32("replies").unwrap(),
+        reached: cells.flag("reached").unwrap(),
+        path_length: cells.number("path_length"),
+        hops_responding: cells.number("hops_responding").unwrap(),
+        probes_sent: cells.number("probes_sent").unwrap(),
+        replies: cells.number("replies").unwrap(),
     }
 }

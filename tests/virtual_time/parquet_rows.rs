@@ -1,92 +1,66 @@
 //! Tables of a dataset, read back from their Parquet parts.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pathsurvey::dataset::read::{Dataset, Row, Rows};
 
-/// A whole table in memory, its parts in the order of their names.
-pub struct Table(RecordBatch);
+/// A whole table in memory, its parts in the order of writing.
+pub struct Table(Rows);
 
 impl Table {
     /// Reads the table `name` of the dataset in `root`.
     pub fn read(root: &Path, name: &str) -> Self {
-        let mut parts = files(&root.join(name));
-        parts.sort();
-        let batches: Vec<RecordBatch> = parts
-            .iter()
-            .flat_map(|part| {
-                let file = File::open(part).expect("a part");
-                let builder = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
-                let reader = builder.build().expect("a reader");
-                reader
-                    .map(|batch| batch.expect("a batch"))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        let schema = batches.first().expect("rows").schema();
-        Table(concat_batches(&schema, &batches).expect("one schema"))
+        let dataset = Dataset::open(root).expect("a dataset");
+        let batches = dataset.scan(name).batches().expect("a table");
+        let schema = batches.schema().clone();
+        let batches: Result<Vec<RecordBatch>, _> = batches.collect();
+        let batches = batches.expect("whole parts");
+        Table(Rows::new(
+            concat_batches(&schema, &batches).expect("one schema"),
+        ))
     }
 
     pub fn rows(&self) -> usize {
-        self.0.num_rows()
+        self.0.len()
     }
 
-    fn column(&self, name: &str) -> &dyn Array {
-        let column = self.0.column_by_name(name);
-        column.unwrap_or_else(|| panic!("no column {name}"))
+    fn row(&self, row: usize) -> Row<'_> {
+        self.0.get(row).expect("a row")
     }
 
     pub fn text(&self, name: &str, row: usize) -> Option<&str> {
-        let column = self.column(name).as_string::<i32>();
-        column.is_valid(row).then(|| column.value(row))
+        self.row(row).text(name).unwrap()
     }
 
     pub fn flag(&self, name: &str, row: usize) -> bool {
-        self.column(name).as_boolean().value(row)
+        self.row(row).bool(name).unwrap().expect("a value")
     }
 
     /// A number of any of the widths that tables have; a time in microseconds.
     pub fn number(&self, name: &str, row: usize) -> Option<i64> {
-        let column = self.column(name);
-        column.is_valid(row).then(|| {
-            if let Some(column) = column.as_primitive_opt::<Int16Type>() {
-                i64::from(column.value(row))
-            } else if let Some(column) = column.as_primitive_opt::<Int32Type>() {
-                i64::from(column.value(row))
-            } else if let Some(column) = column.as_primitive_opt::<Int64Type>() {
-                column.value(row)
-            } else {
-                column.as_primitive::<TimestampMicrosecondType>().value(row)
-            }
-        })
+        let row = self.row(row);
+        match row.time(name) {
+            Ok(time) => time.map(|time| time.as_micros()),
+            Err(_) => row.int(name).unwrap(),
+        }
     }
 
     /// A list of texts; `None` where the column is null.
     pub fn texts(&self, name: &str, row: usize) -> Option<Vec<String>> {
-        let column = self.column(name).as_list::<i32>();
-        column.is_valid(row).then(|| {
-            let list = column.value(row);
-            let texts = list.as_string::<i32>().iter();
-            texts.map(|text| text.expect("a text").to_owned()).collect()
-        })
+        self.row(row).texts(name).unwrap()
     }
 
     /// Labels and their TTLs, top first; `None` where the column is null.
     pub fn mpls(&self, row: usize) -> Option<Vec<(i32, i16)>> {
-        let column = self.column("mpls").as_list::<i32>();
-        column.is_valid(row).then(|| {
-            let stack = column.value(row);
-            let stack = stack.as_struct();
-            let labels = stack.column_by_name("label").expect("labels");
-            let ttls = stack.column_by_name("ttl").expect("TTLs");
-            let labels = labels.as_primitive::<Int32Type>().values().iter();
-            let ttls = ttls.as_primitive::<Int16Type>().values().iter();
-            labels.copied().zip(ttls.copied()).collect()
-        })
+        let stack = self.row(row).list("mpls").unwrap()?;
+        let number = |label: &Row, name| label.int(name).unwrap().expect("a value");
+        let labels = stack
+            .iter()
+            .map(|label| (number(&label, "label") as i32, number(&label, "ttl") as i16));
+        Some(labels.collect())
     }
 }
 

@@ -6,13 +6,15 @@ use std::net::IpAddr;
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
-use super::filter::{Filter, Value};
+use super::file::{Pages, PartFile};
+use super::filter::Filter;
 use super::hops::{Joiner, Slice, TRACE_ID, trace_ids};
 use super::row::Rows;
 use super::scan::{Plan, table_schema};
 use super::strays::by_trace;
 use super::traces::Trace;
 use super::{Dataset, Part, ReadError, Run, lookup};
+use crate::dataset::columns::push_address;
 
 /// The traces to `destination` in all runs, each with its hops from all parts of its run.
 pub(super) fn traces_to(
@@ -20,7 +22,9 @@ pub(super) fn traces_to(
     destination: IpAddr,
 ) -> Result<Vec<Trace<'_>>, ReadError> {
     let runs: Vec<&Run> = dataset.runs().iter().collect();
-    let found = rows_of_traces(dataset, &runs, &Value::from(destination))?;
+    let mut text = String::new();
+    push_address(&mut text, destination);
+    let found = rows_of_traces(dataset, &runs, &text)?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
@@ -48,24 +52,32 @@ pub(super) fn traces_to(
 fn rows_of_traces<'d>(
     dataset: &'d Dataset,
     runs: &[&'d Run],
-    destination: &Value,
+    destination: &str,
 ) -> Result<Vec<(&'d Run, RecordBatch)>, ReadError> {
     let schema = table_schema(dataset, runs, "traces")?;
-    let filter = Filter::equals("destination", destination.clone());
-    let plan = dataset.scan("traces").filter(filter);
-    let plan = plan.plan_over(&schema, Vec::new())?;
-    let Value::Text(text) = destination else {
-        return Ok(Vec::new());
-    };
-    let in_dictionary = |part: &super::scan::OpenPart, group: usize| {
-        lookup::may_hold(part.file(), group, "destination", text)
-    };
+    let scan = dataset.scan("traces");
+    let filtered = scan.filter(Filter::equals("destination", destination));
+    let plan = filtered.plan_over(&schema, Vec::new())?;
     let parts = parts_of(runs, "traces");
     let found = parts.into_par_iter().map(|(run, part)| {
-        let rows = read(&plan, part, in_dictionary)?;
-        Ok(rows.into_iter().map(|rows| (run, rows)).collect::<Vec<_>>())
+        let mut found = Vec::new();
+        if in_a_dictionary(part, destination)? {
+            found.extend(read(&plan, part)?.into_iter().map(|rows| (run, rows)));
+        }
+        Ok(found)
     });
     Ok(found.collect::<Result<Vec<_>, ReadError>>()?.concat())
+}
+
+/// Whether a part of `traces` may have rows to a destination.
+fn in_a_dictionary(part: &Part, destination: &str) -> Result<bool, ReadError> {
+    let file = PartFile::open(part, "traces", &Pages::default())?;
+    for group in 0..file.metadata().num_row_groups() {
+        if lookup::may_hold(&file, group, "destination", destination)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 type HopsOfRuns<'d> = HashMap<&'d str, HashMap<i64, Vec<Slice>>>;
@@ -77,21 +89,28 @@ fn rows_of_hops<'d>(
     wanted: &HashMap<&str, Vec<i64>>,
 ) -> Result<(Joiner, HopsOfRuns<'d>), ReadError> {
     let schema = table_schema(dataset, runs, "hops")?;
-    let plan_of = |run: &Run| {
+    let plans_of = |run: &Run| {
         let ids = wanted.get(run.id()).cloned().unwrap_or_default();
         let scan = dataset.scan("hops").filter(Filter::any_of(TRACE_ID, ids));
-        scan.plan_over(&schema, Vec::new())
+        let whole = scan.plan_over(&schema, Vec::new())?;
+        let first = scan.columns(&[TRACE_ID]).plan_over(&schema, Vec::new())?;
+        Ok::<_, ReadError>((first, whole))
     };
     let with_traces: Vec<&Run> = runs
         .iter()
         .copied()
         .filter(|run| wanted.contains_key(run.id()))
         .collect();
-    let plans = with_traces.iter().map(|run| Ok((run.id(), plan_of(run)?)));
-    let plans: HashMap<&str, Plan> = plans.collect::<Result<_, ReadError>>()?;
+    let plans = with_traces.iter().map(|run| Ok((run.id(), plans_of(run)?)));
+    let plans: HashMap<&str, (Plan, Plan)> = plans.collect::<Result<_, ReadError>>()?;
     let parts = parts_of(&with_traces, "hops");
     let found = parts.into_par_iter().map(|(run, part)| {
-        let rows = read(&plans[run.id()], part, |_, _| Ok(true))?;
+        let (first, whole) = &plans[run.id()];
+        // Most parts have no row of the traces. One column shows that.
+        let rows = match read(first, part)?.is_empty() {
+            true => Vec::new(),
+            false => read(whole, part)?,
+        };
         Ok((run, rows))
     });
     let mut hops = HopsOfRuns::new();
@@ -111,18 +130,11 @@ fn parts_of<'d>(runs: &[&'d Run], table: &str) -> Vec<(&'d Run, &'d Part)> {
     parts.collect()
 }
 
-/// The rows of a part in row groups that pass `worth_reading`.
-fn read(
-    plan: &Plan,
-    part: &Part,
-    worth_reading: impl Fn(&super::scan::OpenPart, usize) -> Result<bool, ReadError>,
-) -> Result<Vec<RecordBatch>, ReadError> {
+/// The rows of a part.
+fn read(plan: &Plan, part: &Part) -> Result<Vec<RecordBatch>, ReadError> {
     let open = plan.open(part)?;
     let mut found = Vec::new();
     for group in 0..open.groups() {
-        if !worth_reading(&open, group)? {
-            continue;
-        }
         if let Some(mut rows) = open.group(group, plan.filter.as_ref())? {
             while let Some(batch) = rows.next_batch(&open)? {
                 found.push(batch);

@@ -31,9 +31,8 @@ pub(super) fn may_hold(
         return Ok(true);
     }
     let mask = chunk.page_encoding_stats_mask();
-    let in_dictionary = mask.is_some_and(|mask| {
-        mask.encodings().all(|encoding| is_index(encoding)) && mask.encodings().next().is_some()
-    });
+    let in_dictionary = mask
+        .is_some_and(|mask| mask.encodings().all(is_index) && mask.encodings().next().is_some());
     let rows = usize::try_from(metadata.num_rows()).unwrap_or(0);
     guarded(file.path(), || {
         let bytes = Arc::new(file.bytes().clone());

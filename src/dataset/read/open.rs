@@ -73,7 +73,7 @@ fn of_directory(directory: &Path) -> Result<Vec<Run>, ReadError> {
         });
     }
     let mut runs: Vec<Run> = found.into_values().collect();
-    runs.sort_by(|a, b| a.manifest().started_at.cmp(&b.manifest().started_at));
+    runs.sort_by_key(|run| run.manifest().started_at);
     Ok(runs)
 }
 

@@ -21,8 +21,12 @@ pub(super) fn group_may_match(
         Bound::All(parts) => all(parts, |part| group_may_match(file, group, part)),
         Bound::Any(parts) => any(parts, |part| group_may_match(file, group, part)),
         Bound::Leaf { column, test } => {
-            let Some(leaf) = leaf_of(file, column) else {
+            if file.schema().index_of(column).is_err() {
+                // A column that the file lacks is null in all rows.
                 return Ok(matches!(test, Test::Null(true)));
+            }
+            let Some(leaf) = leaf_of(file, column) else {
+                return Ok(true);
             };
             let field = file.schema().field(leaf.field);
             guarded(file.path(), || {
@@ -42,7 +46,8 @@ pub(super) fn group_may_match(
     }
 }
 
-/// The rows of a row group in pages that may hold rows that satisfy the filter. Wants [`PartFile::index_pages`] first.
+/// The rows of a row group in pages that may hold rows that satisfy the filter. All of them if the page index of the
+/// filter's columns was not read.
 pub(super) fn rows_that_may_match(
     file: &PartFile,
     group: usize,

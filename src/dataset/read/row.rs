@@ -217,6 +217,7 @@ impl<'r> Row<'r> {
             return Ok(None);
         };
         let texts = list.as_string_opt::<i32>();
+        let texts = texts.filter(|texts| texts.null_count() == 0);
         let texts = texts.ok_or_else(|| other_kind(name, column, "a list of texts"))?;
         let texts = texts.iter().map(|text| text.map(str::to_owned));
         Ok(Some(texts.collect()))

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::bound::Bound;
 use super::error::nearest;
-use super::file::{PartFile, guarded};
+use super::file::{Pages, PartFile, guarded};
 use super::filter::{Condition, Filter};
 use super::schema::{self, Mapping, Version};
 use super::{Dataset, Part, ReadError, Run, prune};
@@ -167,7 +167,7 @@ pub(super) fn table_schema(
     for (run, part) in with_parts {
         let section = run.manifest().tables.get(table);
         let version = section.map_or(0, |section| section.schema_version);
-        opened.push((version, PartFile::open(part, table)?));
+        opened.push((version, PartFile::open(part, table, &Pages::default())?));
     }
     if opened.is_empty() {
         return schema_without_parts(dataset, runs, table);
@@ -203,7 +203,7 @@ fn schema_without_parts(
 
 /// A scan whose names and types were checked.
 pub(super) struct Plan<'d> {
-    table: String,
+    pub table: String,
     all_columns: bool,
     pub schema: SchemaRef,
     pub filter: Option<Bound>,
@@ -213,7 +213,14 @@ pub(super) struct Plan<'d> {
 impl Plan<'_> {
     /// Opens a part for this scan.
     pub(super) fn open(&self, part: &Part) -> Result<OpenPart, ReadError> {
-        let mut file = PartFile::open(part, &self.table)?;
+        let mut pages = Pages::default();
+        if let Some(filter) = &self.filter {
+            filter.columns(&mut pages.filtered);
+            let read = self.schema.fields().iter();
+            pages.located = read.map(|field| field.name().as_str()).collect();
+            pages.located.extend(&pages.filtered);
+        }
+        let file = PartFile::open(part, &self.table, &pages)?;
         let fields = file.schema().fields();
         let unknown = fields
             .iter()
@@ -225,20 +232,9 @@ impl Plan<'_> {
             });
         }
         let mapping = Mapping::new(&self.schema, &file)?;
-        let mut filtered = Vec::new();
-        if let Some(filter) = &self.filter {
-            let mut names = Vec::new();
-            filter.columns(&mut names);
-            filtered = names
-                .iter()
-                .filter_map(|name| file.schema().index_of(name).ok())
-                .collect();
-        }
-        if !filtered.is_empty() {
-            let mut located = mapping.wanted.clone();
-            located.extend(&filtered);
-            file.index_pages(&located, &filtered)?;
-        }
+        let filtered = pages.filtered.iter();
+        let filtered = filtered.filter_map(|name| file.schema().index_of(name).ok());
+        let filtered = filtered.collect();
         Ok(OpenPart {
             file,
             mapping,
