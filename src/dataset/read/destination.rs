@@ -14,7 +14,7 @@ use super::scan::{Plan, table_schema};
 use super::strays::by_trace;
 use super::traces::Trace;
 use super::{Dataset, Part, ReadError, Run, lookup};
-use crate::dataset::columns::push_address;
+use crate::dataset::table::push_address;
 
 /// The traces to `destination` in all runs, each with its hops from all parts of its run.
 pub(super) fn traces_to(
