@@ -19,7 +19,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int32Type;
 use pathsurvey::dataset::read::Dataset;
 use pathsurvey::dataset::{
-    DatasetWriter, Ending, Output, PartLimits, RunFigures, RunMeta, Vantage,
+    DatasetWriter, Ending, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage,
 };
 use pathsurvey::model::{self, Protocol, Targets};
 
@@ -71,10 +71,12 @@ fn write(root: &Path, count: u32, parts: u32) {
         age: Duration::MAX,
     };
     let facts = RunFigures::default();
-    let targets = Arc::new(rows::SampleTargets::new());
+    let run = NewRun {
+        limits,
+        ..NewRun::new(meta(), Arc::new(rows::SampleTargets::new()))
+    };
     let output = Output::Directory(root.to_owned());
-    let mut writer = DatasetWriter::create(&output, meta(), targets, limits, rows::START, &facts)
-        .expect("an output");
+    let mut writer = DatasetWriter::create(&output, run, rows::START, &facts).expect("an output");
     for place in 0..count {
         let (hops, trace) = rows::trace(permuted(place, count));
         if let Some(earlier) = place.checked_sub(count / parts)

@@ -10,10 +10,7 @@ use serde_json::Value;
 
 use super::files::Disk;
 use super::*;
-use crate::model::{self, Protocol};
-
-#[path = "../../benches/rows/mod.rs"]
-mod rows;
+use crate::model::Protocol;
 
 const LIMITS: PartLimits = PartLimits {
     rows: 100,

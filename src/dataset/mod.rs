@@ -79,4 +79,12 @@ pub use tables::{Hops, Traces, all as all_tables, named as table_named};
 pub use writer::{Counted, DatasetWriter, Finished, NewRun, PartLimits, SealedHook};
 
 #[cfg(test)]
+use crate::model;
+
+/// Rows for tests.
+#[cfg(test)]
+#[path = "../../benches/rows/mod.rs"]
+mod rows;
+
+#[cfg(test)]
 mod full_disk_tests;

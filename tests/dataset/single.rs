@@ -190,10 +190,19 @@ fn stream(
     format: Format,
     to: impl std::io::Write + Send + 'static,
 ) -> Result<Finished, DatasetError> {
+    stream_of(20, format, to)
+}
+
+/// Streams the rows of this many traces.
+fn stream_of(
+    traces: u32,
+    format: Format,
+    to: impl std::io::Write + Send + 'static,
+) -> Result<Finished, DatasetError> {
     let facts = RunFigures::default();
-    let mut writer =
-        DatasetWriter::to_stream(Box::new(to), format, new_run("run-1", SMALL), &facts)?;
-    for row in (0..20).flat_map(|target| rows::trace(target).0) {
+    let run = new_run("run-1", SMALL);
+    let mut writer = DatasetWriter::to_stream(Box::new(to), format, run, &facts)?;
+    for row in (0..traces).flat_map(|target| rows::trace(target).0) {
         writer.hop(row, rows::START)?;
     }
     writer.finish(&Ending::Complete, rows::START, &facts)

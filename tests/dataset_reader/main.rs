@@ -13,7 +13,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use pathsurvey::dataset::read::{Dataset, ReadError, Rows, Scan};
 use pathsurvey::dataset::{
-    DatasetWriter, Ending, Finished, Output, PartLimits, RunFigures, RunMeta, Vantage,
+    DatasetWriter, Ending, Finished, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage,
 };
 use pathsurvey::model::{self, HopRecord, Protocol, Targets, Time, TraceRecord};
 use serde_json::{Value, json};
@@ -61,9 +61,11 @@ fn meta(run_id: &str, vantage: &str) -> RunMeta {
 }
 
 fn create(output: &Output, meta: RunMeta, limits: PartLimits) -> DatasetWriter {
-    let targets = Arc::new(rows::SampleTargets::new());
-    let facts = RunFigures::default();
-    DatasetWriter::create(output, meta, targets, limits, rows::START, &facts).unwrap()
+    let run = NewRun {
+        limits,
+        ..NewRun::new(meta, Arc::new(rows::SampleTargets::new()))
+    };
+    DatasetWriter::create(output, run, rows::START, &RunFigures::default()).unwrap()
 }
 
 fn feed(writer: &mut DatasetWriter, traces: &[(Vec<HopRecord>, TraceRecord)]) {

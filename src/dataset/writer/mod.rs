@@ -268,12 +268,12 @@ impl DatasetWriter {
 
     /// The trace of the last row of `hops`.
     fn last_trace(&self) -> Option<TraceId> {
-        let typed = |rows: &Box<dyn Rows>| -> Option<TraceId> {
-            let any: &dyn Any = rows.as_ref();
+        let last = |rows: &dyn Rows| -> Option<TraceId> {
+            let any: &dyn Any = rows;
             let hops = any.downcast_ref::<Buffer<Hops>>()?;
             hops.rows().last().map(|row| row.trace_id)
         };
-        self.buffers.iter().find_map(typed)
+        self.buffers.iter().find_map(|rows| last(rows.as_ref()))
     }
 
     /// Adds a row of `traces`, after the trace's hops. A single stream only counts it.

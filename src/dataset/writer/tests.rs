@@ -8,12 +8,9 @@ use std::sync::{Mutex, mpsc};
 use serde_json::Value;
 
 use super::*;
-use crate::dataset::Vantage;
 use crate::dataset::manifest::Manifest;
+use crate::dataset::{Vantage, rows};
 use crate::model::{self, Protocol, Status};
-
-#[path = "../../../benches/rows/mod.rs"]
-mod rows;
 
 fn new_run() -> NewRun {
     let meta = RunMeta {
