@@ -50,7 +50,8 @@ impl Table {
 
     /// A list of texts; `None` where the column is null.
     pub fn texts(&self, name: &str, row: usize) -> Option<Vec<String>> {
-        self.row(row).texts(name).unwrap()
+        let texts = self.row(row).texts(name).unwrap()?;
+        Some(texts.into_iter().map(|text| text.expect("a text")).collect())
     }
 
     /// Labels and their TTLs, top first; `None` where the column is null.
