@@ -35,7 +35,7 @@ impl Table for Hops {
         path(columns);
     }
 
-    /// Within a trace, rows without a TTL come last, and so do rows without a probe within an attempt.
+    /// Rows without a TTL come last in their trace. Rows without a probe come last in their attempt.
     fn sort_key(row: &HopRecord) -> (u128, u64) {
         const NO_TTL: u128 = 256;
         let ttl = row.ttl.map_or(NO_TTL, |ttl| u128::from(ttl.0));
@@ -336,7 +336,7 @@ fn reply_of(row: &HopRecord) -> Option<&Reply> {
     row.reply.as_deref()
 }
 
-/// The flags byte of a TCP answer.
+/// The flags byte of a TCP reply.
 fn tcp_flags(reply: &Reply) -> Option<u8> {
     match reply.echoed? {
         Echoed::Tcp { flags, .. } => Some(flags),
