@@ -28,11 +28,11 @@ pub enum DatasetError {
         path: PathBuf,
         /// The reason.
         source: io::Error,
-        /// What remains of it.
+        /// What remains of the file or stream.
         left: Remains,
     },
-    /// A write to a single file or stream after an error had ended it.
-    #[error("{} broke off at an error before", .0.display())]
+    /// A row was added to a single file or stream that an earlier error had ended.
+    #[error("an earlier error ended {}: no more rows can be added", .0.display())]
     Over(PathBuf),
     /// Another process writes there.
     #[error(
@@ -60,13 +60,13 @@ pub enum DatasetError {
         /// The id of both runs.
         run_id: String,
     },
-    /// There is a directory at the path of the file.
+    /// The path of the file is a directory.
     #[error(
         "{} is a directory, and a single file was asked for: name a file, or leave out --format",
         .0.display()
     )]
     IsDirectory(PathBuf),
-    /// At the path of the file there is something that is no file and accepts no stream.
+    /// The path of the file is neither a file nor a stream.
     #[error(
         "{} is {kind}, and nothing is written to it: name a file, a FIFO or a character device instead",
         path.display()
@@ -87,7 +87,7 @@ pub enum DatasetError {
     #[error("the reader of {} has closed it", .0.display())]
     BrokenPipe(PathBuf),
     /// A row belongs to no table of the run.
-    #[error("the dataset {} has no table for rows of {rows}: declare the table, and name it when the dataset is created", output.display())]
+    #[error("the dataset {} has no table for rows of {rows}: add the table to the tables of the run", output.display())]
     NoTable {
         /// The output.
         output: PathBuf,
@@ -102,10 +102,10 @@ pub enum DatasetError {
         /// The name of the second one.
         table: &'static str,
     },
-    /// The code that is called for every sealed part panicked. The part is whole.
-    #[error("the code that was told of {} panicked: the part is whole, and that code is not called again", .0.display())]
+    /// The hook for sealed parts panicked. The part is whole.
+    #[error("the hook for sealed parts panicked at {}: the part is whole, and the hook is not called again", .0.display())]
     HookPanicked(PathBuf),
-    /// The thread that writes the dataset has ended by a fault of this program.
+    /// The thread that writes the dataset ended because of a fault of this program.
     #[error("the thread that writes {} ended unexpectedly, and rows may be missing there: please report this", .0.display())]
     WriterGone(PathBuf),
     /// Rows could not be encoded.
@@ -160,7 +160,7 @@ impl DatasetError {
         }
     }
 
-    /// Whether missing permissions are the reason.
+    /// Whether the reason is a missing permission.
     pub fn is_refusal(&self) -> bool {
         match self {
             DatasetError::File { source, .. } | DatasetError::BrokenOff { source, .. } => {
@@ -200,7 +200,7 @@ pub enum Remains {
 impl Remains {
     fn remedy(&self, error: &io::Error) -> String {
         let keep = "move it away before the next run to the same name, which overwrites it";
-        let told = match self {
+        let rest = match self {
             Remains::PassedOn => return stream_remedy(error).to_owned(),
             Remains::Packets => return packets_remedy(error).to_owned(),
             Remains::Nothing => String::new(),
@@ -222,7 +222,7 @@ impl Remains {
             }
             Remains::NoManifest => " (the file itself is whole and stays; it lacks its manifest)".to_owned(),
         };
-        format!("{}{told}", remedy(error))
+        format!("{}{rest}", remedy(error))
     }
 }
 
@@ -253,7 +253,7 @@ pub(super) fn copy_of(error: &io::Error) -> io::Error {
     }
 }
 
-/// For a directory.
+/// The remedy for a directory of parts.
 fn parts_remedy(error: &io::Error) -> String {
     let kept = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -78,7 +78,7 @@ pub enum OutputError {
     },
     /// A suffix of files that we do not write.
     #[error(
-        "{0} has a suffix of no format written here: name it *.csv, *.jsonl, *.parquet or *.arrow for a single file of hops, end it with / for a directory, or add --format"
+        "the suffix of {0} names no format of this program: name it *.csv, *.jsonl, *.parquet or *.arrow for a single file of hops, end it with / for a directory, or add --format"
     )]
     UnknownSuffix(String),
 }

@@ -128,7 +128,7 @@ impl PcapFile {
                 let _ = file.cut(self.kept.bytes);
             }
             if self.kept.packets > 0 {
-                file.worth().mark_at(self.kept.bytes);
+                file.kept_length().mark_at(self.kept.bytes);
             }
         }
         self.unless_left(result)

@@ -70,7 +70,7 @@ impl Single {
             .map_err(|error| error.leaving(Remains::Nothing))?;
         let unfinished = Unfinished {
             temporary,
-            kept_length: file.worth(),
+            kept_length: file.kept_length(),
         };
         Self::over(
             path,

@@ -56,7 +56,7 @@ impl DatasetSink {
         DatasetSink { writer, facts }
     }
 
-    /// Returns the writer, to be closed.
+    /// Returns the writer, so that the caller can finish it.
     pub fn into_writer(self) -> DatasetWriter {
         self.writer
     }
@@ -73,7 +73,7 @@ impl RecordSink for DatasetSink {
         for row in records.tables.drain(..) {
             self.writer.row(row, now)?;
         }
-        // `records` held all rows of the traces in them. A part is cut only here, so it holds all of them as well.
+        // `records` held all rows of its traces. A part is cut only here, so no trace is divided.
         Ok(self.writer.seal_if_due(now)?)
     }
 

@@ -33,7 +33,7 @@ impl Disk {
         }
     }
 
-    /// Returns how many of `bytes` there is room for, and uses that room.
+    /// Returns how many of `bytes` fit on the disk, and uses that room.
     pub(super) fn admit(&self, bytes: usize) -> io::Result<usize> {
         if let Some(held) = &self.held {
             drop(held.lock().unwrap_or_else(PoisonError::into_inner));

@@ -48,9 +48,9 @@ impl PendingFile {
         PendingFile { file, digest }
     }
 
-    /// See [`TemporaryFile::worth`].
-    pub(in crate::dataset) fn worth(&self) -> KeptLength {
-        self.file.worth()
+    /// See [`TemporaryFile::kept_length`].
+    pub(in crate::dataset) fn kept_length(&self) -> KeptLength {
+        self.file.kept_length()
     }
 
     /// The final name.

@@ -45,7 +45,7 @@ pub(in crate::dataset) struct TemporaryFile {
     temporary: PathBuf,
     destination: PathBuf,
     disk: Disk,
-    worth: KeptLength,
+    kept_length: KeptLength,
     sealed: bool,
 }
 
@@ -92,14 +92,14 @@ impl TemporaryFile {
             temporary,
             destination,
             disk: disk.clone(),
-            worth: KeptLength::default(),
+            kept_length: KeptLength::default(),
             sealed: false,
         }
     }
 
-    /// The length to keep. The code that knows where a reader could stop marks it.
-    pub(in crate::dataset) fn worth(&self) -> KeptLength {
-        self.worth.clone()
+    /// The length to keep. The encoder marks it wherever a reader could stop.
+    pub(in crate::dataset) fn kept_length(&self) -> KeptLength {
+        self.kept_length.clone()
     }
 
     /// The final name.
@@ -111,7 +111,7 @@ impl TemporaryFile {
     pub(in crate::dataset) fn cut(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)?;
         self.file.seek(SeekFrom::Start(length))?;
-        let written = self.worth.written.swap(length, Ordering::Relaxed);
+        let written = self.kept_length.written.swap(length, Ordering::Relaxed);
         self.disk.give_back(written.saturating_sub(length));
         Ok(())
     }
@@ -125,7 +125,7 @@ impl TemporaryFile {
         self.sealed = true;
         self.disk.give_back(replaced);
         sync_parent(&self.destination)?;
-        Ok(self.worth.written())
+        Ok(self.kept_length.written())
     }
 }
 
@@ -135,7 +135,7 @@ impl Write for TemporaryFile {
         let result = self.file.write(&bytes[..admitted]);
         let written = *result.as_ref().unwrap_or(&0);
         self.disk.give_back((admitted - written) as u64);
-        self.worth
+        self.kept_length
             .written
             .fetch_add(written as u64, Ordering::Relaxed);
         result
@@ -152,8 +152,8 @@ impl Drop for TemporaryFile {
             return;
         }
         // Errors here cannot be reported. The next run at this path overwrites or removes the file.
-        let written = self.worth.written();
-        let kept = self.worth.kept.load(Ordering::Relaxed).min(written);
+        let written = self.kept_length.written();
+        let kept = self.kept_length.kept.load(Ordering::Relaxed).min(written);
         let _ = match kept {
             0 => fs::remove_file(&self.temporary),
             _ => self.file.set_len(kept),
@@ -189,7 +189,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut file = create(dir.path(), &Disk::default());
         file.write_all(b"whole").unwrap();
-        file.worth().mark();
+        file.kept_length().mark();
         file.write_all(b", and half").unwrap();
         drop(file);
         assert_eq!(fs::read(dir.path().join(".t")).unwrap(), b"whole");

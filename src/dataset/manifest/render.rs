@@ -48,7 +48,7 @@ impl TableParts {
     }
 }
 
-/// How far the run came, and when.
+/// The state of the run, with the times of that state.
 #[derive(Clone, Debug)]
 pub(in crate::dataset) struct Progress {
     state: RunState,
@@ -83,7 +83,7 @@ impl Progress {
     }
 }
 
-/// The manifest's text, ending in a newline. Equal arguments give equal bytes. All figures that rows determine come from `counted`, so
+/// Returns the manifest's text, which ends in a newline. Equal arguments give equal bytes. All figures that rows determine come from `counted`, so
 /// they agree with the parts.
 pub(in crate::dataset) fn render(
     meta: &RunMeta,
@@ -137,7 +137,7 @@ pub(in crate::dataset) fn render(
     manifest.to_text()
 }
 
-/// The figures `run`, with those that the rows determine.
+/// Returns the figures `run` together with those that the rows determine.
 fn with_counted(run: &Value, counted: &Counted) -> Value {
     let mut run = run.as_object().cloned().unwrap_or_default();
     let figures = [
@@ -150,7 +150,7 @@ fn with_counted(run: &Value, counted: &Counted) -> Value {
     Value::Object(run)
 }
 
-/// The probes that were not sent, by reason and family, as JSON.
+/// Returns the probes that were not sent, by reason and family, as JSON.
 pub fn not_sent(counts: &Statistics) -> Value {
     counts
         .unsent()

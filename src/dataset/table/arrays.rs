@@ -148,7 +148,7 @@ fn dictionary(keys: Int32Array, values: StringArray) -> ArrayRef {
     Arc::new(DictionaryArray::new(keys, Arc::new(values)))
 }
 
-/// Which of `rows` have a value, by `has`. `None` if all have one.
+/// Returns which of `rows` have a value, as `has` says. `None` if all rows have a value.
 fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option<NullBuffer> {
     let mut words: Vec<u64> = Vec::with_capacity(rows.len().div_ceil(64));
     let mut present = 0;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::model::{FlowId, Named, ProbeId, Time, TraceId, Ttl};
 
-/// A value for a column of `N`. The type of the getter's value decides whether the column is nullable: an `Option` makes it so.
+/// A value of a column that stores `N`. If the getter returns an `Option`, the column is nullable.
 pub trait Cell<N> {
     /// Whether the value may be absent.
     const NULLABLE: bool;
@@ -29,7 +29,7 @@ impl<V: Named> Cell<V> for V {
     }
 }
 
-/// Values that are always there.
+/// Values that are never absent.
 macro_rules! cells {
     ($($from:ty => $to:ty: $convert:expr;)+) => {$(
         impl Cell<$to> for $from {

@@ -1,4 +1,4 @@
-//! The declaration of columns: name, type, unit, meaning and getter of each, in one place.
+//! Declares columns: the name, type, unit, meaning and getter of each stand in one place.
 //!
 //! Every method of [`Columns`] adds one column. Its getter gets the row and the facts that all rows of the run share. If a getter
 //! returns an `Option`, the column is nullable.
@@ -30,7 +30,7 @@ impl<R> Default for Columns<R> {
     }
 }
 
-/// The column that was added last, for facts that few columns have.
+/// The column that was added last. Its methods state facts that only some columns have.
 pub struct Described<'a>(&'a mut ColumnSchema);
 
 impl Described<'_> {
@@ -96,7 +96,7 @@ impl<R: 'static> Columns<R> {
         )
     }
 
-    /// Numbers with a fraction, or none. What is not a number, or infinite, is null: JSON has no word for it.
+    /// Numbers with a fraction, or null. NaN and infinity become null, because JSON cannot express them.
     pub fn float64<V: Cell<f64>>(
         &mut self,
         name: &'static str,
@@ -219,7 +219,7 @@ impl<R: 'static> Columns<R> {
         })
     }
 
-    /// Any text, or none.
+    /// Any text, or null.
     pub fn optional_text(
         &mut self,
         name: &'static str,
@@ -231,7 +231,7 @@ impl<R: 'static> Columns<R> {
         })
     }
 
-    /// Bytes, or none.
+    /// Bytes, or null.
     pub fn bytes(
         &mut self,
         name: &'static str,

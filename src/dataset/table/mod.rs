@@ -39,7 +39,7 @@ pub trait Table: Sized + Send + Sync + 'static {
     /// The version of the schema. A new version only adds nullable columns, or makes a column nullable.
     const VERSION: u32;
 
-    /// One or two sentences for users: what a row is.
+    /// Says in a few sentences for users what a row is.
     const DESCRIPTION: &'static str;
 
     /// The columns that identify a row.
@@ -54,13 +54,13 @@ pub trait Table: Sized + Send + Sync + 'static {
     /// Returns the sort key of a row. Rows with equal keys keep their order.
     fn sort_key(row: &Self::Row) -> Self::SortKey;
 
-    /// Returns the memory in bytes that a row uses beside its own size.
+    /// Returns the memory in bytes that a row uses besides its own size.
     fn heap_bytes(_row: &Self::Row) -> usize {
         0
     }
 }
 
-/// What the rows of a run share. Getters of columns read from it.
+/// The facts that all rows of a run share. Getters of columns read them.
 pub struct Run {
     /// The facts of the run.
     pub meta: RunMeta,

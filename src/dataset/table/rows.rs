@@ -24,7 +24,7 @@ pub(in crate::dataset) enum Order {
     Sorted,
 }
 
-/// A buffer of rows, without their type. As `dyn Any` it is a [`Buffer`].
+/// A buffer of rows, without their type. Cast to `dyn Any`, it is a [`Buffer`].
 pub(in crate::dataset) trait Rows: Any + Send + Sync {
     /// The number of rows.
     fn len(&self) -> usize;
@@ -32,7 +32,7 @@ pub(in crate::dataset) trait Rows: Any + Send + Sync {
     /// The memory of the rows in bytes, with everything that they point to.
     fn bytes(&self) -> usize;
 
-    /// Adds a row. Returns it if it is no row of this table.
+    /// Adds a row. Returns the row if it belongs to another table.
     fn push_any(&mut self, row: Box<dyn Any + Send>) -> Result<(), Box<dyn Any + Send>>;
 
     /// Moves all rows into a buffer of their own.

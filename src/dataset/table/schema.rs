@@ -181,7 +181,7 @@ pub struct TableSchema {
     pub name: &'static str,
     /// The version of the schema.
     pub version: u32,
-    /// What a row is.
+    /// Says what a row is.
     pub description: &'static str,
     /// The columns that identify a row.
     pub key: &'static [&'static str],
@@ -231,7 +231,7 @@ impl TableSchema {
         })
     }
 
-    /// The schema as JSON text, one line a column, as in `schemas/*.json`.
+    /// Returns the schema as JSON text with one line per column, as in `schemas/*.json`.
     pub fn json(&self) -> String {
         let mut json = format!(
             "{{\n  \"table\": {},\n  \"version\": {},\n  \"description\": {},\n  \"key\": {},\n  \"sort_order\": {},\n  \"nulls\": \"last\",\n  \"columns\": [\n",

@@ -19,9 +19,9 @@ impl Table for Hops {
 
     const NAME: &'static str = "hops";
     const VERSION: u32 = 2;
-    const DESCRIPTION: &'static str = "One row per probe (reply_index 0), and one row per further reply to it. A value that is absent is \
-         null, never 0 and never an empty text. In an inferred row probe_id is null, and (run_id, trace_id, \
-         round, ttl) is the key.";
+    const DESCRIPTION: &'static str = "One row per probe (reply_index 0), and one row per further reply to it. A value that is absent \
+         is null, never 0 and never an empty text. In an inferred row, probe_id is null and (run_id, \
+         trace_id, round, ttl) is the key.";
     const KEY: &'static [&'static str] = &["run_id", "trace_id", "probe_id", "reply_index"];
     const SORT_ORDER: &'static [&'static str] =
         &["trace_id", "ttl", "attempt", "reply_index", "probe_id"];
@@ -35,7 +35,7 @@ impl Table for Hops {
         path(columns);
     }
 
-    /// Within a trace, rows without a TTL come last, and so do rows without a probe within an attempt.
+    /// Rows without a TTL come last in their trace. Rows without a probe come last in their attempt.
     fn sort_key(row: &HopRecord) -> (u128, u64) {
         const NO_TTL: u128 = 256;
         let ttl = row.ttl.map_or(NO_TTL, |ttl| u128::from(ttl.0));
@@ -67,8 +67,8 @@ fn identity(columns: &mut Columns<HopRecord>) {
         "The trace of the probe; joins traces. It is the target's number × flows + flow.",
         |row, _| row.trace_id,
     );
-    columns.int64("probe_id", "The probe's number within the run, from 0 in the order of sending. Null in an inferred row, which no \
-         probe belongs to.", |row, _| row.probe_id);
+    columns.int64("probe_id", "The probe's number within the run, from 0 in the order of sending. Null in an inferred row, \
+         because it has no probe.", |row, _| row.probe_id);
     columns.int16("reply_index", "0 in the probe's own row; 1 and up in the rows of further replies to it. Count the rows with 0 to \
          count probes.", |row, _| row.reply_index);
     columns.address("destination", "The address probed.", |row, _| {
@@ -172,9 +172,9 @@ fn reply(columns: &mut Columns<HopRecord>) {
         "When the reply arrived (the kernel's receive timestamp).",
         |row, _| Some(reply_of(row)?.received_at),
     );
-    columns.int32("rtt_us", "Round-trip time: receive timestamp − send timestamp. 0 if the reply has a timestamp up to 1 ms \
-         before that of the probe. Null if it is earlier still: the machine was then busy, and the send \
-         timestamp is a guess.", |row, _| row.rtt_us).unit("µs");
+    columns.int32("rtt_us", "Round-trip time: receive timestamp − send timestamp. 0 if the receive timestamp is up to 1 ms \
+         before the send timestamp. Null if it is even earlier: the machine was busy, and the send timestamp \
+         is not exact.", |row, _| row.rtt_us).unit("µs");
     columns.name::<ReplyKind, _>("reply_kind", "The kind of the reply.", |row, _| {
         row.reply_kind()
     });
@@ -265,8 +265,8 @@ fn quoted(columns: &mut Columns<HopRecord>) {
 
 fn extensions(columns: &mut Columns<HopRecord>) {
     columns.int32("next_hop_mtu", "Next-hop MTU in a fragmentation-needed or packet-too-big message; null if the router wrote none.", |row, _| reply_of(row)?.next_hop_mtu).unit("bytes");
-    columns.name::<Evidence, _>("evidence", "How certain it is that the reply answers this probe. full: all that was sent came back unchanged; \
-         rewritten: certain, and a field was changed on the way; weak: one of two secrets came back.", |row, _| row.evidence);
+    columns.name::<Evidence, _>("evidence", "How certain it is that the reply answers this probe. full: certain; rewritten: certain, and a \
+         field was changed on the way; weak: only one of two secrets came back, or no other probe fits.", |row, _| row.evidence);
     columns.list(
         "mpls",
         "MPLS label stack (RFC 4950), top label first; null if the reply has none.",
@@ -289,9 +289,10 @@ fn path(columns: &mut Columns<HopRecord>) {
         "In an inferred row, the trace_id of the trace that the hop was copied from.",
         |row, _| row.inferred.as_ref()?.from,
     );
-    columns.boolean("on_path", "Whether the trace's path goes by this row. Exactly one row per TTL of traces.path is true: the row \
-         of the responder in path; of a TTL without a reply, the last attempt. False in all other rows of a \
-         trace. Null if the run wrote no traces, or if the trace has several paths.", |row, _| row.on_path);
+    columns.boolean("on_path", "Whether this row stands for its TTL in traces.path. One row per probed TTL of path is true: the \
+         row with the responder in path. If path has null there, it is the row of the last attempt, or else \
+         the inferred row. False in all other rows of a trace. Null if the run wrote no traces, or if the \
+         trace has several paths.", |row, _| row.on_path);
 }
 
 fn mpls(fields: &mut Columns<MplsLabel>) {
@@ -335,7 +336,7 @@ fn reply_of(row: &HopRecord) -> Option<&Reply> {
     row.reply.as_deref()
 }
 
-/// The flags byte of a TCP answer.
+/// The flags byte of a TCP reply.
 fn tcp_flags(reply: &Reply) -> Option<u8> {
     match reply.echoed? {
         Echoed::Tcp { flags, .. } => Some(flags),

@@ -126,13 +126,14 @@ fn outcome(columns: &mut Columns<TraceRecord>) {
             |row, _| row.max_ttl,
         )
         .unit("hops");
-    columns.name::<StopReason, _>("stop_reason", "Why the trace ended. completed: the target replied, or another address sent a reply that repeats the \
-         probe's secrets; unreachable: another address reported that the packet cannot be delivered (also a \
-         port unreachable, from another interface of the target or a firewall), and neither the target nor a \
-         higher TTL replied; gap_limit: too many silent TTLs in a row; loop: an address came back two or more \
-         TTLs later, and as many further TTLs as the gap limit brought no new address; max_ttl: the highest \
-         TTL was probed; interrupted: the run was interrupted; error: the probes were not sent. excluded: the \
-         blocklist excluded the target during the run; max_flows, max_width: the limits of a multipath trace.", |row, _| row.stop_reason);
+    columns.name::<StopReason, _>("stop_reason", "Why the trace ended. completed: the target replied, or another address sent a reply that \
+         repeats the probe's secrets; unreachable: another address reported that the packet cannot be \
+         delivered (also a port unreachable, from another interface of the target or a firewall), and neither \
+         the target nor a higher TTL replied; gap_limit: too many silent TTLs in a row; loop: an address came \
+         back two or more TTLs later, and as many further TTLs as the gap limit brought no new address; \
+         max_ttl: the highest TTL was probed; interrupted: the run was interrupted; error: the probes were \
+         not sent; excluded: the blocklist excluded the target during the run; max_flows, max_width: a limit \
+         of a multipath trace was reached.", |row, _| row.stop_reason);
     columns.boolean(
         "reached",
         "Whether the target replied, from any address. A further reply counts as well.",
@@ -152,9 +153,9 @@ fn outcome(columns: &mut Columns<TraceRecord>) {
         "The number of probes that got a reply within the timeout.",
         |row, _| row.replies,
     );
-    columns.int64("path_hash", "Hash of the path, over (TTL, responder or null) from the first TTL to path_length, or to the highest \
-         TTL if path_length is null. It uses the responders that hops_responding counts. Equal paths have \
-         equal hashes.", |row, _| row.path_hash);
+    columns.int64("path_hash", "Hash of the path, over (TTL, responder or null) from the first TTL to path_length, or to the \
+         highest TTL if path_length is null. It uses the responders that hops_responding counts. Equal paths \
+         have equal hashes. A lost reply changes the hash: to find changed paths, compare path.", |row, _| row.path_hash);
     columns.names::<Anomaly, _>("anomalies", "The anomalies in the trace's rows, in the order of the values; null if there are none. Weak evidence \
          never makes an anomaly. loop: an address comes back two or more TTLs later, and no new address \
          replies after it; cycle: an address comes back two or more TTLs later, and a new address or the \
@@ -176,9 +177,10 @@ fn outcome(columns: &mut Columns<TraceRecord>) {
 }
 
 fn path(columns: &mut Columns<TraceRecord>) {
-    columns.addresses("path", "The responders by TTL: element 1 is at first_ttl. The list goes up to path_length, or else to the \
-         last TTL that was answered. A TTL without a reply is null; the last element never is. Empty if no \
-         TTL was answered; null if no TTL was probed hop by hop. Inferred hops are null.", |row, _| row.path.as_deref());
+    columns.addresses("path", "The responders by TTL: element 1 is at first_ttl. The list ends at path_length, or else at the \
+         last TTL whose hop replied. An element is null if its hop did not reply or was inferred. The last \
+         element is never null. The list is empty if no hop replied, and null if no TTL was probed hop by \
+         hop. A report that a probe is too large counts only if the path ends there.", |row, _| row.path.as_deref());
     columns.address("last_responder", "The last element of path.", |row, _| {
         row.last_responder
     });
@@ -187,8 +189,8 @@ fn path(columns: &mut Columns<TraceRecord>) {
             row.last_ttl
         })
         .unit("hops");
-    columns.int32("target_rtt_us", "The target's round-trip time: of the row that settled path_length, or else the least of all replies \
-         of the target. Null if there is none.", |row, _| row.target_rtt_us).unit("µs");
+    columns.int32("target_rtt_us", "The round-trip time to the target: that of the target's reply at path_length, or else the least \
+         of all its replies. Null if no reply of the target has a round-trip time.", |row, _| row.target_rtt_us).unit("µs");
 }
 
 /// The labels of the trace's target by name, without the empty cells.

@@ -24,12 +24,12 @@ pub use counted::Counted;
 pub(super) use group::Group;
 use worker::{Place, Worker};
 
-/// When a part is sealed: at the first of these limits.
+/// Limits of a part. The part is sealed when the first of them is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartLimits {
     /// Rows of a table. A trace is not cut: the part is sealed before the next trace.
     pub rows: usize,
-    /// Memory of the rows in bytes: of those that are buffered, and of those that are being sealed. So a part is sealed at half of it.
+    /// Memory in bytes of the buffered rows and of the rows that are being sealed. A part is sealed when its rows take half of it.
     pub bytes: usize,
     /// Age of the oldest buffered row. A killed run loses only rows that are younger than this, and those of a part being sealed.
     pub age: Duration,
@@ -54,7 +54,7 @@ const STREAM_AGE: Duration = Duration::from_secs(1);
 /// thread that adds rows, which may wait for the writer. If it panics, it is not called again, and the writer returns an error.
 pub type SealedHook = Box<dyn FnMut(&SealedPart) + Send>;
 
-/// A run to be written, and how.
+/// A run to be written, with its tables and limits.
 pub struct NewRun {
     /// The facts of the run.
     pub meta: RunMeta,
@@ -80,7 +80,7 @@ impl NewRun {
         }
     }
 
-    /// Every row must have one place.
+    /// Refuses two tables with the same name or the same type of rows. Every row must belong to exactly one table.
     fn check_tables(&self, output: &Output) -> Result<(), DatasetError> {
         for (at, table) in self.tables.iter().enumerate() {
             if self.tables[..at].iter().any(|other| other.is_like(table)) {
@@ -93,7 +93,8 @@ impl NewRun {
         Ok(())
     }
 
-    /// The facts that getters of columns need, and the rest. A single stream has no parts, so it has no use for the hook.
+    /// Returns the facts that getters of columns need, then the buffers and the limits. A single file or stream has no parts, so the hook is
+    /// dropped.
     fn split(self) -> (Run, (Vec<Box<dyn Rows>>, PartLimits)) {
         let buffers = self.tables.iter().map(AnyTable::buffer).collect();
         let run = Run {
@@ -109,15 +110,15 @@ impl NewRun {
 pub struct Finished {
     /// The manifest. `None` for a stream.
     pub manifest: Option<PathBuf>,
-    /// Files of rows.
+    /// The number of files of rows.
     pub parts: usize,
     /// Rows of `hops`.
     pub hops: u64,
-    /// Rows of `traces`; 0 in a single stream, which holds hops only.
+    /// Rows of `traces`; 0 in a single file or stream, which holds hops only.
     pub traces: u64,
     /// Bytes in those files; 0 for a stream.
     pub bytes: u64,
-    /// What was counted in the rows.
+    /// The counts of the written rows.
     pub counted: Counted,
 }
 
@@ -126,8 +127,8 @@ pub struct Finished {
 /// A thread of its own encodes and seals the rows. A call waits only if a part is due while an earlier one is still being sealed. No
 /// row is ever dropped.
 ///
-/// Memory: the rows that are buffered and those that are being sealed, together at most [`PartLimits::bytes`] and the rows that came with
-/// the last one; and about a quarter of the latter for encoding.
+/// Memory: the buffered rows and the rows that are being sealed take at most [`PartLimits::bytes`]. The rows that came between two checks of
+/// the limit are added to that. Encoding takes about a quarter of the memory of the rows that are being sealed.
 ///
 /// Errors of sealing are returned by a later call. The rows of a part that could not be sealed are kept, and tried again with the
 /// next part. A caller that goes on adding rows after an error needs memory for all of them.
@@ -255,7 +256,7 @@ impl DatasetWriter {
     /// Adds a row of `hops`. The rows of a trace must come together. If a part is due, it is sealed before the first row of a trace.
     ///
     /// # Errors
-    /// Errors of sealing. Parts sealed before stay, and all other rows stay buffered, also this one. A single file or stream ends with the
+    /// Errors of sealing. Parts sealed before stay. All other rows stay buffered, including this one. A single file or stream ends with the
     /// error ([`DatasetError::BrokenOff`]) and accepts no more rows ([`DatasetError::Over`]).
     pub fn hop(&mut self, row: HopRecord, now: Time) -> Result<(), DatasetError> {
         let sealed = match self.is_due(now) && self.last_trace() != Some(row.trace_id) {
@@ -276,15 +277,15 @@ impl DatasetWriter {
         self.buffers.iter().find_map(|rows| last(rows.as_ref()))
     }
 
-    /// Adds a row of `traces`, after the trace's hops. A single stream only counts it.
+    /// Adds a row of `traces`, after the trace's hops. A single file or stream only counts it.
     ///
     /// # Errors
-    /// None from sealing: those come with the next row of `hops` or the next tick.
+    /// No errors of sealing: the next row of `hops` or the next tick returns them.
     pub fn trace(&mut self, row: TraceRecord, now: Time) -> Result<(), DatasetError> {
         self.push::<Traces>(row, now)
     }
 
-    /// Adds a row of the table `T`. Never seals. A single stream, which holds hops only, takes no notice of rows of other tables.
+    /// Adds a row of the table `T`. Never seals. A single file or stream holds hops only, and does not write rows of other tables.
     ///
     /// # Errors
     /// [`DatasetError::NoTable`] if `T` is not among the run's tables.
@@ -327,7 +328,7 @@ impl DatasetWriter {
         }
     }
 
-    /// Seals what is due. Rows added between two calls are never separated.
+    /// Seals a part if one is due. Rows added between two calls are never separated.
     ///
     /// # Errors
     /// Errors of sealing, as in [`hop`](DatasetWriter::hop).
@@ -339,7 +340,7 @@ impl DatasetWriter {
         }
     }
 
-    /// Stores the latest figures, and seals what is due. Call it between traces, about once per second.
+    /// Stores the latest figures, and seals a part if one is due. Call it between traces, about once per second.
     ///
     /// # Errors
     /// Errors of sealing, as in [`hop`](DatasetWriter::hop).

@@ -14,7 +14,7 @@ use crate::dataset::directory::Directory;
 use crate::dataset::single::Single;
 use crate::dataset::{DatasetError, Ending};
 
-/// Where the rows go.
+/// The destination of the rows.
 pub(super) enum Place {
     Directory(Box<Directory>),
     Single(Box<Single>),
@@ -42,7 +42,7 @@ impl Place {
 enum Message {
     /// Seal these rows.
     Seal(Box<Group>),
-    /// Answer when all earlier groups were tried.
+    /// Answer after an attempt to seal all earlier groups.
     Answer(Sender<()>),
     /// Seal these rows, and end the output.
     Finish(Box<Group>, Ending),
@@ -50,7 +50,7 @@ enum Message {
 
 /// The writer's thread.
 pub(super) struct Worker {
-    /// `None` once the worker was told to end.
+    /// `None` after the last message.
     messages: Option<Sender<Message>>,
     error: Arc<Mutex<Option<DatasetError>>>,
     thread: Option<JoinHandle<Option<Result<Finished, DatasetError>>>>,
@@ -104,7 +104,7 @@ impl Worker {
         match (ended, self.check()) {
             // An earlier error is the cause of a later one.
             (Err(_), Err(first)) => Err(first),
-            // If the end succeeded, what had failed before has succeeded as well.
+            // If the end succeeded, all groups are sealed, also those that had failed before.
             (ended, _) => ended,
         }
     }
@@ -161,7 +161,7 @@ fn work(
         let sealed = seal_all(&mut place, &mut waiting);
         let mut slot = error.lock().unwrap_or_else(PoisonError::into_inner);
         match sealed {
-            // What had failed before has succeeded now.
+            // All groups are sealed, also those that had failed before.
             Ok(()) => *slot = None,
             // The first error is the cause of the later ones.
             Err(found) => {
@@ -170,7 +170,7 @@ fn work(
         }
         drop(slot);
         if let Some(answer) = answer {
-            // Without a receiver, nobody waits for the answer.
+            // An error means that the caller no longer waits.
             let _ = answer.send(());
         }
     }
