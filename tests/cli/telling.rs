@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn schemas_are_printed_as_they_are_committed() {
     for (table, file) in [
-        ("hops", "schemas/hops.v1.json"),
-        ("traces", "schemas/traces.v1.json"),
+        ("hops", "schemas/hops.v2.json"),
+        ("traces", "schemas/traces.v2.json"),
     ] {
         let output = run(&["schema", table]);
         check(&output, 0, &[]);

@@ -124,8 +124,7 @@ fn probe(columns: &mut Columns<HopRecord>) {
     columns.int16("attempt", "The attempt, from 1.", |row, _| row.attempt);
     columns.name::<Purpose, _>("purpose", "Why the probe was sent. distance: measures the target's distance; trace: first probe at its TTL; \
          retry: an earlier attempt got no reply; repeat: a further answer of the hop is wanted; sweep: part \
-         of a sweep; multipath: looks for further paths; second_pass: fills a gap of the first pass; mtu: \
-         searches the path MTU; audit: checks an inferred hop.", |row, _| row.purpose);
+         of a sweep. The other values are for strategies to come.", |row, _| row.purpose);
     columns
         .int32(
             "probe_size",
