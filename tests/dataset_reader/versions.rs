@@ -34,7 +34,7 @@ fn two_versions(change: impl Fn(&RecordBatch) -> RecordBatch) -> (tempfile::Temp
         }
     }
     change_manifest(root, |value| {
-        value["tables"]["hops"]["schema_version"] = 2.into()
+        value["tables"]["hops"]["schema_version"] = 3.into()
     });
     relist(root);
     let dataset = Dataset::open(root).unwrap();
