@@ -19,9 +19,9 @@ impl Table for Hops {
 
     const NAME: &'static str = "hops";
     const VERSION: u32 = 2;
-    const DESCRIPTION: &'static str = "One row per probe (reply_index 0), and one row per further reply to it. A value that is absent \
-         is null, never 0 and never an empty text. In an inferred row, probe_id is null and (run_id, \
-         trace_id, round, ttl) is the key.";
+    const DESCRIPTION: &'static str = "One row per probe (reply_index 0), and one row per further reply to it. A value that \
+             is absent is null, never 0 and never an empty text. In an inferred row, probe_id is \
+             null and (run_id, trace_id, round, ttl) is the key.";
     const KEY: &'static [&'static str] = &["run_id", "trace_id", "probe_id", "reply_index"];
     const SORT_ORDER: &'static [&'static str] =
         &["trace_id", "ttl", "attempt", "reply_index", "probe_id"];
@@ -67,14 +67,27 @@ fn identity(columns: &mut Columns<HopRecord>) {
         "The trace of the probe; joins traces. It is the target's number × flows + flow.",
         |row, _| row.trace_id,
     );
-    columns.int64("probe_id", "The probe's number within the run, from 0 in the order of sending. Null in an inferred row, \
-         because it has no probe.", |row, _| row.probe_id);
-    columns.int16("reply_index", "0 in the probe's own row; 1 and up in the rows of further replies to it. Count the rows with 0 to \
-         count probes.", |row, _| row.reply_index);
+    columns.int64(
+        "probe_id",
+        "The probe's number within the run, from 0 in the order of sending. Null in an \
+             inferred row, because it has no probe.",
+        |row, _| row.probe_id,
+    );
+    columns.int16(
+        "reply_index",
+        "0 in the probe's own row; 1 and up in the rows of further replies to it. Count the \
+             rows with 0 to count probes.",
+        |row, _| row.reply_index,
+    );
     columns.address("destination", "The address probed.", |row, _| {
         row.destination
     });
-    columns.address("source", "The address that the probe was sent from; null if the kernel had no route and so no address.", |row, _| row.source);
+    columns.address(
+        "source",
+        "The address that the probe was sent from; null if the kernel had no route and so no \
+             address.",
+        |row, _| row.source,
+    );
     columns.constant("vantage", "The id of the vantage point.", |run| {
         &run.meta.vantage.id
     });
@@ -120,11 +133,22 @@ fn probe(columns: &mut Columns<HopRecord>) {
         "The round of the strategy; 0 if the strategy has no rounds.",
         |row, _| row.round,
     );
-    columns.int16("ttl", "The TTL (hop limit) sent; null if a reply quotes nothing and may answer several probes.", |row, _| row.ttl).unit("hops");
+    columns
+        .int16(
+            "ttl",
+            "The TTL (hop limit) sent; null if a reply quotes nothing and may answer several \
+             probes.",
+            |row, _| row.ttl,
+        )
+        .unit("hops");
     columns.int16("attempt", "The attempt, from 1.", |row, _| row.attempt);
-    columns.name::<Purpose, _>("purpose", "Why the probe was sent. distance: measures the target's distance; trace: first probe at its TTL; \
-         retry: an earlier attempt got no reply; repeat: a further answer of the hop is wanted; sweep: part \
-         of a sweep. The other values are for strategies to come.", |row, _| row.purpose);
+    columns.name::<Purpose, _>(
+        "purpose",
+        "Why the probe was sent. distance: measures the target's distance; trace: first probe \
+             at its TTL; retry: an earlier attempt got no reply; repeat: a further answer of the \
+             hop is wanted; sweep: part of a sweep. The other values are for strategies to come.",
+        |row, _| row.purpose,
+    );
     columns
         .int32(
             "probe_size",
@@ -152,18 +176,29 @@ fn probe(columns: &mut Columns<HopRecord>) {
         "When the kernel accepted the probe; null if it never did.",
         |row, _| row.sent_at,
     );
-    columns.name::<Status, _>("status", "How the probe ended: every probe has exactly one row with reply_index 0. replied: a reply within the \
-         timeout; timeout: no reply; late: a reply after the timeout; duplicate: a further reply; send_error: \
-         refused by the kernel; skipped: never given to the kernel; inferred: not probed, copied from another \
-         trace.", |row, _| row.status);
-    columns.optional_text("reason", "Why the probe was not sent, for send_error and skipped; or why an inferred row has no responder. \
-         errno_N: the kernel's error number N.", |row, _| Some(row.reason?.text())).values(UnsentReason::NAMES);
+    columns.name::<Status, _>(
+        "status",
+        "How the probe ended: every probe has exactly one row with reply_index 0. replied: a \
+             reply within the timeout; timeout: no reply; late: a reply after the timeout; \
+             duplicate: a further reply; send_error: refused by the kernel; skipped: never given \
+             to the kernel; inferred: not probed, copied from another trace.",
+        |row, _| row.status,
+    );
+    columns
+        .optional_text(
+            "reason",
+            "Why the probe was not sent, for send_error and skipped; or why an inferred row has \
+             no responder. errno_N: the kernel's error number N.",
+            |row, _| Some(row.reason?.text()),
+        )
+        .values(UnsentReason::NAMES);
 }
 
 fn reply(columns: &mut Columns<HopRecord>) {
     columns.address(
         "responder",
-        "The address that replied. In an inferred row, the address that replied to other traces.",
+        "The address that replied. In an inferred row, the address that replied to other \
+             traces.",
         |row, _| row.responder(),
     );
     columns.time(
@@ -171,9 +206,15 @@ fn reply(columns: &mut Columns<HopRecord>) {
         "When the reply arrived (the kernel's receive timestamp).",
         |row, _| Some(reply_of(row)?.received_at),
     );
-    columns.int32("rtt_us", "Round-trip time: receive timestamp − send timestamp. 0 if the receive timestamp is up to 1 ms \
-         before the send timestamp. Null if it is even earlier: the machine was busy, and the send timestamp \
-         is not exact.", |row, _| row.rtt_us).unit("µs");
+    columns
+        .int32(
+            "rtt_us",
+            "Round-trip time: receive timestamp − send timestamp. 0 if the receive timestamp is \
+             up to 1 ms before the send timestamp. Null if it is even earlier: the machine was \
+             busy, and the send timestamp is not exact.",
+            |row, _| row.rtt_us,
+        )
+        .unit("µs");
     columns.name::<ReplyKind, _>("reply_kind", "The kind of the reply.", |row, _| {
         row.reply_kind()
     });
@@ -259,13 +300,32 @@ fn quoted(columns: &mut Columns<HopRecord>) {
     columns.int32("quoted_flow_label", "Quoted IPv6 flow label.", |row, _| {
         quote_of(row)?.flow_label
     });
-    columns.int32("quote_size", "The number of bytes of the probe that the reply quotes, from the probe's IP header on.", |row, _| quote_of(row)?.quote_size).unit("bytes");
+    columns
+        .int32(
+            "quote_size",
+            "The number of bytes of the probe that the reply quotes, from the probe's IP header \
+             on.",
+            |row, _| quote_of(row)?.quote_size,
+        )
+        .unit("bytes");
 }
 
 fn extensions(columns: &mut Columns<HopRecord>) {
-    columns.int32("next_hop_mtu", "Next-hop MTU in a fragmentation-needed or packet-too-big message; null if the router wrote none.", |row, _| reply_of(row)?.next_hop_mtu).unit("bytes");
-    columns.name::<Evidence, _>("evidence", "How certain it is that the reply answers this probe. full: certain; rewritten: certain, and a \
-         field was changed on the way; weak: only one of two secrets came back, or no other probe fits.", |row, _| row.evidence);
+    columns
+        .int32(
+            "next_hop_mtu",
+            "Next-hop MTU in a fragmentation-needed or packet-too-big message; null if the router \
+             wrote none.",
+            |row, _| reply_of(row)?.next_hop_mtu,
+        )
+        .unit("bytes");
+    columns.name::<Evidence, _>(
+        "evidence",
+        "How certain it is that the reply answers this probe. full: certain; rewritten: \
+             certain, and a field was changed on the way; weak: only one of two secrets came \
+             back, or no other probe fits.",
+        |row, _| row.evidence,
+    );
     columns.list(
         "mpls",
         "MPLS label stack (RFC 4950), top label first; null if the reply has none.",
@@ -278,8 +338,12 @@ fn extensions(columns: &mut Columns<HopRecord>) {
         |row, _| reply_of(row).map_or(&[][..], |reply| &reply.interface_info),
         interface_info,
     );
-    columns.bytes("icmp_extensions", "The whole ICMP extension structure (RFC 4884) as received. CSV and JSON Lines hold it as hexadecimal \
-         digits.", |row, _| reply_of(row)?.icmp_extensions.as_deref());
+    columns.bytes(
+        "icmp_extensions",
+        "The whole ICMP extension structure (RFC 4884) as received. CSV and JSON Lines hold \
+             it as hexadecimal digits.",
+        |row, _| reply_of(row)?.icmp_extensions.as_deref(),
+    );
 }
 
 fn path(columns: &mut Columns<HopRecord>) {
@@ -288,10 +352,14 @@ fn path(columns: &mut Columns<HopRecord>) {
         "In an inferred row, the trace_id of the trace that the hop was copied from.",
         |row, _| row.inferred.as_ref()?.from,
     );
-    columns.boolean("on_path", "Whether this row stands for its TTL in traces.path. One row per probed TTL of path is true: the \
-         row with the responder in path. If path has null there, it is the row of the last attempt, or else \
-         the inferred row. False in all other rows of a trace. Null if the run wrote no traces, or if the \
-         trace has several paths.", |row, _| row.on_path);
+    columns.boolean(
+        "on_path",
+        "Whether this row stands for its TTL in traces.path. One row per probed TTL of path \
+             is true: the row with the responder in path. If path has null there, it is the row \
+             of the last attempt, or else the inferred row. False in all other rows of a trace. \
+             Null if the run wrote no traces, or if the trace has several paths.",
+        |row, _| row.on_path,
+    );
 }
 
 fn mpls(fields: &mut Columns<MplsLabel>) {
