@@ -1,6 +1,7 @@
 //! How fast datasets are read back: `cargo bench --bench dataset_reader`.
 //!
-//! The datasets are written to a temporary directory first (about 500 MB). Every measurement runs in a process of its own, so that its peak
+//! The datasets are written to a temporary directory first (about 500 MB). If a directory is named (`cargo bench --bench dataset_reader --
+//! DIRECTORY`), they are written there, stay, and are used again. Every measurement runs in a process of its own, so that its peak
 //! memory is that of reading. Files are in the page cache then: what is measured is decoding, not the disk.
 //!
 //! - Rows a second of a fold over two columns of hops, and the peak memory for a fifth of the rows and for all: it should not grow.
@@ -37,13 +38,16 @@ fn main() {
         Some("fold") => fold(arguments[2].as_ref()),
         Some("traces") => traces(arguments[2].as_ref()),
         Some("destination") => destination(arguments[2].as_ref()),
-        _ => measure_all(),
+        Some(named) if !named.starts_with('-') => measure_all(named.as_ref()),
+        _ => {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            measure_all(directory.path());
+        }
     }
 }
 
-fn measure_all() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let at = |name: &str| directory.path().join(name);
+fn measure_all(directory: &Path) {
+    let at = |name: &str| directory.join(name);
     for (name, count, parts) in [("fifth", 62_500, 10), ("whole", 312_500, 50)] {
         write(&at(name), count, parts);
         child("fold", &at(name));
@@ -64,6 +68,9 @@ fn child(measurement: &str, dataset: &Path) {
 
 /// A survey of `count` traces in permuted order.
 fn write(root: &Path, count: u32, parts: u32) {
+    if root.exists() {
+        return println!("{} is there", root.display());
+    }
     let start = Instant::now();
     let limits = PartLimits {
         rows: (count / parts * u32::from(rows::HOPS)) as usize,

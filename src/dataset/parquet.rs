@@ -26,6 +26,9 @@ const MOST_ROW_GROUP_ROWS: usize = 2 * ROW_GROUP_ROWS;
 /// The largest dictionary of an address column in a row group. The default of 1 MiB holds about 60,000 addresses.
 const ADDRESS_DICTIONARY_BYTES: usize = 4 << 20;
 
+/// The share of look-ups that a Bloom filter fails to rule out. The filters take about 1% of a dataset.
+const BLOOM_ERRORS: f64 = 0.01;
+
 /// Footer entries that identify a file. Their order is fixed, so that equal content gives equal bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Footer {
@@ -151,6 +154,12 @@ fn properties(table: &TableSchema, footer: &Footer) -> Result<WriterProperties, 
         let path = ColumnPath::from(leaf.split('.').map(str::to_owned).collect::<Vec<_>>());
         properties =
             properties.set_column_dictionary_page_size_limit(path, ADDRESS_DICTIONARY_BYTES);
+    }
+    for name in table.looked_up {
+        let path = ColumnPath::from(*name);
+        properties = properties
+            .set_column_bloom_filter_enabled(path.clone(), true)
+            .set_column_bloom_filter_fpp(path, BLOOM_ERRORS);
     }
     Ok(properties.build())
 }

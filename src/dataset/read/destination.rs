@@ -4,17 +4,24 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Schema, SchemaRef};
 use rayon::prelude::*;
 
-use super::file::{Pages, PartFile};
 use super::filter::Filter;
 use super::hops::{Joiner, Slice, TRACE_ID, trace_ids};
 use super::row::Rows;
-use super::scan::{Plan, table_schema};
+use super::scan::{Plan, Scan, table_schema};
 use super::strays::by_trace;
 use super::traces::Trace;
-use super::{Dataset, Part, ReadError, Run, lookup};
+use super::{Dataset, Part, ReadError, Run, lookup, prune};
 use crate::dataset::table::push_address;
+
+/// The column that is looked up.
+const DESTINATION: &str = "destination";
+
+/// Columns are decoded in this many shares, so that two to four cores have something to do when one part has the rows.
+const SHARES: usize = 4;
 
 /// The traces to `destination` in all runs, each with its hops from all parts of its run.
 pub(super) fn traces_to(
@@ -55,25 +62,31 @@ fn rows_of_traces<'d>(
     destination: &str,
 ) -> Result<Vec<(&'d Run, RecordBatch)>, ReadError> {
     let schema = table_schema(dataset, runs, "traces")?;
-    let scan = dataset.scan("traces");
-    let filtered = scan.filter(Filter::equals("destination", destination));
-    let plan = filtered.plan_over(&schema, Vec::new())?;
+    let filter = Filter::equals(DESTINATION, destination);
+    let whole = Whole::new(dataset.scan("traces").filter(filter), &schema)?;
     let parts = parts_of(runs, "traces");
     let found = parts.into_par_iter().map(|(run, part)| {
-        let mut found = Vec::new();
-        if in_a_dictionary(part, destination)? {
-            found.extend(read(&plan, part)?.into_iter().map(|rows| (run, rows)));
-        }
-        Ok(found)
+        let rows = match is_in_traces(&whole.plan, part, destination)? {
+            true => whole.read(part)?,
+            false => None,
+        };
+        Ok(rows.map(|rows| (run, rows)))
     });
-    Ok(found.collect::<Result<Vec<_>, ReadError>>()?.concat())
+    let found = found.collect::<Result<Vec<_>, ReadError>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Whether a part of `traces` may have rows to a destination.
-fn in_a_dictionary(part: &Part, destination: &str) -> Result<bool, ReadError> {
-    let file = PartFile::open(part, "traces", &Pages::default())?;
+fn is_in_traces(plan: &Plan, part: &Part, destination: &str) -> Result<bool, ReadError> {
+    let file = plan.open_footer(part)?;
+    let Some(filter) = &plan.filter else {
+        return Ok(true);
+    };
     for group in 0..file.metadata().num_row_groups() {
-        if lookup::may_hold(&file, group, "destination", destination)? {
+        if prune::group_may_match(&file, group, filter)?
+            && (prune::has_bloom(&file, group, DESTINATION)
+                || lookup::may_hold(&file, group, DESTINATION, destination)?)
+        {
             return Ok(true);
         }
     }
@@ -89,35 +102,30 @@ fn rows_of_hops<'d>(
     wanted: &HashMap<&str, Vec<i64>>,
 ) -> Result<(Joiner, HopsOfRuns<'d>), ReadError> {
     let schema = table_schema(dataset, runs, "hops")?;
-    let plans_of = |run: &Run| {
-        let ids = wanted.get(run.id()).cloned().unwrap_or_default();
-        let scan = dataset.scan("hops").filter(Filter::any_of(TRACE_ID, ids));
-        let whole = scan.plan_over(&schema, Vec::new())?;
-        let first = scan.columns(&[TRACE_ID]).plan_over(&schema, Vec::new())?;
-        Ok::<_, ReadError>((first, whole))
-    };
-    let with_traces: Vec<&Run> = runs
-        .iter()
-        .copied()
+    let with_traces = runs.iter().copied();
+    let with_traces: Vec<&Run> = with_traces
         .filter(|run| wanted.contains_key(run.id()))
         .collect();
-    let plans = with_traces.iter().map(|run| Ok((run.id(), plans_of(run)?)));
-    let plans: HashMap<&str, (Plan, Plan)> = plans.collect::<Result<_, ReadError>>()?;
+    let mut scans: HashMap<&str, Whole> = HashMap::new();
+    for (run, ids) in wanted {
+        let filter = Filter::any_of(TRACE_ID, ids.iter().copied());
+        let scan = dataset.scan("hops").filter(filter);
+        scans.insert(run, Whole::new(scan, &schema)?);
+    }
     let parts = parts_of(&with_traces, "hops");
     let found = parts.into_par_iter().map(|(run, part)| {
-        let (first, whole) = &plans[run.id()];
+        let whole = &scans[run.id()];
         // Most parts have no row of the traces. One column shows that.
-        let rows = match read(first, part)?.is_empty() {
-            true => Vec::new(),
-            false => read(whole, part)?,
+        let rows = match read(&whole.plan, part)?.is_empty() {
+            true => None,
+            false => whole.read(part)?,
         };
         Ok((run, rows))
     });
     let mut hops = HopsOfRuns::new();
     for (run, rows) in found.collect::<Result<Vec<_>, ReadError>>()? {
         let of_run = hops.entry(run.id()).or_default();
-        rows.into_iter()
-            .try_for_each(|rows| by_trace(rows, of_run))?;
+        rows.map_or(Ok(()), |rows| by_trace(rows, of_run))?;
     }
     let columns = dataset.scan("hops").plan_over(&schema, Vec::new())?.schema;
     Ok((Joiner::new(&columns)?, hops))
@@ -128,6 +136,45 @@ fn parts_of<'d>(runs: &[&'d Run], table: &str) -> Vec<(&'d Run, &'d Part)> {
         .iter()
         .flat_map(|run| run.parts(table).iter().map(|part| (*run, part)));
     parts.collect()
+}
+
+/// Reads all columns of a scan, in parallel.
+struct Whole<'d> {
+    /// Reads `trace_id` alone.
+    plan: Plan<'d>,
+    /// Each reads some of the columns.
+    shares: Vec<Plan<'d>>,
+    schema: SchemaRef,
+}
+
+impl<'d> Whole<'d> {
+    fn new(scan: Scan<'d>, schema: &Schema) -> Result<Self, ReadError> {
+        let names: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        let share = names.len().div_ceil(SHARES).max(1);
+        let plan_of = |names: &[&str]| scan.clone().columns(names).plan_over(schema, Vec::new());
+        Ok(Whole {
+            plan: plan_of(&[TRACE_ID])?,
+            shares: names.chunks(share).map(plan_of).collect::<Result<_, _>>()?,
+            schema: SchemaRef::new(schema.clone()),
+        })
+    }
+
+    /// The rows of a part. `None` if there are none.
+    fn read(&self, part: &Part) -> Result<Option<RecordBatch>, ReadError> {
+        let shares = self.shares.par_iter().map(|plan| {
+            let joined = concat_batches(&plan.schema, &read(plan, part)?);
+            joined.map_err(|error| ReadError::damaged(part.path(), error))
+        });
+        let shares = shares.collect::<Result<Vec<RecordBatch>, _>>()?;
+        let columns = shares.iter().flat_map(RecordBatch::columns).cloned();
+        let rows = RecordBatch::try_new(SchemaRef::clone(&self.schema), columns.collect());
+        let rows = rows.map_err(|error| ReadError::damaged(part.path(), error))?;
+        Ok((rows.num_rows() > 0).then_some(rows))
+    }
 }
 
 /// The rows of a part.

@@ -18,7 +18,8 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
-    ColumnChunkMask, ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
+    ColumnChunkMask, ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions,
+    ParquetMetaDataReader, ParquetStatisticsPolicy,
 };
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -31,18 +32,21 @@ pub(super) struct PartFile {
     metadata: ArrowReaderMetadata,
 }
 
-/// The columns whose page index is read. By default none.
+/// What is read of a footer besides the files' columns. By default nothing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pages<'a> {
-    /// Columns whose pages are looked up by row.
+pub(super) struct Indexes<'a> {
+    /// Columns whose pages are looked up by row. Needs the page index.
     pub located: Vec<&'a str>,
-    /// Columns whose pages are ruled out by their statistics.
+    /// Columns that a filter compares. Needs their statistics.
     pub filtered: Vec<&'a str>,
+    /// The places of the filtered columns among the leaves of the schema, as other files have them. Statistics of other columns are
+    /// skipped, which halves the time that a footer takes.
+    pub places: Vec<usize>,
 }
 
 impl PartFile {
-    /// Opens a part of `table`. Reads its footer, and the index of `pages`.
-    pub(super) fn open(part: &Part, table: &str, pages: &Pages) -> Result<Self, ReadError> {
+    /// Opens a part of `table`. Reads its footer, with `indexes`.
+    pub(super) fn open(part: &Part, table: &str, indexes: &Indexes) -> Result<Self, ReadError> {
         let path = part.path();
         let bytes = PartBytes::open(path)?;
         if bytes.length != part.listed().bytes {
@@ -52,11 +56,7 @@ impl PartFile {
                 found: bytes.length,
             });
         }
-        let mut metadata = guarded(path, || {
-            ParquetMetaDataReader::new()
-                .with_page_index_policy(PageIndexPolicy::Skip)
-                .parse_and_finish(&bytes)
-        })?;
+        let mut metadata = guarded(path, || footer(&bytes, indexes))?;
         check_identity(path, table, &metadata)?;
         let found = metadata.file_metadata().num_rows();
         if u64::try_from(found) != Ok(part.listed().rows) {
@@ -69,8 +69,8 @@ impl PartFile {
         if !is_consistent(&metadata, bytes.length) {
             return Err(ReadError::damaged(path, "its footer contradicts itself"));
         }
-        if !pages.filtered.is_empty() {
-            metadata = guarded(path, || index_pages(metadata, &bytes, pages))?;
+        if !indexes.located.is_empty() {
+            metadata = guarded(path, || index_pages(metadata, &bytes, indexes))?;
         }
         let metadata = arrow_metadata(path, metadata)?;
         Ok(PartFile {
@@ -110,11 +110,35 @@ impl PartFile {
     }
 }
 
+/// Reads a footer with the statistics of the filtered columns.
+fn footer(bytes: &PartBytes, indexes: &Indexes) -> Result<ParquetMetaData, ParquetError> {
+    let read = |kept: ParquetStatisticsPolicy| {
+        let options = ParquetMetaDataOptions::new()
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_column_stats_policy(kept);
+        ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Skip)
+            .with_metadata_options(Some(options))
+            .parse_and_finish(bytes)
+    };
+    let metadata = read(ParquetStatisticsPolicy::skip_except(&indexes.places))?;
+    let leaves = metadata.file_metadata().schema_descr().columns();
+    let elsewhere = leaves.iter().enumerate().any(|(place, leaf)| {
+        leaf.path().parts().len() == 1
+            && indexes.filtered.contains(&leaf.name())
+            && !indexes.places.contains(&place)
+    });
+    match elsewhere {
+        true => read(ParquetStatisticsPolicy::KeepAll),
+        false => Ok(metadata),
+    }
+}
+
 /// Adds the page index to a footer.
 fn index_pages(
     metadata: ParquetMetaData,
     bytes: &PartBytes,
-    pages: &Pages,
+    indexes: &Indexes,
 ) -> Result<ParquetMetaData, ParquetError> {
     let schema = metadata.file_metadata().schema_descr();
     let chunks = |names: &[&str]| {
@@ -123,7 +147,7 @@ fn index_pages(
         let mask = ProjectionMask::roots(schema, named.map(|(at, _)| at));
         ColumnChunkMask::from_projection(&mask, schema)
     };
-    let (located, filtered) = (chunks(&pages.located), chunks(&pages.filtered));
+    let (located, filtered) = (chunks(&indexes.located), chunks(&indexes.filtered));
     let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
         .with_column_index_policy(PageIndexPolicy::Optional)
         .with_offset_index_policy(PageIndexPolicy::Optional)

@@ -5,6 +5,7 @@
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::basic::Type;
 use parquet::errors::ParquetError;
 
 use super::ReadError;
@@ -40,10 +41,50 @@ pub(super) fn group_may_match(
                     nulls: converter.row_group_null_counts([metadata])?,
                 };
                 let rows = u64::try_from(metadata.num_rows()).unwrap_or(u64::MAX);
-                Ok(statistics.may_match(0, rows, test))
+                Ok(statistics.may_match(0, rows, test)
+                    && !bloom_rules_out(file, group, leaf.chunk, test)?)
             })
         }
     }
+}
+
+/// Most values that are looked up in a Bloom filter. With more of them, one is probably there.
+const BLOOM_VALUES: usize = 64;
+
+/// Whether the Bloom filter of a column, if there is one, has none of the values.
+fn bloom_rules_out(
+    file: &PartFile,
+    group: usize,
+    chunk: usize,
+    test: &Test,
+) -> Result<bool, ParquetError> {
+    let few = match test {
+        Test::TextSet(values) => values.len() <= BLOOM_VALUES,
+        Test::IntSet(values) => values.len() <= BLOOM_VALUES,
+        _ => false,
+    };
+    if !few {
+        return Ok(false);
+    }
+    let reader = file.reader();
+    let Some(bloom) = reader.get_row_group_column_bloom_filter(group, chunk)? else {
+        return Ok(false);
+    };
+    let column = file.metadata().row_group(group).column(chunk);
+    Ok(match (test, column.column_type()) {
+        (Test::TextSet(values), Type::BYTE_ARRAY) => {
+            !values.iter().any(|value| bloom.check(value.as_str()))
+        }
+        (Test::IntSet(values), Type::INT64) => !values.iter().any(|value| bloom.check(value)),
+        _ => false,
+    })
+}
+
+/// Whether a column has a Bloom filter in a row group.
+pub(super) fn has_bloom(file: &PartFile, group: usize, column: &str) -> bool {
+    let group = file.metadata().row_group(group);
+    leaf_of(file, column)
+        .is_some_and(|leaf| group.column(leaf.chunk).bloom_filter_offset().is_some())
 }
 
 /// The rows of a row group in pages that may hold rows that satisfy the filter. All of them if the page index of the

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::bound::Bound;
 use super::error::nearest;
-use super::file::{Pages, PartFile, guarded};
+use super::file::{Indexes, PartFile, guarded};
 use super::filter::{Condition, Filter};
 use super::schema::{self, Mapping, Version};
 use super::{Dataset, Part, ReadError, Run, prune};
@@ -144,7 +144,12 @@ impl<'d> Scan<'d> {
                 union,
             )?),
         };
+        let mut compared = Vec::new();
+        if let Some(filter) = &filter {
+            filter.columns(&mut compared);
+        }
         Ok(Plan {
+            places: schema::places(union, &compared),
             table: self.table.clone(),
             all_columns: self.columns.is_none(),
             schema: Arc::new(schema),
@@ -167,7 +172,7 @@ pub(super) fn table_schema(
     for (run, part) in with_parts {
         let section = run.manifest().tables.get(table);
         let version = section.map_or(0, |section| section.schema_version);
-        opened.push((version, PartFile::open(part, table, &Pages::default())?));
+        opened.push((version, PartFile::open(part, table, &Indexes::default())?));
     }
     if opened.is_empty() {
         return schema_without_parts(dataset, runs, table);
@@ -203,24 +208,42 @@ fn schema_without_parts(
 
 /// A scan whose names and types were checked.
 pub(super) struct Plan<'d> {
-    pub table: String,
+    table: String,
     all_columns: bool,
+    /// The places of the filter's columns among the leaves of the schema.
+    places: Vec<usize>,
     pub schema: SchemaRef,
     pub filter: Option<Bound>,
     pub parts: Vec<&'d Part>,
 }
 
 impl Plan<'_> {
+    /// Opens a part only to compare its statistics with the filter.
+    pub(super) fn open_footer(&self, part: &Part) -> Result<PartFile, ReadError> {
+        PartFile::open(part, &self.table, &self.statistics())
+    }
+
+    fn statistics(&self) -> Indexes<'_> {
+        let mut filtered = Vec::new();
+        if let Some(filter) = &self.filter {
+            filter.columns(&mut filtered);
+        }
+        Indexes {
+            located: Vec::new(),
+            filtered,
+            places: self.places.clone(),
+        }
+    }
+
     /// Opens a part for this scan.
     pub(super) fn open(&self, part: &Part) -> Result<OpenPart, ReadError> {
-        let mut pages = Pages::default();
-        if let Some(filter) = &self.filter {
-            filter.columns(&mut pages.filtered);
+        let mut indexes = self.statistics();
+        if !indexes.filtered.is_empty() {
             let read = self.schema.fields().iter();
-            pages.located = read.map(|field| field.name().as_str()).collect();
-            pages.located.extend(&pages.filtered);
+            indexes.located = read.map(|field| field.name().as_str()).collect();
+            indexes.located.extend(&indexes.filtered);
         }
-        let file = PartFile::open(part, &self.table, &pages)?;
+        let file = PartFile::open(part, &self.table, &indexes)?;
         let fields = file.schema().fields();
         let unknown = fields
             .iter()
@@ -232,7 +255,7 @@ impl Plan<'_> {
             });
         }
         let mapping = Mapping::new(&self.schema, &file)?;
-        let filtered = pages.filtered.iter();
+        let filtered = indexes.filtered.iter();
         let filtered = filtered.filter_map(|name| file.schema().index_of(name).ok());
         let filtered = filtered.collect();
         Ok(OpenPart {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::ReadError;
@@ -82,6 +82,27 @@ pub(super) fn column(table: &str, schema: &Schema, name: &str) -> Result<usize, 
             schema.fields().iter().map(|field| field.name().as_str()),
         ),
     })
+}
+
+/// The places of some columns among the leaves of a schema, as Parquet counts them.
+pub(super) fn places(schema: &Schema, names: &[&str]) -> Vec<usize> {
+    let mut next = 0;
+    let mut places = Vec::new();
+    for field in schema.fields() {
+        if names.contains(&field.name().as_str()) {
+            places.push(next);
+        }
+        next += leaves(field.data_type());
+    }
+    places
+}
+
+fn leaves(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(members) => members.iter().map(|field| leaves(field.data_type())).sum(),
+        DataType::List(child) | DataType::Map(child, _) => leaves(child.data_type()),
+        _ => 1,
+    }
 }
 
 /// How a file's columns become those of a scan.

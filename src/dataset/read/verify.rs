@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::file::{Pages, PartFile};
+use super::file::{Indexes, PartFile};
 use super::{Dataset, Part, ReadError, Run};
 use crate::dataset::files::hex;
 use crate::dataset::manifest::RunState;
@@ -139,7 +139,7 @@ fn listed_twice(parts: &[(&str, &Part)]) -> Vec<Fault> {
 
 fn check(table: &str, part: &Part, checks: Checks) -> Option<Fault> {
     let opened = match checks.rows {
-        true => PartFile::open(part, table, &Pages::default()).map(|_| ()),
+        true => PartFile::open(part, table, &Indexes::default()).map(|_| ()),
         false => size(part),
     };
     if let Err(error) = opened {

@@ -48,6 +48,10 @@ pub trait Table: Sized + Send + Sync + 'static {
     /// The columns by which the rows of a part are sorted, ascending, with nulls last.
     const SORT_ORDER: &'static [&'static str];
 
+    /// The columns in which readers look up single values, such as a destination. A survey in permuted order spreads their values over
+    /// all parts, so statistics rule out no part. Parquet files get Bloom filters for them.
+    const LOOKED_UP: &'static [&'static str] = &[];
+
     /// Declares the columns in their order.
     fn columns(columns: &mut Columns<Self::Row>);
 

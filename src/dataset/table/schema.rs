@@ -187,6 +187,8 @@ pub struct TableSchema {
     pub key: &'static [&'static str],
     /// The columns by which the rows of a part are sorted, ascending, with nulls last.
     pub sort_order: &'static [&'static str],
+    /// The columns in which readers look up single values.
+    pub(in crate::dataset) looked_up: &'static [&'static str],
     /// The columns in their order.
     pub columns: Vec<ColumnSchema>,
     written: SchemaRef,
@@ -203,6 +205,7 @@ impl TableSchema {
             description: T::DESCRIPTION,
             key: T::KEY,
             sort_order: T::SORT_ORDER,
+            looked_up: T::LOOKED_UP,
             columns,
             built: arrays::with_dictionaries(&written),
             written,

@@ -26,6 +26,8 @@ impl Table for Hops {
     const SORT_ORDER: &'static [&'static str] =
         &["trace_id", "ttl", "attempt", "reply_index", "probe_id"];
 
+    const LOOKED_UP: &'static [&'static str] = &["trace_id"];
+
     fn columns(columns: &mut Columns<HopRecord>) {
         identity(columns);
         probe(columns);

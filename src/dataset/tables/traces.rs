@@ -17,6 +17,8 @@ impl Table for Traces {
     const KEY: &'static [&'static str] = &["run_id", "trace_id"];
     const SORT_ORDER: &'static [&'static str] = &["trace_id"];
 
+    const LOOKED_UP: &'static [&'static str] = &["destination"];
+
     fn columns(columns: &mut Columns<TraceRecord>) {
         run(columns);
         settings(columns);
