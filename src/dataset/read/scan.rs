@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ParquetRecordBatchReader, RowFilter, RowSelection,
@@ -15,6 +15,7 @@ use super::bound::Bound;
 use super::error::nearest;
 use super::file::{Pages, PartFile, guarded};
 use super::filter::{Condition, Filter};
+use super::hops::TRACE_ID;
 use super::schema::{self, Mapping, Version};
 use super::{Dataset, Part, ReadError, Run, prune};
 use crate::dataset::tables;
@@ -75,37 +76,51 @@ impl<'d> Scan<'d> {
         })
     }
 
-    /// Reads the row groups in parallel, on the threads of rayon.
+    /// The rows of the table in the chosen runs, by their manifests. The filter is not considered.
+    pub fn rows(&self) -> u64 {
+        rows_of(self.dataset, &self.table)
+    }
+
+    /// Reads parts in parallel, on the threads of rayon. If there are few parts, reads their row groups in parallel, too.
     ///
-    /// Each row group starts from `init` and calls `each` with its batches in order. Then `merge` joins the results of neighbours, in the
-    /// order of the files. `init` must change nothing when it is merged. Memory: for every thread a batch, the pages it is in, and a value.
+    /// Each row group starts from `init` and calls `each` with its run and its batches in order. Then `merge` joins the results of
+    /// neighbours, in the order of the files. `merge(init(), x)` must equal `x`. Memory: for every thread a batch, the pages it is in, and a
+    /// value. With few parts, a thread may hold a value for several row groups.
     ///
     /// # Errors
-    /// As [`schema`](Scan::schema), or the error of a part. The other results are dropped.
+    /// As [`schema`](Scan::schema), the error of a part, or an error of `each`. The other results are dropped.
     pub fn fold<T: Send>(
         self,
         init: impl Fn() -> T + Sync,
-        each: impl Fn(&mut T, &RecordBatch) + Sync,
+        each: impl Fn(&mut T, &Run, &RecordBatch) -> Result<(), ReadError> + Sync,
         merge: impl Fn(T, T) -> T + Sync,
     ) -> Result<T, ReadError> {
         let plan = self.plan()?;
         let merged = |a, b| Ok(merge(a, b));
-        let of_group = |part: &OpenPart, group: usize| {
+        let of_group = |run: &Run, part: &OpenPart, group: usize| {
             let mut so_far = init();
             if let Some(mut rows) = part.group(group, plan.filter.as_ref())? {
                 while let Some(batch) = rows.next_batch(part)? {
-                    each(&mut so_far, &batch);
+                    each(&mut so_far, run, &batch)?;
                 }
             }
             Ok(so_far)
         };
-        let of_part = |part: &Part| -> Result<T, ReadError> {
+        // While a thread waits for row groups of its part, it would open further parts. With many parts, that is not needed.
+        let many = plan.parts.len() >= 2 * rayon::current_num_threads();
+        let of_part = |(run, part): &(&Run, &Part)| -> Result<T, ReadError> {
             let part = plan.open(part)?;
-            let groups = (0..part.groups()).into_par_iter();
-            let folded = groups.map(|group| of_group(&part, group));
+            let groups = 0..part.groups();
+            let one = |group| of_group(run, &part, group);
+            if many {
+                let mut folded = groups.map(one);
+                let first = folded.next().unwrap_or_else(|| Ok(init()));
+                return folded.try_fold(first?, |so_far, next| Ok(merge(so_far, next?)));
+            }
+            let folded = groups.into_par_iter().map(one);
             folded.try_reduce_with(merged).unwrap_or_else(|| Ok(init()))
         };
-        let folded = plan.parts.par_iter().map(|part| of_part(part));
+        let folded = plan.parts.par_iter().map(of_part);
         folded.try_reduce_with(merged).unwrap_or_else(|| Ok(init()))
     }
 
@@ -114,15 +129,17 @@ impl<'d> Scan<'d> {
         let dataset = self.dataset;
         let runs: Vec<&Run> = dataset.runs().iter().collect();
         let union = table_schema(dataset, &runs, &self.table)?;
-        let parts = runs.iter().flat_map(|run| run.parts(&self.table)).collect();
-        self.plan_over(&union, parts)
+        let parts = runs
+            .iter()
+            .flat_map(|run| run.parts(&self.table).iter().map(|part| (*run, part)));
+        self.plan_over(&union, parts.collect())
     }
 
     /// Like [`plan`](Scan::plan), for some parts of the table.
     pub(super) fn plan_over(
         &self,
         union: &Schema,
-        parts: Vec<&'d Part>,
+        parts: Vec<(&'d Run, &'d Part)>,
     ) -> Result<Plan<'d>, ReadError> {
         let schema = match &self.columns {
             None => union.clone(),
@@ -144,7 +161,16 @@ impl<'d> Scan<'d> {
                 union,
             )?),
         };
+        let mut filtered = Vec::new();
+        if let Some(filter) = &filter {
+            filter.columns(&mut filtered);
+        }
+        let filtered = union
+            .fields()
+            .iter()
+            .filter(|field| filtered.contains(&field.name().as_str()));
         Ok(Plan {
+            filtered: filtered.cloned().collect(),
             table: self.table.clone(),
             all_columns: self.columns.is_none(),
             schema: Arc::new(schema),
@@ -154,29 +180,37 @@ impl<'d> Scan<'d> {
     }
 }
 
+/// The rows of a table in the chosen runs, by their manifests.
+pub(super) fn rows_of(dataset: &Dataset, table: &str) -> u64 {
+    let parts = dataset.runs().iter().flat_map(|run| run.parts(table));
+    parts.fold(0, |sum, part| sum.saturating_add(part.listed().rows))
+}
+
 /// The columns of a table in all runs.
 pub(super) fn table_schema(
     dataset: &Dataset,
     runs: &[&Run],
     table: &str,
 ) -> Result<Schema, ReadError> {
-    let with_parts = runs
+    let with_parts: Vec<(&Run, &Part)> = runs
         .iter()
-        .filter_map(|run| Some((*run, run.parts(table).first()?)));
-    let mut opened = Vec::new();
-    for (run, part) in with_parts {
+        .filter_map(|run| Some((*run, run.parts(table).first()?)))
+        .collect();
+    // Only the schemas are kept: there may be more runs than a process may open files.
+    let versions = with_parts.par_iter().map(|(run, part)| {
         let section = run.manifest().tables.get(table);
-        let version = section.map_or(0, |section| section.schema_version);
-        opened.push((version, PartFile::open(part, table, &Pages::default())?));
-    }
-    if opened.is_empty() {
+        let file = PartFile::open(part, table, &Pages::default())?;
+        Ok(Version {
+            version: section.map_or(0, |section| section.schema_version),
+            path: part.path().to_owned(),
+            schema: Arc::clone(file.schema()),
+        })
+    });
+    let versions = versions.collect::<Result<Vec<_>, ReadError>>()?;
+    if versions.is_empty() {
         return schema_without_parts(dataset, runs, table);
     }
-    let versions = opened.iter().map(|(version, file)| Version {
-        version: *version,
-        file,
-    });
-    let found = schema::union(versions.collect())?;
+    let found = schema::union(versions)?;
     Ok(match tables::named(table) {
         Some(known) => schema::with_declared(found, known.schema().arrow()),
         None => found,
@@ -207,15 +241,18 @@ pub(super) struct Plan<'d> {
     all_columns: bool,
     pub schema: SchemaRef,
     pub filter: Option<Bound>,
-    pub parts: Vec<&'d Part>,
+    /// The columns of the filter.
+    filtered: Vec<FieldRef>,
+    pub parts: Vec<(&'d Run, &'d Part)>,
 }
 
 impl Plan<'_> {
     /// Opens a part for this scan.
     pub(super) fn open(&self, part: &Part) -> Result<OpenPart, ReadError> {
         let mut pages = Pages::default();
-        if let Some(filter) = &self.filter {
-            filter.columns(&mut pages.filtered);
+        if self.filter.is_some() {
+            let filtered = self.filtered.iter();
+            pages.filtered = filtered.map(|field| field.name().as_str()).collect();
             let read = self.schema.fields().iter();
             pages.located = read.map(|field| field.name().as_str()).collect();
             pages.located.extend(&pages.filtered);
@@ -232,10 +269,16 @@ impl Plan<'_> {
             });
         }
         let mapping = Mapping::new(&self.schema, &file)?;
-        let filtered = pages.filtered.iter();
-        let filtered = filtered.filter_map(|name| file.schema().index_of(name).ok());
-        let filtered = filtered.collect();
+        let mut filtered = Vec::with_capacity(self.filtered.len());
+        for field in &self.filtered {
+            if let Ok(at) = file.schema().index_of(field.name()) {
+                schema::check_type(field, file.schema().field(at), part.path())?;
+                filtered.push(at);
+            }
+        }
         Ok(OpenPart {
+            // The ids of the tables that have them are never null. Code that joins them counts on that.
+            has_ids: matches!(self.table.as_str(), "hops" | "traces"),
             file,
             mapping,
             filtered,
@@ -249,6 +292,8 @@ pub(super) struct OpenPart {
     mapping: Mapping,
     /// The columns of the filter that the file has, by index.
     filtered: Vec<usize>,
+    /// Whether `trace_id` must not be null.
+    has_ids: bool,
 }
 
 impl OpenPart {
@@ -260,7 +305,8 @@ impl OpenPart {
         &self.file
     }
 
-    /// The rows of a row group. `None` if statistics show that no row satisfies the filter.
+    /// The rows of a row group. `None` if statistics show that no row satisfies the filter, or if no row does because the file lacks the
+    /// columns of the filter.
     pub(super) fn group(
         &self,
         group: usize,
@@ -285,8 +331,10 @@ impl OpenPart {
             }
         }
         let exact = filter.filter(|_| !self.filtered.is_empty());
-        let reader = self.reader(group, selection, exact)?;
-        Ok(Some(GroupRows(Some(reader))))
+        let rows = u64::try_from(self.file.metadata().row_group(group).num_rows()).ok();
+        let left = rows.filter(|_| selection.is_none() && exact.is_none());
+        let reader = Some(self.reader(group, selection, exact)?);
+        Ok(Some(GroupRows { reader, left }))
     }
 
     fn reader(
@@ -323,24 +371,39 @@ impl OpenPart {
 }
 
 /// The rows of a row group that satisfy a scan's filter.
-pub(super) struct GroupRows(Option<ParquetRecordBatchReader>);
+pub(super) struct GroupRows {
+    reader: Option<ParquetRecordBatchReader>,
+    /// The rows that the reader still has to return. `None` with a filter.
+    left: Option<u64>,
+}
 
 impl GroupRows {
     /// The next batch. `None` at the end and after an error.
     pub(super) fn next_batch(&mut self, part: &OpenPart) -> Result<Option<RecordBatch>, ReadError> {
-        let Some(mut reader) = self.0.take() else {
+        let Some(mut reader) = self.reader.take() else {
             return Ok(None);
         };
-        let batch = guarded(part.file.path(), || {
+        let path = part.file.path();
+        let batch = guarded(path, || {
             let batch = reader.next().transpose().map_err(parquet_error)?;
             Ok(batch.map(|batch| (reader, batch)))
         })?;
         let Some((reader, batch)) = batch else {
-            return Ok(None);
+            // The decoder ends without an error if the pages have too few rows.
+            return match self.left {
+                None | Some(0) => Ok(None),
+                Some(left) => Err(ReadError::damaged(path, format!("{left} rows are missing"))),
+            };
         };
+        let rows = batch.num_rows() as u64;
+        self.left = self.left.map(|left| left.saturating_sub(rows));
         let mapped = part.mapping.apply(&batch);
-        let mapped = mapped.map_err(|error| ReadError::damaged(part.file.path(), error))?;
-        self.0 = Some(reader);
+        let mapped = mapped.map_err(|error| ReadError::damaged(path, error))?;
+        let ids = mapped.column_by_name(TRACE_ID);
+        if part.has_ids && ids.is_some_and(|ids| ids.null_count() > 0) {
+            return Err(ReadError::damaged(path, "a row has no trace_id"));
+        }
+        self.reader = Some(reader);
         Ok(Some(mapped))
     }
 }
@@ -371,7 +434,7 @@ impl Batches<'_> {
     fn advance(&mut self) -> Result<Option<RecordBatch>, ReadError> {
         loop {
             let Some((part, next_group)) = &mut self.part else {
-                let Some(part) = self.plan.parts.get(self.next_part) else {
+                let Some((_, part)) = self.plan.parts.get(self.next_part) else {
                     return Ok(None);
                 };
                 self.next_part += 1;
