@@ -263,8 +263,8 @@ impl<'d> RunTraces<'d> {
     /// Opens the parts sealed together with the part of traces `at`.
     fn open(&self, at: usize) -> Result<SealedTogether, ReadError> {
         let mut hops = Vec::new();
-        for home in self.strays.hops_at_home(at) {
-            hops.extend(Sorted::all(&self.hops, home)?);
+        for own in self.strays.own_hops(at) {
+            hops.extend(Sorted::all(&self.hops, own)?);
         }
         Ok(SealedTogether {
             traces: Sorted::all(&self.traces, at)?,
