@@ -51,7 +51,12 @@ impl Table {
     /// A list of texts; `None` where the column is null.
     pub fn texts(&self, name: &str, row: usize) -> Option<Vec<String>> {
         let texts = self.row(row).texts(name).unwrap()?;
-        Some(texts.into_iter().map(|text| text.expect("a text")).collect())
+        Some(
+            texts
+                .into_iter()
+                .map(|text| text.expect("a text"))
+                .collect(),
+        )
     }
 
     /// Labels and their TTLs, top first; `None` where the column is null.

@@ -119,3 +119,31 @@ fn typed<T: ArrowPrimitiveType>(
             wanted: "of the type in the schema",
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int16Array, Int32Array};
+
+    use super::*;
+
+    fn rows(further: ArrayRef) -> RecordBatch {
+        let column = |name| match name {
+            "round" => Arc::new(Int32Array::from(vec![0])) as ArrayRef,
+            "probe_id" => Arc::new(Int64Array::from(vec![1])),
+            _ => Arc::new(Int16Array::from(vec![1])),
+        };
+        let columns = ORDER.map(|name| (name, column(name)));
+        RecordBatch::try_from_iter(columns.into_iter().chain([("further", further)])).unwrap()
+    }
+
+    /// Texts of more than 2 GiB fail in the same way, but take that memory.
+    #[test]
+    fn rows_that_cannot_be_joined_are_an_error() {
+        let first = rows(Arc::new(Int16Array::from(vec![1])));
+        let second = rows(Arc::new(Int32Array::from(vec![1])));
+        let joiner = Joiner::new(first.schema_ref()).unwrap();
+        let slices = [first, second].map(|batch| (Arc::new(batch), 0..1));
+        let error = joiner.join(slices.into()).unwrap_err();
+        assert!(matches!(error, RowError::CannotJoin(_)), "{error}");
+    }
+}
