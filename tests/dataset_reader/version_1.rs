@@ -96,12 +96,12 @@ fn datasets_of_version_1_are_read_alone() {
 fn datasets_of_version_1_are_read_beside_a_new_run() {
     for (name, runs, hops, traces) in DATASETS {
         let directory = version_1(name);
-        run(directory.path(), "new", "local", 0..20);
+        run(directory.path(), "new", "local", 0..4);
         let dataset = Dataset::open(directory.path()).unwrap();
         assert_eq!(dataset.runs().len(), runs + 1, "{name}");
-        check_table(&dataset, "hops", hops + 320, &NEW_IN_HOPS);
-        check_table(&dataset, "traces", traces + 20, &NEW_IN_TRACES);
-        check_traces(&dataset, traces + 20);
+        check_table(&dataset, "hops", hops + 64, &NEW_IN_HOPS);
+        check_table(&dataset, "traces", traces + 4, &NEW_IN_TRACES);
+        check_traces(&dataset, traces + 4);
         assert!(dataset.verify(Checks::ALL, |_| ()).unwrap().is_empty());
         let section = |run: &pathsurvey::dataset::read::Run| {
             let hops = run.manifest().tables.get("hops").unwrap();

@@ -161,10 +161,10 @@ fn error_of(path: &Path, error: ParquetError) -> ReadError {
 /// Whether the row groups add up, and their columns lie inside of the file. The decoder panics if some of that is wrong.
 fn is_consistent(metadata: &ParquetMetaData, length: u64) -> bool {
     let groups = metadata.row_groups();
-    let counts = groups
+    let mut counts = groups
         .iter()
         .map(|group| u64::try_from(group.num_rows()).ok());
-    let rows = counts.fold(Some(0_u64), |sum, rows| sum?.checked_add(rows?));
+    let rows = counts.try_fold(0_u64, |sum, rows| sum.checked_add(rows?));
     let inside = |chunk: &ColumnChunkMetaData| {
         let start = chunk
             .dictionary_page_offset()
