@@ -48,7 +48,7 @@ fn both_ways(dataset: &Dataset) -> Vec<Trace<'_>> {
 
 #[test]
 fn an_inferred_hop_comes_after_the_probes_of_its_attempt() {
-    let mut inferred = rows::trace(7).0.remove(4);
+    let mut inferred = rows::trace(7).0.remove(15);
     inferred.probe_id = None;
     inferred.sent_at = None;
     inferred.reply = None;
@@ -61,7 +61,7 @@ fn an_inferred_hop_comes_after_the_probes_of_its_attempt() {
     }));
     let (_directory, dataset) = trace_with(7, vec![inferred]);
     for trace in both_ways(&dataset) {
-        assert_eq!(order(&trace, 5), [(0, 1, Some(7 * 16 + 4)), (0, 1, None)]);
+        assert_eq!(order(&trace, 16), [(0, 1, Some(7 * 16 + 15)), (0, 1, None)]);
     }
 }
 

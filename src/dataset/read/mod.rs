@@ -49,6 +49,7 @@ mod destination;
 mod error;
 mod file;
 mod filter;
+mod group;
 mod hops;
 mod lookup;
 mod open;

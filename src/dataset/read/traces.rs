@@ -13,9 +13,10 @@ use std::sync::Arc;
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::datatypes::Schema;
 
+use super::group::{GroupRows, OpenPart};
 use super::hops::{Joiner, ORDER, Slice, TRACE_ID, trace_ids, with_columns};
 use super::row::{Row, RowError, Rows};
-use super::scan::{GroupRows, OpenPart, Plan, Scan, rows_of, table_schema};
+use super::scan::{Plan, Scan, rows_of, table_schema};
 use super::strays::{Strays, find_strays};
 use super::{Dataset, ReadError, Run};
 
