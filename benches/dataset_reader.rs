@@ -148,12 +148,13 @@ fn fold(root: &Path) {
         .columns(&["responder", "rtt_us"])
         .fold(
             || (0_u64, 0_u64, 0_i64),
-            |(rows, answered, sum), batch| {
+            |(rows, answered, sum), _, batch| {
                 let responders = batch.column(0).as_string::<i32>();
                 let rtts = batch.column(1).as_primitive::<Int32Type>();
                 *rows += batch.num_rows() as u64;
                 *answered += (responders.len() - responders.null_count()) as u64;
                 *sum += rtts.iter().flatten().map(i64::from).sum::<i64>();
+                Ok(())
             },
             |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2),
         )

@@ -2,6 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{Field, Schema};
+use bytes::Bytes;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::writer::SerializedFileWriter;
 use pathsurvey::dataset::read::{Checks, Fault, Filter};
 
 use super::*;
@@ -21,7 +27,9 @@ fn read_everything(root: &Path, outcomes: &mut Outcomes) {
     let results = [
         try_all(dataset.scan("hops")).map(|_| ()),
         try_all(dataset.scan("hops").filter(filter)).map(|_| ()),
-        dataset.scan("hops").fold(|| (), |(), _| (), |(), ()| ()),
+        dataset
+            .scan("hops")
+            .fold(|| (), |(), _, _| Ok(()), |(), ()| ()),
         dataset.traces_to(address(3)).map(|_| ()),
         dataset
             .traces()
@@ -211,4 +219,99 @@ fn a_folder_in_place_of_a_part_is_named() {
         error.to_string().contains(&part.display().to_string()),
         "{error}"
     );
+}
+
+/// Writes a part whose pages have `rows` rows, and whose footer says that they have all rows of the batch.
+fn write_short_part(path: &Path, batch: &RecordBatch, rows: usize) {
+    write_part(path, "hops", &batch.slice(0, rows), 1000, 1000);
+    let bytes = Bytes::from(fs::read(path).unwrap());
+    let whole = SerializedFileReader::new(bytes.clone()).unwrap();
+    let about = whole.metadata().file_metadata();
+    let schema = about.schema_descr().root_schema_ptr();
+    let mut writer =
+        SerializedFileWriter::new(File::create(path).unwrap(), schema, Default::default()).unwrap();
+    for entry in about.key_value_metadata().unwrap() {
+        writer.append_key_value_metadata(entry.clone());
+    }
+    let mut group = writer.next_row_group().unwrap();
+    for chunk in whole.metadata().row_group(0).columns() {
+        let values = match chunk.column_descr().max_rep_level() {
+            0 => batch.num_rows() as i64,
+            _ => chunk.num_values(),
+        };
+        let claimed = chunk.clone().into_builder().set_num_values(values);
+        let close = ColumnCloseResult {
+            bytes_written: chunk.compressed_size() as u64,
+            rows_written: batch.num_rows() as u64,
+            metadata: claimed.build().unwrap(),
+            bloom_filter: None,
+            column_index: None,
+            offset_index: None,
+        };
+        group.append_column(&bytes, close).unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn pages_with_fewer_rows_than_the_footer_says_are_damage() {
+    let (directory, part, _) = small();
+    let root = directory.path();
+    let batch = batch_of(&part);
+    write_short_part(&part, &batch, batch.num_rows());
+    relist(root);
+    let dataset = Dataset::open(root).unwrap();
+    assert_eq!(all(dataset.scan("hops").columns(&["ttl"])).len(), 112);
+    write_short_part(&part, &batch, 100);
+    relist(root);
+    let dataset = Dataset::open(root).unwrap();
+    for scan in [
+        dataset.scan("hops").columns(&["ttl"]),
+        dataset.scan("hops").columns(&["ttl", "responder"]),
+    ] {
+        let error = try_all(scan).unwrap_err();
+        assert!(
+            matches!(&error, ReadError::Damaged { path, .. } if *path == part),
+            "{error}"
+        );
+        assert!(error.to_string().contains("12 rows are missing"), "{error}");
+    }
+    let error = dataset.traces().iter().unwrap().find_map(Result::err);
+    assert!(matches!(error, Some(ReadError::Damaged { .. })));
+}
+
+/// A batch whose column `trace_id` may be null, and is in one row.
+fn without_an_id(batch: &RecordBatch) -> RecordBatch {
+    let at = batch.schema().index_of("trace_id").unwrap();
+    let mut fields: Vec<Field> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| Field::clone(f))
+        .collect();
+    fields[at] = fields[at].clone().with_nullable(true);
+    let rows = 0..batch.num_rows() as i64;
+    let ids: Int64Array = rows.map(|row| (row != 20).then_some(row / 16)).collect();
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    columns[at] = Arc::new(ids);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+#[test]
+fn a_row_without_a_trace_id_belongs_to_no_trace() {
+    let (directory, part, _) = small();
+    write_part(&part, "hops", &without_an_id(&batch_of(&part)), 1000, 1000);
+    relist(directory.path());
+    let dataset = Dataset::open(directory.path()).unwrap();
+    let error = |result: Result<(), ReadError>| {
+        let error = result.unwrap_err();
+        assert!(
+            matches!(&error, ReadError::Damaged { path, .. } if *path == part),
+            "{error}"
+        );
+    };
+    error(try_all(dataset.scan("hops")).map(|_| ()));
+    let traces = dataset.traces().iter();
+    error(traces.and_then(|mut traces| traces.try_for_each(|trace| trace.map(|_| ()))));
 }

@@ -53,7 +53,7 @@ fn condition(dice: &mut Dice, rows: &[Value], depth: usize) -> (Filter, Check) {
             .unwrap_or("10.1")
             .to_owned()
     };
-    match dice.below(if depth == 0 { 5 } else { 7 }) {
+    match dice.below(if depth == 0 { 5 } else { 8 }) {
         0 => {
             let name = ints[dice.below(ints.len())];
             let (a, b) = (int(dice, name), int(dice, name));
@@ -100,11 +100,15 @@ fn condition(dice: &mut Dice, rows: &[Value], depth: usize) -> (Filter, Check) {
                 Box::new(move |row: &Value| row[name].as_str().is_some_and(|v| low.as_str() <= v)),
             )
         }
+        5 => {
+            let (filter, check) = condition(dice, rows, depth - 1);
+            (!filter, Box::new(move |row| !check(row)))
+        }
         kind => {
             let (a, check_a) = condition(dice, rows, depth - 1);
             let (b, check_b) = condition(dice, rows, depth - 1);
             match kind {
-                5 => (a.and(b), Box::new(move |row| check_a(row) && check_b(row))),
+                6 => (a.and(b), Box::new(move |row| check_a(row) && check_b(row))),
                 _ => (a.or(b), Box::new(move |row| check_a(row) || check_b(row))),
             }
         }
@@ -222,7 +226,10 @@ fn a_fold_joins_neighbours_in_the_order_of_the_files() {
         .collect();
     let folded = scan.fold(
         Vec::new,
-        |so_far, batch| so_far.extend(ids(batch)),
+        |so_far, _, batch| {
+            so_far.extend(ids(batch));
+            Ok(())
+        },
         |mut a, b| {
             a.extend(b);
             a
@@ -232,8 +239,104 @@ fn a_fold_joins_neighbours_in_the_order_of_the_files() {
     let none = dataset.scan("hops").columns(&[]);
     let count = none.fold(
         || 0,
-        |count, batch| *count += batch.num_rows(),
+        |count, _, batch| {
+            *count += batch.num_rows();
+            Ok(())
+        },
         |a, b| a + b,
     );
     assert_eq!(count.unwrap(), 480);
+}
+
+#[test]
+fn a_negated_filter_finds_the_other_rows_with_those_that_are_null() {
+    let (_directory, dataset) = paged();
+    let count = |filter| all(dataset.scan("hops").filter(filter)).len();
+    let answered = count(Filter::is_present("rtt_us"));
+    let fast = Filter::at_most("rtt_us", 10_000);
+    assert!(answered < 480 && count(fast.clone()) > 0);
+    assert_eq!(count(!fast.clone()), 480 - count(fast.clone()));
+    assert_eq!(count(!!fast.clone()), count(fast.clone()));
+    assert_eq!(
+        count((!fast.clone()).and(Filter::is_present("rtt_us"))),
+        answered - count(fast)
+    );
+}
+
+#[test]
+fn a_long_chain_of_filters_is_no_deep_one() {
+    let (_directory, dataset) = dataset(1);
+    let chain = |join: fn(Filter, Filter) -> Filter| {
+        (0..100_000).fold(Filter::equals("ttl", 1), |so_far, _| {
+            join(so_far, Filter::equals("ttl", 1))
+        })
+    };
+    for filter in [chain(Filter::or), chain(Filter::and)] {
+        assert!(dataset.scan("hops").filter(filter).schema().is_ok());
+    }
+}
+
+#[test]
+fn a_fold_knows_the_run_of_its_rows_and_ends_with_the_first_error() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), "run-1", "fra-1", 0..20);
+    run(directory.path(), "run-2", "fra-1", 0..10);
+    let dataset = Dataset::open(directory.path()).unwrap();
+    let scan = dataset.scan("hops").columns(&["run_id"]);
+    let rows = scan.clone().fold(
+        Vec::new,
+        |rows, run, batch| {
+            for row in Rows::new(batch.clone()).iter() {
+                assert_eq!(row.text("run_id")?, Some(run.id()));
+                rows.push(run.id().to_owned());
+            }
+            Ok(())
+        },
+        |a, b| [a, b].concat(),
+    );
+    let rows = rows.unwrap();
+    assert_eq!(rows.iter().filter(|id| *id == "run-1").count(), 320);
+    assert_eq!(rows.len(), 480);
+    let failed = scan.fold(
+        || (),
+        |(), _, batch| {
+            Rows::new(batch.clone()).get(0).unwrap().int("run_id")?;
+            Ok(())
+        },
+        |(), ()| (),
+    );
+    assert!(matches!(failed, Err(ReadError::Row(_))));
+}
+
+#[test]
+fn the_rows_to_come_are_known_before() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), "run-1", "fra-1", 0..20);
+    run(directory.path(), "run-2", "fra-1", 0..10);
+    let dataset = Dataset::open(directory.path()).unwrap();
+    assert_eq!(dataset.scan("hops").rows(), 480);
+    assert_eq!(dataset.traces().rows(), 30);
+    let second = dataset.only(|run| run.id() == "run-2");
+    assert_eq!(
+        (second.scan("hops").rows(), second.traces().rows()),
+        (160, 10)
+    );
+    assert_eq!(second.run("run-2").unwrap().id(), "run-2");
+    assert!(second.run("run-1").is_none());
+}
+
+#[test]
+fn a_column_may_be_asked_for_twice() {
+    let (_directory, dataset) = dataset(10);
+    let scan = dataset.scan("hops").columns(&["ttl", "rtt_us", "ttl"]);
+    let mut rows = 0;
+    for batch in scan.batches().unwrap() {
+        let batch = batch.unwrap();
+        assert_eq!(batch.num_columns(), 3);
+        assert_eq!(batch.column(0), batch.column(2));
+        rows += batch.num_rows();
+    }
+    assert_eq!(rows, 160);
+    let traces = dataset.traces().hop_columns(&["rtt_us", "rtt_us"]);
+    assert_eq!(traces.iter().unwrap().map(Result::unwrap).count(), 10);
 }

@@ -38,7 +38,10 @@ fn a_growing_dataset_shows_whole_parts_only() {
                 let scan = dataset.scan(table).columns(&["trace_id"]);
                 scan.fold(
                     || 0,
-                    |rows, batch| *rows += batch.num_rows() as u64,
+                    |rows, _, batch| {
+                        *rows += batch.num_rows() as u64;
+                        Ok(())
+                    },
                     |a, b| a + b,
                 )
             };
@@ -88,7 +91,9 @@ fn a_part_that_vanishes_after_opening_is_named() {
     );
     assert!(error.to_string().contains("open it again"), "{error}");
     assert!(batches.next().is_none(), "the iterator ends with its error");
-    let fold = dataset.scan("hops").fold(|| (), |(), _| (), |(), ()| ());
+    let fold = dataset
+        .scan("hops")
+        .fold(|| (), |(), _, _| Ok(()), |(), ()| ());
     assert!(matches!(fold, Err(ReadError::PartMissing(_))));
     let traces: Vec<_> = dataset.traces().iter().unwrap().collect();
     assert!(matches!(
@@ -113,4 +118,22 @@ fn a_part_in_no_manifest_is_never_read() {
     .unwrap();
     let dataset = Dataset::open(directory.path()).unwrap();
     assert_eq!(all(dataset.scan("hops")).len(), 320);
+}
+
+#[test]
+fn a_directory_is_written_while_a_run_holds_its_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let output = Output::Directory(root.to_owned());
+    let writer = create(&output, meta("run-1", "fra-1"), SMALL);
+    let dataset = Dataset::open(root).unwrap();
+    assert!(dataset.is_written().unwrap());
+    assert!(dataset.is_written().unwrap(), "asking changes nothing");
+    finish(writer);
+    assert!(!dataset.is_written().unwrap());
+    // Asking leaves no lock behind.
+    run(root, "run-2", "fra-1", 0..4);
+    fs::remove_file(root.join(".lock")).unwrap();
+    assert!(!dataset.is_written().unwrap());
+    assert!(!root.join(".lock").exists());
 }

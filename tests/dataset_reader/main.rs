@@ -25,9 +25,13 @@ mod rows;
 mod damage;
 mod filters;
 mod growing;
+mod hostile;
 mod opening;
+mod order;
+mod single;
 mod traces;
 mod verify;
+mod version_1;
 mod versions;
 
 /// Small parts, so that a few traces make several parts: seven traces each.

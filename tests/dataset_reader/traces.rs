@@ -7,6 +7,8 @@ use super::*;
 /// Target and hops of a trace: TTL and reply index.
 fn shape(trace: &Trace) -> (i64, Vec<(i64, i64)>) {
     let id = trace.row().int("trace_id").unwrap().unwrap();
+    assert_eq!(trace.id(), id);
+    assert_eq!(trace.destination().unwrap(), Some(address(id as u32)));
     let hops = trace.hops().iter().map(|hop| {
         assert_eq!(hop.int("trace_id").unwrap(), Some(id));
         let number = |name| hop.int(name).unwrap().unwrap();
@@ -130,21 +132,34 @@ fn a_trace_s_row_may_be_in_another_part_than_its_hops() {
         *parts = list.into();
     });
     relist(root);
-    let dataset = Dataset::open(root).unwrap();
-    let found = shapes(&dataset);
-    assert_eq!(found.len(), 56);
-    assert!(found.iter().all(|(_, found)| *found == hops(&[])));
-    let scan = dataset.traces().stray_budget(100);
-    let error = scan
-        .iter()
-        .unwrap()
-        .find_map(Result::err)
-        .unwrap()
-        .to_string();
-    assert!(
-        error.contains("run-1") && error.contains("at most 100"),
-        "{error}"
-    );
+    // With the numbers of sealings, with one of them twice, and without any.
+    for numbers in [vec![Some(99)], vec![Some(0)], vec![None; paths.len()]] {
+        change_manifest(root, |value| {
+            let parts = value["tables"]["traces"]["parts"].as_array_mut().unwrap();
+            for (part, number) in parts.iter_mut().rev().zip(&numbers) {
+                let part = part.as_object_mut().unwrap();
+                match number {
+                    Some(number) => part.insert("sealing".to_owned(), json!(number)),
+                    None => part.remove("sealing"),
+                };
+            }
+        });
+        let dataset = Dataset::open(root).unwrap();
+        let found = shapes(&dataset);
+        assert_eq!(found.len(), 56);
+        assert!(found.iter().all(|(_, found)| *found == hops(&[])));
+        let scan = dataset.traces().stray_budget(100);
+        let error = scan
+            .iter()
+            .unwrap()
+            .find_map(Result::err)
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("run-1") && error.contains("at most 100"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -164,6 +179,10 @@ fn hops_without_a_trace_are_left_out() {
     assert_eq!(found.len(), 10);
     assert!(found.iter().all(|(_, found)| *found == hops(&[])));
     assert!(dataset.traces_to(address(10)).unwrap().is_empty());
+    // Its id counts with all memory that it takes.
+    let few = dataset.traces().stray_budget(16);
+    let error = few.iter().unwrap().find_map(Result::err);
+    assert!(matches!(error, Some(ReadError::StrayHops { .. })));
 }
 
 #[test]
@@ -216,6 +235,7 @@ fn chosen_columns_are_joined_by_those_that_order_them() {
             "rtt_us",
             "ttl",
             "trace_id",
+            "round",
             "attempt",
             "reply_index",
             "probe_id"

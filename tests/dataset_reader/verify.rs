@@ -1,6 +1,6 @@
 //! Verification finds every fault.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use pathsurvey::dataset::read::{Checks, Fault};
 
@@ -93,4 +93,34 @@ fn parts_of_runs_that_were_not_chosen_are_listed() {
     let dataset = Dataset::open(directory.path()).unwrap();
     let second = dataset.only(|run| run.id() == "run-2");
     assert!(second.verify(Checks::ALL, |_| ()).unwrap().is_empty());
+}
+
+#[test]
+fn the_parts_of_a_run_that_starts_meanwhile_are_no_faults() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    run(root, "run-1", "fra-1", 0..10);
+    let dataset = Dataset::open(root).unwrap();
+    let once = Once::new();
+    let start = |_| once.call_once(|| run(root, "run-2", "fra-1", 0..10));
+    let faults = dataset.verify(Checks::ALL, start).unwrap();
+    assert!(once.is_completed() && faults.is_empty(), "{faults:?}");
+    assert_eq!(dataset.runs().len(), 1);
+    assert_eq!(Dataset::open(root).unwrap().runs().len(), 2);
+}
+
+#[test]
+fn sums_of_a_manifest_that_was_changed_do_not_overflow() {
+    let (directory, _) = dataset(20);
+    change_manifest(directory.path(), |value| {
+        for at in 0..2 {
+            for member in ["rows", "bytes"] {
+                value["tables"]["hops"]["parts"][at][member] = u64::MAX.into();
+            }
+        }
+    });
+    let dataset = Dataset::open(directory.path()).unwrap();
+    assert_eq!(dataset.scan("hops").rows(), u64::MAX);
+    let faults = faults(directory.path(), Checks::ALL);
+    assert_eq!(faults.len(), 3, "{faults:?}");
 }

@@ -34,7 +34,7 @@ fn two_versions(change: impl Fn(&RecordBatch) -> RecordBatch) -> (tempfile::Temp
         }
     }
     change_manifest(root, |value| {
-        value["tables"]["hops"]["schema_version"] = 3.into()
+        value["tables"]["hops"]["schema_version"] = 99.into();
     });
     relist(root);
     let dataset = Dataset::open(root).unwrap();
@@ -152,4 +152,28 @@ fn a_part_unlike_the_others_of_its_run_is_named() {
         "{error}"
     );
     assert_eq!(all(dataset.scan("hops").columns(&["ttl"])).len(), 320);
+}
+
+#[test]
+fn a_filtered_column_of_another_type_is_named_in_every_part() {
+    let (directory, _) = dataset(20);
+    let path = parts(directory.path(), "hops").remove(1);
+    let batch = batch_of(&path);
+    write_part(
+        &path,
+        "hops",
+        &with_column(&batch, "destination", Some(asn(&batch))),
+        1000,
+        1000,
+    );
+    relist(directory.path());
+    let dataset = Dataset::open(directory.path()).unwrap();
+    let scan = dataset.scan("hops").columns(&["ttl"]);
+    assert_eq!(all(scan.clone()).len(), 320);
+    let error = try_all(scan.filter(Filter::equals("destination", address(1)))).unwrap_err();
+    assert!(
+        matches!(&error, ReadError::TypesDisagree { column, path: found, .. }
+            if column == "destination" && *found == path),
+        "{error}"
+    );
 }

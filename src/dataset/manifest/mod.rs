@@ -6,7 +6,7 @@
 //!
 //! Guarantees:
 //! - Equal values give equal bytes. A manifest that was read and is written again has the same bytes, if this version wrote it.
-//! - Reading never panics. [`ManifestError`] says why a text is no manifest.
+//! - Reading never panics. [`ManifestError`] says why a text is not a manifest.
 //!
 //! Left out: files. Everything here works on text in memory.
 
@@ -74,7 +74,7 @@ pub struct Manifest {
     pub shard: Option<i32>,
     /// The number of this cycle of a repeated survey.
     pub cycle: Option<i32>,
-    /// How far the run came.
+    /// State of the run.
     pub state: RunState,
     /// Why the run ended early. `None` if it did not.
     pub exit_reason: Option<String>,
@@ -137,7 +137,7 @@ pub struct Tool {
     pub version: String,
 }
 
-/// How far a run came.
+/// State of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum RunState {
@@ -280,7 +280,7 @@ impl Manifest {
     }
 }
 
-/// The id of the run that wrote a manifest. `None` if the text is no manifest of this program.
+/// The id of the run that wrote a manifest. `None` if the text is not a manifest of this program.
 pub(super) fn run_id_of(text: &[u8]) -> Option<String> {
     let manifest: Value = serde_json::from_slice(text).ok()?;
     if manifest["tool"]["name"] != TOOL {

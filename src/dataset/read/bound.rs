@@ -15,6 +15,7 @@ pub(super) enum Bound {
     Leaf { column: String, test: Test },
     All(Vec<Bound>),
     Any(Vec<Bound>),
+    Not(Box<Bound>),
 }
 
 /// What a column's value must be.
@@ -70,6 +71,10 @@ impl Bound {
         let (column, test) = match condition {
             Condition::All(conditions) => return Ok(Bound::All(all(conditions)?)),
             Condition::Any(conditions) => return Ok(Bound::Any(all(conditions)?)),
+            Condition::Not(condition) => {
+                let bound = Bound::new(condition, table, schema)?;
+                return Ok(Bound::Not(Box::new(bound)));
+            }
             Condition::Between { column, low, high } => {
                 (column, between(column, low, high, table, schema)?)
             }
@@ -96,6 +101,7 @@ impl Bound {
             Bound::All(parts) | Bound::Any(parts) => {
                 parts.iter().for_each(|part| part.columns(into));
             }
+            Bound::Not(bound) => bound.columns(into),
         }
     }
 
@@ -122,6 +128,7 @@ impl Bound {
         match self {
             Bound::All(parts) => fold(parts, true, true),
             Bound::Any(parts) => fold(parts, false, false),
+            Bound::Not(bound) => !&bound.evaluate(rows, column),
             Bound::Leaf { column: name, test } => match (column(name), test) {
                 (Some(array), test) => test.evaluate(&array),
                 (None, Test::Null(true)) => BooleanBuffer::new_set(rows),

@@ -44,7 +44,7 @@ pub enum ReadError {
         /// The reason.
         source: ManifestError,
     },
-    /// The path leads to something that is no dataset.
+    /// The path leads to something that is not a dataset.
     #[error("{} is {kind}: give the directory or the Parquet file that a run wrote", path.display())]
     NotADataset {
         /// The path.
@@ -62,6 +62,17 @@ pub enum ReadError {
         manifest: PathBuf,
         /// The path as listed.
         part: String,
+    },
+    /// A manifest has a table whose name is no folder's name.
+    #[error(
+        "{} has a table {table:?}, which is not the name of a folder: the manifest was changed, restore it from a copy",
+        manifest.display()
+    )]
+    TableName {
+        /// The manifest.
+        manifest: PathBuf,
+        /// The name as listed.
+        table: String,
     },
     /// A listed part is not there.
     #[error(
@@ -184,7 +195,7 @@ pub enum ReadError {
     NotSorted(PathBuf),
     /// Too many rows of hops are in other parts than the row of their trace.
     #[error(
-        "run {run_id} has {found} bytes of hops in other parts than their traces, and at most {budget} are held in memory: raise the budget, or read fewer columns"
+        "run {run_id} has {found} bytes of hops in other parts than their traces, and at most {budget} are held in memory: raise it with `stray_budget`, or read fewer columns with `hop_columns`"
     )]
     StrayHops {
         /// The run.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Not;
 
 use crate::dataset::table::push_address;
 use crate::model::Time;
@@ -19,7 +20,8 @@ pub enum Value {
     Time(Time),
 }
 
-/// A condition on a row. It is true or false for every row: null equals nothing and lies between nothing.
+/// A condition on a row. It is true or false for every row: null equals nothing and lies between nothing. `!filter` is true for the other
+/// rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter(pub(super) Condition);
 
@@ -41,6 +43,7 @@ pub(super) enum Condition {
     },
     All(Vec<Condition>),
     Any(Vec<Condition>),
+    Not(Box<Condition>),
 }
 
 impl Filter {
@@ -91,13 +94,30 @@ impl Filter {
     /// Rows that satisfy both.
     #[must_use]
     pub fn and(self, other: Filter) -> Self {
-        Filter(Condition::All(vec![self.0, other.0]))
+        // A long chain stays flat, so that no code recurses deeply into it.
+        let (mut all, other) = match (self.0, other.0) {
+            (Condition::All(all), other) => (all, other),
+            (first, other) => (vec![first], other),
+        };
+        match other {
+            Condition::All(others) => all.extend(others),
+            other => all.push(other),
+        }
+        Filter(Condition::All(all))
     }
 
     /// Rows that satisfy at least one.
     #[must_use]
     pub fn or(self, other: Filter) -> Self {
-        Filter(Condition::Any(vec![self.0, other.0]))
+        let (mut any, other) = match (self.0, other.0) {
+            (Condition::Any(any), other) => (any, other),
+            (first, other) => (vec![first], other),
+        };
+        match other {
+            Condition::Any(others) => any.extend(others),
+            other => any.push(other),
+        }
+        Filter(Condition::Any(any))
     }
 
     fn within(column: &str, low: Option<Value>, high: Option<Value>) -> Self {
@@ -105,6 +125,18 @@ impl Filter {
             column: column.to_owned(),
             low,
             high,
+        })
+    }
+}
+
+/// Rows that do not satisfy the filter. A row whose column is null is among them, if the filter compares that column with a value.
+impl Not for Filter {
+    type Output = Filter;
+
+    fn not(self) -> Filter {
+        Filter(match self.0 {
+            Condition::Not(condition) => *condition,
+            condition => Condition::Not(Box::new(condition)),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Reads datasets: what resume, merge and the analyses are made of.
+//! Reads datasets. Resume, merge and the analyses use it.
 //!
 //! [`Dataset::open`] reads the manifests. Then:
 //!
@@ -7,12 +7,14 @@
 //! | the runs, their figures and their files | [`Dataset::runs`] |
 //! | some runs only | [`Dataset::only`] |
 //! | whether the files are as the runs wrote them | [`Dataset::verify`] |
+//! | whether a process writes into the directory | [`Dataset::is_written`] |
 //! | rows of a table, in order or in parallel | [`Dataset::scan`] |
 //! | one trace after the other, with its hops | [`Dataset::traces`] |
 //! | the traces to one destination, quickly | [`Dataset::traces_to`] |
 //!
 //! Guarantees:
-//! - Nothing is written, locked or removed. A run may write into the directory at the same time.
+//! - Nothing is written or removed. A run may write into the directory at the same time. Only [`Dataset::is_written`] touches a lock, and
+//!   only for an instant.
 //! - Only parts that a manifest lists are read. So a reader sees whole parts, and what it sees does not change after opening.
 //! - Every part is compared with its manifest when it is opened: its size, its rows, and that it holds the table. A part that is missing, cut
 //!   off or damaged is an error that names the file. No rows are skipped silently.
@@ -47,6 +49,7 @@ mod destination;
 mod error;
 mod file;
 mod filter;
+mod group;
 mod hops;
 mod lookup;
 mod open;
@@ -101,6 +104,22 @@ impl Dataset {
         &self.runs
     }
 
+    /// The run with this id, if it was chosen.
+    pub fn run(&self, id: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.id() == id)
+    }
+
+    /// Whether a process writes into the directory now. If a run is in the state `running` and no process writes, the run was killed.
+    ///
+    /// This asks for a shared lock of the directory and releases it at once. A run that starts in that instant is refused, as if another one
+    /// was writing. False for a single file.
+    ///
+    /// # Errors
+    /// [`ReadError::File`].
+    pub fn is_written(&self) -> Result<bool, ReadError> {
+        open::is_locked(&self.path)
+    }
+
     /// Keeps only some runs: by date, vantage point, id, state and so on.
     #[must_use]
     pub fn only(mut self, mut choose: impl FnMut(&Run) -> bool) -> Self {
@@ -110,10 +129,11 @@ impl Dataset {
         self
     }
 
-    /// Compares the files of the runs with the manifests, in parallel. Returns every fault; none if all is well. `progress` is called after
-    /// every part, from several threads.
+    /// Compares the files of the runs with the manifests, in parallel. Returns every fault. The list is empty if there is no fault.
+    /// `progress` is called after every part, from several threads.
     ///
-    /// Parts that no manifest lists are faults, too. If a run writes at the same time, its latest part may be one of them.
+    /// Parts that no manifest lists are faults, too. If a run writes at the same time, its latest part may be one of them:
+    /// see [`is_written`](Dataset::is_written).
     ///
     /// # Errors
     /// Errors of listing the directory. What is wrong with a part is a fault, not an error.

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, TryLockError};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use super::file::open_regular;
 use super::{ReadError, Run};
 use crate::dataset::files;
-use crate::dataset::manifest::Manifest;
+use crate::dataset::manifest::{self, Manifest};
 
 const MANIFEST: &str = "manifest.json";
+const LOCK: &str = ".lock";
 
 /// The runs at `path`, oldest first, and the path that manifests and parts are below.
 pub(super) fn runs_at(path: &Path) -> Result<(PathBuf, Vec<Run>), ReadError> {
@@ -22,7 +24,7 @@ pub(super) fn runs_at(path: &Path) -> Result<(PathBuf, Vec<Run>), ReadError> {
         Err(error) => return Err(ReadError::file("open", path)(error)),
     };
     if about.is_dir() {
-        return Ok((path.to_owned(), of_directory(path)?));
+        return Ok((path.to_owned(), of_directory(path, || ())?));
     }
     let not_a_dataset = |kind: &str| ReadError::NotADataset {
         path: path.to_owned(),
@@ -45,22 +47,25 @@ pub(super) fn runs_at(path: &Path) -> Result<(PathBuf, Vec<Run>), ReadError> {
         nearby: dataset_around(&real),
         path: manifest.clone(),
     })?;
-    Ok((real, vec![run]))
+    match run.with_file(&real) {
+        Some(run) => Ok((real, vec![run])),
+        None => Err(not_a_dataset("a file whose manifest lists other files")),
+    }
 }
 
 /// The runs of a directory.
 ///
 /// A run that starts renames `manifest.json` to `manifest-RUN.json`, then writes its own. So `manifest.json` is read before the directory
-/// is listed. A run may be seen twice then, but never not at all.
-fn of_directory(directory: &Path) -> Result<Vec<Run>, ReadError> {
+/// is listed. A run may be seen twice, but is never missed. Tests start a run in `between`, after the first step.
+fn of_directory(directory: &Path, between: impl FnOnce()) -> Result<Vec<Run>, ReadError> {
+    let mut manifests = vec![read_manifest(&directory.join(MANIFEST))?];
+    between();
+    for path in earlier_manifests(directory)? {
+        // The writer never removes such a file. If it is gone, its user removed it.
+        manifests.push(read_manifest(&path)?);
+    }
     let mut found: BTreeMap<String, Run> = BTreeMap::new();
-    let mut paths = vec![directory.join(MANIFEST)];
-    paths.extend(earlier_manifests(directory)?);
-    for path in paths {
-        // A file that was listed and is gone now was renamed by nobody but its user.
-        let Some(run) = read_manifest(&path)? else {
-            continue;
-        };
+    for run in manifests.into_iter().flatten() {
         let known = found.get(run.id());
         if known.is_none_or(|known| known.manifest().updated_at < run.manifest().updated_at) {
             found.insert(run.id().to_owned(), run);
@@ -96,7 +101,7 @@ fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
 
 /// The run of a manifest. `None` if there is no such file.
 fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
-    let text = match fs::read(path) {
+    let text = match read_file(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ReadError::file("read", path)(error)),
@@ -108,10 +113,75 @@ fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
     Run::new(manifest, path.to_owned()).map(Some)
 }
 
+/// Whether a process holds the lock of a directory.
+pub(super) fn is_locked(directory: &Path) -> Result<bool, ReadError> {
+    let path = directory.join(LOCK);
+    let lock = match open_regular(&path) {
+        Ok((lock, _)) => lock,
+        // No run has written here yet, or somebody removed the lock after the last one. A single file has no lock of this name.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(ReadError::file("open", &path)(error)),
+    };
+    // Closing the file releases the lock.
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(ReadError::file("lock", &path)(error)),
+    }
+}
+
 /// The directory above `path` that holds a manifest.
 fn dataset_around(path: &Path) -> Option<PathBuf> {
     let real = fs::canonicalize(path).ok()?;
     let above = real.ancestors().skip(1);
-    let mut with_manifest = above.filter(|directory| directory.join(MANIFEST).is_file());
+    // Other programs have files of this name, too.
+    let is_ours = |text: Vec<u8>| manifest::run_id_of(&text).is_some();
+    let mut with_manifest =
+        above.filter(|directory| read_file(&directory.join(MANIFEST)).is_ok_and(is_ours));
     with_manifest.next().map(Path::to_owned)
+}
+
+/// Reads a regular file.
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    let (mut file, _) = open_regular(path)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest_of(run_id: &str) -> Vec<u8> {
+        let mut manifest = Manifest {
+            run_id: run_id.to_owned(),
+            ..Manifest::default()
+        };
+        manifest.tool.name = manifest::TOOL.to_owned();
+        manifest.to_text()
+    }
+
+    #[test]
+    fn a_run_that_starts_while_a_dataset_is_opened_hides_no_earlier_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at(MANIFEST), manifest_of("first")).unwrap();
+        let ids = |between: &dyn Fn()| -> Vec<String> {
+            let runs = of_directory(directory.path(), between).unwrap();
+            runs.iter().map(|run| run.id().to_owned()).collect()
+        };
+        let renamed = || fs::rename(at(MANIFEST), at("manifest-first.json")).unwrap();
+        assert_eq!(ids(&renamed), ["first"], "seen twice");
+        assert_eq!(ids(&|| ()), ["first"], "the next run has no manifest yet");
+        fs::write(at(MANIFEST), manifest_of("second")).unwrap();
+        let third = || {
+            fs::rename(at(MANIFEST), at("manifest-second.json")).unwrap();
+            fs::write(at(MANIFEST), manifest_of("third")).unwrap();
+        };
+        assert_eq!(ids(&third), ["first", "second"]);
+        assert_eq!(ids(&|| ()), ["first", "second", "third"]);
+    }
 }

@@ -21,6 +21,8 @@ pub(super) fn group_may_match(
     match filter {
         Bound::All(parts) => all(parts, |part| group_may_match(file, group, part)),
         Bound::Any(parts) => any(parts, |part| group_may_match(file, group, part)),
+        // Statistics say where rows cannot satisfy a filter, not where all of them do.
+        Bound::Not(_) => Ok(true),
         Bound::Leaf { column, test } => {
             if file.schema().index_of(column).is_err() {
                 // A column that the file lacks is null in all rows.
@@ -119,6 +121,7 @@ pub(super) fn rows_that_may_match(
                 .reduce(|a, b| Ok(a?.union(&b?)))
                 .unwrap_or_else(nothing)
         }
+        Bound::Not(_) => Ok(everything()),
         Bound::Leaf { column, test } => match leaf_of(file, column) {
             Some(leaf) => Ok(pages(file, group, &leaf, test, rows)?.unwrap_or_else(everything)),
             None => Ok(everything()),
@@ -178,7 +181,7 @@ struct Leaf {
     chunk: usize,
 }
 
-/// `None` if the file does not have the column, or if the column has parts.
+/// `None` if the file does not have the column, or if the column is nested.
 fn leaf_of(file: &PartFile, column: &str) -> Option<Leaf> {
     let field = file.schema().index_of(column).ok()?;
     let schema = file.metadata().file_metadata().schema_descr();

@@ -1,4 +1,4 @@
-//! Rows as plain values, for tests and tools that are not busy.
+//! Rows as plain values, for tests and tools that read few rows.
 //!
 //! Every getter looks its column up by name. Code that reads millions of rows takes the Arrow columns instead.
 
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::model::Time;
 
-/// Why a value could not be had.
+/// Why a getter failed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RowError {
     /// The rows do not have the column. Was it read?
@@ -41,6 +41,9 @@ pub enum RowError {
         /// What was asked for.
         wanted: &'static str,
     },
+    /// Rows of several files cannot be joined.
+    #[error("the hops of a trace cannot be joined ({0}): read fewer columns")]
+    CannotJoin(String),
 }
 
 /// Some rows of a table. Cheap to clone.
@@ -217,7 +220,6 @@ impl<'r> Row<'r> {
             return Ok(None);
         };
         let texts = list.as_string_opt::<i32>();
-        let texts = texts.filter(|texts| texts.null_count() == 0);
         let texts = texts.ok_or_else(|| other_kind(name, column, "a list of texts"))?;
         let texts = texts.iter().map(|text| text.map(str::to_owned));
         Ok(Some(texts.collect()))

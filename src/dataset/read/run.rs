@@ -26,6 +26,14 @@ impl Run {
         let directory = manifest_path.parent().unwrap_or(Path::new(""));
         let mut tables = Vec::with_capacity(manifest.tables.len());
         for (name, section) in manifest.tables.iter() {
+            // A table's name is the name of its folder.
+            let first = Path::new(name).components().next();
+            if !matches!(first, Some(Component::Normal(folder)) if folder == name) {
+                return Err(ReadError::TableName {
+                    manifest: manifest_path,
+                    table: name.to_owned(),
+                });
+            }
             let parts = section.parts.iter().map(|listed| {
                 Part::new(directory, listed).ok_or_else(|| ReadError::PartPath {
                     manifest: manifest_path.clone(),
@@ -39,6 +47,18 @@ impl Run {
             manifest_path,
             tables,
         })
+    }
+
+    /// The run, with its only part at `path`. `None` if it does not have exactly one part. The manifest may have another name for it, because
+    /// users rename files.
+    pub(super) fn with_file(mut self, path: &Path) -> Option<Self> {
+        let mut parts = self.tables.iter_mut().flat_map(|(_, parts)| parts);
+        let only = parts.next()?;
+        if parts.next().is_some() {
+            return None;
+        }
+        only.path = path.to_owned();
+        Some(self)
     }
 
     /// The run's id.
@@ -67,6 +87,8 @@ impl Run {
     }
 
     /// The parts of a table, in the order of writing. Empty if the run does not have the table.
+    ///
+    /// A part's path is below the directory by its name. It may be, or lead through, a link to another place: readers follow links.
     pub fn parts(&self, table: &str) -> &[Part] {
         let found = self.tables.iter().find(|(name, _)| name == table);
         found.map_or(&[], |(_, parts)| parts)
@@ -128,6 +150,23 @@ mod tests {
         assert_eq!(part.partition("date"), Some("2026-03-01"));
         assert_eq!(part.partition("vp"), Some("fra 1/é"));
         assert_eq!(part.partition("run"), None);
+    }
+
+    #[test]
+    fn a_table_s_name_is_that_of_a_folder() {
+        let named = |name: &str| {
+            let table = (name, manifest::TableSection::default());
+            let manifest = Manifest {
+                tables: [table].into_iter().collect(),
+                ..Manifest::default()
+            };
+            Run::new(manifest, PathBuf::from("/data/out/manifest.json"))
+        };
+        assert!(named("hops").is_ok());
+        for name in ["/home", "..", "../..", "", ".", "hops/", "a/b"] {
+            let error = named(name).unwrap_err();
+            assert!(matches!(error, ReadError::TableName { .. }), "{name}");
+        }
     }
 
     #[test]

@@ -2,25 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::error::ArrowError;
-use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ParquetRecordBatchReader, RowFilter, RowSelection,
-};
-use parquet::errors::ParquetError;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use rayon::prelude::*;
 
 use super::bound::Bound;
 use super::error::nearest;
-use super::file::{Indexes, PartFile, guarded};
+use super::file::{Indexes, PartFile};
 use super::filter::{Condition, Filter};
+use super::group::{GroupRows, OpenPart};
 use super::schema::{self, Mapping, Version};
-use super::{Dataset, Part, ReadError, Run, prune};
+use super::{Dataset, Part, ReadError, Run};
 use crate::dataset::tables;
-
-/// Rows decoded at once.
-pub(super) const BATCH_ROWS: usize = 8192;
 
 /// What to read of a table. Without [`columns`](Scan::columns), all columns; without [`filter`](Scan::filter), all rows.
 #[derive(Clone, Debug)]
@@ -75,37 +68,51 @@ impl<'d> Scan<'d> {
         })
     }
 
-    /// Reads the row groups in parallel, on the threads of rayon.
+    /// The rows of the table in the chosen runs, by their manifests. The filter is not considered.
+    pub fn rows(&self) -> u64 {
+        rows_of(self.dataset, &self.table)
+    }
+
+    /// Reads parts in parallel, on the threads of rayon. If there are few parts, reads their row groups in parallel, too.
     ///
-    /// Each row group starts from `init` and calls `each` with its batches in order. Then `merge` joins the results of neighbours, in the
-    /// order of the files. `init` must change nothing when it is merged. Memory: for every thread a batch, the pages it is in, and a value.
+    /// Each row group starts from `init` and calls `each` with its run and its batches in order. Then `merge` joins the results of
+    /// neighbours, in the order of the files. `merge(init(), x)` must equal `x`. Memory: for every thread a batch, the pages it is in, and a
+    /// value. With few parts, a thread may hold a value for several row groups.
     ///
     /// # Errors
-    /// As [`schema`](Scan::schema), or the error of a part. The other results are dropped.
+    /// As [`schema`](Scan::schema), the error of a part, or an error of `each`. The other results are dropped.
     pub fn fold<T: Send>(
         self,
         init: impl Fn() -> T + Sync,
-        each: impl Fn(&mut T, &RecordBatch) + Sync,
+        each: impl Fn(&mut T, &Run, &RecordBatch) -> Result<(), ReadError> + Sync,
         merge: impl Fn(T, T) -> T + Sync,
     ) -> Result<T, ReadError> {
         let plan = self.plan()?;
         let merged = |a, b| Ok(merge(a, b));
-        let of_group = |part: &OpenPart, group: usize| {
+        let of_group = |run: &Run, part: &OpenPart, group: usize| {
             let mut so_far = init();
             if let Some(mut rows) = part.group(group, plan.filter.as_ref())? {
                 while let Some(batch) = rows.next_batch(part)? {
-                    each(&mut so_far, &batch);
+                    each(&mut so_far, run, &batch)?;
                 }
             }
             Ok(so_far)
         };
-        let of_part = |part: &Part| -> Result<T, ReadError> {
+        // While a thread waits for row groups of its part, it would open further parts. With many parts, that is not needed.
+        let many = plan.parts.len() >= 2 * rayon::current_num_threads();
+        let of_part = |(run, part): &(&Run, &Part)| -> Result<T, ReadError> {
             let part = plan.open(part)?;
-            let groups = (0..part.groups()).into_par_iter();
-            let folded = groups.map(|group| of_group(&part, group));
+            let groups = 0..part.groups();
+            let one = |group| of_group(run, &part, group);
+            if many {
+                let mut folded = groups.map(one);
+                let first = folded.next().unwrap_or_else(|| Ok(init()));
+                return folded.try_fold(first?, |so_far, next| Ok(merge(so_far, next?)));
+            }
+            let folded = groups.into_par_iter().map(one);
             folded.try_reduce_with(merged).unwrap_or_else(|| Ok(init()))
         };
-        let folded = plan.parts.par_iter().map(|part| of_part(part));
+        let folded = plan.parts.par_iter().map(of_part);
         folded.try_reduce_with(merged).unwrap_or_else(|| Ok(init()))
     }
 
@@ -114,15 +121,17 @@ impl<'d> Scan<'d> {
         let dataset = self.dataset;
         let runs: Vec<&Run> = dataset.runs().iter().collect();
         let union = table_schema(dataset, &runs, &self.table)?;
-        let parts = runs.iter().flat_map(|run| run.parts(&self.table)).collect();
-        self.plan_over(&union, parts)
+        let parts = runs
+            .iter()
+            .flat_map(|run| run.parts(&self.table).iter().map(|part| (*run, part)));
+        self.plan_over(&union, parts.collect())
     }
 
     /// Like [`plan`](Scan::plan), for some parts of the table.
     pub(super) fn plan_over(
         &self,
         union: &Schema,
-        parts: Vec<&'d Part>,
+        parts: Vec<(&'d Run, &'d Part)>,
     ) -> Result<Plan<'d>, ReadError> {
         let schema = match &self.columns {
             None => union.clone(),
@@ -148,8 +157,13 @@ impl<'d> Scan<'d> {
         if let Some(filter) = &filter {
             filter.columns(&mut compared);
         }
+        let filtered = union
+            .fields()
+            .iter()
+            .filter(|field| compared.contains(&field.name().as_str()));
         Ok(Plan {
             places: schema::places(union, &compared),
+            filtered: filtered.cloned().collect(),
             table: self.table.clone(),
             all_columns: self.columns.is_none(),
             schema: Arc::new(schema),
@@ -159,29 +173,37 @@ impl<'d> Scan<'d> {
     }
 }
 
+/// The rows of a table in the chosen runs, by their manifests.
+pub(super) fn rows_of(dataset: &Dataset, table: &str) -> u64 {
+    let parts = dataset.runs().iter().flat_map(|run| run.parts(table));
+    parts.fold(0, |sum, part| sum.saturating_add(part.listed().rows))
+}
+
 /// The columns of a table in all runs.
 pub(super) fn table_schema(
     dataset: &Dataset,
     runs: &[&Run],
     table: &str,
 ) -> Result<Schema, ReadError> {
-    let with_parts = runs
+    let with_parts: Vec<(&Run, &Part)> = runs
         .iter()
-        .filter_map(|run| Some((*run, run.parts(table).first()?)));
-    let mut opened = Vec::new();
-    for (run, part) in with_parts {
+        .filter_map(|run| Some((*run, run.parts(table).first()?)))
+        .collect();
+    // Only the schemas are kept: there may be more runs than a process may open files.
+    let versions = with_parts.par_iter().map(|(run, part)| {
         let section = run.manifest().tables.get(table);
-        let version = section.map_or(0, |section| section.schema_version);
-        opened.push((version, PartFile::open(part, table, &Indexes::default())?));
-    }
-    if opened.is_empty() {
+        let file = PartFile::open(part, table, &Indexes::default())?;
+        Ok(Version {
+            version: section.map_or(0, |section| section.schema_version),
+            path: part.path().to_owned(),
+            schema: Arc::clone(file.schema()),
+        })
+    });
+    let versions = versions.collect::<Result<Vec<_>, ReadError>>()?;
+    if versions.is_empty() {
         return schema_without_parts(dataset, runs, table);
     }
-    let versions = opened.iter().map(|(version, file)| Version {
-        version: *version,
-        file,
-    });
-    let found = schema::union(versions.collect())?;
+    let found = schema::union(versions)?;
     Ok(match tables::named(table) {
         Some(known) => schema::with_declared(found, known.schema().arrow()),
         None => found,
@@ -214,7 +236,9 @@ pub(super) struct Plan<'d> {
     places: Vec<usize>,
     pub schema: SchemaRef,
     pub filter: Option<Bound>,
-    pub parts: Vec<&'d Part>,
+    /// The columns of the filter.
+    filtered: Vec<FieldRef>,
+    pub parts: Vec<(&'d Run, &'d Part)>,
 }
 
 impl Plan<'_> {
@@ -255,124 +279,20 @@ impl Plan<'_> {
             });
         }
         let mapping = Mapping::new(&self.schema, &file)?;
-        let filtered = indexes.filtered.iter();
-        let filtered = filtered.filter_map(|name| file.schema().index_of(name).ok());
-        let filtered = filtered.collect();
+        let mut filtered = Vec::with_capacity(self.filtered.len());
+        for field in &self.filtered {
+            if let Ok(at) = file.schema().index_of(field.name()) {
+                schema::check_type(field, file.schema().field(at), part.path())?;
+                filtered.push(at);
+            }
+        }
         Ok(OpenPart {
+            // The ids of the tables that have them are never null. Code that joins them counts on that.
+            has_ids: matches!(self.table.as_str(), "hops" | "traces"),
             file,
             mapping,
             filtered,
         })
-    }
-}
-
-/// A part that a scan reads.
-pub(super) struct OpenPart {
-    file: PartFile,
-    mapping: Mapping,
-    /// The columns of the filter that the file has, by index.
-    filtered: Vec<usize>,
-}
-
-impl OpenPart {
-    pub(super) fn groups(&self) -> usize {
-        self.file.metadata().num_row_groups()
-    }
-
-    pub(super) fn file(&self) -> &PartFile {
-        &self.file
-    }
-
-    /// The rows of a row group. `None` if statistics show that no row satisfies the filter.
-    pub(super) fn group(
-        &self,
-        group: usize,
-        filter: Option<&Bound>,
-    ) -> Result<Option<GroupRows>, ReadError> {
-        let mut selection = None;
-        if let Some(filter) = filter {
-            if self.filtered.is_empty() {
-                // The file has no column of the filter, so all rows are alike.
-                if !filter.evaluate(1, &|_| None).value(0) {
-                    return Ok(None);
-                }
-            } else {
-                if !prune::group_may_match(&self.file, group, filter)? {
-                    return Ok(None);
-                }
-                let rows = prune::rows_that_may_match(&self.file, group, filter)?;
-                if !rows.selects_any() {
-                    return Ok(None);
-                }
-                selection = Some(rows);
-            }
-        }
-        let exact = filter.filter(|_| !self.filtered.is_empty());
-        let reader = self.reader(group, selection, exact)?;
-        Ok(Some(GroupRows(Some(reader))))
-    }
-
-    fn reader(
-        &self,
-        group: usize,
-        selection: Option<RowSelection>,
-        filter: Option<&Bound>,
-    ) -> Result<ParquetRecordBatchReader, ReadError> {
-        let mut reader = self
-            .file
-            .reader()
-            .with_batch_size(BATCH_ROWS)
-            .with_row_groups(vec![group])
-            .with_projection(self.file.mask(&self.mapping.wanted));
-        if let Some(selection) = selection {
-            reader = reader.with_row_selection(selection);
-        }
-        if let Some(filter) = filter {
-            let filter = filter.clone();
-            let columns = self.file.mask(&self.filtered);
-            let exact = ArrowPredicateFn::new(columns, move |batch: RecordBatch| {
-                let column =
-                    |name: &str| -> Option<ArrayRef> { batch.column_by_name(name).cloned() };
-                Ok(BooleanArray::new(
-                    filter.evaluate(batch.num_rows(), &column),
-                    None,
-                ))
-            });
-            reader = reader.with_row_filter(RowFilter::new(vec![Box::new(exact)]));
-        }
-        // This evaluates the filter over the whole row group.
-        guarded(self.file.path(), || reader.build())
-    }
-}
-
-/// The rows of a row group that satisfy a scan's filter.
-pub(super) struct GroupRows(Option<ParquetRecordBatchReader>);
-
-impl GroupRows {
-    /// The next batch. `None` at the end and after an error.
-    pub(super) fn next_batch(&mut self, part: &OpenPart) -> Result<Option<RecordBatch>, ReadError> {
-        let Some(mut reader) = self.0.take() else {
-            return Ok(None);
-        };
-        let batch = guarded(part.file.path(), || {
-            let batch = reader.next().transpose().map_err(parquet_error)?;
-            Ok(batch.map(|batch| (reader, batch)))
-        })?;
-        let Some((reader, batch)) = batch else {
-            return Ok(None);
-        };
-        let mapped = part.mapping.apply(&batch);
-        let mapped = mapped.map_err(|error| ReadError::damaged(part.file.path(), error))?;
-        self.0 = Some(reader);
-        Ok(Some(mapped))
-    }
-}
-
-fn parquet_error(error: ArrowError) -> ParquetError {
-    match error {
-        ArrowError::ExternalError(error) => ParquetError::External(error),
-        ArrowError::ParquetError(message) => ParquetError::General(message),
-        error => ParquetError::General(error.to_string()),
     }
 }
 
@@ -394,7 +314,7 @@ impl Batches<'_> {
     fn advance(&mut self) -> Result<Option<RecordBatch>, ReadError> {
         loop {
             let Some((part, next_group)) = &mut self.part else {
-                let Some(part) = self.plan.parts.get(self.next_part) else {
+                let Some((_, part)) = self.plan.parts.get(self.next_part) else {
                     return Ok(None);
                 };
                 self.next_part += 1;

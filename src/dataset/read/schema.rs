@@ -3,6 +3,7 @@
 //! The columns of the newest version come first, in its order. Columns that only older versions have follow, then those that this program
 //! declares and no file has. A column that a file lacks is nullable, and null in its rows.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
@@ -14,17 +15,17 @@ use super::error::nearest;
 use super::file::PartFile;
 
 /// A file's columns, with the version of its schema.
-pub(super) struct Version<'a> {
+pub(super) struct Version {
     pub version: u32,
-    pub file: &'a PartFile,
+    pub path: PathBuf,
+    pub schema: SchemaRef,
 }
 
 /// The union of the files' columns.
 pub(super) fn union(mut files: Vec<Version>) -> Result<Schema, ReadError> {
     files.sort_by_key(|file| std::cmp::Reverse(file.version));
     let mut fields: Vec<Field> = Vec::new();
-    for (at, Version { file, .. }) in files.iter().enumerate() {
-        let schema = file.schema();
+    for (at, Version { path, schema, .. }) in files.iter().enumerate() {
         for field in &mut fields {
             if schema.index_of(field.name()).is_err() {
                 *field = field.clone().with_nullable(true);
@@ -33,7 +34,7 @@ pub(super) fn union(mut files: Vec<Version>) -> Result<Schema, ReadError> {
         for field in schema.fields() {
             match fields.iter_mut().find(|known| known.name() == field.name()) {
                 Some(known) => {
-                    check_type(known, field, file)?;
+                    check_type(known, field, path)?;
                     let nullable = known.is_nullable() || field.is_nullable();
                     *known = known.clone().with_nullable(nullable);
                 }
@@ -60,13 +61,14 @@ pub(super) fn with_declared(found: Schema, declared: &Schema) -> Schema {
     Schema::new(fields)
 }
 
-fn check_type(expected: &Field, found: &Field, file: &PartFile) -> Result<(), ReadError> {
+/// Compares the type of a column in the file `path` with the expected one.
+pub(super) fn check_type(expected: &Field, found: &Field, path: &Path) -> Result<(), ReadError> {
     if expected.data_type() == found.data_type() {
         return Ok(());
     }
     Err(ReadError::TypesDisagree {
         column: found.name().clone(),
-        path: file.path().to_owned(),
+        path: path.to_owned(),
         found: found.data_type().to_string(),
         expected: expected.data_type().to_string(),
     })
@@ -121,12 +123,14 @@ impl Mapping {
         for field in schema.fields() {
             let at = file.schema().index_of(field.name()).ok();
             if let Some(at) = at {
-                check_type(field, file.schema().field(at), file)?;
+                check_type(field, file.schema().field(at), file.path())?;
             }
             found.push(at);
         }
         let mut wanted: Vec<usize> = found.iter().flatten().copied().collect();
         wanted.sort_unstable();
+        // A scan may name a column twice. The file's batches have it once.
+        wanted.dedup();
         let place = |at: usize| wanted.binary_search(&at).ok();
         Ok(Mapping {
             schema: Arc::clone(schema),

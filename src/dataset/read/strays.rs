@@ -1,7 +1,14 @@
-//! The first pass over a run's traces: which parts belong together, and which hops are elsewhere.
+//! The first pass over a run's traces: which parts belong together, and which hops are strays.
 //!
-//! A part of `hops` is at home with the part of `traces` that shares the most traces with it. The parts are written in the order of time, so
-//! the search starts at the home of the part before, and ends at the first part of `traces` that shares half of the traces.
+//! Every part of `hops` has an own part of `traces`, or none. A stray is a row of hops whose trace is not in the own part.
+//!
+//! | the manifest | the own part |
+//! |---|---|
+//! | has the numbers of the sealings | the part of `traces` of the same sealing |
+//! | has no such numbers | the part of `traces` that shares the most traces |
+//!
+//! The parts are written in the order of time. So a search starts at the own part of the part before, and ends at the first part of `traces`
+//! that shares half of the traces.
 //!
 //! Memory: the ids of a few parts, the ids of strays, and their rows. The ids and rows of strays count against the budget.
 
@@ -16,22 +23,33 @@ use super::scan::Scan;
 use super::traces::{Schemas, TraceScan};
 use super::{Part, ReadError, Run};
 
-/// The parts of `hops` at home with each part of `traces`, and rows of hops that are elsewhere.
+/// Memory for the id of a stray: its place in a list, and in hash maps with some room to grow.
+const BYTES_PER_ID: usize = 40;
+
+/// The parts of `hops` of each part of `traces`, and the rows that are strays.
 pub(super) struct Strays {
-    homes: Vec<Vec<usize>>,
+    own_hops: Vec<Vec<usize>>,
     rows: HashMap<i64, Vec<Slice>>,
 }
 
 impl Strays {
-    /// The parts of `hops` at home with a part of `traces`.
-    pub(super) fn hops_at_home(&self, traces: usize) -> impl Iterator<Item = usize> + '_ {
-        self.homes[traces].iter().copied()
+    /// The parts of `hops` whose own part is this part of `traces`.
+    pub(super) fn own_hops(&self, traces: usize) -> impl Iterator<Item = usize> + '_ {
+        self.own_hops[traces].iter().copied()
     }
 
-    /// The rows of a trace that are not at home. The second time there are none.
+    /// The strays of a trace. The second time there are none.
     pub(super) fn take(&mut self, trace: i64) -> Vec<Slice> {
         self.rows.remove(&trace).unwrap_or_default()
     }
+}
+
+/// A part of `hops`.
+enum Found {
+    /// Its own part is known from the sealing. The ids are those of strays.
+    Sealed(Option<usize>, Vec<i64>),
+    /// Its own part is not known yet. The ids are all of the part.
+    Unknown(Vec<i64>),
 }
 
 /// Compares the columns `trace_id` of all parts of a run, and loads the strays.
@@ -43,46 +61,66 @@ pub(super) fn find_strays(
     let (hops, traces) = (run.parts("hops"), run.parts("traces"));
     let hop_ids = ids_scan(scan, "hops");
     let trace_ids = ids_scan(scan, "traces");
-    let mut finder = HomeFinder {
-        read: |part: &Part| ids(&trace_ids, &schemas.traces, part),
+    let ids_of_traces = |part: &Part| ids(&trace_ids, &schemas.traces, part);
+    let sealed = by_sealing(traces);
+    let look = |part: &Part| {
+        let ids = ids(&hop_ids, &schemas.hops, part)?;
+        let (Some(sealed), Some(sealing)) = (&sealed, part.listed().sealing) else {
+            return Ok(Found::Unknown(ids));
+        };
+        let own = sealed.get(&sealing).copied();
+        let there = own.map_or_else(|| Ok(Vec::new()), |own| ids_of_traces(&traces[own]))?;
+        Ok(Found::Sealed(own, without(ids, &there)))
+    };
+    let mut finder = OwnPartFinder {
+        read: ids_of_traces,
         parts: traces,
         near: HashMap::new(),
         place: 0,
     };
-    let mut homes = vec![Vec::new(); traces.len()];
+    let mut own_hops = vec![Vec::new(); traces.len()];
     let mut away: Vec<Vec<i64>> = Vec::with_capacity(hops.len());
     let mut memory = Memory::new(scan, run);
-    let together = rayon::current_num_threads() * 2;
-    for (chunk, parts) in hops.chunks(together).enumerate() {
-        let read = parts
-            .par_iter()
-            .map(|part| ids(&hop_ids, &schemas.hops, part));
-        for (at, ids) in read.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
-            let (home, strays) = finder.home(ids)?;
-            if let Some(home) = home {
-                homes[home].push(chunk * together + at);
+    for chunk in hops.chunks(rayon::current_num_threads() * 2) {
+        let found = chunk.par_iter().map(look);
+        for found in found.collect::<Result<Vec<_>, ReadError>>()? {
+            let (own, strays) = match found {
+                Found::Sealed(own, strays) => (own, strays),
+                Found::Unknown(ids) => finder.own_part(ids)?,
+            };
+            if let Some(own) = own {
+                own_hops[own].push(away.len());
             }
-            memory.add(size_of_val(strays.as_slice()))?;
+            memory.add(strays.len().saturating_mul(BYTES_PER_ID))?;
             away.push(strays);
         }
     }
     let mut strays = Strays {
-        homes,
+        own_hops,
         rows: HashMap::new(),
     };
     let wanted: HashSet<i64> = away.iter().flatten().copied().collect();
     if !wanted.is_empty() {
         let known = with_a_trace(&wanted, traces, &finder.read)?;
-        load(
-            scan,
-            schemas,
-            hops.iter().zip(&away),
-            &known,
-            &mut memory,
-            &mut strays,
-        )?;
+        let parts = hops.iter().zip(&away);
+        load(scan, schemas, parts, &known, &mut memory, &mut strays)?;
     }
     Ok(strays)
+}
+
+/// The parts of `traces` by the number of their sealing. `None` if a part has no number, or that of another part.
+fn by_sealing(traces: &[Part]) -> Option<HashMap<u64, usize>> {
+    let numbered = traces.iter().enumerate();
+    let numbered = numbered.map(|(at, part)| Some((part.listed().sealing?, at)));
+    let found: HashMap<u64, usize> = numbered.collect::<Option<_>>()?;
+    (found.len() == traces.len()).then_some(found)
+}
+
+/// Those of `ids` that are not in `there`, which is sorted.
+fn without(mut ids: Vec<i64>, there: &[i64]) -> Vec<i64> {
+    ids.retain(|id| there.binary_search(id).is_err());
+    ids.shrink_to_fit();
+    ids
 }
 
 /// Reads the column `trace_id` of a table.
@@ -114,23 +152,23 @@ fn ids(scan: &Scan, schema: &arrow::datatypes::Schema, part: &Part) -> Result<Ve
     Ok(ids)
 }
 
-/// Finds the home of one part of `hops` after the other.
-struct HomeFinder<'p, F> {
+/// Finds the own part of one part of `hops` after the other.
+struct OwnPartFinder<'p, F> {
     read: F,
     parts: &'p [Part],
-    /// Ids of parts of `traces` near the last home.
+    /// Ids of the last own part, and of the part after it.
     near: HashMap<usize, Vec<i64>>,
-    /// The last home.
+    /// The last own part.
     place: usize,
 }
 
-impl<F: Fn(&Part) -> Result<Vec<i64>, ReadError>> HomeFinder<'_, F> {
-    /// The home of a part with these ids, and the ids that are not there.
-    fn home(&mut self, ids: Vec<i64>) -> Result<(Option<usize>, Vec<i64>), ReadError> {
+impl<F: Fn(&Part) -> Result<Vec<i64>, ReadError>> OwnPartFinder<'_, F> {
+    /// The own part of a part with these ids, and the ids that are not there.
+    fn own_part(&mut self, ids: Vec<i64>) -> Result<(Option<usize>, Vec<i64>), ReadError> {
         let mut best: Option<(usize, usize)> = None;
         let ahead = self.place..self.parts.len();
         for at in ahead.chain(0..self.place) {
-            let shared = self.shared(at, &ids)?;
+            let shared = self.with_ids(at, |there| shared(there, &ids))?;
             if shared > best.map_or(0, |(_, most)| most) {
                 best = Some((at, shared));
             }
@@ -138,42 +176,44 @@ impl<F: Fn(&Part) -> Result<Vec<i64>, ReadError>> HomeFinder<'_, F> {
                 break;
             }
         }
-        let Some((home, shared)) = best else {
+        let Some((own, shared)) = best else {
             return Ok((None, ids));
         };
         if shared * 2 >= ids.len() {
-            self.place = home;
-            self.near.retain(|at, _| (home..home + 2).contains(at));
+            self.place = own;
+            self.near.retain(|at, _| (own..own + 2).contains(at));
         }
-        let there = self.ids_of(home)?;
-        let strays = ids.iter().filter(|id| there.binary_search(id).is_err());
-        Ok((Some(home), strays.copied().collect()))
+        let strays = self.with_ids(own, |there| without(ids, there))?;
+        Ok((Some(own), strays))
     }
 
-    /// How many of `ids` a part of `traces` has.
-    fn shared(&mut self, at: usize, ids: &[i64]) -> Result<usize, ReadError> {
-        let far;
-        let there = if (self.place..self.place + 2).contains(&at) {
-            self.ids_of(at)?
-        } else {
-            far = (self.read)(&self.parts[at])?;
-            &far
-        };
-        let mut rest = there.as_slice();
-        let mut shared = 0;
-        for id in ids {
-            rest = &rest[rest.partition_point(|known| known < id)..];
-            shared += usize::from(rest.first() == Some(id));
+    /// Calls `use_ids` with the ids of a part of `traces`. Keeps them if the part is near.
+    fn with_ids<R>(
+        &mut self,
+        at: usize,
+        use_ids: impl FnOnce(&[i64]) -> R,
+    ) -> Result<R, ReadError> {
+        if let Some(known) = self.near.get(&at) {
+            return Ok(use_ids(known));
         }
-        Ok(shared)
+        let ids = (self.read)(&self.parts[at])?;
+        let result = use_ids(&ids);
+        if (self.place..self.place + 2).contains(&at) {
+            self.near.insert(at, ids);
+        }
+        Ok(result)
     }
+}
 
-    fn ids_of(&mut self, at: usize) -> Result<&Vec<i64>, ReadError> {
-        if !self.near.contains_key(&at) {
-            self.near.insert(at, (self.read)(&self.parts[at])?);
-        }
-        Ok(&self.near[&at])
+/// How many of `ids` are in `there`. Both are sorted.
+fn shared(there: &[i64], ids: &[i64]) -> usize {
+    let mut rest = there;
+    let mut shared = 0;
+    for id in ids {
+        rest = &rest[rest.partition_point(|known| known < id)..];
+        shared += usize::from(rest.first() == Some(id));
     }
+    shared
 }
 
 /// Those of `wanted` that have a row in `traces`.
@@ -262,7 +302,7 @@ impl Memory {
     }
 
     fn add(&mut self, bytes: usize) -> Result<(), ReadError> {
-        self.used += bytes;
+        self.used = self.used.saturating_add(bytes);
         if self.used <= self.budget {
             return Ok(());
         }

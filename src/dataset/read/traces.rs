@@ -3,15 +3,20 @@
 //! A part of `traces` is sealed together with a part of `hops` that holds the same traces, usually all of their rows. Both are sorted by
 //! `trace_id`, so they are merged batch by batch. Hops in another part (late replies, traces cut by a sealing) are strays. A first pass
 //! over the columns `trace_id` finds and loads them: see [`super::strays`].
+//!
+//! Held open at once: a part of `traces`, and its own parts of `hops`, with a stream for each of their row groups. The writer seals one part of
+//! hops with each part of traces. If a dataset has many parts of hops for one part of traces, files and memory grow with that number.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::datatypes::Schema;
 
+use super::group::{GroupRows, OpenPart};
 use super::hops::{Joiner, ORDER, Slice, TRACE_ID, trace_ids, with_columns};
-use super::row::{Row, Rows};
-use super::scan::{GroupRows, OpenPart, Plan, Scan, table_schema};
+use super::row::{Row, RowError, Rows};
+use super::scan::{Plan, Scan, rows_of, table_schema};
 use super::strays::{Strays, find_strays};
 use super::{Dataset, ReadError, Run};
 
@@ -36,12 +41,26 @@ impl<'d> Trace<'d> {
         self.run
     }
 
+    /// The number of the trace within its run: `trace_id`.
+    pub fn id(&self) -> i64 {
+        let id = self.row().int(TRACE_ID).ok().flatten();
+        id.expect("a trace is found by its id")
+    }
+
+    /// The destination.
+    ///
+    /// # Errors
+    /// [`RowError::NoColumn`] if the column `destination` was not read, [`RowError::BadValue`] if it is not an address.
+    pub fn destination(&self) -> Result<Option<IpAddr>, RowError> {
+        self.row().address("destination")
+    }
+
     /// The row of `traces`.
     pub fn row(&self) -> Row<'_> {
         self.row.get(0).expect("a trace is made of its row")
     }
 
-    /// The rows of `hops` by (ttl, attempt, reply_index), rows without a TTL last.
+    /// The rows of `hops` by (ttl, round, attempt, reply_index, probe_id), nulls last: rows without a TTL, and in an attempt the inferred row.
     pub fn hops(&self) -> &Rows {
         &self.hops
     }
@@ -73,12 +92,18 @@ impl<'d> TraceScan<'d> {
         self
     }
 
-    /// Reads these columns of `hops`, and those that join and order the rows: `trace_id`, `ttl`, `attempt`, `reply_index`, `probe_id`.
+    /// Reads these columns of `hops`, and those that join and order the rows: `trace_id`, `ttl`, `round`, `attempt`, `reply_index`,
+    /// `probe_id`.
     pub fn hop_columns(mut self, names: &[&str]) -> Self {
         let mut needed = vec![TRACE_ID];
         needed.extend(ORDER);
         self.hop_columns = Some(with_columns(names, &needed));
         self
+    }
+
+    /// The traces of the chosen runs, by their manifests.
+    pub fn rows(&self) -> u64 {
+        rows_of(self.dataset, "traces")
     }
 
     /// Limits the memory for hops in other parts than their trace, in bytes. The default is [`STRAY_BUDGET`].
@@ -89,7 +114,7 @@ impl<'d> TraceScan<'d> {
 
     /// The traces by run, by part, and within a part by `trace_id`. Hops without a row in `traces` are left out, such as those of a sweep.
     ///
-    /// Memory: a batch and its pages for each of the parts that were sealed together, and the strays of one run.
+    /// Memory: a batch and its pages for each row group of the parts that were sealed together, and the strays of one run.
     ///
     /// # Errors
     /// [`ReadError::NoColumn`], [`ReadError::TypesDisagree`], and errors of the files. Further errors come from the iterator, which ends with
@@ -195,8 +220,8 @@ struct SealedTogether {
 impl<'d> RunTraces<'d> {
     fn new(scan: &TraceScan<'d>, schemas: &Schemas, run: &'d Run) -> Result<Self, ReadError> {
         let plan = |table: &str, schema: &Schema| {
-            scan.scan(table)
-                .plan_over(schema, run.parts(table).iter().collect())
+            let parts = run.parts(table).iter().map(|part| (run, part));
+            scan.scan(table).plan_over(schema, parts.collect())
         };
         let hops = plan("hops", &schemas.hops)?;
         Ok(RunTraces {
@@ -239,8 +264,8 @@ impl<'d> RunTraces<'d> {
     /// Opens the parts sealed together with the part of traces `at`.
     fn open(&self, at: usize) -> Result<SealedTogether, ReadError> {
         let mut hops = Vec::new();
-        for home in self.strays.hops_at_home(at) {
-            hops.extend(Sorted::all(&self.hops, home)?);
+        for own in self.strays.own_hops(at) {
+            hops.extend(Sorted::all(&self.hops, own)?);
         }
         Ok(SealedTogether {
             traces: Sorted::all(&self.traces, at)?,
@@ -280,7 +305,7 @@ struct Sorted {
 impl Sorted {
     /// A stream for every row group of a part.
     fn all(plan: &Plan, part: usize) -> Result<Vec<Sorted>, ReadError> {
-        let part = Arc::new(plan.open(plan.parts[part])?);
+        let part = Arc::new(plan.open(plan.parts[part].1)?);
         let groups = 0..part.groups();
         let streams = groups.filter_map(|group| {
             let rows = part.group(group, None).transpose()?;

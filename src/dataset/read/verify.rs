@@ -1,7 +1,7 @@
 //! Compares the files of a dataset with its manifests.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::file::{Indexes, PartFile};
-use super::{Dataset, Part, ReadError, Run};
+use super::file::{Indexes, PartFile, open_regular};
+use super::{Dataset, Part, ReadError, Run, open};
 use crate::dataset::files::hex;
 use crate::dataset::manifest::RunState;
 
@@ -31,7 +31,7 @@ impl Checks {
     };
 }
 
-/// How far a verification came.
+/// Progress of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Parts checked so far.
@@ -65,7 +65,7 @@ pub enum Fault {
         /// The parts' rows.
         rows: u64,
     },
-    /// Two manifests, or one twice, list the same part.
+    /// Two manifests list the same part, or one manifest lists it twice.
     #[error("{} is listed twice", .0.display())]
     ListedTwice(PathBuf),
     /// A Parquet file that no manifest lists. A run that writes has one for a moment, and a killed run may leave one.
@@ -98,14 +98,17 @@ pub(super) fn verify(
     }
     faults.extend(listed_twice(&parts));
     let (done, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let all_bytes = parts.iter().map(|(_, part)| part.listed().bytes).sum();
+    let all_bytes = parts.iter().map(|(_, part)| part.listed().bytes);
+    let all_bytes = all_bytes.fold(0, u64::saturating_add);
     let of_parts = parts.par_iter().map(|(table, part)| {
         let fault = check(table, part, checks);
         let size = part.listed().bytes;
         progress(Progress {
             parts: done.fetch_add(1, Ordering::Relaxed) + 1,
             all_parts: parts.len() as u64,
-            bytes: bytes.fetch_add(size, Ordering::Relaxed) + size,
+            bytes: bytes
+                .fetch_add(size, Ordering::Relaxed)
+                .saturating_add(size),
             all_bytes,
         });
         fault
@@ -118,7 +121,8 @@ pub(super) fn verify(
 fn sums(run: &Run) -> Vec<Fault> {
     let tables = run.manifest().tables.iter();
     let wrong = tables.filter_map(|(table, section)| {
-        let rows: u64 = section.parts.iter().map(|part| part.rows).sum();
+        let rows = section.parts.iter().map(|part| part.rows);
+        let rows = rows.fold(0, u64::saturating_add);
         (rows != section.rows).then(|| Fault::Sum {
             manifest: run.manifest_path().to_owned(),
             table: table.to_owned(),
@@ -156,8 +160,8 @@ fn check(table: &str, part: &Part, checks: Checks) -> Option<Fault> {
 }
 
 fn size(part: &Part) -> Result<(), ReadError> {
-    let found = match fs::metadata(part.path()) {
-        Ok(about) => about.len(),
+    let found = match open_regular(part.path()) {
+        Ok((_, length)) => length,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(ReadError::PartMissing(part.path().to_owned()));
         }
@@ -176,7 +180,7 @@ fn size(part: &Part) -> Result<(), ReadError> {
 
 fn digest(path: &Path) -> Result<String, ReadError> {
     let read = || -> std::io::Result<String> {
-        let mut file = File::open(path)?;
+        let (mut file, _) = open_regular(path)?;
         let mut digest = Sha256::new();
         let mut buffer = vec![0; 256 << 10];
         loop {
@@ -196,21 +200,19 @@ fn unlisted(dataset: &Dataset) -> Result<Vec<Fault>, ReadError> {
     if !dataset.path().is_dir() {
         return Ok(Vec::new());
     }
-    let mut listed = HashSet::new();
-    let mut tables = HashSet::new();
-    let mut running = false;
-    for run in dataset.all_runs() {
-        running |= run.manifest().state == RunState::Running;
-        for table in run.tables() {
-            tables.insert(table);
-            listed.extend(run.parts(table).iter().map(Part::path));
-        }
-    }
-    let mut tables: Vec<&str> = tables.into_iter().collect();
-    tables.sort_unstable();
+    let tables: BTreeSet<&str> = dataset.all_runs().flat_map(Run::tables).collect();
     let mut found = Vec::new();
     for table in tables {
         collect(&dataset.path().join(table), &mut found)?;
+    }
+    // A run may have started or sealed parts since the dataset was opened. So the manifests are read again, after the files were listed.
+    let (_, now) = open::runs_at(dataset.path())?;
+    let mut listed = HashSet::new();
+    let mut running = false;
+    for run in dataset.all_runs().chain(&now) {
+        running |= run.manifest().state == RunState::Running;
+        let parts = run.tables().flat_map(|table| run.parts(table));
+        listed.extend(parts.map(Part::path));
     }
     found.sort();
     found.retain(|path| !listed.contains(path.as_path()));
