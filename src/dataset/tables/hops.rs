@@ -31,6 +31,7 @@ impl Table for Hops {
     fn columns(columns: &mut Columns<HopRecord>) {
         identity(columns);
         probe(columns);
+        sending(columns);
         reply(columns);
         quoted(columns);
         extensions(columns);
@@ -144,6 +145,9 @@ fn probe(columns: &mut Columns<HopRecord>) {
         )
         .unit("hops");
     columns.int16("attempt", "The attempt, from 1.", |row, _| row.attempt);
+}
+
+fn sending(columns: &mut Columns<HopRecord>) {
     columns.name::<Purpose, _>(
         "purpose",
         "Why the probe was sent. distance: measures the target's distance; trace: first probe \

@@ -23,6 +23,7 @@ impl Table for Traces {
         run(columns);
         settings(columns);
         outcome(columns);
+        findings(columns);
         path(columns);
     }
 
@@ -175,6 +176,9 @@ fn outcome(columns: &mut Columns<TraceRecord>) {
             |row, _| row.path_length,
         )
         .unit("hops");
+}
+
+fn findings(columns: &mut Columns<TraceRecord>) {
     columns.int32(
         "hops_responding",
         "The number of TTLs with a responder, among those probed hop by hop, up to \
