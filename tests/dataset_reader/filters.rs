@@ -34,17 +34,18 @@ impl Dice {
 
 type Check = Box<dyn Fn(&Value) -> bool>;
 
+const INTS: [&str; 6] = [
+    "trace_id",
+    "ttl",
+    "rtt_us",
+    "icmp_type",
+    "reply_ttl",
+    "probe_id",
+];
+const TEXTS: [&str; 4] = ["destination", "responder", "status", "evidence"];
+
 /// A filter, and the same condition on a row as JSON.
 fn condition(dice: &mut Dice, rows: &[Value], depth: usize) -> (Filter, Check) {
-    let ints = [
-        "trace_id",
-        "ttl",
-        "rtt_us",
-        "icmp_type",
-        "reply_ttl",
-        "probe_id",
-    ];
-    let texts = ["destination", "responder", "status", "evidence"];
     let int =
         |dice: &mut Dice, name: &str| rows[dice.below(rows.len())][name].as_i64().unwrap_or(77);
     let text = |dice: &mut Dice, name: &str| {
@@ -55,13 +56,13 @@ fn condition(dice: &mut Dice, rows: &[Value], depth: usize) -> (Filter, Check) {
     };
     match dice.below(if depth == 0 { 5 } else { 8 }) {
         0 => {
-            let name = ints[dice.below(ints.len())];
+            let name = INTS[dice.below(INTS.len())];
             let (a, b) = (int(dice, name), int(dice, name));
             let check = move |row: &Value| row[name].as_i64().is_some_and(|v| a <= v && v <= b);
             (Filter::between(name, a, b), Box::new(check))
         }
         1 => {
-            let name = texts[dice.below(texts.len())];
+            let name = TEXTS[dice.below(TEXTS.len())];
             let wanted = text(dice, name);
             let filter = Filter::equals(name, wanted.clone());
             (
@@ -70,7 +71,7 @@ fn condition(dice: &mut Dice, rows: &[Value], depth: usize) -> (Filter, Check) {
             )
         }
         2 => {
-            let name = ints[dice.below(ints.len())];
+            let name = INTS[dice.below(INTS.len())];
             let set: Vec<i64> = (0..dice.below(4)).map(|_| int(dice, name)).collect();
             let filter = Filter::any_of(name, set.iter().copied());
             (
@@ -92,7 +93,7 @@ fn condition(dice: &mut Dice, rows: &[Value], depth: usize) -> (Filter, Check) {
             }
         }
         4 => {
-            let name = texts[dice.below(texts.len())];
+            let name = TEXTS[dice.below(TEXTS.len())];
             let low = text(dice, name);
             let filter = Filter::at_least(name, low.clone());
             (

@@ -144,7 +144,10 @@ pub fn verified_parts(directory: &Path, manifest: &Value, table: &str) -> Vec<Pa
     let run = verified(directory, manifest);
     let rows = run.scan(table).fold(
         || 0,
-        |rows, batch| *rows += batch.num_rows() as u64,
+        |rows, _, batch| {
+            *rows += batch.num_rows() as u64;
+            Ok(())
+        },
         |a, b| a + b,
     );
     assert_eq!(
