@@ -163,7 +163,8 @@ impl Dataset {
     /// # Errors
     /// Errors of the files.
     pub fn traces_to(&self, destination: IpAddr) -> Result<Vec<Trace<'_>>, ReadError> {
-        destination::traces_to(self, destination)
+        // No survey probes an IPv4-mapped address as such.
+        destination::traces_to(self, destination.to_canonical())
     }
 
     /// The chosen runs and the others.
