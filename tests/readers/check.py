@@ -167,19 +167,34 @@ def check_traces(query, rows):
 def check_paths(query):
     """The columns of version 2 that sum up a path, against each other and against the hops."""
     for name, where in {
-        "no path is empty": "len(path) = 0",
-        "no path ends in silence": "path[-1] is null and path is not null",
+        "a path has a first TTL": "path is not null and first_ttl is null",
+        "a path of one flow is present": "path is null and first_ttl is not null and flow is not null",
+        "no path ends in silence": "len(path) > 0 and path[-1] is null",
         "the last responder ends the path": "last_responder is distinct from path[-1]",
-        "its TTL is the path's last": "last_ttl is distinct from first_ttl + len(path) - 1",
+        "its TTL is the path's last": "last_ttl is distinct from case when len(path) > 0 then first_ttl + len(path) - 1 end",
     }.items():
         check(name, query(f"select count(*) from traces where {where}")[0][0], 0)
-    strangers = query(
+    missing = query(
         "select count(*) from (select run_id, trace_id, unnest(path) as responder,"
         " first_ttl - 1 + generate_subscripts(path, 1) as ttl from traces) p"
         " where responder is not null and not exists (select 1 from hops h where h.run_id = p.run_id"
         " and h.trace_id = p.trace_id and h.ttl = p.ttl and h.responder = p.responder and on_path)"
     )
-    check("every responder of a path has its row", strangers[0][0], 0)
+    check("every responder of a path has its row", missing[0][0], 0)
+    doubled = query(
+        "select count(*) from (select 1 from hops where on_path group by run_id, trace_id, ttl having count(*) > 1)"
+    )
+    check("one row of a TTL is on the path", doubled[0][0], 0)
+    beyond = query(
+        "select count(*) from hops h join traces t using (run_id, trace_id)"
+        " where h.on_path and not coalesce(h.ttl between t.first_ttl and t.last_ttl, false)"
+    )
+    check("rows on the path are within it", beyond[0][0], 0)
+    undecided = query(
+        "select count(*) from hops h join traces t using (run_id, trace_id)"
+        " where (h.on_path is null) <> (t.flow is null)"
+    )
+    check("every row of a trace of one flow is on its path or not", undecided[0][0], 0)
 
 
 def check_readers(root, table, declared, rows):

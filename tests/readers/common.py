@@ -145,7 +145,7 @@ def duckdb_type(column):
 
 
 def polars_type(column):
-    """The polars type that a column of a schema declares. None for a map: polars has none, and releases differ in what they show instead."""
+    """The polars type that a column of a schema declares. None for a map: polars has no maps, and its releases show them differently."""
     simple = {
         "text": polars.String,
         "int16": polars.Int16,

@@ -11,7 +11,8 @@ The expression runs as it stands in the README. TARGETS is the number of targets
 | large, with one router's address replaced in the second night | that router | the paths that show it in both nights |
 | small: two networks in files | a replaced router, a longer path, silence, missing targets | the replaced and the longer paths |
 
-No network has per-packet balancers: their paths differ by chance.
+No network has per-packet balancers: their paths differ by chance. 200,000 targets take 45 s of processor time per night, and both nights
+run at once; the comparison takes one second. CI surveys 20,000 targets.
 """
 
 import pathlib
