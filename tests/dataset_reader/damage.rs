@@ -26,7 +26,7 @@ fn read_everything(root: &Path, outcomes: &mut Outcomes) {
         dataset
             .traces()
             .iter()
-            .and_then(|traces| traces.map(|trace| trace.map(|_| ())).collect()),
+            .and_then(|mut traces| traces.try_for_each(|trace| trace.map(|_| ()))),
     ];
     for result in results {
         match result {
