@@ -258,3 +258,35 @@ fn chosen_columns_are_joined_by_those_that_order_them() {
             .contains("ttl is Int16, not a text")
     );
 }
+
+/// Parts have Bloom filters. Those of older writers have a dictionary, and parts with many destinations have neither.
+#[test]
+fn a_destination_is_found_without_bloom_filter_and_without_dictionary() {
+    for dictionary in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        run(root, "run-1", "fra-1", permuted(30));
+        for path in parts(root, "traces") {
+            let key = KeyValue::new("pathsurvey.table".to_owned(), "traces".to_owned());
+            let properties = WriterProperties::builder()
+                .set_key_value_metadata(Some(vec![key]))
+                .set_dictionary_enabled(dictionary)
+                .set_data_page_row_count_limit(3)
+                .set_write_batch_size(3)
+                .build();
+            let batch = batch_of(&path);
+            let file = File::create(&path).unwrap();
+            let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+        }
+        relist(root);
+        let dataset = Dataset::open(root).unwrap();
+        for target in 0..30 {
+            let found = dataset.traces_to(address(target)).unwrap();
+            let found: Vec<_> = found.iter().map(shape).collect();
+            assert_eq!(found, [(i64::from(target), hops(&[]))], "{dictionary}");
+        }
+        assert!(dataset.traces_to(address(30)).unwrap().is_empty());
+    }
+}

@@ -1,4 +1,4 @@
-//! Whether a row group holds a text, seen from its dictionary.
+//! Whether a row group holds a text, seen from its dictionary. For files without a Bloom filter.
 //!
 //! A column of many different texts, such as the destinations of a survey in permuted order, has statistics that rule out nothing. Its
 //! dictionary page holds every text once. Comparing the bytes there takes a fraction of the time that decoding the rows takes.
