@@ -62,14 +62,25 @@ fn rows_of_traces<'d>(
     destination: &str,
 ) -> Result<Vec<(&'d Run, RecordBatch)>, ReadError> {
     let schema = table_schema(dataset, runs, "traces")?;
-    let filter = Filter::equals(DESTINATION, destination);
-    let whole = Whole::new(dataset.scan("traces").filter(filter), &schema)?;
+    let scan = dataset.scan("traces");
+    let to = scan
+        .clone()
+        .filter(Filter::equals(DESTINATION, destination));
+    let to = to.columns(&[TRACE_ID]).plan_over(&schema, Vec::new())?;
     let parts = parts_of(runs, "traces");
     let found = parts.into_par_iter().map(|(run, part)| {
-        let rows = match is_in_traces(&whole.plan, part, destination)? {
-            true => whole.read(part)?,
-            false => None,
-        };
+        let mut ids: Vec<i64> = Vec::new();
+        if is_in_traces(&to, part, destination)? {
+            for batch in read(&to, part)? {
+                ids.extend(trace_ids(&batch)?.values());
+            }
+        }
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        // The rows are sorted by this column, so few of its pages are decoded.
+        let scan = scan.clone().filter(Filter::any_of(TRACE_ID, ids));
+        let rows = Whole::new(scan, &schema)?.read(part)?;
         Ok(rows.map(|rows| (run, rows)))
     });
     let found = found.collect::<Result<Vec<_>, ReadError>>()?;
