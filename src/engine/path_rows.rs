@@ -9,7 +9,7 @@
 //! | of the answers that show the hop, only complaints | its responder | that row, the first if there are several |
 //! | probes, but no answer that shows the hop | `None` | the own row of the last attempt, even if an answer from elsewhere is in it |
 //! | an inferred row only | `None` | that row |
-//! | no row | `None` | there is none |
+//! | no row | `None` | nothing |
 //!
 //! "First" and "last" are in the order of attempts, then of reply numbers. A skipped probe and one that the kernel refused count
 //! as attempts. A distance probe never stands for its TTL.

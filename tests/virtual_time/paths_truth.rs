@@ -132,7 +132,7 @@ fn expected(truth: &Truth) -> Vec<Option<IpAddr>> {
     path
 }
 
-/// Whoever stands in the path is one of those whom the truth has there.
+/// Every responder in the path is one that the truth has at that TTL.
 fn check_entries(path: &[Option<IpAddr>], truth: &Truth, what: impl Fn() -> String) {
     for (ttl, entry) in (1..).map(Ttl).zip(path) {
         let Some(responder) = *entry else {

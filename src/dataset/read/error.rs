@@ -237,7 +237,7 @@ fn did_you_mean(nearest: Option<&String>) -> String {
     nearest.map_or_else(String::new, |nearest| format!(": did you mean {nearest}?"))
 }
 
-/// The name most similar to `name`. `None` if none is similar.
+/// Returns the name most similar to `name`, or `None` if no name is similar.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let limit = (name.chars().count() / 3).max(1);
     known
