@@ -189,3 +189,24 @@ fn a_row_without_a_table_is_refused_by_name() {
     let error = writer.trace(trace, rows::START).unwrap_err().to_string();
     assert!(error.contains("traces"), "{error}");
 }
+
+#[test]
+fn a_hook_that_panics_is_an_error_and_costs_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = NewRun {
+        on_sealed: Some(Box::new(|_| panic!("a fault of the hook"))),
+        ..new_run()
+    };
+    let mut writer = open(Disk::default(), dir.path(), run);
+    feed(&mut writer, 0..TRACES_A_PART - 1);
+    for row in rows::trace(TRACES_A_PART - 1).0 {
+        writer.push::<Hops>(row, rows::START).unwrap();
+    }
+    let sealed = writer.seal_if_due(rows::START);
+    // The group is tried again while the writer waits. That success does not hide the panic.
+    let error = sealed.and_then(|()| writer.wait()).unwrap_err();
+    assert!(matches!(error, DatasetError::HookPanicked(_)), "{error}");
+    feed(&mut writer, TRACES_A_PART..TRACES_A_PART + 2);
+    let end = writer.finish(&Ending::Complete, rows::START, &RunFigures::default());
+    assert_eq!(end.unwrap().hops, 144);
+}

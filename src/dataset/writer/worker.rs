@@ -104,6 +104,7 @@ impl Worker {
         match (ended, self.check()) {
             // An earlier error is the cause of a later one.
             (Err(_), Err(first)) => Err(first),
+            (Ok(_), Err(panicked @ DatasetError::HookPanicked(_))) => Err(panicked),
             // If the end succeeded, all groups are sealed, also those that had failed before.
             (ended, _) => ended,
         }
@@ -161,8 +162,8 @@ fn work(
         let sealed = seal_all(&mut place, &mut waiting);
         let mut slot = error.lock().unwrap_or_else(PoisonError::into_inner);
         match sealed {
-            // All groups are sealed, also those that had failed before.
-            Ok(()) => *slot = None,
+            // All groups are sealed, also those that had failed before. But a hook that panicked is never called again.
+            Ok(()) => drop(slot.take_if(|error| !matches!(error, DatasetError::HookPanicked(_)))),
             // The first error is the cause of the later ones.
             Err(found) => {
                 slot.get_or_insert(found);
