@@ -10,8 +10,8 @@ use super::files::{self, Disk, PendingFile};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::{Footer, ParquetFile};
 use super::table::{AnyTable, Order, Rows, Run};
-use super::writer::{Counted, Group, NewRun, SealedHook};
-use super::{DatasetError, Ending, Finished, RunFigures, RunMeta};
+use super::writer::{Group, NewRun, SealedHook};
+use super::{Counted, DatasetError, Ending, Finished, RunFigures, RunMeta};
 use crate::model::Time;
 
 const LOCK: &str = ".lock";
@@ -158,7 +158,7 @@ impl Directory {
             any |= rows.len() > 0;
             if rows.len() > 0 {
                 self.add_part(table, rows.as_ref())?;
-                self.counted.add(rows.as_ref());
+                self.counted.add(rows.counts());
                 drop(rows.take());
             }
         }

@@ -48,6 +48,7 @@
 
 mod arrow_ipc;
 mod cells;
+mod counted;
 mod csv;
 mod directory;
 mod error;
@@ -61,6 +62,7 @@ mod parquet;
 mod pcap;
 mod place;
 pub mod read;
+mod recent;
 mod single;
 mod sink;
 mod sys;
@@ -68,6 +70,7 @@ pub mod table;
 mod tables;
 mod writer;
 
+pub use counted::{Counted, RowCounts};
 pub use directory::SealedPart;
 pub use error::{DatasetError, Remains};
 pub use manifest::not_sent;
@@ -76,7 +79,7 @@ pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;
 pub use tables::{Hops, Traces, all as all_tables, named as table_named};
-pub use writer::{Counted, DatasetWriter, Finished, NewRun, PartLimits, SealedHook};
+pub use writer::{DatasetWriter, Finished, NewRun, PartLimits, SealedHook};
 
 #[cfg(test)]
 use crate::model;

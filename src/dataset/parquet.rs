@@ -9,7 +9,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::error::copy_of;
@@ -150,10 +150,15 @@ fn properties(table: &TableSchema, footer: &Footer) -> Result<WriterProperties, 
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
     }
-    for leaf in table.address_leaves() {
-        let path = ColumnPath::from(leaf.split('.').map(str::to_owned).collect::<Vec<_>>());
+    for path in table.address_leaves() {
         properties =
             properties.set_column_dictionary_page_size_limit(path, ADDRESS_DICTIONARY_BYTES);
+    }
+    for path in table.leaves_without_statistics() {
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    for path in table.uncompressed_leaves() {
+        properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
     }
     for name in table.looked_up {
         let path = ColumnPath::from(*name);

@@ -16,8 +16,8 @@ use super::place::{self, Place};
 use super::sink::{self, Sink, SinkError, Target};
 use super::table::{Buffer, Order, Rows, Run};
 use super::tables::{self, Hops};
-use super::writer::{Counted, Group};
-use super::{DatasetError, Ending, Finished, Format, Remains};
+use super::writer::Group;
+use super::{Counted, DatasetError, Ending, Finished, Format, Remains};
 
 /// An open file or stream.
 pub(super) struct Single {
@@ -146,7 +146,7 @@ impl Single {
             if any.is::<Buffer<Hops>>() {
                 self.write_hops(rows.as_ref())?;
             }
-            self.counted.add(rows.as_ref());
+            self.counted.add(rows.counts());
         }
         Ok(())
     }

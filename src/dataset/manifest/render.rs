@@ -7,9 +7,9 @@ use super::{
     Counts, MANIFEST_VERSION, Manifest, Packets, Part, Probes, Rates, RunState, TOOL, TableSection,
     Tool,
 };
+use crate::dataset::Counted;
 use crate::dataset::files::hex;
 use crate::dataset::table::AnyTable;
-use crate::dataset::writer::Counted;
 use crate::dataset::{Ending, RunFigures, RunMeta};
 use crate::model::{Anomaly, DiscardReason, Evidence, Statistics, Status, Time};
 

@@ -19,6 +19,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
+use crate::dataset::recent::Recent;
+
 /// Numbers.
 pub(super) fn primitive<T: ArrowPrimitiveType, R>(
     rows: &[&R],
@@ -121,7 +123,7 @@ pub(super) fn addresses<R>(rows: &[&R], get: impl Fn(&R) -> Option<IpAddr>) -> A
     let mut values = StringBuilder::new();
     let mut text = String::with_capacity(64);
     let mut last: (Option<IpAddr>, i32) = (None, 0);
-    let mut recent: [(Option<IpAddr>, i32); RECENT] = [(None, 0); RECENT];
+    let mut recent = Recent::new(RECENT_ADDRESSES);
     let nulls = nulls_of(rows, |row| {
         let address = get(row);
         let Some(known) = address else {
@@ -129,14 +131,13 @@ pub(super) fn addresses<R>(rows: &[&R], get: impl Fn(&R) -> Option<IpAddr>) -> A
             return false;
         };
         if last.0 != address {
-            let place = &mut recent[place_of(known)];
-            if place.0 != address {
+            let key = recent.value(known, || {
                 text.clear();
                 push_address(&mut text, known);
                 values.append_value(&text);
-                *place = (address, values.len() as i32 - 1);
-            }
-            last = *place;
+                values.len() as i32 - 1
+            });
+            last = (address, key);
         }
         keys.push(last.1);
         true
@@ -164,20 +165,7 @@ fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option
 }
 
 /// Addresses remembered per batch. This is more than the number of different routers on the paths of its few traces.
-const RECENT: usize = 512;
-
-/// The slot in which an address is remembered. If two addresses share a slot, the only cost is a second copy of the text.
-fn place_of(address: IpAddr) -> usize {
-    let bits = match address {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            (bits >> 64) as u64 ^ bits as u64
-        }
-    };
-    // The upper bits of a product by an odd number without pattern (2^64 / golden ratio) depend on all bits.
-    (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55) as usize
-}
+const RECENT_ADDRESSES: usize = 256;
 
 /// Appends an address as canonical text (RFC 5952 for IPv6).
 pub(in crate::dataset) fn push_address(out: &mut String, address: IpAddr) {
@@ -209,15 +197,24 @@ fn dictionary_type() -> DataType {
 
 /// The written schema with dictionaries in place of text, as batches have it.
 pub(super) fn with_dictionaries(written: &SchemaRef) -> SchemaRef {
-    let fields: Vec<Field> = written
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Utf8 => field.as_ref().clone().with_data_type(dictionary_type()),
-            _ => field.as_ref().clone(),
-        })
-        .collect();
-    Arc::new(Schema::new(fields))
+    let fields = written.fields().iter();
+    Arc::new(Schema::new(
+        fields
+            .map(|field| with_dictionary(field))
+            .collect::<Vec<_>>(),
+    ))
+}
+
+/// The field with a dictionary in place of text, also in a list of texts.
+fn with_dictionary(field: &Field) -> Field {
+    let kind = match field.data_type() {
+        DataType::Utf8 => dictionary_type(),
+        DataType::List(child) if child.data_type() == &DataType::Utf8 => {
+            DataType::List(Arc::new(with_dictionary(child)))
+        }
+        kind => kind.clone(),
+    };
+    field.clone().with_data_type(kind)
 }
 
 /// The same batch in the written schema, without dictionaries.
@@ -225,11 +222,12 @@ pub(in crate::dataset) fn plain(
     batch: &RecordBatch,
     schema: SchemaRef,
 ) -> Result<RecordBatch, ArrowError> {
-    let columns = batch.columns().iter().map(without_dictionary);
-    RecordBatch::try_new(schema, columns.collect::<Result<_, _>>()?)
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
 }
 
-/// The same values without a dictionary.
+/// The same text without a dictionary. Any other array stays as it is.
 pub(super) fn without_dictionary(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match array.data_type() {
         DataType::Dictionary(..) => cast(array, &DataType::Utf8),

@@ -45,6 +45,20 @@ impl Described<'_> {
         self.0.values = Some(values);
         self
     }
+
+    /// Leaves out the least and the greatest value in Parquet files. They cost time to compute, and are of no use if every part of a survey
+    /// has the whole range of values.
+    pub fn without_statistics(self) -> Self {
+        self.0.statistics = false;
+        self
+    }
+
+    /// States that the values are random numbers. Parquet files hold them without compression, which would take time and save nothing,
+    /// and without statistics.
+    pub fn random(self) -> Self {
+        self.0.compressed = false;
+        self.without_statistics()
+    }
 }
 
 impl<R: 'static> Columns<R> {
@@ -176,7 +190,7 @@ impl<R: 'static> Columns<R> {
             get(row, run).cell().map(N::name)
         });
         column.0.nullable = V::NULLABLE;
-        column.values(N::NAMES)
+        column.values(N::NAMES).without_statistics()
     }
 
     /// Text from a small set of constants.
@@ -253,10 +267,9 @@ impl<R: 'static> Columns<R> {
         let list = ColumnType::TextList {
             nullable_elements: false,
         };
-        let column = self.add(name, list, true, meaning, move |rows, run| {
-            nested::names(rows, |row| get(row, run))
-        });
-        column.values(N::NAMES)
+        let build: Build<R> = Box::new(move |rows, run| nested::names(rows, |row| get(row, run)));
+        let column = self.push(name, list, true, meaning, build);
+        column.values(N::NAMES).without_statistics()
     }
 
     /// Lists of addresses, in which an address may be absent. An empty list is an empty list.
@@ -269,10 +282,10 @@ impl<R: 'static> Columns<R> {
         let list = ColumnType::TextList {
             nullable_elements: true,
         };
-        let column = self.add(name, list, true, meaning, move |rows, run| {
-            nested::addresses(rows, |row| get(row, run))
-        });
-        column.unit(ADDRESS)
+        let build: Build<R> =
+            Box::new(move |rows, run| nested::addresses(rows, |row| get(row, run)));
+        let column = self.push(name, list, true, meaning, build);
+        column.unit(ADDRESS).without_statistics()
     }
 
     /// Lists of structs, whose fields are declared like columns. An empty list is null.
@@ -333,6 +346,8 @@ impl<R: 'static> Columns<R> {
             nullable,
             unit: None,
             values: None,
+            statistics: true,
+            compressed: true,
             description,
         };
         self.columns.push((schema, build));

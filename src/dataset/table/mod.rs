@@ -16,7 +16,7 @@ mod schema;
 use std::any::TypeId;
 use std::sync::Arc;
 
-use super::RunMeta;
+use super::{RowCounts, RunMeta};
 use crate::model::Targets;
 
 pub(super) use arrays::{plain, push_address};
@@ -57,6 +57,9 @@ pub trait Table: Sized + Send + Sync + 'static {
 
     /// Returns the sort key of a row. Rows with equal keys keep their order.
     fn sort_key(row: &Self::Row) -> Self::SortKey;
+
+    /// Counts a row in the figures of the manifest that rows determine.
+    fn count(_row: &Self::Row, _counts: &mut RowCounts) {}
 
     /// Returns the memory in bytes that a row uses besides its own size.
     fn heap_bytes(_row: &Self::Row) -> usize {

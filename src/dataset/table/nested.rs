@@ -1,61 +1,65 @@
-//! Arrays of lists and maps. Text in them is plain, without dictionaries.
+//! Arrays of lists and maps. Lists of text have dictionaries. Text in structs and maps is plain.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ListArray, ListBuilder, MapBuilder, MapFieldNames, StringBuilder, StructArray,
-    new_null_array,
+    ArrayRef, ListArray, MapBuilder, MapFieldNames, StringBuilder, StructArray, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use super::column::Columns;
-use super::schema::{map_fields, struct_child, struct_fields};
+use super::schema::{map_fields, struct_child, struct_fields, text_child};
 use super::{Run, arrays};
 use crate::model::Named;
-
-fn text_child(nullable: bool) -> Field {
-    Field::new("element", DataType::Utf8, nullable)
-}
 
 /// Lists of names. An empty list is null.
 pub(super) fn names<R, N: Named, I: IntoIterator<Item = N>>(
     rows: &[&R],
     get: impl Fn(&R) -> I,
-) -> ArrayRef {
-    let mut list = ListBuilder::new(StringBuilder::new()).with_field(text_child(false));
+) -> Result<ArrayRef, ArrowError> {
+    let mut names: Vec<&'static str> = Vec::new();
+    let mut lengths = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut any = false;
-        for name in get(row) {
-            list.values().append_value(name.name());
-            any = true;
-        }
-        list.append(any);
+        let before = names.len();
+        names.extend(get(row).into_iter().map(N::name));
+        lengths.push(names.len() - before);
     }
-    Arc::new(list.finish())
+    let nulls = NullBuffer::from_iter(lengths.iter().map(|length| *length > 0));
+    let names: Vec<&&'static str> = names.iter().collect();
+    let values = arrays::static_texts(&names, |name| Some(*name));
+    list(false, lengths, values, nulls)
 }
 
 /// Lists of addresses. An absent address is a null element.
 pub(super) fn addresses<'a, R>(
     rows: &[&'a R],
     get: impl Fn(&'a R) -> Option<&'a [Option<IpAddr>]>,
-) -> ArrayRef {
-    let mut list = ListBuilder::new(StringBuilder::new()).with_field(text_child(true));
-    let mut text = String::new();
-    for row in rows {
-        let addresses = get(row);
-        for address in addresses.unwrap_or_default() {
-            text.clear();
-            if let Some(address) = address {
-                arrays::push_address(&mut text, *address);
-            }
-            list.values().append_option(address.map(|_| &text));
-        }
-        list.append(addresses.is_some());
-    }
-    Arc::new(list.finish())
+) -> Result<ArrayRef, ArrowError> {
+    let lists: Vec<_> = rows.iter().map(|row| get(row)).collect();
+    let lengths = lists
+        .iter()
+        .map(|list| list.map_or(0, <[_]>::len))
+        .collect();
+    let nulls = NullBuffer::from_iter(lists.iter().map(Option::is_some));
+    let elements: Vec<&Option<IpAddr>> = lists.into_iter().flatten().flatten().collect();
+    let values = arrays::addresses(&elements, |address| *address);
+    list(true, lengths, values, nulls)
+}
+
+/// Lists of the texts in a dictionary. `lengths` and `nulls` are by list.
+fn list(
+    nullable_elements: bool,
+    lengths: Vec<usize>,
+    texts: ArrayRef,
+    nulls: NullBuffer,
+) -> Result<ArrayRef, ArrowError> {
+    let child = text_child(nullable_elements).with_data_type(texts.data_type().clone());
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let list = ListArray::try_new(Arc::new(child), offsets, texts, Some(nulls))?;
+    Ok(Arc::new(list))
 }
 
 /// Lists of structs with `fields`. An empty list is null.

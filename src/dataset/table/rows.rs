@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use rayon::slice::ParallelSliceMut;
 
 use super::{Declared, Run, Table};
+use crate::dataset::RowCounts;
 
 /// Rows encoded at once. Their records and columns fit a core's cache.
 const BATCH_ROWS: usize = 1024;
@@ -32,6 +33,9 @@ pub(in crate::dataset) trait Rows: Any + Send + Sync {
     /// The memory of the rows in bytes, with everything that they point to.
     fn bytes(&self) -> usize;
 
+    /// Counts of the rows.
+    fn counts(&self) -> &RowCounts;
+
     /// Adds a row. Returns the row if it belongs to another table.
     fn push_any(&mut self, row: Box<dyn Any + Send>) -> Result<(), Box<dyn Any + Send>>;
 
@@ -51,6 +55,7 @@ pub(in crate::dataset) struct Buffer<T: Table> {
     table: Arc<Declared<T>>,
     rows: Vec<T::Row>,
     heap_bytes: usize,
+    counts: RowCounts,
 }
 
 impl<T: Table> Buffer<T> {
@@ -59,16 +64,15 @@ impl<T: Table> Buffer<T> {
             table,
             rows: Vec::new(),
             heap_bytes: 0,
+            counts: RowCounts::default(),
         }
     }
 
+    #[inline]
     pub(in crate::dataset) fn push(&mut self, row: T::Row) {
         self.heap_bytes += T::heap_bytes(&row);
+        T::count(&row, &mut self.counts);
         self.rows.push(row);
-    }
-
-    pub(in crate::dataset) fn rows(&self) -> &[T::Row] {
-        &self.rows
     }
 
     fn ordered(&self, order: Order) -> Vec<&T::Row> {
@@ -85,7 +89,11 @@ impl<T: Table> Rows for Buffer<T> {
     }
 
     fn bytes(&self) -> usize {
-        self.rows.len() * size_of::<T::Row>() + self.heap_bytes
+        self.rows.len() * size_of::<T::Row>() + self.heap_bytes + self.counts.bytes()
+    }
+
+    fn counts(&self) -> &RowCounts {
+        &self.counts
     }
 
     fn push_any(&mut self, row: Box<dyn Any + Send>) -> Result<(), Box<dyn Any + Send>> {
@@ -99,6 +107,7 @@ impl<T: Table> Rows for Buffer<T> {
             table: Arc::clone(&self.table),
             rows: std::mem::take(&mut self.rows),
             heap_bytes: std::mem::take(&mut self.heap_bytes),
+            counts: std::mem::take(&mut self.counts),
         })
     }
 

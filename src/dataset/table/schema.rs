@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use parquet::schema::types::ColumnPath;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -67,11 +68,9 @@ impl ColumnType {
             ColumnType::Boolean => DataType::Boolean,
             ColumnType::Binary => DataType::Binary,
             ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            ColumnType::TextList { nullable_elements } => DataType::List(Arc::new(Field::new(
-                "element",
-                DataType::Utf8,
-                *nullable_elements,
-            ))),
+            ColumnType::TextList { nullable_elements } => {
+                DataType::List(Arc::new(text_child(*nullable_elements)))
+            }
             ColumnType::List(fields) => DataType::List(struct_child(struct_fields(fields))),
             ColumnType::TextMap => {
                 let [key, value] = map_fields();
@@ -86,6 +85,11 @@ impl ColumnType {
 /// The key and the value of a map.
 pub(super) fn map_fields() -> [Field; 2] {
     ["key", "value"].map(|name| Field::new(name, DataType::Utf8, false))
+}
+
+/// The child of a list of texts.
+pub(super) fn text_child(nullable: bool) -> Field {
+    Field::new("element", DataType::Utf8, nullable)
 }
 
 /// The fields of a struct.
@@ -111,6 +115,10 @@ pub struct ColumnSchema {
     pub unit: Option<&'static str>,
     /// All values that the column may have, if these are few.
     pub values: Option<&'static [&'static str]>,
+    /// Whether Parquet files state the least and the greatest value.
+    pub(super) statistics: bool,
+    /// Whether Parquet files compress the values.
+    pub(super) compressed: bool,
     /// The meaning.
     pub description: &'static str,
 }
@@ -118,6 +126,15 @@ pub struct ColumnSchema {
 impl ColumnSchema {
     fn field(&self) -> Field {
         Field::new(self.name, self.kind.arrow(), self.nullable)
+    }
+
+    /// The path of the column in Parquet. Must not be called for a list of structs or a map, which have several leaf columns.
+    fn leaf(&self) -> ColumnPath {
+        let mut path = vec![self.name.to_owned()];
+        if matches!(self.kind, ColumnType::TextList { .. }) {
+            path.extend(["list".to_owned(), "element".to_owned()]);
+        }
+        ColumnPath::new(path)
     }
 
     fn json(&self) -> ColumnJson<'_> {
@@ -223,15 +240,24 @@ impl TableSchema {
     }
 
     /// The columns of addresses, as paths of leaf columns in Parquet.
-    pub(in crate::dataset) fn address_leaves(&self) -> impl Iterator<Item = String> {
-        let addresses = self
-            .columns
-            .iter()
-            .filter(|column| column.unit == Some(ADDRESS));
-        addresses.map(|column| match column.kind {
-            ColumnType::TextList { .. } => format!("{}.list.element", column.name),
-            _ => column.name.to_owned(),
-        })
+    pub(in crate::dataset) fn address_leaves(&self) -> impl Iterator<Item = ColumnPath> {
+        let columns = self.columns.iter();
+        let addresses = columns.filter(|column| column.unit == Some(ADDRESS));
+        addresses.map(ColumnSchema::leaf)
+    }
+
+    /// The columns without statistics, as paths of leaf columns in Parquet.
+    pub(in crate::dataset) fn leaves_without_statistics(&self) -> impl Iterator<Item = ColumnPath> {
+        let columns = self.columns.iter();
+        let without = columns.filter(|column| !column.statistics);
+        without.map(ColumnSchema::leaf)
+    }
+
+    /// The columns of random numbers, as paths of leaf columns in Parquet.
+    pub(in crate::dataset) fn uncompressed_leaves(&self) -> impl Iterator<Item = ColumnPath> {
+        let columns = self.columns.iter();
+        let random = columns.filter(|column| !column.compressed);
+        random.map(ColumnSchema::leaf)
     }
 
     /// Returns the schema as JSON text with one line per column, as in `schemas/*.json`.

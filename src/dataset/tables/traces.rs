@@ -1,5 +1,6 @@
 //! The table `traces`: one row per traced (target, flow).
 
+use crate::dataset::RowCounts;
 use crate::dataset::table::{Columns, Run, Table};
 use crate::model::{Anomaly, Protocol, StopReason, TraceRecord};
 
@@ -29,6 +30,10 @@ impl Table for Traces {
 
     fn sort_key(row: &TraceRecord) -> u64 {
         row.trace_id.0
+    }
+
+    fn count(row: &TraceRecord, counts: &mut RowCounts) {
+        counts.trace(row);
     }
 
     fn heap_bytes(row: &TraceRecord) -> usize {

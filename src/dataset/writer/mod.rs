@@ -1,6 +1,5 @@
 //! The writer: receives rows and times, decides when to seal, and hands the rows over to its thread.
 
-mod counted;
 mod group;
 mod worker;
 
@@ -17,10 +16,9 @@ use super::files::Disk;
 use super::single::Single;
 use super::table::{AnyTable, Buffer, Rows, Run, Table};
 use super::tables::{self, Hops, Traces};
-use super::{DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart};
+use super::{Counted, DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart};
 use crate::model::{HopRecord, TableRow, Targets, Time, TraceId, TraceRecord};
 
-pub use counted::Counted;
 pub(super) use group::Group;
 use worker::{Place, Worker};
 
@@ -143,6 +141,8 @@ pub struct DatasetWriter {
     figures: RunFigures,
     /// The time of the oldest buffered row.
     opened_at: Option<Time>,
+    /// The trace of the last row of `hops`.
+    last_trace: Option<TraceId>,
     /// The output, for errors.
     subject: PathBuf,
 }
@@ -249,6 +249,7 @@ impl DatasetWriter {
             buffers,
             figures: figures.clone(),
             opened_at: None,
+            last_trace: None,
             subject: subject.to_owned(),
         })
     }
@@ -259,22 +260,13 @@ impl DatasetWriter {
     /// Errors of sealing. Parts sealed before stay. All other rows stay buffered, including this one. A single file or stream ends with the
     /// error ([`DatasetError::BrokenOff`]) and accepts no more rows ([`DatasetError::Over`]).
     pub fn hop(&mut self, row: HopRecord, now: Time) -> Result<(), DatasetError> {
-        let sealed = match self.is_due(now) && self.last_trace() != Some(row.trace_id) {
+        let first_of_trace = self.last_trace.replace(row.trace_id) != Some(row.trace_id);
+        let sealed = match first_of_trace && self.is_due(now) {
             true => self.seal(now),
             false => Ok(()),
         };
         self.push::<Hops>(row, now)?;
         sealed
-    }
-
-    /// The trace of the last row of `hops`.
-    fn last_trace(&self) -> Option<TraceId> {
-        let last = |rows: &dyn Rows| -> Option<TraceId> {
-            let any: &dyn Any = rows;
-            let hops = any.downcast_ref::<Buffer<Hops>>()?;
-            hops.rows().last().map(|row| row.trace_id)
-        };
-        self.buffers.iter().find_map(|rows| last(rows.as_ref()))
     }
 
     /// Adds a row of `traces`, after the trace's hops. A single file or stream only counts it.
@@ -289,6 +281,7 @@ impl DatasetWriter {
     ///
     /// # Errors
     /// [`DatasetError::NoTable`] if `T` is not among the run's tables.
+    #[inline]
     pub fn push<T: Table>(&mut self, row: T::Row, now: Time) -> Result<(), DatasetError> {
         let buffer = self.buffers.iter_mut().find_map(|rows| {
             let any: &mut dyn Any = rows.as_mut();
