@@ -143,13 +143,29 @@ fn main() -> ExitCode {
         ("round_trips_are_the_networks", timing::round_trips),
         ("a_killed_survey_leaves_whole_parts", ending::killed),
         ("sigint_ends_a_survey_in_order", ending::by_sigint),
+        (
+            "several_sigints_together_are_one",
+            ending::by_several_sigints_together,
+        ),
+        (
+            "two_signals_to_the_process_group_are_one",
+            ending::by_two_signals_to_the_group,
+        ),
+        ("timeout_ends_a_survey_in_order", ending::by_timeout),
         ("sigterm_ends_a_survey_in_order", ending::by_sigterm),
         ("sighup_ends_a_survey_in_order", ending::by_sighup),
         (
             "a_sighup_that_is_ignored_ends_nothing",
             ending::ignoring_sighup,
         ),
-        ("a_second_sigint_ends_it_at_once", ending::at_once),
+        (
+            "a_second_signal_ends_a_survey_at_once_and_in_order",
+            ending::at_once,
+        ),
+        (
+            "a_hanging_writer_does_not_keep_a_survey_from_ending",
+            ending::in_spite_of_a_hanging_writer,
+        ),
         ("every_packet_received_is_kept", kept::every_packet),
         ("an_interrupted_survey_keeps_its_packets", kept::interrupted),
         ("refused_destinations_are_send_errors", refused::send_errors),

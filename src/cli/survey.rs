@@ -280,7 +280,10 @@ Examples:
   pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
 
 Exit codes: 0 success, 1 failure, 2 invalid options, 3 below --min-reply-rate,
-129, 130 and 143 interrupted by SIGHUP, SIGINT (Ctrl-C) and SIGTERM.";
+129, 130 and 143 interrupted by SIGHUP, SIGINT (Ctrl-C) and SIGTERM.
+
+The first Ctrl-C or SIGTERM stops sending and waits for pending replies. A second one,
+at least half a second later, seals what was received and ends. A third one ends at once.";
 
 impl SurveyArgs {
     /// Runs the survey. Returns the exit code.

@@ -227,11 +227,15 @@ impl Job<'_> {
             sink,
             clock,
         };
-        let mut stopping = false;
+        let (mut stopping, mut sealing) = (false, false);
         let end = run.run(self.stop, |progress| {
             if self.stop.is_asked() && !stopping {
                 stopping = true;
                 observer.stopping(self.config.timeout.max(self.config.cooldown));
+            }
+            if self.stop.is_at_once() && !sealing {
+                sealing = true;
+                observer.sealing();
             }
             observer.progress(progress);
         });
@@ -325,6 +329,11 @@ impl Job<'_> {
             virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
             rows: 0,
         };
+        if summary.tally.pending > 0 {
+            let pending = words::pending(summary.tally.pending);
+            observer.warn(&pending);
+            facts.warnings.push(pending);
+        }
         // A failed run has another reason for the missing answers.
         if let (None, Some(silence)) = (&end.error, summary.silence()) {
             observer.warn(&silence);
@@ -422,6 +431,7 @@ impl Job<'_> {
         };
         let first = facts.with(&Tally::default());
         let writer = DatasetWriter::create(self.output, run, start, &first)?;
+        self.stop.writes_now();
         Ok(DatasetSink::new(writer, facts))
     }
 }

@@ -38,6 +38,7 @@ impl FixedFigures {
                 "setup": self.setup,
                 "weak_matches_expected_by_accident": counts.weak_candidates as f64 / 32_768.0,
                 "held_up_by_writer_ms": tally.held_up_ms,
+                "pending_at_end": tally.pending,
                 "discard_samples": tally.discard_samples.iter().collect::<Vec<_>>(),
             }),
         }
