@@ -13,6 +13,7 @@ mod live {
     pub mod clean;
     pub mod ending;
     pub mod firewall;
+    pub mod grants;
     pub mod host;
     pub mod kept;
     pub mod lab;
@@ -44,8 +45,8 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, firewall, kept, names, neighbours, ordinary, origin, paths, places,
-    privileges, protocols, refused, timing, together, tools, translation, unprivileged,
+    accidents, clean, ending, firewall, grants, kept, names, neighbours, ordinary, origin, paths,
+    places, privileges, protocols, refused, timing, together, tools, translation, unprivileged,
 };
 use support::{Case, Outcome, User};
 
@@ -259,9 +260,19 @@ fn main() -> ExitCode {
             privileges::given_up_in_a_user_namespace as fn() -> Outcome,
         ),
         (
-            "one_right_granted_is_enough_and_given_up",
+            "one_right_permitted_is_enough_and_given_up",
             User::Root,
-            privileges::with_one_right_granted,
+            grants::permitted,
+        ),
+        (
+            "one_right_in_effect_is_enough_and_given_up",
+            User::Root,
+            grants::permitted_and_effective,
+        ),
+        (
+            "a_container_without_the_right_surveys_with_ordinary_sockets",
+            User::Root,
+            grants::in_a_container,
         ),
         (
             "without_a_firewall_nothing_is_told_of_one",

@@ -20,6 +20,7 @@ mod sockets;
 mod summary;
 mod words;
 
+use std::error::Error;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -122,6 +123,7 @@ fn run_in(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
+    start_pool()?;
     let unprivileged = privilege::Unprivileged(setup::names(config, resolve));
     let resolve: &Resolve<'_> = match config.network {
         Network::VirtualLab { .. } => setup::names(config, resolve),
@@ -162,6 +164,26 @@ fn run_in(
     };
     observer.finished();
     end
+}
+
+/// Starts the threads that parse and sort targets. Left to itself, rayon panics if a thread cannot be started.
+fn start_pool() -> Result<(), SurveyError> {
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        Ok(()) => Ok(()),
+        Err(error) => match error.source().and_then(|cause| cause.downcast_ref()) {
+            Some(cause) => Err(SurveyError::Thread(again(cause))),
+            // The caller has started it already.
+            None => Ok(()),
+        },
+    }
+}
+
+/// The same error once more.
+fn again(error: &std::io::Error) -> std::io::Error {
+    match error.raw_os_error() {
+        Some(errno) => std::io::Error::from_raw_os_error(errno),
+        None => std::io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 /// What a reader of the dataset should know of how the run went.

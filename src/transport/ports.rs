@@ -6,11 +6,8 @@ use std::ops::{Range, RangeInclusive};
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Origin, TransportError, sys};
+use super::{Origin, TransportError, is_without_ipv6};
 use crate::model::Protocol;
-
-/// Files that this process may have open besides the ports.
-const OTHER_FILES: u64 = 256;
 
 /// Consecutive source ports, held as long as this value lives.
 ///
@@ -123,7 +120,6 @@ impl PortBlock {
                 sockets: Vec::new(),
             });
         };
-        let limit = sys::allow_open_files(2 * u64::from(flows) + OTHER_FILES).unwrap_or(0);
         let mut refusal = io::Error::from_raw_os_error(libc::EADDRINUSE);
         for first in candidates(base, flows, ephemeral_start()) {
             match bind_all(kind, first, flows, origin) {
@@ -136,13 +132,10 @@ impl PortBlock {
                     });
                 }
                 Err(source)
-                    if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) =>
+                    if flows > 1
+                        && matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) =>
                 {
-                    return Err(TransportError::TooManyFiles {
-                        flows,
-                        limit,
-                        source,
-                    });
+                    return Err(TransportError::TooManyFiles { flows, source });
                 }
                 Err(source)
                     if kind == PortSocket::Ping
@@ -150,7 +143,11 @@ impl PortBlock {
                 {
                     return Err(TransportError::ping(source));
                 }
-                Err(error) => refusal = error,
+                Err(error) if may_be_another_s(&error) => refusal = error,
+                // Another block would fail in the same way.
+                Err(error) => {
+                    return Err(TransportError::opening("a socket for a source port", error));
+                }
             }
         }
         Err(TransportError::PortsTaken {
@@ -238,7 +235,7 @@ fn bind_all(
         }
         let v6 = match bind_one(kind, v6, port, origin, shares) {
             Ok(socket) => Some(socket),
-            Err(error) if is_without_ipv6(&error) => None,
+            Err(error) if is_without_ipv6(&error) || is_unassigned(&error) => None,
             Err(error) => return Err(error),
         };
         if shares {
@@ -251,11 +248,17 @@ fn bind_all(
     (first..=first + (flows - 1)).map(bind).collect()
 }
 
-/// Whether the error says that this machine has no IPv6.
-fn is_without_ipv6(error: &io::Error) -> bool {
+/// Whether the error says that no interface has IPv6 (`net.ipv6.conf.all.disable_ipv6`).
+fn is_unassigned(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EADDRNOTAVAIL)
+}
+
+/// Whether the error concerns this port, and another port may be free: it is taken (EADDRINUSE), reserved for others (EACCES,
+/// EPERM), or refused by a rule (EINVAL, EADDRNOTAVAIL).
+fn may_be_another_s(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+        Some(libc::EADDRINUSE | libc::EACCES | libc::EPERM | libc::EINVAL | libc::EADDRNOTAVAIL)
     )
 }
 

@@ -313,6 +313,26 @@ fn an_interrupt_accounts_for_every_probe_and_ends_every_trace() {
     }
 }
 
+#[test]
+fn an_end_at_once_waits_for_nothing_and_counts_what_is_pending() {
+    let config = trace(&["198.18.9.0/24"]);
+    let asked = Arc::new(Asked::default());
+    let mut drive = Drive::new(&config);
+    drive.stop = Stop::new(asked.clone());
+    let (driven, taken) = run(drive, clean(), &mut |_, offered, _| {
+        if offered + 1 == 500 {
+            asked.stop(2);
+            asked.stop_at_once();
+        }
+        None
+    });
+    let rows = &driven.rows.hops;
+    let own = rows.iter().filter(|row| row.reply_index == 0).count() as u64;
+    assert!(driven.tally.pending > 0);
+    assert_eq!(own + driven.tally.pending, taken);
+    assert_eq!(count(rows, Status::Timeout), 0);
+}
+
 fn cap(per_second: f64, burst: u32, seconds: u64) -> Cap {
     Cap {
         rate: rate(per_second),

@@ -31,7 +31,7 @@ const SEALING_SECONDS: u32 = 10;
 pub(super) fn stop_on_signals() -> anyhow::Result<Stop> {
     let asked = Arc::new(Asked::default());
     let watch = Arc::new(Watch::new(asked.clone()));
-    let handles_hangup = !is_ignored(SIGHUP).unwrap_or(true);
+    let handles_hangup = !sys::is_ignored(SIGHUP);
     for number in [SIGINT, SIGTERM, SIGALRM, SIGHUP] {
         if number != SIGHUP || handles_hangup {
             sys::follow(number, watch.clone())
@@ -113,32 +113,15 @@ fn is_apart(time: &AtomicU64, now: u64) -> bool {
     Duration::from_nanos(since) >= APART
 }
 
-/// Whether this process ignores a signal. `None` if this is not known.
-fn is_ignored(signal: i32) -> Option<bool> {
-    ignores(&std::fs::read_to_string("/proc/self/status").ok()?, signal)
-}
-
-/// Whether a signal is ignored, from the status of a process (proc_pid_status(5)).
-fn ignores(status: &str, signal: i32) -> Option<bool> {
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))?;
-    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
-    Some(mask >> (signal - 1) & 1 == 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ignored_signals_are_read_from_the_status() {
-        let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000001\n";
-        assert_eq!(ignores(status, SIGHUP), Some(true));
-        assert_eq!(ignores(status, SIGINT), Some(false));
-        assert_eq!(ignores(status, signal_hook::consts::SIGPIPE), Some(true));
-        assert_eq!(ignores("Name:\tx\n", SIGHUP), None);
-        assert!(is_ignored(SIGHUP).is_some());
+    fn the_kernel_says_which_signals_are_ignored() {
+        // The Rust runtime ignores SIGPIPE.
+        assert!(sys::is_ignored(signal_hook::consts::SIGPIPE));
+        assert!(!sys::is_ignored(SIGALRM));
     }
 
     /// Milliseconds after the first signal, the signal, and what follows from it.

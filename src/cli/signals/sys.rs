@@ -3,6 +3,8 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::zeroed;
+use std::ptr;
 use std::sync::Arc;
 
 use libc::c_int;
@@ -21,6 +23,15 @@ pub(super) fn follow(number: c_int, watch: Arc<Watch>) -> io::Result<()> {
     // SAFETY: the handler reads a clock, reads and writes atomic values, and calls alarm or _exit. All of that is
     // async-signal-safe. It neither allocates nor panics.
     unsafe { low_level::register(number, heard) }.map(drop)
+}
+
+/// Whether this process ignores the signal `number`.
+pub(super) fn is_ignored(number: c_int) -> bool {
+    // SAFETY: all zero is a valid sigaction.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    // SAFETY: the null pointer leaves the action as it is; the kernel writes the present one into `action`.
+    let asked = unsafe { libc::sigaction(number, ptr::null(), &mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// The time since an arbitrary start; at least 1.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use socket2::Domain;
 
 use super::rtnetlink::changes::RouteWatch;
-use super::{Origin, TransportError};
+use super::{Origin, TransportError, is_without_ipv6};
 use crate::model::UnsentReason;
 
 use lookup::Lookup;
@@ -50,7 +50,11 @@ impl SourceTable {
     pub(super) fn new(sockets: SendingSocket, origin: &Origin) -> Result<Self, TransportError> {
         let v4 =
             Lookup::open(sockets, Domain::IPV4, origin)?.map_err(|error| sockets.refused(error))?;
-        let v6 = Lookup::open(sockets, Domain::IPV6, origin)?.ok();
+        let v6 = match Lookup::open(sockets, Domain::IPV6, origin)? {
+            Ok(lookup) => Some(lookup),
+            Err(error) if is_without_ipv6(&error) => None,
+            Err(error) => return Err(sockets.refused(error)),
+        };
         let mut table = SourceTable {
             v4,
             v6,
