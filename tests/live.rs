@@ -21,6 +21,7 @@ mod live {
     pub mod neighbours;
     pub mod ordinary;
     pub mod origin;
+    pub mod outage;
     pub mod paths;
     pub mod places;
     pub mod privileges;
@@ -45,8 +46,9 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, firewall, grants, kept, names, neighbours, ordinary, origin, paths,
-    places, privileges, protocols, refused, timing, together, tools, translation, unprivileged,
+    accidents, clean, ending, firewall, grants, kept, names, neighbours, ordinary, origin, outage,
+    paths, places, privileges, protocols, refused, timing, together, tools, translation,
+    unprivileged,
 };
 use support::{Case, Outcome, User};
 
@@ -339,6 +341,26 @@ fn main() -> ExitCode {
             "ipv6_without_an_address_is_told_before_the_first_probe",
             User::Root,
             neighbours::no_ipv6_address,
+        ),
+        (
+            "an_interface_that_goes_down_makes_a_survey_incomplete",
+            User::Root,
+            outage::down,
+        ),
+        (
+            "an_interface_that_is_deleted_makes_a_survey_incomplete",
+            User::Root,
+            outage::deleted,
+        ),
+        (
+            "a_route_that_goes_makes_a_survey_incomplete",
+            User::Root,
+            outage::half_of_the_targets,
+        ),
+        (
+            "targets_without_a_route_at_the_start_leave_a_survey_complete",
+            User::Root,
+            outage::no_route_at_the_start,
         ),
         (
             "our_own_addresses_are_surveyed",

@@ -10,8 +10,10 @@
 mod error;
 mod identity;
 mod observer;
+mod outage;
 mod packets;
 pub mod parts;
+mod pool;
 mod preflight;
 mod privilege;
 mod setup;
@@ -20,7 +22,6 @@ mod sockets;
 mod summary;
 mod words;
 
-use std::error::Error;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
-use crate::transport::AddressFamilies;
+use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
 
 pub use crate::engine::report::Progress;
@@ -52,6 +53,7 @@ pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
 
+use outage::{Outage, Routeless};
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFigures};
@@ -69,6 +71,8 @@ pub struct SurveyEnd {
     pub dataset: Finished,
     /// The signal that ended the survey, if one did.
     pub signal: Option<usize>,
+    /// Whether more than one probe in a hundred could not be sent. A warning said why.
+    pub incomplete: bool,
     /// Set if the share of answered probes was below the requested one.
     pub missed_reply_rate: Option<MissedReplyRate>,
     /// The counters of the lab, if the run was in a lab in real time.
@@ -123,7 +127,7 @@ fn run_in(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
-    start_pool()?;
+    pool::start()?;
     let unprivileged = privilege::Unprivileged(setup::names(config, resolve));
     let resolve: &Resolve<'_> = match config.network {
         Network::VirtualLab { .. } => setup::names(config, resolve),
@@ -166,26 +170,6 @@ fn run_in(
     end
 }
 
-/// Starts the threads that parse and sort targets. Left to itself, rayon panics if a thread cannot be started.
-fn start_pool() -> Result<(), SurveyError> {
-    match rayon::ThreadPoolBuilder::new().build_global() {
-        Ok(()) => Ok(()),
-        Err(error) => match error.source().and_then(|cause| cause.downcast_ref()) {
-            Some(cause) => Err(SurveyError::Thread(again(cause))),
-            // The caller has started it already.
-            None => Ok(()),
-        },
-    }
-}
-
-/// The same error once more.
-fn again(error: &std::io::Error) -> std::io::Error {
-    match error.raw_os_error() {
-        Some(errno) => std::io::Error::from_raw_os_error(errno),
-        None => std::io::Error::new(error.kind(), error.to_string()),
-    }
-}
-
 /// What a reader of the dataset should know of how the run went.
 fn warnings_at_the_end(kept: Option<&Kept>, tally: &Tally) -> Vec<String> {
     let reader_left = kept.is_some_and(|kept| kept.reader_left);
@@ -222,6 +206,8 @@ impl Job<'_> {
         let sourceless =
             preflight::sourceless::warnings(&self.targets, &mut *setup.transport.sender);
         setup.warnings.extend(sourceless);
+        let sender = &mut setup.transport.sender;
+        let routeless = Routeless::look_up(&*self.targets, |target| sender.refusal(target));
         let clock = Clock::start();
         let start = clock.started_at();
         let identity = Identity::drawn(start)?;
@@ -238,7 +224,13 @@ impl Job<'_> {
         let closed = |error| setup.given_up().explain(error);
         let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
         let sink = self
-            .open_dataset(&identity, &format, vantage, start, facts.clone())
+            .open_dataset(
+                &identity,
+                &format,
+                vantage,
+                start,
+                (facts.clone(), routeless),
+            )
             .map_err(closed)?;
         let (packets, receiver) = PacketLog::start(pcap, setup.transport.receiver)?;
         let run = LiveRun {
@@ -298,8 +290,12 @@ impl Job<'_> {
             dont_fragment: Some(self.config.mtu),
             ..Vantage::default()
         };
-        let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
         let mut network = VirtualNetwork::new(network);
+        let routeless = Routeless::look_up(&*self.targets, |target| {
+            InProcessNetwork::source_for(&network, target).err()
+        });
+        let known = (facts.clone(), routeless);
+        let mut sink = self.open_dataset(&identity, &format, vantage, start, known)?;
         let run = VirtualRun {
             core: self.core(format, identity.key.clone(), start),
             assembler: parts::assembler(self.config),
@@ -329,10 +325,12 @@ impl Job<'_> {
         (start, observer): (Time, &mut dyn Observer),
     ) -> Result<SurveyEnd, SurveyError> {
         let signal = self.stop.signal();
-        let ending = match (&end.error, signal) {
-            (Some(error), _) => Ending::Failed(error.to_string()),
-            (None, Some(signal)) => Ending::Interrupted(signal_name(signal).to_owned()),
-            (None, None) => Ending::Complete,
+        let incomplete = end.sink.incomplete();
+        let ending = match (&end.error, signal, &incomplete) {
+            (Some(error), ..) => Ending::Failed(error.to_string()),
+            (None, Some(signal), _) => Ending::Interrupted(signal_name(signal).to_owned()),
+            (None, None, Some(why)) => Ending::Incomplete(why.clone()),
+            (None, None, None) => Ending::Complete,
         };
         let mut summary = Summary {
             output: self.output.clone(),
@@ -351,10 +349,11 @@ impl Job<'_> {
             virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
             rows: 0,
         };
-        if summary.tally.pending > 0 {
-            let pending = words::pending(summary.tally.pending);
-            observer.warn(&pending);
-            facts.warnings.push(pending);
+        let pending = summary.tally.pending;
+        let pending = (pending > 0).then(|| words::pending(pending));
+        for warning in incomplete.iter().cloned().chain(pending) {
+            observer.warn(&warning);
+            facts.warnings.push(warning);
         }
         // A failed run has another reason for the missing answers.
         if let (None, Some(silence)) = (&end.error, summary.silence()) {
@@ -388,6 +387,7 @@ impl Job<'_> {
             summary,
             dataset,
             signal,
+            incomplete: incomplete.is_some(),
             missed_reply_rate,
             lab,
         })
@@ -416,7 +416,7 @@ impl Job<'_> {
         format: &ProbeFormat,
         vantage: Vantage,
         start: Time,
-        facts: FixedFigures,
+        (facts, routeless): (FixedFigures, Routeless),
     ) -> Result<DatasetSink, SurveyError> {
         let config = self.config;
         let tracing = config.strategy == StrategyChoice::Trace;
@@ -454,6 +454,7 @@ impl Job<'_> {
         let first = facts.with(&Tally::default());
         let writer = DatasetWriter::create(self.output, run, start, &first)?;
         self.stop.writes_now();
-        Ok(DatasetSink::new(writer, facts))
+        let outage = Outage::new(routeless, config.flows);
+        Ok(DatasetSink::new(writer, facts, outage))
     }
 }

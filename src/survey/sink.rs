@@ -8,6 +8,8 @@ use crate::engine::report::Tally;
 use crate::engine::sink::{RecordSink, SinkError};
 use crate::model::{Rate, Time};
 
+use super::outage::Outage;
+
 /// The facts about a run that do not come from its tally.
 #[derive(Clone, Debug, Default)]
 pub struct FixedFigures {
@@ -49,12 +51,22 @@ impl FixedFigures {
 pub struct DatasetSink {
     writer: DatasetWriter,
     facts: FixedFigures,
+    outage: Outage,
 }
 
 impl DatasetSink {
-    /// Writes to `writer`. `facts` go into every manifest.
-    pub fn new(writer: DatasetWriter, facts: FixedFigures) -> Self {
-        DatasetSink { writer, facts }
+    /// Writes to `writer`. `facts` go into every manifest. Probes that could not be sent are counted in `outage`.
+    pub fn new(writer: DatasetWriter, facts: FixedFigures, outage: Outage) -> Self {
+        DatasetSink {
+            writer,
+            facts,
+            outage,
+        }
+    }
+
+    /// Why the run is incomplete; `None` if it is not.
+    pub fn incomplete(&self) -> Option<String> {
+        self.outage.verdict()
     }
 
     /// Returns the writer, so that the caller can finish it.
@@ -66,6 +78,7 @@ impl DatasetSink {
 impl RecordSink for DatasetSink {
     fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
         for row in records.hops.drain(..) {
+            self.outage.count(&row);
             self.writer.push::<Hops>(row, now)?;
         }
         for trace in records.traces.drain(..) {

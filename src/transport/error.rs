@@ -166,6 +166,9 @@ pub(super) fn unsent_reason(errno: i32) -> UnsentReason {
         libc::EPERM => UnsentReason::Firewall,
         // The route's interface has no address.
         libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
+        libc::ENODEV | libc::ENXIO => UnsentReason::NoInterface,
+        libc::ENETDOWN => UnsentReason::InterfaceDown,
+        libc::ENOMEM => UnsentReason::NoMemory,
         other => UnsentReason::Errno(other),
     }
 }

@@ -181,4 +181,8 @@ impl PacketSender for RawSender {
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         self.sources.source_for(destination)
     }
+
+    fn refusal(&mut self, destination: IpAddr) -> Option<UnsentReason> {
+        self.sources.refusal_at_start(destination)
+    }
 }

@@ -111,6 +111,11 @@ impl Lookup {
         }
     }
 
+    /// Whether the user chose the source.
+    pub fn has_fixed_source(&self) -> bool {
+        self.fixed.is_some()
+    }
+
     /// Whether the kernel chooses both interface and source.
     pub fn has_choice(&self) -> bool {
         self.interface.is_none() && self.fixed.is_none()

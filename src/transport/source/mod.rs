@@ -162,6 +162,22 @@ impl SourceTable {
         }
     }
 
+    /// Why there is no route to `destination`; `None` if there is one. Unlike [`source_for`](Self::source_for), it asks the kernel also
+    /// if the user chose the source.
+    pub(super) fn refusal_at_start(&mut self, destination: IpAddr) -> Option<UnsentReason> {
+        let refusal = self.source_for(destination).err();
+        let lookup = match destination {
+            IpAddr::V4(_) => Some(&self.v4),
+            IpAddr::V6(_) => self.v6.as_ref(),
+        };
+        match lookup {
+            Some(lookup) if refusal.is_none() && lookup.has_fixed_source() => {
+                lookup.refusal(destination)
+            }
+            _ => refusal,
+        }
+    }
+
     /// Asks the kernel again for a route to `destination`. Returns why there is none, or `None` if there is one.
     pub(super) fn refusal(&self, destination: IpAddr) -> Option<UnsentReason> {
         let lookup = match destination {
