@@ -12,6 +12,7 @@ mod live {
     pub mod account;
     pub mod clean;
     pub mod ending;
+    pub mod errnos;
     pub mod firewall;
     pub mod grants;
     pub mod host;
@@ -28,6 +29,7 @@ mod live {
     pub mod program;
     pub mod protocols;
     pub mod refused;
+    pub mod remedies;
     pub mod timing;
     pub mod together;
     pub mod tools;
@@ -46,9 +48,9 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, firewall, grants, kept, names, neighbours, ordinary, origin, outage,
-    paths, places, privileges, protocols, refused, timing, together, tools, translation,
-    unprivileged,
+    accidents, clean, ending, errnos, firewall, grants, kept, names, neighbours, ordinary, origin,
+    outage, paths, places, privileges, protocols, refused, remedies, timing, together, tools,
+    translation, unprivileged,
 };
 use support::{Case, Outcome, User};
 
@@ -362,6 +364,48 @@ fn main() -> ExitCode {
             User::Root,
             outage::no_route_at_the_start,
         ),
+        (
+            "every_error_of_sending_has_its_effect_with_raw_sockets",
+            User::Root,
+            errnos::sending_raw,
+        ),
+        (
+            "every_error_of_sending_has_its_effect_with_ordinary_sockets",
+            User::Root,
+            errnos::sending_dgram,
+        ),
+        (
+            "every_error_of_receiving_has_its_effect_with_raw_sockets",
+            User::Root,
+            errnos::receiving_raw,
+        ),
+        (
+            "every_error_of_receiving_has_its_effect_with_ordinary_sockets",
+            User::Root,
+            errnos::receiving_dgram,
+        ),
+        (
+            "every_error_of_opening_has_its_effect_with_raw_sockets",
+            User::Root,
+            errnos::opening_raw,
+        ),
+        (
+            "every_error_of_opening_has_its_effect_with_ordinary_sockets",
+            User::Root,
+            errnos::opening_dgram,
+        ),
+        (
+            "no_single_refused_socket_or_thread_is_a_panic",
+            User::Root,
+            errnos::any_single_refusal,
+        ),
+        (
+            "the_table_of_errors_is_documented",
+            User::Caller,
+            errnos::documented,
+        ),
+        ("remedies_fit_the_cause", User::Root, remedies::of_refusals),
+        ("a_survey_needs_no_proc", User::Root, remedies::without_proc),
         (
             "our_own_addresses_are_surveyed",
             User::Root,

@@ -10,6 +10,7 @@
 mod error;
 mod identity;
 mod observer;
+mod opening;
 mod outage;
 mod packets;
 pub mod parts;
@@ -26,10 +27,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::config::{Network, StrategyChoice, SurveyConfig};
-use crate::dataset::{
-    DatasetWriter, Ending, Finished, Kept, NewRun, Output, PartLimits, RunMeta, Vantage,
-};
+use crate::config::{Network, SurveyConfig};
+use crate::dataset::{Ending, Finished, Kept, Output, Vantage};
 use crate::engine::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
@@ -53,7 +52,7 @@ pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
 
-use outage::{Outage, Routeless};
+use outage::Routeless;
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFigures};
@@ -232,7 +231,11 @@ impl Job<'_> {
                 (facts.clone(), routeless),
             )
             .map_err(closed)?;
-        let (packets, receiver) = PacketLog::start(pcap, setup.transport.receiver)?;
+        let started = PacketLog::start(pcap, setup.transport.receiver);
+        let (packets, receiver) = match started {
+            Ok(started) => started,
+            Err(error) => return Err(sink.abandon(error, clock.now())),
+        };
         let run = LiveRun {
             core: self.core(format, identity.key.clone(), start),
             assembler: parts::assembler(self.config),
@@ -408,53 +411,5 @@ impl Job<'_> {
             rate: Some(self.config.rate),
             warnings: Vec::new(),
         }
-    }
-
-    fn open_dataset(
-        &self,
-        identity: &Identity,
-        format: &ProbeFormat,
-        vantage: Vantage,
-        start: Time,
-        (facts, routeless): (FixedFigures, Routeless),
-    ) -> Result<DatasetSink, SurveyError> {
-        let config = self.config;
-        let tracing = config.strategy == StrategyChoice::Trace;
-        let meta = RunMeta {
-            run_id: identity.run_id.clone(),
-            survey_id: config
-                .survey_id
-                .clone()
-                .unwrap_or_else(|| identity.run_id.clone()),
-            shard: None,
-            cycle: None,
-            vantage,
-            seed: config.seed,
-            started_at: start,
-            method: config.strategy.as_str().to_owned(),
-            protocol: config.protocol,
-            base_src_port: format.protocol.has_ports().then_some(format.source_port),
-            dst_port: (format.protocol.has_ports() && !format.port_per_ttl)
-                .then_some(format.destination_port),
-            attempts: if tracing { config.attempts } else { 1 },
-            gap_limit: tracing.then_some(config.gap_limit),
-            probe_sizes: match config.mtu {
-                true => [None; 2],
-                false => [false, true].map(|ipv6| format.constant_size(ipv6)),
-            },
-            config: to_json(config),
-        };
-        let run = NewRun {
-            limits: PartLimits {
-                age: config.seal_interval,
-                ..PartLimits::default()
-            },
-            ..NewRun::new(meta, self.targets.clone())
-        };
-        let first = facts.with(&Tally::default());
-        let writer = DatasetWriter::create(self.output, run, start, &first)?;
-        self.stop.writes_now();
-        let outage = Outage::new(routeless, config.flows);
-        Ok(DatasetSink::new(writer, facts, outage))
     }
 }

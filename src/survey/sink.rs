@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::dataset::{DatasetWriter, Hops, RunFigures, Traces};
+use crate::dataset::{DatasetWriter, Ending, Hops, RunFigures, Traces};
 use crate::engine::assembler::Assembled;
 use crate::engine::report::Tally;
 use crate::engine::sink::{RecordSink, SinkError};
 use crate::model::{Rate, Time};
 
+use super::SurveyError;
 use super::outage::Outage;
 
 /// The facts about a run that do not come from its tally.
@@ -62,6 +63,15 @@ impl DatasetSink {
             facts,
             outage,
         }
+    }
+
+    /// Closes the dataset of a run that failed before its first probe. Returns the error of the run.
+    pub fn abandon(self, error: SurveyError, now: Time) -> SurveyError {
+        let ending = Ending::Failed(error.to_string());
+        let facts = self.facts.with(&Tally::default());
+        // The first error is the one to tell.
+        let _ = self.writer.finish(&ending, now, &facts);
+        error
     }
 
     /// Why the run is incomplete; `None` if it is not.

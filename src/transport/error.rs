@@ -45,6 +45,14 @@ pub enum TransportError {
         /// The protocol asked for.
         protocol: Protocol,
     },
+    /// A socket could not be opened, for another reason.
+    #[error("opening {socket} failed ({source}){}", refusal::remedy(source))]
+    Opening {
+        /// Which socket.
+        socket: &'static str,
+        /// The kernel's error.
+        source: io::Error,
+    },
     /// Another step failed.
     #[error("{operation} failed ({source}){}", refusal::remedy(source))]
     Setup {
@@ -133,10 +141,7 @@ impl TransportError {
                 remedy: RawRemedy::now(),
                 source,
             },
-            _ => TransportError::Setup {
-                operation: socket,
-                source,
-            },
+            _ => TransportError::Opening { socket, source },
         }
     }
 

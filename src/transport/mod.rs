@@ -30,6 +30,7 @@ mod open;
 mod origin;
 mod outgoing;
 mod own_addresses;
+mod passing;
 mod ports;
 pub mod raw;
 mod receive;

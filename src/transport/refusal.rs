@@ -29,6 +29,9 @@ pub(super) fn remedy(error: &io::Error) -> String {
         Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP) => {
             ": this kernel or sandbox does not know the option; Linux 5.4 or later does".to_owned()
         }
+        Some(libc::EPERM | libc::EACCES) if sys::has_seccomp_filter() => {
+            ": a seccomp filter restricts this process and may forbid it".to_owned()
+        }
         _ => String::new(),
     }
 }
@@ -43,7 +46,7 @@ mod tests {
         assert!(told(libc::EMFILE).contains("`ulimit -n"));
         assert!(told(libc::ENFILE).contains("fs.file-max"));
         assert!(told(libc::EAFNOSUPPORT).contains("--virtual-time"));
-        for errno in [libc::EINVAL, libc::EIO, libc::EPERM, libc::EADDRINUSE] {
+        for errno in [libc::EINVAL, libc::EIO, libc::EADDRINUSE] {
             assert_eq!(told(errno), "");
         }
     }

@@ -25,7 +25,7 @@ fn ip(arguments: &str) -> Outcome {
 }
 
 /// Two interfaces that lead nowhere: one for 198.18.0.0/24, one for 198.18.1.0/24. 198.18.2.0/24 has no route.
-fn network() -> Outcome {
+pub fn network() -> Outcome {
     for number in 0..2 {
         let (device, gateway) = (format!("up{number}"), format!("10.9.{number}.2"));
         ip(&format!(

@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::Socket;
 
 use super::arena::ReceiveArena;
+use crate::transport::passing::Passing;
 use crate::transport::ring::PacketRing;
 use crate::transport::{Received, sys};
 
@@ -26,6 +27,7 @@ pub(super) struct Queue {
     kind: QueueKind,
     /// The number of packets that are there and not passed yet.
     count: usize,
+    passing: Passing,
 }
 
 enum QueueKind {
@@ -126,6 +128,7 @@ impl Queue {
         Queue {
             kind: QueueKind::Socket(socket, Box::new(ReceiveArena::new()), 0),
             count: 0,
+            passing: Passing::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Queue {
         Queue {
             kind: QueueKind::Ring(ring),
             count: 0,
+            passing: Passing::default(),
         }
     }
 
@@ -145,8 +149,19 @@ impl Queue {
                     *first = 0;
                 }
                 let filled = *first + self.count;
-                if filled < MOST {
-                    self.count += arena.receive(socket.as_fd(), filled)?;
+                while filled < MOST {
+                    match arena.receive(socket.as_fd(), filled) {
+                        Ok(count) => {
+                            self.passing.succeeded();
+                            self.count += count;
+                            break;
+                        }
+                        Err(error) => {
+                            if self.passing.failed(error)? {
+                                break;
+                            }
+                        }
+                    }
                 }
             }
             QueueKind::Ring(ring) => self.count = ring.ready(MOST),

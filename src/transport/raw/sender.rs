@@ -45,7 +45,7 @@ impl RawSender {
         let v4 = open_socket(Domain::IPV4, origin)?;
         let v6 = match open_socket(Domain::IPV6, origin) {
             Ok(socket) => Some(socket),
-            Err(TransportError::Setup { source, .. }) if is_without_ipv6(&source) => None,
+            Err(TransportError::Opening { source, .. }) if is_without_ipv6(&source) => None,
             Err(error) => return Err(error),
         };
         Ok(RawSender {
