@@ -149,19 +149,8 @@ impl Queue {
                     *first = 0;
                 }
                 let filled = *first + self.count;
-                while filled < MOST {
-                    match arena.receive(socket.as_fd(), filled) {
-                        Ok(count) => {
-                            self.passing.succeeded();
-                            self.count += count;
-                            break;
-                        }
-                        Err(error) => {
-                            if self.passing.failed(error)? {
-                                break;
-                            }
-                        }
-                    }
+                if filled < MOST {
+                    self.count += receive(socket, arena, filled, &mut self.passing)?;
                 }
             }
             QueueKind::Ring(ring) => self.count = ring.ready(MOST),
@@ -228,6 +217,28 @@ impl Queue {
                 words.ok().map(|words| words[8].into())
             }
             QueueKind::Ring(ring) => ring.dropped(),
+        }
+    }
+}
+
+/// Receives the packets that wait at `socket` into the slots from `from` on. Returns how many, 0 if there are none.
+fn receive(
+    socket: &Socket,
+    arena: &mut ReceiveArena,
+    from: usize,
+    passing: &mut Passing,
+) -> io::Result<usize> {
+    loop {
+        match arena.receive(socket.as_fd(), from) {
+            Ok(count) => {
+                passing.succeeded();
+                return Ok(count);
+            }
+            Err(error) => {
+                if passing.failed(error)? {
+                    return Ok(0);
+                }
+            }
         }
     }
 }
