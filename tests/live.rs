@@ -12,7 +12,9 @@ mod live {
     pub mod account;
     pub mod clean;
     pub mod ending;
+    pub mod errnos;
     pub mod firewall;
+    pub mod grants;
     pub mod host;
     pub mod kept;
     pub mod lab;
@@ -20,12 +22,14 @@ mod live {
     pub mod neighbours;
     pub mod ordinary;
     pub mod origin;
+    pub mod outage;
     pub mod paths;
     pub mod places;
     pub mod privileges;
     pub mod program;
     pub mod protocols;
     pub mod refused;
+    pub mod remedies;
     pub mod timing;
     pub mod together;
     pub mod tools;
@@ -44,8 +48,9 @@ mod support;
 use std::process::ExitCode;
 
 use live::{
-    accidents, clean, ending, firewall, kept, names, neighbours, ordinary, origin, paths, places,
-    privileges, protocols, refused, timing, together, tools, translation, unprivileged,
+    accidents, clean, ending, errnos, firewall, grants, kept, names, neighbours, ordinary, origin,
+    outage, paths, places, privileges, protocols, refused, remedies, timing, together, tools,
+    translation, unprivileged,
 };
 use support::{Case, Outcome, User};
 
@@ -143,13 +148,29 @@ fn main() -> ExitCode {
         ("round_trips_are_the_networks", timing::round_trips),
         ("a_killed_survey_leaves_whole_parts", ending::killed),
         ("sigint_ends_a_survey_in_order", ending::by_sigint),
+        (
+            "several_sigints_together_are_one",
+            ending::by_several_sigints_together,
+        ),
+        (
+            "two_signals_to_the_process_group_are_one",
+            ending::by_two_signals_to_the_group,
+        ),
+        ("timeout_ends_a_survey_in_order", ending::by_timeout),
         ("sigterm_ends_a_survey_in_order", ending::by_sigterm),
         ("sighup_ends_a_survey_in_order", ending::by_sighup),
         (
             "a_sighup_that_is_ignored_ends_nothing",
             ending::ignoring_sighup,
         ),
-        ("a_second_sigint_ends_it_at_once", ending::at_once),
+        (
+            "a_second_signal_ends_a_survey_at_once_and_in_order",
+            ending::at_once,
+        ),
+        (
+            "a_hanging_writer_does_not_keep_a_survey_from_ending",
+            ending::in_spite_of_a_hanging_writer,
+        ),
         ("every_packet_received_is_kept", kept::every_packet),
         ("an_interrupted_survey_keeps_its_packets", kept::interrupted),
         ("refused_destinations_are_send_errors", refused::send_errors),
@@ -243,9 +264,19 @@ fn main() -> ExitCode {
             privileges::given_up_in_a_user_namespace as fn() -> Outcome,
         ),
         (
-            "one_right_granted_is_enough_and_given_up",
+            "one_right_permitted_is_enough_and_given_up",
             User::Root,
-            privileges::with_one_right_granted,
+            grants::permitted,
+        ),
+        (
+            "one_right_in_effect_is_enough_and_given_up",
+            User::Root,
+            grants::permitted_and_effective,
+        ),
+        (
+            "a_container_without_the_right_surveys_with_ordinary_sockets",
+            User::Root,
+            grants::in_a_container,
         ),
         (
             "without_a_firewall_nothing_is_told_of_one",
@@ -313,6 +344,68 @@ fn main() -> ExitCode {
             User::Root,
             neighbours::no_ipv6_address,
         ),
+        (
+            "an_interface_that_goes_down_makes_a_survey_incomplete",
+            User::Root,
+            outage::down,
+        ),
+        (
+            "an_interface_that_is_deleted_makes_a_survey_incomplete",
+            User::Root,
+            outage::deleted,
+        ),
+        (
+            "a_route_that_goes_makes_a_survey_incomplete",
+            User::Root,
+            outage::half_of_the_targets,
+        ),
+        (
+            "targets_without_a_route_at_the_start_leave_a_survey_complete",
+            User::Root,
+            outage::no_route_at_the_start,
+        ),
+        (
+            "every_error_of_sending_has_its_effect_with_raw_sockets",
+            User::Root,
+            errnos::sending_raw,
+        ),
+        (
+            "every_error_of_sending_has_its_effect_with_ordinary_sockets",
+            User::Root,
+            errnos::sending_dgram,
+        ),
+        (
+            "every_error_of_receiving_has_its_effect_with_raw_sockets",
+            User::Root,
+            errnos::receiving_raw,
+        ),
+        (
+            "every_error_of_receiving_has_its_effect_with_ordinary_sockets",
+            User::Root,
+            errnos::receiving_dgram,
+        ),
+        (
+            "every_error_of_opening_has_its_effect_with_raw_sockets",
+            User::Root,
+            errnos::opening_raw,
+        ),
+        (
+            "every_error_of_opening_has_its_effect_with_ordinary_sockets",
+            User::Root,
+            errnos::opening_dgram,
+        ),
+        (
+            "no_single_refused_socket_or_thread_is_a_panic",
+            User::Root,
+            errnos::any_single_refusal,
+        ),
+        (
+            "the_table_of_errors_is_documented",
+            User::Caller,
+            errnos::documented,
+        ),
+        ("remedies_fit_the_cause", User::Root, remedies::of_refusals),
+        ("a_survey_needs_no_proc", User::Root, remedies::without_proc),
         (
             "our_own_addresses_are_surveyed",
             User::Root,

@@ -18,7 +18,7 @@ use super::names::{FlagsName, NameFamily, ProtocolName, StrategyName, TransportN
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
 use super::values::{packet_size, seconds, timeout};
-use super::{BELOW_MIN_REPLY_RATE, FAILED, OK, fail, refuse};
+use super::{BELOW_MIN_REPLY_RATE, FAILED, INCOMPLETE, OK, fail, refuse};
 
 /// The default rate on real networks. It is low, to be polite.
 const POLITE_RATE: f64 = 1_000.0;
@@ -280,7 +280,11 @@ Examples:
   pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
 
 Exit codes: 0 success, 1 failure, 2 invalid options, 3 below --min-reply-rate,
-129, 130 and 143 interrupted by SIGHUP, SIGINT (Ctrl-C) and SIGTERM.";
+4 incomplete (more than 1% of the probes could not be sent; targets without a route do not count),
+129, 130 and 143 interrupted by SIGHUP, SIGINT (Ctrl-C) and SIGTERM.
+
+The first Ctrl-C or SIGTERM stops sending and waits for pending replies. A second one,
+at least half a second later, seals what was received and ends. A third one ends at once.";
 
 impl SurveyArgs {
     /// Runs the survey. Returns the exit code.
@@ -415,23 +419,24 @@ fn report(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
         if log.is_json() {
             write_json_summary(&end);
         } else {
-            let state = if end.signal.is_some() {
-                "survey interrupted"
-            } else {
-                "survey complete"
+            let state = match (end.signal, end.incomplete) {
+                (Some(_), _) => "survey interrupted",
+                (None, true) => "survey incomplete",
+                (None, false) => "survey complete",
             };
             write_stderr(&format!("{state}\n{}", end.summary));
         }
     }
-    match end.signal {
-        Some(signal) => u8::try_from(128 + signal).unwrap_or(FAILED),
-        None => match end.missed_reply_rate {
-            Some(missed) => {
-                tracing::warn!("{missed}");
-                BELOW_MIN_REPLY_RATE
-            }
-            None => OK,
-        },
+    if let Some(signal) = end.signal {
+        return u8::try_from(128 + signal).unwrap_or(FAILED);
+    }
+    if let Some(missed) = &end.missed_reply_rate {
+        tracing::warn!("{missed}");
+    }
+    match (end.incomplete, end.missed_reply_rate) {
+        (true, _) => INCOMPLETE,
+        (false, Some(_)) => BELOW_MIN_REPLY_RATE,
+        (false, None) => OK,
     }
 }
 

@@ -31,6 +31,18 @@ impl Terminal {
         }
     }
 
+    /// Shows a message about the end of the run, unless nothing may be shown.
+    fn say(&self, message: &str) {
+        if self.quiet {
+            return;
+        }
+        match self.json {
+            // A warning, because the log may hide lower levels.
+            true => tracing::warn!("{message}"),
+            false => self.above_bar(|| write_stderr(&format!("{message}\n"))),
+        }
+    }
+
     /// Creates an observer that shows what `options` ask for.
     pub(super) fn new(options: &LogOptions) -> Self {
         Terminal {
@@ -110,18 +122,14 @@ impl Observer for Terminal {
     }
 
     fn stopping(&mut self, wait: Duration) {
-        if self.quiet {
-            return;
-        }
-        let message = format!(
+        self.say(&format!(
             "stopping: waiting up to {} s for pending replies; press Ctrl-C again to end at once",
             wait.as_secs_f64()
-        );
-        match self.json {
-            // A warning, because the log may hide lower levels.
-            true => tracing::warn!("{message}"),
-            false => self.above_bar(|| write_stderr(&format!("{message}\n"))),
-        }
+        ));
+    }
+
+    fn sealing(&mut self) {
+        self.say("ending at once: sealing what was received; press Ctrl-C again to leave it");
     }
 
     fn finished(&mut self) {

@@ -104,6 +104,8 @@ pub enum Ending {
     Complete,
     /// The run was stopped, for example by `SIGINT`. All rows until then are sealed. The text names the reason.
     Interrupted(String),
+    /// The run finished, but many probes could not be sent. The text says how many and why.
+    Incomplete(String),
     /// The run failed, for this reason.
     Failed(String),
 }

@@ -118,14 +118,14 @@ impl Outbox {
     }
 
     /// Takes how far the kernel came with what remained, in a call between `before` and `after`. Returns how long to pause
-    /// before the rest is offered. If the run `has_failed`, no full queue is waited for.
+    /// before the rest is offered. If the run `hurries`, no full queue is waited for.
     pub fn offered(
         &mut self,
         core: &mut Core,
         progress: SendProgress,
         (before, after): (Time, Time),
         now: Time,
-        has_failed: bool,
+        hurries: bool,
     ) -> Duration {
         let taken = self.done..(self.done + progress.taken).min(self.packets.len());
         if !taken.is_empty() {
@@ -137,7 +137,7 @@ impl Outbox {
         let packet = self.packets.get(self.done);
         if let (Some(stopped), Some(packet)) = (progress.stopped, packet) {
             match stopped {
-                Stopped::Full if self.pauses < FULL_PAUSES && !has_failed => {
+                Stopped::Full if self.pauses < FULL_PAUSES && !hurries => {
                     self.pauses += 1;
                     core.hold(now + FULL_PAUSE);
                     return FULL_PAUSE;

@@ -43,6 +43,8 @@ pub struct Tally {
     pub held_up_ms: u64,
     /// Probes that had to wait because too many next hops did not answer.
     pub crowded: u64,
+    /// Probes that were sent, and still pending when the run ended. They have no row. 0 unless the run ended at once.
+    pub pending: u64,
     /// The difference that a 1:1 NAT in front of this host adds to quoted checksums.
     pub nat_checksum_delta: Option<u16>,
     /// A sample of the discarded packets.

@@ -103,7 +103,9 @@ impl Course<'_> {
             ];
             // If a strategy waits for an outcome while nothing is under way, it would wait for ever: that is the end, too.
             match events.into_iter().flatten().min() {
-                Some(next) if !self.core.is_over(self.now) => self.now = self.now.max(next),
+                Some(next) if !self.core.is_over(self.now) && !self.stop.is_at_once() => {
+                    self.now = self.now.max(next);
+                }
                 _ => break,
             }
         }
@@ -154,7 +156,8 @@ impl Course<'_> {
     /// Offers the network what remains in the outbox. Returns when to go on, if it has to wait.
     fn offer(&mut self) -> Option<Time> {
         while let Some((batch, first)) = self.outbox.remaining() {
-            if self.now < self.resume_at {
+            let hurries = self.stop.hurries();
+            if self.now < self.resume_at && !hurries {
                 return Some(self.resume_at);
             }
             let progress = self.network.offer(batch, first, self.now);
@@ -164,7 +167,7 @@ impl Course<'_> {
             }
             let pause = self
                 .outbox
-                .offered(&mut self.core, progress, call, self.now, false);
+                .offered(&mut self.core, progress, call, self.now, hurries);
             self.resume_at = self.now + pause;
         }
         None

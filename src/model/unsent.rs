@@ -65,6 +65,12 @@ reasons! {
     Firewall = "firewall",
     /// ENOBUFS for several seconds: the interface accepts no packets.
     QueueFull = "queue_full",
+    /// ENODEV, ENXIO: the interface that the probe should leave by does not exist any more.
+    NoInterface = "no_interface",
+    /// ENETDOWN: the interface is down.
+    InterfaceDown = "interface_down",
+    /// ENOMEM: the kernel has no memory for the packet.
+    NoMemory = "no_memory",
     /// No address of this host may be used towards the destination: it has none, or only link-local ones.
     NoSourceAddress = "no_source_address",
     /// ENOBUFS, in IPv6 EINVAL: the kernel's neighbour table has no room for the next hop.

@@ -1,7 +1,7 @@
 //! The errors of a survey.
 
 use crate::dataset::DatasetError;
-use crate::engine::live::LiveError;
+use crate::engine::live::{LiveError, thread_limits};
 use crate::lab::LabError;
 use crate::lab::driver::NamespaceError;
 use crate::targets::{Families, LoadReport, SpecialUse, TargetError};
@@ -34,7 +34,7 @@ pub enum SurveyError {
     #[error(
         "{source} (a survey gives up root's privileges before it writes, and continues as user {user}): choose a directory that \
          this user can reach and write to, change its owner (chown), or run the program as its owner with the capability \
-         granted by `sudo setcap cap_net_raw+ep`"
+         granted by `sudo setcap cap_net_raw+p`"
     )]
     Closed {
         /// The user that the survey continues as.
@@ -49,7 +49,7 @@ pub enum SurveyError {
     #[error(transparent)]
     Run(#[from] LiveError),
     /// A thread could not be started.
-    #[error("cannot start a thread ({0}): raise the limit on processes (ulimit -u)")]
+    #[error("cannot start a thread ({0}){limits}", limits = thread_limits(.0))]
     Thread(std::io::Error),
     /// The system gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]

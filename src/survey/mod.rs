@@ -10,8 +10,11 @@
 mod error;
 mod identity;
 mod observer;
+mod opening;
+mod outage;
 mod packets;
 pub mod parts;
+mod pool;
 mod preflight;
 mod privilege;
 mod setup;
@@ -24,10 +27,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::config::{Network, StrategyChoice, SurveyConfig};
-use crate::dataset::{
-    DatasetWriter, Ending, Finished, Kept, NewRun, Output, PartLimits, RunMeta, Vantage,
-};
+use crate::config::{Network, SurveyConfig};
+use crate::dataset::{Ending, Finished, Kept, Output, Vantage};
 use crate::engine::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
@@ -39,7 +40,7 @@ use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
-use crate::transport::AddressFamilies;
+use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
 
 pub use crate::engine::report::Progress;
@@ -51,6 +52,7 @@ pub use privilege::PrivilegeError;
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
 
+use outage::Routeless;
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFigures};
@@ -68,6 +70,8 @@ pub struct SurveyEnd {
     pub dataset: Finished,
     /// The signal that ended the survey, if one did.
     pub signal: Option<usize>,
+    /// Whether more than one probe in a hundred could not be sent. A warning said why.
+    pub incomplete: bool,
     /// Set if the share of answered probes was below the requested one.
     pub missed_reply_rate: Option<MissedReplyRate>,
     /// The counters of the lab, if the run was in a lab in real time.
@@ -122,6 +126,7 @@ fn run_in(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
+    pool::start()?;
     let unprivileged = privilege::Unprivileged(setup::names(config, resolve));
     let resolve: &Resolve<'_> = match config.network {
         Network::VirtualLab { .. } => setup::names(config, resolve),
@@ -200,6 +205,8 @@ impl Job<'_> {
         let sourceless =
             preflight::sourceless::warnings(&self.targets, &mut *setup.transport.sender);
         setup.warnings.extend(sourceless);
+        let sender = &mut setup.transport.sender;
+        let routeless = Routeless::look_up(&*self.targets, |target| sender.refusal(target));
         let clock = Clock::start();
         let start = clock.started_at();
         let identity = Identity::drawn(start)?;
@@ -216,9 +223,19 @@ impl Job<'_> {
         let closed = |error| setup.given_up().explain(error);
         let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
         let sink = self
-            .open_dataset(&identity, &format, vantage, start, facts.clone())
+            .open_dataset(
+                &identity,
+                &format,
+                vantage,
+                start,
+                (facts.clone(), routeless),
+            )
             .map_err(closed)?;
-        let (packets, receiver) = PacketLog::start(pcap, setup.transport.receiver)?;
+        let started = PacketLog::start(pcap, setup.transport.receiver);
+        let (packets, receiver) = match started {
+            Ok(started) => started,
+            Err(error) => return Err(sink.abandon(error, clock.now())),
+        };
         let run = LiveRun {
             core: self.core(format, identity.key.clone(), start),
             assembler: parts::assembler(self.config),
@@ -227,11 +244,15 @@ impl Job<'_> {
             sink,
             clock,
         };
-        let mut stopping = false;
+        let (mut stopping, mut sealing) = (false, false);
         let end = run.run(self.stop, |progress| {
             if self.stop.is_asked() && !stopping {
                 stopping = true;
                 observer.stopping(self.config.timeout.max(self.config.cooldown));
+            }
+            if self.stop.is_at_once() && !sealing {
+                sealing = true;
+                observer.sealing();
             }
             observer.progress(progress);
         });
@@ -272,8 +293,12 @@ impl Job<'_> {
             dont_fragment: Some(self.config.mtu),
             ..Vantage::default()
         };
-        let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
         let mut network = VirtualNetwork::new(network);
+        let routeless = Routeless::look_up(&*self.targets, |target| {
+            InProcessNetwork::source_for(&network, target).err()
+        });
+        let known = (facts.clone(), routeless);
+        let mut sink = self.open_dataset(&identity, &format, vantage, start, known)?;
         let run = VirtualRun {
             core: self.core(format, identity.key.clone(), start),
             assembler: parts::assembler(self.config),
@@ -303,10 +328,12 @@ impl Job<'_> {
         (start, observer): (Time, &mut dyn Observer),
     ) -> Result<SurveyEnd, SurveyError> {
         let signal = self.stop.signal();
-        let ending = match (&end.error, signal) {
-            (Some(error), _) => Ending::Failed(error.to_string()),
-            (None, Some(signal)) => Ending::Interrupted(signal_name(signal).to_owned()),
-            (None, None) => Ending::Complete,
+        let incomplete = end.sink.incomplete();
+        let ending = match (&end.error, signal, &incomplete) {
+            (Some(error), ..) => Ending::Failed(error.to_string()),
+            (None, Some(signal), _) => Ending::Interrupted(signal_name(signal).to_owned()),
+            (None, None, Some(why)) => Ending::Incomplete(why.clone()),
+            (None, None, None) => Ending::Complete,
         };
         let mut summary = Summary {
             output: self.output.clone(),
@@ -325,6 +352,12 @@ impl Job<'_> {
             virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
             rows: 0,
         };
+        let pending = summary.tally.pending;
+        let pending = (pending > 0).then(|| words::pending(pending));
+        for warning in incomplete.iter().cloned().chain(pending) {
+            observer.warn(&warning);
+            facts.warnings.push(warning);
+        }
         // A failed run has another reason for the missing answers.
         if let (None, Some(silence)) = (&end.error, summary.silence()) {
             observer.warn(&silence);
@@ -357,6 +390,7 @@ impl Job<'_> {
             summary,
             dataset,
             signal,
+            incomplete: incomplete.is_some(),
             missed_reply_rate,
             lab,
         })
@@ -377,51 +411,5 @@ impl Job<'_> {
             rate: Some(self.config.rate),
             warnings: Vec::new(),
         }
-    }
-
-    fn open_dataset(
-        &self,
-        identity: &Identity,
-        format: &ProbeFormat,
-        vantage: Vantage,
-        start: Time,
-        facts: FixedFigures,
-    ) -> Result<DatasetSink, SurveyError> {
-        let config = self.config;
-        let tracing = config.strategy == StrategyChoice::Trace;
-        let meta = RunMeta {
-            run_id: identity.run_id.clone(),
-            survey_id: config
-                .survey_id
-                .clone()
-                .unwrap_or_else(|| identity.run_id.clone()),
-            shard: None,
-            cycle: None,
-            vantage,
-            seed: config.seed,
-            started_at: start,
-            method: config.strategy.as_str().to_owned(),
-            protocol: config.protocol,
-            base_src_port: format.protocol.has_ports().then_some(format.source_port),
-            dst_port: (format.protocol.has_ports() && !format.port_per_ttl)
-                .then_some(format.destination_port),
-            attempts: if tracing { config.attempts } else { 1 },
-            gap_limit: tracing.then_some(config.gap_limit),
-            probe_sizes: match config.mtu {
-                true => [None; 2],
-                false => [false, true].map(|ipv6| format.constant_size(ipv6)),
-            },
-            config: to_json(config),
-        };
-        let run = NewRun {
-            limits: PartLimits {
-                age: config.seal_interval,
-                ..PartLimits::default()
-            },
-            ..NewRun::new(meta, self.targets.clone())
-        };
-        let first = facts.with(&Tally::default());
-        let writer = DatasetWriter::create(self.output, run, start, &first)?;
-        Ok(DatasetSink::new(writer, facts))
     }
 }

@@ -23,6 +23,9 @@ pub trait Observer {
     /// Called once.
     fn stopping(&mut self, _wait: Duration) {}
 
+    /// A further signal asked the survey to end at once. Pending answers are no longer waited for. Called once.
+    fn sealing(&mut self) {}
+
     /// Probing and writing have ended.
     fn finished(&mut self) {}
 }

@@ -91,6 +91,11 @@ impl EnteredLab {
 
 /// The warning that threads of the calling program keep privileges; `None` if no thread does.
 fn about_threads(given_up: &GivenUp) -> Option<String> {
+    if given_up.unseen {
+        return Some(
+            "there is no /proc to see by whether all threads gave up their privileges; the threads of this survey did".to_owned(),
+        );
+    }
     (!given_up.kept_by.is_empty()).then(|| {
         format!(
             "threads that started before the survey keep their privileges ({}): start the survey before them",
@@ -150,6 +155,7 @@ impl LiveSetup {
             .as_ref()
             .map_or_else(privilege::is_root, |lab| lab.by_root);
         let lab = lab.map(EnteredLab::open_device).transpose()?;
+        privilege::raise();
         let mut transport = sockets::open(config, families, &mut warnings)?;
         // Everything that needs privileges is open now. Code that needs privileges must stand above this line.
         let given_up = privilege::give_up(output, by_root)?;

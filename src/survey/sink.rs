@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::dataset::{DatasetWriter, Hops, RunFigures, Traces};
+use crate::dataset::{DatasetWriter, Ending, Hops, RunFigures, Traces};
 use crate::engine::assembler::Assembled;
 use crate::engine::report::Tally;
 use crate::engine::sink::{RecordSink, SinkError};
 use crate::model::{Rate, Time};
+
+use super::SurveyError;
+use super::outage::Outage;
 
 /// The facts about a run that do not come from its tally.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +41,7 @@ impl FixedFigures {
                 "setup": self.setup,
                 "weak_matches_expected_by_accident": counts.weak_candidates as f64 / 32_768.0,
                 "held_up_by_writer_ms": tally.held_up_ms,
+                "pending_at_end": tally.pending,
                 "discard_samples": tally.discard_samples.iter().collect::<Vec<_>>(),
             }),
         }
@@ -48,12 +52,31 @@ impl FixedFigures {
 pub struct DatasetSink {
     writer: DatasetWriter,
     facts: FixedFigures,
+    outage: Outage,
 }
 
 impl DatasetSink {
-    /// Writes to `writer`. `facts` go into every manifest.
-    pub fn new(writer: DatasetWriter, facts: FixedFigures) -> Self {
-        DatasetSink { writer, facts }
+    /// Writes to `writer`. `facts` go into every manifest. Probes that could not be sent are counted in `outage`.
+    pub fn new(writer: DatasetWriter, facts: FixedFigures, outage: Outage) -> Self {
+        DatasetSink {
+            writer,
+            facts,
+            outage,
+        }
+    }
+
+    /// Closes the dataset of a run that failed before its first probe. Returns the error of the run.
+    pub fn abandon(self, error: SurveyError, now: Time) -> SurveyError {
+        let ending = Ending::Failed(error.to_string());
+        let facts = self.facts.with(&Tally::default());
+        // The first error is the one to tell.
+        let _ = self.writer.finish(&ending, now, &facts);
+        error
+    }
+
+    /// Why the run is incomplete; `None` if it is not.
+    pub fn incomplete(&self) -> Option<String> {
+        self.outage.verdict()
     }
 
     /// Returns the writer, so that the caller can finish it.
@@ -65,6 +88,7 @@ impl DatasetSink {
 impl RecordSink for DatasetSink {
     fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
         for row in records.hops.drain(..) {
+            self.outage.count(&row);
             self.writer.push::<Hops>(row, now)?;
         }
         for trace in records.traces.drain(..) {

@@ -57,10 +57,8 @@ pub(super) fn open(
 /// The warning that raw sockets were `refused` and that the transport `name` is used instead.
 fn fell_back(refused: &TransportError, name: &str, protocol: Protocol) -> String {
     let remedy = match refused {
-        TransportError::Privilege { program, .. } => {
-            format!("`sudo setcap cap_net_raw+ep {program}`")
-        }
-        _ => "CAP_NET_RAW".to_owned(),
+        TransportError::Privilege { remedy, .. } => remedy.to_string(),
+        other => other.to_string(),
     };
     let (sockets, pace) = match protocol {
         Protocol::Icmp => ("ping sockets", ""),
@@ -71,7 +69,7 @@ fn fell_back(refused: &TransportError, name: &str, protocol: Protocol) -> String
     };
     format!(
         "raw sockets are refused, so probes leave by {sockets} (--transport {name}): {pace}what only whole packets show (IP ID, most \
-         of what is quoted) is null; for all of it run as root, or grant the right once with {remedy}"
+         of what is quoted) is null; for all of it: {remedy}"
     )
 }
 

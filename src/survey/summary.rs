@@ -239,7 +239,7 @@ impl Summary {
 }
 
 /// `12345678` as `12,345,678`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -41,6 +41,13 @@ pub(super) fn crowded(probes: u64) -> String {
     )
 }
 
+/// The warning that `probes` were pending when the run ended.
+pub(super) fn pending(probes: u64) -> String {
+    format!(
+        "the run ended while {probes} probes were pending: they were sent, nobody knows whether they were answered, and they have no row"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

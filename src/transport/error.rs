@@ -2,36 +2,35 @@
 
 use std::io;
 
-use super::sys;
+use super::rights::RawRemedy;
+use super::{refusal, sys};
 use crate::model::{Protocol, UnsentReason};
 
-/// Why a transport could not be opened. Each message is one sentence that ends with the remedy.
+/// Why a transport could not be opened. Each message is one sentence. It names a remedy if the cause is known.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The kernel refuses raw sockets (EPERM, EACCES).
     #[error(
-        "opening {socket} was refused ({source}): run as root, or grant the right once with \
-         `sudo setcap cap_net_raw+ep {program}`, or try the built-in network with --lab"
+        "opening {socket} was refused ({source}): {remedy}; the built-in network (--lab) needs no such right"
     )]
     Privilege {
         /// Which socket.
         socket: &'static str,
-        /// The path of this program, for the setcap line.
-        program: String,
+        /// What to do.
+        remedy: RawRemedy,
         /// The kernel's error.
         source: io::Error,
     },
     /// The kernel refuses ping sockets to this group (EACCES).
     #[error(
         "opening an ICMP socket without privilege was refused ({source}): let this group have them with `sudo sysctl \
-         net.ipv4.ping_group_range=\"{group} {group}\"`, or grant raw sockets once with `sudo setcap cap_net_raw+ep {program}`, \
-         or probe with --protocol udp"
+         net.ipv4.ping_group_range=\"{group} {group}\"`, or probe with --protocol udp, or use raw sockets ({remedy})"
     )]
     PingGroup {
         /// The group of this process.
         group: u32,
-        /// The path of this program, for the setcap line.
-        program: String,
+        /// What to do about raw sockets.
+        remedy: RawRemedy,
         /// The kernel's error.
         source: io::Error,
     },
@@ -46,13 +45,28 @@ pub enum TransportError {
         /// The protocol asked for.
         protocol: Protocol,
     },
+    /// A socket could not be opened, for another reason.
+    #[error("opening {socket} failed ({source}){}", refusal::remedy(source))]
+    Opening {
+        /// Which socket.
+        socket: &'static str,
+        /// The kernel's error.
+        source: io::Error,
+    },
     /// Another step failed.
-    #[error("{operation} failed ({source}): {remedy}")]
+    #[error("{operation} failed ({source}){}", refusal::remedy(source))]
     Setup {
         /// The step.
         operation: &'static str,
-        /// What may help.
-        remedy: &'static str,
+        /// The kernel's error.
+        source: io::Error,
+    },
+    /// This process may not open enough files for a survey.
+    #[error(
+        "a survey needs more open files than this process may have ({source}){}",
+        refusal::remedy(source)
+    )]
+    NoSpareFiles {
         /// The kernel's error.
         source: io::Error,
     },
@@ -107,14 +121,12 @@ pub enum TransportError {
     },
     /// One socket per port is more than this process may open.
     #[error(
-        "binding {flows} source ports needs as many open files and only {limit} are allowed ({source}): \
-         raise the limit with `ulimit -n`, or ask for fewer flows"
+        "binding {flows} source ports needs as many open files ({source}){}; or ask for fewer flows",
+        refusal::remedy(source)
     )]
     TooManyFiles {
         /// How many ports.
         flows: u16,
-        /// The limit on open files, after it was raised as far as possible.
-        limit: u64,
         /// The kernel's error.
         source: io::Error,
     },
@@ -126,14 +138,10 @@ impl TransportError {
         match source.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => TransportError::Privilege {
                 socket,
-                program: this_program(),
+                remedy: RawRemedy::now(),
                 source,
             },
-            _ => TransportError::Setup {
-                operation: socket,
-                remedy: "this kernel or container may not offer that socket; --lab needs no network",
-                source,
-            },
+            _ => TransportError::Opening { socket, source },
         }
     }
 
@@ -141,26 +149,15 @@ impl TransportError {
     pub(super) fn ping(source: io::Error) -> Self {
         TransportError::PingGroup {
             group: sys::effective_group(),
-            program: this_program(),
+            remedy: RawRemedy::now(),
             source,
         }
     }
 
     /// Turns the failure of a set-up step into an error.
     pub(in crate::transport) fn setup(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| TransportError::Setup {
-            operation,
-            remedy: "this kernel or container seems to lack the option; Linux 5.4 or later is needed",
-            source,
-        }
+        move |source| TransportError::Setup { operation, source }
     }
-}
-
-fn this_program() -> String {
-    std::env::current_exe().map_or_else(
-        |_| "PATH_OF_PATHSURVEY".to_owned(),
-        |path| path.display().to_string(),
-    )
 }
 
 /// Why a packet was not sent, from the errno that the kernel gave.
@@ -174,6 +171,9 @@ pub(super) fn unsent_reason(errno: i32) -> UnsentReason {
         libc::EPERM => UnsentReason::Firewall,
         // The route's interface has no address.
         libc::EADDRNOTAVAIL => UnsentReason::NoSourceAddress,
+        libc::ENODEV | libc::ENXIO => UnsentReason::NoInterface,
+        libc::ENETDOWN => UnsentReason::InterfaceDown,
+        libc::ENOMEM => UnsentReason::NoMemory,
         other => UnsentReason::Errno(other),
     }
 }

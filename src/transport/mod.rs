@@ -30,10 +30,13 @@ mod open;
 mod origin;
 mod outgoing;
 mod own_addresses;
+mod passing;
 mod ports;
 pub mod raw;
 mod receive;
 mod recorded;
+mod refusal;
+mod rights;
 pub(crate) mod ring;
 mod rtnetlink;
 mod send;
@@ -52,5 +55,11 @@ pub use own_addresses::OwnAddresses;
 pub use ports::PortBlock;
 pub use receive::{Arrival, PacketReceiver, Received};
 pub(crate) use recorded::{ReceivedBatch, RecordedReceiver};
+pub use rights::RawRemedy;
 pub(crate) use rtnetlink::changes::has_several_next_hops;
 pub use send::{PacketSender, SendProgress, Stopped};
+
+/// Whether the error says that this machine has no IPv6.
+fn is_without_ipv6(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}

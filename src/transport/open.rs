@@ -1,11 +1,17 @@
 //! Opening a transport: what is asked for, the choice among the variants, and what was obtained.
 
+use std::io;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Origin, PacketReceiver, PacketSender, PortBlock, TransportError, dgram, raw};
+use super::{Origin, PacketReceiver, PacketSender, PortBlock, TransportError, dgram, raw, sys};
 use crate::model::{Protocol, Rate};
+
+/// Files that this process may have open besides the ports.
+const OTHER_FILES: u64 = 256;
+/// Pipes of two files each, as many as a run opens besides its transport: parts, directories, manifests, netlink.
+const SPARE_PIPES: usize = 8;
 
 /// Which transport is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -129,6 +135,22 @@ impl TransportChoice {
 /// # Errors
 /// [`TransportError`], if a socket cannot be opened or the protocol cannot be sent.
 pub fn open(options: &TransportOptions) -> Result<Transport, TransportError> {
+    // If this fails, opening files may fail, and says so.
+    let _ = sys::allow_open_files(2 * u64::from(options.flows) + OTHER_FILES);
+    let transport = open_choice(options)?;
+    check_spare_files()?;
+    Ok(transport)
+}
+
+/// Checks that as many files can still be opened as a run needs.
+fn check_spare_files() -> Result<(), TransportError> {
+    let spare: io::Result<Vec<_>> = (0..SPARE_PIPES).map(|_| io::pipe()).collect();
+    spare
+        .map(drop)
+        .map_err(|source| TransportError::NoSpareFiles { source })
+}
+
+fn open_choice(options: &TransportOptions) -> Result<Transport, TransportError> {
     match options.choice {
         TransportChoice::Raw => raw::open(options),
         TransportChoice::Dgram => dgram::open(options),

@@ -6,11 +6,8 @@ use std::ops::{Range, RangeInclusive};
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Origin, TransportError, sys};
+use super::{Origin, TransportError};
 use crate::model::Protocol;
-
-/// Files that this process may have open besides the ports.
-const OTHER_FILES: u64 = 256;
 
 /// Consecutive source ports, held as long as this value lives.
 ///
@@ -59,6 +56,39 @@ impl PortSocket {
             PortSocket::Ping => (Type::DGRAM, Some(socket2::Protocol::ICMPV4)),
         };
         Socket::new(domain, kind, protocol)
+    }
+
+    /// The error if a socket for one of `flows` ports cannot be had.
+    fn refused(self, flows: u16, source: io::Error) -> TransportError {
+        match source.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) if flows > 1 => {
+                TransportError::TooManyFiles { flows, source }
+            }
+            Some(libc::EACCES | libc::EPERM) if self == PortSocket::Ping => {
+                TransportError::ping(source)
+            }
+            _ => TransportError::Opening {
+                socket: "a socket for a source port",
+                source,
+            },
+        }
+    }
+}
+
+/// Why a port was not bound.
+#[derive(Debug)]
+enum BindFailure {
+    /// There is no socket to bind, for this port and all others.
+    Socket(io::Error),
+    /// The port is taken, reserved or otherwise refused. Another port may be free.
+    Port(io::Error),
+}
+
+impl BindFailure {
+    fn errno(&self) -> Option<i32> {
+        match self {
+            BindFailure::Socket(error) | BindFailure::Port(error) => error.raw_os_error(),
+        }
     }
 }
 
@@ -123,7 +153,6 @@ impl PortBlock {
                 sockets: Vec::new(),
             });
         };
-        let limit = sys::allow_open_files(2 * u64::from(flows) + OTHER_FILES).unwrap_or(0);
         let mut refusal = io::Error::from_raw_os_error(libc::EADDRINUSE);
         for first in candidates(base, flows, ephemeral_start()) {
             match bind_all(kind, first, flows, origin) {
@@ -135,22 +164,9 @@ impl PortBlock {
                         sockets,
                     });
                 }
-                Err(source)
-                    if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) =>
-                {
-                    return Err(TransportError::TooManyFiles {
-                        flows,
-                        limit,
-                        source,
-                    });
-                }
-                Err(source)
-                    if kind == PortSocket::Ping
-                        && matches!(source.raw_os_error(), Some(libc::EACCES | libc::EPERM)) =>
-                {
-                    return Err(TransportError::ping(source));
-                }
-                Err(error) => refusal = error,
+                // Another block would fail in the same way.
+                Err(BindFailure::Socket(source)) => return Err(kind.refused(flows, source)),
+                Err(BindFailure::Port(error)) => refusal = error,
             }
         }
         Err(TransportError::PortsTaken {
@@ -224,7 +240,7 @@ fn bind_all(
     first: u16,
     flows: u16,
     origin: &Origin,
-) -> io::Result<Vec<FlowSockets>> {
+) -> Result<Vec<FlowSockets>, BindFailure> {
     let address = |ipv6: bool, unspecified: IpAddr| origin.source(ipv6).unwrap_or(unspecified);
     let v4 = address(false, Ipv4Addr::UNSPECIFIED.into());
     let v6 = address(true, Ipv6Addr::UNSPECIFIED.into());
@@ -234,16 +250,18 @@ fn bind_all(
         // while the second one is bound.
         let shares = kind == PortSocket::Ping;
         if shares {
-            v4.set_reuse_address(true)?;
+            v4.set_reuse_address(true).map_err(BindFailure::Socket)?;
         }
         let v6 = match bind_one(kind, v6, port, origin, shares) {
             Ok(socket) => Some(socket),
-            Err(error) if is_without_ipv6(&error) => None,
+            Err(failure) if is_without_ipv6(&failure) => None,
             Err(error) => return Err(error),
         };
         if shares {
             for socket in std::iter::once(&v4).chain(&v6) {
-                socket.set_reuse_address(false)?;
+                socket
+                    .set_reuse_address(false)
+                    .map_err(BindFailure::Socket)?;
             }
         }
         Ok(FlowSockets { v4, v6 })
@@ -251,10 +269,10 @@ fn bind_all(
     (first..=first + (flows - 1)).map(bind).collect()
 }
 
-/// Whether the error says that this machine has no IPv6.
-fn is_without_ipv6(error: &io::Error) -> bool {
+/// Whether the failure says that this machine has no IPv6 sockets, or no IPv6 on any interface (`net.ipv6.conf.all.disable_ipv6`).
+fn is_without_ipv6(failure: &BindFailure) -> bool {
     matches!(
-        error.raw_os_error(),
+        failure.errno(),
         Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
     )
 }
@@ -265,23 +283,38 @@ fn bind_one(
     port: u16,
     origin: &Origin,
     shares: bool,
-) -> io::Result<Socket> {
+) -> Result<Socket, BindFailure> {
     let address = SocketAddr::new(address, port);
-    let socket = kind.open(Domain::for_address(address))?;
-    if kind == PortSocket::Ping {
-        // By default the kernel lets ping sockets share an identifier, even with other programs.
-        socket.set_reuse_address(shares)?;
+    let open = || {
+        let socket = kind.open(Domain::for_address(address))?;
+        if kind == PortSocket::Ping {
+            // By default the kernel lets ping sockets share an identifier, even with other programs.
+            socket.set_reuse_address(shares)?;
+        }
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        if let Some(name) = &origin.interface {
+            socket.bind_device(Some(name.as_bytes()))?;
+        }
+        // Most sockets are never read: their receive buffer should take as little memory as the kernel allows.
+        socket.set_recv_buffer_size(1)?;
+        Ok(socket)
+    };
+    let socket = open().map_err(BindFailure::Socket)?;
+    match socket.bind(&address.into()) {
+        Ok(()) => Ok(socket),
+        Err(error) if concerns_port(&error) => Err(BindFailure::Port(error)),
+        Err(error) => Err(BindFailure::Socket(error)),
     }
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    if let Some(name) = &origin.interface {
-        socket.bind_device(Some(name.as_bytes()))?;
-    }
-    // Most sockets are never read: their receive buffer should take as little memory as the kernel allows.
-    socket.set_recv_buffer_size(1)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
+}
+
+/// Whether bind was refused for this port or address: it is taken, reserved for others, or not ours.
+fn concerns_port(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EADDRINUSE | libc::EACCES | libc::EPERM | libc::EINVAL | libc::EADDRNOTAVAIL)
+    )
 }
 
 #[cfg(test)]

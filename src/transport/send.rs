@@ -37,4 +37,9 @@ pub trait PacketSender: Send {
 
     /// Returns the source address that packets to `destination` carry.
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason>;
+
+    /// Returns why packets to `destination` cannot be sent, as far as the kernel's routes say so; `None` if they have a route.
+    fn refusal(&mut self, destination: IpAddr) -> Option<UnsentReason> {
+        self.source_for(destination).err()
+    }
 }

@@ -189,18 +189,47 @@ pub(crate) fn effective_group() -> u32 {
     unsafe { libc::getegid() }
 }
 
-/// Raises this process's limit on open files to at least `wanted`, as far as the hard limit allows, and returns the limit.
-pub(crate) fn allow_open_files(wanted: u64) -> io::Result<u64> {
+/// The effective user of this process.
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether programs that this thread starts can gain no privileges (PR_SET_NO_NEW_PRIVS, prctl(2)).
+pub(crate) fn has_no_new_privileges() -> bool {
+    // SAFETY: takes no pointers.
+    unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 }
+}
+
+/// Whether a seccomp filter restricts the calling thread (PR_GET_SECCOMP, prctl(2)). A filter may forbid even this question.
+pub(crate) fn has_seccomp_filter() -> bool {
+    /// SECCOMP_MODE_FILTER (include/uapi/linux/seccomp.h).
+    const FILTER: c_int = 2;
+    // SAFETY: takes no pointers. Strict mode, in which this call kills, allows no file to be opened and cannot come this far.
+    unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) == FILTER }
+}
+
+/// This process's soft and hard limit on open files.
+pub(crate) fn open_file_limit() -> io::Result<(u64, u64)> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: the kernel writes one rlimit, into `limit`.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
-    if limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max {
-        limit.rlim_cur = limit.rlim_max;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Raises this process's limit on open files to at least `wanted`, as far as the hard limit allows.
+pub(crate) fn allow_open_files(wanted: u64) -> io::Result<()> {
+    let (soft, hard) = open_file_limit()?;
+    if soft < wanted && soft < hard {
+        let limit = libc::rlimit {
+            rlim_cur: hard,
+            rlim_max: hard,
+        };
         // SAFETY: the kernel only reads `limit`.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
     }
-    Ok(limit.rlim_cur)
+    Ok(())
 }

@@ -325,7 +325,7 @@ pub fn privilege() -> Outcome {
         let error = error.expect("an ordinary user opened a raw socket");
         assert!(matches!(error, TransportError::Privilege { .. }));
         let text = error.to_string();
-        assert!(text.contains("sudo setcap cap_net_raw+ep /"), "{text}");
+        assert!(text.contains("sudo setcap cap_net_raw+p /"), "{text}");
         assert!(!text.contains('\n') && text.contains("--lab"), "{text}");
     }
     Ok(())

@@ -1,8 +1,10 @@
 //! Surveys that are ended from outside.
 
 use std::collections::HashSet;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::account::{account, counts_agree};
 use super::host::World;
@@ -122,24 +124,55 @@ pub fn killed() -> Outcome {
     Ok(())
 }
 
-/// What a survey leaves that `signal` ended, sent so many times. Where its messages can be read, they say once that it stops.
-fn interrupted(signal: &str, times: usize, exit_code: i32) -> Outcome {
+/// How the end of a survey is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// The signal is sent to the program so many times, 3 ms apart.
+    Program(usize),
+    /// Two signals are sent to the program's process group, 3 ms apart.
+    Group,
+    /// The time of timeout(1) is over. It sends the signal to the program, and then to its process group.
+    Timeout,
+}
+
+/// Between two signals of one Ctrl-C.
+const TOGETHER: Duration = Duration::from_millis(3);
+
+/// What a survey leaves that `signal` ended. Where its messages can be read, they say once that it stops.
+fn interrupted(signal: &str, asking: Asking, exit_code: i32) -> Outcome {
     let world = World::start(&network("generated-clean.toml"))?;
     let directory = tempfile::tempdir().unwrap();
     let night = directory.path().join("night");
     let options = options(&["-w", "1"]);
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let command = world.survey(&night, &options);
+    let mut command = world.survey(&night, &options);
     let told = directory.path().join("told");
+    if asking == Asking::Timeout {
+        // Far longer than the survey takes; its alarm is sent by this test.
+        let timeout = ["timeout", "-s", signal, "--preserve-status", "1000"];
+        command = by_way_of(&timeout, &command);
+    }
+    command.process_group(0);
     let mut survey = match signal {
         // As when a connection drops: nobody reads messages any more.
         "HUP" => Started::unheard(heeding_sighup(&command)),
         _ => Started::telling(command, &told),
     };
     sealed_some(&mut survey, &night);
-    for _ in 0..times {
-        survey.signal(signal);
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    match asking {
+        Asking::Program(times) => {
+            for _ in 0..times {
+                survey.signal(signal);
+                std::thread::sleep(TOGETHER);
+            }
+        }
+        Asking::Group => {
+            for _ in 0..2 {
+                survey.signal_group(signal);
+                std::thread::sleep(TOGETHER);
+            }
+        }
+        Asking::Timeout => survey.signal("ALRM"),
     }
     assert_eq!(survey.wait().code(), Some(exit_code));
     if signal != "HUP" {
@@ -148,6 +181,7 @@ fn interrupted(signal: &str, times: usize, exit_code: i32) -> Outcome {
             "stopping: waiting up to 1 s for pending replies; press Ctrl-C again to end at once\n";
         assert_eq!(told.matches(stopping).count(), 1, "{told}");
         assert!(told.contains("survey interrupted"), "{told}");
+        assert!(!told.contains("at once:"), "{told}");
     }
 
     let (log, counts) = world.stop();
@@ -189,16 +223,29 @@ fn interrupted(signal: &str, times: usize, exit_code: i32) -> Outcome {
 }
 
 pub fn by_sigint() -> Outcome {
-    interrupted("INT", 1, 130)
+    interrupted("INT", Asking::Program(1), 130)
 }
 
 pub fn by_sigterm() -> Outcome {
-    interrupted("TERM", 1, 143)
+    interrupted("TERM", Asking::Program(1), 143)
+}
+
+/// A Ctrl-C that arrives several times is one.
+pub fn by_several_sigints_together() -> Outcome {
+    interrupted("INT", Asking::Program(5), 130)
+}
+
+pub fn by_two_signals_to_the_group() -> Outcome {
+    interrupted("INT", Asking::Group, 130)
+}
+
+pub fn by_timeout() -> Outcome {
+    interrupted("INT", Asking::Timeout, 130)
 }
 
 /// The shell and the terminal of a dropped connection send one each: the second must not end the survey at once.
 pub fn by_sighup() -> Outcome {
-    interrupted("HUP", 2, 129)
+    interrupted("HUP", Asking::Program(2), 129)
 }
 
 /// Under nohup a survey goes on to its end.
@@ -234,6 +281,9 @@ fn by_way_of(starter: &[&str], command: &Command) -> Command {
     started
 }
 
+/// Signals that are this far apart are two.
+const APART: Duration = Duration::from_millis(600);
+
 /// Silent targets with a long timeout make the orderly end take minutes; a second signal does not wait for it.
 pub fn at_once() -> Outcome {
     let directory = tempfile::tempdir().unwrap();
@@ -259,25 +309,56 @@ pub fn at_once() -> Outcome {
         "--seal-interval",
         "0.2",
     ]);
-    let mut survey = Started::new(command);
+    let told = directory.path().join("told");
+    let mut survey = Started::telling(command, &told);
     survey.until("a part was sealed", || {
         let manifest = manifest(&night)?;
         let parts = manifest["tables"]["hops"]["parts"].as_array()?.len();
         (parts >= 2).then_some(())
     });
     survey.signal("INT");
-    let mut signals = 1;
-    // Two signals that come together are one to the kernel, so this goes on until one has found the first one heard.
-    while survey.ended().is_none() {
-        assert!(signals < 100, "still there after {signals} signals");
-        survey.signal("INT");
-        signals += 1;
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    std::thread::sleep(APART);
+    assert!(survey.ended().is_none());
+    survey.signal("TERM");
     assert_eq!(survey.wait().code(), Some(130));
+    let told = std::fs::read_to_string(&told).unwrap();
+    for part in ["stopping: ", "ending at once: ", "survey interrupted"] {
+        assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
+    }
     let left = manifest(&night).unwrap();
-    assert_eq!(left["state"], "running");
-    verified_parts(&night, &left, "hops");
-    assert!(all_whole(&night).len() >= 2);
+    assert_eq!(left["state"], "interrupted");
+    assert_eq!(left["exit_reason"], "SIGINT");
+    let pending = left["run"]["pending_at_end"].as_u64().unwrap();
+    assert!(pending > 0);
+    let warning = format!("the run ended while {pending} probes were pending");
+    assert!(left["warnings"][0].as_str().unwrap().starts_with(&warning));
+    // All that is settled is there, and nothing else.
+    let listed = verified_parts(&night, &left, "hops");
+    assert_eq!(listed.len(), all_whole(&night.join("hops")).len());
+    let dataset = Dataset::read(&night);
+    counts_agree(&dataset);
+    assert_eq!(dataset.count("/probes/by_status/timeout"), 0);
+    Ok(())
+}
+
+/// Writing hangs, because nobody reads the rows. The third signal, or ten seconds, end the program.
+pub fn in_spite_of_a_hanging_writer() -> Outcome {
+    for signals in [3, 2] {
+        let targets = ["survey", "--lab", "198.18.0.0/18", "--rate", "20k"];
+        let mut command = pathsurvey(&targets);
+        command.args(["-o", "-", "--format", "csv"]);
+        let mut survey = Started::unread(command);
+        // The pipe holds 64 KiB, and nobody empties it.
+        survey.until_writing_hangs();
+        for _ in 0..signals {
+            assert!(survey.ended().is_none());
+            survey.signal("INT");
+            std::thread::sleep(APART);
+        }
+        if signals == 2 {
+            assert!(survey.ended().is_none());
+        }
+        assert_eq!(survey.wait().code(), Some(130));
+    }
     Ok(())
 }

@@ -56,7 +56,7 @@ pub fn without_privilege() -> Outcome {
         assert_eq!((code, out.as_str()), (Some(1), ""), "{told}");
         let told = one_sentence(&told);
         let remedy = format!(
-            "sudo setcap cap_net_raw+ep {}",
+            "sudo setcap cap_net_raw+p {}",
             user.path(Path::new("pathsurvey")).display()
         );
         assert!(told.contains(&remedy) && told.contains("--lab"), "{told}");

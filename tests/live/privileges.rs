@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use pathsurvey::dataset::Output;
@@ -11,10 +10,9 @@ use pathsurvey::engine::stop::Stop;
 use pathsurvey::lab::driver::NamespaceError;
 use pathsurvey::survey::{Observer, Progress, Simulation, SurveyError, run_over};
 
-use super::host::World;
 use super::lab::{config, network, repository};
-use super::program::{OrdinaryUser, Started, pathsurvey, run};
-use crate::rows::{Dataset, manifest};
+use super::program::{pathsurvey, run};
+use crate::rows::Dataset;
 use crate::support::{Ignored, Outcome, is_root};
 
 const NOBODY: u32 = 65534;
@@ -33,7 +31,7 @@ const LINES: [&str; 6] = [
 
 /// A thread's name and [`LINES`].
 #[derive(Debug)]
-struct Thread {
+pub struct Thread {
     name: String,
     values: Vec<u64>,
 }
@@ -55,8 +53,16 @@ fn thread(status: &str) -> Thread {
     }
 }
 
+/// Whether a thread of an ordinary user gave up all that it could: everything but the bounding set.
+pub fn without_privileges(thread: &Thread) -> bool {
+    let [inheritable, permitted, effective, _, ambient, no_new] = thread.values[..] else {
+        return false;
+    };
+    [inheritable, permitted, effective, ambient, no_new] == [0, 0, 0, 0, 1]
+}
+
 /// The threads in `tasks`, a process's directory of them.
-fn threads(tasks: &str) -> Vec<Thread> {
+pub fn threads(tasks: &str) -> Vec<Thread> {
     let status = |entry: std::io::Result<fs::DirEntry>| {
         // One that has ended meanwhile has none.
         fs::read_to_string(entry.unwrap().path().join("status")).ok()
@@ -203,44 +209,6 @@ pub fn a_closed_place_is_refused_at_once() -> Outcome {
         "{told}"
     );
     assert_eq!(fs::read_dir(&night).unwrap().count(), 0);
-    Ok(())
-}
-
-/// The README's way: an ordinary user, and a program that was given CAP_NET_RAW alone. Of the bounding set he can take nothing
-/// away; all the rest is.
-pub fn with_one_right_granted() -> Outcome {
-    let world = World::start(&network("generated-clean.toml"))?;
-    let user = OrdinaryUser::new(&[]);
-    let mut setcap = Command::new("setcap");
-    setcap
-        .arg("cap_net_raw+ep")
-        .arg(user.path(Path::new("pathsurvey")));
-    match setcap.output() {
-        Ok(output) if output.status.success() => {}
-        refused => return Err(Ignored(format!("setcap: {refused:?}"))),
-    }
-    let mut command = user.pathsurvey(&["survey", "--allow-special", "198.18.0.0/24"]);
-    command.args(["--rate", "400", "--late-window", "1", "-o", "night"]);
-    let mut survey = Started::new(command);
-    let night = user.path(Path::new("night"));
-    survey.until("the survey began", || manifest(&night));
-    let tasks = format!("/proc/{}/task", survey.id());
-    // Main, sender, receiver and collector.
-    let found = survey.until("its threads were there", || {
-        Some(threads(&tasks)).filter(|threads| threads.len() >= 4)
-    });
-    for thread in &found {
-        let [inheritable, permitted, effective, _, ambient, no_new] = thread.values[..] else {
-            panic!("{thread:?}")
-        };
-        let left = [inheritable, permitted, effective, ambient];
-        assert_eq!((left, no_new), ([0; 4], 1), "{thread:?}");
-    }
-    assert!(survey.wait().success());
-    let dataset = Dataset::read(&night);
-    assert_eq!(dataset.manifest["state"], "complete");
-    assert_eq!(dataset.manifest["warnings"], serde_json::json!([]));
-    world.stop();
     Ok(())
 }
 

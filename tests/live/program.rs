@@ -62,6 +62,25 @@ impl Started {
         Started(child)
     }
 
+    /// With a standard output that nobody reads.
+    pub fn unread(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        Started(command.spawn().unwrap())
+    }
+
+    /// Waits until a thread of it waits for room in a pipe.
+    pub fn until_writing_hangs(&mut self) {
+        let tasks = format!("/proc/{}/task", self.id());
+        self.until("writing hangs", || {
+            let mut tasks = std::fs::read_dir(&tasks).ok()?;
+            tasks.find_map(|task| {
+                // The kernel's function (proc_pid_wchan(5)).
+                let waits_in = std::fs::read_to_string(task.ok()?.path().join("wchan")).ok()?;
+                waits_in.contains("pipe_write").then_some(())
+            })
+        });
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.0.id()
@@ -71,6 +90,13 @@ impl Started {
     pub fn signal(&self, signal: &str) {
         let pid = self.0.id().to_string();
         let script = format!("kill -{signal} {pid}");
+        let status = Command::new("sh").args(["-c", &script]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Sends `signal` to it and to all other processes of its group, which it must lead.
+    pub fn signal_group(&self, signal: &str) {
+        let script = format!("kill -{signal} -{}", self.0.id());
         let status = Command::new("sh").args(["-c", &script]).status().unwrap();
         assert!(status.success());
     }

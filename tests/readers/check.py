@@ -32,7 +32,7 @@ import pyarrow.parquet
 from common import TABLES, arrow_field, arrow_type, attempt, check, duckdb_type, finish, polars_type, quoted, schema
 from readme import first_queries
 
-ENDED = ("complete", "interrupted")
+ENDED = ("complete", "incomplete", "interrupted")
 
 
 def unquoted(text):

@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pathsurvey::config::{StrategyChoice, SurveyConfig};
 use pathsurvey::engine::limiter::{Cap, NearCap};
-use pathsurvey::engine::stop::Stop;
+use pathsurvey::engine::stop::{Asked, Stop};
 use pathsurvey::lab::{GeneratedOptions, LabNetwork};
 use pathsurvey::model::{HopRecord, Protocol, Status, StopReason, Time, Ttl, UnsentReason};
 use pathsurvey::survey::VIRTUAL_START;
@@ -180,13 +179,13 @@ fn a_queue_that_is_full_for_longer_than_the_timeout_ends_all_the_same() {
 fn an_interrupt_accounts_for_probes_that_wait_for_room() {
     let config = trace(&["198.18.9.0/26"]);
     for after in [70, 75, 90, 300] {
-        let signal = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::new(Asked::default());
         let mut drive = Drive::new(&config);
-        drive.stop = Stop::new(signal.clone());
+        drive.stop = Stop::new(asked.clone());
         let reason = UnsentReason::NeighbourTableFull;
         let (driven, taken) = run(drive, clean(), &mut |_, offered, _| {
             if offered + 1 == after {
-                signal.store(2, Ordering::Relaxed);
+                asked.stop(2);
             }
             Some(Stopped::Crowded(reason))
         });
@@ -289,12 +288,12 @@ fn survey_targets(survey: &SurveyConfig) -> u64 {
 fn an_interrupt_accounts_for_every_probe_and_ends_every_trace() {
     let config = trace(&["198.18.9.0/24"]);
     for after in [1, 100, 1_000] {
-        let signal = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::new(Asked::default());
         let mut drive = Drive::new(&config);
-        drive.stop = Stop::new(signal.clone());
+        drive.stop = Stop::new(asked.clone());
         let (driven, taken) = run(drive, clean(), &mut |_, offered, _| {
             if offered + 1 == after {
-                signal.store(2, Ordering::Relaxed);
+                asked.stop(2);
             }
             None
         });
@@ -312,6 +311,26 @@ fn an_interrupt_accounts_for_every_probe_and_ends_every_trace() {
         let known: BTreeSet<_> = driven.rows.traces.iter().map(|t| t.trace_id).collect();
         assert!(rows.iter().all(|row| known.contains(&row.trace_id)));
     }
+}
+
+#[test]
+fn an_end_at_once_waits_for_nothing_and_counts_what_is_pending() {
+    let config = trace(&["198.18.9.0/24"]);
+    let asked = Arc::new(Asked::default());
+    let mut drive = Drive::new(&config);
+    drive.stop = Stop::new(asked.clone());
+    let (driven, taken) = run(drive, clean(), &mut |_, offered, _| {
+        if offered + 1 == 500 {
+            asked.stop(2);
+            asked.stop_at_once();
+        }
+        None
+    });
+    let rows = &driven.rows.hops;
+    let own = rows.iter().filter(|row| row.reply_index == 0).count() as u64;
+    assert!(driven.tally.pending > 0);
+    assert_eq!(own + driven.tally.pending, taken);
+    assert_eq!(count(rows, Status::Timeout), 0);
 }
 
 fn cap(per_second: f64, burst: u32, seconds: u64) -> Cap {

@@ -148,6 +148,8 @@ pub enum RunState {
     Complete,
     /// The run was stopped, for instance by `SIGINT`. Everything received until then is in the dataset.
     Interrupted,
+    /// The run finished, but more than one probe in a hundred could not be sent.
+    Incomplete,
     /// The run failed.
     Failed,
     /// A state of a newer version, by its name.
@@ -161,6 +163,7 @@ impl RunState {
             RunState::Running => "running",
             RunState::Complete => "complete",
             RunState::Interrupted => "interrupted",
+            RunState::Incomplete => "incomplete",
             RunState::Failed => "failed",
             RunState::Other(name) => name,
         }
@@ -173,6 +176,7 @@ impl From<String> for RunState {
             RunState::Running,
             RunState::Complete,
             RunState::Interrupted,
+            RunState::Incomplete,
             RunState::Failed,
         ];
         let found = known.into_iter().find(|state| state.as_str() == name);

@@ -72,6 +72,7 @@ impl Progress {
         let (state, exit_reason) = match ending {
             Ending::Complete => (RunState::Complete, None),
             Ending::Interrupted(reason) => (RunState::Interrupted, Some(reason.clone())),
+            Ending::Incomplete(reason) => (RunState::Incomplete, Some(reason.clone())),
             Ending::Failed(reason) => (RunState::Failed, Some(reason.clone())),
         };
         Progress {

@@ -138,9 +138,12 @@ impl Core {
         drained.then_some(over)
     }
 
-    /// Ends what is open as interrupted. Call it last: no reply and no timeout will follow.
+    /// Ends what is open as interrupted. Call it last: no reply and no timeout will follow. Probes that are still pending get no
+    /// row. They are counted ([`Tally::pending`](crate::engine::report::Tally::pending)).
     pub fn finish(&mut self, now: Time) {
         self.stop_sending(now);
+        self.figures.pending += self.tracker.abandon(&mut self.settled);
+        self.deliver(now);
         self.strategy.interrupt(now, &mut self.actions);
         self.act(now);
     }

@@ -20,6 +20,8 @@ pub(super) struct Figures {
     pub held_up_since: Option<Time>,
     /// Probes that had to wait because too many next hops do not answer.
     pub crowded: u64,
+    /// Probes that were pending when the run ended.
+    pub pending: u64,
     pub samples: DiscardSamples,
 }
 
@@ -46,6 +48,7 @@ impl Core {
             rtt_error_us_p99: figures.stamp_error.quantile(0.99),
             held_up_ms: figures.held_up.as_millis() as u64,
             crowded: figures.crowded,
+            pending: figures.pending,
             nat_checksum_delta: self.tracker.nat_checksum_delta(),
             discard_samples: figures.samples.clone(),
             ..Tally::default()

@@ -11,7 +11,7 @@ mod sender;
 mod shared;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::Thread;
+use std::thread::{Scope, ScopedJoinHandle, Thread};
 use std::time::Duration;
 
 use crate::transport::{OwnAddresses, PacketReceiver, PacketSender};
@@ -59,9 +59,22 @@ pub enum LiveError {
     /// The dataset could not be written.
     #[error(transparent)]
     Sink(SinkError),
+    /// A thread could not be started. Nothing was sent.
+    #[error("cannot start the {0} thread ({1}){limits}", limits = thread_limits(.1))]
+    Start(&'static str, std::io::Error),
     /// A thread of ours failed: a mistake in the program.
     #[error("internal error: the {0} thread stopped unexpectedly; please report this")]
     Thread(&'static str),
+}
+
+/// The limits that keep a thread from starting (clone(2)), as the end of a message; nothing for other errors.
+pub fn thread_limits(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => {
+            ": a limit on threads is reached; it is that of the user (`ulimit -u`), or that of the container or service (pids.max)"
+        }
+        _ => "",
+    }
 }
 
 /// What a run leaves behind, however it ended.
@@ -151,19 +164,25 @@ fn run_threads(
         }
     };
     std::thread::scope(|scope| {
-        let collector = scope.spawn(|| {
-            let _leaving = leaving();
-            collect()
-        });
-        let receiver = scope.spawn(|| {
-            let _leaving = leaving();
-            receiver.run()
-        });
-        let sender = scope.spawn(|| {
-            let _leaving = leaving();
-            sender.run()
-        });
         let closing = Closing(shared);
+        let start = || {
+            let collector = start(scope, "collector", leaving(), collect)?;
+            let receiver = start(scope, "receiver", leaving(), || receiver.run())?;
+            // The last one: if a thread cannot be started, nothing is sent.
+            let sender = start(scope, "sender", leaving(), || sender.run())?;
+            Ok((collector, receiver, sender))
+        };
+        let (collector, receiver, sender) = match start() {
+            Ok(threads) => threads,
+            Err(error) => {
+                shared.stop.fail();
+                return Ended {
+                    sent: Err(error),
+                    received: Ok(None),
+                    written: None,
+                };
+            }
+        };
         // The collector leaves before the others only if it failed, which ends them too.
         watch_until(2);
         let (sent, received) = (sender.join(), receiver.join());
@@ -177,6 +196,23 @@ fn run_threads(
             written: (collector.join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         }
     })
+}
+
+/// Starts a thread of the run. `leaving` goes with it.
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &'static str,
+    leaving: Leaving<'scope>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, LiveError> {
+    let run = move || {
+        let _leaving = leaving;
+        work()
+    };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn_scoped(scope, run)
+        .map_err(|error| LiveError::Start(name, error))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Receiver<'_> {
     fn receive_all(&mut self) -> Result<(), LiveError> {
         let mut inbox = Inbox::default();
         let mut wait = LONGEST_WAIT;
-        while !self.shared.stop.has_failed() {
+        while !self.shared.stop.hurries() {
             let drained_until = self.read(wait, &mut inbox)?;
             inbox.mark_ours(|address| self.own.have(address));
             let (is_done, is_over) = self.shared.with(|core, now| {

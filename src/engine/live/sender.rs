@@ -34,7 +34,7 @@ impl Sender<'_> {
             core.hold(now);
             *core.format()
         });
-        while !self.shared.stop.is_asked() && !self.shared.stop.has_failed() {
+        while !self.shared.stop.is_asked() && !self.shared.stop.hurries() {
             match self.shared.collect(outbox) {
                 Next::Send => {
                     outbox.find_sources(|target| self.transport.source_for(target));
@@ -69,10 +69,10 @@ impl Sender<'_> {
             if outbox.took_all(progress, call.0, call.1) {
                 break;
             }
-            let has_failed = self.shared.stop.has_failed();
+            let hurries = self.shared.stop.hurries();
             let pause = self
                 .shared
-                .with(|core, now| outbox.offered(core, progress, call, now, has_failed));
+                .with(|core, now| outbox.offered(core, progress, call, now, hurries));
             if pause > Duration::ZERO {
                 std::thread::sleep(pause);
             }

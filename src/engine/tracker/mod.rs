@@ -166,6 +166,30 @@ impl Tracker {
         }
     }
 
+    /// Ends the tracking of all pending probes. A probe with a held weak reply is answered by it. The others get no row: nobody
+    /// knows whether a reply would have come. Returns their number.
+    pub fn abandon(&mut self, out: &mut Settled) -> u64 {
+        let mut abandoned = 0;
+        loop {
+            let id = ProbeId(self.unsettled);
+            let Some(entry) = self.ledger.get_mut(id) else {
+                return abandoned;
+            };
+            self.unsettled += 1;
+            match entry.state {
+                State::Waiting if entry.held.is_some() => {
+                    self.settler.silent(Live { id, entry }, out);
+                }
+                State::Unstamped | State::Waiting => {
+                    abandoned += 1;
+                    entry.state = State::Refused;
+                    self.settler.forget_all(&mut Live { id, entry });
+                }
+                State::Answered | State::TimedOut | State::Refused => {}
+            }
+        }
+    }
+
     /// Whether every probe has ended and [`advance`](Tracker::advance) has passed it.
     pub fn is_settled(&self) -> bool {
         self.ledger.get(ProbeId(self.unsettled)).is_none()

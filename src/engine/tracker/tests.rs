@@ -1,5 +1,6 @@
 //! The ways in which a probe can end. Each test drives the tracker directly.
 
+mod abandoned;
 mod further;
 mod inferred;
 mod local;

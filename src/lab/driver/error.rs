@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::transport::sys::has_seccomp_filter;
+
 /// Why the lab's namespace or device could not be set up. Each message is one sentence with the step, the kernel's error and a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
@@ -22,10 +24,12 @@ pub enum NamespaceError {
         source: io::Error,
     },
     /// The new user namespace got no user and group.
-    #[error("cannot map our user into the lab's user namespace (writing {file}: {source}): {}", map_remedy(.source))]
+    #[error("cannot map our user into the lab's user namespace (writing {file}: {source}): {}", map_remedy(.source, *.lacks_setfcap))]
     Map {
         /// The file that was written.
         file: &'static str,
+        /// Whether root runs the program without CAP_SETFCAP.
+        lacks_setfcap: bool,
         /// The kernel's error.
         source: io::Error,
     },
@@ -91,20 +95,38 @@ fn unshare_remedy(error: &io::Error) -> &'static str {
         Some(libc::ENOSPC | libc::EUSERS) => {
             "the limit is used up or zero; raise it with `sudo sysctl user.max_user_namespaces=10000 user.max_net_namespaces=10000`, or run as root"
         }
-        Some(libc::EPERM) => {
-            "a container's seccomp profile or `kernel.unprivileged_userns_clone=0` forbids it; run as root, or the container with --privileged or --cap-add SYS_ADMIN"
+        Some(libc::EPERM) if has_seccomp_filter() => {
+            "a seccomp filter restricts this process and may forbid it; run as root, or the container with --privileged or --cap-add SYS_ADMIN"
+        }
+        Some(libc::EPERM) if reads("/proc/sys/kernel/unprivileged_userns_clone", "0") => {
+            "`kernel.unprivileged_userns_clone=0` forbids it; run as root, or set it to 1"
         }
         _ => "run as root, or outside this container",
     }
 }
 
-fn map_remedy(error: &io::Error) -> &'static str {
+fn map_remedy(error: &io::Error, lacks_setfcap: bool) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => {
+        Some(libc::ENOENT) => "there is no /proc here; mount it",
+        // user_namespaces(7), since Linux 5.12.
+        Some(libc::EPERM) if lacks_setfcap => {
+            "root was started without the capability CAP_SETFCAP and may not map itself; start the program with all capabilities, or as an ordinary user"
+        }
+        Some(libc::EPERM | libc::EACCES)
+            if reads(
+                "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+                "1",
+            ) =>
+        {
             "AppArmor restricts user namespaces here (Ubuntu 23.10 and later); run as root, or `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
         }
         _ => "run as root",
     }
+}
+
+/// Whether the file of a kernel setting holds `value`.
+fn reads(file: &str, value: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|text| text.trim() == value)
 }
 
 fn tun_remedy(error: &io::Error) -> &'static str {

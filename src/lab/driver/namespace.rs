@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use caps::{CapSet, Capability};
+
 use super::netlink::{Netlink, Route, Via};
 use super::{NamespaceError, sys};
 
@@ -117,6 +119,9 @@ pub fn enter_user_namespace() -> Result<Namespace, NamespaceError> {
         return Err(NamespaceError::Threads { threads });
     }
     let (user, group) = sys::effective_ids();
+    // In the new namespace every user has all capabilities, so this is asked before.
+    let lacks_setfcap = user == 0
+        && caps::has_cap(None, CapSet::Effective, Capability::CAP_SETFCAP).is_ok_and(|has| !has);
     // An error here is not fatal. The writes below show whether the step was needed.
     let _ = sys::own_proc_files();
     sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET).map_err(|source| {
@@ -131,7 +136,11 @@ pub fn enter_user_namespace() -> Result<Namespace, NamespaceError> {
         ("/proc/self/uid_map", format!("0 {user} 1")),
         ("/proc/self/gid_map", format!("0 {group} 1")),
     ] {
-        fs::write(file, content).map_err(|source| NamespaceError::Map { file, source })?;
+        fs::write(file, content).map_err(|source| NamespaceError::Map {
+            file,
+            lacks_setfcap,
+            source,
+        })?;
     }
     furnish(Isolation::UserAndNetwork)
 }

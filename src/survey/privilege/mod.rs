@@ -28,6 +28,7 @@ use caps::{CapSet, Capability};
 use crate::dataset::{self, Output};
 
 use super::SurveyError;
+use crate::transport::sys::{effective_user, has_seccomp_filter};
 
 pub use names::Unprivileged;
 
@@ -37,9 +38,8 @@ const ENDING_THREADS: u32 = 1_000;
 /// The reason why privileges could not be given up.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot give up privileges: {step} failed ({reason}); a container's seccomp profile may be in the way: let it allow \
-     capset, prctl and setresuid, or start the program as an ordinary user who was given the right with \
-     `sudo setcap cap_net_raw+ep`"
+    "cannot give up privileges: {step} failed ({reason}){}",
+    after_failure(has_seccomp_filter())
 )]
 pub struct PrivilegeError {
     /// The step that failed.
@@ -64,6 +64,17 @@ impl PrivilegeError {
     }
 }
 
+/// The end of the message. Of the possible causes, only a seccomp filter can be seen.
+fn after_failure(has_filter: bool) -> &'static str {
+    match has_filter {
+        true => {
+            "; a seccomp filter restricts this process: let it allow capset, prctl and setresuid, or start the program as an \
+             ordinary user who was given the right with `sudo setcap cap_net_raw+p`"
+        }
+        false => "",
+    }
+}
+
 /// The owner of a directory or file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -82,6 +93,8 @@ pub(super) struct GivenUp {
     /// The names of threads that keep capabilities. They belong to the calling program. Only the threads themselves could give
     /// them up.
     pub kept_by: Vec<String>,
+    /// Whether the threads could not be looked at, because there is no /proc.
+    pub unseen: bool,
 }
 
 impl GivenUp {
@@ -113,17 +126,30 @@ pub(super) fn give_up(output: &Output, by_root: bool) -> Result<GivenUp, Privile
         ))?;
     }
     everywhere(clear)?;
-    let kept_by = remaining(bounded).map_err(PrivilegeError::system("reading /proc/self/task"))?;
+    let kept_by = remaining(bounded);
     Ok(GivenUp {
         by_root,
         owner,
-        kept_by,
+        unseen: kept_by.is_err(),
+        kept_by: kept_by.unwrap_or_default(),
     })
+}
+
+/// Takes into use what this thread may use to open sockets. A program with file capabilities that are only permitted
+/// (`setcap cap_net_raw+p`) starts without any in use. With `+ep` the kernel refuses to start it where the bounding set lacks one.
+///
+/// If the kernel refuses, opening the sockets says so.
+pub(super) fn raise() {
+    for capability in [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN] {
+        if caps::has_cap(None, CapSet::Permitted, capability).unwrap_or(false) {
+            let _ = caps::raise(None, CapSet::Effective, capability);
+        }
+    }
 }
 
 /// Whether this process acts as root, or as the root of its user namespace.
 pub(super) fn is_root() -> bool {
-    sys::effective_user() == 0
+    effective_user() == 0
 }
 
 /// Gives up all privileges of the calling thread, and of the threads that it starts later.

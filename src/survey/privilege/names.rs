@@ -10,16 +10,22 @@ pub struct Unprivileged<'a>(pub &'a Resolve<'a>);
 
 impl ResolveNames for Unprivileged<'_> {
     fn resolve(&self, names: &[&str], families: Families) -> Vec<Answer> {
+        let failed = |why: &str| {
+            let answer = |_: &&str| Answer::failed(Unresolved::Other(why.to_owned()));
+            names.iter().map(answer).collect()
+        };
         let ask = || match give_up_here() {
             Ok(()) => self.0.resolve(names, families),
-            Err(error) => {
-                let failed = |_: &&str| Answer::failed(Unresolved::Other(error.to_string()));
-                names.iter().map(failed).collect()
-            }
+            Err(error) => failed(&error.to_string()),
         };
-        std::thread::scope(|scope| match scope.spawn(ask).join() {
-            Ok(answers) => answers,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+        std::thread::scope(
+            |scope| match std::thread::Builder::new().spawn_scoped(scope, ask) {
+                Ok(thread) => match thread.join() {
+                    Ok(answers) => answers,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                },
+                Err(error) => failed(&format!("no thread can be started: {error}")),
+            },
+        )
     }
 }

@@ -20,12 +20,6 @@ pub(super) fn no_new_privileges() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
 }
 
-/// The effective user of the process.
-pub(super) fn effective_user() -> u32 {
-    // SAFETY: takes nothing and cannot fail.
-    unsafe { libc::geteuid() }
-}
-
 /// Changes every thread of the process to `user` and `group`, without supplementary groups. The C library changes the other
 /// threads (nptl(7)). This cannot be undone.
 pub(super) fn become_user(user: u32, group: u32) -> io::Result<()> {

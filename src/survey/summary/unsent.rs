@@ -77,6 +77,13 @@ fn why(reason: UnsentReason, ipv6: bool, family_sent: bool, about: Circumstances
         UnsentReason::QueueFull => {
             "the interface took nothing for seconds: lower --rate".to_owned()
         }
+        UnsentReason::NoInterface => {
+            format!("the interface of {family} probes went during the run: see `ip link`")
+        }
+        UnsentReason::InterfaceDown => {
+            format!("the interface of {family} probes is down: see `ip link`")
+        }
+        UnsentReason::NoMemory => "the kernel had no memory for them: lower --rate".to_owned(),
         UnsentReason::NoSourceAddress => {
             let instead = if about.both_families { format!(", or {other}") } else { String::new() };
             match ipv6 {
@@ -151,7 +158,7 @@ mod tests {
         let large = |about| why(UnsentReason::TooLarge, false, true, about);
         assert!(large(REAL).contains("--packet-size"));
         assert!(!large(Circumstances { mtu: true, ..REAL }).contains("--packet-size"));
-        let other = why(UnsentReason::Errno(libc::ENOMEM), false, true, REAL);
-        assert!(other.contains("memory"), "{other}");
+        let other = why(UnsentReason::Errno(libc::EIO), false, true, REAL);
+        assert!(other.contains("nput/output"), "{other}");
     }
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::control::{ControlData, Message};
-use super::{may_be_left_behind, sys};
+use super::sys;
 use crate::model::{Datagram, DiscardReason, EchoMessage, SentBySocket, SocketError};
+use crate::transport::passing::Passing;
 use crate::transport::ports::DgramProtocol;
 use crate::transport::{Arrival, PacketReceiver, PortBlock, Received};
 
@@ -28,6 +29,7 @@ pub struct DgramReceiver {
     poll: sys::Poll,
     arena: Box<sys::ReceiveArena>,
     waiting: Waiting,
+    passing: Passing,
 }
 
 /// Messages that were read and not passed yet.
@@ -107,6 +109,7 @@ impl DgramReceiver {
             poll,
             arena: Box::new(sys::ReceiveArena::new()),
             waiting: Waiting::default(),
+            passing: Passing::default(),
         }
     }
 
@@ -120,7 +123,8 @@ impl DgramReceiver {
             }
             for queue in [sys::Queue::Errors, sys::Queue::Datagrams] {
                 let first = self.waiting.messages.len();
-                if !drain(&mut self.arena, socket, port, queue, &mut self.waiting)? {
+                let kept = (&mut self.passing, &mut self.waiting);
+                if !drain(&mut self.arena, socket, port, queue, kept)? {
                     let latest = self.waiting.latest(first).unwrap_or_default();
                     complete_until =
                         Some(complete_until.map_or(latest, |other: u64| other.min(latest)));
@@ -180,21 +184,17 @@ fn drain(
     socket: &Socket,
     number: u16,
     queue: sys::Queue,
-    waiting: &mut Waiting,
+    (passing, waiting): (&mut Passing, &mut Waiting),
 ) -> io::Result<bool> {
     for _ in 0..BATCHES {
         let count = match arena.receive(socket.as_fd(), queue) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-            // A signal, or the errno of an earlier error, which this failure has cleared.
-            Err(error)
-                if error.kind() == io::ErrorKind::Interrupted
-                    || error.raw_os_error().is_some_and(may_be_left_behind) =>
-            {
-                continue;
-            }
-            Err(error) => return Err(error),
+            Err(error) => match passing.failed(error)? {
+                true => return Ok(true),
+                false => continue,
+            },
         };
+        passing.succeeded();
         for slot in 0..count {
             waiting.push(number, queue, &arena.message(slot));
         }

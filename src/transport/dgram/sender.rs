@@ -231,6 +231,10 @@ impl PacketSender for DgramSender {
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         self.sources.source_for(destination)
     }
+
+    fn refusal(&mut self, destination: IpAddr) -> Option<UnsentReason> {
+        self.sources.refusal_at_start(destination)
+    }
 }
 
 #[cfg(test)]

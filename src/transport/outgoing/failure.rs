@@ -44,6 +44,8 @@ mod tests {
         let packet = |errno, reason| assert_eq!(of(errno), SendFailure::Packet(reason));
         packet(libc::EPERM, UnsentReason::Firewall);
         packet(libc::EMSGSIZE, UnsentReason::TooLarge);
-        packet(libc::ENETDOWN, UnsentReason::Errno(libc::ENETDOWN));
+        packet(libc::ENETDOWN, UnsentReason::InterfaceDown);
+        packet(libc::ENODEV, UnsentReason::NoInterface);
+        packet(libc::EIO, UnsentReason::Errno(libc::EIO));
     }
 }

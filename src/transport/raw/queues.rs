@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::Socket;
 
 use super::arena::ReceiveArena;
+use crate::transport::passing::Passing;
 use crate::transport::ring::PacketRing;
 use crate::transport::{Received, sys};
 
@@ -26,6 +27,7 @@ pub(super) struct Queue {
     kind: QueueKind,
     /// The number of packets that are there and not passed yet.
     count: usize,
+    passing: Passing,
 }
 
 enum QueueKind {
@@ -126,6 +128,7 @@ impl Queue {
         Queue {
             kind: QueueKind::Socket(socket, Box::new(ReceiveArena::new()), 0),
             count: 0,
+            passing: Passing::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Queue {
         Queue {
             kind: QueueKind::Ring(ring),
             count: 0,
+            passing: Passing::default(),
         }
     }
 
@@ -146,7 +150,7 @@ impl Queue {
                 }
                 let filled = *first + self.count;
                 if filled < MOST {
-                    self.count += arena.receive(socket.as_fd(), filled)?;
+                    self.count += receive(socket, arena, filled, &mut self.passing)?;
                 }
             }
             QueueKind::Ring(ring) => self.count = ring.ready(MOST),
@@ -213,6 +217,28 @@ impl Queue {
                 words.ok().map(|words| words[8].into())
             }
             QueueKind::Ring(ring) => ring.dropped(),
+        }
+    }
+}
+
+/// Receives the packets that wait at `socket` into the slots from `from` on. Returns how many, 0 if there are none.
+fn receive(
+    socket: &Socket,
+    arena: &mut ReceiveArena,
+    from: usize,
+    passing: &mut Passing,
+) -> io::Result<usize> {
+    loop {
+        match arena.receive(socket.as_fd(), from) {
+            Ok(count) => {
+                passing.succeeded();
+                return Ok(count);
+            }
+            Err(error) => {
+                if passing.failed(error)? {
+                    return Ok(0);
+                }
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::transport::origin::Origin;
 use crate::transport::outgoing::{Outgoing, SendArena, SendFailure};
 use crate::transport::source::{SendingSocket, SourceTable};
 use crate::transport::{
-    PacketBatch, PacketSender, SendProgress, Stopped, TransportError, header, sys,
+    PacketBatch, PacketSender, SendProgress, Stopped, TransportError, header, is_without_ipv6, sys,
 };
 
 /// Send buffer asked for, bytes: about 10,000 probes fit.
@@ -45,11 +45,7 @@ impl RawSender {
         let v4 = open_socket(Domain::IPV4, origin)?;
         let v6 = match open_socket(Domain::IPV6, origin) {
             Ok(socket) => Some(socket),
-            Err(TransportError::Setup { source, .. })
-                if source.raw_os_error() == Some(libc::EAFNOSUPPORT) =>
-            {
-                None
-            }
+            Err(TransportError::Opening { source, .. }) if is_without_ipv6(&source) => None,
             Err(error) => return Err(error),
         };
         Ok(RawSender {
@@ -184,5 +180,9 @@ impl PacketSender for RawSender {
 
     fn source_for(&mut self, destination: IpAddr) -> Result<IpAddr, UnsentReason> {
         self.sources.source_for(destination)
+    }
+
+    fn refusal(&mut self, destination: IpAddr) -> Option<UnsentReason> {
+        self.sources.refusal_at_start(destination)
     }
 }

@@ -15,6 +15,9 @@ use crate::transport::origin::Origin;
 use crate::transport::ports::DgramProtocol;
 use crate::transport::sys;
 
+/// The sockets, in errors.
+const LOOK_UPS: &str = "a socket for route look-ups";
+
 /// Any port will do: connecting a datagram socket sends nothing, it only looks up the route.
 const PORT: u16 = 33434;
 
@@ -47,7 +50,11 @@ impl SendingSocket {
             (SendingSocket::Dgram(DgramProtocol::Icmp), Some(libc::EACCES | libc::EPERM)) => {
                 TransportError::ping(error)
             }
-            _ => TransportError::opening("a socket for route look-ups", error),
+            (SendingSocket::Raw, _) => TransportError::opening(LOOK_UPS, error),
+            (SendingSocket::Dgram(_), _) => TransportError::Opening {
+                socket: LOOK_UPS,
+                source: error,
+            },
         }
     }
 
@@ -109,6 +116,11 @@ impl Lookup {
             }
             (None, _) => self.ask_kernel(&self.socket, SocketAddr::new(destination, self.port)),
         }
+    }
+
+    /// Whether the user chose the source.
+    pub fn has_fixed_source(&self) -> bool {
+        self.fixed.is_some()
     }
 
     /// Whether the kernel chooses both interface and source.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use socket2::Domain;
 
 use super::rtnetlink::changes::RouteWatch;
-use super::{Origin, TransportError};
+use super::{Origin, TransportError, is_without_ipv6};
 use crate::model::UnsentReason;
 
 use lookup::Lookup;
@@ -50,7 +50,11 @@ impl SourceTable {
     pub(super) fn new(sockets: SendingSocket, origin: &Origin) -> Result<Self, TransportError> {
         let v4 =
             Lookup::open(sockets, Domain::IPV4, origin)?.map_err(|error| sockets.refused(error))?;
-        let v6 = Lookup::open(sockets, Domain::IPV6, origin)?.ok();
+        let v6 = match Lookup::open(sockets, Domain::IPV6, origin)? {
+            Ok(lookup) => Some(lookup),
+            Err(error) if is_without_ipv6(&error) => None,
+            Err(error) => return Err(sockets.refused(error)),
+        };
         let mut table = SourceTable {
             v4,
             v6,
@@ -155,6 +159,22 @@ impl SourceTable {
         match lookup {
             Some(lookup) if lookup.has_choice() => self.watch.pinned_interface(source),
             _ => 0,
+        }
+    }
+
+    /// Why there is no route to `destination`; `None` if there is one. Unlike [`source_for`](Self::source_for), it asks the kernel also
+    /// if the user chose the source.
+    pub(super) fn refusal_at_start(&mut self, destination: IpAddr) -> Option<UnsentReason> {
+        let refusal = self.source_for(destination).err();
+        let lookup = match destination {
+            IpAddr::V4(_) => Some(&self.v4),
+            IpAddr::V6(_) => self.v6.as_ref(),
+        };
+        match lookup {
+            Some(lookup) if refusal.is_none() && lookup.has_fixed_source() => {
+                lookup.refusal(destination)
+            }
+            _ => refusal,
         }
     }
 

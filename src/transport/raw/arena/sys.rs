@@ -73,8 +73,11 @@ impl ReceiveArena {
         }
     }
 
-    /// Receives the packets that wait at `socket` into the slots from `from` on, without waiting. Returns how many, 0 if there are
-    /// none. The slots before `from` keep their packets.
+    /// Receives the packets that wait at `socket` into the slots from `from` on, without waiting. Returns how many. The slots before
+    /// `from` keep their packets.
+    ///
+    /// # Errors
+    /// Also if there are none (EAGAIN), or if a signal came first (EINTR).
     pub(in crate::transport::raw) fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -87,7 +90,7 @@ impl ReceiveArena {
         let room = &mut self.messages[from..];
         // SAFETY: each message points at a piece and a control block of its own, each piece at PACKET bytes of `buffers`; their
         // vectors live as long as `self` and were not touched since `new`. A null timeout: MSG_DONTWAIT does not wait.
-        let result = check(unsafe {
+        let count = check(unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 room.as_mut_ptr(),
@@ -95,15 +98,9 @@ impl ReceiveArena {
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
-        });
-        match result {
-            Ok(count) => {
-                self.filled = from + count as usize;
-                Ok(count as usize)
-            }
-            Err(error) if would_block(&error) => Ok(0),
-            Err(error) => Err(error),
-        }
+        })? as usize;
+        self.filled = from + count;
+        Ok(count)
     }
 
     /// The packet in `slot`. A call must have filled that slot.
@@ -143,12 +140,4 @@ fn nanoseconds(seconds: libc::time_t, nanos: libc::c_long) -> Option<u64> {
         .ok()?
         .checked_mul(1_000_000_000)?
         .checked_add(u64::try_from(nanos).ok()?)
-}
-
-/// Whether there was nothing to receive, or a signal came first.
-fn would_block(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }
