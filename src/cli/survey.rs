@@ -409,6 +409,7 @@ fn report(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
         Ok(end) => end,
         // The reader of standard output closed the pipe.
         Err(error) if error.is_broken_pipe() => return OK,
+        Err(SurveyError::Clash(clash)) => return refuse(&clash),
         Err(error) => return fail(&error.into()),
     };
     if log.shows_summary() {

@@ -7,6 +7,7 @@
 //! 3. The receive side receives test packets before the first probe is sent.
 //! 4. The dataset is closed, however the run ended.
 
+mod clash;
 mod error;
 mod identity;
 mod observer;
@@ -43,6 +44,7 @@ use crate::transport::AddressFamilies;
 use crate::wire::token::RunKey;
 
 pub use crate::engine::report::Progress;
+pub use clash::FileClash;
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
 pub use observer::{Observer, Plan};
@@ -88,6 +90,7 @@ pub fn run(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
+    clash::check(config, output)?;
     // Before the first thread starts: loading targets starts threads.
     let lab = setup::enter_lab(config)?;
     run_in(lab, config, output, resolve, stop, observer)
@@ -106,6 +109,7 @@ pub fn run_over(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
+    clash::check(config, output)?;
     let lab = EnteredLab::enter(simulation)?;
     let config = SurveyConfig {
         network: Network::Lab { file: None },

@@ -3,6 +3,7 @@
 
 #![allow(clippy::too_many_lines, reason = "tests may be tables")]
 
+mod clashes;
 mod endings;
 mod refusals;
 mod streams;
