@@ -21,6 +21,8 @@ mod resolver;
 mod segments;
 mod set;
 mod special;
+mod text_lines;
+mod utf16;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Loads lists, and checks the targets and counts.
 
+mod encodings;
 mod faults;
 mod properties;
 
