@@ -134,6 +134,9 @@ fn run_in(
     let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
         observer.bad_line(line)
     })?;
+    for warning in report.warnings() {
+        observer.warn(&warning);
+    }
     if targets.is_empty() {
         return Err(SurveyError::NoTargets(error::why_none(
             &report,
@@ -215,7 +218,7 @@ impl Job<'_> {
             ..parts::format(self.config, setup.transport.ports.base())
         };
         let mut facts = self.facts(setup.describe());
-        facts.warnings.clone_from(&setup.warnings);
+        facts.warnings.extend_from_slice(&setup.warnings);
         let vantage = setup.vantage(self.config);
         let closed = |error| setup.given_up().explain(error);
         let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
@@ -379,7 +382,7 @@ impl Job<'_> {
             targets: to_json(&self.report),
             setup,
             rate: Some(self.config.rate),
-            warnings: Vec::new(),
+            warnings: self.report.warnings(),
         }
     }
 

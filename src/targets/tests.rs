@@ -2,6 +2,7 @@
 
 mod encodings;
 mod faults;
+mod notes;
 mod properties;
 
 use std::io;

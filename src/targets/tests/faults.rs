@@ -36,7 +36,7 @@ fn messages_are_limited_but_every_bad_line_is_counted() {
     let (_, report, bad) = load_text(&text);
     assert_eq!(
         (report.bad_lines, report.messages.len(), bad.len()),
-        (1000, loader::MOST_MESSAGES, 1000)
+        (1000, report::MOST_MESSAGES, 1000)
     );
     assert!(bad[999].starts_with("list:1000: "));
 }
