@@ -263,7 +263,7 @@ mod tests {
             ("eu;192.0.2.1", Fault::Separator),
             ("region\ttarget", Fault::Separator),
             ("fe80::1%eth0", Fault::Zone),
-            ("1\09\02\0.\0", Fault::Nul),
+            ("1\u{0}9\u{0}2\u{0}.\u{0}", Fault::Nul),
             ("a..b", Fault::Name),
             ("-a.example", Fault::Name),
             ("a b", Fault::Words),

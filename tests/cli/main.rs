@@ -5,6 +5,7 @@
 
 mod clashes;
 mod endings;
+mod numbers;
 mod refusals;
 mod streams;
 mod targets;

@@ -46,7 +46,7 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "-f", "0"],
-            &["'0' for '--first-ttl", "1..=254"],
+            &["'0' for '--first-ttl", "0 is not in 1..=254"],
         ),
         (
             &["198.18.0.1", "-o", &out, "-m", "300"],
@@ -207,11 +207,11 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "--min-reply-rate", "7"],
-            &["--min-reply-rate 7"],
+            &["'7' for '--min-reply-rate", "between 0 and 1", "90%"],
         ),
         (
             &["198.18.0.1", "-o", &out, "--min-reply-rate", "NaN"],
-            &["--min-reply-rate NaN"],
+            &["'NaN' for '--min-reply-rate"],
         ),
         (&["198.18.0.1", "-o", &out, "--vantage", ""], &["--vantage"]),
         (

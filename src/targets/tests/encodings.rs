@@ -114,15 +114,17 @@ fn lists_longer_than_a_buffer_are_read_whole() {
             let lines = row.matches(end).count() * rows;
             for pad in 0..row.len() {
                 // A comment of any length moves all rows behind it.
-                let list = format!(
-                    "{}{head}{end}{}",
-                    format!("#{}{end}", "x".repeat(pad)),
-                    row.repeat(rows)
-                );
+                let pad = "x".repeat(pad);
+                let list = format!("#{pad}{end}{head}{end}{}", row.repeat(rows));
                 let (set, report, bad) = load_text(&list);
-                assert_eq!((set.len(), bad.len()), (1, 0), "{end:?} {pad}: {bad:?}");
-                assert_eq!(report.lines as usize, lines + 2, "{end:?} {pad}");
-                assert_eq!(report.inputs as usize, rows, "{end:?} {pad}");
+                assert_eq!(
+                    (set.len(), bad.len()),
+                    (1, 0),
+                    "{end:?} {}: {bad:?}",
+                    pad.len()
+                );
+                assert_eq!(report.lines as usize, lines + 2, "{end:?} {}", pad.len());
+                assert_eq!(report.inputs as usize, rows, "{end:?} {}", pad.len());
             }
         }
     }
