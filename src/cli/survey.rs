@@ -77,6 +77,7 @@ pub(super) struct SurveyArgs {
     resolve_targets: Option<NameFamily>,
 
     /// Resolve host names with this DNS server instead of /etc/hosts and /etc/resolv.conf. If several are given, they are asked in order.
+    /// A link-local address has its interface behind `%`: fe80::1%eth0.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = parse_server, help_heading = "Targets")]
     resolver: Vec<SocketAddr>,
 
