@@ -116,6 +116,30 @@ proptest! {
     }
 
     #[test]
+    fn rows_that_lose_labels_are_those_of_a_walk_address_by_address(
+        rows in prop::collection::vec((prefix(), prop::sample::select(vec!["", "1", "2"])), 1..8),
+        per_prefix in prop_oneof![Just(1u8), Just(3)],
+    ) {
+        let spec = TargetSpec { per_prefix, allow_special: true, ..both() };
+        let mut owners: HashMap<String, &str> = HashMap::new();
+        let mut expected = Vec::new();
+        let mut text = String::from("target,n\n");
+        for (number, ((address, length), label)) in rows.iter().enumerate() {
+            let prefix = format!("{address}/{length}");
+            let (alone, ..) = load_lists(&spec, &[("alone", prefix.as_bytes())]).unwrap();
+            let owned: Vec<&str> = addresses(&alone).into_iter().map(|one| *owners.entry(one).or_insert(label)).collect();
+            if !label.is_empty() && owned.iter().any(|owner| owner != label) {
+                expected.push(format!("list:{}", number + 2));
+            }
+            text += &format!("{prefix},{label}\n");
+        }
+        let (_, report, _) = load_lists(&spec, &[("list", text.as_bytes())]).unwrap();
+        prop_assert_eq!(report.unused_labels, expected.len() as u64);
+        expected.truncate(5);
+        prop_assert_eq!(report.first_unused_labels, expected);
+    }
+
+    #[test]
     fn any_bytes_are_accepted_counted_or_reported(
         header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..]), Just(&b"target,a\r"[..])],
         parts in prop::collection::vec(
