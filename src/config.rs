@@ -140,6 +140,8 @@ pub const MOST_ATTEMPTS: u8 = 100;
 pub const MOST_WINDOW: u32 = 1 << 20;
 /// Valid timeouts, in seconds.
 pub const TIMEOUT_S: RangeInclusive<f64> = 0.01..=3_600.0;
+/// The most bytes of a vantage point's name in the name of a folder: file systems allow 255, and the name starts with `vp=id-`.
+const MOST_VANTAGE_BYTES: usize = 255 - "vp=id-".len();
 /// Most live probes at a time: probes that are not forgotten yet, answered or not. They need about 15 GiB.
 const MOST_LIVE: u64 = 1 << 27;
 
@@ -173,6 +175,10 @@ impl SurveyConfig {
         }
         if self.vantage.is_empty() || self.survey_id.as_deref() == Some("") {
             return Err(ConfigError::EmptyName);
+        }
+        let folder = folder_bytes(&self.vantage);
+        if folder > MOST_VANTAGE_BYTES {
+            return Err(ConfigError::LongVantage(folder));
         }
         Ok(self)
     }
@@ -304,6 +310,13 @@ impl SurveyConfig {
         let lifetime = self.timeout + self.late_window;
         (self.rate.per_second() * lifetime.as_secs_f64()).ceil() as u64
     }
+}
+
+/// The bytes that a vantage point's name takes in the name of a folder. The dataset encodes bytes other than these as `%` and two digits.
+fn folder_bytes(vantage: &str) -> usize {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let bytes = vantage.bytes().map(|byte| if plain(byte) { 1 } else { 3 });
+    bytes.sum()
 }
 
 fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -184,6 +184,10 @@ fn main() -> ExitCode {
             ordinary::without_namespaces,
         ),
         ("names_are_asked_of_the_server_named", names::by_a_server),
+        (
+            "names_are_asked_of_a_server_in_a_zone",
+            names::by_a_server_in_a_zone,
+        ),
         ("names_in_the_lab_stay_in_it", names::in_the_lab),
         (
             "privileges_are_given_up_by_every_thread",

@@ -306,8 +306,9 @@ fn check_targets(set: &TargetSet, report: &LoadReport) {
         ..
     } = *report;
     assert_eq!(inputs, accepted + bad_lines + other_family);
-    // A CSV may end rows at carriage returns alone, so that there can be more of them than lines.
-    assert!(report.lines > 0 || inputs == 0);
+    // Every row has a line of its own.
+    assert!(report.lines >= inputs);
+    assert!(report.unused_labels <= accepted && report.host_bits <= accepted);
     let left_out = report.duplicates + report.special + report.blocked;
     assert_eq!(report.expanded, report.targets + left_out);
     assert_eq!(u64::from(set.len()), report.targets);

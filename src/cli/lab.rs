@@ -13,6 +13,7 @@ use pathsurvey::lab::driver::{LabHost, enter_namespace, exec_in_lab};
 use pathsurvey::model::Ttl;
 use pathsurvey::survey::lab_network;
 
+use super::values::{whole, whole_or_hex};
 use super::{OK, fail};
 
 /// The commands of `lab`.
@@ -49,19 +50,19 @@ pub(super) struct TruthArgs {
     protocol: TruthProtocol,
 
     /// The flow's source port (ICMP identifier).
-    #[arg(long, value_name = "PORT", default_value_t = 24_000)]
+    #[arg(long, value_name = "PORT", default_value_t = 24_000, value_parser = whole(0..=u16::MAX))]
     source_port: u16,
 
     /// The flow's destination port (ICMP checksum) [default: UDP 33434, TCP 80, ICMP 0].
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = whole_or_hex(0..=u16::MAX))]
     dest_port: Option<u16>,
 
     /// The IPv6 flow label [default: 0].
-    #[arg(long, value_name = "LABEL", value_parser = clap::value_parser!(u32).range(0..1 << 20))]
+    #[arg(long, value_name = "LABEL", value_parser = whole_or_hex(0..=(1_u32 << 20) - 1))]
     flow_label: Option<u32>,
 
     /// The highest TTL to print.
-    #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(short = 'm', long, value_name = "TTL", default_value_t = 32, value_parser = whole(1..=u8::MAX))]
     max_ttl: u8,
 
     /// A network file [default: the generated network].

@@ -17,7 +17,7 @@ use super::log::{LogOptions, write_stderr};
 use super::names::{FlagsName, NameFamily, ProtocolName, StrategyName, TransportName, unsupported};
 use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
-use super::values::{packet_size, seconds, timeout};
+use super::values::{packet_size, rate, seconds, share, timeout, whole, whole_or_hex};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, INCOMPLETE, OK, fail, refuse};
 
 /// The default rate on real networks. It is low, to be polite.
@@ -49,11 +49,11 @@ pub(super) struct SurveyArgs {
     blocklist_file: Vec<PathBuf>,
 
     /// Hosts to probe in each /24 of an IPv4 prefix that is shorter than /24. In IPv6 prefixes, one host in each /48 is probed.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254), help_heading = "Targets")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=254_u8), help_heading = "Targets")]
     per_prefix: u8,
 
     /// The seed that selects the hosts of prefixes. Runs with the same seed probe the same hosts.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Targets")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole_or_hex(0..=u64::MAX), help_heading = "Targets")]
     target_seed: u64,
 
     /// Probe special-use addresses (private, documentation, …) as well. Always on in the lab.
@@ -77,6 +77,7 @@ pub(super) struct SurveyArgs {
     resolve_targets: Option<NameFamily>,
 
     /// Resolve host names with this DNS server instead of /etc/hosts and /etc/resolv.conf. If several are given, they are asked in order.
+    /// A link-local address has its interface behind `%`: fe80::1%eth0.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = parse_server, help_heading = "Targets")]
     resolver: Vec<SocketAddr>,
 
@@ -137,7 +138,7 @@ pub(super) struct SurveyArgs {
     transport: TransportName,
 
     /// Probes per second in total (10k and 1.5M are accepted) [default: 1000; in the lab 20k].
-    #[arg(short, long, allow_negative_numbers = true, help_heading = "Probing")]
+    #[arg(short, long, value_parser = rate, allow_negative_numbers = true, help_heading = "Probing")]
     rate: Option<Rate>,
 
     /// The first TTL.
@@ -146,7 +147,7 @@ pub(super) struct SurveyArgs {
         long,
         value_name = "TTL",
         default_value_t = 1,
-        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)),
+        value_parser = whole(1..=MOST_TTL),
         help_heading = "Probing"
     )]
     first_ttl: u8,
@@ -157,7 +158,7 @@ pub(super) struct SurveyArgs {
         long,
         value_name = "TTL",
         default_value_t = 32,
-        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)),
+        value_parser = whole(1..=MOST_TTL),
         help_heading = "Probing"
     )]
     max_ttl: u8,
@@ -168,7 +169,7 @@ pub(super) struct SurveyArgs {
         long,
         value_name = "N",
         default_value_t = 2,
-        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_ATTEMPTS)),
+        value_parser = whole(1..=MOST_ATTEMPTS),
         help_heading = "Probing"
     )]
     attempts: u8,
@@ -182,11 +183,11 @@ pub(super) struct SurveyArgs {
     late_window: Duration,
 
     /// End a trace after this number of silent hops in a row.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_TTL)), help_heading = "Probing")]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=MOST_TTL), help_heading = "Probing")]
     gap_limit: u8,
 
     /// Maximum number of targets that are traced at a time (trace) [default: rate / flows, 64 to 65536].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_WINDOW)), help_heading = "Probing")]
+    #[arg(long, value_name = "N", value_parser = whole(1..=MOST_WINDOW), help_heading = "Probing")]
     window: Option<u32>,
 
     /// How long to receive replies after the last probe [default: the timeout].
@@ -194,15 +195,15 @@ pub(super) struct SurveyArgs {
     cooldown: Option<Duration>,
 
     /// Number of flows per target. They differ only in the source port (ICMP identifier), which increases by one per flow.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=u16::MAX), help_heading = "Probing")]
     flows: u16,
 
     /// The kind of TCP segment (only with TCP) [default: syn].
     #[arg(long, value_name = "FLAGS", help_heading = "Probing")]
     tcp_flags: Option<FlagsName>,
 
-    /// The type of service (traffic class) of every probe: 0 to 255. DSCP is its upper six bits.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Probing")]
+    /// The type of service (traffic class) of every probe: 0 to 255, or 0x00 to 0xff. DSCP is its upper six bits.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole_or_hex(0..=u8::MAX), help_heading = "Probing")]
     tos: u8,
 
     /// The size of every UDP or ICMP probe, with its IP header (not with TCP) [default: the smallest possible].
@@ -215,7 +216,7 @@ pub(super) struct SurveyArgs {
     mtu: bool,
 
     /// Probe each hop until it has answered N times (trace).
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_ATTEMPTS)), help_heading = "Probing")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=MOST_ATTEMPTS), help_heading = "Probing")]
     probes_per_hop: u8,
 
     /// Send from this address of this machine. Give at most one per address family.
@@ -231,13 +232,13 @@ pub(super) struct SurveyArgs {
         long,
         value_name = "PORT",
         default_value_t = 24_000,
-        value_parser = clap::value_parser!(u16).range(1..),
+        value_parser = whole(1..=u16::MAX),
         help_heading = "Probing"
     )]
     source_port: u16,
 
     /// The destination port of UDP and TCP probes [default: UDP 33434, TCP 80].
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Probing")]
+    #[arg(long, value_name = "PORT", value_parser = whole(1..=u16::MAX), help_heading = "Probing")]
     dest_port: Option<u16>,
 
     /// Increase the destination port with the TTL, as the classic traceroute does. Load balancers then see many flows. Not with ICMP.
@@ -245,22 +246,11 @@ pub(super) struct SurveyArgs {
     port_per_ttl: bool,
 
     /// The seed of the probing order [default: random].
-    #[arg(
-        short = 'e',
-        long,
-        value_name = "N",
-        allow_negative_numbers = true,
-        help_heading = "Probing"
-    )]
+    #[arg(short = 'e', long, value_name = "N", value_parser = whole_or_hex(0..=u64::MAX), allow_negative_numbers = true, help_heading = "Probing")]
     seed: Option<u64>,
 
-    /// Exit with code 3 if less than this share (0 to 1) of the probes is answered.
-    #[arg(
-        long,
-        value_name = "SHARE",
-        allow_negative_numbers = true,
-        help_heading = "Probing"
-    )]
+    /// Exit with code 3 if less than this share (0.9 or 90%) of the probes is answered.
+    #[arg(long, value_name = "SHARE", value_parser = share, allow_negative_numbers = true, help_heading = "Probing")]
     min_reply_rate: Option<f64>,
 
     /// Survey the built-in simulated internet instead of the real one. No privileges are needed, and no packet leaves this machine.
@@ -278,6 +268,9 @@ Examples:
   sudo pathsurvey survey -i targets.txt -r 500 -o nightly
   sudo pathsurvey survey -i targets.txt -6 --protocol tcp --dest-port 443 -o nightly
   pathsurvey survey --lab 198.18.0.0/22 -o - --format csv | head
+
+Numbers may be written as 10_000, 10k or 1.5M, times in seconds or as 500ms,
+2s or 5min, and shares as 0.9 or 90%.
 
 Exit codes: 0 success, 1 failure, 2 invalid options, 3 below --min-reply-rate,
 4 incomplete (more than 1% of the probes could not be sent; targets without a route do not count),
@@ -413,6 +406,7 @@ fn report(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
         Ok(end) => end,
         // The reader of standard output closed the pipe.
         Err(error) if error.is_broken_pipe() => return OK,
+        Err(SurveyError::Clash(clash)) => return refuse(&clash),
         Err(error) => return fail(&error.into()),
     };
     if log.shows_summary() {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{MOST_TTL, PACKET_SIZES};
+use super::{MOST_TTL, MOST_VANTAGE_BYTES, PACKET_SIZES};
 
 /// Options that contradict each other, or a value out of range.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -122,4 +122,10 @@ pub enum ConfigError {
     /// An empty name.
     #[error("--vantage and --survey-id must not be empty")]
     EmptyName,
+    /// The vantage point's name does not fit into the name of a folder.
+    #[error(
+        "--vantage: the name takes {0} bytes in the name of a folder, more than {MOST_VANTAGE_BYTES}: give a shorter name (every byte that is \
+         not a letter, digit, `.`, `_` or `-` takes three)"
+    )]
+    LongVantage(usize),
 }

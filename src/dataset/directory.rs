@@ -14,9 +14,9 @@ use super::writer::{Group, NewRun, SealedHook};
 use super::{Counted, DatasetError, Ending, Finished, RunFigures, RunMeta};
 use crate::model::Time;
 
-const LOCK: &str = ".lock";
-const PARTIAL: &str = ".partial";
-const MANIFEST: &str = "manifest.json";
+pub(super) const LOCK: &str = ".lock";
+pub(super) const PARTIAL: &str = ".partial";
+pub(super) const MANIFEST: &str = "manifest.json";
 
 /// An open dataset directory. This process holds its lock.
 pub(super) struct Directory {
@@ -24,7 +24,7 @@ pub(super) struct Directory {
     disk: Disk,
     run: Run,
     footer: Footer,
-    /// `date=…/vp=…`
+    /// `date=…/vp=id-…`
     partition: PathBuf,
     tables: Vec<AnyTable>,
     /// By table, in the order of `tables`.
@@ -252,8 +252,8 @@ impl Directory {
 /// Returns the partition of a run: the UTC day of its start, then its vantage point.
 fn partition(meta: &RunMeta) -> PathBuf {
     let day = DateTime::from_timestamp_micros(meta.started_at.as_micros()).unwrap_or_default();
-    let vantage = manifest::path_safe(&meta.vantage.id);
-    PathBuf::from(format!("date={}", day.format("%Y-%m-%d"))).join(format!("vp={vantage}"))
+    PathBuf::from(format!("date={}", day.format("%Y-%m-%d")))
+        .join(manifest::vantage_folder(&meta.vantage.id))
 }
 
 /// Removes unfinished files. This process holds the lock, so the processes that wrote them have ended.

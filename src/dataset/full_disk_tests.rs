@@ -65,7 +65,7 @@ fn feed_until_full(writer: &mut DatasetWriter, from: u32) -> DatasetError {
 }
 
 fn parts(root: &Path) -> Vec<PathBuf> {
-    let directory = root.join("hops/date=2026-03-01/vp=fra");
+    let directory = root.join("hops/date=2026-03-01/vp=id-fra");
     let entries = fs::read_dir(directory).expect("a partition");
     entries
         .map(|entry| entry.expect("an entry").path())

@@ -11,7 +11,7 @@ use crate::model::{KernelDrops, Protocol, Rate, Statistics, Time};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Vantage {
-    /// The id. It is in the column `vantage` and in the partition `vp=`.
+    /// The id. It is in the column `vantage` and in the partition `vp=id-…`.
     pub id: String,
     /// The IPv4 address of this host.
     pub source_ipv4: Option<IpAddr>,

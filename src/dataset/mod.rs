@@ -37,13 +37,14 @@
 //! ```text
 //! DIR/manifest.json                                              the latest run: see `manifest`
 //! DIR/manifest-RUN.json                                          earlier runs into the same directory
-//! DIR/hops/date=2026-03-01/vp=ID/part-RUN-00000.parquet          one row per probe
-//! DIR/traces/date=2026-03-01/vp=ID/part-RUN-00000.parquet        one row per (target, flow)
+//! DIR/hops/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet       one row per probe
+//! DIR/traces/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet     one row per (target, flow)
 //! DIR/.lock, DIR/.partial/                                       used by the writer only
 //! ```
 //! `00000` is the number of the sealing. `date` is the UTC day on which the run started. The partition key of the vantage point is `vp`,
 //! because the files hold a column `vantage`. Pyarrow refuses a key that is also a column. DuckDB would use the key's type, which is a
-//! number for an id such as `17`.
+//! number for an id such as `17`. The value of `vp` starts with `id-`, so that no reader takes it for a number, a date or null. Runs of
+//! earlier versions lack this prefix. The column `vantage` holds the id as it is.
 //! Temporary files are not in `hops/` and `traces/`, because polars refuses a directory with files of other suffixes.
 
 mod arrow_ipc;
@@ -57,6 +58,7 @@ mod json;
 mod jsonl;
 pub mod manifest;
 mod meta;
+mod occupied;
 mod output;
 mod parquet;
 mod pcap;
@@ -75,6 +77,7 @@ pub use directory::SealedPart;
 pub use error::{DatasetError, Remains};
 pub use manifest::not_sent;
 pub use meta::{Ending, RunFigures, RunMeta, Vantage};
+pub use occupied::Occupied;
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;

@@ -7,11 +7,15 @@ use crate::lab::driver::NamespaceError;
 use crate::targets::{Families, LoadReport, SpecialUse, TargetError};
 use crate::transport::TransportError;
 
+use super::clash::FileClash;
 use super::privilege::PrivilegeError;
 
 /// The reason why a survey failed. Each message says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
+    /// The run would write to a file that it reads, or write two outputs to one file. No file was opened.
+    #[error(transparent)]
+    Clash(#[from] FileClash),
     /// The targets cannot be read.
     #[error(transparent)]
     Targets(#[from] TargetError),

@@ -7,6 +7,7 @@
 //! 3. The receive side receives test packets before the first probe is sent.
 //! 4. The dataset is closed, however the run ended.
 
+mod clash;
 mod error;
 mod identity;
 mod observer;
@@ -44,6 +45,7 @@ use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
 
 pub use crate::engine::report::Progress;
+pub use clash::FileClash;
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
 pub use observer::{Observer, Plan};
@@ -92,6 +94,7 @@ pub fn run(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
+    clash::check(config, output)?;
     // Before the first thread starts: loading targets starts threads.
     let lab = setup::enter_lab(config)?;
     run_in(lab, config, output, resolve, stop, observer)
@@ -110,6 +113,7 @@ pub fn run_over(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
+    clash::check(config, output)?;
     let lab = EnteredLab::enter(simulation)?;
     let config = SurveyConfig {
         network: Network::Lab { file: None },
@@ -135,6 +139,9 @@ fn run_in(
     let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
         observer.bad_line(line)
     })?;
+    for warning in report.warnings() {
+        observer.warn(&warning);
+    }
     if targets.is_empty() {
         return Err(SurveyError::NoTargets(error::why_none(
             &report,
@@ -218,7 +225,7 @@ impl Job<'_> {
             ..parts::format(self.config, setup.transport.ports.base())
         };
         let mut facts = self.facts(setup.describe());
-        facts.warnings.clone_from(&setup.warnings);
+        facts.warnings.extend_from_slice(&setup.warnings);
         let vantage = setup.vantage(self.config);
         let closed = |error| setup.given_up().explain(error);
         let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
@@ -409,7 +416,7 @@ impl Job<'_> {
             targets: to_json(&self.report),
             setup,
             rate: Some(self.config.rate),
-            warnings: Vec::new(),
+            warnings: self.report.warnings(),
         }
     }
 }

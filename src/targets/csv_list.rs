@@ -1,7 +1,13 @@
 //! Target lists in CSV (RFC 4180). The header has a column `target`; every other column is a label.
+//!
+//! - A row ends as a line does: with `\n`, `\r\n` or a lone `\r`, also if one list mixes them. Within quotes, all of them are text.
+//! - A row that starts with `#` is a comment.
+
+use std::borrow::Cow;
 
 use super::line::Fault;
-use super::reader::{Batch, Cut, LONGEST, Piece, endless, lines};
+use super::reader::{Batch, Cut, LONGEST, Piece, endless};
+use super::text_lines::{first_line, is_whole, lines, without_end};
 
 /// The highest number of lines in one row. Without this limit, an unclosed quote would include the rest of the list.
 const MOST_LINES: usize = 64;
@@ -19,8 +25,10 @@ pub(super) struct Header {
 impl Header {
     /// Parses a line as a header. Returns `None` if it has no column `target`. The list is then not a CSV.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
-        let record = reader(line).into_records().next()?.ok()?;
-        let cells: Vec<&str> = record.iter().map(str::trim).collect();
+        let cells = cells(line);
+        let cells: Result<Vec<&str>, _> =
+            cells.iter().map(|cell| std::str::from_utf8(cell)).collect();
+        let cells: Vec<&str> = cells.ok()?.into_iter().map(str::trim).collect();
         let target = cells
             .iter()
             .position(|cell| cell.eq_ignore_ascii_case("target"))?;
@@ -60,28 +68,34 @@ impl Header {
 
     /// Parses whole rows.
     pub(super) fn rows(&self, bytes: &[u8]) -> Batch {
-        let mut batch = Batch::of_lines(lines(bytes).count() as u64);
-        let mut reader = reader(bytes);
-        let mut record = csv::ByteRecord::new();
-        // Reading from memory cannot fail, and rows of different lengths are allowed.
-        while let Ok(true) = reader.read_byte_record(&mut record) {
-            let (line, at) = start(bytes, record.position());
-            self.row(&mut batch, line, &bytes[at..], &record);
+        let mut batch = Batch::default();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let line = first_line(rest);
+            let row = &rest[..row_length(rest, line).unwrap_or(line.len())];
+            self.row(&mut batch, line, row);
+            batch.lines += lines(row).count() as u64;
+            rest = &rest[row.len()..];
         }
         batch
     }
 
-    fn row(&self, batch: &mut Batch, line: u64, bytes: &[u8], record: &csv::ByteRecord) {
-        if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
+    /// Adds a row that starts with `line`.
+    fn row(&self, batch: &mut Batch, line: &[u8], row: &[u8]) {
+        if row.first() == Some(&b'#') {
             return;
         }
-        let raw = lines(bytes).next().unwrap_or(bytes);
-        let cells: Result<Vec<&str>, _> = record
+        let cells = cells(row);
+        if cells.iter().all(|cell| cell.trim_ascii().is_empty()) {
+            return;
+        }
+        let number = batch.lines;
+        let cells: Result<Vec<&str>, _> = cells
             .iter()
             .map(|cell| std::str::from_utf8(cell).map(str::trim))
             .collect();
         let Ok(cells) = cells else {
-            return batch.add_bad(line, raw, Fault::Encoding);
+            return batch.add_bad(number, line, Fault::Encoding);
         };
         if cells.first().is_some_and(|cell| cell.starts_with('#')) {
             return;
@@ -91,46 +105,42 @@ impl Header {
                 found: cells.len(),
                 expected: self.columns,
             };
-            return batch.add_bad(line, raw, fault);
+            return batch.add_bad(number, line, fault);
         }
         let target = cells[self.target];
         if target.is_empty() {
-            return batch.add_bad(line, raw, Fault::Missing);
+            return batch.add_bad(number, line, Fault::Missing);
         }
         let labels = cells
             .iter()
             .enumerate()
             .filter(|(at, _)| *at != self.target);
-        batch.add(line, target, labels.map(|(_, cell)| *cell));
+        batch.add(number, target, labels.map(|(_, cell)| *cell));
     }
 }
 
-fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .comment(Some(b'#'))
-        .buffer_capacity(bytes.len().clamp(64, 1 << 13))
-        .from_reader(bytes)
-}
-
-/// Returns the line (from 0) and the byte at which a row starts. The reader skips blank lines and comments, but its position is before them.
-fn start(bytes: &[u8], position: Option<&csv::Position>) -> (u64, usize) {
-    let Some(position) = position else {
-        return (0, 0);
-    };
-    let (mut line, mut at) = (position.line() - 1, position.byte() as usize);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'\r' => at += 1,
-            b'\n' | b'#' => {
-                at += lines(&bytes[at..]).next().map_or(1, <[u8]>::len);
-                line += 1;
-            }
-            _ => break,
+/// The cells of a row, without their quotes. A quote opens a cell only at its start. Text after the closing quote belongs to the cell, as in
+/// the csv crate.
+fn cells(row: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let row = without_end(row);
+    if !row.contains(&b'"') {
+        return row.split(|byte| *byte == b',').map(Cow::Borrowed).collect();
+    }
+    let mut cells = Vec::new();
+    let mut cell = Vec::new();
+    let mut state = Cell::Start;
+    for byte in row {
+        let next = state.after(*byte);
+        match (state, next) {
+            (_, Cell::Start) => cells.push(Cow::Owned(std::mem::take(&mut cell))),
+            // The quotes around the cell, and the first of two within it.
+            (Cell::Start, Cell::Quoted) | (Cell::Quoted, Cell::Closed) => {}
+            _ => cell.push(*byte),
         }
+        state = next;
     }
-    (line, at.min(bytes.len()))
+    cells.push(Cow::Owned(cell));
+    cells
 }
 
 /// Cuts a buffer at ends of rows.
@@ -140,15 +150,13 @@ pub(super) fn cut(bytes: &[u8], at_end: bool) -> Cut<'_> {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        let line = lines(rest).next().unwrap_or(rest);
+        let line = first_line(rest);
         let found = row_length(rest, line);
         match found {
-            Some(length) if length <= LONGEST && (at_end || rest[..length].ends_with(b"\n")) => {
-                at += length
-            }
+            Some(length) if length <= LONGEST && (at_end || is_whole(rest, length)) => at += length,
             // The end of the row may not have been read yet.
             _ if !at_end && at > 0 && rest.len() <= LONGEST => break,
-            _ if !at_end && !line.ends_with(b"\n") => {
+            _ if !at_end && !is_whole(rest, line.len()) => {
                 if at > 0 {
                     break;
                 }
@@ -181,31 +189,28 @@ pub(super) fn cut(bytes: &[u8], at_end: bool) -> Cut<'_> {
 }
 
 /// Returns the length of the row at the start of `bytes`, whose first line is `line`. Returns `None` if a quote is still open where the
-/// row should end. As in the csv crate, a quote opens a cell only at its start, and a carriage return also ends a row.
+/// row should end.
 fn row_length(bytes: &[u8], line: &[u8]) -> Option<usize> {
     if line.first() == Some(&b'#') || !line.contains(&b'"') {
         return Some(line.len());
     }
     let mut state = Cell::Start;
-    let mut left = MOST_LINES;
-    for (at, byte) in bytes.iter().enumerate().take(LONGEST) {
-        state = match (state, byte) {
-            (Cell::Start, b'"') | (Cell::Closed, b'"') => Cell::Quoted,
-            (Cell::Quoted, b'"') => Cell::Closed,
-            (Cell::Quoted, b'\n') if left == 1 => return None,
-            (Cell::Quoted, b'\n') => {
-                left -= 1;
-                Cell::Quoted
-            }
-            (Cell::Quoted, _) => Cell::Quoted,
-            (_, b'\n') => return Some(at + 1),
-            (_, b',' | b'\r') => Cell::Start,
-            (_, _) => Cell::Plain,
-        };
+    let mut length = 0;
+    for line in lines(bytes).take(MOST_LINES) {
+        state = without_end(line)
+            .iter()
+            .fold(state, |state, byte| state.after(*byte));
+        length += line.len();
+        match state {
+            _ if length > LONGEST => return None,
+            Cell::Quoted => {}
+            _ => return Some(length),
+        }
     }
-    (bytes.len() <= LONGEST && !matches!(state, Cell::Quoted)).then_some(bytes.len())
+    None
 }
 
+/// The place within a row.
 #[derive(Clone, Copy)]
 enum Cell {
     Start,
@@ -214,3 +219,19 @@ enum Cell {
     /// After a quote that ends the cell. If another quote follows, the cell goes on.
     Closed,
 }
+
+impl Cell {
+    /// The place after a byte that does not end the row.
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Cell::Start | Cell::Closed, b'"') => Cell::Quoted,
+            (Cell::Quoted, b'"') => Cell::Closed,
+            (Cell::Quoted, _) => Cell::Quoted,
+            (_, b',') => Cell::Start,
+            _ => Cell::Plain,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

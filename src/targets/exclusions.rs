@@ -107,7 +107,7 @@ fn ranges(prefixes: impl Iterator<Item = (u128, u128, u8, Exclusion)>) -> Vec<Ex
         })
         .collect();
     let mut disjoint: Vec<Excluded> = Vec::new();
-    flatten(&mut nested, |stretch| {
+    let emit = |stretch: Stretch| {
         let special = SpecialUse::ALL.get(stretch.entry as usize);
         let why = special.map_or(Exclusion::Blocked, |special| Exclusion::Special(*special));
         match disjoint.last_mut() {
@@ -120,7 +120,8 @@ fn ranges(prefixes: impl Iterator<Item = (u128, u128, u8, Exclusion)>) -> Vec<Ex
                 why,
             }),
         }
-    });
+    };
+    flatten(&mut nested, emit, |_, _| ());
     disjoint
 }
 

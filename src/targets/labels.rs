@@ -195,6 +195,27 @@ impl Labels {
         labels
     }
 
+    /// Whether an entry has a label.
+    pub(super) fn is_labelled(&self, entry: u32) -> bool {
+        let entry = self.entries.get(entry as usize);
+        entry.is_some_and(|entry| entry.row != NONE)
+    }
+
+    /// Whether an address loses a label of entry `loser` if it has the labels of entry `winner`.
+    pub(super) fn are_lost(&self, loser: u32, winner: u32) -> bool {
+        if loser == winner || !self.is_labelled(loser) {
+            return false;
+        }
+        let row = |entry: u32| self.entries.get(entry as usize).map(|entry| entry.row);
+        row(loser) != row(winner) && {
+            let (lost, kept) = (self.labels(loser), self.labels(winner));
+            let is_lost = |(at, label): (usize, &Option<&str>)| {
+                label.is_some() && kept.get(at).is_none_or(|kept| kept != label)
+            };
+            lost.iter().enumerate().any(is_lost)
+        }
+    }
+
     /// Bytes of memory in use.
     pub(super) fn heap_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()

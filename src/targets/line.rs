@@ -74,6 +74,9 @@ pub enum Fault {
     /// A quoted cell without an end.
     #[error("a quote is opened here and never closed")]
     OpenQuote,
+    /// Bytes that are 0, such as those of UTF-16.
+    #[error("it has bytes that are 0: this part of the list may be UTF-16; save the list as UTF-8")]
+    Nul,
     /// Not UTF-8.
     #[error("not UTF-8 text")]
     Encoding,
@@ -92,6 +95,9 @@ pub enum Fault {
 pub(super) fn parse(text: &str) -> Result<LineTarget, Fault> {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
         return Ok(LineTarget::Address(address.into()));
+    }
+    if text.contains('\0') {
+        return Err(Fault::Nul);
     }
     if text.contains(',') {
         return Err(Fault::Comma);
@@ -257,6 +263,7 @@ mod tests {
             ("eu;192.0.2.1", Fault::Separator),
             ("region\ttarget", Fault::Separator),
             ("fe80::1%eth0", Fault::Zone),
+            ("1\u{0}9\u{0}2\u{0}.\u{0}", Fault::Nul),
             ("a..b", Fault::Name),
             ("-a.example", Fault::Name),
             ("a b", Fault::Words),

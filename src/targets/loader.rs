@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use rayon::slice::ParallelSliceMut;
-use serde::Serialize;
 
+use super::blocklist::Blocklist;
+use super::conflicts::{Conflicts, UnusedLabels};
 use super::decompress;
 use super::errors::{BadLine, Place, TargetError};
 use super::exclusions::Exclusions;
@@ -19,56 +19,14 @@ use super::merge::{Explicit, Requested, Stretch, merge};
 use super::names::{Named, Names, Waiting};
 use super::prefixes::{Draw, Family};
 use super::reader::{Batch, Row, Sink, read_list};
+use super::report::{LoadReport, MOST_MESSAGES};
 use super::resolver::Resolve;
 use super::set::TargetSet;
 use super::special::SpecialUse;
 use super::{Families, LARGE, TargetSpec};
 
-/// The number of messages about bad lines that a report holds. All bad lines are counted.
-pub(super) const MOST_MESSAGES: usize = 100;
-
 /// Duplicates are removed when this number of addresses is stored.
 const COMPACT_FROM: usize = 1 << 18;
-
-/// Counts of the inputs and their addresses.
-///
-/// - Every input is accepted, bad, or of another family.
-/// - Every address of an accepted input is a target, a duplicate, special or blocked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LoadReport {
-    /// Lines of input files, including blank lines, comments and headers.
-    pub lines: u64,
-    /// Arguments, and lines (in CSV: rows) of files. Blank lines, comments and headers are not inputs.
-    pub inputs: u64,
-    /// Inputs of a family that the run probes.
-    pub accepted: u64,
-    /// Inputs that are not targets. They are left out.
-    pub bad_lines: u64,
-    /// Inputs of a family that the run does not probe. They are left out; a prefix counts as one.
-    pub other_family: u64,
-    /// Accepted inputs that are host names.
-    pub names: u64,
-    /// Bad lines that are host names without an address.
-    pub unresolved: u64,
-    /// Accepted host names for which one family could not be resolved. Targets may be missing.
-    pub half_resolved: u64,
-    /// Addresses of the accepted inputs.
-    pub expanded: u64,
-    /// Addresses that an earlier input contains as well.
-    pub duplicates: u64,
-    /// Distinct addresses left out as special-use.
-    pub special: u64,
-    /// The same, by special use. Uses without an address are absent.
-    pub special_uses: BTreeMap<SpecialUse, u64>,
-    /// Distinct addresses left out because a blocklist contains them.
-    pub blocked: u64,
-    /// The remaining addresses, which are probed.
-    pub targets: u64,
-    /// Prefixes and addresses in the blocklists.
-    pub blocklist_entries: u64,
-    /// Messages about the first bad lines, as `file:line: text, reason`.
-    pub messages: Vec<String>,
-}
 
 /// Loads targets from several inputs.
 pub struct Loader<'a> {
@@ -88,6 +46,7 @@ pub struct Loader<'a> {
     columns: u32,
     /// The number of the next accepted input.
     order: u32,
+    unused_labels: UnusedLabels,
     report: LoadReport,
 }
 
@@ -118,6 +77,7 @@ impl<'a> Loader<'a> {
             labels: Labels::default(),
             columns: 0,
             order: 0,
+            unused_labels: UnusedLabels::default(),
             report: LoadReport::default(),
         })
     }
@@ -164,11 +124,9 @@ impl<'a> Loader<'a> {
         let mut input = decompress::open(path)?;
         let mut sink = Blocklist {
             exclusions: &mut self.exclusions,
-            entries: 0,
+            report: &mut self.report,
         };
-        read_list(&name_of(path), &mut input, false, &mut sink)?;
-        self.report.blocklist_entries += sink.entries;
-        Ok(())
+        read_list(&name_of(path), &mut input, false, &mut sink)
     }
 
     /// Returns the distinct targets, without the excluded addresses.
@@ -179,8 +137,10 @@ impl<'a> Loader<'a> {
     pub fn finish(mut self) -> Result<(TargetSet, LoadReport), TargetError> {
         self.settle_names()?;
         self.labels.finish();
-        let (v4, v4_tally) = merge(self.v4, &self.exclusions.ranges_v4(), self.draw);
-        let (v6, v6_tally) = merge(self.v6, &self.exclusions.ranges_v6(), self.draw);
+        let (ranges_v4, ranges_v6) = (self.exclusions.ranges_v4(), self.exclusions.ranges_v6());
+        let mut conflicts = self.unused_labels.conflicts(&self.labels);
+        let (v4, v4_tally) = merge(self.v4, &ranges_v4, self.draw, &mut conflicts);
+        let (v6, v6_tally) = merge(self.v6, &ranges_v6, self.draw, &mut conflicts);
         let targets = v4.len() + v6.len();
         if targets > u128::from(u32::MAX) {
             return Err(TargetError::TooMany(targets));
@@ -203,6 +163,8 @@ impl<'a> Loader<'a> {
             special_uses,
             blocked: clamp(v4_tally.blocked + v6_tally.blocked),
             targets: clamp(targets),
+            unused_labels: self.unused_labels.count(),
+            first_unused_labels: self.unused_labels.first(),
             ..self.report
         };
         let set = TargetSet::new(v4, v6, self.labels);
@@ -227,7 +189,7 @@ impl<'a> Loader<'a> {
                     continue;
                 }
                 Ok(LineTarget::Name) => {
-                    let (order, entry) = (self.next_order()?, self.keep(batch, row)?);
+                    let (order, entry) = self.keep(batch, row, place)?;
                     let name = batch.text(row).unwrap_or_default();
                     self.names.add(name, place(row), order, entry);
                     continue;
@@ -245,7 +207,10 @@ impl<'a> Loader<'a> {
                 self.report.other_family += 1;
                 continue;
             }
-            let (order, entry) = (self.next_order()?, self.keep(batch, row)?);
+            let (order, entry) = self.keep(batch, row, place)?;
+            if let Some(length) = length {
+                self.report.note_host_bits(address, length, || place(row));
+            }
             self.report.accepted += 1;
             self.add(address, length, order, entry);
         }
@@ -293,22 +258,39 @@ impl<'a> Loader<'a> {
         Ok(order)
     }
 
-    /// Stores the text and labels of a row.
-    fn keep(&mut self, batch: &Batch, row: &Row) -> Result<u32, TargetError> {
-        self.labels
+    /// Stores the text and labels of a row. Returns the number of the input, and its entry in the labels.
+    fn keep(
+        &mut self,
+        batch: &Batch,
+        row: &Row,
+        place: &dyn Fn(&Row) -> Place,
+    ) -> Result<(u32, u32), TargetError> {
+        let order = self.next_order()?;
+        let entry = self
+            .labels
             .add(batch.text(row), self.columns, batch.labels(row))
-            .map_err(|Full| TargetError::Labels)
+            .map_err(|Full| TargetError::Labels)?;
+        if self.labels.is_labelled(entry) {
+            self.unused_labels.add_place(order, place(row));
+        }
+        Ok((order, entry))
     }
 
     fn add(&mut self, address: IpAddr, length: Option<u8>, order: u32, entry: u32) {
         let draw = &self.draw;
+        let mut conflicts = self.unused_labels.conflicts(&self.labels);
+        let input = (order, entry);
         self.expanded += match address {
-            IpAddr::V4(a) => self
-                .v4
-                .add(a.to_bits(), length.unwrap_or(32), order, entry, draw),
-            IpAddr::V6(a) => self
-                .v6
-                .add(a.to_bits(), length.unwrap_or(128), order, entry, draw),
+            IpAddr::V4(a) => {
+                let length = length.unwrap_or(32);
+                self.v4
+                    .add(a.to_bits(), length, input, draw, &mut conflicts)
+            }
+            IpAddr::V6(a) => {
+                let length = length.unwrap_or(128);
+                self.v6
+                    .add(a.to_bits(), length, input, draw, &mut conflicts)
+            }
         };
     }
 
@@ -348,25 +330,38 @@ impl Sink for Loader<'_> {
 impl<A: Family> Requested<A> {
     /// Removes duplicates before a long list would need twice the memory. So the memory grows with the distinct targets, not with the
     /// lines.
-    fn make_room(&mut self) {
+    fn make_room(&mut self, conflicts: &mut Conflicts<'_>) {
         let full = self.explicit.len();
         if full < COMPACT_FROM || full < self.explicit.capacity() {
             return;
         }
         self.explicit
             .par_sort_unstable_by_key(|e| (e.first, e.further, e.order));
-        self.explicit.dedup_by_key(|e| (e.first, e.further));
+        self.explicit.dedup_by(|later, e| {
+            let same = (later.first, later.further) == (e.first, e.further);
+            if same {
+                conflicts.note((later.order, later.entry), e.entry);
+            }
+            same
+        });
         if self.explicit.len() > full / 4 * 3 {
             self.explicit.reserve(full);
         }
     }
 
     /// Adds a prefix. Returns the number of its addresses.
-    fn add(&mut self, address: A, length: u8, order: u32, entry: u32, draw: &Draw) -> u128 {
+    fn add(
+        &mut self,
+        address: A,
+        length: u8,
+        (order, entry): (u32, u32),
+        draw: &Draw,
+        conflicts: &mut Conflicts<'_>,
+    ) -> u128 {
         let first = address.masked(length);
         if length >= A::BLOCK {
             let (first, further) = A::explicit(first, length, draw);
-            self.make_room();
+            self.make_room(conflicts);
             self.explicit.push(Explicit {
                 first,
                 order,
@@ -384,40 +379,6 @@ impl<A: Family> Requested<A> {
             entry,
         });
         blocks * u128::from(A::per_block(draw))
-    }
-}
-
-/// Reads a blocklist.
-struct Blocklist<'a> {
-    exclusions: &'a mut Exclusions,
-    entries: u64,
-}
-
-impl Sink for Blocklist<'_> {
-    fn columns(&mut self, _: &[String]) {}
-
-    fn batch(&mut self, file: &Arc<str>, first: u64, batch: &Batch) -> Result<(), TargetError> {
-        for row in &batch.rows {
-            let prefix = match row.target.clone() {
-                Ok(LineTarget::Address(address)) => Ok(IpNet::from(address)),
-                Ok(LineTarget::Prefix(address, length)) => {
-                    IpNet::new(address, length).map_err(|_| Fault::PrefixAddress)
-                }
-                Ok(LineTarget::Name) => Err(Fault::BlockedName),
-                Err(fault) => Err(fault),
-            };
-            let prefix = prefix.map_err(|fault| {
-                let place = Place::Line {
-                    file: file.clone(),
-                    line: first + row.line,
-                };
-                let text = batch.text(row).unwrap_or_default();
-                TargetError::Blocklist(BadLine::new(place, text, fault))
-            })?;
-            self.exclusions.block(prefix);
-            self.entries += 1;
-        }
-        Ok(())
     }
 }
 

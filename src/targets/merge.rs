@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 
 use rayon::slice::ParallelSliceMut;
 
+use super::conflicts::Conflicts;
 use super::exclusions::{Excluded, Exclusion};
 use super::prefixes::{Draw, Family};
 use super::segments::Segments;
@@ -62,8 +63,12 @@ pub(super) struct Tally {
 }
 
 /// Turns nested or disjoint stretches into disjoint ones, in ascending order. Each part belongs to the stretch with the lowest `order` that
-/// contains it.
-pub(super) fn flatten(stretches: &mut [Stretch], mut emit: impl FnMut(Stretch)) {
+/// contains it. If a stretch loses addresses to another one, calls `lost` with the loser and the winner.
+pub(super) fn flatten(
+    stretches: &mut [Stretch],
+    mut emit: impl FnMut(Stretch),
+    mut lost: impl FnMut(&Stretch, &Stretch),
+) {
     stretches.sort_unstable_by_key(|s| (s.first, Reverse(s.last), s.order));
     let mut open: Vec<Stretch> = Vec::new();
     // All numbers below this one were emitted. `None` after the largest number.
@@ -90,7 +95,10 @@ pub(super) fn flatten(stretches: &mut [Stretch], mut emit: impl FnMut(Stretch)) 
                 );
             }
             if top.order < inner.order {
+                lost(stretch, top);
                 (inner.order, inner.entry) = (top.order, top.entry);
+            } else {
+                lost(top, stretch);
             }
         }
         if at.is_some() {
@@ -103,17 +111,21 @@ pub(super) fn flatten(stretches: &mut [Stretch], mut emit: impl FnMut(Stretch)) 
     }
 }
 
-/// Builds the segments of one family.
+/// Builds the segments of one family. Notes the labels that are not used in `conflicts`.
 pub(super) fn merge<A: Family>(
     mut requested: Requested<A>,
     excluded: &[Excluded],
     draw: Draw,
+    conflicts: &mut Conflicts<'_>,
 ) -> (Segments<A>, Tally) {
+    let mut lost = |loser: &Stretch, winner: &Stretch| {
+        conflicts.note((loser.order, loser.entry), winner.entry);
+    };
     requested
         .explicit
         .par_sort_unstable_by_key(|e| (e.first, e.order));
     let mut runs = Vec::new();
-    flatten(&mut requested.drawn, |run| runs.push(run));
+    flatten(&mut requested.drawn, |run| runs.push(run), &mut lost);
     let mut merger = Merger {
         segments: Segments::new(draw),
         tally: Tally::default(),
@@ -144,7 +156,7 @@ pub(super) fn merge<A: Family>(
                 runs.next();
             }
         }
-        merger.block(block as u64, group, owner);
+        merger.block(block as u64, group, owner, &mut lost);
     }
     for run in runs {
         merger.run(run);
@@ -196,7 +208,7 @@ impl<'a, A: Family> Merger<'a, A> {
             }
             first = head;
             if partial(first) {
-                self.block(first, &[], Some(run));
+                self.block(first, &[], Some(run), &mut |_, _| ());
                 first += 1;
             }
             let whole_to = if partial(tail) { tail } else { tail + 1 };
@@ -207,7 +219,7 @@ impl<'a, A: Family> Merger<'a, A> {
                 first = whole_to;
             }
             if first == tail {
-                self.block(first, &[], Some(run));
+                self.block(first, &[], Some(run), &mut |_, _| ());
                 first += 1;
             }
             if first > last {
@@ -223,7 +235,13 @@ impl<'a, A: Family> Merger<'a, A> {
     }
 
     /// Adds one block address by address: the addresses in `group`, and the drawn hosts if the block lies in a run.
-    fn block(&mut self, block: u64, group: &[Explicit<A>], run: Option<Stretch>) {
+    fn block(
+        &mut self,
+        block: u64,
+        group: &[Explicit<A>],
+        run: Option<Stretch>,
+        lost: &mut dyn FnMut(&Stretch, &Stretch),
+    ) {
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
         parts.extend(group.iter().map(|e| Stretch {
@@ -243,7 +261,7 @@ impl<'a, A: Family> Merger<'a, A> {
                 }
             }));
         }
-        flatten(&mut parts, |part| self.part(part));
+        flatten(&mut parts, |part| self.part(part), lost);
         self.parts = parts;
     }
 

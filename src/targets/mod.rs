@@ -6,6 +6,8 @@
 //!
 //! Loading sends no probes. The caller passes the resolver of host names, such as [`DnsResolver`].
 
+mod blocklist;
+mod conflicts;
 mod csv_list;
 mod decompress;
 mod errors;
@@ -17,10 +19,13 @@ mod merge;
 mod names;
 mod prefixes;
 mod reader;
+mod report;
 mod resolver;
 mod segments;
 mod set;
 mod special;
+mod text_lines;
+mod utf16;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -29,7 +34,8 @@ use serde::{Deserialize, Serialize};
 
 pub use errors::{BadLine, Place, TargetError};
 pub use line::Fault;
-pub use loader::{LoadReport, Loader};
+pub use loader::Loader;
+pub use report::LoadReport;
 pub use resolver::{Answer, DnsResolver, NoNames, Resolve, ResolveNames, Unresolved, parse_server};
 pub use set::TargetSet;
 pub use special::SpecialUse;

@@ -11,6 +11,8 @@ use rayon::prelude::*;
 use super::csv_list::{self, Header};
 use super::errors::TargetError;
 use super::line::{Fault, LineTarget, parse};
+use super::text_lines::{first_line, is_whole, last_end, lines};
+use super::utf16;
 
 /// The longest valid line in bytes, or the longest row of a CSV.
 pub(super) const LONGEST: usize = 1 << 16;
@@ -237,21 +239,16 @@ fn read_lines(bytes: &[u8]) -> Batch {
     batch
 }
 
-/// The lines of `bytes`. An empty remainder after the last line end does not count as a line.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split_inclusive(|b| *b == b'\n')
-}
-
 /// Whether a line is blank or a comment.
 pub(super) fn is_blank_or_comment(line: &[u8]) -> bool {
     matches!(line.trim_ascii().first(), None | Some(b'#'))
 }
 
 fn cut_lines(bytes: &[u8], at_end: bool) -> Cut<'_> {
-    let whole = match bytes.iter().rposition(|b| *b == b'\n') {
+    let whole = match last_end(bytes) {
         _ if at_end => bytes.len(),
-        Some(end) => end + 1,
-        None => return endless(bytes),
+        0 => return endless(bytes),
+        end => end,
     };
     let mut cut = Cut {
         consumed: whole,
@@ -259,21 +256,21 @@ fn cut_lines(bytes: &[u8], at_end: bool) -> Cut<'_> {
     };
     let mut rest = &bytes[..whole];
     while !rest.is_empty() {
-        let behind = rest
-            .get(PIECE..)
-            .and_then(|b| b.iter().position(|b| *b == b'\n'));
-        let (piece, others) = rest.split_at(behind.map_or(rest.len(), |at| PIECE + at + 1));
+        let behind = rest.get(PIECE..).map(|behind| first_line(behind).len());
+        let (piece, others) = rest.split_at(behind.map_or(rest.len(), |length| PIECE + length));
         cut.pieces.push(Piece::Lines(piece));
         rest = others;
     }
     cut
 }
 
-/// Handles a buffer without a line end.
+/// Handles a full buffer without a whole line.
 pub(super) fn endless(bytes: &[u8]) -> Cut<'_> {
+    // A `\r` at the end may be the first half of a line end. The rest of the line then starts with this line end.
+    let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     Cut {
-        pieces: vec![Piece::Bad(bytes, Fault::Long)],
-        consumed: bytes.len(),
+        pieces: vec![Piece::Bad(line, Fault::Long)],
+        consumed: line.len(),
         endless: true,
     }
 }
@@ -322,45 +319,45 @@ impl<'a> Buffer<'a> {
         Ok(())
     }
 
-    /// Skips the byte order mark of UTF-8. The mark of UTF-16 is an error: otherwise every line would be an error.
+    /// Skips the byte order mark of UTF-8. UTF-16 is an error: otherwise every line would be an error.
     fn skip_mark(&mut self) -> io::Result<()> {
+        if let Some(utf16) = utf16::recognise(self.bytes()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, utf16));
+        }
         if self.bytes().starts_with(b"\xEF\xBB\xBF") {
             self.consume(3);
-        }
-        if self.bytes().starts_with(b"\xFF\xFE") || self.bytes().starts_with(b"\xFE\xFF") {
-            let why = "it is UTF-16: save it as UTF-8";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         Ok(())
     }
 
     /// Returns the line at the start of the buffer. Returns `None` at the end of the input, and if the line is longer than the buffer.
     fn whole_line(&mut self) -> io::Result<Option<&[u8]>> {
-        if !self.bytes().contains(&b'\n') {
+        if !is_whole(self.bytes(), first_line(self.bytes()).len()) {
             self.fill()?;
         }
-        let line = lines(self.bytes()).next();
-        Ok(line.filter(|line| self.at_end || line.ends_with(b"\n")))
+        let line = first_line(self.bytes());
+        let found = !line.is_empty() && (self.at_end || is_whole(self.bytes(), line.len()));
+        Ok(found.then_some(line))
     }
 
     fn consume_line(&mut self) {
-        let length = lines(self.bytes()).next().map_or(0, <[u8]>::len);
+        let length = first_line(self.bytes()).len();
         self.consume(length);
     }
 
+    /// Skips the rest of a line.
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
             self.fill()?;
-            match self.bytes().iter().position(|b| *b == b'\n') {
-                Some(at) => {
-                    self.consume(at + 1);
-                    return Ok(());
-                }
-                None => self.consume(self.end - self.start),
-            }
-            if self.at_end {
+            let line = first_line(self.bytes());
+            let length = line.len();
+            if self.at_end || is_whole(self.bytes(), length) {
+                self.consume(length);
                 return Ok(());
             }
+            // A `\r` at the end may be the first half of a line end.
+            let open = usize::from(line.ends_with(b"\r"));
+            self.consume(length - open);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Loads lists, and checks the targets and counts.
 
+mod encodings;
 mod faults;
+mod notes;
 mod properties;
 
 use std::io;

@@ -3,7 +3,9 @@
 
 #![allow(clippy::too_many_lines, reason = "tests may be tables")]
 
+mod clashes;
 mod endings;
+mod numbers;
 mod refusals;
 mod streams;
 mod targets;

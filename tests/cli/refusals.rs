@@ -46,7 +46,7 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "-f", "0"],
-            &["'0' for '--first-ttl", "1..=254"],
+            &["'0' for '--first-ttl", "0 is not in 1..=254"],
         ),
         (
             &["198.18.0.1", "-o", &out, "-m", "300"],
@@ -207,11 +207,11 @@ fn bad_options_end_with_2() {
         ),
         (
             &["198.18.0.1", "-o", &out, "--min-reply-rate", "7"],
-            &["--min-reply-rate 7"],
+            &["'7' for '--min-reply-rate", "between 0 and 1", "90%"],
         ),
         (
             &["198.18.0.1", "-o", &out, "--min-reply-rate", "NaN"],
-            &["--min-reply-rate NaN"],
+            &["'NaN' for '--min-reply-rate"],
         ),
         (&["198.18.0.1", "-o", &out, "--vantage", ""], &["--vantage"]),
         (
@@ -257,6 +257,27 @@ fn bad_options_end_with_2() {
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
     }
     assert!(!place.path("out").exists());
+}
+
+/// What does not fit into the name of a folder is refused before the first probe, and what fits is written.
+#[test]
+fn a_vantage_point_s_name_fits_into_the_name_of_a_folder() {
+    let place = Place::new();
+    for (name, fits) in [
+        ("x".repeat(249), true),
+        ("x".repeat(250), false),
+        ("ü".repeat(41), true),
+        ("ü".repeat(42), false),
+    ] {
+        let out = place.text(&format!("{}-{fits}", name.len()));
+        let output = survey(&["198.18.0.1", "-o", &out, "--vantage", &name]);
+        if fits {
+            check(&output, 0, &["(100.0%)"]);
+        } else {
+            check(&output, 2, &["--vantage", "more than 249", "shorter"]);
+            assert!(!Path::new(&out).exists());
+        }
+    }
 }
 
 /// A value too small, a value too large and a value of the wrong form get the same message.

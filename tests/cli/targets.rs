@@ -71,6 +71,49 @@ fn bad_lines_are_named_by_file_and_line_and_counted() {
     );
 }
 
+/// What is understood, but may not be what was meant, is told once and is in the manifest.
+#[test]
+fn prefixes_with_host_bits_and_lost_labels_are_told() {
+    let place = Place::new();
+    let list =
+        "target,site\n198.18.0.9/30,fra\n198.18.0.8,ams\n198.18.1.1/31,fra\n198.18.0.9,ams\n";
+    let list = place.file("list.csv", list);
+    let blocklist = place.file("blocked", "198.18.1.1/32\n198.18.0.11/31\n");
+    let out = place.text("out");
+    let output = survey(&["-i", &list, "-b", &blocklist, "-o", &out]);
+    let told = [
+        "3 prefixes have bits set behind the length",
+        "blocked:2: 198.18.0.11/31 stands for 198.18.0.10/31",
+        "the labels of 2 rows are not used",
+        "list.csv:3, ",
+        "list.csv:5\n",
+    ];
+    check(&output, 0, &told);
+    let warnings = errors(&output).matches("warning: ").count();
+    assert_eq!(warnings, 2, "{}", errors(&output));
+    let manifest = json_file(&place.path("out/manifest.json"));
+    assert_eq!(manifest["targets"]["targets"], 3);
+    assert_eq!(manifest["targets"]["host_bits"], 3);
+    assert_eq!(manifest["targets"]["unused_labels"], 2);
+    let kept = manifest["warnings"].as_array().expect("warnings");
+    assert_eq!(kept.len(), 2, "{kept:?}");
+}
+
+#[test]
+fn a_list_in_utf_16_is_named_as_that() {
+    let place = Place::new();
+    let text = "198.18.0.1\r\n198.18.0.2\r\n".encode_utf16();
+    let list: Vec<u8> = text.flat_map(u16::to_le_bytes).collect();
+    let list = place.file("list.txt", list);
+    for arguments in [["-i", &list, "-4"], ["198.18.0.1", "-b", &list]] {
+        let output = survey(&[&arguments[..], &["-o", &place.text("out")]].concat());
+        let why =
+            "list.txt: it is UTF-16 (little-endian, without a byte order mark): save it as UTF-8";
+        check(&output, 1, &[why]);
+    }
+    assert!(!place.path("out").exists());
+}
+
 #[test]
 fn names_in_the_lab_are_never_sent_to_a_dns_server() {
     let place = Place::new();

@@ -60,7 +60,7 @@ fn every_row_is_written_and_counted_in_the_manifest() {
     listed.sort();
     assert_eq!(parts(&root), listed);
     assert_eq!(finished.parts, listed.len());
-    let first = root.join("hops/date=2026-03-01/vp=fra%201/part-run-1-00000.parquet");
+    let first = root.join("hops/date=2026-03-01/vp=id-fra%201/part-run-1-00000.parquet");
     assert!(listed.contains(&first), "{listed:?}");
     assert_eq!(files(&root.join(".partial")), Vec::<PathBuf>::new());
 }

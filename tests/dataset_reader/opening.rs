@@ -30,7 +30,7 @@ fn a_directory_is_opened_under_every_name() {
         let hops = run.parts("hops");
         assert_eq!(hops.len(), 3);
         assert_eq!(hops[0].partition("date"), Some("2026-03-01"));
-        assert_eq!(hops[0].partition("vp"), Some("fra 1"));
+        assert_eq!(hops[0].partition("vp"), Some("id-fra 1"));
         assert_eq!(all(dataset.scan("traces")).len(), 20);
     }
     fs::remove_file(link).unwrap();
@@ -48,7 +48,7 @@ fn runs_are_chosen_by_what_their_manifests_say() {
     assert_eq!(tokyo.runs()[0].id(), "run 2/é");
     assert_eq!(
         tokyo.runs()[0].parts("hops")[0].partition("vp"),
-        Some("东京 %41")
+        Some("id-东京 %41")
     );
     assert_eq!(all(tokyo.scan("traces")).len(), 12);
     assert_eq!(tokyo.traces_to(address(3)).unwrap().len(), 0);

@@ -1,12 +1,14 @@
 //! Host names on the command line and in lists, resolved by a DNS server in the test's own namespace.
 
 use std::path::Path;
+use std::process::Command;
 
 use hickory_resolver::proto::op::ResponseCode;
 use serde_json::Value;
 
 use super::host::World;
 use super::lab::{network, repository};
+use super::neighbours::ip;
 use super::program::{pathsurvey, run};
 use crate::dns::{DnsServer, Reply};
 use crate::rows::{columns, manifest};
@@ -71,6 +73,57 @@ pub fn by_a_server() -> Outcome {
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("list.txt:2: `absent.example`"), "{told}");
     assert!(!strict.exists(), "nothing was probed, nothing is written");
+    world.stop();
+    Ok(())
+}
+
+/// A server with a link-local address is asked over UDP and TCP, through the interface that its zone names.
+pub fn by_a_server_in_a_zone() -> Outcome {
+    let world = World::start(&network("clean.toml"))?;
+    ip(&[
+        "link add zone0 type veth peer name zone1",
+        "link set zone1 addrgenmode none up",
+        "link set zone0 addrgenmode none up",
+        "addr add fe80::53/64 dev zone0 nodad",
+        "addr add fe80::54/64 dev zone1 nodad",
+    ])?;
+    let mut shown = Command::new("ip");
+    let shown = shown.args(["-o", "link", "show", "zone0"]).output();
+    let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
+    let index: u32 = shown.split(':').next().unwrap().parse().unwrap();
+    let address = "fe80::53".parse().unwrap();
+    let server = DnsServer::start_at(address, index, |name| match name {
+        "two.example" => Reply::of(&["198.18.0.2"]),
+        _ => Reply::cut_off(&[], &["198.18.0.3"]),
+    });
+    let port = server.address.port();
+    let place = tempfile::tempdir().unwrap();
+    for zone in ["zone0".to_owned(), index.to_string()] {
+        let out = place.path().join(&zone);
+        let resolver = format!("[fe80::53%{zone}]:{port}");
+        let names = ["two.example", "long.example"];
+        let mut command = world.survey(&out, &["--resolver", &resolver]);
+        command.args(names);
+        let (code, _, told) = run(command);
+        assert_eq!(code, Some(0), "{told}");
+        let pair = |address: &str, name: &str| (address.to_owned(), name.to_owned());
+        let expected = [
+            pair("198.18.0.2", "two.example"),
+            pair("198.18.0.3", "long.example"),
+        ];
+        assert_eq!(inputs(&out), expected);
+    }
+    let out = place.path().join("out");
+    let mut command = world.survey(&out, &["--resolver", "fe80::53%eth77"]);
+    command.arg("two.example");
+    let (code, _, told) = run(command);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("there is no interface `eth77`: this host has "),
+        "{told}"
+    );
+    assert!(told.contains(" lo, ") && told.contains("zone0"), "{told}");
+    drop(server);
     world.stop();
     Ok(())
 }

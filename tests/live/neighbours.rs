@@ -13,7 +13,7 @@ use super::program::{pathsurvey, run};
 use crate::support::{Ignored, Outcome};
 
 /// Runs `ip` with the words of each line.
-fn ip(lines: &[&str]) -> Outcome {
+pub fn ip(lines: &[&str]) -> Outcome {
     for line in lines {
         let status = Command::new("ip")
             .args(line.split_whitespace())

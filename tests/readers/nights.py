@@ -83,7 +83,7 @@ def replaced(scratch, nights, router):
     """A root in which `router` has another address in the second night."""
     root = scratch / "replaced"
     link(scratch / "monday", root, "monday")
-    place = root / "traces" / "date=2026-01-01" / "vp=local" / "tuesday-0.parquet"
+    place = root / "traces" / "date=2026-01-01" / "vp=id-local" / "tuesday-0.parquet"
     duckdb.connect().execute(
         "copy (select * exclude (date, vp) replace"
         f" (list_transform(path, lambda a: case when a = '{router}' then '{NEW}' else a end) as path)"

@@ -22,9 +22,9 @@ from common import OLD, TABLES, attempt, check, check_cells, current_schema, fin
 from common import survey
 from readme import side_by_side
 
-# Runs of the current program. Readers take the parts in the order of their names, which follow from the seeds: one run comes before those
-# of version 1, the other after them.
-SEEDS = {"new-first": "31", "old-first": "35"}
+# Readers take the parts in the order of their paths. The parts of a new run are in `vp=id-local`. The folder of version 1 is `vp=local`, which
+# comes after it. A vantage point whose name starts with a letter before `i` comes first.
+FOLDERS = {"new-first": "vp=local", "old-first": "vp=ams"}
 ARGUMENTS = ["--lab", "tests/fixtures/v1/labs/mixed.toml", "198.18.0.0/30", "198.18.1.1", "198.18.2.1"]
 
 
@@ -32,7 +32,9 @@ def mixed(scratch, name):
     """The two nights of version 1, and a run of the current program into the same directory."""
     root = scratch / name
     shutil.copytree(OLD / "nights", root)
-    survey([*ARGUMENTS, "-e", SEEDS[name]], root)
+    for folder in root.glob("*/*/vp=local"):
+        folder.rename(folder.with_name(FOLDERS[name]))
+    survey([*ARGUMENTS, "-e", "31"], root)
     parts = sorted(root.glob("traces/**/*.parquet"))
     versions = [pq.read_metadata(part).metadata[b"pathsurvey.schema_version"] for part in parts]
     new = current_schema("traces")["version"]
@@ -127,7 +129,7 @@ def check_plain(root, spark, old_first):
 def main(scratch):
     scratch.mkdir(parents=True, exist_ok=True)
     spark = start_spark()
-    for name in SEEDS:
+    for name in FOLDERS:
         root = mixed(scratch, name)
         check_lines(root, spark)
         check_plain(root, spark, name == "old-first")

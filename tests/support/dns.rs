@@ -9,7 +9,10 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream,
+    UdpSocket,
+};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -63,6 +66,9 @@ type Asked = Arc<[Mutex<BTreeSet<Question>>; 2]>;
 const OVER_UDP: usize = 0;
 const OVER_TCP: usize = 1;
 
+/// Where servers listen, at a port that is free.
+const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
 /// The server. Dropping it stops it.
 pub struct DnsServer {
     pub address: SocketAddr,
@@ -81,25 +87,36 @@ impl DnsServer {
 
     /// Like [`start`](Self::start), with TCP.
     pub fn start_with_tcp(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve(1, move |name, _| reply(name), true)
+        Self::serve(LOOPBACK, 1, move |name, _| reply(name), true)
+    }
+
+    /// Like [`start_with_tcp`](Self::start_with_tcp), at another address of this host, in its zone.
+    pub fn start_at(
+        address: Ipv6Addr,
+        zone: u32,
+        reply: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let at = SocketAddrV6::new(address, 0, 0, zone);
+        Self::serve(at.into(), 1, move |name, _| reply(name), true)
     }
 
     /// Like [`start`](Self::start). The answer may also depend on the type.
     pub fn start_by_type(reply: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve(1, reply, false)
+        Self::serve(LOOPBACK, 1, reply, false)
     }
 
     /// Waits until `count` different questions have arrived. Answers them from the last to the first, and later ones when they arrive.
     pub fn holding(count: usize, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve(count, move |name, _| reply(name), false)
+        Self::serve(LOOPBACK, count, move |name, _| reply(name), false)
     }
 
     fn serve(
+        at: SocketAddr,
         count: usize,
         reply: impl Fn(&str, Kind) -> Reply + Send + Sync + 'static,
         over_tcp: bool,
     ) -> Self {
-        let (socket, stream) = one_port_of_both();
+        let (socket, stream) = one_port_of_both(at);
         let reply = Arc::new(reply);
         let asked = Asked::default();
         let ending = Arc::new(AtomicBool::new(false));
@@ -166,7 +183,11 @@ impl DnsServer {
 impl Drop for DnsServer {
     fn drop(&mut self) {
         self.ending.store(true, SeqCst);
-        let waker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let any: IpAddr = match self.address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let waker = UdpSocket::bind((any, 0)).unwrap();
         waker.send_to(&[], self.address).unwrap();
         // Connections to a closed port are refused.
         drop(TcpStream::connect(self.address));
@@ -179,10 +200,10 @@ impl Drop for DnsServer {
 
 /// Sockets of UDP and TCP with the same port number. The TCP socket does not listen. A number that is free for one may be taken for the
 /// other, so several are tried.
-fn one_port_of_both() -> (UdpSocket, Socket) {
+fn one_port_of_both(at: SocketAddr) -> (UdpSocket, Socket) {
     for _ in 0..100 {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let stream = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let socket = UdpSocket::bind(at).unwrap();
+        let stream = Socket::new(Domain::for_address(at), Type::STREAM, None).unwrap();
         match stream.bind(&socket.local_addr().unwrap().into()) {
             Ok(()) => return (socket, stream),
             Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),

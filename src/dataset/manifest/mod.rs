@@ -24,7 +24,7 @@ mod tests;
 mod time_text;
 
 pub use named::{Counts, Named};
-pub(super) use paths::{path_plain, path_safe, path_text};
+pub(super) use paths::{path_plain, path_safe, path_text, vantage_folder};
 pub use render::not_sent;
 pub(super) use render::{Progress, TableParts, config_sha256, render};
 

@@ -2,6 +2,14 @@
 
 use std::path::Path;
 
+/// Returns the name of the folder for the parts of a vantage point.
+///
+/// Readers of `key=value` folders guess the type of the values: `007` is a number for them, `2026-01-01` a date, and `null` or
+/// `__HIVE_DEFAULT_PARTITION__` nothing. A value that starts with `id-` is a text for all of them.
+pub(in crate::dataset) fn vantage_folder(id: &str) -> String {
+    format!("vp=id-{}", path_safe(id))
+}
+
 /// Encodes a text for file names that every file system and every reader of `key=value` directories accepts. Letters, digits, `.`, `_` and
 /// `-` stay; every other byte becomes `%` and two digits.
 pub(in crate::dataset) fn path_safe(text: &str) -> String {

@@ -47,7 +47,7 @@ fn sample() -> (RunMeta, RunFigures, Vec<TableParts>) {
     facts.statistics.packets_received = 11;
     let mut hops = TableParts::new(&tables::all()[0]);
     hops.parts.push(Part {
-        path: "hops/date=2026-03-01/vp=fra%2F1/part-run-00000.parquet".to_owned(),
+        path: "hops/date=2026-03-01/vp=id-fra%2F1/part-run-00000.parquet".to_owned(),
         sealing: Some(0),
         rows: 3,
         bytes: 4,

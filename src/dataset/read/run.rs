@@ -126,6 +126,8 @@ impl Part {
     }
 
     /// The value of a partition, such as `date` or `vp`, decoded. `None` if the part's path does not have it.
+    ///
+    /// `vp` is `id-` and the id of the vantage point. In runs of earlier versions it is the id alone. The manifest has the id in both cases.
     pub fn partition(&self, key: &str) -> Option<&str> {
         let found = self.partitions.iter().find(|(known, _)| known == key);
         found.map(|(_, value)| value.as_str())

@@ -6,8 +6,11 @@
 //! Left out: DNSSEC, TLS, and other sources of names.
 
 mod dns;
+mod provider;
 mod servers;
+mod sys;
 mod unresolved;
+mod zones;
 
 use std::io;
 use std::net::IpAddr;

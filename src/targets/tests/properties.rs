@@ -116,8 +116,32 @@ proptest! {
     }
 
     #[test]
+    fn rows_that_lose_labels_are_those_of_a_walk_address_by_address(
+        rows in prop::collection::vec((prefix(), prop::sample::select(vec!["", "1", "2"])), 1..8),
+        per_prefix in prop_oneof![Just(1u8), Just(3)],
+    ) {
+        let spec = TargetSpec { per_prefix, allow_special: true, ..both() };
+        let mut owners: HashMap<String, &str> = HashMap::new();
+        let mut expected = Vec::new();
+        let mut text = String::from("target,n\n");
+        for (number, ((address, length), label)) in rows.iter().enumerate() {
+            let prefix = format!("{address}/{length}");
+            let (alone, ..) = load_lists(&spec, &[("alone", prefix.as_bytes())]).unwrap();
+            let owned: Vec<&str> = addresses(&alone).into_iter().map(|one| *owners.entry(one).or_insert(label)).collect();
+            if !label.is_empty() && owned.iter().any(|owner| owner != label) {
+                expected.push(format!("list:{}", number + 2));
+            }
+            text += &format!("{prefix},{label}\n");
+        }
+        let (_, report, _) = load_lists(&spec, &[("list", text.as_bytes())]).unwrap();
+        prop_assert_eq!(report.unused_labels, expected.len() as u64);
+        expected.truncate(5);
+        prop_assert_eq!(report.first_unused_labels, expected);
+    }
+
+    #[test]
     fn any_bytes_are_accepted_counted_or_reported(
-        header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..])],
+        header in prop_oneof![Just(&b""[..]), Just(&b"target,a\n"[..]), Just(&b"a,target\r\n"[..]), Just(&b"target,a\r"[..])],
         parts in prop::collection::vec(
             prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..20),
@@ -134,15 +158,17 @@ proptest! {
             // Some lists name more targets than are accepted without a confirmation.
             Err(TargetError::Large(_)) => return Ok(()),
             // A list of another encoding is refused as a whole.
-            Err(error) if list.starts_with(b"\xFF\xFE") || list.starts_with(b"\xFE\xFF") => {
+            Err(error) if list.starts_with(b"\xFF\xFE") || list.starts_with(b"\xFE\xFF") || list.contains(&0) => {
                 prop_assert!(error.to_string().contains("UTF-16"), "{}", error);
                 return Ok(());
             }
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
         prop_assert_eq!(bad.len() as u64, report.bad_lines);
-        let ends = list.iter().filter(|b| **b == b'\n').count() as u64;
-        prop_assert_eq!(report.lines, ends + u64::from(!list.is_empty() && !list.ends_with(b"\n")));
+        let lone = list.windows(2).filter(|pair| pair[0] == b'\r' && pair[1] != b'\n').count();
+        let ends = list.iter().filter(|b| **b == b'\n').count() + lone + usize::from(list.ends_with(b"\r"));
+        let open = !list.is_empty() && !list.ends_with(b"\n") && !list.ends_with(b"\r");
+        prop_assert_eq!(report.lines, ends as u64 + u64::from(open));
         prop_assert!(set.iter().len() as u64 == report.targets);
         // Messages name existing lines, in order.
         let lines: Vec<u64> = bad.iter().map(|m| m.split(':').nth(1).unwrap().parse().unwrap()).collect();

@@ -1,0 +1,139 @@
+//! The files that a run writes or removes, known before the first one is opened.
+//!
+//! Callers compare them with the files that a run reads. Nothing is created or changed here.
+
+use std::path::{Path, PathBuf};
+
+use super::directory::{LOCK, MANIFEST, PARTIAL};
+use super::output::Output;
+use super::place::{self, Place, Stream};
+use super::{all_tables, files};
+
+/// Standard output as a path.
+const STDOUT: &str = "/dev/stdout";
+
+/// The files of an output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Occupied {
+    /// Files that are replaced, or streams that are written into. The first one is the output itself. If the path of the output is a link, this
+    /// is the end of the link.
+    pub files: Vec<PathBuf>,
+    /// Folders whose files are removed when a run starts.
+    pub emptied: Vec<PathBuf>,
+    /// Folders that hold nothing but the parts of a table.
+    pub tables: Vec<PathBuf>,
+}
+
+impl Output {
+    /// The files that a run into this output writes or removes.
+    pub fn occupies(&self) -> Occupied {
+        match self {
+            Output::Directory(root) => {
+                let in_root = |name: &&str| root.join(name);
+                let tables = all_tables();
+                Occupied {
+                    files: std::iter::once(root.clone())
+                        .chain([MANIFEST, LOCK].iter().map(in_root))
+                        .collect(),
+                    emptied: vec![root.join(PARTIAL)],
+                    tables: tables.iter().map(|t| root.join(t.schema().name)).collect(),
+                }
+            }
+            Output::File { path, .. } => {
+                let (mut files, replaced) = file(path);
+                if replaced {
+                    let output = files[0].clone();
+                    let manifest = |(before, behind)| files::beside(&output, before, behind);
+                    let names = [("", ".manifest.json"), (".", ".manifest.json.partial")];
+                    files.extend(names.map(manifest));
+                }
+                Occupied {
+                    files,
+                    ..Occupied::default()
+                }
+            }
+            Output::Stdout { .. } => Occupied {
+                files: vec![PathBuf::from(STDOUT)],
+                ..Occupied::default()
+            },
+        }
+    }
+}
+
+impl Occupied {
+    /// The files that a run with a capture file ([`PcapFile`](super::PcapFile)) at `path` writes.
+    pub fn by_capture(path: &Path) -> Self {
+        Occupied {
+            files: file(path).0,
+            ..Occupied::default()
+        }
+    }
+}
+
+/// The end of `path`, and the temporary file beside it if there is one. Also returns whether the file is replaced, and not written in place.
+fn file(path: &Path) -> (Vec<PathBuf>, bool) {
+    match place::look(path) {
+        Ok(Place::File(real)) => {
+            let temporary = files::beside(&real, ".", ".partial");
+            (vec![real, temporary], true)
+        }
+        Ok(Place::Stream(Stream::Descriptor(descriptor))) => {
+            (vec![format!("/proc/self/fd/{descriptor}").into()], false)
+        }
+        // What cannot be written is an error when it is opened.
+        Ok(Place::Stream(Stream::Node(_)) | Place::Unfit(_)) | Err(_) => {
+            (vec![path.to_owned()], false)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn output(text: &str) -> Occupied {
+        Output::parse(text, None).unwrap().occupies()
+    }
+
+    #[test]
+    fn a_file_has_its_manifest_and_its_temporary_files_beside_it() {
+        let names = [
+            "x.csv",
+            ".x.csv.partial",
+            "x.csv.manifest.json",
+            ".x.csv.manifest.json.partial",
+        ];
+        assert_eq!(output("x.csv").files, names.map(PathBuf::from));
+        assert_eq!(
+            Occupied::by_capture(Path::new("x.csv")).files,
+            names[..2].iter().map(PathBuf::from).collect::<Vec<_>>()
+        );
+        assert_eq!(output("/dev/null").files[0], Path::new("/dev/null"));
+    }
+
+    #[test]
+    fn the_file_behind_a_link_is_meant() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        symlink("real.csv", at("link.csv")).unwrap();
+        let files = output(at("link.csv").to_str().unwrap()).files;
+        assert_eq!(files[0].file_name(), Some("real.csv".as_ref()));
+        assert_eq!(
+            files[2].file_name(),
+            Some("real.csv.manifest.json".as_ref())
+        );
+    }
+
+    #[test]
+    fn a_directory_has_a_manifest_and_folders() {
+        let found = output("out");
+        assert_eq!(
+            found.files,
+            ["out", "out/manifest.json", "out/.lock"].map(PathBuf::from)
+        );
+        assert_eq!(found.emptied, [PathBuf::from("out/.partial")]);
+        assert_eq!(found.tables, ["out/hops", "out/traces"].map(PathBuf::from));
+    }
+}
