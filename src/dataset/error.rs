@@ -36,10 +36,25 @@ pub enum DatasetError {
     Over(PathBuf),
     /// Another process writes there.
     #[error(
-        "{} is being written by another run: wait for it to end, or give this one another place with -o",
+        "{} is being written by another run: wait for it to end, or give this one another place",
         .0.display()
     )]
     InUse(PathBuf),
+    /// The file system has no locks, and the lock file there names a process of which it is not known whether it lives.
+    #[error(
+        "{} may be in use: its lock file {} names {owner}, of which it cannot be known from here whether it still runs: if no other \
+         run writes there, remove that lock file, or give this run another place",
+        subject.display(),
+        lock.display()
+    )]
+    OwnerUnknown {
+        /// The directory or file asked for.
+        subject: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+        /// The process that it names, in words.
+        owner: String,
+    },
     /// The directory holds a manifest of another program.
     #[error(
         "{} was not written by this program, so {} is not touched: give another directory with -o, or move that file away",
@@ -189,6 +204,8 @@ pub enum Remains {
     Batches(PathBuf),
     /// All rows in this file, which could not get its final name.
     Everything(PathBuf),
+    /// The rows in this file, as far as the disk took them: it could not be synced.
+    Unsynced(PathBuf),
     /// All rows under the final name. Only the manifest is missing.
     NoManifest,
     /// The rows that the stream has received.
@@ -220,6 +237,10 @@ impl Remains {
             Remains::Everything(path) => {
                 format!(" (all rows are in {}: {keep})", path.display())
             }
+            Remains::Unsynced(path) => format!(
+                " (the disk may lack some of the rows in {}: check that file before you use it; {keep})",
+                path.display()
+            ),
             Remains::NoManifest => " (the file itself is whole and stays; it lacks its manifest)".to_owned(),
         };
         format!("{}{rest}", remedy(error))

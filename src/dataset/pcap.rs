@@ -135,6 +135,14 @@ impl PcapFile {
             .map_err(failed("write", &self.subject))
     }
 
+    /// What the user should know about the file system.
+    pub fn notices(&self) -> Vec<String> {
+        match &self.target {
+            Target::File(file) => file.notices(),
+            Target::Stream(_) => Vec::new(),
+        }
+    }
+
     /// Writes the buffer. Returns how many bytes were written, also after an error.
     fn put(&mut self) -> (usize, io::Result<()>) {
         let target: &mut dyn Write = match &mut self.target {

@@ -63,7 +63,8 @@ impl Single {
             Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
         };
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            files::create_directories(parent).map_err(|error| error.leaving(Remains::Nothing))?;
+            files::create_directories(parent, &disk)
+                .map_err(|error| error.leaving(Remains::Nothing))?;
         }
         let temporary = files::beside(&path, ".", ".partial");
         let file = PendingFile::create_locked(temporary.clone(), path.clone(), &disk)
@@ -245,15 +246,18 @@ impl Single {
     ) -> Result<PathBuf, DatasetError> {
         let text = manifest::render(
             &self.run.meta,
-            &last.figures,
+            &last.figures.with_warnings(&self.disk.notices()),
             &self.counted,
             Progress::ended(ending, last.now),
             std::slice::from_ref(table),
         );
         let path = files::beside(&self.subject, "", ".manifest.json");
         let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
-        files::replace(temporary, path.clone(), &text, &self.disk)
-            .map_err(|error| error.leaving(Remains::NoManifest))?;
+        files::replace(temporary, path.clone(), &text, &self.disk).map_err(|error| {
+            // A manifest that is still there describes the file that was replaced.
+            let _ = self.disk.remove(&path);
+            error.leaving(Remains::NoManifest)
+        })?;
         Ok(path)
     }
 
@@ -263,12 +267,25 @@ impl Single {
             return file.seal();
         };
         unfinished.kept_length.mark();
-        let kept = || Remains::Everything(unfinished.temporary.clone());
-        file.seal()
-            .map_err(|error| match unfinished.temporary.exists() {
-                true => error.leaving(kept()),
-                false => error,
-            })
+        file.seal().map_err(|error| {
+            let temporary = unfinished.temporary.clone();
+            let left = match &error {
+                // The kernel may have dropped what it could not write.
+                DatasetError::File {
+                    operation: "sync",
+                    path,
+                    ..
+                } if *path == self.subject => Remains::Unsynced(temporary),
+                _ if temporary.exists() => Remains::Everything(temporary),
+                _ => Remains::NoManifest,
+            };
+            error.leaving(left)
+        })
+    }
+
+    /// What the user should know about the file system.
+    pub(super) fn notices(&self) -> Vec<String> {
+        self.disk.notices()
     }
 }
 

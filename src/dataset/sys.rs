@@ -1,4 +1,4 @@
-//! A system call of the dataset's writers that the standard library does not offer safely.
+//! System calls of the dataset's writers that the standard library does not offer safely.
 
 #![allow(unsafe_code)]
 
@@ -14,4 +14,14 @@ pub(super) fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has just opened it, so it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Whether there is a process with this number in this PID namespace. It may belong to another user, or wait for its parent.
+pub(super) fn process_exists(pid: u32) -> bool {
+    let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else {
+        return false;
+    };
+    // SAFETY: takes no pointers; signal 0 is not sent, and a positive number means one process.
+    let asked = unsafe { libc::kill(pid, 0) };
+    asked == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }

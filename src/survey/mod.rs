@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Network, StrategyChoice, SurveyConfig};
 use crate::dataset::{
-    DatasetWriter, Ending, Finished, Kept, NewRun, Output, PartLimits, RunMeta, Vantage,
+    DatasetWriter, Ending, Finished, Kept, NewRun, Output, PartLimits, PcapFile, RunMeta, Vantage,
 };
 use crate::engine::clock::Clock;
 use crate::engine::core::Core;
@@ -215,9 +215,15 @@ impl Job<'_> {
         let vantage = setup.vantage(self.config);
         let closed = |error| setup.given_up().explain(error);
         let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
+        facts.warnings.extend(observer::tell(
+            observer,
+            &facts.warnings,
+            pcap.iter().flat_map(PcapFile::notices),
+        ));
         let sink = self
             .open_dataset(&identity, &format, vantage, start, facts.clone())
             .map_err(closed)?;
+        observer::tell(observer, &facts.warnings, sink.notices());
         let (packets, receiver) = PacketLog::start(pcap, setup.transport.receiver)?;
         let run = LiveRun {
             core: self.core(format, identity.key.clone(), start),
@@ -273,6 +279,7 @@ impl Job<'_> {
             ..Vantage::default()
         };
         let mut sink = self.open_dataset(&identity, &format, vantage, start, facts.clone())?;
+        observer::tell(observer, &[], sink.notices());
         let mut network = VirtualNetwork::new(network);
         let run = VirtualRun {
             core: self.core(format, identity.key.clone(), start),

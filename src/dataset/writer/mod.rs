@@ -145,6 +145,7 @@ pub struct DatasetWriter {
     opened_at: Option<Time>,
     /// The output, for errors.
     subject: PathBuf,
+    notices: Vec<String>,
 }
 
 impl DatasetWriter {
@@ -244,6 +245,7 @@ impl DatasetWriter {
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
         Ok(DatasetWriter {
+            notices: place.notices(),
             worker: Worker::start(place, subject)?,
             limits,
             buffers,
@@ -251,6 +253,11 @@ impl DatasetWriter {
             opened_at: None,
             subject: subject.to_owned(),
         })
+    }
+
+    /// What the user should know, one sentence each: limits of the file system, and earlier runs that were killed.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// Adds a row of `hops`. The rows of a trace must come together. If a part is due, it is sealed before the first row of a trace.
