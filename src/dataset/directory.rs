@@ -12,7 +12,7 @@ use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::{Footer, ParquetFile};
 use super::table::{AnyTable, Order, Rows, Run};
 use super::writer::{Counted, Group, NewRun, SealedHook};
-use super::{DatasetError, Ending, Finished, RunFigures, RunMeta};
+use super::{DatasetError, Ending, Finished, Remains, RunFigures, RunMeta};
 use crate::model::Time;
 
 const LOCK: &str = ".lock";
@@ -113,9 +113,18 @@ impl Directory {
     /// Seals a group and writes a manifest that lists its parts. Each buffer is emptied as soon as its part is whole. After an error, a second
     /// call with the same group writes the missing parts only.
     pub(super) fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {
-        self.seal_parts(group)?;
-        self.write_manifest(&group.figures, Progress::running(group.now))?;
+        self.seal_parts(group)
+            .and_then(|()| self.write_manifest(&group.figures, Progress::running(group.now)))
+            .map_err(|error| self.keeping(error))?;
         self.announce_parts()
+    }
+
+    /// Adds to an error that sealed parts stay, if there are any.
+    fn keeping(&self, error: DatasetError) -> DatasetError {
+        match self.parts.iter().any(|table| !table.parts.is_empty()) {
+            true => error.leaving(Remains::Parts),
+            false => error,
+        }
     }
 
     /// Seals the last groups and writes the last manifest. After an error, the manifest says `failed` with the error, if it can still be
@@ -133,7 +142,8 @@ impl Directory {
             .iter_mut()
             .try_for_each(|group| self.seal_parts(group))
             .and_then(|()| self.add_empty_parts())
-            .and_then(|()| self.write_manifest(&figures, Progress::ended(ending, now)));
+            .and_then(|()| self.write_manifest(&figures, Progress::ended(ending, now)))
+            .map_err(|error| self.keeping(error));
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
             // If this fails as well, `error` is still the reason. The previous manifest stays.

@@ -64,6 +64,7 @@ mod parquet;
 mod pcap;
 mod place;
 pub mod read;
+mod remedy;
 mod single;
 mod sink;
 mod sys;
@@ -89,5 +90,7 @@ use crate::model;
 #[path = "../../benches/rows/mod.rs"]
 mod rows;
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod full_disk_tests;

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Disk, KeptLength, PendingFile, Sealed};
+use super::files::{self, Disk, KeptLength, PendingFile, Sealed, Stream};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
 use super::place::{self, Place};
@@ -57,7 +57,8 @@ impl Single {
             }
             Place::Stream(stream) => {
                 let stream = stream.open().map_err(DatasetError::file("open", &path))?;
-                return Self::stream(path, Box::new(stream), format, run);
+                let stream = Target::Descriptor(Stream::new(stream, &path, &disk));
+                return Self::stream_on(disk, path, stream, format, run);
             }
             Place::Unfit(_) if path.is_dir() => return Err(DatasetError::IsDirectory(path)),
             Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
@@ -86,18 +87,21 @@ impl Single {
     /// Opens a stream, which is written in place. Messages name it `subject`.
     pub(super) fn stream(
         subject: PathBuf,
-        stream: Box<dyn std::io::Write + Send>,
+        stream: Target,
         format: Format,
         run: Run,
     ) -> Result<Self, DatasetError> {
-        Self::over(
-            subject,
-            format,
-            Target::Stream(stream),
-            None,
-            run,
-            Disk::default(),
-        )
+        Self::stream_on(Disk::default(), subject, stream, format, run)
+    }
+
+    fn stream_on(
+        disk: Disk,
+        subject: PathBuf,
+        stream: Target,
+        format: Format,
+        run: Run,
+    ) -> Result<Self, DatasetError> {
+        Self::over(subject, format, stream, None, run, disk)
     }
 
     fn over(
@@ -224,6 +228,12 @@ impl Single {
                     sha256: sealed.sha256,
                 });
                 Some(self.write_manifest(last, ending, &table)?)
+            }
+            (Target::Descriptor(stream), _) => {
+                stream
+                    .close()
+                    .map_err(|error| broken_off(&self.subject, &error.into(), Remains::PassedOn))?;
+                None
             }
             _ => None,
         };

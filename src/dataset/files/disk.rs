@@ -69,6 +69,12 @@ impl Disk {
         Self::simulating(Simulated::failing(faults))
     }
 
+    /// The inodes of the files that were synced, in order.
+    pub(in crate::dataset) fn synced(&self) -> Vec<u64> {
+        let simulated = self.simulated.as_ref();
+        simulated.map_or_else(Vec::new, |simulated| simulated.synced())
+    }
+
     /// How often a call was made.
     pub(in crate::dataset) fn calls(&self, call: Call) -> usize {
         self.simulated
@@ -128,6 +134,10 @@ impl Disk {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(error),
         })
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Ok(false),
+            _ => Err(error),
+        })
     }
 
     /// Writes some of `bytes`. Returns how many.
@@ -137,6 +147,10 @@ impl Disk {
     }
 
     pub(super) fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(simulated) = &self.simulated {
+            simulated.note_sync(file);
+        }
         self.call(Call::Sync, path, || file.sync_all())
     }
 

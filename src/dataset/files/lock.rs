@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::notices::Notice;
+use super::notices::{Notice, mount_point};
 use super::{Disk, OwnerFile};
 use crate::dataset::DatasetError;
 
@@ -30,9 +30,8 @@ pub(in crate::dataset) fn lock(
         Ok(false) => return Err(DatasetError::InUse(subject.to_owned())),
         Err(error) if has_no_locks(&error) => {
             let text = format!(
-                "the file system of {} has no locks ({error}): {} keeps other runs out until this one ends",
-                subject.display(),
-                owner.display()
+                "the file system at {} has no locks ({error}): lock files keep other runs out instead",
+                mount_point(subject).display()
             );
             disk.note(Notice::NoLocks, text);
         }

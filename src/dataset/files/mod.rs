@@ -7,6 +7,7 @@
 //! | `lock` | files that only one process writes |
 //! | `owner` | lock files, for file systems without locks |
 //! | `process` | the names of processes in lock files |
+//! | `stream` | streams that are written in place |
 //! | `sync` | names that survive a power cut |
 //! | `disk` | the calls of the file system |
 //! | `notices` | what a run noticed about its file system |
@@ -19,6 +20,7 @@ mod owner;
 mod pending;
 mod process;
 mod simulated;
+mod stream;
 mod sync;
 mod temporary;
 
@@ -29,11 +31,14 @@ pub(super) use lock::{has_no_locks, lock};
 use lock::{is_at, is_unsupported};
 pub(super) use owner::{OwnerFile, is_owned};
 pub(super) use pending::{PendingFile, Sealed, replace};
+pub(super) use stream::Stream;
 pub(super) use sync::{create_directories, sync_parent};
 pub(super) use temporary::{KeptLength, TemporaryFile};
 
 #[cfg(test)]
 pub(super) use disk::Call;
+#[cfg(test)]
+pub(super) use notices::mount_point;
 #[cfg(test)]
 pub(super) use simulated::Fault;
 

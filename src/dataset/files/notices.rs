@@ -1,5 +1,8 @@
 //! What a run noticed about its file system, one sentence for each kind.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// A kind of notice.
@@ -28,4 +31,18 @@ impl Notices {
         let notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         notices.iter().map(|(_, text)| text.clone()).collect()
     }
+}
+
+/// The highest directory of the file system that holds `path`. Notices name it, so they are equal for all files there.
+pub(in crate::dataset) fn mount_point(path: &Path) -> PathBuf {
+    let device = |path: &Path| fs::metadata(path).ok().map(|about| about.dev());
+    let real = path
+        .ancestors()
+        .find_map(|place| fs::canonicalize(place).ok());
+    // A relative path of which nothing exists yet.
+    let real = real.or_else(|| std::env::current_dir().ok());
+    let real = real.unwrap_or_else(|| path.to_owned());
+    let ours = device(&real);
+    let above = real.ancestors().take_while(|place| device(place) == ours);
+    above.last().unwrap_or(&real).to_owned()
 }

@@ -17,6 +17,9 @@ pub(super) struct Simulated {
     faults: Mutex<Vec<Fault>>,
     #[cfg(test)]
     calls: Mutex<Vec<Call>>,
+    /// The files that were synced, kept open: so no inode is used twice.
+    #[cfg(test)]
+    synced: Mutex<Vec<std::fs::File>>,
 }
 
 /// A call that fails.
@@ -77,6 +80,19 @@ impl Simulated {
     pub(super) fn calls(&self, call: Call) -> usize {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.iter().filter(|made| **made == call).count()
+    }
+
+    pub(super) fn note_sync(&self, file: &std::fs::File) {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        synced.extend(file.try_clone());
+    }
+
+    /// The inodes of the files that were synced, in order.
+    pub(super) fn synced(&self) -> Vec<u64> {
+        use std::os::unix::fs::MetadataExt;
+        let synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let inode = |file: &std::fs::File| file.metadata().map_or(0, |about| about.ino());
+        synced.iter().map(inode).collect()
     }
 
     /// The error of a call, if it fails.

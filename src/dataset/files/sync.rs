@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::notices::Notice;
+use super::notices::{Notice, mount_point};
 use super::{Disk, is_unsupported};
 use crate::dataset::DatasetError;
 
@@ -36,8 +36,8 @@ pub(in crate::dataset) fn sync_parent(path: &Path, disk: &Disk) -> Result<(), Da
         Ok(()) => Ok(()),
         Err(error) if cannot_sync(&error) => {
             let text = format!(
-                "{} cannot be synced ({error}): after a power cut, the names of the files written last may be missing there",
-                parent.display()
+                "the file system at {} cannot sync directories ({error}): after a power cut, the files written last may be missing",
+                mount_point(parent).display()
             );
             disk.note(Notice::NoDirectorySync, text);
             Ok(())

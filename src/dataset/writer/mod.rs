@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::directory::Directory;
-use super::files::Disk;
+use super::files::{Disk, Stream};
 use super::single::Single;
+use super::sink::Target;
 use super::table::{AnyTable, Buffer, Rows, Run, Table};
 use super::tables::{self, Hops, Traces};
 use super::{DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart};
@@ -195,7 +196,8 @@ impl DatasetWriter {
                     .as_fd()
                     .try_clone_to_owned()
                     .map_err(DatasetError::file("open", STDOUT.as_ref()))?;
-                Self::to_stream(Box::new(File::from(descriptor)), *format, run, figures)
+                let stream = Stream::new(File::from(descriptor), STDOUT.as_ref(), &disk);
+                Self::over_stream(Target::Descriptor(stream), *format, run, figures)
             }
         }
     }
@@ -206,6 +208,15 @@ impl DatasetWriter {
     /// [`DatasetError::BrokenPipe`] and [`DatasetError::File`]. The header of a format may already fail.
     pub fn to_stream(
         stream: Box<dyn Write + Send>,
+        format: Format,
+        run: NewRun,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        Self::over_stream(Target::Stream(stream), format, run, figures)
+    }
+
+    fn over_stream(
+        stream: Target,
         format: Format,
         run: NewRun,
         figures: &RunFigures,
