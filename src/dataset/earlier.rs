@@ -62,11 +62,11 @@ impl fmt::Display for DeadRun {
         let unlisted = [
             (
                 &self.moved,
-                "moved out of the tables: readers of a manifest never saw them",
+                "were moved out of the tables, because their rows are in no manifest",
             ),
             (
                 &self.left,
-                "left in place, because they could not be moved: a reader of all files counts their rows",
+                "were left in place, because they could not be moved: a reader of all files counts their rows",
             ),
         ];
         for (paths, fate) in unlisted {

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::arrow_ipc;
 use super::remedy::{self, Written};
+use super::{arrow_ipc, sys};
 
 /// Why a dataset could not be written. Parts sealed before the error stay.
 #[derive(Debug, thiserror::Error)]
@@ -296,11 +296,14 @@ pub(super) fn copy_of(error: &io::Error) -> io::Error {
 
 /// The remedy for a stream, which is written in place.
 fn stream_remedy(error: &io::Error) -> String {
-    let remedy = match remedy::is_full(error) {
-        true => {
+    let remedy = match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
             ": the disk or device behind it is full: free space there, or send the stream elsewhere"
         }
-        false => "",
+        Some(libc::EFBIG) if sys::limits_file_size() => {
+            ": raise the file size limit (ulimit -f), or send the stream elsewhere"
+        }
+        _ => "",
     };
     format!("{remedy} (the rows before are in it; the last may be cut off)")
 }

@@ -66,11 +66,6 @@ pub(super) fn of(error: &io::Error, path: &Path, written: Written) -> String {
     format!(": {remedy}")
 }
 
-/// Whether the error means that nothing more can be stored.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

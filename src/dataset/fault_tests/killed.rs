@@ -111,7 +111,7 @@ fn parts_that_cannot_be_moved_stay_and_the_run_goes_on() {
     let disk = Disk::failing(vec![Fault::always(Call::Rename, ".unlisted", libc::EXDEV)]);
     let (_, notices) = run(&output, disk, "RUN-2").unwrap();
     assert!(
-        notices[0].contains("2 more, which no manifest lists, left in place"),
+        notices[0].contains("2 more, which no manifest lists, were left in place"),
         "{notices:?}"
     );
     let left = directory
