@@ -199,8 +199,7 @@ impl Directory {
     /// Replaces `manifest.json`.
     fn write_manifest(&self, figures: &RunFigures, progress: Progress) -> Result<(), DatasetError> {
         let meta = &self.run.meta;
-        let noticed = self.disk.notices();
-        let figures = &figures.with_warnings(&noticed);
+        let figures = &figures.with_warnings(&self.disk.warnings());
         let text = manifest::render(meta, figures, &self.counted, progress, &self.parts);
         let temporary = self.root.join(PARTIAL).join(MANIFEST);
         files::replace(temporary, self.root.join(MANIFEST), &text, &self.disk)?;

@@ -223,7 +223,7 @@ pub enum Remains {
 
 impl Remains {
     fn remedy(&self, error: &io::Error, at: &Path) -> String {
-        let keep = "move it away before the next run to the same name, which overwrites it";
+        let keep = "the next run to the same name keeps it as .old";
         let rest = match self {
             Remains::PassedOn => return stream_remedy(error),
             Remains::NoPackets => return remedy::of(error, at, Written::Packets),

@@ -235,7 +235,9 @@ impl Single {
                     .map_err(|error| broken_off(&self.subject, &error.into(), Remains::PassedOn))?;
                 None
             }
-            _ => None,
+            (Target::Stream(_), _) => None,
+            // The file would be dropped without its rows.
+            (Target::File(_), None) => return Err(DatasetError::WriterGone(self.subject)),
         };
         Ok(Finished {
             manifest,
@@ -256,7 +258,7 @@ impl Single {
     ) -> Result<PathBuf, DatasetError> {
         let text = manifest::render(
             &self.run.meta,
-            &last.figures.with_warnings(&self.disk.notices()),
+            &last.figures.with_warnings(&self.disk.warnings()),
             &self.counted,
             Progress::ended(ending, last.now),
             std::slice::from_ref(table),

@@ -6,10 +6,12 @@
 //! | `places` | the calls of a run that fail |
 //! | `outcome` | a run with a failing call, and what it leaves |
 //! | `table` | the table of docs/reliability.md, made from these |
+//! | `every_call` | runs in which one call after the other fails |
 //! | `once` | calls that fail once, and file systems that lack a call |
 //! | `killed` | the next run after one that was killed |
 
 mod errors;
+mod every_call;
 mod killed;
 mod once;
 mod outcome;

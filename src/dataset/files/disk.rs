@@ -69,6 +69,12 @@ impl Disk {
         Self::simulating(Simulated::failing(faults))
     }
 
+    /// How many calls were made.
+    pub(in crate::dataset) fn total(&self) -> usize {
+        let simulated = self.simulated.as_ref();
+        simulated.map_or(0, |simulated| simulated.total())
+    }
+
     /// The inodes of the files that were synced, in order.
     pub(in crate::dataset) fn synced(&self) -> Vec<u64> {
         let simulated = self.simulated.as_ref();
@@ -194,6 +200,11 @@ impl Disk {
 
     /// The notices so far, one sentence each.
     pub(in crate::dataset) fn notices(&self) -> Vec<String> {
-        self.notices.texts()
+        self.notices.all()
+    }
+
+    /// Those that go into the manifest as warnings.
+    pub(in crate::dataset) fn warnings(&self) -> Vec<String> {
+        self.notices.for_readers()
     }
 }

@@ -12,6 +12,15 @@ pub(in crate::dataset) enum Notice {
     NoLocks,
     /// The file system cannot sync directories.
     NoDirectorySync,
+    /// An earlier run left a file without its final name.
+    Unfinished,
+}
+
+impl Notice {
+    /// Whether readers of the dataset should know. If not, only the user should.
+    fn is_for_readers(self) -> bool {
+        matches!(self, Notice::NoLocks | Notice::NoDirectorySync)
+    }
 }
 
 /// The notices so far.
@@ -27,9 +36,19 @@ impl Notices {
         }
     }
 
-    pub(super) fn texts(&self) -> Vec<String> {
+    pub(super) fn all(&self) -> Vec<String> {
+        self.texts(|_| true)
+    }
+
+    /// Those that readers of the dataset should know.
+    pub(super) fn for_readers(&self) -> Vec<String> {
+        self.texts(Notice::is_for_readers)
+    }
+
+    fn texts(&self, wanted: impl Fn(Notice) -> bool) -> Vec<String> {
         let notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        notices.iter().map(|(_, text)| text.clone()).collect()
+        let wanted = notices.iter().filter(|(kind, _)| wanted(*kind));
+        wanted.map(|(_, text)| text.clone()).collect()
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) struct Simulated {
 #[cfg(test)]
 #[derive(Clone, Debug)]
 pub(in crate::dataset) struct Fault {
-    /// The call.
-    pub call: Call,
+    /// The call. `None`: any.
+    pub call: Option<Call>,
     /// Only calls on paths that contain this text fail.
     pub on: &'static str,
     /// The error.
@@ -40,10 +40,21 @@ pub(in crate::dataset) struct Fault {
 
 #[cfg(test)]
 impl Fault {
+    /// Of all calls of a run, `times` fail, the first one after `after` others.
+    pub(in crate::dataset) fn any(errno: i32, after: usize, times: usize) -> Self {
+        Fault {
+            call: None,
+            on: "",
+            errno,
+            after,
+            times,
+        }
+    }
+
     /// Every call of this kind on paths that contain `on` fails.
     pub(in crate::dataset) fn always(call: Call, on: &'static str, errno: i32) -> Self {
         Fault {
-            call,
+            call: Some(call),
             on,
             errno,
             after: 0,
@@ -82,6 +93,13 @@ impl Simulated {
         calls.iter().filter(|made| **made == call).count()
     }
 
+    pub(super) fn total(&self) -> usize {
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
     pub(super) fn note_sync(&self, file: &std::fs::File) {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         synced.extend(file.try_clone());
@@ -99,9 +117,14 @@ impl Simulated {
     pub(super) fn fault(&self, call: Call, path: &Path) -> Option<io::Error> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.push(call);
+        if call == Call::Remove && !path.exists() {
+            return None;
+        }
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let path = path.to_string_lossy();
-        let concerned = |fault: &&mut Fault| fault.call == call && path.contains(fault.on);
+        let concerned = |fault: &&mut Fault| {
+            fault.call.is_none_or(|failing| failing == call) && path.contains(fault.on)
+        };
         for fault in faults.iter_mut().filter(concerned) {
             if fault.after > 0 {
                 fault.after -= 1;

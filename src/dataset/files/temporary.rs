@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::notices::Notice;
 use super::{Disk, OwnerFile, beside, is_at, lock, sync_parent};
 use crate::dataset::DatasetError;
 
@@ -70,7 +71,7 @@ impl TemporaryFile {
     }
 
     /// Like [`create`](TemporaryFile::create), for a path that other processes may use as well. Only the process with the lock on the
-    /// temporary file writes; others are refused. A file of a killed run has no lock, and is taken over.
+    /// temporary file writes; others are refused. A file of a killed run has no lock. It is kept under the name `TEMPORARY.old`.
     pub(in crate::dataset) fn create_locked(
         temporary: PathBuf,
         destination: PathBuf,
@@ -92,7 +93,18 @@ impl TemporaryFile {
             if !is_at(&file, &temporary) {
                 continue;
             }
-            disk.truncate(&file, &destination, 0).map_err(create())?;
+            if file.metadata().map_err(create())?.len() > 0 {
+                // A reader may want it, and its name is needed. The next file at that name is opened and locked as this one was.
+                let old = beside(&temporary, "", ".old");
+                disk.rename(&temporary, &old).map_err(create())?;
+                let text = format!(
+                    "an earlier run did not finish {}: what it wrote is kept in {}, until a later one does not finish either",
+                    destination.display(),
+                    old.display()
+                );
+                disk.note(Notice::Unfinished, text);
+                continue;
+            }
             let file = Self::over(file, temporary, destination, disk, owner);
             // Here rather than at the end: a file system that cannot do this is named before the first probe.
             sync_parent(&file.destination, disk)?;
@@ -257,10 +269,21 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_killed_run_is_taken_over() {
+    fn the_file_of_a_killed_run_is_kept_under_another_name() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".t"), b"left behind").unwrap();
-        let file = create_locked(dir.path()).unwrap();
-        assert_eq!(file.seal().unwrap(), 0);
+        for text in ["left behind", "left behind later"] {
+            fs::write(dir.path().join(".t"), text).unwrap();
+            let file = create_locked(dir.path()).unwrap();
+            let [notice] = &file.notices()[..] else {
+                panic!("{:?}", file.notices());
+            };
+            assert!(notice.contains(".t.old"), "{notice}");
+            assert_eq!(file.seal().unwrap(), 0);
+            assert_eq!(fs::read_to_string(dir.path().join(".t.old")).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        // An empty one is used.
+        fs::write(dir.path().join(".t"), "").unwrap();
+        assert!(create_locked(dir.path()).unwrap().notices().is_empty());
     }
 }
