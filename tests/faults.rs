@@ -39,6 +39,11 @@ fn main() -> ExitCode {
             locks::two_runs,
         ),
         case(
+            "without_locks_a_lock_file_of_another_container_is_respected",
+            User::Root,
+            locks::containers,
+        ),
+        case(
             "directories_that_cannot_be_synced_are_one_warning",
             User::Caller,
             locks::unsynced,

@@ -1,7 +1,7 @@
 //! File systems without locks, and without synced directories.
 
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -143,5 +143,38 @@ pub fn unsynced() -> Outcome {
             );
         }
     }
+    Ok(())
+}
+
+/// Two containers on one host: each has process numbers of its own, and cannot look for those of the other.
+pub fn containers() -> Outcome {
+    let place = Place::new()?;
+    let (output, lock) = (place.text("out"), place.path("out/.lock.owner"));
+    let manifest = [
+        place.text("out/.partial/manifest.json"),
+        place.text("out/.lock"),
+    ];
+    let faults = ["flock:error=ENOLCK", "rename:signal=SIGSTOP:when=2"];
+    let traced = with_faults(&faults, &manifest, &survey("1", &output));
+    let mut first = Command::new("unshare");
+    first
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+        .arg(traced.get_program())
+        .args(traced.get_args())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped());
+    let mut first = first.spawn().expect("unshare");
+    // The number is that of the container. On the host, another process has it, or none.
+    owner(&lock, &mut first);
+    let second = || with_faults(&["flock:error=ENOLCK"], &[], &survey("2", &output)).output();
+    let words = ["another container", "remove that lock file", ".lock.owner"];
+    check(&second().expect("strace"), 1, &words);
+    first.kill().expect("a child");
+    // The pipe closes when every process of the container has ended.
+    first.wait_with_output().expect("an end");
+    // That they have ended cannot be seen from here.
+    check(&second().expect("strace"), 1, &words);
+    std::fs::remove_file(&lock).expect("a lock file");
+    check(&second().expect("strace"), 0, &["was killed"]);
     Ok(())
 }

@@ -9,7 +9,7 @@ fn killed(output: &Output, run_id: &str) {
     // The first manifest, and that of sealing 0.
     fault.after = 2;
     let mut writer = create(output, Disk::failing(vec![fault]), run_id).unwrap();
-    feed(&mut writer).unwrap_err();
+    feed(&mut writer, TRACES).unwrap_err();
 }
 
 fn state_of(path: &Path) -> String {
@@ -40,7 +40,7 @@ fn the_next_run_marks_it_and_moves_what_no_manifest_lists() {
     };
     for words in [
         "run RUN-1 was killed",
-        "112 rows of hops",
+        "48 rows of hops",
         "2 sealed parts",
         "; 2 more",
         &unlisted[0].1,

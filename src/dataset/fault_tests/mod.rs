@@ -30,10 +30,10 @@ use super::read::{Checks, Dataset, Fault as Difference};
 use super::*;
 
 /// Traces of a run, of 16 hops each. With [`LIMITS`], the parts of sealing 2 are written in the middle of it.
-const TRACES: u32 = 30;
+const TRACES: u32 = 12;
 
 const LIMITS: PartLimits = PartLimits {
-    rows: 100,
+    rows: 3 * rows::HOPS as usize,
     bytes: usize::MAX,
     age: Duration::from_secs(3600),
 };
@@ -66,9 +66,9 @@ fn create(output: &Output, disk: Disk, run_id: &str) -> Result<DatasetWriter, Da
     DatasetWriter::create_on(disk, output, run, rows::START, &RunFigures::default())
 }
 
-/// Writes all traces. Stops at the first error, as a survey does.
-fn feed(writer: &mut DatasetWriter) -> Result<(), DatasetError> {
-    for target in 0..TRACES {
+/// Writes traces. Stops at the first error, as a survey does.
+fn feed(writer: &mut DatasetWriter, traces: u32) -> Result<(), DatasetError> {
+    for target in 0..traces {
         let (hops, trace) = rows::trace(target);
         for row in hops {
             writer.push::<Hops>(row, rows::START)?;
@@ -83,9 +83,19 @@ fn feed(writer: &mut DatasetWriter) -> Result<(), DatasetError> {
 
 /// Writes a run to its end, as a survey does. Returns the first error.
 fn run(output: &Output, disk: Disk, run_id: &str) -> Result<(Finished, Vec<String>), DatasetError> {
+    run_of(TRACES, output, disk, run_id)
+}
+
+/// The same with a number of traces.
+fn run_of(
+    traces: u32,
+    output: &Output,
+    disk: Disk,
+    run_id: &str,
+) -> Result<(Finished, Vec<String>), DatasetError> {
     let mut writer = create(output, disk, run_id)?;
     let notices = writer.notices().to_vec();
-    let fed = feed(&mut writer);
+    let fed = feed(&mut writer, traces);
     let ending = match &fed {
         Ok(()) => Ending::Complete,
         Err(error) => Ending::Failed(error.to_string()),
