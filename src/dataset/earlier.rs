@@ -115,8 +115,10 @@ pub(super) fn keep(root: &Path, run_id: &str, disk: &Disk) -> Result<Vec<DeadRun
     let mut dead = Vec::new();
     // Earlier versions of this program did not mark them.
     for path in renamed_manifests(root)? {
-        let text = fs::read(&path).map_err(DatasetError::file("read", &path))?;
-        dead.extend(mark_if_dead(root, &path, &text, disk)?);
+        // One that cannot be read is no reason to refuse a run.
+        if let Ok(text) = fs::read(&path) {
+            dead.extend(mark_if_dead(root, &path, &text, disk)?);
+        }
     }
     if let (Some(text), Some(earlier)) = (text, earlier) {
         // First marked, then renamed: both are one step, and a run that dies between them loses nothing.
@@ -129,14 +131,17 @@ pub(super) fn keep(root: &Path, run_id: &str, disk: &Disk) -> Result<Vec<DeadRun
     Ok(dead)
 }
 
-/// The files `manifest-*.json`, by name.
+/// The regular files `manifest-*.json`, by name.
 fn renamed_manifests(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root).map_err(DatasetError::file("list", root))? {
         let name = entry.map_err(DatasetError::file("list", root))?.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with("manifest-") && text.ends_with(".json") {
-            found.push(root.join(&name));
+        let path = root.join(&name);
+        let is_named = text.starts_with("manifest-") && text.ends_with(".json");
+        // Reading a FIFO would wait for a writer.
+        if is_named && path.is_file() {
+            found.push(path);
         }
     }
     found.sort();

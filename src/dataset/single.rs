@@ -68,8 +68,9 @@ impl Single {
                 .map_err(|error| error.leaving(Remains::Nothing))?;
         }
         let temporary = files::beside(&path, ".", ".partial");
-        let file = PendingFile::create_locked(temporary.clone(), path.clone(), &disk)
+        let mut file = PendingFile::create_locked(temporary.clone(), path.clone(), &disk)
             .map_err(|error| error.leaving(Remains::Nothing))?;
+        file.describe_by(manifest_of(&path));
         let unfinished = Unfinished {
             temporary,
             kept_length: file.kept_length(),
@@ -263,13 +264,10 @@ impl Single {
             Progress::ended(ending, last.now),
             std::slice::from_ref(table),
         );
-        let path = files::beside(&self.subject, "", ".manifest.json");
+        let path = manifest_of(&self.subject);
         let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
-        files::replace(temporary, path.clone(), &text, &self.disk).map_err(|error| {
-            // A manifest that is still there describes the file that was replaced.
-            let _ = self.disk.remove(&path);
-            error.leaving(Remains::NoManifest)
-        })?;
+        files::replace(temporary, path.clone(), &text, &self.disk)
+            .map_err(|error| error.leaving(Remains::NoManifest))?;
         Ok(path)
     }
 
@@ -299,6 +297,11 @@ impl Single {
     pub(super) fn notices(&self) -> Vec<String> {
         self.disk.notices()
     }
+}
+
+/// The manifest of a single file.
+fn manifest_of(file: &Path) -> PathBuf {
+    files::beside(file, "", ".manifest.json")
 }
 
 /// Adds the subject and what remains of it to the error of an encoder. If the reader closed the stream, returns

@@ -66,20 +66,61 @@ fn run_twice(at: usize, times: usize) -> bool {
     disk.total() > at
 }
 
-fn every(times: usize) {
+/// The same for a single file. Returns whether a call failed.
+fn file_twice(at: usize, times: usize) -> bool {
+    let directory = directory();
+    let out = directory.path().join("OUT.csv");
+    let output = Output::parse(out.to_str().unwrap(), None).unwrap();
+    run_of(1, &output, Disk::default(), "RUN-0").unwrap();
+    let disk = Disk::failing(vec![Fault::any(libc::EIO, at, times)]);
+    let result = run_of(FEW, &output, disk.clone(), "RUN-1");
+    // The file of one run or of the other is there, whole. The manifest, if there is one, is that of this file.
+    let check = || {
+        let bytes = std::fs::read(&out).unwrap();
+        let hops = usize::from(rows::HOPS);
+        let found = bytes.split(|byte| *byte == b'\n').count() - 2;
+        assert!(
+            [hops, FEW as usize * hops].contains(&found),
+            "{at}: {found}"
+        );
+        let manifest = manifest_of(&directory.path().join("OUT.csv.manifest.json"));
+        if let Some(manifest) = &manifest {
+            let part = &manifest["tables"]["hops"]["parts"][0];
+            assert_eq!(
+                (&part["rows"], &part["bytes"]),
+                (&found.into(), &bytes.len().into()),
+                "{at}"
+            );
+        }
+        manifest.is_some()
+    };
+    let described = check();
+    assert!(described || result.is_err(), "{at}");
+    run_of(1, &output, Disk::default(), "RUN-2").unwrap();
+    assert!(check(), "{at}");
+    disk.total() > at
+}
+
+fn every(times: usize, twice: fn(usize, usize) -> bool, least: usize) {
     let mut at = 0;
-    while run_twice(at, times) {
+    while twice(at, times) {
         at += 1;
     }
-    assert!(at > 50, "only {at} calls");
+    assert!(at > least, "only {at} calls");
 }
 
 #[test]
 fn wherever_a_run_dies_its_manifest_is_true_and_the_next_run_cleans_up() {
-    every(usize::MAX);
+    every(usize::MAX, run_twice, 50);
 }
 
 #[test]
 fn whichever_call_fails_once_the_manifest_is_true() {
-    every(1);
+    every(1, run_twice, 50);
+}
+
+#[test]
+fn wherever_a_run_to_a_file_dies_the_manifest_is_that_of_the_file() {
+    every(usize::MAX, file_twice, 10);
+    every(1, file_twice, 10);
 }

@@ -129,6 +129,7 @@ fn runs_that_an_earlier_version_did_not_mark_are_marked() {
     killed(&output, "RUN-1");
     std::fs::rename(root.join("manifest.json"), root.join("manifest-RUN-1.json")).unwrap();
     std::fs::write(root.join("manifest-notes.json"), "of somebody else").unwrap();
+    std::fs::create_dir(root.join("manifest-old.json")).unwrap();
     let (_, notices) = run(&output, Disk::default(), "RUN-2").unwrap();
     assert_eq!(notices.len(), 1, "{notices:?}");
     assert_eq!(state_of(&root.join("manifest-RUN-1.json")), "killed");

@@ -1,5 +1,8 @@
 //! A run with a failing call, and what it leaves.
 
+use std::io::Read;
+use std::os::fd::AsRawFd;
+
 use super::places::{Kind, Place};
 use super::*;
 use crate::dataset::remedy::{self, Written};
@@ -47,7 +50,7 @@ pub(super) fn of(place: &Place, errno: i32) -> Outcome {
     let outcome = match place.kind {
         Kind::Directory => of_directory(root, disk),
         Kind::File => of_file(root, disk),
-        Kind::Stream => of_stream(root, disk),
+        Kind::Stream => of_stream(disk),
         Kind::Pcap => of_pcap(root, disk),
     };
     // The table of remedies has those.
@@ -178,19 +181,22 @@ fn of_file(root: &Path, disk: Disk) -> Outcome {
     }
 }
 
-fn of_stream(root: &Path, disk: Disk) -> Outcome {
-    // A FIFO, with a reader that reads everything.
-    let path = root.join("OUT");
-    let made = std::process::Command::new("mkfifo").arg(&path).status();
-    assert!(made.unwrap().success());
-    let from = path.clone();
-    let reader = std::thread::spawn(move || std::fs::read(from).unwrap());
+fn of_stream(disk: Disk) -> Outcome {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let path = PathBuf::from(format!("/proc/self/fd/{}", writer.as_raw_fd()));
+    let reader = std::thread::spawn(move || {
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        read
+    });
     let output = Output::File {
-        path,
+        path: path.clone(),
         format: Format::Csv,
     };
     let (exit, message) = told(&run(&output, disk, "RUN"));
-    let read = String::from_utf8(reader.join().unwrap()).unwrap();
+    let message = message.replace(&*path.to_string_lossy(), "OUT");
+    drop(writer);
+    let read = reader.join().unwrap();
     let all = TRACES as usize * rows::HOPS as usize;
     let got = read.lines().count().saturating_sub(1);
     let stays = match got == all {

@@ -157,12 +157,10 @@ mod tests {
 
     use super::*;
 
-    /// A lock file of a process that has ended.
+    /// A lock file of a process that has ended. No process has its number: it is above the kernel's limit (`PID_MAX_LIMIT`).
     fn left_behind(path: &Path) {
-        let mut child = std::process::Command::new("true").spawn().unwrap();
         let mut process = ProcessName::here();
-        process.pid = child.id();
-        child.wait().unwrap();
+        process.pid = (4 << 20) + 1;
         let owner = Owner { process, lock: 0 };
         fs::write(path, serde_json::to_vec(&owner).unwrap()).unwrap();
     }

@@ -101,8 +101,11 @@ impl Simulated {
     }
 
     pub(super) fn note_sync(&self, file: &std::fs::File) {
+        use std::os::fd::AsRawFd;
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        synced.extend(file.try_clone());
+        // Not a clone of the handle, which would keep the file locked.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        synced.extend(std::fs::File::open(path));
     }
 
     /// The inodes of the files that were synced, in order.

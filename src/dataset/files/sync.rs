@@ -35,9 +35,16 @@ pub(in crate::dataset) fn sync_parent(path: &Path, disk: &Disk) -> Result<(), Da
     match disk.sync_directory(parent) {
         Ok(()) => Ok(()),
         Err(error) if cannot_sync(&error) => {
+            let place = match error.raw_os_error() {
+                // It can be written to, and it cannot be opened.
+                Some(libc::EACCES) => format!("{} cannot be synced", parent.display()),
+                _ => format!(
+                    "the file system at {} cannot sync directories",
+                    mount_point(parent).display()
+                ),
+            };
             let text = format!(
-                "the file system at {} cannot sync directories ({error}): after a power cut, the files written last may be missing",
-                mount_point(parent).display()
+                "{place} ({error}): after a power cut, the files written last may be missing"
             );
             disk.note(Notice::NoDirectorySync, text);
             Ok(())

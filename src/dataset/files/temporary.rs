@@ -48,6 +48,8 @@ pub(in crate::dataset) struct TemporaryFile {
     disk: Disk,
     kept_length: KeptLength,
     sealed: bool,
+    /// See [`TemporaryFile::describe_by`].
+    description: Option<PathBuf>,
     /// Keeps other runs out if the file system has no locks. Released after the file has its final name or is removed.
     _owner: Option<OwnerFile>,
 }
@@ -126,6 +128,7 @@ impl TemporaryFile {
             disk: disk.clone(),
             kept_length: KeptLength::default(),
             sealed: false,
+            description: None,
             _owner: owner,
         }
     }
@@ -154,12 +157,25 @@ impl TemporaryFile {
         Ok(())
     }
 
+    /// Says that the file at `path` describes the one that is replaced. It is removed before that, so it never stands beside another file.
+    pub(in crate::dataset) fn describe_by(&mut self, path: PathBuf) {
+        self.description = Some(path);
+    }
+
     /// Syncs the content, gives the file its final name (replacing an existing file), and syncs the directory. Returns the size in bytes.
     pub(in crate::dataset) fn seal(mut self) -> Result<u64, DatasetError> {
         let error = |operation| DatasetError::file(operation, &self.destination);
         self.disk
             .sync(&self.file, &self.destination)
             .map_err(error("sync"))?;
+        if let Some(description) = &self.description {
+            match self.disk.remove(description) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(DatasetError::file("remove", description)(error));
+                }
+                _ => {}
+            }
+        }
         let replaced = fs::metadata(&self.destination).map_or(0, |replaced| replaced.len());
         self.disk
             .rename(&self.temporary, &self.destination)
