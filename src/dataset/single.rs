@@ -78,7 +78,7 @@ impl Single {
         Self::over(
             path,
             format,
-            Target::File(file),
+            Target::File(Box::new(file)),
             Some(unfinished),
             run,
             disk,
@@ -219,7 +219,7 @@ impl Single {
         let mut table = TableParts::new(tables::hops());
         let manifest = match (target, groups.last()) {
             (Target::File(file), Some(last)) => {
-                let sealed = self.seal(file)?;
+                let sealed = self.seal(*file)?;
                 let name = self.subject.file_name().unwrap_or_default();
                 table.parts.push(Part {
                     path: manifest::path_text(Path::new(name)),

@@ -31,7 +31,7 @@ pub(super) trait Sink: Send {
 /// The receiver of a single stream's bytes.
 pub(super) enum Target {
     /// A file that appears when it is whole.
-    File(PendingFile),
+    File(Box<PendingFile>),
     /// Standard output, a FIFO or a device. Its end may fail as well: see [`Stream::close`].
     Descriptor(Stream),
     /// Another stream.
