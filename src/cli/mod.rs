@@ -10,6 +10,7 @@ mod terminal;
 mod values;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
@@ -51,6 +52,9 @@ enum Command {
 pub(super) fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.log.install();
+    // A write beyond the file size limit (ulimit -f) is an error like others. By default, this signal ends the program. If the handler cannot
+    // be installed, it still does.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let code = match cli.command {
         Command::Survey(args) => args.run(&cli.log),
         Command::Lab(command) => command.run(),

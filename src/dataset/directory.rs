@@ -1,20 +1,23 @@
 //! A directory of parts: opens it, seals parts into it, and keeps its manifest up to date.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 
-use super::files::{self, Disk, PendingFile};
+use super::earlier;
+use super::files::{self, Disk, OwnerFile, PendingFile, Sealed};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::{Footer, ParquetFile};
 use super::table::{AnyTable, Order, Rows, Run};
 use super::writer::{Group, NewRun, SealedHook};
-use super::{Counted, DatasetError, Ending, Finished, RunFigures, RunMeta};
+use super::{Counted, DatasetError, Ending, Finished, Remains, RunFigures, RunMeta};
 use crate::model::Time;
 
 pub(super) const LOCK: &str = ".lock";
+/// The lock file, if the file system has no locks.
+pub(super) const OWNER: &str = ".lock.owner";
 pub(super) const PARTIAL: &str = ".partial";
 pub(super) const MANIFEST: &str = "manifest.json";
 
@@ -36,8 +39,10 @@ pub(super) struct Directory {
     on_sealed: Option<SealedHook>,
     /// The parts for which the hook was not called yet, as (table, index in its list).
     unannounced: Vec<(usize, usize)>,
-    /// Keeps the directory locked.
-    _lock: File,
+    /// What the user should know of earlier runs here.
+    told: Vec<String>,
+    /// Keep the directory locked.
+    _lock: (File, Option<OwnerFile>),
 }
 
 /// A sealed part of a directory.
@@ -58,8 +63,8 @@ pub struct SealedPart {
 }
 
 impl Directory {
-    /// Creates or opens `root`, and removes unfinished files of killed runs. Renames the manifest of the previous run, and writes a manifest
-    /// that says `running`.
+    /// Creates or opens `root`, and removes unfinished files of killed runs. Renames the manifest of the previous run, marks runs that were
+    /// killed, and writes a manifest that says `running`.
     pub(super) fn open(
         root: PathBuf,
         new: NewRun,
@@ -67,16 +72,14 @@ impl Directory {
         now: Time,
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
-        files::create_directories(&root)?;
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(root.join(LOCK))
-            .map_err(DatasetError::file("create", &root.join(LOCK)))?;
-        files::lock(&lock, &root)?;
-        clear_partial(&root.join(PARTIAL))?;
-        keep_earlier_manifest(&root, &new.meta.run_id)?;
+        files::create_directories(&root, &disk)?;
+        let path = root.join(LOCK);
+        let lock = disk
+            .open_or_create(&path, &path)
+            .map_err(DatasetError::file("create", &path))?;
+        let owner = files::lock(&lock, root.join(OWNER), &root, &disk)?;
+        clear_partial(&root.join(PARTIAL), &disk)?;
+        let dead = earlier::keep(&root, &new.meta.run_id, &disk)?;
         let directory = Directory {
             partition: partition(&new.meta),
             footer: Footer {
@@ -95,18 +98,33 @@ impl Directory {
             sealing: 0,
             on_sealed: new.on_sealed,
             unannounced: Vec::new(),
-            _lock: lock,
+            told: dead.iter().map(ToString::to_string).collect(),
+            _lock: (lock, owner),
         };
         directory.write_manifest(figures, Progress::running(now))?;
         Ok(directory)
     }
 
+    /// What the user should know: about the file system, and about earlier runs here.
+    pub(super) fn notices(&self) -> Vec<String> {
+        [self.disk.notices(), self.told.clone()].concat()
+    }
+
     /// Seals a group and writes a manifest that lists its parts. Each buffer is emptied as soon as its part is whole. After an error, a second
     /// call with the same group writes the missing parts only.
     pub(super) fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {
-        self.seal_parts(group)?;
-        self.write_manifest(&group.figures, Progress::running(group.now))?;
+        self.seal_parts(group)
+            .and_then(|()| self.write_manifest(&group.figures, Progress::running(group.now)))
+            .map_err(|error| self.keeping(error))?;
         self.announce_parts()
+    }
+
+    /// Adds to an error that sealed parts stay, if there are any.
+    fn keeping(&self, error: DatasetError) -> DatasetError {
+        match self.parts.iter().any(|table| !table.parts.is_empty()) {
+            true => error.leaving(Remains::Parts),
+            false => error,
+        }
     }
 
     /// Seals the last groups and writes the last manifest. After an error, the manifest says `failed` with the error, if it can still be
@@ -124,7 +142,8 @@ impl Directory {
             .iter_mut()
             .try_for_each(|group| self.seal_parts(group))
             .and_then(|()| self.add_empty_parts())
-            .and_then(|()| self.write_manifest(&figures, Progress::ended(ending, now)));
+            .and_then(|()| self.write_manifest(&figures, Progress::ended(ending, now)))
+            .map_err(|error| self.keeping(error));
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
             // If this fails as well, `error` is still the reason. The previous manifest stays.
@@ -180,6 +199,7 @@ impl Directory {
     /// Replaces `manifest.json`.
     fn write_manifest(&self, figures: &RunFigures, progress: Progress) -> Result<(), DatasetError> {
         let meta = &self.run.meta;
+        let figures = &figures.with_warnings(&self.disk.warnings());
         let text = manifest::render(meta, figures, &self.counted, progress, &self.parts);
         let temporary = self.root.join(PARTIAL).join(MANIFEST);
         files::replace(temporary, self.root.join(MANIFEST), &text, &self.disk)?;
@@ -220,22 +240,13 @@ impl Directory {
         let name = format!("part-{run}-{:05}.parquet", self.sealing);
         let relative = Path::new(schema.name).join(&self.partition).join(&name);
         let destination = self.root.join(&relative);
-        if let Some(parent) = destination.parent() {
-            files::create_directories(parent)?;
-        }
-        let temporary = self
-            .root
-            .join(PARTIAL)
-            .join(format!("{}-{name}.tmp", schema.name));
-        let encode =
-            |error: &(dyn std::error::Error + 'static)| DatasetError::encode(&destination, error);
-        let file = PendingFile::create(temporary, destination.clone(), &self.disk)?;
-        let mut writer = ParquetFile::new(file, schema, &self.footer).map_err(|e| encode(&e))?;
-        for batch in rows.batches(&self.run, Order::Sorted) {
-            let batch = batch.map_err(|e| encode(&e))?;
-            writer.write(&batch).map_err(|e| encode(&e))?;
-        }
-        let sealed = writer.finish().map_err(|e| encode(&e))?.seal()?;
+        let sealed = self
+            .write_part(table, rows, &destination, &name)
+            .inspect_err(|_| {
+                // The part may have its final name already, for example if its directory could not be synced. No manifest lists it, and its rows
+                // are written again.
+                let _ = self.disk.remove(&destination);
+            })?;
         self.unannounced
             .push((table, self.parts[table].parts.len()));
         self.parts[table].parts.push(Part {
@@ -247,52 +258,54 @@ impl Directory {
         });
         Ok(())
     }
+
+    /// Writes rows to a new file under a temporary name, and gives it its final name.
+    fn write_part(
+        &self,
+        table: usize,
+        rows: &dyn Rows,
+        destination: &Path,
+        name: &str,
+    ) -> Result<Sealed, DatasetError> {
+        let schema = self.tables[table].schema();
+        if let Some(parent) = destination.parent() {
+            files::create_directories(parent, &self.disk)?;
+        }
+        let temporary = self
+            .root
+            .join(PARTIAL)
+            .join(format!("{}-{name}.tmp", schema.name));
+        let encode =
+            |error: &(dyn std::error::Error + 'static)| DatasetError::encode(destination, error);
+        let file = PendingFile::create(temporary, destination.to_owned(), &self.disk)?;
+        let mut writer = ParquetFile::new(file, schema, &self.footer).map_err(|e| encode(&e))?;
+        for batch in rows.batches(&self.run, Order::Sorted) {
+            let batch = batch.map_err(|e| encode(&e))?;
+            writer.write(&batch).map_err(|e| encode(&e))?;
+        }
+        writer.finish().map_err(|e| encode(&e))?.seal()
+    }
 }
 
 /// Returns the partition of a run: the UTC day of its start, then its vantage point.
 fn partition(meta: &RunMeta) -> PathBuf {
-    let day = DateTime::from_timestamp_micros(meta.started_at.as_micros()).unwrap_or_default();
-    PathBuf::from(format!("date={}", day.format("%Y-%m-%d")))
-        .join(manifest::vantage_folder(&meta.vantage.id))
+    PathBuf::from(day(meta.started_at)).join(manifest::vantage_folder(&meta.vantage.id))
+}
+
+/// Returns the part of the partition that is the UTC day.
+pub(super) fn day(started_at: Time) -> String {
+    let day = DateTime::from_timestamp_micros(started_at.as_micros()).unwrap_or_default();
+    format!("date={}", day.format("%Y-%m-%d"))
 }
 
 /// Removes unfinished files. This process holds the lock, so the processes that wrote them have ended.
-fn clear_partial(partial: &Path) -> Result<(), DatasetError> {
-    files::create_directories(partial)?;
+fn clear_partial(partial: &Path, disk: &Disk) -> Result<(), DatasetError> {
+    files::create_directories(partial, disk)?;
     let entries = fs::read_dir(partial).map_err(DatasetError::file("read", partial))?;
     for entry in entries {
         let path = entry.map_err(DatasetError::file("read", partial))?.path();
-        fs::remove_file(&path).map_err(DatasetError::file("remove", &path))?;
+        disk.remove(&path)
+            .map_err(DatasetError::file("remove", &path))?;
     }
     Ok(())
-}
-
-/// Renames the manifest of the previous run to `manifest-RUN.json`. Its content stays the same. If it says `running`, that run was killed.
-fn keep_earlier_manifest(root: &Path, run_id: &str) -> Result<(), DatasetError> {
-    let named = |run: &str| root.join(format!("manifest-{}.json", manifest::path_safe(run)));
-    let exists = || DatasetError::RunExists {
-        directory: root.to_owned(),
-        run_id: run_id.to_owned(),
-    };
-    if named(run_id).exists() {
-        return Err(exists());
-    }
-    let current = root.join(MANIFEST);
-    let text = match fs::read(&current) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(DatasetError::file("read", &current)(error)),
-    };
-    let Some(earlier) = manifest::run_id_of(&text) else {
-        return Err(DatasetError::ForeignManifest {
-            directory: root.to_owned(),
-            manifest: current,
-        });
-    };
-    if earlier == run_id {
-        return Err(exists());
-    }
-    let kept = named(&earlier);
-    fs::rename(&current, &kept).map_err(DatasetError::file("rename to", &kept))?;
-    files::sync_parent(&kept)
 }

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::arrow_ipc;
+use super::remedy::{self, Written};
+use super::{arrow_ipc, sys};
 
 /// Why a dataset could not be written. Parts sealed before the error stay.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// The file system refused an operation.
-    #[error("cannot {operation} {}: {source}{}", path.display(), parts_remedy(source))]
+    #[error("cannot {operation} {}: {source}{}", path.display(), remedy::of(source, path, Written::Directory))]
     File {
         /// The operation, as in "cannot write".
         operation: &'static str,
@@ -19,8 +20,8 @@ pub enum DatasetError {
         /// The reason.
         source: io::Error,
     },
-    /// A single file or a stream, of rows or of packets, could not be written to its end.
-    #[error("cannot {operation} {}: {source}{}", path.display(), left.remedy(source))]
+    /// A dataset, or a file or stream of packets, could not be written to its end.
+    #[error("cannot {operation} {}: {source}{}", path.display(), left.remedy(source, path))]
     BrokenOff {
         /// The operation, as in "cannot write".
         operation: &'static str,
@@ -36,10 +37,25 @@ pub enum DatasetError {
     Over(PathBuf),
     /// Another process writes there.
     #[error(
-        "{} is being written by another run: wait for it to end, or give this one another place with -o",
+        "{} is being written by another run: wait for it to end, or give this one another place",
         .0.display()
     )]
     InUse(PathBuf),
+    /// The file system has no locks, and the lock file there names a process of which it is not known whether it lives.
+    #[error(
+        "{} may be in use: its lock file {} names {owner}, of which it cannot be known from here whether it still runs: if no other \
+         run writes there, remove that lock file, or give this run another place",
+        subject.display(),
+        lock.display()
+    )]
+    OwnerUnknown {
+        /// The directory or file asked for.
+        subject: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+        /// The process that it names, in words.
+        owner: String,
+    },
     /// The directory holds a manifest of another program.
     #[error(
         "{} was not written by this program, so {} is not touched: give another directory with -o, or move that file away",
@@ -132,7 +148,7 @@ impl DatasetError {
         }
     }
 
-    /// Adds to an I/O error what remains of a single file or stream.
+    /// Adds to an I/O error what remains of the output.
     pub(super) fn leaving(self, left: Remains) -> Self {
         match self {
             DatasetError::File {
@@ -176,34 +192,51 @@ impl DatasetError {
     }
 }
 
-/// What remains of a single file or stream that could not be finished.
+/// What remains of an output that could not be finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remains {
     /// Nothing: no row was written.
     Nothing,
     /// Nothing: the rows cannot be read without the end of the file, such as Parquet's footer.
     Unreadable,
+    /// Whole parts in a directory, which its manifest lists.
+    Parts,
     /// Whole rows in this file, in the requested format.
     Rows(PathBuf),
     /// Whole batches in this file, which lacks the footer of an Arrow file.
     Batches(PathBuf),
     /// All rows in this file, which could not get its final name.
     Everything(PathBuf),
+    /// The rows in this file, as far as the disk took them: it could not be synced.
+    Unsynced(PathBuf),
     /// All rows under the final name. Only the manifest is missing.
     NoManifest,
     /// The rows that the stream has received.
     PassedOn,
+    /// No packet, in a capture file or stream. The dataset is not affected.
+    NoPackets,
     /// The packets before the error, in a capture file or stream. The dataset is not affected.
     Packets,
+    /// All packets in this file, which could not be synced or could not get its final name.
+    AllPackets(PathBuf),
 }
 
 impl Remains {
-    fn remedy(&self, error: &io::Error) -> String {
-        let keep = "move it away before the next run to the same name, which overwrites it";
+    fn remedy(&self, error: &io::Error, at: &Path) -> String {
+        let keep = "the next run to the same name keeps it as .old";
         let rest = match self {
-            Remains::PassedOn => return stream_remedy(error).to_owned(),
-            Remains::Packets => return packets_remedy(error).to_owned(),
+            Remains::PassedOn => return stream_remedy(error),
+            Remains::NoPackets => return remedy::of(error, at, Written::Packets),
+            Remains::Packets => {
+                let remedy = remedy::of(error, at, Written::Packets);
+                return format!("{remedy} (the packets before are kept, and so is the dataset)");
+            }
+            Remains::AllPackets(path) => {
+                let remedy = remedy::of(error, at, Written::Packets);
+                return format!("{remedy} (the packets are in {}: {keep})", path.display());
+            }
             Remains::Nothing => String::new(),
+            Remains::Parts => " (parts already sealed are whole and stay)".to_owned(),
             Remains::Unreadable => {
                 " (nothing is kept, because a Parquet file without its end cannot be read; a directory keeps its parts)"
                     .to_owned()
@@ -220,9 +253,17 @@ impl Remains {
             Remains::Everything(path) => {
                 format!(" (all rows are in {}: {keep})", path.display())
             }
+            Remains::Unsynced(path) => format!(
+                " (the disk may lack some of the rows in {}: check that file before you use it; {keep})",
+                path.display()
+            ),
             Remains::NoManifest => " (the file itself is whole and stays; it lacks its manifest)".to_owned(),
         };
-        format!("{}{rest}", remedy(error))
+        let written = match self {
+            Remains::Parts => Written::Directory,
+            _ => Written::File,
+        };
+        format!("{}{rest}", remedy::of(error, at, written))
     }
 }
 
@@ -253,56 +294,18 @@ pub(super) fn copy_of(error: &io::Error) -> io::Error {
     }
 }
 
-/// The remedy for a directory of parts.
-fn parts_remedy(error: &io::Error) -> String {
-    let kept = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            " (parts already sealed are whole and stay)"
+/// The remedy for a stream, which is written in place.
+fn stream_remedy(error: &io::Error) -> String {
+    let remedy = match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            ": the disk or device behind it is full: free space there, or send the stream elsewhere"
+        }
+        Some(libc::EFBIG) if sys::limits_file_size() => {
+            ": raise the file size limit (ulimit -f), or send the stream elsewhere"
         }
         _ => "",
     };
-    format!("{}{kept}", remedy(error))
-}
-
-fn stream_remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ": the disk or device behind it is full: free space there, or send the stream elsewhere (the rows before are in it; the last may be cut off)"
-        }
-        _ => {
-            ": what reads the stream may have stopped: see why (the rows before are in it; the last may be cut off)"
-        }
-    }
-}
-
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ": free space there, or name a place on another disk with -o"
-        }
-        io::ErrorKind::FileTooLarge => {
-            ": raise the file size limit (ulimit -f), or name a directory with -o, whose parts stay small"
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            ": name a place that you may write to with -o"
-        }
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            ": a file stands in the way; name another place with -o"
-        }
-        _ => "",
-    }
-}
-
-fn packets_remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ": free space there, or name a file on another disk with --pcap (the packets before are kept, and so is the dataset)"
-        }
-        io::ErrorKind::FileTooLarge => {
-            ": raise the file size limit (ulimit -f), or leave out --pcap"
-        }
-        _ => ": name a file in a directory that is there and that you may write to with --pcap",
-    }
+    format!("{remedy} (the rows before are in it; the last may be cut off)")
 }
 
 #[cfg(test)]
@@ -332,7 +335,8 @@ mod tests {
         };
         let sealed = "parts already sealed";
         let told = DatasetError::file("write", Path::new("d/a.parquet"))(full()).to_string();
-        assert!(told.contains(sealed), "{told}");
+        assert!(!told.contains(sealed), "{told}");
+        assert!(broke_off(Remains::Parts).contains(sealed));
         let kept = || PathBuf::from(".a.csv.partial");
         for (left, words) in [
             (Remains::Nothing, "with -o"),

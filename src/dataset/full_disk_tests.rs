@@ -94,7 +94,7 @@ fn what_was_sealed_stays_and_the_error_names_the_file() {
     // The space of the unfinished part is free again. It is too small for the rows, and large enough for the manifest.
     let facts = RunFigures::default();
     let ended = writer.finish(&Ending::Complete, rows::START, &facts);
-    assert!(matches!(ended, Err(DatasetError::File { .. })));
+    assert!(matches!(ended, Err(DatasetError::BrokenOff { .. })));
     let manifest = manifest(dir.path());
     assert_eq!(manifest["state"], "failed");
     let reason = manifest["exit_reason"].as_str().unwrap();
@@ -113,7 +113,7 @@ fn a_disk_that_stays_full_leaves_the_manifest_of_the_last_seal() {
     room.store(0, Ordering::Relaxed);
     let facts = RunFigures::default();
     let ended = writer.finish(&Ending::Complete, rows::START, &facts);
-    assert!(matches!(ended, Err(DatasetError::File { .. })));
+    assert!(matches!(ended, Err(DatasetError::BrokenOff { .. })));
     let manifest = manifest(dir.path());
     assert_eq!(manifest["state"], "running");
     let listed = manifest["tables"]["hops"]["parts"].as_array().unwrap();

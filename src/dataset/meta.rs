@@ -97,6 +97,19 @@ pub struct RunFigures {
     pub warnings: Vec<String>,
 }
 
+impl RunFigures {
+    /// The same figures with further warnings. Those that are there already are not added.
+    pub(super) fn with_warnings(&self, further: &[String]) -> Self {
+        let mut figures = self.clone();
+        for warning in further {
+            if !figures.warnings.contains(warning) {
+                figures.warnings.push(warning.clone());
+            }
+        }
+        figures
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -23,7 +23,8 @@
 //!   its hops.
 //! - The manifest lists a part only once it is whole. The manifest's counts of probes, replies, traces and responders are those of the
 //!   parts that it lists, also while the run writes.
-//! - If a run is killed between a part and its manifest, the manifest stays at `running` and does not list that part.
+//! - If a run is killed between a part and its manifest, the manifest stays at `running` and does not list that part. The next run in the
+//!   directory sets the state `killed`, and moves the part to `.unlisted/`.
 //! - The hook of a run ([`NewRun::on_sealed`]) is called for a part after the manifest lists it.
 //!
 //! Guarantees of the writer:
@@ -39,7 +40,8 @@
 //! DIR/manifest-RUN.json                                          earlier runs into the same directory
 //! DIR/hops/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet       one row per probe
 //! DIR/traces/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet     one row per (target, flow)
-//! DIR/.lock, DIR/.partial/                                       used by the writer only
+//! DIR/.unlisted/hops/date=2026-03-01/…                           whole parts of killed runs that no manifest lists
+//! DIR/.lock, DIR/.lock.owner, DIR/.partial/                      used by the writer only
 //! ```
 //! `00000` is the number of the sealing. `date` is the UTC day on which the run started. The partition key of the vantage point is `vp`,
 //! because the files hold a column `vantage`. Pyarrow refuses a key that is also a column. DuckDB would use the key's type, which is a
@@ -52,6 +54,7 @@ mod cells;
 mod counted;
 mod csv;
 mod directory;
+mod earlier;
 mod error;
 mod files;
 mod json;
@@ -65,6 +68,7 @@ mod pcap;
 mod place;
 pub mod read;
 mod recent;
+mod remedy;
 mod single;
 mod sink;
 mod sys;
@@ -92,5 +96,7 @@ use crate::model;
 #[path = "../../benches/rows/mod.rs"]
 mod rows;
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod full_disk_tests;

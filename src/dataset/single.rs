@@ -9,7 +9,7 @@ use std::any::Any;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Disk, KeptLength, PendingFile, Sealed};
+use super::files::{self, Disk, KeptLength, PendingFile, Sealed, Stream};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
 use super::place::{self, Place};
@@ -57,17 +57,20 @@ impl Single {
             }
             Place::Stream(stream) => {
                 let stream = stream.open().map_err(DatasetError::file("open", &path))?;
-                return Self::stream(path, Box::new(stream), format, run);
+                let stream = Target::Descriptor(Stream::new(stream, &path, &disk));
+                return Self::stream_on(disk, path, stream, format, run);
             }
             Place::Unfit(_) if path.is_dir() => return Err(DatasetError::IsDirectory(path)),
             Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
         };
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            files::create_directories(parent).map_err(|error| error.leaving(Remains::Nothing))?;
+            files::create_directories(parent, &disk)
+                .map_err(|error| error.leaving(Remains::Nothing))?;
         }
         let temporary = files::beside(&path, ".", ".partial");
-        let file = PendingFile::create_locked(temporary.clone(), path.clone(), &disk)
+        let mut file = PendingFile::create_locked(temporary.clone(), path.clone(), &disk)
             .map_err(|error| error.leaving(Remains::Nothing))?;
+        file.describe_by(manifest_of(&path));
         let unfinished = Unfinished {
             temporary,
             kept_length: file.kept_length(),
@@ -75,7 +78,7 @@ impl Single {
         Self::over(
             path,
             format,
-            Target::File(file),
+            Target::File(Box::new(file)),
             Some(unfinished),
             run,
             disk,
@@ -85,18 +88,21 @@ impl Single {
     /// Opens a stream, which is written in place. Messages name it `subject`.
     pub(super) fn stream(
         subject: PathBuf,
-        stream: Box<dyn std::io::Write + Send>,
+        stream: Target,
         format: Format,
         run: Run,
     ) -> Result<Self, DatasetError> {
-        Self::over(
-            subject,
-            format,
-            Target::Stream(stream),
-            None,
-            run,
-            Disk::default(),
-        )
+        Self::stream_on(Disk::default(), subject, stream, format, run)
+    }
+
+    fn stream_on(
+        disk: Disk,
+        subject: PathBuf,
+        stream: Target,
+        format: Format,
+        run: Run,
+    ) -> Result<Self, DatasetError> {
+        Self::over(subject, format, stream, None, run, disk)
     }
 
     fn over(
@@ -213,7 +219,7 @@ impl Single {
         let mut table = TableParts::new(tables::hops());
         let manifest = match (target, groups.last()) {
             (Target::File(file), Some(last)) => {
-                let sealed = self.seal(file)?;
+                let sealed = self.seal(*file)?;
                 let name = self.subject.file_name().unwrap_or_default();
                 table.parts.push(Part {
                     path: manifest::path_text(Path::new(name)),
@@ -224,7 +230,15 @@ impl Single {
                 });
                 Some(self.write_manifest(last, ending, &table)?)
             }
-            _ => None,
+            (Target::Descriptor(stream), _) => {
+                stream
+                    .close()
+                    .map_err(|error| broken_off(&self.subject, &error.into(), Remains::PassedOn))?;
+                None
+            }
+            (Target::Stream(_), _) => None,
+            // The file would be dropped without its rows.
+            (Target::File(_), None) => return Err(DatasetError::WriterGone(self.subject)),
         };
         Ok(Finished {
             manifest,
@@ -245,12 +259,12 @@ impl Single {
     ) -> Result<PathBuf, DatasetError> {
         let text = manifest::render(
             &self.run.meta,
-            &last.figures,
+            &last.figures.with_warnings(&self.disk.warnings()),
             &self.counted,
             Progress::ended(ending, last.now),
             std::slice::from_ref(table),
         );
-        let path = files::beside(&self.subject, "", ".manifest.json");
+        let path = manifest_of(&self.subject);
         let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
         files::replace(temporary, path.clone(), &text, &self.disk)
             .map_err(|error| error.leaving(Remains::NoManifest))?;
@@ -263,13 +277,31 @@ impl Single {
             return file.seal();
         };
         unfinished.kept_length.mark();
-        let kept = || Remains::Everything(unfinished.temporary.clone());
-        file.seal()
-            .map_err(|error| match unfinished.temporary.exists() {
-                true => error.leaving(kept()),
-                false => error,
-            })
+        file.seal().map_err(|error| {
+            let temporary = unfinished.temporary.clone();
+            let left = match &error {
+                // The kernel may have dropped what it could not write.
+                DatasetError::File {
+                    operation: "sync",
+                    path,
+                    ..
+                } if *path == self.subject => Remains::Unsynced(temporary),
+                _ if temporary.exists() => Remains::Everything(temporary),
+                _ => Remains::NoManifest,
+            };
+            error.leaving(left)
+        })
     }
+
+    /// What the user should know about the file system.
+    pub(super) fn notices(&self) -> Vec<String> {
+        self.disk.notices()
+    }
+}
+
+/// The manifest of a single file.
+fn manifest_of(file: &Path) -> PathBuf {
+    files::beside(file, "", ".manifest.json")
 }
 
 /// Adds the subject and what remains of it to the error of an encoder. If the reader closed the stream, returns

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use arrow::array::RecordBatch;
 
 use super::Format;
-use super::files::PendingFile;
+use super::files::{PendingFile, Stream};
 use super::parquet::{Footer, ParquetFile};
 use super::table::TableSchema;
 use super::{arrow_ipc, csv, jsonl};
@@ -31,8 +31,10 @@ pub(super) trait Sink: Send {
 /// The receiver of a single stream's bytes.
 pub(super) enum Target {
     /// A file that appears when it is whole.
-    File(PendingFile),
-    /// Standard output, or another stream.
+    File(Box<PendingFile>),
+    /// Standard output, a FIFO or a device. Its end may fail as well: see [`Stream::close`].
+    Descriptor(Stream),
+    /// Another stream.
     Stream(Box<dyn Write + Send>),
 }
 
@@ -40,6 +42,7 @@ impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Target::File(file) => file.write(bytes),
+            Target::Descriptor(stream) => stream.write(bytes),
             Target::Stream(stream) => stream.write(bytes),
         }
     }
@@ -47,6 +50,7 @@ impl Write for Target {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Target::File(file) => file.flush(),
+            Target::Descriptor(stream) => stream.flush(),
             Target::Stream(stream) => stream.flush(),
         }
     }
@@ -68,7 +72,7 @@ pub(super) fn open(
         (Format::Arrow, target @ Target::File(_)) => {
             Box::new(arrow_ipc::ArrowFileSink::new(target, table)?)
         }
-        (Format::Arrow, target @ Target::Stream(_)) => {
+        (Format::Arrow, target @ (Target::Descriptor(_) | Target::Stream(_))) => {
             Box::new(arrow_ipc::ArrowStreamSink::new(target, table)?)
         }
     })

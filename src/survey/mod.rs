@@ -29,7 +29,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::config::{Network, SurveyConfig};
-use crate::dataset::{Ending, Finished, Kept, Output, Vantage};
+use crate::dataset::{Ending, Finished, Kept, Output, PcapFile, Vantage};
 use crate::engine::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
@@ -229,6 +229,11 @@ impl Job<'_> {
         let vantage = setup.vantage(self.config);
         let closed = |error| setup.given_up().explain(error);
         let pcap = packets::create(self.config.pcap.as_deref()).map_err(closed)?;
+        facts.warnings.extend(observer::tell(
+            observer,
+            &facts.warnings,
+            pcap.iter().flat_map(PcapFile::notices),
+        ));
         let sink = self
             .open_dataset(
                 &identity,
@@ -238,6 +243,7 @@ impl Job<'_> {
                 (facts.clone(), routeless),
             )
             .map_err(closed)?;
+        observer::tell(observer, &facts.warnings, sink.notices());
         let started = PacketLog::start(pcap, setup.transport.receiver);
         let (packets, receiver) = match started {
             Ok(started) => started,
@@ -306,6 +312,7 @@ impl Job<'_> {
         });
         let known = (facts.clone(), routeless);
         let mut sink = self.open_dataset(&identity, &format, vantage, start, known)?;
+        observer::tell(observer, &[], sink.notices());
         let run = VirtualRun {
             core: self.core(format, identity.key.clone(), start),
             assembler: parts::assembler(self.config),

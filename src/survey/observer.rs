@@ -38,3 +38,13 @@ pub struct Plan {
     /// The number of (target, flow) pairs.
     pub pairs: u64,
 }
+
+/// Tells the user the notices that are not among `told`. Returns them. The dataset's manifest has its own.
+pub(super) fn tell(
+    observer: &mut dyn Observer,
+    told: &[String],
+    notices: impl IntoIterator<Item = String>,
+) -> Vec<String> {
+    let new = notices.into_iter().filter(|notice| !told.contains(notice));
+    new.inspect(|notice| observer.warn(notice)).collect()
+}

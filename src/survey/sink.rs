@@ -79,6 +79,11 @@ impl DatasetSink {
         self.outage.verdict()
     }
 
+    /// What the user should know about the output.
+    pub fn notices(&self) -> Vec<String> {
+        self.writer.notices().to_vec()
+    }
+
     /// Returns the writer, so that the caller can finish it.
     pub fn into_writer(self) -> DatasetWriter {
         self.writer

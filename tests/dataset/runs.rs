@@ -107,7 +107,10 @@ fn an_abandoned_run_leaves_whole_parts_and_the_next_run_cleans_up() {
         read_json(&dir.path().join("manifest.json"))["run_id"],
         "run-2"
     );
-    assert_eq!(read_json(&dir.path().join("manifest-run-1.json")), manifest);
+    let mut killed = manifest;
+    killed["state"] = "killed".into();
+    killed["exit_reason"] = "the process ended without its last manifest".into();
+    assert_eq!(read_json(&dir.path().join("manifest-run-1.json")), killed);
     assert_eq!(rows_of(dir.path(), "hops"), [112, 112, 16]);
 }
 

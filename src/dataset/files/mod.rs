@@ -5,23 +5,42 @@
 //! | `temporary` | files that are written under a temporary name |
 //! | `pending` | the same with a checksum, as a manifest lists them |
 //! | `lock` | files that only one process writes |
+//! | `owner` | lock files, for file systems without locks |
+//! | `process` | the names of processes in lock files |
+//! | `stream` | streams that are written in place |
 //! | `sync` | names that survive a power cut |
-//! | `disk` | the size of the disk, which tests limit |
+//! | `disk` | the calls of the file system |
+//! | `notices` | what a run noticed about its file system |
+//! | `simulated` | a disk that fails, for tests |
 
 mod disk;
 mod lock;
+mod notices;
+mod owner;
 mod pending;
+mod process;
+mod simulated;
+mod stream;
 mod sync;
 mod temporary;
 
 use std::path::{Path, PathBuf};
 
 pub(super) use disk::Disk;
-use lock::is_at;
-pub(super) use lock::lock;
+pub(super) use lock::{has_no_locks, lock};
+use lock::{is_at, is_unsupported};
+pub(super) use owner::{OwnerFile, is_owned};
 pub(super) use pending::{PendingFile, Sealed, replace};
+pub(super) use stream::Stream;
 pub(super) use sync::{create_directories, sync_parent};
 pub(super) use temporary::{KeptLength, TemporaryFile};
+
+#[cfg(test)]
+pub(super) use disk::Call;
+#[cfg(test)]
+pub(super) use notices::mount_point;
+#[cfg(test)]
+pub(super) use simulated::Fault;
 
 /// The file's name with a prefix and a suffix, in the same directory.
 pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {

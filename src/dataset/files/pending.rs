@@ -58,6 +58,11 @@ impl PendingFile {
         self.file.destination()
     }
 
+    /// See [`TemporaryFile::describe_by`].
+    pub(in crate::dataset) fn describe_by(&mut self, path: PathBuf) {
+        self.file.describe_by(path);
+    }
+
     /// See [`TemporaryFile::seal`].
     pub(in crate::dataset) fn seal(self) -> Result<Sealed, DatasetError> {
         Ok(Sealed {

@@ -1,12 +1,13 @@
 //! Files that are written under a temporary name.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Disk, is_at, lock, sync_parent};
+use super::notices::Notice;
+use super::{Disk, OwnerFile, beside, is_at, lock, sync_parent};
 use crate::dataset::DatasetError;
 
 /// The length to which a file is cut if it is never sealed. 0, which removes the file, until a length is marked.
@@ -47,46 +48,79 @@ pub(in crate::dataset) struct TemporaryFile {
     disk: Disk,
     kept_length: KeptLength,
     sealed: bool,
+    /// See [`TemporaryFile::describe_by`].
+    description: Option<PathBuf>,
+    /// Keeps other runs out if the file system has no locks. Released after the file has its final name or is removed.
+    _owner: Option<OwnerFile>,
 }
 
 impl TemporaryFile {
-    /// Starts `destination` under the name `temporary`, which must be on the same file system. An existing temporary file is overwritten.
+    /// Starts `destination` under the name `temporary`, which must be on the same file system.
+    ///
+    /// An existing temporary file is removed, never overwritten: after a failed fsync, the kernel may have dropped some of its pages, and a
+    /// later fsync would not report that.
     pub(super) fn create(
         temporary: PathBuf,
         destination: PathBuf,
         disk: &Disk,
     ) -> Result<Self, DatasetError> {
-        let file = File::create(&temporary).map_err(DatasetError::file("create", &destination))?;
-        Ok(Self::over(file, temporary, destination, disk))
+        let removed = match disk.remove(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => disk.create_new(&temporary, &destination),
+        };
+        let file = removed.map_err(DatasetError::file("create", &destination))?;
+        Ok(Self::over(file, temporary, destination, disk, None))
     }
 
     /// Like [`create`](TemporaryFile::create), for a path that other processes may use as well. Only the process with the lock on the
-    /// temporary file writes; others are refused. A file of a killed run has no lock, and is taken over.
+    /// temporary file writes; others are refused. A file of a killed run has no lock. It is kept under the name `TEMPORARY.old`.
     pub(in crate::dataset) fn create_locked(
         temporary: PathBuf,
         destination: PathBuf,
         disk: &Disk,
     ) -> Result<Self, DatasetError> {
+        let create = || DatasetError::file("create", &destination);
         loop {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&temporary)
-                .map_err(DatasetError::file("create", &destination))?;
-            lock(&file, &destination)?;
+            let file = disk
+                .open_or_create(&temporary, &destination)
+                .map_err(create())?;
+            let owner = lock(
+                &file,
+                beside(&destination, ".", ".lock"),
+                &destination,
+                disk,
+            )?;
             // Between opening and locking, the holder may have renamed the file to its final name. Then our handle belongs to a finished file, and the
             // temporary name is free or in use by another process.
             if !is_at(&file, &temporary) {
                 continue;
             }
-            file.set_len(0)
-                .map_err(DatasetError::file("create", &destination))?;
-            return Ok(Self::over(file, temporary, destination, disk));
+            if file.metadata().map_err(create())?.len() > 0 {
+                // A reader may want it, and its name is needed. The next file at that name is opened and locked as this one was.
+                let old = beside(&temporary, "", ".old");
+                disk.rename(&temporary, &old).map_err(create())?;
+                let text = format!(
+                    "an earlier run did not finish {}: what it wrote is kept in {}, until a later one does not finish either",
+                    destination.display(),
+                    old.display()
+                );
+                disk.note(Notice::Unfinished, text);
+                continue;
+            }
+            let file = Self::over(file, temporary, destination, disk, owner);
+            // Here rather than at the end: a file system that cannot do this is named before the first probe.
+            sync_parent(&file.destination, disk)?;
+            return Ok(file);
         }
     }
 
-    fn over(file: File, temporary: PathBuf, destination: PathBuf, disk: &Disk) -> Self {
+    fn over(
+        file: File,
+        temporary: PathBuf,
+        destination: PathBuf,
+        disk: &Disk,
+        owner: Option<OwnerFile>,
+    ) -> Self {
         TemporaryFile {
             file,
             temporary,
@@ -94,12 +128,19 @@ impl TemporaryFile {
             disk: disk.clone(),
             kept_length: KeptLength::default(),
             sealed: false,
+            description: None,
+            _owner: owner,
         }
     }
 
     /// The length to keep. The encoder marks it wherever a reader could stop.
     pub(in crate::dataset) fn kept_length(&self) -> KeptLength {
         self.kept_length.clone()
+    }
+
+    /// See [`Disk::notices`].
+    pub(in crate::dataset) fn notices(&self) -> Vec<String> {
+        self.disk.notices()
     }
 
     /// The final name.
@@ -109,22 +150,39 @@ impl TemporaryFile {
 
     /// Removes what was written after the first `length` bytes. The next write continues there.
     pub(in crate::dataset) fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)?;
+        self.disk.truncate(&self.file, &self.destination, length)?;
         self.file.seek(SeekFrom::Start(length))?;
         let written = self.kept_length.written.swap(length, Ordering::Relaxed);
         self.disk.give_back(written.saturating_sub(length));
         Ok(())
     }
 
+    /// Says that the file at `path` describes the one that is replaced. It is removed before that, so it never stands beside another file.
+    pub(in crate::dataset) fn describe_by(&mut self, path: PathBuf) {
+        self.description = Some(path);
+    }
+
     /// Syncs the content, gives the file its final name (replacing an existing file), and syncs the directory. Returns the size in bytes.
     pub(in crate::dataset) fn seal(mut self) -> Result<u64, DatasetError> {
         let error = |operation| DatasetError::file(operation, &self.destination);
-        self.file.sync_all().map_err(error("sync"))?;
+        self.disk
+            .sync(&self.file, &self.destination)
+            .map_err(error("sync"))?;
+        if let Some(description) = &self.description {
+            match self.disk.remove(description) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(DatasetError::file("remove", description)(error));
+                }
+                _ => {}
+            }
+        }
         let replaced = fs::metadata(&self.destination).map_or(0, |replaced| replaced.len());
-        fs::rename(&self.temporary, &self.destination).map_err(error("rename to"))?;
+        self.disk
+            .rename(&self.temporary, &self.destination)
+            .map_err(error("rename to"))?;
         self.sealed = true;
         self.disk.give_back(replaced);
-        sync_parent(&self.destination)?;
+        sync_parent(&self.destination, &self.disk)?;
         Ok(self.kept_length.written())
     }
 }
@@ -132,7 +190,9 @@ impl TemporaryFile {
 impl Write for TemporaryFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let admitted = self.disk.admit(bytes.len())?;
-        let result = self.file.write(&bytes[..admitted]);
+        let result = self
+            .disk
+            .write(&self.file, &self.destination, &bytes[..admitted]);
         let written = *result.as_ref().unwrap_or(&0);
         self.disk.give_back((admitted - written) as u64);
         self.kept_length
@@ -155,8 +215,8 @@ impl Drop for TemporaryFile {
         let written = self.kept_length.written();
         let kept = self.kept_length.kept.load(Ordering::Relaxed).min(written);
         let _ = match kept {
-            0 => fs::remove_file(&self.temporary),
-            _ => self.file.set_len(kept),
+            0 => self.disk.remove(&self.temporary),
+            _ => self.disk.truncate(&self.file, &self.destination, kept),
         };
         self.disk.give_back(written - kept);
     }
@@ -225,10 +285,21 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_killed_run_is_taken_over() {
+    fn the_file_of_a_killed_run_is_kept_under_another_name() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".t"), b"left behind").unwrap();
-        let file = create_locked(dir.path()).unwrap();
-        assert_eq!(file.seal().unwrap(), 0);
+        for text in ["left behind", "left behind later"] {
+            fs::write(dir.path().join(".t"), text).unwrap();
+            let file = create_locked(dir.path()).unwrap();
+            let [notice] = &file.notices()[..] else {
+                panic!("{:?}", file.notices());
+            };
+            assert!(notice.contains(".t.old"), "{notice}");
+            assert_eq!(file.seal().unwrap(), 0);
+            assert_eq!(fs::read_to_string(dir.path().join(".t.old")).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        // An empty one is used.
+        fs::write(dir.path().join(".t"), "").unwrap();
+        assert!(create_locked(dir.path()).unwrap().notices().is_empty());
     }
 }

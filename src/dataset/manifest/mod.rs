@@ -84,7 +84,7 @@ pub struct Manifest {
     /// The time at which this manifest was written.
     #[serde(with = "time_text")]
     pub updated_at: Option<Time>,
-    /// The end of the run. `None` in the state `running`.
+    /// The end of the run. `None` in the states `running` and `killed`.
     #[serde(with = "time_text")]
     pub ended_at: Option<Time>,
     /// The seed of all random choices.
@@ -141,7 +141,7 @@ pub struct Tool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum RunState {
-    /// The run still writes. If no process does, the run was killed.
+    /// The run still writes. If no process does, it was killed, and no other run has started in its directory since.
     #[default]
     Running,
     /// The run finished.
@@ -152,6 +152,9 @@ pub enum RunState {
     Incomplete,
     /// The run failed.
     Failed,
+    /// The process ended without its last manifest: it was killed, or the disk refused the manifest. The next run in the directory sets
+    /// this state. Everything else is as the run's last manifest had it, so `ended_at` is `None`.
+    Killed,
     /// A state of a newer version, by its name.
     Other(String),
 }
@@ -165,6 +168,7 @@ impl RunState {
             RunState::Interrupted => "interrupted",
             RunState::Incomplete => "incomplete",
             RunState::Failed => "failed",
+            RunState::Killed => "killed",
             RunState::Other(name) => name,
         }
     }
@@ -178,6 +182,7 @@ impl From<String> for RunState {
             RunState::Interrupted,
             RunState::Incomplete,
             RunState::Failed,
+            RunState::Killed,
         ];
         let found = known.into_iter().find(|state| state.as_str() == name);
         found.unwrap_or(RunState::Other(name))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::open_regular;
 use super::{ReadError, Run};
+use crate::dataset::directory::OWNER;
 use crate::dataset::files;
 use crate::dataset::manifest::{self, Manifest};
 
@@ -126,10 +127,15 @@ pub(super) fn is_locked(directory: &Path) -> Result<bool, ReadError> {
     };
     // Closing the file releases the lock.
     match lock.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(ReadError::file("lock", &path)(error)),
+        Err(TryLockError::WouldBlock) => return Ok(true),
+        Err(TryLockError::Error(error)) if !files::has_no_locks(&error) => {
+            return Err(ReadError::file("lock", &path)(error));
+        }
+        // The writer uses a lock file if it has no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => {}
     }
+    let owner = directory.join(OWNER);
+    files::is_owned(&owner).map_err(ReadError::file("read", &owner))
 }
 
 /// The directory above `path` that holds a manifest.

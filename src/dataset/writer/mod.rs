@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::directory::Directory;
-use super::files::Disk;
+use super::files::{Disk, Stream};
 use super::single::Single;
+use super::sink::Target;
 use super::table::{AnyTable, Buffer, Rows, Run, Table};
 use super::tables::{self, Hops, Traces};
 use super::{Counted, DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart};
@@ -145,6 +146,7 @@ pub struct DatasetWriter {
     last_trace: Option<TraceId>,
     /// The output, for errors.
     subject: PathBuf,
+    notices: Vec<String>,
 }
 
 impl DatasetWriter {
@@ -194,7 +196,8 @@ impl DatasetWriter {
                     .as_fd()
                     .try_clone_to_owned()
                     .map_err(DatasetError::file("open", STDOUT.as_ref()))?;
-                Self::to_stream(Box::new(File::from(descriptor)), *format, run, figures)
+                let stream = Stream::new(File::from(descriptor), STDOUT.as_ref(), &disk);
+                Self::over_stream(Target::Descriptor(stream), *format, run, figures)
             }
         }
     }
@@ -205,6 +208,15 @@ impl DatasetWriter {
     /// [`DatasetError::BrokenPipe`] and [`DatasetError::File`]. The header of a format may already fail.
     pub fn to_stream(
         stream: Box<dyn Write + Send>,
+        format: Format,
+        run: NewRun,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        Self::over_stream(Target::Stream(stream), format, run, figures)
+    }
+
+    fn over_stream(
+        stream: Target,
         format: Format,
         run: NewRun,
         figures: &RunFigures,
@@ -244,6 +256,7 @@ impl DatasetWriter {
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
         Ok(DatasetWriter {
+            notices: place.notices(),
             worker: Worker::start(place, subject)?,
             limits,
             buffers,
@@ -252,6 +265,11 @@ impl DatasetWriter {
             last_trace: None,
             subject: subject.to_owned(),
         })
+    }
+
+    /// What the user should know, one sentence each: limits of the file system, and earlier runs that were killed.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// Adds a row of `hops`. The rows of a trace must come together. If a part is due, it is sealed before the first row of a trace.

@@ -21,6 +21,14 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// What the user should know.
+    pub(super) fn notices(&self) -> Vec<String> {
+        match self {
+            Place::Directory(directory) => directory.notices(),
+            Place::Single(single) => single.notices(),
+        }
+    }
+
     /// Seals a group. Buffers whose rows are safe are emptied, also if there is an error. A later call with the same group writes only
     /// what is missing.
     fn seal(&mut self, group: &mut Group) -> Result<(), DatasetError> {

@@ -1,0 +1,77 @@
+//! Surveys whose calls of the file system fail, by way of strace. They show on the program what the tests of `src/dataset/fault_tests` show
+//! for every error. Surveys run in virtual time, but for one that captures packets, in the lab's namespace.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "tests may read clocks and be tables"
+)]
+
+mod faults {
+    pub mod errors;
+    pub mod killed;
+    pub mod locks;
+    pub mod program;
+}
+mod support;
+
+use std::process::ExitCode;
+
+use faults::{errors, killed, locks};
+use support::{Case, User};
+
+fn main() -> ExitCode {
+    let case = |name, user, run| Case { name, user, run };
+    support::main(&[
+        case(
+            "without_locks_a_survey_goes_on_with_one_warning",
+            User::Caller,
+            locks::missing,
+        ),
+        case(
+            "without_locks_dataset_and_packets_have_one_warning",
+            User::Root,
+            locks::missing_for_packets,
+        ),
+        case(
+            "without_locks_two_surveys_exclude_each_other_until_one_is_killed",
+            User::Caller,
+            locks::two_runs,
+        ),
+        case(
+            "without_locks_a_lock_file_of_another_container_is_respected",
+            User::Root,
+            locks::containers,
+        ),
+        case(
+            "directories_that_cannot_be_synced_are_one_warning",
+            User::Caller,
+            locks::unsynced,
+        ),
+        case(
+            "the_next_survey_marks_a_killed_one_and_counts_no_row_twice",
+            User::Caller,
+            killed::next_run,
+        ),
+        case(
+            "a_failing_call_is_named_with_its_file",
+            User::Caller,
+            errors::failing,
+        ),
+        case(
+            "an_interrupted_call_is_repeated",
+            User::Caller,
+            errors::interrupted,
+        ),
+        case(
+            "a_stream_that_cannot_be_stored_is_not_complete",
+            User::Caller,
+            errors::stream,
+        ),
+        case(
+            "a_file_size_limit_is_named_with_its_remedy",
+            User::Caller,
+            errors::size_limit,
+        ),
+    ])
+}
