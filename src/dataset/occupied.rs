@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::directory::{LOCK, MANIFEST, PARTIAL};
+use super::directory::{LOCK, MANIFEST, OWNER, PARTIAL};
 use super::output::Output;
 use super::place::{self, Place, Stream};
 use super::{all_tables, files};
@@ -33,7 +33,7 @@ impl Output {
                 let tables = all_tables();
                 Occupied {
                     files: std::iter::once(root.clone())
-                        .chain([MANIFEST, LOCK].iter().map(in_root))
+                        .chain([MANIFEST, LOCK, OWNER].iter().map(in_root))
                         .collect(),
                     emptied: vec![root.join(PARTIAL)],
                     tables: tables.iter().map(|t| root.join(t.schema().name)).collect(),
