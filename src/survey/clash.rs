@@ -6,8 +6,8 @@
 //! |---|---|
 //! | a regular file that the run reads and writes | refuses |
 //! | a regular file that the run reads and removes, because it is in a folder of temporary files | refuses |
-//! | a regular file or a FIFO that both outputs write | refuses |
-//! | a device, or a FIFO that is read and written | allows: `-i /dev/stdin -o /dev/stdout` on a terminal |
+//! | a regular file, a pipe or a socket that both outputs write | refuses |
+//! | a device, or a pipe that is read and written | allows: `-i /dev/stdin -o /dev/stdout` on a terminal |
 //!
 //! A list may lie in the directory of the dataset, because a run writes only files of its own there.
 
@@ -178,7 +178,7 @@ fn against_capture(
     let (dataset, capture) = (dataset.clone(), capture.clone());
     for file in &files.files {
         let end = End::of(file);
-        let mixes = |node: &Node| node.keeps_bytes() || node.fifo;
+        let mixes = |node: &Node| node.keeps_bytes() || node.stream;
         if occupied
             .files
             .iter()
@@ -209,7 +209,8 @@ struct Node {
     device: u64,
     inode: u64,
     regular: bool,
-    fifo: bool,
+    /// A pipe or a socket. Its reader would get a mixture of two outputs.
+    stream: bool,
 }
 
 impl Node {
@@ -218,7 +219,7 @@ impl Node {
             device: about.dev(),
             inode: about.ino(),
             regular: about.is_file(),
-            fifo: about.file_type().is_fifo(),
+            stream: about.file_type().is_fifo() || about.file_type().is_socket(),
         }
     }
 

@@ -223,6 +223,23 @@ fn redirections_to_one_file_are_refused() {
     }
 }
 
+/// Rows and packets would be mixed.
+#[test]
+fn two_outputs_into_one_pipe_are_refused() {
+    for output in ["-", "/dev/stdout"] {
+        let arguments = ["198.18.0.1", "-o", output, "--format", "csv"];
+        let arguments = [
+            &["survey", "--lab"],
+            &arguments[..],
+            &["--pcap", "/dev/stdout"],
+        ]
+        .concat();
+        let output = run(&arguments);
+        check(&output, 2, &["--pcap /dev/stdout write to the same file"]);
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
 #[test]
 fn streams_devices_and_lists_beside_the_dataset_are_allowed() {
     let place = place();
