@@ -57,7 +57,7 @@ impl fmt::Display for DeadRun {
         } = self;
         write!(
             f,
-            "run {run_id} was killed, and its manifest now says so: {rows} rows of hops in its {parts} sealed parts are kept"
+            "run {run_id} was killed, and its manifest now says so: {rows} rows of hops are kept (sealed parts: {parts})"
         )?;
         let unlisted = [
             (

@@ -12,7 +12,9 @@
 //! - A file under its final name is whole. It is written under another name, synced, then renamed.
 //! - If the process is killed, only whole parts remain. Opening the directory again empties `.partial/`.
 //! - A single file that cannot be finished leaves its rows in `.NAME.partial`, up to the last whole batch. This holds for formats that
-//!   can be read without their end: CSV, JSON Lines, and Arrow (a stream after the first 64 bytes). Parquet leaves nothing.
+//!   can be read without their end: CSV, JSON Lines, and Arrow (a stream after the first 64 bytes). Parquet leaves nothing. The next run to
+//!   the same name keeps it as `.NAME.partial.old`.
+//! - Two processes never write to one place, also if the file system has no locks: see `files::lock`.
 //! - Only regular files are replaced. If the path is a link, the file behind it is replaced. A FIFO, a character device or an inherited
 //!   descriptor is written in place, as a stream without a manifest.
 //!

@@ -49,7 +49,7 @@ pub fn next_run() -> Outcome {
     check(&next, 0, &[]);
     let told = only_warning(&next);
     let kept = format!(
-        "run {id} was killed, and its manifest now says so: {rows} rows of hops in its 4 sealed parts are kept"
+        "run {id} was killed, and its manifest now says so: {rows} rows of hops are kept (sealed parts: 4)"
     );
     assert!(told.starts_with(&kept), "{told}");
     assert!(

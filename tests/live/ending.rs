@@ -100,7 +100,7 @@ pub fn killed() -> Outcome {
     let probes: HashSet<i64> = dataset.hops.iter().map(|row| row.probe_id).collect();
     assert_eq!(probes.len(), dataset.hops.len());
 
-    // The next night in the same directory: the dead run's parts and manifest stay, its unfinished files go.
+    // The next night in the same directory: the dead run's parts stay, its manifest says that it is dead, its unfinished files go.
     std::fs::write(night.join(".partial/hops-part-x.parquet.tmp"), "torn").unwrap();
     let (code, _, told) = run(world.survey(&night, &["198.18.0.0/28", "-c", "0"]));
     assert_eq!(code, Some(0), "{told}");
@@ -113,10 +113,13 @@ pub fn killed() -> Outcome {
     );
     let run_id = left["run_id"].as_str().unwrap();
     let kept = std::fs::read(night.join(format!("manifest-{run_id}.json"))).unwrap();
-    assert_eq!(
-        serde_json::from_slice::<serde_json::Value>(&kept).unwrap(),
-        left
-    );
+    let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    assert!(told.contains(&format!("run {run_id} was killed")), "{told}");
+    let mut expected = left.clone();
+    expected["state"] = "killed".into();
+    expected["exit_reason"] = kept["exit_reason"].clone();
+    assert!(kept["exit_reason"].is_string());
+    assert_eq!(kept, expected);
     for table in ["hops", "traces"] {
         verified_parts(&night, &left, table);
     }

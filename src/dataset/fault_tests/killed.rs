@@ -41,7 +41,7 @@ fn the_next_run_marks_it_and_moves_what_no_manifest_lists() {
     for words in [
         "run RUN-1 was killed",
         "48 rows of hops",
-        "2 sealed parts",
+        "sealed parts: 2",
         "; 2 more",
         &unlisted[0].1,
     ] {

@@ -67,11 +67,12 @@ pub enum LiveError {
     Thread(&'static str),
 }
 
-/// The limits that keep a thread from starting (clone(2)), as the end of a message; nothing for other errors.
+/// The limits that keep a thread from starting (pthread_create(3), clone(2)), as the end of a message; nothing for other errors.
 pub fn thread_limits(error: &std::io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => {
-            ": a limit on threads is reached; it is that of the user (`ulimit -u`), or that of the container or service (pids.max)"
+            ": a limit is reached; it is that on the user's threads (`ulimit -u`), on those of the container or service (pids.max), or on memory \
+             (`ulimit -v`)"
         }
         _ => "",
     }
