@@ -131,7 +131,7 @@ mod tests {
         let found = output("out");
         assert_eq!(
             found.files,
-            ["out", "out/manifest.json", "out/.lock"].map(PathBuf::from)
+            ["out", "out/manifest.json", "out/.lock", "out/.lock.owner"].map(PathBuf::from)
         );
         assert_eq!(found.emptied, [PathBuf::from("out/.partial")]);
         assert_eq!(found.tables, ["out/hops", "out/traces"].map(PathBuf::from));

@@ -28,7 +28,7 @@ fn the_next_run_marks_it_and_moves_what_no_manifest_lists() {
     let before = manifest_of(&root.join("manifest.json")).unwrap();
     assert_eq!(before["state"], "running");
     let unlisted = |table: &str| {
-        let name = format!("{table}/date=2026-03-01/vp=fra/part-RUN-1-00001.parquet");
+        let name = format!("{table}/date=2026-03-01/vp=id-fra/part-RUN-1-00001.parquet");
         assert!(root.join(&name).exists());
         (std::fs::read(root.join(&name)).unwrap(), name)
     };
@@ -116,7 +116,7 @@ fn parts_that_cannot_be_moved_stay_and_the_run_goes_on() {
     );
     let left = directory
         .path()
-        .join("hops/date=2026-03-01/vp=fra/part-RUN-1-00001.parquet");
+        .join("hops/date=2026-03-01/vp=id-fra/part-RUN-1-00001.parquet");
     assert!(left.exists());
 }
 
