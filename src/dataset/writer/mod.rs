@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::{Counted, DatasetError, Ending, Format, Output, RunFigures, RunMeta, 
 use crate::model::{HopRecord, TableRow, Targets, Time, TraceId, TraceRecord};
 
 pub(super) use group::Group;
-use worker::{Place, Worker};
+use worker::{Idle, Place, Worker};
 
 /// Limits of a part. The part is sealed when the first of them is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,18 +177,19 @@ impl DatasetWriter {
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
         run.check_tables(output)?;
+        let thread = Idle::start(output.path())?;
         match output {
             Output::Directory(root) => {
                 let limits = run.limits;
                 let buffers = run.tables.iter().map(AnyTable::buffer).collect();
                 let directory = Directory::open(root.clone(), run, disk, now, figures)?;
                 let place = Place::Directory(Box::new(directory));
-                Self::over(place, root, buffers, limits, figures)
+                Self::over(thread, place, buffers, limits, figures)
             }
             Output::File { path, format } => {
                 let (run, rest) = run.split();
                 let single = Single::file(path.clone(), *format, run, disk)?;
-                Self::over_single(single, path, rest, figures)
+                Self::over_single(thread, single, rest, figures)
             }
             Output::Stdout { format } => {
                 // A descriptor of our own: the standard handle buffers by lines, and its lock cannot move to the writer's thread.
@@ -197,7 +198,7 @@ impl DatasetWriter {
                     .try_clone_to_owned()
                     .map_err(DatasetError::file("open", STDOUT.as_ref()))?;
                 let stream = Stream::new(File::from(descriptor), STDOUT.as_ref(), &disk);
-                Self::over_stream(Target::Descriptor(stream), *format, run, figures)
+                Self::over_stream(thread, Target::Descriptor(stream), *format, run, figures)
             }
         }
     }
@@ -212,10 +213,12 @@ impl DatasetWriter {
         run: NewRun,
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
-        Self::over_stream(Target::Stream(stream), format, run, figures)
+        let thread = Idle::start(STDOUT.as_ref())?;
+        Self::over_stream(thread, Target::Stream(stream), format, run, figures)
     }
 
     fn over_stream(
+        thread: Idle,
         stream: Target,
         format: Format,
         run: NewRun,
@@ -223,12 +226,12 @@ impl DatasetWriter {
     ) -> Result<Self, DatasetError> {
         let (run, rest) = run.split();
         let single = Single::stream(STDOUT.into(), stream, format, run)?;
-        Self::over_single(single, STDOUT.as_ref(), rest, figures)
+        Self::over_single(thread, single, rest, figures)
     }
 
     fn over_single(
+        thread: Idle,
         single: Single,
-        subject: &Path,
         (buffers, limits): (Vec<Box<dyn Rows>>, PartLimits),
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
@@ -245,25 +248,25 @@ impl DatasetWriter {
             },
         };
         let place = Place::Single(Box::new(single));
-        Self::over(place, subject, buffers, limits, figures)
+        Self::over(thread, place, buffers, limits, figures)
     }
 
     fn over(
+        thread: Idle,
         place: Place,
-        subject: &Path,
         buffers: Vec<Box<dyn Rows>>,
         limits: PartLimits,
         figures: &RunFigures,
     ) -> Result<Self, DatasetError> {
         Ok(DatasetWriter {
             notices: place.notices(),
-            worker: Worker::start(place, subject)?,
+            subject: thread.subject().to_owned(),
+            worker: thread.write_to(place),
             limits,
             buffers,
             figures: figures.clone(),
             opened_at: None,
             last_trace: None,
-            subject: subject.to_owned(),
         })
     }
 

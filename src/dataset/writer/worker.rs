@@ -66,24 +66,47 @@ pub(super) struct Worker {
     subject: PathBuf,
 }
 
-impl Worker {
+/// A thread without anything to write yet. It is started before the output is opened, so that a refused thread leaves nothing behind.
+pub(super) struct Idle {
+    place: Sender<Place>,
+    worker: Worker,
+}
+
+impl Idle {
     /// Starts the thread.
-    pub(super) fn start(place: Place, subject: &Path) -> Result<Self, DatasetError> {
+    pub(super) fn start(subject: &Path) -> Result<Self, DatasetError> {
+        let (place, opened) = bounded::<Place>(1);
         let (messages, received) = bounded(0);
         let error = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&error);
         let thread = std::thread::Builder::new()
             .name("dataset".to_owned())
-            .spawn(move || work(place, &received, &slot))
+            // Without a place, the output could not be opened.
+            .spawn(move || work(opened.recv().ok()?, &received, &slot))
             .map_err(DatasetError::file("start a thread to write", subject))?;
-        Ok(Worker {
+        let worker = Worker {
             messages: Some(messages),
             error,
             thread: Some(thread),
             subject: subject.to_owned(),
-        })
+        };
+        Ok(Idle { place, worker })
     }
 
+    /// The output, for errors.
+    pub(super) fn subject(&self) -> &Path {
+        &self.worker.subject
+    }
+
+    /// Hands over the opened output.
+    pub(super) fn write_to(self, place: Place) -> Worker {
+        // If the thread is gone, the next call says so.
+        let _ = self.place.send(place);
+        self.worker
+    }
+}
+
+impl Worker {
     /// Hands over a group. Waits while an earlier group is being sealed.
     pub(super) fn seal(&self, group: Group) -> Result<(), DatasetError> {
         self.send(Message::Seal(Box::new(group)))
