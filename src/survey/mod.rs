@@ -257,18 +257,7 @@ impl Job<'_> {
             sink,
             clock,
         };
-        let (mut stopping, mut sealing) = (false, false);
-        let end = run.run(self.stop, |progress| {
-            if self.stop.is_asked() && !stopping {
-                stopping = true;
-                observer.stopping(self.config.timeout.max(self.config.cooldown));
-            }
-            if self.stop.is_at_once() && !sealing {
-                sealing = true;
-                observer.sealing();
-            }
-            observer.progress(progress);
-        });
+        let end = run.run(self.stop, self.telling(observer));
         let mut tally = end.tally;
         let (kept, error) = packets.finish(end.error.map(SurveyError::from));
         facts.setup["pcap"] = to_json(&kept);
@@ -289,6 +278,22 @@ impl Job<'_> {
             ended_at: clock.now(),
         };
         self.close(end, facts, lab, (start, observer))
+    }
+
+    /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end.
+    fn telling<'a>(&'a self, observer: &'a mut dyn Observer) -> impl FnMut(Progress) + 'a {
+        let (mut stopping, mut sealing) = (false, false);
+        move |progress| {
+            if self.stop.is_asked() && !stopping {
+                stopping = true;
+                observer.stopping(self.config.timeout.max(self.config.cooldown));
+            }
+            if self.stop.is_at_once() && !sealing {
+                sealing = true;
+                observer.sealing();
+            }
+            observer.progress(progress);
+        }
     }
 
     fn run_virtual(
