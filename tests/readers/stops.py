@@ -102,6 +102,8 @@ def terminal(survey, output, share):
     command = [word for word in survey.command(output) if word != "--quiet"]
     child, ours = pty.fork()
     if child == 0:
+        # Under nohup it would be ignored.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.chdir(ROOT)
         os.execv(command[0], command)
     until = time.monotonic() + survey.seconds * share
