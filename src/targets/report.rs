@@ -68,11 +68,11 @@ impl LoadReport {
             format!("{prefixes} bits set behind the length: the whole prefix is meant; for one address, leave the length out ({first})")
         });
         let labels = (self.unused_labels > 0).then(|| {
-            let rows = counted(self.unused_labels, "row is", "rows are");
+            let rows = counted(self.unused_labels, "row gives", "rows give");
             let named = self.first_unused_labels.join(", ");
             let more = self.unused_labels > self.first_unused_labels.len() as u64;
             let more = if more { ", …" } else { "" };
-            format!("the labels of {rows} not used for all of its addresses, because the first row of an address gives its labels: {named}{more}")
+            format!("{rows} other labels to an address of an earlier row, and the labels of the first row of an address are used: {named}{more}")
         });
         [host_bits, labels].into_iter().flatten().collect()
     }

@@ -84,7 +84,7 @@ fn prefixes_with_host_bits_and_lost_labels_are_told() {
     let told = [
         "3 prefixes have bits set behind the length",
         "blocked:2: 198.18.0.11/31 stands for 198.18.0.10/31",
-        "the labels of 2 rows are not used",
+        "2 rows give other labels to an address of an earlier row",
         "list.csv:3, ",
         "list.csv:5\n",
     ];

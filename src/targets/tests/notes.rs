@@ -102,7 +102,7 @@ fn rows_whose_labels_lose_to_an_earlier_row_are_named() {
     assert_eq!(
         report.warnings(),
         [
-            "the labels of 3 rows are not used for all of its addresses, because the first row of an address gives its labels: \
+            "3 rows give other labels to an address of an earlier row, and the labels of the first row of an address are used: \
           a.csv:5, a.csv:7, a.csv:9"
         ]
     );
