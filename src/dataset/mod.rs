@@ -96,7 +96,7 @@ use crate::model;
 /// Rows for tests.
 #[cfg(test)]
 #[path = "../../benches/rows/mod.rs"]
-mod rows;
+pub(crate) mod rows;
 
 #[cfg(test)]
 mod fault_tests;

@@ -1,5 +1,9 @@
 //! Probes that this machine could not send: whether so many that the run is incomplete.
 //!
+//! A run is incomplete if more than 1% of its probes could not be sent, or if more than 1% of its traces ended for that reason. A trace ends at
+//! its first probe that cannot be sent, and other traces have many probes. So a share of targets is lost in a much smaller share of probes.
+//! Targets without a route at the start count in neither number.
+//!
 //! | send error | counts |
 //! |---|---|
 //! | no route, a refusing route, or no source address, and the target had none at the start either | no |
@@ -8,19 +12,21 @@
 //! | `too_large`: the user chose the size | no |
 //! | everything else: the interface went or is down, a firewall rule, a full queue, memory, other errors | yes |
 //!
-//! The route of every target is looked up at the start, or of 65,536 targets that are evenly spread. A target in between is taken to be
+//! The route of every target is looked up at the start, or of 1,048,576 targets that are evenly spread. A target in between is taken to be
 //! like the one before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
-use crate::model::{HopRecord, Status, TargetId, Targets, UnsentReason};
+use crate::model::{
+    HopRecord, Status, StopReason, TargetId, Targets, TraceId, TraceRecord, UnsentReason,
+};
 
 use super::summary::grouped;
 
 /// The most targets whose route is looked up.
-const MOST_LOOK_UPS: u32 = 65_536;
-/// The run is incomplete if more than one probe in so many counts.
+const MOST_LOOK_UPS: u32 = 1 << 20;
+/// The run is incomplete if more than one probe or one trace in so many counts.
 const SHARE: u64 = 100;
 
 /// Targets without a route, as a list of changes: the first target of each stretch, and whether its targets lack one.
@@ -62,6 +68,10 @@ pub(super) struct Outage {
     flows: u64,
     probes: u64,
     failed: BTreeMap<UnsentReason, u64>,
+    traces: u64,
+    failed_traces: u64,
+    /// Traces with a probe that counts, whose own row is still to come.
+    open: HashSet<TraceId>,
 }
 
 impl Outage {
@@ -72,6 +82,9 @@ impl Outage {
             flows: u64::from(flows.max(1)),
             probes: 0,
             failed: BTreeMap::new(),
+            traces: 0,
+            failed_traces: 0,
+            open: HashSet::new(),
         }
     }
 
@@ -80,26 +93,39 @@ impl Outage {
         if row.reply_index > 0 || row.status == Status::Inferred {
             return;
         }
+        let reason = row.reason.filter(|_| row.status == Status::SendError);
+        let Some(reason) = reason else {
+            self.probes += 1;
+            return;
+        };
+        if is_of_routes(reason) && self.lacks_route(row.trace_id) {
+            return;
+        }
         self.probes += 1;
-        if let (Status::SendError, Some(reason)) = (row.status, row.reason)
-            && self.counts(reason, row.trace_id.0 / self.flows)
-        {
+        if counts(reason) {
             *self.failed.entry(reason).or_default() += 1;
+            self.open.insert(row.trace_id);
         }
     }
 
-    fn counts(&self, reason: UnsentReason, target: u64) -> bool {
-        match reason {
-            UnsentReason::NoRoute
-            | UnsentReason::Prohibited
-            | UnsentReason::Invalid
-            | UnsentReason::NoSourceAddress => !self.routeless.contains(target),
-            UnsentReason::HostUnreachable
-            | UnsentReason::NeighbourTableFull
-            | UnsentReason::NeighbourQueueFull
-            | UnsentReason::TooLarge => false,
-            _ => true,
+    /// Counts a finished trace. Its rows must have been counted, and no row of it comes later.
+    pub fn count_trace(&mut self, trace: &TraceRecord) {
+        let ended_by_it = trace.stop_reason == StopReason::Error;
+        let failed = self.open.remove(&trace.trace_id) && ended_by_it;
+        if failed || !ended_by_it || !self.lacks_route(trace.trace_id) {
+            self.traces += 1;
         }
+        self.failed_traces += u64::from(failed);
+    }
+
+    /// Forgets the traces whose rows were all counted. A strategy without traces never counts one.
+    pub fn forget_open(&mut self) {
+        self.open.clear();
+    }
+
+    /// Whether the target of a trace had no route at the start.
+    fn lacks_route(&self, trace: TraceId) -> bool {
+        self.routeless.contains(trace.0 / self.flows)
     }
 
     /// Why the run is incomplete; `None` if it is not.
@@ -110,21 +136,61 @@ impl Outage {
             .iter()
             .map(|(reason, count)| format!("{} {}", grouped(*count), reason.text()))
             .collect();
-        (failed * SHARE > self.probes).then(|| {
-            format!(
-                "{} of {} probes ({:.1}%) could not be sent ({}): an interface, a route or a rule of this machine was in the way",
-                grouped(failed),
-                grouped(self.probes),
-                failed as f64 * 100.0 / self.probes as f64,
-                reasons.join(", ")
-            )
-        })
+        let reasons = reasons.join(", ");
+        let of_traces = || {
+            let share = share(self.failed_traces, self.traces, "traces");
+            format!("{share} ended because a probe could not be sent ({reasons})")
+        };
+        let of_probes = || {
+            let share = share(failed, self.probes, "probes");
+            format!("{share} could not be sent ({reasons})")
+        };
+        let what = if failed * SHARE > self.probes {
+            of_probes()
+        } else if self.failed_traces * SHARE > self.traces {
+            of_traces()
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{what}: an interface, a route or a rule of this machine was in the way"
+        ))
     }
+}
+
+/// A part of all things of a kind, with the share in percent.
+fn share(part: u64, all: u64, kind: &str) -> String {
+    let percent = part as f64 * 100.0 / all as f64;
+    let (part, all) = (grouped(part), grouped(all));
+    format!("{part} of {all} {kind} ({percent:.1}%)")
+}
+
+/// Whether the reason is one that targets without a route have as well.
+fn is_of_routes(reason: UnsentReason) -> bool {
+    matches!(
+        reason,
+        UnsentReason::NoRoute
+            | UnsentReason::Prohibited
+            | UnsentReason::Invalid
+            | UnsentReason::NoSourceAddress
+    )
+}
+
+/// Whether a probe that this reason kept back counts. See the table above.
+fn counts(reason: UnsentReason) -> bool {
+    !matches!(
+        reason,
+        UnsentReason::HostUnreachable
+            | UnsentReason::NeighbourTableFull
+            | UnsentReason::NeighbourQueueFull
+            | UnsentReason::TooLarge
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::rows;
     use crate::model::Consecutive;
 
     fn lacking(wanted: &[u32], len: u32) -> Routeless {
@@ -156,7 +222,7 @@ mod tests {
     fn many_targets_take_a_bounded_number_of_look_ups() {
         let targets = Consecutive {
             first: [10, 0, 0, 0].into(),
-            len: 1_000_000,
+            len: 3_000_000,
         };
         let mut asked = 0;
         let routeless = Routeless::look_up(&targets, |_| {
@@ -164,35 +230,53 @@ mod tests {
             Some(UnsentReason::NoRoute)
         });
         assert!(asked <= MOST_LOOK_UPS, "{asked}");
-        assert!(routeless.contains(0) && routeless.contains(999_999));
+        assert!(routeless.contains(0) && routeless.contains(2_999_999));
     }
 
-    fn outage(probes: u64, failed: &[(UnsentReason, u64)], routeless: Routeless) -> Outage {
+    /// Rows and traces of targets from 0 on, one trace each: `whole` with 16 answered probes, then `failed` that ended at their first probe.
+    fn run(whole: u32, failed: u32, reason: UnsentReason, routeless: Routeless) -> Outage {
         let mut outage = Outage::new(routeless, 1);
-        for (reason, count) in failed {
-            if outage.counts(*reason, 7) {
-                *outage.failed.entry(*reason).or_default() += count;
+        for target in 0..whole + failed {
+            let (mut hops, mut trace) = rows::trace(target);
+            if target >= whole {
+                hops.truncate(1);
+                hops[0].status = Status::SendError;
+                hops[0].reason = Some(reason);
+                hops[0].reply = None;
+                trace.stop_reason = StopReason::Error;
             }
+            hops.iter().for_each(|row| outage.count(row));
+            outage.count_trace(&trace);
+            outage.forget_open();
         }
-        outage.probes = probes;
         outage
+    }
+
+    fn told(outage: &Outage) -> String {
+        outage.verdict().unwrap_or_default()
     }
 
     #[test]
     fn more_than_one_probe_in_a_hundred_makes_a_run_incomplete() {
-        let verdict = |failed| {
-            outage(
-                1_000,
-                &[(UnsentReason::NoInterface, failed)],
-                lacking(&[], 9),
-            )
-            .verdict()
-        };
-        assert_eq!(verdict(0), None);
-        assert_eq!(verdict(10), None);
-        let told = verdict(11).expect("a verdict");
+        let none = || lacking(&[], 9);
+        let lost = |failed| run(1, failed, UnsentReason::NoInterface, none());
+        assert_eq!(lost(0).verdict(), None);
+        let told = told(&lost(1));
         assert!(
-            told.starts_with("11 of 1,000 probes (1.1%) could not be sent (11 no_interface)"),
+            told.starts_with("1 of 17 probes (5.9%) could not be sent (1 no_interface)"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn more_than_one_trace_in_a_hundred_makes_a_run_incomplete() {
+        let lost = |failed| run(198, failed, UnsentReason::NoInterface, lacking(&[], 9));
+        // 2 of 200 traces.
+        assert_eq!(lost(2).verdict(), None);
+        // 3 of 201 traces, but only 3 of 3,171 probes.
+        let told = told(&lost(3));
+        assert!(
+            told.starts_with("3 of 201 traces (1.5%) ended because a probe could not be sent"),
             "{told}"
         );
     }
@@ -206,15 +290,24 @@ mod tests {
             UnsentReason::NoSourceAddress,
         ];
         for reason in routes {
-            assert_eq!(outage(10, &[(reason, 9)], lacking(&[7], 9)).verdict(), None);
-            assert!(
-                outage(10, &[(reason, 9)], lacking(&[8], 9))
-                    .verdict()
-                    .is_some()
-            );
+            assert_eq!(run(1, 1, reason, lacking(&[1], 9)).verdict(), None);
+            assert_ne!(run(1, 1, reason, lacking(&[2], 9)).verdict(), None);
         }
         for reason in [UnsentReason::HostUnreachable, UnsentReason::TooLarge] {
-            assert_eq!(outage(10, &[(reason, 9)], lacking(&[], 9)).verdict(), None);
+            assert_eq!(run(1, 1, reason, lacking(&[], 9)).verdict(), None);
         }
+    }
+
+    #[test]
+    fn targets_that_never_had_a_route_hide_no_outage() {
+        let all: Vec<u32> = (0..1_000).collect();
+        let mut outage = run(0, 1_000, UnsentReason::NoRoute, lacking(&all, 2_000));
+        assert_eq!(outage.verdict(), None);
+        let (hops, _) = rows::trace(1_500);
+        let mut row = hops[0].clone();
+        (row.status, row.reason) = (Status::SendError, Some(UnsentReason::NoInterface));
+        outage.count(&row);
+        let told = told(&outage);
+        assert!(told.starts_with("1 of 1 probes (100.0%)"), "{told}");
     }
 }

@@ -91,10 +91,10 @@ impl EnteredLab {
 
 /// The warning that threads of the calling program keep privileges; `None` if no thread does.
 fn about_threads(given_up: &GivenUp) -> Option<String> {
-    if given_up.unseen {
-        return Some(
-            "there is no /proc to see by whether all threads gave up their privileges; the threads of this survey did".to_owned(),
-        );
+    if let Some(error) = &given_up.unseen {
+        return Some(format!(
+            "/proc does not show whether all threads gave up their privileges ({error}); the threads of this survey did"
+        ));
     }
     (!given_up.kept_by.is_empty()).then(|| {
         format!(

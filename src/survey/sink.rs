@@ -97,11 +97,13 @@ impl RecordSink for DatasetSink {
             self.writer.push::<Hops>(row, now)?;
         }
         for trace in records.traces.drain(..) {
+            self.outage.count_trace(&trace);
             self.writer.push::<Traces>(trace, now)?;
         }
         for row in records.tables.drain(..) {
             self.writer.row(row, now)?;
         }
+        self.outage.forget_open();
         // `records` held all rows of its traces. A part is cut only here, so no trace is divided.
         Ok(self.writer.seal_if_due(now)?)
     }

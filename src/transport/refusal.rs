@@ -8,13 +8,14 @@ use super::sys;
 pub(super) fn remedy(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EMFILE) => {
-            let limit = sys::open_file_limit().map_or_else(
-                |_| "a limited number of".to_owned(),
-                |(limit, _)| limit.to_string(),
-            );
-            format!(
-                ": this process may have {limit} open files; raise the limit with `ulimit -n 1024`"
-            )
+            match sys::open_file_limit() {
+                // A survey without a file per flow needs far fewer than 1,024.
+                Ok((limit, _)) => format!(
+                    ": this process may have {limit} open files; raise the limit, for example with `ulimit -n {}`",
+                    limit.saturating_mul(2).max(1_024)
+                ),
+                Err(_) => ": raise the limit on open files (ulimit -n)".to_owned(),
+            }
         }
         Some(libc::ENFILE) => {
             ": all files that this machine can have open are in use; raise the limit with `sudo sysctl fs.file-max`".to_owned()

@@ -1,5 +1,6 @@
 //! Remedies fit the cause: what is wrong is named, and nothing else.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -106,19 +107,26 @@ pub fn of_refusals() -> Outcome {
     Ok(())
 }
 
-/// A survey needs no /proc. One warning says what could not be checked.
+/// A survey needs no /proc. One warning says what could not be checked. Root goes on as the owner of the directory, as ever.
 pub fn without_proc() -> Outcome {
     let _namespace = allowed(enter_namespace())?;
     network()?;
     let script = "mount --make-rprivate / && umount -l /proc && exec \"$0\" \"$@\"";
     let directory = tempfile::tempdir().unwrap();
+    let owner = 1_234;
+    std::os::unix::fs::chown(directory.path(), Some(owner), Some(owner)).unwrap();
     let starter = ["unshare", "--mount", "sh", "-c", script];
     let (code, told) = started(&starter, &REAL, directory.path())?;
     assert_eq!(code, Some(0), "{told}");
     let warnings = told.lines().filter(|line| line.contains("/proc")).count();
     assert_eq!(warnings, 1, "{told}");
     assert!(!told.contains("seccomp"), "{told}");
-    let manifest = manifest(&directory.path().join("night")).unwrap();
+    let night = directory.path().join("night");
+    let written_by = std::fs::metadata(night.join("manifest.json"))
+        .unwrap()
+        .uid();
+    assert_eq!(written_by, owner, "{told}");
+    let manifest = manifest(&night).unwrap();
     assert_eq!(manifest["state"], "complete");
     assert_eq!(manifest["tables"]["traces"]["rows"], 4);
     Ok(())

@@ -3,6 +3,7 @@
 //! | signal | effect |
 //! |---|---|
 //! | the first SIGINT, SIGTERM or SIGHUP | the run sends no more probes, waits for pending replies, and seals the dataset |
+//! | SIGALRM as the first signal (a caller may set an alarm before it starts the program) | the same |
 //! | another SIGINT or SIGTERM within half a second | none: one Ctrl-C may arrive twice, for example through timeout(1) |
 //! | a second SIGINT or SIGTERM | the run waits for nothing, and seals what it has within ten seconds |
 //! | a third one, again half a second later | the program ends at once; all files under final names are whole |
@@ -74,11 +75,14 @@ impl Watch {
         let asked = &self.asked;
         let exit = || Then::Exit(128 + i32::try_from(asked.signal()).unwrap_or(signal));
         if signal == SIGALRM {
-            // Others may send it as well.
-            return match self.second.load(Ordering::Relaxed) {
-                0 => Then::Nothing,
-                _ => exit(),
-            };
+            if self.second.load(Ordering::Relaxed) != 0 {
+                return exit();
+            }
+            // An alarm that was set before this program started, to limit its time.
+            if claims(&self.first, now) {
+                asked.stop(signal.unsigned_abs() as usize);
+            }
+            return Then::Nothing;
         }
         if claims(&self.first, now) {
             asked.stop(signal.unsigned_abs() as usize);
@@ -180,6 +184,19 @@ mod tests {
             ],
         );
         assert!(Stop::new(asked).is_at_once());
+    }
+
+    #[test]
+    fn an_alarm_of_the_caller_ends_a_survey_in_order() {
+        let asked = hear(
+            true,
+            &[
+                (0, SIGALRM, Then::Nothing),
+                (600, SIGINT, Then::AlarmIn(SEALING_SECONDS)),
+                (10_600, SIGALRM, Then::Exit(142)),
+            ],
+        );
+        assert_eq!(asked.signal(), SIGALRM as usize);
     }
 
     #[test]

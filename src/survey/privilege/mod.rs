@@ -34,6 +34,8 @@ pub use names::Unprivileged;
 
 /// How often to check for threads that are about to end, once a millisecond.
 const ENDING_THREADS: u32 = 1_000;
+/// The number that stands for users and groups without a mapping (user_namespaces(7)).
+const OVERFLOW_ID: u32 = 65_534;
 
 /// The reason why privileges could not be given up.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +95,8 @@ pub(super) struct GivenUp {
     /// The names of threads that keep capabilities. They belong to the calling program. Only the threads themselves could give
     /// them up.
     pub kept_by: Vec<String>,
-    /// Whether the threads could not be looked at, because there is no /proc.
-    pub unseen: bool,
+    /// Why the threads could not be looked at, for example because there is no /proc.
+    pub unseen: Option<String>,
 }
 
 impl GivenUp {
@@ -130,7 +132,7 @@ pub(super) fn give_up(output: &Output, by_root: bool) -> Result<GivenUp, Privile
     Ok(GivenUp {
         by_root,
         owner,
-        unseen: kept_by.is_err(),
+        unseen: kept_by.as_ref().err().map(ToString::to_string),
         kept_by: kept_by.unwrap_or_default(),
     })
 }
@@ -203,7 +205,11 @@ fn next_owner(output: &Output) -> Option<Owner> {
         place,
     };
     // In a user namespace, a user without a mapping shows as `nobody`. The process cannot become that user.
-    let mapped = |file: &str, id| fs::read_to_string(file).is_ok_and(|map| is_mapped(&map, id));
+    let mapped = |file: &str, id| match fs::read_to_string(file) {
+        Ok(map) => is_mapped(&map, id),
+        // Without /proc, the number itself tells.
+        Err(error) => error.kind() == io::ErrorKind::NotFound && id != OVERFLOW_ID,
+    };
     let may = |capability| has(capability).unwrap_or(false);
     (owner.user != 0
         && mapped("/proc/self/uid_map", owner.user)
