@@ -11,13 +11,14 @@ mod faults {
     pub mod errors;
     pub mod killed;
     pub mod locks;
+    pub mod mounted;
     pub mod program;
 }
 mod support;
 
 use std::process::ExitCode;
 
-use faults::{errors, killed, locks};
+use faults::{errors, killed, locks, mounted};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -52,6 +53,11 @@ fn main() -> ExitCode {
             "the_next_survey_marks_a_killed_one_and_counts_no_row_twice",
             User::Caller,
             killed::next_run,
+        ),
+        case(
+            "a_file_that_is_mounted_by_itself_is_refused_before_the_first_probe",
+            User::Root,
+            mounted::file,
         ),
         case(
             "a_failing_call_is_named_with_its_file",

@@ -219,6 +219,8 @@ pub enum Remains {
     Packets,
     /// All packets in this file, which could not be synced or could not get its final name.
     AllPackets(PathBuf),
+    /// The packets in this file, as far as the disk took them: it could not be synced.
+    UnsyncedPackets(PathBuf),
 }
 
 impl Remains {
@@ -234,6 +236,13 @@ impl Remains {
             Remains::AllPackets(path) => {
                 let remedy = remedy::of(error, at, Written::Packets);
                 return format!("{remedy} (the packets are in {}: {keep})", path.display());
+            }
+            Remains::UnsyncedPackets(path) => {
+                let remedy = remedy::of(error, at, Written::Packets);
+                let path = path.display();
+                return format!(
+                    "{remedy} (the disk may lack some of the packets in {path}: check that file before you use it; {keep})"
+                );
             }
             Remains::Nothing => String::new(),
             Remains::Parts => " (parts already sealed are whole and stay)".to_owned(),

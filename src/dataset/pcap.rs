@@ -180,11 +180,19 @@ impl PcapFile {
         match self.target {
             Target::File(file) => {
                 let temporary = files::beside(&self.subject, ".", ".partial");
+                let subject = &self.subject;
                 file.seal().map_err(|error| {
-                    error.leaving(match temporary.exists() {
-                        true => Remains::AllPackets(temporary),
-                        false => Remains::Packets,
-                    })
+                    let left = match &error {
+                        // The kernel may have dropped what it could not write.
+                        DatasetError::File {
+                            operation: "sync",
+                            path,
+                            ..
+                        } if path == subject => Remains::UnsyncedPackets(temporary),
+                        _ if temporary.exists() => Remains::AllPackets(temporary),
+                        _ => Remains::Packets,
+                    };
+                    error.leaving(left)
                 })?;
             }
             // The end of a stream that its reader closed fails with that error again.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | a regular file, or nothing | the finished file replaces it |
 //! | a link to one of these | the finished file replaces the file behind the link; the link stays |
+//! | a regular file that is mounted by itself, as containers do | refused: it cannot be replaced |
 //! | a stream: a FIFO, a character device, an inherited descriptor | it is written in place |
 //! | anything else | refused |
 
@@ -19,6 +20,10 @@ use super::sys;
 
 /// The kernel's limit on chained links (path_resolution(7)).
 const MOST_LINKS: usize = 40;
+
+/// A file of a container, mounted alone. It can be written to, but no other file can take its name.
+const MOUNTED: &str =
+    "a file that is mounted by itself, which cannot be replaced (mount its directory instead)";
 
 /// This process's descriptors. Each is a link to an open file.
 const DESCRIPTORS: &str = "/proc/self/fd";
@@ -79,7 +84,12 @@ pub(super) fn look(path: &Path) -> io::Result<Place> {
     }
     Ok(match end {
         End::Descriptor(descriptor) => Place::Stream(Stream::Descriptor(descriptor)),
-        End::Name(real) if about.is_file() && leads_to(&real, &about) => Place::File(real),
+        End::Name(real) if about.is_file() && leads_to(&real, &about) => {
+            match sys::is_mount_point(&real) {
+                true => Place::Unfit(MOUNTED),
+                false => Place::File(real),
+            }
+        }
         End::Name(_) => Place::Stream(Stream::Node(path.to_owned())),
     })
 }

@@ -63,6 +63,13 @@ impl Single {
             Place::Unfit(_) if path.is_dir() => return Err(DatasetError::IsDirectory(path)),
             Place::Unfit(kind) => return Err(DatasetError::Unfit { path, kind }),
         };
+        // The longest name beside it. Otherwise the run would find only at its end that it is too long.
+        let longest = files::beside(&manifest_of(&path), ".", ".partial");
+        if let Err(error) = std::fs::symlink_metadata(&longest)
+            && error.raw_os_error() == Some(libc::ENAMETOOLONG)
+        {
+            return Err(DatasetError::file("create", &longest)(error).leaving(Remains::Nothing));
+        }
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             files::create_directories(parent, &disk)
                 .map_err(|error| error.leaving(Remains::Nothing))?;

@@ -87,3 +87,17 @@ pub(super) fn limits_file_size() -> bool {
     let asked = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
     asked == 0 && limit.rlim_cur != libc::RLIM_INFINITY
 }
+
+/// Whether something is mounted at `path` itself. `false` if the kernel does not tell (before Linux 5.8).
+pub(super) fn is_mount_point(path: &Path) -> bool {
+    let Ok(name) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: zeros are a valid value of a struct of integers.
+    let mut about: libc::statx = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: the name ends with a zero byte, and the struct is ours; both live during the call.
+    let asked = unsafe { libc::statx(libc::AT_FDCWD, name.as_ptr(), flags, 0, &mut about) };
+    let root = u64::try_from(libc::STATX_ATTR_MOUNT_ROOT).unwrap_or_default();
+    asked == 0 && about.stx_attributes & root != 0
+}

@@ -34,6 +34,18 @@ fn finished_file(name: &str) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
+#[test]
+fn a_name_that_is_too_long_with_its_manifest_is_refused_before_the_first_row() {
+    let dir = tempfile::tempdir().unwrap();
+    // 255 bytes are allowed, and `.NAME.manifest.json.partial` has 23 more.
+    let name = |length: usize| dir.path().join(format!("{}.csv", "n".repeat(length - 4)));
+    let error = create(&output(&name(233)), "run-1", SMALL).err().unwrap();
+    assert!(error.to_string().contains("File name too long"), "{error}");
+    assert_eq!(files(dir.path()).len(), 0);
+    let finished = run(&output(&name(232)), "run-1", 1);
+    assert!(finished.manifest.unwrap().exists());
+}
+
 fn no_dictionaries(batches: &[RecordBatch]) {
     for field in batches[0].schema().fields() {
         assert!(
