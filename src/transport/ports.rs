@@ -64,9 +64,7 @@ impl PortSocket {
             Some(libc::EMFILE | libc::ENFILE) if flows > 1 => {
                 TransportError::TooManyFiles { flows, source }
             }
-            Some(libc::EACCES | libc::EPERM) if self == PortSocket::Ping => {
-                TransportError::ping(source)
-            }
+            Some(libc::EACCES) if self == PortSocket::Ping => TransportError::ping(source),
             _ => TransportError::Opening {
                 socket: "a socket for a source port",
                 source,

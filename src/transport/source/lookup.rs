@@ -47,7 +47,7 @@ impl SendingSocket {
     /// The error for a socket that the kernel refuses.
     pub(super) fn refused(self, error: io::Error) -> TransportError {
         match (self, error.raw_os_error()) {
-            (SendingSocket::Dgram(DgramProtocol::Icmp), Some(libc::EACCES | libc::EPERM)) => {
+            (SendingSocket::Dgram(DgramProtocol::Icmp), Some(libc::EACCES)) => {
                 TransportError::ping(error)
             }
             (SendingSocket::Raw, _) => TransportError::opening(LOOK_UPS, error),

@@ -6,6 +6,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 
 use pathsurvey::lab::driver::enter_namespace;
 use serde_json::Value;
@@ -180,18 +181,35 @@ fn stays(ended: &Ended, effect: Effect, reason: &str) {
     }
 }
 
+/// Surveys that run at the same time, in one namespace.
+const AT_ONCE: usize = 3;
+
 /// Checks the rows of `calls` in one column of the table.
 fn column(transport: &str, calls: &[&str]) -> Outcome {
     let _namespace = allowed(enter_namespace())?;
     network()?;
-    for (call, error, raw, dgram) in TABLE {
-        if calls.contains(call) {
+    let rows = Mutex::new(TABLE.iter().filter(|(call, ..)| calls.contains(call)));
+    let check_rows = || -> Outcome {
+        loop {
+            let row = rows.lock().unwrap().next();
+            let Some((call, error, raw, dgram)) = row else {
+                return Ok(());
+            };
             println!("{transport} {call} {error}");
             let effect = if transport == "raw" { *raw } else { *dgram };
             holds(transport, (call, error), effect)?;
         }
-    }
-    Ok(())
+    };
+    // The surveys mostly wait.
+    std::thread::scope(|scope| {
+        let workers = [(); AT_ONCE].map(|()| scope.spawn(check_rows));
+        workers
+            .into_iter()
+            .try_for_each(|worker| match worker.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+    })
 }
 
 pub fn sending_raw() -> Outcome {
