@@ -2,7 +2,7 @@
 //!
 //! | value | forms |
 //! |---|---|
-//! | any number | `_` between digits: `10_000` |
+//! | any number | `_` between two digits: `10_000` |
 //! | count | `10k`, `1.5M`, also `K` |
 //! | seed, type of service | hexadecimal with `0x` |
 //! | time | seconds, or `500ms`, `2s`, `5min`, `1h`, `1d`, also `us`, `µs`, `sec`, `m` |
@@ -83,7 +83,7 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let number = number.unwrap_or(text).trim_end();
     let scaled = number.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']);
     let unit = &number[scaled.unwrap_or(number).len()..];
-    let digits = without_underscores(scaled.unwrap_or(number).trim_end());
+    let digits = without_underscores(scaled.unwrap_or(number).trim_end(), DECIMAL);
     let rate = digits.and_then(|digits| format!("{digits}{unit}").parse().ok());
     let give = || format!("`{text}` is not a rate: give probes a second, such as 500, 10k or 1.5M");
     rate.ok_or_else(|| with_comma(text, give()))
@@ -109,7 +109,7 @@ where
     move |text| {
         let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
         let number = match hex {
-            Some(digits) => without_underscores(digits)
+            Some(digits) => without_underscores(digits, HEXADECIMAL)
                 .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
                 .and_then(|digits| u128::from_str_radix(&digits, 16).ok()),
             None => scaled(text),
@@ -148,7 +148,7 @@ fn scaled(text: &str) -> Option<u128> {
         (at, 'M') => (text[..at].trim_end(), 6),
         _ => (text, 0),
     };
-    let number = without_underscores(number)?;
+    let number = without_underscores(number, DECIMAL)?;
     let (whole, fraction) = match number.split_once('.') {
         Some((whole, fraction)) if places > 0 && !fraction.is_empty() => (whole, fraction),
         Some(_) => return None,
@@ -165,14 +165,19 @@ fn scaled(text: &str) -> Option<u128> {
 
 /// Parses a decimal number.
 fn decimal(text: &str) -> Option<f64> {
-    without_underscores(text)?.parse().ok()
+    without_underscores(text, DECIMAL)?.parse().ok()
 }
 
-/// Removes `_` between digits. Returns `None` if one stands elsewhere.
-fn without_underscores(text: &str) -> Option<String> {
+/// Recognises a digit.
+type IsDigit = fn(&u8) -> bool;
+const DECIMAL: IsDigit = u8::is_ascii_digit;
+const HEXADECIMAL: IsDigit = u8::is_ascii_hexdigit;
+
+/// Removes `_` between two digits. Returns `None` if one stands elsewhere.
+fn without_underscores(text: &str, is_digit: IsDigit) -> Option<String> {
     let digit = |at: Option<usize>| {
         let byte = at.and_then(|at| text.as_bytes().get(at));
-        byte.is_some_and(u8::is_ascii_hexdigit)
+        byte.is_some_and(is_digit)
     };
     let between = |(at, _): (usize, &str)| digit(at.checked_sub(1)) && digit(Some(at + 1));
     text.match_indices('_')
@@ -198,7 +203,7 @@ mod tests {
     fn an_error_about_a_time_states_the_range() {
         for text in [
             "nan", "inf", "-1", "0", "0.009", "3601", "soon", "", "s", "9ms", "61min", "1_", "2 0",
-            "1m30s", "5M", "1e9",
+            "1m30s", "5M", "1e9", "1_e0", "1e_0", "1_.5", "1._5", "1_s",
         ] {
             let error = timeout(text).unwrap_err();
             assert!(error.contains("between 0.01 and 3600"), "{text}: {error}");
@@ -215,6 +220,7 @@ mod tests {
             ("3", 3_000),
             (".5", 500),
             ("1e1", 10_000),
+            ("1e0_1", 10_000),
             ("2s", 2_000),
             ("2 s", 2_000),
             ("2sec", 2_000),
@@ -252,7 +258,7 @@ mod tests {
         }
         for text in [
             "90", "1.1", "101%", "-1", "-5%", "NaN", "nan%", "inf", "%", "", "half", "9%0", "50%%",
-            "0x1",
+            "0x1", "9_e-1", "9e-_1", "9_%",
         ] {
             assert!(share(text).unwrap_err().contains("such as 90%"), "{text}");
         }
@@ -351,7 +357,9 @@ mod tests {
         for (text, expected) in [("0x10", 16), ("0XfF", 255), ("184", 184), ("0x0_1", 1)] {
             assert_eq!(tos(text), Ok(expected), "{text}");
         }
-        for text in ["0x", "0xg", "x10", "0x1k", "0x-1", "0x+1", "ff"] {
+        for text in [
+            "0x", "0xg", "x10", "0x1k", "0x-1", "0x+1", "ff", "0x_1", "0x1_", "0_x1",
+        ] {
             assert!(tos(text).unwrap_err().contains("0..=255"), "{text}");
         }
         assert_eq!(tos("0x100"), Err("256 is not in 0..=255".to_owned()));

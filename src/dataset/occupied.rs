@@ -12,6 +12,9 @@ use super::{all_tables, files};
 /// Standard output as a path.
 const STDOUT: &str = "/dev/stdout";
 
+/// The end of the name of a lock file's claim: see `files/owner.rs`.
+const CLAIM: &str = ".claim";
+
 /// The files of an output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Occupied {
@@ -30,10 +33,12 @@ impl Output {
         match self {
             Output::Directory(root) => {
                 let in_root = |name: &&str| root.join(name);
+                let claim = files::beside(&root.join(OWNER), "", CLAIM);
                 let tables = all_tables();
                 Occupied {
                     files: std::iter::once(root.clone())
                         .chain([MANIFEST, LOCK, OWNER].iter().map(in_root))
+                        .chain([claim])
                         .collect(),
                     emptied: vec![root.join(PARTIAL)],
                     tables: tables.iter().map(|t| root.join(t.schema().name)).collect(),
@@ -70,12 +75,22 @@ impl Occupied {
     }
 }
 
-/// The end of `path`, and the temporary file beside it if there is one. Also returns whether the file is replaced, and not written in place.
+/// The end of `path`. If the file is replaced, and not written in place, also the files beside it:
+///
+/// | file | what a run does |
+/// |---|---|
+/// | `.NAME.partial` | writes into it |
+/// | `.NAME.partial.old` | replaces it by the unfinished file of an earlier run |
+/// | `.NAME.lock` | writes and removes it, if the file system has no locks |
+/// | `.NAME.lock.claim` | the same, if the lock file is that of a dead process |
+///
+/// Also returns whether the file is replaced.
 fn file(path: &Path) -> (Vec<PathBuf>, bool) {
     match place::look(path) {
         Ok(Place::File(real)) => {
-            let temporary = files::beside(&real, ".", ".partial");
-            (vec![real, temporary], true)
+            let behind = [".partial", ".partial.old", ".lock", ".lock.claim"];
+            let beside = behind.map(|behind| files::beside(&real, ".", behind));
+            (std::iter::once(real).chain(beside).collect(), true)
         }
         Ok(Place::Stream(Stream::Descriptor(descriptor))) => {
             (vec![format!("/proc/self/fd/{descriptor}").into()], false)
@@ -102,13 +117,16 @@ mod tests {
         let names = [
             "x.csv",
             ".x.csv.partial",
+            ".x.csv.partial.old",
+            ".x.csv.lock",
+            ".x.csv.lock.claim",
             "x.csv.manifest.json",
             ".x.csv.manifest.json.partial",
         ];
         assert_eq!(output("x.csv").files, names.map(PathBuf::from));
         assert_eq!(
             Occupied::by_capture(Path::new("x.csv")).files,
-            names[..2].iter().map(PathBuf::from).collect::<Vec<_>>()
+            names[..5].iter().map(PathBuf::from).collect::<Vec<_>>()
         );
         assert_eq!(output("/dev/null").files[0], Path::new("/dev/null"));
     }
@@ -120,10 +138,10 @@ mod tests {
         symlink("real.csv", at("link.csv")).unwrap();
         let files = output(at("link.csv").to_str().unwrap()).files;
         assert_eq!(files[0].file_name(), Some("real.csv".as_ref()));
-        assert_eq!(
-            files[2].file_name(),
-            Some("real.csv.manifest.json".as_ref())
-        );
+        let beside = files.iter().filter_map(|file| file.file_name());
+        for name in [".real.csv.partial.old", "real.csv.manifest.json"] {
+            assert!(beside.clone().any(|file| file == name), "{name}");
+        }
     }
 
     #[test]
@@ -131,7 +149,14 @@ mod tests {
         let found = output("out");
         assert_eq!(
             found.files,
-            ["out", "out/manifest.json", "out/.lock", "out/.lock.owner"].map(PathBuf::from)
+            [
+                "out",
+                "out/manifest.json",
+                "out/.lock",
+                "out/.lock.owner",
+                "out/.lock.owner.claim"
+            ]
+            .map(PathBuf::from)
         );
         assert_eq!(found.emptied, [PathBuf::from("out/.partial")]);
         assert_eq!(found.tables, ["out/hops", "out/traces"].map(PathBuf::from));

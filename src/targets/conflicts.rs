@@ -99,13 +99,16 @@ impl UnusedLabels {
             .collect()
     }
 
+    /// Whether an input was added.
+    fn has(&self, order: u32) -> bool {
+        let word = self.seen.get(order as usize / 64);
+        word.is_some_and(|word| word & (1 << (order % 64)) != 0)
+    }
+
     fn add(&mut self, order: u32) {
         let (word, bit) = (order as usize / 64, 1 << (order % 64));
         if self.seen.len() <= word {
             self.seen.resize(word + 1, 0);
-        }
-        if self.seen[word] & bit != 0 {
-            return;
         }
         self.seen[word] |= bit;
         self.count += 1;
@@ -123,12 +126,23 @@ pub(super) struct Conflicts<'a> {
 }
 
 impl Conflicts<'_> {
-    /// Notes that an address of the input `loser` (its number and its entry) has the labels of the entry `winner`.
-    pub(super) fn note(&mut self, loser: (u32, u32), winner: u32) {
+    /// Notes that an address of the input `loser` (its number and its entry) has the labels of the entry `winner`. Returns whether more can
+    /// be learnt about the loser: see [`is_open`](Conflicts::is_open).
+    pub(super) fn note(&mut self, loser: (u32, u32), winner: u32) -> bool {
+        if !self.is_open(loser) {
+            return false;
+        }
         let (order, entry) = loser;
-        if self.labels.are_lost(entry, winner) {
+        let lost = self.labels.are_lost(entry, winner);
+        if lost {
             self.unused.add(order);
         }
+        !lost
+    }
+
+    /// Whether an input (its number and its entry) has labels, and none of its addresses is known to have others.
+    pub(super) fn is_open(&self, (order, entry): (u32, u32)) -> bool {
+        self.labels.is_labelled(entry) && !self.unused.has(order)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - A row ends as a line does: with `\n`, `\r\n` or a lone `\r`, also if one list mixes them. Within quotes, all of them are text.
 //! - A row that starts with `#` is a comment.
+//! - A row that is too long is one bad row, with all its lines, if its end is in the same buffer. Otherwise only its first line is skipped.
 
 use std::borrow::Cow;
 
@@ -10,7 +11,7 @@ use super::reader::{Batch, Cut, LONGEST, Piece, endless};
 use super::text_lines::{first_line, is_whole, lines, without_end};
 
 /// The highest number of lines in one row. Without this limit, an unclosed quote would include the rest of the list.
-const MOST_LINES: usize = 64;
+pub(super) const MOST_LINES: usize = 64;
 /// The size of the piece that one thread parses, in bytes.
 const PIECE: usize = 1 << 15;
 
@@ -72,7 +73,10 @@ impl Header {
         let mut rest = bytes;
         while !rest.is_empty() {
             let line = first_line(rest);
-            let row = &rest[..row_length(rest, line).unwrap_or(line.len())];
+            let row = match extent(rest, line) {
+                Extent::Row(length) => &rest[..length],
+                Extent::Unfinished | Extent::Open => line,
+            };
             self.row(&mut batch, line, row);
             batch.lines += lines(row).count() as u64;
             rest = &rest[row.len()..];
@@ -151,31 +155,31 @@ pub(super) fn cut(bytes: &[u8], at_end: bool) -> Cut<'_> {
     while at < bytes.len() {
         let rest = &bytes[at..];
         let line = first_line(rest);
-        let found = row_length(rest, line);
-        match found {
-            Some(length) if length <= LONGEST && (at_end || is_whole(rest, length)) => at += length,
-            // The end of the row may not have been read yet.
-            _ if !at_end && at > 0 && rest.len() <= LONGEST => break,
-            _ if !at_end && !is_whole(rest, line.len()) => {
-                if at > 0 {
-                    break;
-                }
-                return endless(bytes);
+        let open = match line.len() > LONGEST {
+            true => Fault::Long,
+            false => Fault::OpenQuote,
+        };
+        let (row, fault) = match extent(rest, line) {
+            Extent::Row(length) if at_end || is_whole(rest, length) => {
+                let fault = (length > LONGEST).then_some(Fault::Long);
+                (&rest[..length], fault)
             }
-            _ => {
-                if start < at {
-                    cut.pieces.push(Piece::Lines(&bytes[start..at]));
-                }
-                let fault = if line.len() > LONGEST {
-                    Fault::Long
-                } else {
-                    Fault::OpenQuote
-                };
-                cut.pieces.push(Piece::Bad(line, fault));
-                at += line.len();
-                start = at;
+            Extent::Open => (line, Some(open)),
+            Extent::Unfinished if at_end => (line, Some(open)),
+            // The rest of the row may not have been read yet.
+            _ if at > 0 => break,
+            _ if !is_whole(rest, line.len()) => return endless(bytes),
+            // It is longer than a buffer.
+            _ => (line, Some(Fault::Long)),
+        };
+        if let Some(fault) = fault {
+            if start < at {
+                cut.pieces.push(Piece::Lines(&bytes[start..at]));
             }
+            cut.pieces.push(Piece::Bad(row, fault));
+            start = at + row.len();
         }
+        at += row.len();
         if at - start >= PIECE {
             cut.pieces.push(Piece::Lines(&bytes[start..at]));
             start = at;
@@ -188,26 +192,40 @@ pub(super) fn cut(bytes: &[u8], at_end: bool) -> Cut<'_> {
     cut
 }
 
-/// Returns the length of the row at the start of `bytes`, whose first line is `line`. Returns `None` if a quote is still open where the
-/// row should end.
-fn row_length(bytes: &[u8], line: &[u8]) -> Option<usize> {
+/// The extent of a row.
+#[derive(Debug, PartialEq, Eq)]
+enum Extent {
+    /// The row has this length, in bytes. It may be too long.
+    Row(usize),
+    /// A quote is open at the end of the bytes.
+    Unfinished,
+    /// A quote is open after [`MOST_LINES`].
+    Open,
+}
+
+/// Finds the end of the row at the start of `bytes`, whose first line is `line`.
+fn extent(bytes: &[u8], line: &[u8]) -> Extent {
     if line.first() == Some(&b'#') || !line.contains(&b'"') {
-        return Some(line.len());
+        return Extent::Row(line.len());
     }
     let mut state = Cell::Start;
     let mut length = 0;
+    let mut count = 0;
     for line in lines(bytes).take(MOST_LINES) {
         state = without_end(line)
             .iter()
             .fold(state, |state, byte| state.after(*byte));
         length += line.len();
-        match state {
-            _ if length > LONGEST => return None,
-            Cell::Quoted => {}
-            _ => return Some(length),
+        count += 1;
+        if !matches!(state, Cell::Quoted) {
+            return Extent::Row(length);
         }
     }
-    None
+    // The last of the lines may go on behind the bytes.
+    match count == MOST_LINES && length < bytes.len() {
+        true => Extent::Open,
+        false => Extent::Unfinished,
+    }
 }
 
 /// The place within a row.

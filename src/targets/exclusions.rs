@@ -121,7 +121,7 @@ fn ranges(prefixes: impl Iterator<Item = (u128, u128, u8, Exclusion)>) -> Vec<Ex
             }),
         }
     };
-    flatten(&mut nested, emit, |_, _| ());
+    flatten(&mut nested, emit, |_, _| false);
     disjoint
 }
 

@@ -63,51 +63,54 @@ pub(super) struct Tally {
 }
 
 /// Turns nested or disjoint stretches into disjoint ones, in ascending order. Each part belongs to the stretch with the lowest `order` that
-/// contains it. If a stretch loses addresses to another one, calls `lost` with the loser and the winner.
+/// contains it.
+///
+/// For each part, calls `lost` with every other stretch that contains it, and with the part. A stretch for which `lost` returns `false` is
+/// not given to `lost` again.
 pub(super) fn flatten(
     stretches: &mut [Stretch],
     mut emit: impl FnMut(Stretch),
-    mut lost: impl FnMut(&Stretch, &Stretch),
+    mut lost: impl FnMut(&Stretch, &Stretch) -> bool,
 ) {
     stretches.sort_unstable_by_key(|s| (s.first, Reverse(s.last), s.order));
+    // Each with the order and the entry of its owner.
     let mut open: Vec<Stretch> = Vec::new();
+    // Those that contain the next part, as they were given. Also some that have ended.
+    let mut losers: Vec<Stretch> = Vec::new();
     // All numbers below this one were emitted. `None` after the largest number.
     let mut at = Some(0);
-    let mut close = |at: &mut Option<u128>, top: Stretch| {
+    let mut close = |at: &mut Option<u128>, losers: &mut Vec<Stretch>, top: Stretch| {
         if let Some(first) = at.filter(|first| *first <= top.last) {
-            emit(Stretch { first, ..top });
+            let part = Stretch { first, ..top };
+            losers.retain(|loser| {
+                loser.last >= first && (loser.order == part.order || lost(loser, &part))
+            });
+            emit(part);
             *at = top.last.checked_add(1);
         }
     };
     for stretch in stretches.iter() {
         while let Some(top) = open.pop_if(|top| top.last < stretch.first) {
-            close(&mut at, top);
+            close(&mut at, &mut losers, top);
         }
         let mut inner = *stretch;
         if let Some(top) = open.last() {
             if stretch.first > 0 {
-                close(
-                    &mut at,
-                    Stretch {
-                        last: stretch.first - 1,
-                        ..*top
-                    },
-                );
+                let last = stretch.first - 1;
+                close(&mut at, &mut losers, Stretch { last, ..*top });
             }
             if top.order < inner.order {
-                lost(stretch, top);
                 (inner.order, inner.entry) = (top.order, top.entry);
-            } else {
-                lost(top, stretch);
             }
         }
         if at.is_some() {
             at = at.max(Some(stretch.first));
         }
         open.push(inner);
+        losers.push(*stretch);
     }
     while let Some(top) = open.pop() {
-        close(&mut at, top);
+        close(&mut at, &mut losers, top);
     }
 }
 
@@ -118,14 +121,16 @@ pub(super) fn merge<A: Family>(
     draw: Draw,
     conflicts: &mut Conflicts<'_>,
 ) -> (Segments<A>, Tally) {
-    let mut lost = |loser: &Stretch, winner: &Stretch| {
-        conflicts.note((loser.order, loser.entry), winner.entry);
-    };
     requested
         .explicit
         .par_sort_unstable_by_key(|e| (e.first, e.order));
     let mut runs = Vec::new();
-    flatten(&mut requested.drawn, |run| runs.push(run), &mut lost);
+    flatten(&mut requested.drawn, |run| runs.push(run), |_, _| false);
+    let mut losers = Losers {
+        conflicts,
+        later: &requested.drawn,
+        around: Vec::new(),
+    };
     let mut merger = Merger {
         segments: Segments::new(draw),
         tally: Tally::default(),
@@ -140,29 +145,66 @@ pub(super) fn merge<A: Family>(
     {
         let block = u128::from(group[0].first.block_of());
         while let Some(run) = runs.next_if(|run| run.last < block) {
-            merger.run(run);
+            merger.run(run, &mut losers);
         }
         let around = runs.peek_mut().filter(|run| run.first <= block);
         let owner = around.as_deref().copied();
         if let Some(run) = around {
             if run.first < block {
-                merger.run(Stretch {
-                    last: block - 1,
-                    ..*run
-                });
+                let last = block - 1;
+                merger.run(Stretch { last, ..*run }, &mut losers);
             }
             run.first = block + 1;
             if run.first > run.last {
                 runs.next();
             }
         }
-        merger.block(block as u64, group, owner, &mut lost);
+        merger.block(block as u64, group, owner, &mut losers);
     }
     for run in runs {
-        merger.run(run);
+        merger.run(run, &mut losers);
     }
     merger.segments.finish();
     (merger.segments, merger.tally)
+}
+
+/// Notes the inputs that lose labels.
+struct Losers<'a, 'l> {
+    conflicts: &'a mut Conflicts<'l>,
+    /// The drawn prefixes that start behind the current block, in order.
+    later: &'a [Stretch],
+    /// The drawn prefixes that contain the current block and may lose labels there.
+    around: Vec<Stretch>,
+}
+
+impl Losers<'_, '_> {
+    /// Goes on to a block. Blocks ascend.
+    fn go_to(&mut self, block: u128) {
+        while let Some((next, later)) = self.later.split_first()
+            && next.first <= block
+        {
+            self.around.push(*next);
+            self.later = later;
+        }
+        let conflicts = &*self.conflicts;
+        self.around
+            .retain(|s| s.last >= block && conflicts.is_open((s.order, s.entry)));
+    }
+
+    /// Notes that `loser` does not own the part. Returns whether more can be learnt about `loser`.
+    fn note(&mut self, loser: &Stretch, part: &Stretch) -> bool {
+        self.conflicts.note((loser.order, loser.entry), part.entry)
+    }
+
+    /// Notes the inputs that lose drawn hosts to the owner of a run. All blocks of a run lie in the same prefixes.
+    fn note_run(&mut self, run: &Stretch) {
+        self.go_to(run.first);
+        for loser in &self.around {
+            if loser.order != run.order {
+                self.conflicts.note((loser.order, loser.entry), run.entry);
+            }
+        }
+    }
 }
 
 struct Merger<'a, A> {
@@ -189,7 +231,8 @@ impl<'a, A: Family> Merger<'a, A> {
     }
 
     /// Adds the drawn hosts of the blocks in `run`. No input has single addresses in these blocks.
-    fn run(&mut self, run: Stretch) {
+    fn run(&mut self, run: Stretch, losers: &mut Losers<'_, '_>) {
+        losers.note_run(&run);
         let each = u128::from(A::per_block(&self.draw));
         // Block numbers have at most 48 bits.
         let (mut first, last) = (run.first as u64, run.last as u64);
@@ -208,7 +251,7 @@ impl<'a, A: Family> Merger<'a, A> {
             }
             first = head;
             if partial(first) {
-                self.block(first, &[], Some(run), &mut |_, _| ());
+                self.block(first, &[], Some(run), losers);
                 first += 1;
             }
             let whole_to = if partial(tail) { tail } else { tail + 1 };
@@ -219,7 +262,7 @@ impl<'a, A: Family> Merger<'a, A> {
                 first = whole_to;
             }
             if first == tail {
-                self.block(first, &[], Some(run), &mut |_, _| ());
+                self.block(first, &[], Some(run), losers);
                 first += 1;
             }
             if first > last {
@@ -240,8 +283,9 @@ impl<'a, A: Family> Merger<'a, A> {
         block: u64,
         group: &[Explicit<A>],
         run: Option<Stretch>,
-        lost: &mut dyn FnMut(&Stretch, &Stretch),
+        losers: &mut Losers<'_, '_>,
     ) {
+        losers.go_to(block.into());
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
         parts.extend(group.iter().map(|e| Stretch {
@@ -252,16 +296,23 @@ impl<'a, A: Family> Merger<'a, A> {
         }));
         if let Some(run) = run {
             let start = A::from_bits(A::block_first(block));
-            parts.extend((0..A::per_block(&self.draw)).map(|nth| {
-                let address = A::drawn(start, nth, &self.draw).bits();
-                Stretch {
-                    first: address,
-                    last: address,
-                    ..run
-                }
-            }));
+            let others = losers.around.iter().filter(|s| s.order != run.order);
+            for nth in 0..A::per_block(&self.draw) {
+                let first = A::drawn(start, nth, &self.draw).bits();
+                let host = |prefix: &Stretch| Stretch {
+                    first,
+                    last: first,
+                    ..*prefix
+                };
+                parts.push(host(&run));
+                parts.extend(others.clone().map(host));
+            }
         }
-        flatten(&mut parts, |part| self.part(part), lost);
+        flatten(
+            &mut parts,
+            |part| self.part(part),
+            |loser, part| losers.note(loser, part),
+        );
         self.parts = parts;
     }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::csv_list::{self, Header};
 use super::errors::TargetError;
 use super::line::{Fault, LineTarget, parse};
-use super::text_lines::{first_line, is_whole, last_end, lines};
+use super::text_lines::{first_line, is_whole, last_end, lines, without_end};
 use super::utf16;
 
 /// The longest valid line in bytes, or the longest row of a CSV.
@@ -113,7 +113,7 @@ impl Batch {
     }
 }
 
-/// Whole lines of a list, or a line that is known to be bad.
+/// Whole lines of a list, or a line or a row that is known to be bad.
 pub(super) enum Piece<'a> {
     Lines(&'a [u8]),
     Bad(&'a [u8], Fault),
@@ -206,8 +206,8 @@ pub(super) fn read_list(
 fn read_piece(piece: &Piece<'_>, header: Option<&Header>) -> Batch {
     match (piece, header) {
         (Piece::Bad(bytes, fault), _) => {
-            let mut batch = Batch::of_lines(1);
-            batch.add_bad(0, bytes, fault.clone());
+            let mut batch = Batch::of_lines(lines(bytes).count() as u64);
+            batch.add_bad(0, without_end(first_line(bytes)), fault.clone());
             batch
         }
         (Piece::Lines(bytes), Some(header)) => header.rows(bytes),
@@ -319,10 +319,13 @@ impl<'a> Buffer<'a> {
         Ok(())
     }
 
-    /// Skips the byte order mark of UTF-8. UTF-16 is an error: otherwise every line would be an error.
+    /// Skips the byte order mark of UTF-8. UTF-16 and entries between NUL bytes are errors: otherwise every line would be an error.
     fn skip_mark(&mut self) -> io::Result<()> {
         if let Some(utf16) = utf16::recognise(self.bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, utf16));
+        }
+        if let Some(separated) = utf16::recognise_nul(self.bytes()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, separated));
         }
         if self.bytes().starts_with(b"\xEF\xBB\xBF") {
             self.consume(3);

@@ -233,7 +233,7 @@ fn an_unclosed_quote_makes_only_its_line_bad() {
     assert_eq!((set.len(), report.bad_lines), (199, 1));
     assert_eq!(
         bad,
-        ["list:2: `9.0.0.1,\"open`, a quote is opened here and never closed"]
+        ["list:2: `9.0.0.1,\"open`, a quote is opened here and not closed within 64 lines"]
     );
     // Near the end of a list, too few lines follow to reach the limit of lines per row.
     let (set, _, bad) = load_text("target,note\n9.0.0.1,\"open\n9.0.0.2,fine");

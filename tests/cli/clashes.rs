@@ -15,7 +15,9 @@ fn place() -> Place {
     place.file("t.csv", TARGETS);
     place.file("other.csv", TARGETS);
     place.file("x.csv.manifest.json", TARGETS);
-    place.file(".x.csv.partial", TARGETS);
+    for behind in ["partial", "partial.old", "lock"] {
+        place.file(&format!(".x.csv.{behind}"), TARGETS);
+    }
     place.file("list", TARGETS);
     place.file("lab.toml", NETWORK);
     fs::create_dir(place.path("sub")).expect("a directory");
@@ -117,6 +119,18 @@ fn an_output_over_an_input_is_refused_and_nothing_is_touched() {
         (
             &["-i", ".x.csv.partial", "-o", "./x.csv"],
             &["-o ./x.csv also writes ./.x.csv.partial"],
+        ),
+        (
+            &["-i", ".x.csv.partial.old", "-o", "x.csv"],
+            &["-o x.csv also writes .x.csv.partial.old"],
+        ),
+        (
+            &["198.18.0.1", "-b", ".x.csv.lock", "-o", "x.csv"],
+            &["-o x.csv also writes .x.csv.lock"],
+        ),
+        (
+            &["-i", ".x.csv.partial.old", "-o", "new", "--pcap", "x.csv"],
+            &["--pcap x.csv also writes .x.csv.partial.old"],
         ),
         // Other inputs.
         (&target("-b", "t.csv"), &["-o t.csv", "-b t.csv"]),

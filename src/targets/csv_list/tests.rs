@@ -6,12 +6,20 @@ use super::*;
 
 type Cells = Vec<Vec<u8>>;
 
+/// The length of the first row. `None` if a quote stays open.
+fn row_length(bytes: &[u8]) -> Option<usize> {
+    match extent(bytes, first_line(bytes)) {
+        Extent::Row(length) => Some(length),
+        Extent::Unfinished | Extent::Open => None,
+    }
+}
+
 /// The cells of each row. Panics if a quote stays open.
 fn rows_of(bytes: &[u8]) -> Vec<Cells> {
     let mut rows = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
-        let length = row_length(rest, first_line(rest)).expect("a closed row");
+        let length = row_length(rest).expect("a closed row");
         let row = cells(&rest[..length]);
         rows.push(row.into_iter().map(Cow::into_owned).collect());
         rest = &rest[length..];
@@ -23,7 +31,7 @@ fn rows_of(bytes: &[u8]) -> Vec<Cells> {
 fn is_closed(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while !rest.is_empty() {
-        let Some(length) = row_length(rest, first_line(rest)) else {
+        let Some(length) = row_length(rest) else {
             return false;
         };
         rest = &rest[length..];
@@ -92,7 +100,7 @@ proptest! {
         let mut rest = text.as_bytes();
         let mut found = Vec::new();
         while !rest.is_empty() {
-            let length = row_length(rest, first_line(rest)).unwrap();
+            let length = row_length(rest).unwrap();
             if !without_end(&rest[..length]).is_empty() {
                 found.extend(rows_of(&rest[..length]));
             }
@@ -107,7 +115,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
     ) {
         let text = encode(&rows, false);
-        let first = row_length(&text, first_line(&text)).unwrap();
+        let first = row_length(&text).unwrap();
         let read = &text[..at.index(text.len() + 1)];
         // A buffer holds at least one row with its end.
         prop_assume!(first <= read.len() && is_whole(read, first));
@@ -123,9 +131,9 @@ proptest! {
 fn an_open_quote_ends_with_the_list_or_after_64_lines() {
     for end in ["\n", "\r\n", "\r"] {
         let row = |lines: usize| format!("a,\"{}\"{end}", format!("x{end}").repeat(lines - 1));
-        let length = |text: &str| row_length(text.as_bytes(), first_line(text.as_bytes()));
-        assert_eq!(length(&row(MOST_LINES)), Some(row(MOST_LINES).len()));
-        assert_eq!(length(&row(MOST_LINES + 1)), None);
-        assert_eq!(length(&format!("a,\"x{end}b,c{end}")), None);
+        let found = |text: &str| extent(text.as_bytes(), first_line(text.as_bytes()));
+        assert_eq!(found(&row(MOST_LINES)), Extent::Row(row(MOST_LINES).len()));
+        assert_eq!(found(&row(MOST_LINES + 1)), Extent::Open);
+        assert_eq!(found(&format!("a,\"x{end}b,c{end}")), Extent::Unfinished);
     }
 }

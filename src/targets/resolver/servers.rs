@@ -138,18 +138,20 @@ impl Sources {
 /// # Errors
 /// A message.
 fn read_resolv_conf(text: &str) -> Result<(ResolverConfig, Vec<u32>, ResolverOpts), String> {
-    let mut zoned = Vec::new();
+    let mut listed = Vec::new();
     let plain: Vec<String> = text
         .lines()
-        .map(|line| without_zone(line, &mut zoned))
+        .map(|line| without_zone(line, &mut listed))
         .collect();
     let read = parse_resolv_conf(plain.join("\n")).map_err(|error| error.to_string())?;
     let (config, options) = read;
     let (domain, search, servers) = config.into_parts();
     let (mut kept, mut zones, mut unusable) = (Vec::new(), Vec::new(), None);
+    // Both have the order of the file.
+    let mut listed = listed.into_iter();
     for server in servers {
-        let at = zoned.iter().position(|(address, _)| server.ip == *address);
-        let zone = match at.map(|at| zoned.remove(at).1) {
+        let zone = listed.find(|(address, _)| server.ip == *address);
+        let zone = match zone.map(|(_, zone)| zone) {
             None => 0,
             Some(Ok(zone)) => zone,
             Some(Err(why)) => {
@@ -170,21 +172,29 @@ fn read_resolv_conf(text: &str) -> Result<(ResolverConfig, Vec<u32>, ResolverOpt
     }
 }
 
-/// A line of resolv.conf without the zone of its server, which is added to `zoned`. The parser of the file drops zones, and refuses those with
-/// other characters than letters and digits, such as `br-lan`.
-fn without_zone(line: &str, zoned: &mut Vec<(Ipv6Addr, Result<u32, String>)>) -> String {
-    let mut words = line.split_whitespace();
+/// A line of resolv.conf without the zone of its server. Adds the server and its zone to `listed`. The parser of the file drops zones, and
+/// refuses those with other characters than letters and digits, such as `br-lan`.
+///
+/// The zone of an address that is not link-local is ignored: such an address is the same behind every interface.
+fn without_zone(line: &str, listed: &mut Vec<(IpAddr, Result<u32, String>)>) -> String {
+    let text = line.split([';', '#']).next().unwrap_or(line);
+    let mut words = text.split_whitespace();
     let server = match (words.next(), words.next()) {
         (Some("nameserver"), Some(server)) => server,
         _ => return line.to_owned(),
     };
-    let Some(found) = zones::parse(server) else {
+    if let Ok(address) = server.parse() {
+        listed.push((address, Ok(0)));
+        return line.to_owned();
+    }
+    let Some((address, zone)) = zones::split(server) else {
         return line.to_owned();
     };
-    let Some(address) = server.split('%').next().and_then(|text| text.parse().ok()) else {
-        return line.to_owned();
+    let zone = match address.is_unicast_link_local() {
+        true => zones::index(zone),
+        false => Ok(0),
     };
-    zoned.push((address, found.map(|(_, zone)| zone)));
+    listed.push((address.into(), zone));
     format!("nameserver {address}")
 }
 
@@ -319,6 +329,10 @@ mod tests {
             server("fe80::1", 0),
         ];
         assert_eq!(servers_of(&text).unwrap(), expected);
+        // A zone belongs to the server of its own line.
+        let twice = format!("nameserver fe80::1\nnameserver x\nnameserver fe80::1%{zone};ours\n");
+        let expected = [server("fe80::1", 0), server("fe80::1", zone)];
+        assert_eq!(servers_of(&twice).unwrap(), expected);
         // Of servers behind unknown interfaces, one alone is an error.
         let other = "nameserver fe80::1%br-lan.7\nnameserver 192.0.2.53\n";
         assert_eq!(servers_of(other).unwrap(), [server("192.0.2.53", 0)]);
@@ -327,5 +341,15 @@ mod tests {
             error.contains("there is no interface `br-lan.7`: this host has "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_zone_in_resolv_conf_is_ignored_if_the_address_needs_none() {
+        for zone in ["lo", "br-lan.7", "none0"] {
+            let text =
+                format!("nameserver fd00::53%{zone}\nnameserver 2001:db8::53%{zone} # ours\n");
+            let expected = ["fd00::53", "2001:db8::53"].map(|address| (address.to_owned(), 0));
+            assert_eq!(servers_of(&text).unwrap(), expected, "{zone}");
+        }
     }
 }

@@ -9,11 +9,7 @@ use super::sys;
 /// # Errors
 /// A message that names the interface and lists those of this host. `None` if the text has another form.
 pub(super) fn parse(text: &str) -> Option<Result<(Ipv6Addr, u32), String>> {
-    let (address, zone) = text.split_once('%')?;
-    let address: Ipv6Addr = address.parse().ok()?;
-    if zone.is_empty() {
-        return None;
-    }
+    let (address, zone) = split(text)?;
     if !address.is_unicast_link_local() {
         let why = format!("only link-local addresses (fe80::/10) have a zone: leave out `%{zone}`");
         return Some(Err(why));
@@ -21,8 +17,18 @@ pub(super) fn parse(text: &str) -> Option<Result<(Ipv6Addr, u32), String>> {
     Some(index(zone).map(|index| (address, index)))
 }
 
+/// Splits `ADDRESS%ZONE`. `None` if the text has another form.
+pub(super) fn split(text: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, zone) = text.split_once('%')?;
+    let address = address.parse().ok()?;
+    (!zone.is_empty()).then_some((address, zone))
+}
+
 /// The index of the interface that a zone names.
-fn index(zone: &str) -> Result<u32, String> {
+///
+/// # Errors
+/// A message that names the interface and lists those of this host.
+pub(super) fn index(zone: &str) -> Result<u32, String> {
     let number = zone.parse::<u32>().ok().filter(|number| *number > 0);
     let interfaces = match (sys::interfaces(), number) {
         (Ok(interfaces), _) => interfaces,

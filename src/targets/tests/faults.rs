@@ -130,6 +130,36 @@ fn files_that_cannot_be_read_are_named() {
     );
 }
 
+/// Its lines are text, also one that looks like a row.
+#[test]
+fn a_row_that_is_too_long_is_one_bad_row() {
+    let buffer = 1 << 20;
+    let half = "x".repeat(40_000);
+    let row = format!("9.0.0.1,\"{half}\n9.0.0.9,y\n{half}\"\n");
+    // The row lies at the start of a buffer, within one, and across the end of one.
+    for before in [0, 1000, buffer - 90_000, buffer - 60_000, buffer - 1000] {
+        let pad = "#\n".repeat(before / 2);
+        let list = format!("{pad}target,n\n{row}9.0.0.2,\"ok\"\n");
+        let (set, report, bad) = load_text(&list);
+        assert_eq!(addresses(&set), ["9.0.0.2"], "{before}");
+        assert_eq!(report.lines as usize, before / 2 + 5, "{before}");
+        assert_eq!((report.bad_lines, bad.len()), (1, 1), "{before}: {bad:?}");
+        let start = format!("list:{}: `9.0.0.1,\"xxx", before / 2 + 2);
+        assert!(bad[0].starts_with(&start), "{before}: {bad:?}");
+        assert!(bad[0].ends_with("longer than 65536 bytes"), "{bad:?}");
+    }
+    // The end of the row is in no buffer that has its start.
+    let list = format!("target,n\n{}", row.replace(&half, &half.repeat(20)));
+    let (_, _, bad) = load_text(&list);
+    assert!(bad[0].starts_with("list:2: "), "{bad:?}");
+    assert!(bad[0].ends_with("longer than 65536 bytes"), "{bad:?}");
+    // A quote that is not closed makes only its line bad, however much follows.
+    let list = format!("target,n\n9.0.0.1,\"x\n9.0.0.2,{half}\n9.0.0.3,{half}\n");
+    let (set, _, bad) = load_text(&list);
+    assert_eq!(addresses(&set), ["9.0.0.2", "9.0.0.3"]);
+    assert!(bad.len() == 1 && bad[0].contains("not closed"), "{bad:?}");
+}
+
 #[test]
 fn a_line_that_is_too_long_is_one_bad_line() {
     for header in ["", "target,x\n"] {

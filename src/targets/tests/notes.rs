@@ -142,6 +142,15 @@ fn labels_of_prefixes_and_names_lose_as_well() {
         ("two.example,1\n9.0.0.2,2\n2a00::2,1\n", &[3]),
         ("9.0.0.2,2\ntwo.example,1\nTWO.example.,1\n", &[3, 4]),
         ("2a00:1::/48,1\n2a00:1::/32,2\n", &[3]),
+        // Every prefix around an address loses there, not only the narrowest one.
+        ("9.0.0.1,1\n9.0.0.0/28,2\n9.0.0.0/24,2\n", &[3, 4]),
+        ("9.0.0.0/24,1\n9.0.0.0/20,2\n9.0.0.0/16,2\n", &[3, 4]),
+        ("2a00:1::/48,1\n2a00:1::/40,2\n2a00:1::/32,2\n", &[3, 4]),
+        // A prefix without an address of its own takes nothing.
+        (
+            "9.0.0.0/31,2\n9.0.0.2/31,2\n9.0.0.0/30,1\n9.0.0.0/29,2\n",
+            &[4],
+        ),
         // Five are named.
         (
             "9.0.0.1,1\n9.0.0.1,2\n9.0.0.1,3\n9.0.0.1,4\n9.0.0.1,5\n9.0.0.1,6\n9.0.0.1,7\n",
