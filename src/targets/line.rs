@@ -77,8 +77,10 @@ pub enum Fault {
         super::csv_list::MOST_LINES
     )]
     OpenQuote,
-    /// Bytes that are 0, such as those of UTF-16.
-    #[error("it has bytes that are 0: this part of the list may be UTF-16; save the list as UTF-8")]
+    /// Bytes that are 0, such as those of UTF-16, or between entries.
+    #[error(
+        "it has NUL bytes: give one target per line, and save the list as UTF-8 if this part of it is UTF-16"
+    )]
     Nul,
     /// Not UTF-8.
     #[error("not UTF-8 text")]

@@ -319,10 +319,13 @@ impl<'a> Buffer<'a> {
         Ok(())
     }
 
-    /// Skips the byte order mark of UTF-8. UTF-16 is an error: otherwise every line would be an error.
+    /// Skips the byte order mark of UTF-8. UTF-16 and entries between NUL bytes are errors: otherwise every line would be an error.
     fn skip_mark(&mut self) -> io::Result<()> {
         if let Some(utf16) = utf16::recognise(self.bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, utf16));
+        }
+        if let Some(separated) = utf16::recognise_nul(self.bytes()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, separated));
         }
         if self.bytes().starts_with(b"\xEF\xBB\xBF") {
             self.consume(3);

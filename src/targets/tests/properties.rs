@@ -180,7 +180,8 @@ proptest! {
             Err(TargetError::Large(_)) => return Ok(()),
             // A list of another encoding is refused as a whole.
             Err(error) if list.starts_with(b"\xFF\xFE") || list.starts_with(b"\xFE\xFF") || list.contains(&0) => {
-                prop_assert!(error.to_string().contains("UTF-16"), "{}", error);
+                let why = error.to_string();
+                prop_assert!(why.contains("UTF-16") || why.contains("NUL bytes"), "{}", why);
                 return Ok(());
             }
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
