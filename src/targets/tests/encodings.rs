@@ -44,7 +44,7 @@ fn utf_16_is_named_in_lists_and_blocklists() {
 
 #[test]
 fn nul_bytes_between_entries_are_named() {
-    let list = "198.18.0.10\0198.18.0.11\0198.18.0.12\0";
+    let list = "198.18.0.10\x00198.18.0.11\x00198.18.0.12\0";
     for list in [list.to_owned(), list.repeat(100_000)] {
         let error = load_lists(&both(), &[("list", list.as_bytes())]).unwrap_err();
         let why = error.to_string();
@@ -53,7 +53,7 @@ fn nul_bytes_between_entries_are_named() {
             "{why}"
         );
     }
-    let (set, _, bad) = load_text("9.0.0.1\n9.0.0.2\09.0.0.3\n");
+    let (set, _, bad) = load_text("9.0.0.1\n9.0.0.2\x009.0.0.3\n");
     assert_eq!(set.len(), 1);
     assert!(bad[0].starts_with("list:2: ") && bad[0].contains("NUL bytes"));
 }
