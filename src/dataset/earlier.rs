@@ -102,7 +102,7 @@ pub(super) fn previous(root: &Path, run_id: &str) -> Result<Option<Previous>, Da
         return Err(exists());
     }
     let current = root.join(MANIFEST);
-    let text = match fs::read(&current) {
+    let text = match files::read_regular(&current) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(DatasetError::file("read", &current)(error)),
@@ -135,7 +135,7 @@ pub(super) fn keep(
     // Earlier versions of this program did not mark them.
     for path in renamed_manifests(root)? {
         // One that cannot be read is no reason to refuse a run.
-        if let Ok(text) = fs::read(&path) {
+        if let Ok(text) = files::read_regular(&path) {
             dead.extend(mark_if_dead(root, &path, &text, disk)?);
         }
     }

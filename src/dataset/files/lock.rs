@@ -53,9 +53,9 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
     )
 }
 
-/// Whether `path` still leads to `file`.
+/// Whether `path` is still the name of `file`.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
         _ => false,
     }

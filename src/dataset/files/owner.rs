@@ -7,8 +7,8 @@
 //! more after it has the claim. While it has the claim, nobody else removes the file: its process is dead, and the claim is exclusive. Then
 //! all runs compete for a new file. A claim whose own process died is taken over in the same way.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::Call;
 use super::process::{Life, ProcessName, see};
+use super::regular::open_ours;
 use super::{Disk, beside};
 use crate::dataset::DatasetError;
 
@@ -107,11 +108,14 @@ fn our_text() -> Vec<u8> {
 
 /// The content of a lock file. `None` if it is not there.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let mut file = match open_ours(path, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(Some(text))
 }
 
 /// Whether the process of a lock file may live.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, TryLockError};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::file::open_regular;
@@ -102,7 +102,7 @@ fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
 
 /// The run of a manifest. `None` if there is no such file.
 fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
-    let text = match read_file(path) {
+    let text = match files::read_regular(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ReadError::file("read", path)(error)),
@@ -145,16 +145,8 @@ fn dataset_around(path: &Path) -> Option<PathBuf> {
     // Other programs have files of this name, too.
     let is_ours = |text: Vec<u8>| manifest::run_id_of(&text).is_some();
     let mut with_manifest =
-        above.filter(|directory| read_file(&directory.join(MANIFEST)).is_ok_and(is_ours));
+        above.filter(|directory| files::read_regular(&directory.join(MANIFEST)).is_ok_and(is_ours));
     with_manifest.next().map(Path::to_owned)
-}
-
-/// Reads a regular file.
-fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    let (mut file, _) = open_regular(path)?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
