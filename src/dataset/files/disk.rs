@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lock::is_conflict;
 use super::notices::{Notice, Notices};
 use super::regular::open_ours;
 #[cfg(test)]
@@ -139,9 +140,9 @@ impl Disk {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(error),
         })
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Ok(false),
-            _ => Err(error),
+        .or_else(|error| match is_conflict(&error) {
+            true => Ok(false),
+            false => Err(error),
         })
     }
 

@@ -29,7 +29,7 @@ mod temporary;
 use std::path::{Path, PathBuf};
 
 pub(super) use disk::Disk;
-pub(super) use lock::{has_no_locks, lock};
+pub(super) use lock::{has_no_locks, is_conflict, lock};
 use lock::{is_at, is_unsupported};
 pub(super) use owner::{OwnerFile, is_owned};
 pub(super) use pending::{PendingFile, Sealed, replace};
