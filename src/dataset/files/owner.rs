@@ -66,6 +66,7 @@ impl OwnerFile {
                 Err(error) => return Err(DatasetError::file("create", &path)(error)),
             }
             let Some(found) = read(&path).map_err(DatasetError::file("read", &path))? else {
+                thread::sleep(PAUSE);
                 continue;
             };
             // Its process creates it first, and names itself then. If it still names no process at the end, that process died between the two.
@@ -84,8 +85,8 @@ impl OwnerFile {
             }
             drop(claim);
         }
-        let exists = io::Error::from_raw_os_error(libc::EEXIST);
-        Err(DatasetError::file("create", &path)(exists))
+        // Other runs create and remove it all the time.
+        Err(DatasetError::InUse(subject.to_owned()))
     }
 }
 
@@ -254,6 +255,18 @@ mod tests {
             matches!(created, Err(DatasetError::InUse(_))),
             "{created:?}"
         );
+    }
+
+    #[test]
+    fn a_lock_file_that_comes_and_goes_is_that_of_other_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let fault = crate::dataset::files::Fault::always(Call::Open, "lock", libc::EEXIST);
+        let disk = Disk::failing(vec![fault]);
+        let created = OwnerFile::create(dir.path().join("lock"), Path::new("data"), &disk);
+        let Err(DatasetError::InUse(subject)) = created else {
+            panic!("{created:?}");
+        };
+        assert_eq!(subject, Path::new("data"));
     }
 
     #[test]
