@@ -45,6 +45,11 @@ fn main() -> ExitCode {
             locks::containers,
         ),
         case(
+            "without_locks_a_lock_file_is_respected_if_proc_is_that_of_another_namespace",
+            User::Root,
+            locks::foreign_proc,
+        ),
+        case(
             "directories_that_cannot_be_synced_are_one_warning",
             User::Caller,
             locks::unsynced,

@@ -1,5 +1,6 @@
 //! A directory of parts: opens it, seals parts into it, and keeps its manifest up to date.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -78,8 +79,10 @@ impl Directory {
             .open_or_create(&path, &path)
             .map_err(DatasetError::file("create", &path))?;
         let owner = files::lock(&lock, root.join(OWNER), &root, &disk)?;
+        // First, because a directory that is refused is not touched.
+        let previous = earlier::previous(&root, &new.meta.run_id)?;
         clear_partial(&root.join(PARTIAL), &disk)?;
-        let dead = earlier::keep(&root, &new.meta.run_id, &disk)?;
+        let dead = earlier::keep(&root, previous, &disk)?;
         let directory = Directory {
             partition: partition(&new.meta),
             footer: Footer {
@@ -298,14 +301,33 @@ pub(super) fn day(started_at: Time) -> String {
     format!("date={}", day.format("%Y-%m-%d"))
 }
 
-/// Removes unfinished files. This process holds the lock, so the processes that wrote them have ended.
+/// Removes unfinished files of earlier runs. This process holds the lock, so the processes that wrote them have ended. Everything else stays.
 fn clear_partial(partial: &Path, disk: &Disk) -> Result<(), DatasetError> {
     files::create_directories(partial, disk)?;
     let entries = fs::read_dir(partial).map_err(DatasetError::file("read", partial))?;
     for entry in entries {
-        let path = entry.map_err(DatasetError::file("read", partial))?.path();
-        disk.remove(&path)
-            .map_err(DatasetError::file("remove", &path))?;
+        let entry = entry.map_err(DatasetError::file("read", partial))?;
+        if is_unfinished(&entry.file_name()) {
+            let path = entry.path();
+            disk.remove(&path)
+                .map_err(DatasetError::file("remove", &path))?;
+        }
     }
     Ok(())
+}
+
+/// Whether a name in `.partial/` is one that [`Directory`] gives: `manifest.json` or `TABLE-part-RUN-SEALING.parquet.tmp`.
+fn is_unfinished(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let part = name.strip_suffix(".parquet.tmp");
+    let sealing = part.and_then(|part| {
+        let (named, sealing) = part.rsplit_once('-')?;
+        named.contains("-part-").then_some(sealing)
+    });
+    name == MANIFEST
+        || sealing.is_some_and(|number| {
+            number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
 }

@@ -7,7 +7,7 @@
 //! | a manifest in the state `running` | sets the state `killed`; nothing else changes in it |
 //! | parts that its manifest lists | they stay |
 //! | whole parts that its manifest does not list: it died between the two | moves them to `.unlisted/`, under the same path |
-//! | unfinished files in `.partial/` | removes them |
+//! | its unfinished files in `.partial/` | removes them |
 //!
 //! Unlisted parts are moved, because a reader of `hops/**` would count rows that are in no manifest, and would count them twice if the run is
 //! repeated. They are whole Parquet files, and are never removed.
@@ -83,47 +83,67 @@ impl fmt::Display for DeadRun {
     }
 }
 
-/// Renames the manifest of the previous run to `manifest-RUN.json`, and marks runs that died. Returns those.
-pub(super) fn keep(root: &Path, run_id: &str, disk: &Disk) -> Result<Vec<DeadRun>, DatasetError> {
-    let named = |run: &str| root.join(format!("manifest-{}.json", manifest::path_safe(run)));
+/// The previous run: that of `manifest.json`.
+pub(super) struct Previous {
+    run_id: String,
+    /// Its manifest.
+    text: Vec<u8>,
+}
+
+/// Returns the previous run, if there is one. Changes nothing.
+///
+/// It is an error if the directory holds a run with the id `run_id`, or a manifest of another program.
+pub(super) fn previous(root: &Path, run_id: &str) -> Result<Option<Previous>, DatasetError> {
     let exists = || DatasetError::RunExists {
         directory: root.to_owned(),
         run_id: run_id.to_owned(),
     };
-    if named(run_id).exists() {
+    if renamed(root, run_id).exists() {
         return Err(exists());
     }
     let current = root.join(MANIFEST);
-    let text = match fs::read(&current) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
+    let text = match files::read_regular(&current) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(DatasetError::file("read", &current)(error)),
     };
-    let earlier = match &text {
-        None => None,
-        Some(text) => match manifest::run_id_of(text) {
-            Some(earlier) if earlier == run_id => return Err(exists()),
-            Some(earlier) => Some(earlier),
-            None => {
-                return Err(DatasetError::ForeignManifest {
-                    directory: root.to_owned(),
-                    manifest: current,
-                });
-            }
-        },
-    };
+    match manifest::run_id_of(&text) {
+        Some(earlier) if earlier == run_id => Err(exists()),
+        Some(earlier) => Ok(Some(Previous {
+            run_id: earlier,
+            text,
+        })),
+        None => Err(DatasetError::ForeignManifest {
+            directory: root.to_owned(),
+            manifest: current,
+        }),
+    }
+}
+
+/// The name of a manifest when a later run has started.
+fn renamed(root: &Path, run_id: &str) -> PathBuf {
+    root.join(format!("manifest-{}.json", manifest::path_safe(run_id)))
+}
+
+/// Renames the manifest of the previous run to `manifest-RUN.json`, and marks runs that died. Returns those.
+pub(super) fn keep(
+    root: &Path,
+    previous: Option<Previous>,
+    disk: &Disk,
+) -> Result<Vec<DeadRun>, DatasetError> {
     let mut dead = Vec::new();
     // Earlier versions of this program did not mark them.
     for path in renamed_manifests(root)? {
         // One that cannot be read is no reason to refuse a run.
-        if let Ok(text) = fs::read(&path) {
+        if let Ok(text) = files::read_regular(&path) {
             dead.extend(mark_if_dead(root, &path, &text, disk)?);
         }
     }
-    if let (Some(text), Some(earlier)) = (text, earlier) {
+    if let Some(previous) = previous {
+        let current = root.join(MANIFEST);
         // First marked, then renamed: both are one step, and a run that dies between them loses nothing.
-        dead.extend(mark_if_dead(root, &current, &text, disk)?);
-        let kept = named(&earlier);
+        dead.extend(mark_if_dead(root, &current, &previous.text, disk)?);
+        let kept = renamed(root, &previous.run_id);
         disk.rename(&current, &kept)
             .map_err(DatasetError::file("rename to", &kept))?;
         files::sync_parent(&kept, disk)?;

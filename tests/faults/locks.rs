@@ -178,3 +178,51 @@ pub fn containers() -> Outcome {
     check(&second().expect("strace"), 0, &["was killed"]);
     Ok(())
 }
+
+/// The only child of a process.
+fn child_of(pid: u32) -> u32 {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(&path).expect(&path);
+    children.trim().parse().expect("one child")
+}
+
+/// Both surveys are in one PID namespace that has no `/proc` of its own: there, `/proc/1` is the first process of the host.
+pub fn foreign_proc() -> Outcome {
+    let place = Place::new()?;
+    let (output, lock) = (place.text("out"), place.path("out/.lock.owner"));
+    let written = [
+        place.text("out/.partial/manifest.json"),
+        place.text("out/.lock"),
+    ];
+    let first = survey("1", &output);
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(first.get_program())
+        .args(first.get_args());
+    let faults = ["flock:error=ENOLCK", "rename:signal=SIGSTOP:when=2"];
+    let mut first = with_faults(&faults, &written, &inside)
+        .spawn()
+        .expect("strace");
+    assert_eq!(
+        owner(&lock, &mut first),
+        1,
+        "it is the first of its namespace"
+    );
+    let unshare = child_of(first.id());
+    let target = child_of(unshare).to_string();
+    let mut second = Command::new("nsenter");
+    let program = survey("2", &output);
+    second
+        .args(["--target", &target, "--pid"])
+        .arg(program.get_program())
+        .args(program.get_args());
+    let refused = with_faults(&["flock:error=ENOLCK"], &[], &second).output();
+    let refused = refused.expect("strace");
+    let ended = Command::new("kill").args(["-9", &target]).status();
+    assert!(ended.expect("kill").success());
+    first.wait_with_output().expect("an end");
+    let words = ["process 1 on host", "this host", "remove that lock file"];
+    check(&refused, 1, &words);
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! The errors of each call, by its manual page: open(2), mkdir(2), write(2), fsync(2), rename(2), flock(2) and close(2).
 //!
-//! Added are those that file systems over a network, or in user space, are known to give: EIO, ESTALE, ENOSYS, EOPNOTSUPP, and 524, which
+//! Added are those that file systems over a network, or in user space, are known to give: EIO, ESTALE, ENOSYS, EOPNOTSUPP, EACCES of flock(2), and 524, which
 //! NFS passes on from the kernel (ENOTSUPP).
 
 use crate::dataset::files::Call;
@@ -29,7 +29,7 @@ const RENAME: &[Errno] = errors!(
     EACCES EBUSY EDQUOT EEXIST EFAULT EINVAL EIO EISDIR ELOOP EMLINK ENAMETOOLONG ENOENT ENOMEM ENOSPC ENOTDIR ENOTEMPTY EPERM EROFS
     ESTALE EXDEV
 );
-const FLOCK: &[Errno] = errors!(EBADF EINTR EINVAL EIO ENOLCK ENOSYS EOPNOTSUPP EWOULDBLOCK);
+const FLOCK: &[Errno] = errors!(EACCES EBADF EINTR EINVAL EIO ENOLCK ENOSYS EOPNOTSUPP EWOULDBLOCK);
 const CLOSE: &[Errno] = errors!(EBADF EDQUOT EINTR EIO ENOSPC);
 
 /// The name and number of the error that libc does not name.

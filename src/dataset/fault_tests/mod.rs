@@ -8,10 +8,12 @@
 //! | `table` | the table of docs/reliability.md, made from these |
 //! | `every_call` | runs in which one call after the other fails |
 //! | `once` | calls that fail once, and file systems that lack a call |
+//! | `in_the_way` | files of other programs at the names of a run |
 //! | `killed` | the next run after one that was killed |
 
 mod errors;
 mod every_call;
+mod in_the_way;
 mod killed;
 mod once;
 mod outcome;

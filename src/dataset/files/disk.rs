@@ -7,7 +7,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lock::is_conflict;
 use super::notices::{Notice, Notices};
+use super::regular::open_ours;
 #[cfg(test)]
 use super::simulated::Fault;
 use super::simulated::Simulated;
@@ -118,18 +120,16 @@ impl Disk {
         self.call(Call::Open, subject, || File::create_new(path))
     }
 
-    /// Opens a file for writing, and creates it if it is not there. Its content stays. Messages and tests name it `subject`.
+    /// Opens a regular file for writing, and creates it if it is not there. Its content stays. Messages and tests name it `subject`. Does not
+    /// follow a symbolic link, and does not wait for the reader of a FIFO.
     pub(in crate::dataset) fn open_or_create(
         &self,
         path: &Path,
         subject: &Path,
     ) -> io::Result<File> {
         self.call(Call::Open, subject, || {
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
+            let mut options = OpenOptions::new();
+            open_ours(path, options.write(true).create(true).truncate(false))
         })
     }
 
@@ -140,9 +140,9 @@ impl Disk {
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(error),
         })
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Ok(false),
-            _ => Err(error),
+        .or_else(|error| match is_conflict(&error) {
+            true => Ok(false),
+            false => Err(error),
         })
     }
 

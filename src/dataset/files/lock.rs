@@ -45,6 +45,11 @@ pub(in crate::dataset) fn has_no_locks(error: &io::Error) -> bool {
     is_unsupported(error) || matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOLCK))
 }
 
+/// Whether flock gave this error because another process has the lock. SMB says EACCES. A local file system never does: the file is open by then.
+pub(in crate::dataset) fn is_conflict(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EACCES)
+}
+
 /// Whether a file system gave this error because it does not have the call. EBADF: NFS, if the file was not opened as the lock requires.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     matches!(
@@ -53,9 +58,9 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
     )
 }
 
-/// Whether `path` still leads to `file`.
+/// Whether `path` is still the name of `file`.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
         _ => false,
     }

@@ -6,6 +6,7 @@
 //! | `pending` | the same with a checksum, as a manifest lists them |
 //! | `lock` | files that only one process writes |
 //! | `owner` | lock files, for file systems without locks |
+//! | `regular` | regular files, and nothing else at their names |
 //! | `process` | the names of processes in lock files |
 //! | `stream` | streams that are written in place |
 //! | `sync` | names that survive a power cut |
@@ -19,6 +20,7 @@ mod notices;
 mod owner;
 mod pending;
 mod process;
+mod regular;
 mod simulated;
 mod stream;
 mod sync;
@@ -27,10 +29,11 @@ mod temporary;
 use std::path::{Path, PathBuf};
 
 pub(super) use disk::Disk;
-pub(super) use lock::{has_no_locks, lock};
+pub(super) use lock::{has_no_locks, is_conflict, lock};
 use lock::{is_at, is_unsupported};
 pub(super) use owner::{OwnerFile, is_owned};
 pub(super) use pending::{PendingFile, Sealed, replace};
+pub(super) use regular::{open_regular, read_regular};
 pub(super) use stream::Stream;
 pub(super) use sync::{create_directories, sync_parent};
 pub(super) use temporary::{KeptLength, TemporaryFile};

@@ -7,20 +7,26 @@
 //! more after it has the claim. While it has the claim, nobody else removes the file: its process is dead, and the claim is exclusive. Then
 //! all runs compete for a new file. A claim whose own process died is taken over in the same way.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::Call;
 use super::process::{Life, ProcessName, see};
+use super::regular::open_ours;
 use super::{Disk, beside};
 use crate::dataset::DatasetError;
 
-/// How often a file is tried that is there when it is created, and gone when it is read.
-const ROUNDS: usize = 100;
+/// How often a file is tried that is there when it is created, and gone when it is read, or names no process yet. With [`PAUSE`], two seconds.
+const ROUNDS: usize = 200;
+
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A lock file that this process holds. It is removed when this value is dropped.
 #[derive(Debug)]
@@ -43,7 +49,7 @@ impl OwnerFile {
     /// Creates the lock file at `path`. If another process has it, the error names `subject`.
     pub(super) fn create(path: PathBuf, subject: &Path, disk: &Disk) -> Result<Self, DatasetError> {
         let text = our_text();
-        for _ in 0..ROUNDS {
+        for round in 1..=ROUNDS {
             match disk.create_new(&path, &path) {
                 Ok(mut file) => {
                     let written = disk.call(Call::Write, &path, || file.write_all(&text));
@@ -60,8 +66,14 @@ impl OwnerFile {
                 Err(error) => return Err(DatasetError::file("create", &path)(error)),
             }
             let Some(found) = read(&path).map_err(DatasetError::file("read", &path))? else {
+                thread::sleep(PAUSE);
                 continue;
             };
+            // Its process creates it first, and names itself then. If it still names no process at the end, that process died between the two.
+            if round < ROUNDS && parse(&found).is_none() {
+                thread::sleep(PAUSE);
+                continue;
+            }
             if is_held(&found) {
                 return Err(refusal(&path, &found, subject));
             }
@@ -73,8 +85,8 @@ impl OwnerFile {
             }
             drop(claim);
         }
-        let exists = io::Error::from_raw_os_error(libc::EEXIST);
-        Err(DatasetError::file("create", &path)(exists))
+        // Other runs create and remove it all the time.
+        Err(DatasetError::InUse(subject.to_owned()))
     }
 }
 
@@ -107,30 +119,38 @@ fn our_text() -> Vec<u8> {
 
 /// The content of a lock file. `None` if it is not there.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let mut file = match open_ours(path, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(Some(text))
 }
 
 /// Whether the process of a lock file may live.
 fn is_held(text: &[u8]) -> bool {
-    match serde_json::from_slice::<Owner>(text) {
-        Ok(owner) => owner.process.life(&ProcessName::here(), see) != Life::Dead,
+    match parse(text) {
+        Some(owner) => owner.process.life(&ProcessName::here(), see) != Life::Dead,
         // It is being created, or its process died meanwhile.
-        Err(_) => true,
+        None => true,
     }
+}
+
+/// The content of a lock file. `None` if it names no process.
+fn parse(text: &[u8]) -> Option<Owner> {
+    serde_json::from_slice(text).ok()
 }
 
 /// Why the lock file at `path` is not taken over.
 fn refusal(path: &Path, text: &[u8], subject: &Path) -> DatasetError {
     let here = ProcessName::here();
-    let owner = match serde_json::from_slice::<Owner>(text) {
-        Ok(owner) if owner.process.life(&here, see) == Life::Alive => {
+    let owner = match parse(text) {
+        Some(owner) if owner.process.life(&here, see) == Life::Alive => {
             return DatasetError::InUse(subject.to_owned());
         }
-        Ok(Owner { process, .. }) => {
+        Some(Owner { process, .. }) => {
             let host = process.host.as_deref().unwrap_or("unknown");
             let where_from = match () {
                 () if process.host != here.host || process.machine_id != here.machine_id => {
@@ -142,7 +162,7 @@ fn refusal(path: &Path, text: &[u8], subject: &Path) -> DatasetError {
             };
             format!("process {} on host {host} ({where_from})", process.pid)
         }
-        Err(_) => "no process".to_owned(),
+        None => "no process".to_owned(),
     };
     DatasetError::OwnerUnknown {
         subject: subject.to_owned(),
@@ -212,6 +232,41 @@ mod tests {
             assert!(is_owned(&path).unwrap());
             assert_eq!(fs::read(&path).unwrap(), text, "it is not touched");
         }
+    }
+
+    #[test]
+    fn a_lock_file_that_is_being_created_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, "").unwrap();
+        let disk = Disk::failing(Vec::new());
+        let created = thread::scope(|scope| {
+            let second = scope.spawn(|| OwnerFile::create(path.clone(), Path::new("data"), &disk));
+            // Its first try has read the empty file when its second one begins.
+            while disk.calls(Call::Open) < 2 && !second.is_finished() {
+                thread::yield_now();
+            }
+            let named = dir.path().join("named");
+            fs::write(&named, our_text()).unwrap();
+            fs::rename(&named, &path).unwrap();
+            second.join().unwrap()
+        });
+        assert!(
+            matches!(created, Err(DatasetError::InUse(_))),
+            "{created:?}"
+        );
+    }
+
+    #[test]
+    fn a_lock_file_that_comes_and_goes_is_that_of_other_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let fault = crate::dataset::files::Fault::always(Call::Open, "lock", libc::EEXIST);
+        let disk = Disk::failing(vec![fault]);
+        let created = OwnerFile::create(dir.path().join("lock"), Path::new("data"), &disk);
+        let Err(DatasetError::InUse(subject)) = created else {
+            panic!("{created:?}");
+        };
+        assert_eq!(subject, Path::new("data"));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) enum Seen {
     Nobody,
     /// It started then.
     Since(u64),
-    /// It is hidden, for example because `/proc` is mounted with `hidepid`.
+    /// It is hidden, for example because `/proc` is mounted with `hidepid`, or is that of another PID namespace.
     Hidden,
 }
 
@@ -113,6 +113,12 @@ impl ProcessName {
 pub(super) fn see(pid: u32) -> Seen {
     if !sys::process_exists(pid) {
         return Seen::Nobody;
+    }
+    // Without a mount of its own, a process in a new PID namespace sees the `/proc` of another one, in which numbers mean other processes.
+    let proc_is_ours = fs::read_link("/proc/self")
+        .is_ok_and(|number| number.as_os_str() == std::process::id().to_string().as_str());
+    if !proc_is_ours {
+        return Seen::Hidden;
     }
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         // It may have ended since.

@@ -3,9 +3,9 @@
 //! A part is untrusted. Its size and rows are compared with the manifest, every read stays inside of the file, and the decoder runs
 //! behind [`guarded`].
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use parquet::file::metadata::{
     ParquetMetaDataReader, ParquetStatisticsPolicy, RowGroupMetaData,
 };
 use parquet::file::reader::{ChunkReader, Length};
+
+pub(super) use crate::dataset::files::open_regular;
 
 use super::{Part, ReadError};
 
@@ -243,20 +245,6 @@ fn arrow_metadata(
         return Err(ReadError::damaged(path, "a column has no type"));
     }
     Ok(metadata)
-}
-
-/// Opens a regular file, and returns its length. Does not wait for the writer of a FIFO.
-pub(super) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    let about = file.metadata()?;
-    if about.is_file() {
-        Ok((file, about.len()))
-    } else {
-        Err(io::Error::other("it is not a regular file"))
-    }
 }
 
 /// The bytes of a part. Threads share it, because every read names its place.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, TryLockError};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::file::open_regular;
@@ -102,7 +102,7 @@ fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
 
 /// The run of a manifest. `None` if there is no such file.
 fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
-    let text = match read_file(path) {
+    let text = match files::read_regular(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ReadError::file("read", path)(error)),
@@ -126,16 +126,21 @@ pub(super) fn is_locked(directory: &Path) -> Result<bool, ReadError> {
         Err(error) => return Err(ReadError::file("open", &path)(error)),
     };
     // Closing the file releases the lock.
-    match lock.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => return Ok(true),
-        Err(TryLockError::Error(error)) if !files::has_no_locks(&error) => {
-            return Err(ReadError::file("lock", &path)(error));
-        }
-        // The writer uses a lock file if it has no locks.
-        Ok(()) | Err(TryLockError::Error(_)) => {}
+    if is_refused(lock.try_lock_shared()).map_err(ReadError::file("lock", &path))? {
+        return Ok(true);
     }
+    // The writer uses a lock file if it has no locks.
     let owner = directory.join(OWNER);
     files::is_owned(&owner).map_err(ReadError::file("read", &owner))
+}
+
+/// Whether a lock was refused because another process has it. False if the file system has no locks.
+fn is_refused(locked: Result<(), TryLockError>) -> io::Result<bool> {
+    match locked.map_err(io::Error::from) {
+        Err(error) if files::is_conflict(&error) => Ok(true),
+        Err(error) if !files::has_no_locks(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(false),
+    }
 }
 
 /// The directory above `path` that holds a manifest.
@@ -145,16 +150,8 @@ fn dataset_around(path: &Path) -> Option<PathBuf> {
     // Other programs have files of this name, too.
     let is_ours = |text: Vec<u8>| manifest::run_id_of(&text).is_some();
     let mut with_manifest =
-        above.filter(|directory| read_file(&directory.join(MANIFEST)).is_ok_and(is_ours));
+        above.filter(|directory| files::read_regular(&directory.join(MANIFEST)).is_ok_and(is_ours));
     with_manifest.next().map(Path::to_owned)
-}
-
-/// Reads a regular file.
-fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    let (mut file, _) = open_regular(path)?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -168,6 +165,15 @@ mod tests {
         };
         manifest.tool.name = manifest::TOOL.to_owned();
         manifest.to_text()
+    }
+
+    #[test]
+    fn a_lock_that_smb_refuses_is_that_of_another_process() {
+        let of = |code| is_refused(Err(TryLockError::Error(io::Error::from_raw_os_error(code))));
+        assert!(of(libc::EACCES).unwrap());
+        assert!(is_refused(Err(TryLockError::WouldBlock)).unwrap());
+        assert!(!is_refused(Ok(())).unwrap() && !of(libc::ENOLCK).unwrap());
+        assert!(of(libc::EIO).is_err());
     }
 
     #[test]
