@@ -9,7 +9,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use super::error::copy_of;
@@ -153,9 +153,6 @@ fn properties(table: &TableSchema, footer: &Footer) -> Result<WriterProperties, 
     for path in table.address_leaves() {
         properties =
             properties.set_column_dictionary_page_size_limit(path, ADDRESS_DICTIONARY_BYTES);
-    }
-    for path in table.leaves_without_statistics() {
-        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     for path in table.uncompressed_leaves() {
         properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);

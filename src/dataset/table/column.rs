@@ -46,18 +46,10 @@ impl Described<'_> {
         self
     }
 
-    /// Leaves out the least and the greatest value in Parquet files. They cost time to compute, and are of no use if every part of a survey
-    /// has the whole range of values.
-    pub fn without_statistics(self) -> Self {
-        self.0.statistics = false;
-        self
-    }
-
-    /// States that the values are random numbers. Parquet files hold them without compression, which would take time and save nothing,
-    /// and without statistics.
+    /// States that the values are random numbers. Parquet files hold them without compression, which would take time and save nothing.
     pub fn random(self) -> Self {
         self.0.compressed = false;
-        self.without_statistics()
+        self
     }
 }
 
@@ -190,7 +182,7 @@ impl<R: 'static> Columns<R> {
             get(row, run).cell().map(N::name)
         });
         column.0.nullable = V::NULLABLE;
-        column.values(N::NAMES).without_statistics()
+        column.values(N::NAMES)
     }
 
     /// Text from a small set of constants.
@@ -269,7 +261,7 @@ impl<R: 'static> Columns<R> {
         };
         let build: Build<R> = Box::new(move |rows, run| nested::names(rows, |row| get(row, run)));
         let column = self.push(name, list, true, meaning, build);
-        column.values(N::NAMES).without_statistics()
+        column.values(N::NAMES)
     }
 
     /// Lists of addresses, in which an address may be absent. An empty list is an empty list.
@@ -285,7 +277,7 @@ impl<R: 'static> Columns<R> {
         let build: Build<R> =
             Box::new(move |rows, run| nested::addresses(rows, |row| get(row, run)));
         let column = self.push(name, list, true, meaning, build);
-        column.unit(ADDRESS).without_statistics()
+        column.unit(ADDRESS)
     }
 
     /// Lists of structs, whose fields are declared like columns. An empty list is null.
@@ -346,7 +338,6 @@ impl<R: 'static> Columns<R> {
             nullable,
             unit: None,
             values: None,
-            statistics: true,
             compressed: true,
             description,
         };

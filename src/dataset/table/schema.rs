@@ -115,8 +115,6 @@ pub struct ColumnSchema {
     pub unit: Option<&'static str>,
     /// All values that the column may have, if these are few.
     pub values: Option<&'static [&'static str]>,
-    /// Whether Parquet files state the least and the greatest value.
-    pub(super) statistics: bool,
     /// Whether Parquet files compress the values.
     pub(super) compressed: bool,
     /// The meaning.
@@ -244,13 +242,6 @@ impl TableSchema {
         let columns = self.columns.iter();
         let addresses = columns.filter(|column| column.unit == Some(ADDRESS));
         addresses.map(ColumnSchema::leaf)
-    }
-
-    /// The columns without statistics, as paths of leaf columns in Parquet.
-    pub(in crate::dataset) fn leaves_without_statistics(&self) -> impl Iterator<Item = ColumnPath> {
-        let columns = self.columns.iter();
-        let without = columns.filter(|column| !column.statistics);
-        without.map(ColumnSchema::leaf)
     }
 
     /// The columns of random numbers, as paths of leaf columns in Parquet.

@@ -86,19 +86,15 @@ fn identity(columns: &mut Columns<HopRecord>) {
     columns.address("destination", "The address probed.", |row, _| {
         row.destination
     });
-    columns
-        .address(
-            "source",
-            "The address that the probe was sent from; null if the kernel had no route and so no \
+    columns.address(
+        "source",
+        "The address that the probe was sent from; null if the kernel had no route and so no \
              address.",
-            |row, _| row.source,
-        )
-        .without_statistics();
-    columns
-        .constant("vantage", "The id of the vantage point.", |run| {
-            &run.meta.vantage.id
-        })
-        .without_statistics();
+        |row, _| row.source,
+    );
+    columns.constant("vantage", "The id of the vantage point.", |run| {
+        &run.meta.vantage.id
+    });
     columns.int16("ip_version", "4 or 6.", |row, _| match row.destination {
         IpAddr::V4(_) => 4_i16,
         IpAddr::V6(_) => 6,
@@ -110,8 +106,7 @@ fn probe(columns: &mut Columns<HopRecord>) {
         .static_text("protocol", "The protocol of the probe.", |row, _| {
             row.protocol.as_str()
         })
-        .values(Protocol::NAMES)
-        .without_statistics();
+        .values(Protocol::NAMES);
     columns.int32(
         "src_port",
         "UDP or TCP source port; null for icmp.",

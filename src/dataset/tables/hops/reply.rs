@@ -52,38 +52,31 @@ fn packet(columns: &mut Columns<HopRecord>) {
         .int16("reply_ttl", "The reply's own TTL on arrival.", |row, _| {
             reply_of(row)?.ttl
         })
-        .unit("hops")
-        .without_statistics();
-    columns
-        .int16(
-            "reply_tos",
-            "The reply's type of service (IPv6: traffic class).",
-            |row, _| reply_of(row)?.tos,
-        )
-        .without_statistics();
+        .unit("hops");
+    columns.int16(
+        "reply_tos",
+        "The reply's type of service (IPv6: traffic class).",
+        |row, _| reply_of(row)?.tos,
+    );
     columns
         .int32(
             "reply_size",
             "The reply's size, with its IP header.",
             |row, _| reply_of(row)?.size,
         )
-        .unit("bytes")
-        .without_statistics();
+        .unit("bytes");
     columns
         .int32("reply_ip_id", "The reply's IP ID (IPv4).", |row, _| {
             reply_of(row)?.ip_id
         })
         .random();
-    columns
-        .address(
-            "reply_destination",
-            "The local address that the reply was sent to.",
-            |row, _| reply_of(row)?.destination,
-        )
-        .without_statistics();
+    columns.address(
+        "reply_destination",
+        "The local address that the reply was sent to.",
+        |row, _| reply_of(row)?.destination,
+    );
 }
 
-/// Every part has the whole range of these values, so their statistics rule out nothing.
 fn quoted(columns: &mut Columns<HopRecord>) {
     columns
         .int16(
@@ -91,15 +84,12 @@ fn quoted(columns: &mut Columns<HopRecord>) {
             "Quoted TTL: the probe's TTL when it reached the responder.",
             |row, _| quote_of(row)?.ttl,
         )
-        .unit("hops")
-        .without_statistics();
-    columns
-        .int16(
-            "quoted_tos",
-            "Quoted type of service: the probe's when it reached the responder.",
-            |row, _| quote_of(row)?.tos,
-        )
-        .without_statistics();
+        .unit("hops");
+    columns.int16(
+        "quoted_tos",
+        "Quoted type of service: the probe's when it reached the responder.",
+        |row, _| quote_of(row)?.tos,
+    );
     columns
         .int32("quoted_ip_id", "Quoted IP ID (IPv4).", |row, _| {
             quote_of(row)?.ip_id
@@ -111,45 +101,32 @@ fn quoted(columns: &mut Columns<HopRecord>) {
             "Quoted total length of the IP packet.",
             |row, _| quote_of(row)?.length,
         )
-        .unit("bytes")
-        .without_statistics();
+        .unit("bytes");
     columns
         .int32("quoted_checksum", "Quoted transport checksum.", |row, _| {
             quote_of(row)?.checksum()
         })
         .random();
-    columns
-        .int32("quoted_src_port", "Quoted source port.", |row, _| {
-            quote_of(row)?.src_port()
-        })
-        .without_statistics();
-    columns
-        .int32("quoted_dst_port", "Quoted destination port.", |row, _| {
-            quote_of(row)?.dst_port()
-        })
-        .without_statistics();
-    columns
-        .address("quoted_source", "Quoted source address.", |row, _| {
-            quote_of(row)?.source
-        })
-        .without_statistics();
-    columns
-        .address(
-            "quoted_destination",
-            "Quoted destination address.",
-            |row, _| Some(quote_of(row)?.destination),
-        )
-        .without_statistics();
-    columns
-        .int32("quoted_icmp_id", "Quoted ICMP identifier.", |row, _| {
-            quote_of(row)?.icmp_id()
-        })
-        .without_statistics();
-    columns
-        .int32("quoted_flow_label", "Quoted IPv6 flow label.", |row, _| {
-            quote_of(row)?.flow_label
-        })
-        .without_statistics();
+    columns.int32("quoted_src_port", "Quoted source port.", |row, _| {
+        quote_of(row)?.src_port()
+    });
+    columns.int32("quoted_dst_port", "Quoted destination port.", |row, _| {
+        quote_of(row)?.dst_port()
+    });
+    columns.address("quoted_source", "Quoted source address.", |row, _| {
+        quote_of(row)?.source
+    });
+    columns.address(
+        "quoted_destination",
+        "Quoted destination address.",
+        |row, _| Some(quote_of(row)?.destination),
+    );
+    columns.int32("quoted_icmp_id", "Quoted ICMP identifier.", |row, _| {
+        quote_of(row)?.icmp_id()
+    });
+    columns.int32("quoted_flow_label", "Quoted IPv6 flow label.", |row, _| {
+        quote_of(row)?.flow_label
+    });
     columns
         .int32(
             "quote_size",
@@ -157,8 +134,7 @@ fn quoted(columns: &mut Columns<HopRecord>) {
              on.",
             |row, _| quote_of(row)?.quote_size,
         )
-        .unit("bytes")
-        .without_statistics();
+        .unit("bytes");
 }
 
 fn extensions(columns: &mut Columns<HopRecord>) {
