@@ -273,7 +273,8 @@ Numbers may be written as 10_000, 10k or 1.5M, times in seconds or as 500ms,
 2s or 5min, and shares as 0.9 or 90%.
 
 Exit codes: 0 success, 1 failure, 2 invalid options, 3 below --min-reply-rate,
-4 incomplete (more than 1% of the probes could not be sent, or of the traces ended so; targets without a route do not count),
+4 incomplete (more than 1% of the probes could not be sent, or more than 1% of the
+traces ended for that reason; targets without a route at the start do not count),
 129, 130 and 143 interrupted by SIGHUP, SIGINT (Ctrl-C) and SIGTERM.
 
 The first Ctrl-C or SIGTERM stops sending and waits for pending replies. A second one,

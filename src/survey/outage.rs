@@ -1,6 +1,6 @@
 //! Probes that this machine could not send: whether so many that the run is incomplete.
 //!
-//! A run is incomplete if more than 1% of its probes could not be sent, or if more than 1% of its traces ended for that reason. A trace ends at
+//! A run is incomplete if more than 1% of its probes could not be sent, or if more than 1% of its traces ended for that reason, ten at least. A trace ends at
 //! its first probe that cannot be sent, and other traces have many probes. So a share of targets is lost in a much smaller share of probes.
 //! Targets without a route at the start count in neither number.
 //!
@@ -28,6 +28,8 @@ use super::summary::grouped;
 const MOST_LOOK_UPS: u32 = 1 << 20;
 /// The run is incomplete if more than one probe or one trace in so many counts.
 const SHARE: u64 = 100;
+/// Fewer traces than this are no outage, whatever their share: in a small run, a single probe may be kept back by chance.
+const FEWEST_TRACES: u64 = 10;
 
 /// Targets without a route, as a list of changes: the first target of each stretch, and whether its targets lack one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,7 +149,7 @@ impl Outage {
         };
         let what = if failed * SHARE > self.probes {
             of_probes()
-        } else if self.failed_traces * SHARE > self.traces {
+        } else if self.failed_traces >= FEWEST_TRACES && self.failed_traces * SHARE > self.traces {
             of_traces()
         } else {
             return None;
@@ -270,15 +272,17 @@ mod tests {
 
     #[test]
     fn more_than_one_trace_in_a_hundred_makes_a_run_incomplete() {
-        let lost = |failed| run(198, failed, UnsentReason::NoInterface, lacking(&[], 9));
-        // 2 of 200 traces.
-        assert_eq!(lost(2).verdict(), None);
-        // 3 of 201 traces, but only 3 of 3,171 probes.
-        let told = told(&lost(3));
+        let lost = |whole, failed| run(whole, failed, UnsentReason::NoInterface, lacking(&[], 9));
+        // 10 of 1,000 traces.
+        assert_eq!(lost(990, 10).verdict(), None);
+        // 11 of 1,001 traces, but only 11 of 15,851 probes.
+        let told = told(&lost(990, 11));
         assert!(
-            told.starts_with("3 of 201 traces (1.5%) ended because a probe could not be sent"),
+            told.starts_with("11 of 1,001 traces (1.1%) ended because a probe could not be sent"),
             "{told}"
         );
+        // A few traces of a small run.
+        assert_eq!(lost(90, 9).verdict(), None);
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub fn killed() -> Outcome {
     assert_eq!(probes.len(), dataset.hops.len());
 
     // The next night in the same directory: the dead run's parts stay, its manifest says that it is dead, its unfinished files go.
-    std::fs::write(night.join(".partial/hops-part-x.parquet.tmp"), "torn").unwrap();
+    std::fs::write(night.join(".partial/hops-part-x-00000.parquet.tmp"), "torn").unwrap();
     let (code, _, told) = run(world.survey(&night, &["198.18.0.0/28", "-c", "0"]));
     assert_eq!(code, Some(0), "{told}");
     let second = Dataset::read(&night);

@@ -62,7 +62,7 @@ pub fn of_refusals() -> Outcome {
             &REAL,
             &[
                 "(Too many open files",
-                "may have 20 open files; raise the limit with `ulimit -n",
+                "may have 20 open files; raise the limit, for example with `ulimit -n",
             ],
         ),
         (

@@ -204,8 +204,8 @@ pub const TABLE: &[Row] = &[
     (
         "socket",
         "EMFILE",
-        Refused(RAW, "`ulimit -n 1024`"),
-        Refused(LOOK_UP, "`ulimit -n 1024`"),
+        Refused(RAW, "`ulimit -n"),
+        Refused(LOOK_UP, "`ulimit -n"),
     ),
     (
         "socket",
