@@ -38,7 +38,7 @@ impl Default for PartLimits {
     fn default() -> Self {
         PartLimits {
             rows: super::parquet::ROW_GROUP_ROWS,
-            bytes: 512 << 20,
+            bytes: 440 << 20,
             age: Duration::from_secs(10),
         }
     }
