@@ -41,7 +41,7 @@ pub enum DatasetError {
         .0.display()
     )]
     InUse(PathBuf),
-    /// The file system has no locks, and the lock file there names a process of which it is not known whether it lives.
+    /// The file system has no locks, and the lock file there names a process that may still run.
     #[error(
         "{} may be in use: its lock file {} names {owner}, of which it cannot be known from here whether it still runs: if no other \
          run writes there, remove that lock file, or give this run another place",

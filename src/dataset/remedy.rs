@@ -19,7 +19,7 @@ pub(super) enum Written {
     Packets,
 }
 
-/// The remedy for an error at `path`, with its punctuation. Empty if none is known.
+/// The remedy for an error at `path`, with its punctuation. Empty if no remedy is known.
 pub(super) fn of(error: &io::Error, path: &Path, written: Written) -> String {
     let Some(code) = error.raw_os_error() else {
         return String::new();

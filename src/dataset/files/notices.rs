@@ -58,7 +58,7 @@ pub(in crate::dataset) fn mount_point(path: &Path) -> PathBuf {
     let real = path
         .ancestors()
         .find_map(|place| fs::canonicalize(place).ok());
-    // A relative path of which nothing exists yet.
+    // A relative path that does not exist yet.
     let real = real.or_else(|| std::env::current_dir().ok());
     let real = real.unwrap_or_else(|| path.to_owned());
     let ours = device(&real);

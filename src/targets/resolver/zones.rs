@@ -52,7 +52,7 @@ pub(super) fn index(zone: &str) -> Result<u32, String> {
     ))
 }
 
-/// The server with the zone, if it has an IPv6 address. Zone 0 is none.
+/// The server with the zone, if it has an IPv6 address. Zone 0 means no zone.
 pub(super) fn within(server: SocketAddr, zone: u32) -> SocketAddr {
     match server {
         SocketAddr::V6(mut server) => {
