@@ -23,7 +23,7 @@ const USAGE: u8 = 2;
 /// The run finished, but the share of answered probes is below `--min-reply-rate`.
 const BELOW_MIN_REPLY_RATE: u8 = 3;
 
-/// The run finished, but more than one probe in a hundred could not be sent.
+/// The run finished, but too many of its probes could not be sent.
 const INCOMPLETE: u8 = 4;
 
 /// Surveys the network paths to thousands, then millions, of targets and writes structured datasets.
