@@ -337,6 +337,7 @@ fn meta() -> RunMeta {
         vantage: Vantage::default(),
         seed: 3,
         started_at: START,
+        date: None,
         method: "first-hops".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,

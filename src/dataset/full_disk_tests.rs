@@ -30,6 +30,7 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
         },
         seed: 7,
         started_at: rows::START,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,

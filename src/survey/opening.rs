@@ -35,6 +35,7 @@ impl Job<'_> {
             vantage,
             seed: config.seed,
             started_at: start,
+            date: None,
             method: config.strategy.as_str().to_owned(),
             protocol: config.protocol,
             base_src_port: format.protocol.has_ports().then_some(format.source_port),
