@@ -188,7 +188,7 @@ impl Directory {
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
             if let Some(under_way) = &self.under_way {
-                under_way.take_back(&self.writer.folder, &self.writer.disk);
+                under_way.give_up(&self.writer.folder, &self.writer.disk);
             }
             // If this fails as well, `error` is still the reason. The previous manifest stays.
             if self

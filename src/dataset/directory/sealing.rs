@@ -135,14 +135,19 @@ impl SealingUnderWay {
         Ok(())
     }
 
-    /// Gives parts their temporary names back, as far as that succeeds. So no reader sees rows that the last manifest does not list.
-    pub fn take_back(&self, folder: &RunFolder, disk: &Disk) {
+    /// Gives up the sealing at the end of a failed run, as far as that succeeds.
+    ///
+    /// Parts that the checkpoint lists get their temporary names back, so that no reader sees rows that the last manifest does not list. The
+    /// next process looks at both names. Other parts are removed: nobody would find them, and the last manifest needs room.
+    pub fn give_up(&self, folder: &RunFolder, disk: &Disk) {
         for whole in &self.parts {
             let relative = Path::new(&whole.part.path);
-            let destination = folder.root().join(relative);
-            if destination.exists() {
-                // The checkpoint names the part, and the next process looks at both names.
-                let _ = disk.rename(&destination, &folder.temporary_of(relative));
+            let (destination, temporary) =
+                (folder.root().join(relative), folder.temporary_of(relative));
+            if !self.is_in_checkpoint {
+                files::discard(&temporary, whole.part.bytes, disk);
+            } else if destination.exists() {
+                let _ = disk.rename(&destination, &temporary);
             }
         }
     }
