@@ -4,18 +4,23 @@
 //! A strategy sees only the model: no clock, no socket, no thread. Its decisions follow from its configuration, the targets,
 //! the seed and the outcomes. The limiter decides how fast probes are sent and which of them wait.
 //!
-//! A strategy is one type behind [`Strategy`]. It owns an [`Order`], which holds the position of the run.
+//! A strategy is one type behind [`Strategy`]. It owns an [`Order`], which holds the position of the run. A resumed run gets that
+//! position from the items that are [`Finished`].
 
 mod actions;
+mod finished;
 mod order;
 mod permutation;
+mod second_pass;
 mod sweep;
 mod trace;
 
 pub use actions::{Actions, Reach, Request};
+pub use finished::Finished;
 pub use order::{Cursor, Order, Shard};
 pub use permutation::Permutation;
-pub use sweep::Sweep;
+pub use second_pass::Hole;
+pub use sweep::{Sweep, SweepItems};
 pub use trace::{Arrivals, Trace, TraceLimits};
 
 use crate::model::{Outcome, Time};

@@ -39,7 +39,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::path::{Path, Verdict};
-use super::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
+use super::{Actions, Cursor, Finished, Order, Poll, Reach, Shard, Strategy};
 use crate::model::{
     FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
 };
@@ -107,6 +107,23 @@ impl Trace {
             active: HashMap::new(),
             completed: 0,
             held: 0,
+        }
+    }
+
+    /// Traces the targets that `finished` does not have, in the order that `seed` draws. Targets that were begun before the last
+    /// finished one are traced first.
+    pub fn resume(
+        targets: Arc<dyn Targets>,
+        limits: TraceLimits,
+        seed: u64,
+        finished: &Finished,
+    ) -> Self {
+        debug_assert_eq!(u64::from(targets.len()), finished.items());
+        let flows = u64::from(limits.flows.max(1));
+        Trace {
+            order: Order::resume(&Cursor::of(seed, Shard::WHOLE, finished)),
+            completed: finished.len() * flows,
+            ..Trace::new(targets, limits, seed)
         }
     }
 

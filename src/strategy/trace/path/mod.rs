@@ -52,6 +52,10 @@ enum Slot {
     Skipped,
 }
 
+/// The memory of one TTL, bytes.
+#[cfg(test)]
+pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Answer {
     responder: IpAddr,
