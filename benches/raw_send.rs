@@ -23,7 +23,7 @@ use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::lab::driver::enter_drop_namespace;
-use pathsurvey::model::{Rate, Targets, Time, Ttl, UnsentReason};
+use pathsurvey::model::{ProbeId, Rate, Targets, Time, Ttl, UnsentReason};
 use pathsurvey::strategy::{Actions, Poll, Request, Strategy, Sweep};
 use pathsurvey::targets::{TargetSpec, load};
 use pathsurvey::transport::raw::{RawReceiver, RawSender};
@@ -123,6 +123,7 @@ fn survey(rate: f64, probes: u64, timed: bool) -> (f64, Vec<Time>) {
                 timeouts,
                 tokens,
                 (rate.per_second() / 10.0).min(4e6) as usize,
+                ProbeId(0),
             ),
             clock.started_at(),
             Duration::ZERO,

@@ -23,7 +23,7 @@ use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::lab::{LabNetwork, TruthFlow, VirtualNetwork};
-use pathsurvey::model::{HopRecord, Protocol, Rate, Status, Time, Ttl, UnsentReason};
+use pathsurvey::model::{HopRecord, ProbeId, Protocol, Rate, Status, Time, Ttl, UnsentReason};
 use pathsurvey::survey::{Identity, parts};
 use pathsurvey::targets::{Families, TargetSet, TargetSpec};
 use pathsurvey::transport::{
@@ -166,8 +166,13 @@ fn run(config: &SurveyConfig, targets: Arc<TargetSet>, transport: Transport) -> 
     let run = LiveRun {
         core: parts::core(
             config,
-            parts::strategy_for(config, targets, quotes_with_headers),
-            parts::tracker(config, format, Identity::of_seed(start, config.seed).key),
+            parts::strategy_for(config, targets, quotes_with_headers, None),
+            parts::tracker(
+                config,
+                format,
+                Identity::of_seed(start, config.seed).key,
+                ProbeId(0),
+            ),
             start,
         ),
         assembler: parts::assembler(config),

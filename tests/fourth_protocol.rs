@@ -21,8 +21,8 @@ use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::virtual_time::VirtualRun;
 use pathsurvey::lab::{LabNetwork, TruthFlow, VirtualNetwork};
 use pathsurvey::model::{
-    Evidence, HopRecord, ProtocolName, QuotedTransport, ReplyKind, StopReason, Time, TraceRecord,
-    Ttl,
+    Evidence, HopRecord, ProbeId, ProtocolName, QuotedTransport, ReplyKind, StopReason, Time,
+    TraceRecord, Ttl,
 };
 use pathsurvey::survey::{VIRTUAL_START, parts};
 use pathsurvey::targets::{Families, TargetSpec};
@@ -133,7 +133,7 @@ fn trace(network: &LabNetwork, targets: &[&str], flows: u16) -> Assembled {
         core: parts::core(
             &config,
             parts::strategy(&config, Arc::new(set)),
-            parts::tracker(&config, format, RunKey::new([7; 16])),
+            parts::tracker(&config, format, RunKey::new([7; 16]), ProbeId(0)),
             VIRTUAL_START,
         ),
         assembler: parts::assembler(&config),

@@ -25,8 +25,8 @@ use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::VirtualRun;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork, VirtualNetwork};
 use pathsurvey::model::{
-    FlowId, InferredHop, Outcome, Probe, ProbeResult, Protocol, Purpose, Rate, Status, StopReason,
-    StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl,
+    FlowId, InferredHop, Outcome, Probe, ProbeId, ProbeResult, Protocol, Purpose, Rate, Status,
+    StopReason, StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl,
 };
 use pathsurvey::strategy::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
 use pathsurvey::targets::{TargetSpec, load};
@@ -264,7 +264,7 @@ fn survey(network: LabNetwork) -> (Assembled, Tally) {
         late_window: Duration::from_secs(1),
     };
     let tokens = TokenMaker::new(RunKey::new([4; 16]));
-    let tracker = Tracker::new(ProbeFormat::udp(1), timeouts, tokens, 1_000);
+    let tracker = Tracker::new(ProbeFormat::udp(1), timeouts, tokens, 1_000, ProbeId(0));
     let limits = Limits::rate(Rate::new(5_000.0).expect("a rate"));
     let strategy = Box::new(FirstHops::new(targets()));
     let mut kept = Kept::default();

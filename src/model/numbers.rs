@@ -33,7 +33,8 @@ impl TraceId {
     }
 }
 
-/// The number of a probe within a run, from 0, in the order of sending.
+/// The number of a probe within a run, in the order of sending. The first session of a run starts at 0. Each further one starts
+/// above a block that is reserved for the sessions before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeId(pub u64);
 

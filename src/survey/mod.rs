@@ -39,7 +39,7 @@ use crate::engine::stop::Stop;
 use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
-use crate::model::{Status, Targets, Time};
+use crate::model::{ProbeId, Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
 use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
@@ -418,8 +418,8 @@ impl Job<'_> {
     /// The engine for probes of this format. Its schedule starts at `start`.
     fn core(&self, format: ProbeFormat, key: RunKey, start: Time) -> Core {
         let targets = self.targets.clone();
-        let strategy = parts::strategy_for(self.config, targets, format.quotes_with_headers);
-        let tracker = parts::tracker(self.config, format, key);
+        let strategy = parts::strategy_for(self.config, targets, format.quotes_with_headers, None);
+        let tracker = parts::tracker(self.config, format, key, ProbeId(0));
         parts::core(self.config, strategy, tracker, start)
     }
 

@@ -8,8 +8,8 @@ use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
 use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
-use crate::model::{Targets, Time};
-use crate::strategy::{Arrivals, Strategy, Sweep, Trace, TraceLimits};
+use crate::model::{ProbeId, Targets, Time};
+use crate::strategy::{Arrivals, Finished, Hole, Strategy, Sweep, SweepItems, Trace, TraceLimits};
 use crate::wire::protocol;
 use crate::wire::token::{RunKey, TokenMaker};
 
@@ -28,16 +28,40 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     }
 }
 
-/// The strategy, for ICMP errors with quoted headers.
+/// What the dataset of a run has from earlier sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// The items whose rows are sealed: the targets of `trace`, the [`sweep_items`] of `sweep`.
+    pub finished: Finished,
+    /// The holes of sealed traces that no second pass has probed.
+    pub holes: Vec<Hole>,
+}
+
+/// The items of a sweep of `targets` targets, and their numbers.
+pub fn sweep_items(config: &SurveyConfig, targets: u32) -> SweepItems {
+    SweepItems::new(targets, config.flows, config.first_ttl, config.max_ttl)
+}
+
+/// How many items the strategy has for `targets` targets. [`Earlier::finished`] must have as many.
+pub fn items(config: &SurveyConfig, targets: u32) -> u64 {
+    match config.strategy {
+        StrategyChoice::Trace => targets.into(),
+        StrategyChoice::Sweep => sweep_items(config, targets).len(),
+    }
+}
+
+/// The strategy of a new run, for ICMP errors with quoted headers.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
-    strategy_for(config, targets, true)
+    strategy_for(config, targets, true, None)
 }
 
 /// The strategy. If ICMP errors come without quoted headers, they do not always identify a UDP probe among those of its flow.
+/// With `earlier` it does what earlier sessions left to do.
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
     quotes_with_headers: bool,
+    earlier: Option<&Earlier>,
 ) -> Box<dyn Strategy> {
     let format = ProbeFormat {
         quotes_with_headers,
@@ -59,26 +83,27 @@ pub fn strategy_for(
                 probes_per_hop: config.probes_per_hop,
                 mtu_from: config.first_size().filter(|_| config.mtu),
             };
-            Box::new(Trace::new(targets, limits, config.seed))
+            Box::new(match earlier {
+                None => Trace::new(targets, limits, config.seed),
+                Some(earlier) => Trace::resume(targets, limits, config.seed, &earlier.finished),
+            })
         }
-        StrategyChoice::Sweep => Box::new(Sweep::new(
-            targets,
-            config.flows,
-            config.first_ttl,
-            config.max_ttl,
-            config.seed,
-        )),
+        StrategyChoice::Sweep => {
+            let items = sweep_items(config, targets.len());
+            let finished = earlier.map(|earlier| &earlier.finished);
+            Box::new(Sweep::of_items(targets, items, config.seed, finished))
+        }
     }
 }
 
-/// The tracker, which follows each probe until its outcome is final.
-pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey) -> Tracker {
+/// The tracker, which follows each probe until its outcome is final. `first` is the number of the first probe.
+pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey, first: ProbeId) -> Tracker {
     let timeouts = Timeouts {
         timeout: config.timeout,
         late_window: config.late_window,
     };
     let expected = usize::try_from(config.live_probes()).unwrap_or(usize::MAX);
-    Tracker::new(format, timeouts, TokenMaker::new(key), expected)
+    Tracker::new(format, timeouts, TokenMaker::new(key), expected, first)
 }
 
 /// The limits on sending.

@@ -16,8 +16,9 @@ use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
 use pathsurvey::lab::{LabNetwork, Recorded, Recording, RecordingLog, VirtualNetwork};
-use pathsurvey::model::{HopRecord, Rate, Time, TraceRecord, UnsentReason};
-use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START, parts};
+use pathsurvey::model::{HopRecord, ProbeId, Rate, Time, TraceRecord, UnsentReason};
+use pathsurvey::survey::parts::{self, Earlier};
+use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START};
 use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
 use pathsurvey::transport::InProcessNetwork;
 use pathsurvey::wire::token::TokenMaker;
@@ -139,6 +140,10 @@ pub struct Drive<'a> {
     pub limits: Limits,
     pub writer_speed: Option<Rate>,
     pub stop: Stop,
+    /// The number of the first probe.
+    pub first: ProbeId,
+    /// What earlier sessions left.
+    pub earlier: Option<Earlier>,
 }
 
 /// What a run left.
@@ -156,6 +161,8 @@ impl<'a> Drive<'a> {
             limits: parts::limits(config),
             writer_speed: None,
             stop: Stop::default(),
+            first: ProbeId(0),
+            earlier: None,
         }
     }
 
@@ -165,9 +172,9 @@ impl<'a> Drive<'a> {
         let mut rows = Rows::default();
         let run = VirtualRun {
             core: Core::new(
-                parts::strategy(config, targets),
+                parts::strategy_for(config, targets, true, self.earlier.as_ref()),
                 &self.limits,
-                tracker(config),
+                tracker(config, self.first),
                 VIRTUAL_START,
                 config.cooldown,
             ),
@@ -235,7 +242,7 @@ fn no_names(name: &str) -> std::io::Result<Vec<IpAddr>> {
 const _: &Resolve<'static> = &no_names;
 
 /// As [`parts::tracker`]; what follows from the seed alone is worked out once, because it takes longer than a survey of one target.
-fn tracker(config: &SurveyConfig) -> Tracker {
+fn tracker(config: &SurveyConfig, first: ProbeId) -> Tracker {
     static TOKENS: Mutex<BTreeMap<u64, TokenMaker>> = Mutex::new(BTreeMap::new());
     let mut known = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
     let seed = config.seed;
@@ -247,7 +254,7 @@ fn tracker(config: &SurveyConfig) -> Tracker {
     };
     let expected = usize::try_from(config.live_probes()).expect("a number of probes");
     let format = parts::format(config, config.source_port);
-    Tracker::new(format, timeouts, tokens, expected)
+    Tracker::new(format, timeouts, tokens, expected, first)
 }
 
 #[derive(Default)]

@@ -24,6 +24,7 @@ mod paths_column;
 mod paths_truth;
 mod properties;
 mod repeatable;
+mod resumed;
 mod rewriting;
 mod services;
 mod sizes;

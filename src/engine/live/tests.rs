@@ -9,7 +9,7 @@ use crate::engine::assembler::Assembled;
 use crate::engine::format::ProbeFormat;
 use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
-use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
+use crate::model::{Consecutive, ProbeId, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
 use crate::transport::{Arrival, PacketBatch, PacketReceiver, Received, SendProgress};
 use crate::wire::token::{RunKey, TokenMaker};
@@ -100,7 +100,13 @@ fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
         core: Core::new(
             Box::new(sweep),
             &Limits::rate(rate),
-            Tracker::new(format, timeouts, TokenMaker::new(RunKey::new([1; 16])), 100),
+            Tracker::new(
+                format,
+                timeouts,
+                TokenMaker::new(RunKey::new([1; 16])),
+                100,
+                ProbeId(0),
+            ),
             clock.started_at(),
             Duration::ZERO,
         ),
