@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathsurvey::config::SurveyConfig;
-use pathsurvey::engine::assembler::Assembled;
+use pathsurvey::engine::assembler::{Assembled, TargetRows};
 use pathsurvey::engine::clock::Clock;
 use pathsurvey::engine::format::ProbeFormat;
 use pathsurvey::engine::live::LiveRun;
@@ -140,12 +140,11 @@ impl PacketReceiver for MemoryReceiver {
 
 /// Keeps the rows.
 #[derive(Default)]
-struct Rows(Assembled);
+struct Rows(TargetRows);
 
 impl RecordSink for Rows {
     fn write(&mut self, records: &mut Assembled, _: Time) -> Result<(), SinkError> {
-        self.0.hops.append(&mut records.hops);
-        self.0.traces.append(&mut records.traces);
+        self.0.append(&mut records.take_all());
         Ok(())
     }
 
@@ -155,7 +154,11 @@ impl RecordSink for Rows {
 }
 
 /// Runs the survey of `config` over `transport`.
-fn run(config: &SurveyConfig, targets: Arc<TargetSet>, transport: Transport) -> (Assembled, Tally) {
+fn run(
+    config: &SurveyConfig,
+    targets: Arc<TargetSet>,
+    transport: Transport,
+) -> (TargetRows, Tally) {
     let clock = Clock::start();
     let start = clock.started_at();
     let quotes_with_headers = transport.capabilities.quotes_with_headers;
@@ -192,7 +195,7 @@ fn lab(name: &str) -> LabNetwork {
 }
 
 /// Surveys `targets` in the example network `name`, and checks every row against the network's truth.
-fn survey(name: &str, targets: &[&str]) -> (Assembled, Tally) {
+fn survey(name: &str, targets: &[&str]) -> (TargetRows, Tally) {
     let config = SurveyConfig {
         targets: TargetSpec {
             arguments: targets.iter().map(|text| (*text).to_owned()).collect(),

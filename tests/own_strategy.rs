@@ -14,7 +14,7 @@ use pathsurvey::dataset::{
     DatasetWriter, Ending, Hops, NewRun, Output, PartLimits, RunFigures, RunMeta, Traces, Vantage,
     all_tables,
 };
-use pathsurvey::engine::assembler::{Assembled, Assembler};
+use pathsurvey::engine::assembler::{Assembled, Assembler, TargetRows};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::format::ProbeFormat;
 use pathsurvey::engine::limiter::Limits;
@@ -232,13 +232,11 @@ impl Strategy for FirstHops {
 }
 
 #[derive(Default)]
-struct Kept(Assembled);
+struct Kept(TargetRows);
 
 impl RecordSink for Kept {
     fn write(&mut self, records: &mut Assembled, _: Time) -> Result<(), SinkError> {
-        self.0.hops.append(&mut records.hops);
-        self.0.traces.append(&mut records.traces);
-        self.0.tables.append(&mut records.tables);
+        self.0.append(&mut records.take_all());
         Ok(())
     }
 
@@ -258,7 +256,7 @@ fn targets() -> Arc<dyn Targets> {
     Arc::new(targets)
 }
 
-fn survey(network: LabNetwork) -> (Assembled, Tally) {
+fn survey(network: LabNetwork) -> (TargetRows, Tally) {
     let timeouts = Timeouts {
         timeout: Duration::from_secs(3),
         late_window: Duration::from_secs(1),
@@ -349,7 +347,7 @@ fn meta() -> RunMeta {
 }
 
 /// Writes all rows, in several parts per table.
-fn write(rows: Assembled, root: &std::path::Path) {
+fn write(rows: TargetRows, root: &std::path::Path) {
     let mut tables = all_tables().to_vec();
     tables.push(AnyTable::of::<FirstHopsTable>());
     let run = NewRun {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pathsurvey::config::{Network, StrategyChoice, SurveyConfig};
 use pathsurvey::dataset::Output;
-use pathsurvey::engine::assembler::{Assembled, Assembler};
+use pathsurvey::engine::assembler::{Assembled, Assembler, TargetRows};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::limiter::Limits;
 use pathsurvey::engine::report::Tally;
@@ -148,7 +148,7 @@ pub struct Drive<'a> {
 
 /// What a run left.
 pub struct Driven {
-    pub rows: Assembled,
+    pub rows: TargetRows,
     pub tally: Tally,
     pub ended_at: Time,
 }
@@ -258,13 +258,11 @@ fn tracker(config: &SurveyConfig, first: ProbeId) -> Tracker {
 }
 
 #[derive(Default)]
-struct Rows(Assembled);
+struct Rows(TargetRows);
 
 impl RecordSink for Rows {
     fn write(&mut self, records: &mut Assembled, _now: Time) -> Result<(), SinkError> {
-        self.0.hops.append(&mut records.hops);
-        self.0.traces.append(&mut records.traces);
-        self.0.tables.append(&mut records.tables);
+        self.0.append(&mut records.take_all());
         Ok(())
     }
 

@@ -72,8 +72,7 @@ impl RecordSink for Disk {
         if self.full {
             return Err("no room".into());
         }
-        records.hops.clear();
-        records.traces.clear();
+        records.take_all();
         Ok(())
     }
 
