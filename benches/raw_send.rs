@@ -133,7 +133,7 @@ fn survey(rate: f64, probes: u64, timed: bool) -> (f64, Vec<Time>) {
         sink: Nowhere,
         clock,
     };
-    let end = run.run(&Stop::default(), |_| {});
+    let end = run.run(&Stop::default(), |_| None);
     assert!(
         end.error.is_none(),
         "{:?}",

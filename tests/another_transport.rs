@@ -184,7 +184,7 @@ fn run(
         sink: Rows::default(),
         clock,
     };
-    let end = run.run(&Stop::default(), |_| {});
+    let end = run.run(&Stop::default(), |_| None);
     assert!(end.error.is_none(), "{:?}", end.error);
     (end.sink.0, end.tally)
 }

@@ -142,7 +142,7 @@ fn trace(network: &LabNetwork, targets: &[&str], flows: u16) -> TargetRows {
         writer_speed: None,
         start: VIRTUAL_START,
         stop: &Stop::default(),
-        progress: &mut |_| {},
+        progress: &mut |_| None,
     };
     let end = run.run();
     assert!(end.error.is_none(), "nothing can fail to be written");

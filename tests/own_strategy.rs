@@ -274,7 +274,7 @@ fn survey(network: LabNetwork) -> (TargetRows, Tally) {
         writer_speed: None,
         start: START,
         stop: &Stop::default(),
-        progress: &mut |_| {},
+        progress: &mut |_| None,
     };
     let end = run.run();
     assert!(end.error.is_none());

@@ -23,7 +23,9 @@ pub use second_pass::Hole;
 pub use sweep::{Sweep, SweepItems};
 pub use trace::{Arrivals, Trace, TraceLimits};
 
-use crate::model::{Outcome, Time};
+use std::sync::Arc;
+
+use crate::model::{Blocked, Outcome, Time};
 
 /// Whether there is further work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,12 @@ pub trait Strategy: Send {
     /// Takes the number of targets whose probes wait because this host has no room for them. Other targets may be started
     /// meanwhile.
     fn held(&mut self, _targets: usize) {}
+
+    /// Takes a list of addresses that are not to be probed, in the place of the one before.
+    ///
+    /// Open work on a blocked address ends when its pending probes have ended. Work that is not started yet follows the list at the
+    /// time of its start. The core sends no probe to a blocked address, whatever a strategy asks for.
+    fn set_blocked(&mut self, _blocked: &Arc<dyn Blocked>, _now: Time, _actions: &mut Actions) {}
 
     /// Ends all open work as interrupted. No further outcome follows, and no further probe is sent.
     fn interrupt(&mut self, now: Time, actions: &mut Actions);

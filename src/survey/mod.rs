@@ -39,7 +39,7 @@ use crate::engine::stop::Stop;
 use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
-use crate::model::{ProbeId, Status, Targets, Time};
+use crate::model::{Blocked, ProbeId, Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
 use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
@@ -281,7 +281,10 @@ impl Job<'_> {
     }
 
     /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end.
-    fn telling<'a>(&'a self, observer: &'a mut dyn Observer) -> impl FnMut(Progress) + 'a {
+    fn telling<'a>(
+        &'a self,
+        observer: &'a mut dyn Observer,
+    ) -> impl FnMut(Progress) -> Option<Arc<dyn Blocked>> + 'a {
         let (mut stopping, mut sealing) = (false, false);
         move |progress| {
             if self.stop.is_asked() && !stopping {
@@ -293,6 +296,7 @@ impl Job<'_> {
                 observer.sealing();
             }
             observer.progress(progress);
+            None
         }
     }
 
@@ -326,7 +330,10 @@ impl Job<'_> {
             writer_speed: None,
             start,
             stop: self.stop,
-            progress: &mut |progress| observer.progress(progress),
+            progress: &mut |progress| {
+                observer.progress(progress);
+                None
+            },
         };
         let end = run.run();
         let end = RunEnd {

@@ -10,13 +10,13 @@ use pathsurvey::dataset::Output;
 use pathsurvey::engine::assembler::{Assembled, Assembler, TargetRows};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::limiter::Limits;
-use pathsurvey::engine::report::Tally;
+use pathsurvey::engine::report::{Progress, Tally};
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
 use pathsurvey::lab::{LabNetwork, Recorded, Recording, RecordingLog, VirtualNetwork};
-use pathsurvey::model::{HopRecord, ProbeId, Rate, Time, TraceRecord, UnsentReason};
+use pathsurvey::model::{Blocked, HopRecord, ProbeId, Rate, Time, TraceRecord, UnsentReason};
 use pathsurvey::survey::parts::{self, Earlier};
 use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START};
 use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
@@ -134,6 +134,9 @@ pub fn load(config: &SurveyConfig) -> Arc<TargetSet> {
     Arc::new(targets)
 }
 
+/// Takes the progress, and may return a new blocklist.
+pub type Watch = dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>;
+
 /// A run in virtual time, and what of it is out of the ordinary.
 pub struct Drive<'a> {
     pub config: &'a SurveyConfig,
@@ -144,6 +147,8 @@ pub struct Drive<'a> {
     pub first: ProbeId,
     /// What earlier sessions left.
     pub earlier: Option<Earlier>,
+    /// Called twice a second. Blocklists come from here.
+    pub watch: Box<Watch>,
 }
 
 /// What a run left.
@@ -163,11 +168,12 @@ impl<'a> Drive<'a> {
             stop: Stop::default(),
             first: ProbeId(0),
             earlier: None,
+            watch: Box::new(|_| None),
         }
     }
 
     /// Runs over `network`.
-    pub fn over(self, network: &mut dyn InProcessNetwork, targets: Arc<TargetSet>) -> Driven {
+    pub fn over(mut self, network: &mut dyn InProcessNetwork, targets: Arc<TargetSet>) -> Driven {
         let config = self.config;
         let mut rows = Rows::default();
         let run = VirtualRun {
@@ -184,7 +190,7 @@ impl<'a> Drive<'a> {
             writer_speed: self.writer_speed,
             start: VIRTUAL_START,
             stop: &self.stop,
-            progress: &mut |_| {},
+            progress: &mut *self.watch,
         };
         let VirtualEnd {
             tally,
@@ -276,7 +282,7 @@ pub struct InProcess {
     vantage_v4: Ipv4Addr,
     vantage_v6: Option<Ipv6Addr>,
     network: VirtualNetwork<Recording<LabNetwork>>,
-    log: RecordingLog,
+    pub log: RecordingLog,
 }
 
 impl InProcess {

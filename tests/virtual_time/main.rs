@@ -5,6 +5,7 @@
 //! with one or both. `rewriting` reckons by itself what each rewriting leaves to know a probe by.
 
 mod anomalies;
+mod blocked;
 mod clean;
 mod columns;
 mod costs;

@@ -1,5 +1,7 @@
 //! The core by hand: a strategy that does as it is told, and calls in the order that a test wants.
 
+mod blocking;
+
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 

@@ -26,6 +26,8 @@
 //! | it answered the distance probe by TCP or UDP | those well before the guessed distance; from there on one at a time |
 //! | no answer of the target yet | all, until an answer does not identify its probe; from then on one at a time |
 //!
+//! A target that gets blocked is probed no further. Its traces end as excluded when their pending probes have ended.
+//!
 //! A window limits how many targets are traced at a time. Each flow asks for its own distance, because flows may differ in
 //! length. Probes that are expected to reach the target are marked. The limiter spaces them, because a target sends few
 //! answers.
@@ -41,7 +43,7 @@ use std::sync::Arc;
 use self::path::{Path, Verdict};
 use super::{Actions, Cursor, Finished, Order, Poll, Reach, Shard, Strategy};
 use crate::model::{
-    FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
+    Blocked, FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
 };
 
 /// How targets answer probes that reach them.
@@ -85,6 +87,8 @@ pub struct Trace {
     completed: u64,
     /// Targets whose probes wait because this host has no room for them. They do not count towards the window.
     held: usize,
+    /// Addresses that are not to be probed.
+    blocked: Option<Arc<dyn Blocked>>,
 }
 
 /// A target that is being traced.
@@ -107,6 +111,7 @@ impl Trace {
             active: HashMap::new(),
             completed: 0,
             held: 0,
+            blocked: None,
         }
     }
 
@@ -131,6 +136,9 @@ impl Trace {
     fn admit(&mut self, target: TargetId, now: Time, actions: &mut Actions) {
         let flows = self.limits.flows.max(1);
         let destination = self.targets.address(target);
+        if self.is_blocked(destination) {
+            return self.exclude(target, destination, now, actions);
+        }
         let paths = (0..flows).map(|_| Some(Path::new(&self.limits)));
         let state = ActiveTarget {
             destination,
@@ -152,6 +160,30 @@ impl Trace {
             };
             actions.probe(probe, Reach::Target);
         }
+    }
+
+    fn is_blocked(&self, address: IpAddr) -> bool {
+        let blocked = self.blocked.as_ref();
+        blocked.is_some_and(|blocked| blocked.is_blocked(address))
+    }
+
+    /// Ends every trace of a target that is blocked before its first probe.
+    fn exclude(&mut self, target: TargetId, destination: IpAddr, now: Time, actions: &mut Actions) {
+        for flow in 0..self.limits.flows.max(1) {
+            self.completed += 1;
+            actions.ended(TraceEnd {
+                target,
+                flow: FlowId(flow),
+                destination,
+                started_at: now,
+                finished_at: now,
+                stop_reason: StopReason::Excluded,
+                path_length: None,
+                last_ttl: None,
+                path_mtu: None,
+            });
+        }
+        self.order.finish(u64::from(target.0));
     }
 
     /// Asks a path what it wants next. Requests those probes, or ends the path.
@@ -257,6 +289,23 @@ impl Strategy for Trace {
 
     fn held(&mut self, targets: usize) {
         self.held = targets;
+    }
+
+    fn set_blocked(&mut self, blocked: &Arc<dyn Blocked>, now: Time, actions: &mut Actions) {
+        self.blocked = Some(blocked.clone());
+        let mut open: Vec<TargetId> = { self.active.iter() }
+            .filter(|(_, state)| blocked.is_blocked(state.destination))
+            .map(|(target, _)| *target)
+            .collect();
+        open.sort_unstable();
+        for target in open {
+            if let Some(state) = self.active.get_mut(&target) {
+                state.paths.iter_mut().flatten().for_each(Path::exclude);
+            }
+            for flow in 0..self.limits.flows.max(1) {
+                self.advance(target, FlowId(flow), now, actions);
+            }
+        }
     }
 
     fn interrupt(&mut self, now: Time, actions: &mut Actions) {
