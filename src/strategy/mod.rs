@@ -19,8 +19,8 @@ pub use actions::{Actions, Reach, Request};
 pub use finished::Finished;
 pub use order::{Cursor, Order, Shard};
 pub use permutation::Permutation;
-pub use second_pass::Hole;
-pub use sweep::{Sweep, SweepItems};
+pub use second_pass::{Hole, PassProgress};
+pub use sweep::{Answers, Sweep, SweepItems};
 pub use trace::{Arrivals, Trace, TraceLimits};
 
 use std::sync::Arc;
@@ -65,4 +65,9 @@ pub trait Strategy: Send {
 
     /// How many (target, flow) pairs are finished, for the progress display.
     fn completed(&self) -> u64;
+
+    /// How far the second pass has come. `None` if there is no second pass.
+    fn second_pass(&self) -> Option<PassProgress> {
+        None
+    }
 }

@@ -1,9 +1,19 @@
-//! `sweep`: probes every (target, TTL, flow) once, in a keyed order. The order is its only state.
+//! `sweep`: probes every (target, TTL, flow) once, in a keyed order. The order is its only state, unless a second pass follows.
+
+mod answers;
 
 use std::sync::Arc;
 
-use super::{Actions, Cursor, Finished, Order, Poll, Reach, Shard, Strategy};
-use crate::model::{FlowId, Outcome, Probe, ProbeResult, Purpose, TargetId, Targets, Time, Ttl};
+pub use answers::Answers;
+
+use super::second_pass::{Context, SecondPass};
+use super::{Actions, Cursor, Finished, Order, PassProgress, Poll, Reach, Shard, Strategy};
+use crate::model::{
+    Blocked, FlowId, Outcome, Probe, ProbeResult, Purpose, Said, TargetId, Targets, Time, Ttl,
+};
+
+/// How many flows are searched for holes in one call.
+const FLOWS_SEARCHED: u64 = 1_024;
 
 /// The items of a sweep: every combination of target, flow and TTL, numbered from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +33,16 @@ impl SweepItems {
             first_ttl: first_ttl.0,
             ttls: max_ttl.0.saturating_sub(first_ttl.0).saturating_add(1),
         }
+    }
+
+    /// The lowest TTL.
+    pub fn first_ttl(self) -> Ttl {
+        Ttl(self.first_ttl)
+    }
+
+    /// The highest TTL.
+    pub fn max_ttl(self) -> Ttl {
+        Ttl(self.first_ttl + (self.ttls - 1))
     }
 
     /// How many items there are.
@@ -58,6 +78,17 @@ pub struct Sweep {
     targets: Arc<dyn Targets>,
     items: SweepItems,
     order: Order,
+    /// Addresses that are not to be probed.
+    blocked: Option<Arc<dyn Blocked>>,
+    second_pass: Option<Second>,
+}
+
+/// The second pass of a sweep.
+struct Second {
+    answers: Answers,
+    /// How many flows were searched for holes.
+    searched: u64,
+    pass: SecondPass,
 }
 
 impl Sweep {
@@ -90,14 +121,58 @@ impl Sweep {
             targets,
             items,
             order,
+            blocked: None,
+            second_pass: None,
         }
+    }
+
+    /// Adds a second pass, in another order that `seed` gives. `answers` holds the answers to the items of earlier sessions.
+    pub fn with_second_pass(mut self, answers: Answers, seed: u64) -> Self {
+        self.second_pass = Some(Second {
+            answers,
+            searched: 0,
+            pass: SecondPass::new(seed),
+        });
+        self
+    }
+
+    /// Continues with the second pass, if there is one and every item has its outcome.
+    fn poll_second(&mut self, actions: &mut Actions) -> Poll {
+        let Some(second) = &mut self.second_pass else {
+            return Poll::Done;
+        };
+        let (started, finished) = self.order.progress();
+        if finished < started {
+            return Poll::Wait(None);
+        }
+        let (targets, flows) = (self.items.targets, u64::from(self.items.flows));
+        let pairs = u64::from(targets) * flows;
+        if second.searched < pairs {
+            let end = pairs.min(second.searched + FLOWS_SEARCHED);
+            for pair in second.searched..end {
+                let flow = (
+                    TargetId((pair / flows) as u32),
+                    FlowId((pair % flows) as u16),
+                );
+                for hole in second.answers.holes(self.items, flow) {
+                    second.pass.add(hole);
+                }
+            }
+            second.searched = end;
+            return Poll::Started;
+        }
+        let context = Context {
+            targets: &*self.targets,
+            blocked: self.blocked.as_ref(),
+        };
+        second.pass.poll(&context, actions)
     }
 }
 
 impl Strategy for Sweep {
     fn poll(&mut self, _now: Time, actions: &mut Actions) -> Poll {
         let Some(item) = self.order.start() else {
-            return Poll::Done;
+            return self.poll_second(actions);
         };
         let (target, flow, ttl) = self.items.at(item);
         let probe = Probe {
@@ -114,19 +189,46 @@ impl Strategy for Sweep {
         Poll::Started
     }
 
-    fn observe(&mut self, outcome: &Outcome, _now: Time, _actions: &mut Actions) {
+    fn observe(&mut self, outcome: &Outcome, _now: Time, actions: &mut Actions) {
+        if outcome.purpose == Purpose::SecondPass {
+            let context = Context {
+                targets: &*self.targets,
+                blocked: self.blocked.as_ref(),
+            };
+            if let Some(second) = &mut self.second_pass {
+                second.pass.observe(outcome, &context, actions);
+            }
+            return;
+        }
         // This result does not end a probe.
         if outcome.result == ProbeResult::OneOfSeveral {
             return;
         }
         let item = { self.items }.item(outcome.target, outcome.flow, outcome.ttl);
-        if let Some(item) = item {
-            self.order.finish(item);
+        let Some(item) = item else {
+            return;
+        };
+        self.order.finish(item);
+        if let Some(second) = &mut self.second_pass
+            && let ProbeResult::Answered {
+                kind, from_target, ..
+            } = outcome.result
+        {
+            let arrived = Said::of(kind, from_target) == Said::Arrived;
+            second.answers.note(item, arrived);
         }
+    }
+
+    fn set_blocked(&mut self, blocked: &Arc<dyn Blocked>, _now: Time, _actions: &mut Actions) {
+        self.blocked = Some(blocked.clone());
     }
 
     fn interrupt(&mut self, _now: Time, _actions: &mut Actions) {
         self.order.stop();
+        if let Some(second) = &mut self.second_pass {
+            second.searched = u64::MAX;
+            second.pass.stop();
+        }
     }
 
     fn cursor(&self) -> Cursor {
@@ -136,6 +238,11 @@ impl Strategy for Sweep {
     fn completed(&self) -> u64 {
         let (_, finished) = self.order.progress();
         finished / u64::from(self.items.ttls)
+    }
+
+    fn second_pass(&self) -> Option<PassProgress> {
+        let second = self.second_pass.as_ref();
+        second.map(|second| second.pass.progress())
     }
 }
 

@@ -425,7 +425,13 @@ impl Job<'_> {
     /// The engine for probes of this format. Its schedule starts at `start`.
     fn core(&self, format: ProbeFormat, key: RunKey, start: Time) -> Core {
         let targets = self.targets.clone();
-        let strategy = parts::strategy_for(self.config, targets, format.quotes_with_headers, None);
+        let strategy = parts::strategy_for(
+            self.config,
+            targets,
+            format.quotes_with_headers,
+            None,
+            false,
+        );
         let tracker = parts::tracker(self.config, format, key, ProbeId(0));
         parts::core(self.config, strategy, tracker, start)
     }

@@ -9,7 +9,9 @@ use crate::engine::format::ProbeFormat;
 use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
 use crate::model::{ProbeId, Targets, Time};
-use crate::strategy::{Arrivals, Finished, Hole, Strategy, Sweep, SweepItems, Trace, TraceLimits};
+use crate::strategy::{
+    Answers, Arrivals, Finished, Hole, Strategy, Sweep, SweepItems, Trace, TraceLimits,
+};
 use crate::wire::protocol;
 use crate::wire::token::{RunKey, TokenMaker};
 
@@ -35,6 +37,8 @@ pub struct Earlier {
     pub finished: Finished,
     /// The holes of sealed traces that no second pass has probed.
     pub holes: Vec<Hole>,
+    /// The answers to the finished items of a sweep, for its second pass. `None`: no finished item is taken for a hole.
+    pub answers: Option<Answers>,
 }
 
 /// The items of a sweep of `targets` targets, and their numbers.
@@ -52,16 +56,17 @@ pub fn items(config: &SurveyConfig, targets: u32) -> u64 {
 
 /// The strategy of a new run, for ICMP errors with quoted headers.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
-    strategy_for(config, targets, true, None)
+    strategy_for(config, targets, true, None, false)
 }
 
 /// The strategy. If ICMP errors come without quoted headers, they do not always identify a UDP probe among those of its flow.
-/// With `earlier` it does what earlier sessions left to do.
+/// With `earlier` it does what earlier sessions left to do. With `second_pass` it probes silent hops once more at the end.
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
     quotes_with_headers: bool,
     earlier: Option<&Earlier>,
+    second_pass: bool,
 ) -> Box<dyn Strategy> {
     let format = ProbeFormat {
         quotes_with_headers,
@@ -82,16 +87,30 @@ pub fn strategy_for(
                 },
                 probes_per_hop: config.probes_per_hop,
                 mtu_from: config.first_size().filter(|_| config.mtu),
+                second_pass,
             };
             Box::new(match earlier {
                 None => Trace::new(targets, limits, config.seed),
-                Some(earlier) => Trace::resume(targets, limits, config.seed, &earlier.finished),
+                Some(Earlier {
+                    finished, holes, ..
+                }) => Trace::resume(targets, limits, config.seed, finished, holes),
             })
         }
         StrategyChoice::Sweep => {
             let items = sweep_items(config, targets.len());
             let finished = earlier.map(|earlier| &earlier.finished);
-            Box::new(Sweep::of_items(targets, items, config.seed, finished))
+            let sweep = Sweep::of_items(targets, items, config.seed, finished);
+            if !second_pass {
+                return Box::new(sweep);
+            }
+            let answers = match earlier {
+                None => Answers::new(items.len()),
+                Some(earlier) => {
+                    let given = earlier.answers.clone();
+                    given.unwrap_or_else(|| Answers::to(&earlier.finished))
+                }
+            };
+            Box::new(sweep.with_second_pass(answers, config.seed))
         }
     }
 }

@@ -147,6 +147,8 @@ pub struct Drive<'a> {
     pub first: ProbeId,
     /// What earlier sessions left.
     pub earlier: Option<Earlier>,
+    /// Whether silent holes are probed once more.
+    pub second_pass: bool,
     /// Called twice a second. Blocklists come from here.
     pub watch: Box<Watch>,
 }
@@ -168,6 +170,7 @@ impl<'a> Drive<'a> {
             stop: Stop::default(),
             first: ProbeId(0),
             earlier: None,
+            second_pass: false,
             watch: Box::new(|_| None),
         }
     }
@@ -178,7 +181,13 @@ impl<'a> Drive<'a> {
         let mut rows = Rows::default();
         let run = VirtualRun {
             core: Core::new(
-                parts::strategy_for(config, targets, true, self.earlier.as_ref()),
+                parts::strategy_for(
+                    config,
+                    targets,
+                    true,
+                    self.earlier.as_ref(),
+                    self.second_pass,
+                ),
                 &self.limits,
                 tracker(config, self.first),
                 VIRTUAL_START,

@@ -27,6 +27,7 @@ mod properties;
 mod repeatable;
 mod resumed;
 mod rewriting;
+mod second_pass;
 mod services;
 mod sizes;
 mod sweep;

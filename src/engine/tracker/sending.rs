@@ -152,9 +152,10 @@ impl Tracker {
         loop {
             let serial = self.tokens.serial(self.drawn);
             self.drawn += 1;
-            // If the format shows the TTL, a first attempt has no earlier one. The look-up would only cost time.
+            // If the format shows the TTL, the first attempt of the first round has no earlier one. The look-up would only cost
+            // time.
             let ttl = self.format().shows_ttl().then_some(probe.ttl);
-            let taken = (probe.attempt > 1 || ttl.is_none())
+            let taken = (probe.attempt > 1 || probe.round > 0 || ttl.is_none())
                 && self
                     .ledger
                     .with_facts(probe.destination, probe.flow, ttl)

@@ -28,6 +28,8 @@
 //!
 //! A target that gets blocked is probed no further. Its traces end as excluded when their pending probes have ended.
 //!
+//! With a second pass, the silent hops before the end of each path are probed once more when all targets are done.
+//!
 //! A window limits how many targets are traced at a time. Each flow asks for its own distance, because flows may differ in
 //! length. Probes that are expected to reach the target are marked. The limiter spaces them, because a target sends few
 //! answers.
@@ -41,7 +43,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::path::{Path, Verdict};
-use super::{Actions, Cursor, Finished, Order, Poll, Reach, Shard, Strategy};
+use super::second_pass::{Context, SecondPass};
+use super::{Actions, Cursor, Finished, Hole, Order, PassProgress, Poll, Reach, Shard, Strategy};
 use crate::model::{
     Blocked, FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
 };
@@ -76,6 +79,8 @@ pub struct TraceLimits {
     pub probes_per_hop: u8,
     /// The size of the first probe, in bytes, when the path MTU is searched for. `None`: it is not searched for.
     pub mtu_from: Option<u16>,
+    /// Whether silent hops before the end of a path are probed once more when all targets are done.
+    pub second_pass: bool,
 }
 
 /// Traces every flow of every target.
@@ -89,6 +94,7 @@ pub struct Trace {
     held: usize,
     /// Addresses that are not to be probed.
     blocked: Option<Arc<dyn Blocked>>,
+    second_pass: Option<SecondPass>,
 }
 
 /// A target that is being traced.
@@ -112,22 +118,29 @@ impl Trace {
             completed: 0,
             held: 0,
             blocked: None,
+            second_pass: limits.second_pass.then(|| SecondPass::new(seed)),
         }
     }
 
     /// Traces the targets that `finished` does not have, in the order that `seed` draws. Targets that were begun before the last
-    /// finished one are traced first.
+    /// finished one are traced first. The `holes` of finished targets join the second pass, if there is one.
     pub fn resume(
         targets: Arc<dyn Targets>,
         limits: TraceLimits,
         seed: u64,
         finished: &Finished,
+        holes: &[Hole],
     ) -> Self {
         debug_assert_eq!(u64::from(targets.len()), finished.items());
+        let mut second_pass = limits.second_pass.then(|| SecondPass::new(seed));
+        if let Some(second_pass) = &mut second_pass {
+            holes.iter().for_each(|hole| second_pass.add(*hole));
+        }
         let flows = u64::from(limits.flows.max(1));
         Trace {
             order: Order::resume(&Cursor::of(seed, Shard::WHOLE, finished)),
             completed: finished.len() * flows,
+            second_pass,
             ..Trace::new(targets, limits, seed)
         }
     }
@@ -249,6 +262,13 @@ impl Trace {
             last_ttl: path.last_ttl(),
             path_mtu: path.mtu(),
         });
+        // A target that is traced again by a resumed run, or not to be probed any more, has no second pass.
+        let stays = !matches!(stop_reason, StopReason::Interrupted | StopReason::Excluded);
+        if let Some(second_pass) = self.second_pass.as_mut().filter(|_| stays) {
+            for ttl in path.holes() {
+                second_pass.add(Hole { target, flow, ttl });
+            }
+        }
         self.completed += 1;
         state.open -= 1;
         if state.open == 0 {
@@ -273,12 +293,31 @@ impl Strategy for Trace {
                 self.admit(TargetId(item as u32), now, actions);
                 Poll::Started
             }
-            None if self.active.is_empty() => Poll::Done,
+            None if self.active.is_empty() => match &mut self.second_pass {
+                None => Poll::Done,
+                Some(second_pass) => {
+                    let context = Context {
+                        targets: &*self.targets,
+                        blocked: self.blocked.as_ref(),
+                    };
+                    second_pass.poll(&context, actions)
+                }
+            },
             None => Poll::Wait(None),
         }
     }
 
     fn observe(&mut self, outcome: &Outcome, now: Time, actions: &mut Actions) {
+        if outcome.purpose == Purpose::SecondPass {
+            let context = Context {
+                targets: &*self.targets,
+                blocked: self.blocked.as_ref(),
+            };
+            if let Some(second_pass) = &mut self.second_pass {
+                second_pass.observe(outcome, &context, actions);
+            }
+            return;
+        }
         let state = self.active.get_mut(&outcome.target);
         let path = state.and_then(|state| state.paths.get_mut(usize::from(outcome.flow.0)));
         if let Some(path) = path.and_then(Option::as_mut) {
@@ -310,6 +349,9 @@ impl Strategy for Trace {
 
     fn interrupt(&mut self, now: Time, actions: &mut Actions) {
         self.order.stop();
+        if let Some(second_pass) = &mut self.second_pass {
+            second_pass.stop();
+        }
         let mut open: Vec<TargetId> = self.active.keys().copied().collect();
         open.sort_unstable();
         for target in open {
@@ -325,6 +367,10 @@ impl Strategy for Trace {
 
     fn completed(&self) -> u64 {
         self.completed
+    }
+
+    fn second_pass(&self) -> Option<PassProgress> {
+        self.second_pass.as_ref().map(SecondPass::progress)
     }
 }
 

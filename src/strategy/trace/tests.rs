@@ -33,6 +33,7 @@ const LIMITS: TraceLimits = TraceLimits {
     arrivals: Arrivals::Distinct,
     probes_per_hop: 1,
     mtu_from: None,
+    second_pass: false,
 };
 
 /// The probes of a run in order, and the ends of its traces.

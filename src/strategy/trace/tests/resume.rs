@@ -25,14 +25,14 @@ fn a_resumed_run_traces_every_target_that_is_not_finished_with_all_its_flows() {
     for target in order[..20].iter().enumerate().filter(|(at, _)| at % 4 != 1) {
         finished.insert(target.1.0.into());
     }
-    let mut trace = Trace::resume(listed(50), TWO_FLOWS, 1, &finished);
+    let mut trace = Trace::resume(listed(50), TWO_FLOWS, 1, &finished, &[]);
     assert_eq!(trace.completed(), 15 * 2);
     assert_eq!(trace.cursor().open.len(), 5);
     let first = polled_targets(&mut trace);
     assert_eq!(first, [order[1], order[5], order[9], order[13]]);
 
     let shown = run_of(
-        Trace::resume(listed(50), TWO_FLOWS, 1, &finished),
+        Trace::resume(listed(50), TWO_FLOWS, 1, &finished, &[]),
         |probe| match probe.ttl.0 {
             ttl if ttl < 3 => router(ttl),
             _ => arrived(probe, 3),
@@ -50,7 +50,7 @@ fn a_resumed_run_traces_every_target_that_is_not_finished_with_all_its_flows() {
 fn a_run_whose_targets_are_all_finished_is_done_at_once() {
     let mut finished = Finished::new(50);
     (0..50).for_each(|target| assert!(finished.insert(target)));
-    let mut trace = Trace::resume(listed(50), TWO_FLOWS, 1, &finished);
+    let mut trace = Trace::resume(listed(50), TWO_FLOWS, 1, &finished, &[]);
     assert_eq!(trace.completed(), 100);
     let mut actions = Actions::default();
     assert_eq!(trace.poll(NOW, &mut actions), Poll::Done);
