@@ -87,12 +87,11 @@ impl SecondPass {
             };
         };
         self.place += 1;
-        match self.pending.get_mut(&(hole.target, hole.flow)) {
-            Some(waiting) => waiting.push(hole.ttl),
-            None if self.request(hole, context, actions) => {
-                self.pending.insert((hole.target, hole.flow), Vec::new());
-            }
-            None => {}
+        let flow = (hole.target, hole.flow);
+        if let Some(waiting) = self.pending.get_mut(&flow) {
+            waiting.push(hole.ttl);
+        } else if self.request(hole, context, actions) {
+            self.pending.insert(flow, Vec::new());
         }
         Poll::Started
     }

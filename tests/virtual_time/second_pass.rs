@@ -10,6 +10,7 @@ use pathsurvey::lab::LabNetwork;
 use pathsurvey::model::{HopRecord, Protocol, Purpose, Status, TargetId, TraceRecord, Ttl};
 use pathsurvey::strategy::{Finished, Hole};
 use pathsurvey::survey::parts::Earlier;
+use pathsurvey::targets::Families;
 
 use super::experiment::{Drive, Driven, InProcess, chain, config, lab, load, rate};
 use super::golden::NETWORKS;
@@ -57,10 +58,9 @@ fn holes(traces: &[TraceRecord]) -> Vec<(IpAddr, u16, Option<Ttl>)> {
 }
 
 fn survey(targets: &[&str], flows: u16) -> SurveyConfig {
-    let survey = SurveyConfig {
-        flows,
-        ..config(targets, 17)
-    };
+    let mut survey = config(targets, 17);
+    survey.flows = flows;
+    survey.targets.families = Families::Both;
     survey.validate().expect("a sound configuration")
 }
 

@@ -203,6 +203,9 @@ impl Spacing {
             self.len -= queue.len();
             taken.extend(queue.into_iter().map(|(_, request)| request.probe));
         }
+        let waiting = &self.waiting;
+        self.due
+            .retain(|Reverse((_, _, id))| waiting.contains_key(id));
     }
 
     /// Learns from an outcome how far the target is. Moves the probes that need not wait any longer to `freed`.

@@ -46,7 +46,7 @@ impl Answers {
         items: SweepItems,
         (target, flow): (TargetId, FlowId),
     ) -> impl Iterator<Item = Hole> {
-        let is = |set: &Finished, ttl: u8| {
+        let is = move |set: &Finished, ttl: u8| {
             let item = items.item(target, flow, Ttl(ttl));
             item.is_some_and(|item| set.contains(item))
         };

@@ -17,6 +17,7 @@ fn assembled(rows: impl IntoIterator<Item = HopRecord>, end: &TraceEnd) -> Assem
         assembler.row(row, &mut out);
     }
     assembler.end(end, &mut out);
+    out.whole.append(&mut out.cut_short);
     out
 }
 

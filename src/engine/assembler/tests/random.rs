@@ -200,6 +200,7 @@ proptest! {
             { rows.into_iter().enumerate() }.partition(|(place, row)| is_late(*place, row));
         before.into_iter().for_each(|(_, row)| assembler.row(row, &mut out));
         assembler.end(&end, &mut out);
+        out.whole.append(&mut out.cut_short);
         let written = out.whole.hops.len();
         late.into_iter().for_each(|(_, row)| assembler.row(row, &mut out));
         prop_assert!(out.whole.hops[written..].iter().all(|row| row.on_path == Some(false)));

@@ -1,5 +1,7 @@
 //! A blocklist between any two steps of a probe.
 
+use std::net::IpAddr;
+
 use super::*;
 use crate::engine::outbox::Outbox;
 use crate::model::Blocked;
