@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::engine::outbox::Outbox;
 use crate::model::Blocked;
+use crate::strategy::{Arrivals, Trace, TraceLimits};
 
 /// Blocks everything.
 struct All;
@@ -154,16 +155,40 @@ fn probes_that_wait_for_a_limit_or_for_room_are_skipped() {
     }
 }
 
+/// A trace of one target, which a list would end as excluded.
+fn trace() -> Box<dyn Strategy> {
+    let limits = TraceLimits {
+        first_ttl: Ttl(1),
+        max_ttl: Ttl(8),
+        attempts: 2,
+        gap_limit: 5,
+        flows: 1,
+        window: 1,
+        arrivals: Arrivals::Distinct,
+        probes_per_hop: 1,
+        mtu_from: None,
+        second_pass: false,
+    };
+    let targets = Arc::new(Consecutive {
+        first: TARGET,
+        len: 1,
+    });
+    Box::new(Trace::new(targets, limits, 1))
+}
+
 #[test]
-fn a_list_after_the_last_probe_changes_nothing() {
-    let mut core = core(three(), &limits());
-    let packets = enter(&mut core, START);
-    core.sent(&packets, (START, START), START);
-    core.stop_sending(START);
-    block(&mut core, START);
-    core.advance(ms(3_001), usize::MAX, ms(3_001));
-    assert_eq!(
-        told(&mut core)[..3],
-        ["timeout 1", "timeout 2", "timeout 3"]
-    );
+fn a_list_ends_an_open_target_when_its_pending_probe_has_ended_but_not_after_the_last_probe() {
+    for (stopped, expected) in [(false, "excluded"), (true, "interrupted")] {
+        let mut core = core(trace(), &limits());
+        let packets = enter(&mut core, START);
+        core.sent(&packets, (START, START), START);
+        if stopped {
+            core.stop_sending(START);
+        }
+        block(&mut core, START);
+        assert_eq!(told(&mut core), [""; 0], "the distance probe is pending");
+        core.advance(ms(3_001), usize::MAX, ms(3_001));
+        core.finish(ms(3_002));
+        assert_eq!(told(&mut core), ["timeout 8", expected]);
+    }
 }
