@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use pathsurvey::survey::{Observer, Plan, Progress};
 use pathsurvey::targets::BadLine;
@@ -113,10 +113,16 @@ impl Observer for Terminal {
     fn progress(&mut self, progress: Progress) {
         if let Some(bar) = &self.bar {
             bar.set_position(progress.completed);
+            let again = progress.second_pass.filter(|pass| pass.done > 0);
+            let again = again.map(|pass| {
+                let (done, holes) = (HumanCount(pass.done), HumanCount(pass.holes));
+                format!(", second pass {done}/{holes}")
+            });
             bar.set_message(format!(
-                "{} sent, {} received",
-                indicatif::HumanCount(progress.sent),
-                indicatif::HumanCount(progress.received)
+                "{} sent, {} received{}",
+                HumanCount(progress.sent),
+                HumanCount(progress.received),
+                again.unwrap_or_default()
             ));
         }
     }

@@ -3,9 +3,10 @@
 //! Time jumps from one event to the next. For the same arguments everything is the same, down to the last row and timestamp.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Rate, Time};
+use crate::model::{Blocked, Rate, Time};
 use crate::transport::InProcessNetwork;
 
 use super::assembler::Assembler;
@@ -33,8 +34,8 @@ pub struct VirtualRun<'a> {
     pub start: Time,
     /// Set from outside to end early.
     pub stop: &'a Stop,
-    /// Called twice a second, and at the end.
-    pub progress: &'a mut dyn FnMut(Progress),
+    /// Called twice a second, and at the end. A blocklist that it returns holds from then on.
+    pub progress: &'a mut dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>,
 }
 
 /// What a run leaves behind, however it ended.
@@ -59,7 +60,7 @@ struct Course<'a> {
     resume_at: Time,
     now: Time,
     stop: &'a Stop,
-    progress: &'a mut dyn FnMut(Progress),
+    progress: &'a mut dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>,
 }
 
 impl VirtualRun<'_> {
@@ -183,7 +184,10 @@ impl Course<'_> {
         if self.collector.is_tick_due(self.now) {
             let tally = self.collector.tally(self.core.tally());
             self.collector.tick(self.now, &tally)?;
-            (self.progress)(self.core.progress());
+            if let Some(blocked) = (self.progress)(self.core.progress()) {
+                self.core.set_blocked(blocked, self.now);
+                self.outbox.strike(&mut self.core, self.now);
+            }
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ use crate::engine::stop::Stop;
 use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
-use crate::model::{Status, Targets, Time};
+use crate::model::{Blocked, ProbeId, Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
 use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
@@ -281,7 +281,10 @@ impl Job<'_> {
     }
 
     /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end.
-    fn telling<'a>(&'a self, observer: &'a mut dyn Observer) -> impl FnMut(Progress) + 'a {
+    fn telling<'a>(
+        &'a self,
+        observer: &'a mut dyn Observer,
+    ) -> impl FnMut(Progress) -> Option<Arc<dyn Blocked>> + 'a {
         let (mut stopping, mut sealing) = (false, false);
         move |progress| {
             if self.stop.is_asked() && !stopping {
@@ -293,6 +296,7 @@ impl Job<'_> {
                 observer.sealing();
             }
             observer.progress(progress);
+            None
         }
     }
 
@@ -326,7 +330,10 @@ impl Job<'_> {
             writer_speed: None,
             start,
             stop: self.stop,
-            progress: &mut |progress| observer.progress(progress),
+            progress: &mut |progress| {
+                observer.progress(progress);
+                None
+            },
         };
         let end = run.run();
         let end = RunEnd {
@@ -418,8 +425,14 @@ impl Job<'_> {
     /// The engine for probes of this format. Its schedule starts at `start`.
     fn core(&self, format: ProbeFormat, key: RunKey, start: Time) -> Core {
         let targets = self.targets.clone();
-        let strategy = parts::strategy_for(self.config, targets, format.quotes_with_headers);
-        let tracker = parts::tracker(self.config, format, key);
+        let strategy = parts::strategy_for(
+            self.config,
+            targets,
+            format.quotes_with_headers,
+            None,
+            false,
+        );
+        let tracker = parts::tracker(self.config, format, key, ProbeId(0));
         parts::core(self.config, strategy, tracker, start)
     }
 

@@ -13,6 +13,8 @@ use super::shared::{LONGEST_WAIT, PanicGuard, Shared};
 pub(super) struct Sender<'a> {
     pub transport: Box<dyn PacketSender>,
     pub shared: &'a Shared<'a>,
+    /// How many blocklists the batch at hand was compared with.
+    pub lists_seen: u64,
 }
 
 impl Sender<'_> {
@@ -55,9 +57,20 @@ impl Sender<'_> {
 
     /// Offers a batch to the kernel until every packet is taken or refused.
     fn offer(&mut self, outbox: &mut Outbox) -> Result<(), LiveError> {
-        while let Some((batch, first)) = outbox.remaining() {
+        while outbox.remaining().is_some() {
+            // No list comes between the comparison and the end of the call.
+            let lists = self.shared.lists();
+            if *lists != self.lists_seen {
+                self.lists_seen = *lists;
+                self.shared.with(|core, now| outbox.strike(core, now));
+            }
+            let Some((batch, first)) = outbox.remaining() else {
+                break;
+            };
             let before = self.shared.clock.now();
-            let progress = match self.transport.send(batch, first) {
+            let sent = self.transport.send(batch, first);
+            drop(lists);
+            let progress = match sent {
                 Ok(progress) => progress,
                 Err(error) => {
                     let reason = UnsentReason::Errno(error.raw_os_error().unwrap_or(libc::EIO));
