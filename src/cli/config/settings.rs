@@ -246,3 +246,54 @@ fn of_lab(network: &Network) -> Vec<Setting> {
         fixed("virtual-time", Value::Flag(in_virtual_time)),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::super::{command_at, name_of, options_of, with_switches};
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_option_of_a_survey_is_a_setting() {
+        let command = with_switches(Cli::command());
+        for path in [&["survey"][..], &["config", "show"]] {
+            let survey = command_at(&command, path);
+            let options: BTreeSet<&str> = options_of(survey).map(name_of).collect();
+            let settings = settings(&SurveyConfig::default());
+            let mut names: BTreeSet<&str> = settings.iter().map(|setting| setting.name).collect();
+            assert_eq!(names.len(), settings.len(), "a name stands twice");
+            names.extend(["output-file", "format"]);
+            assert_eq!(names, options);
+        }
+    }
+
+    #[test]
+    fn values_are_toml_that_reads_back() {
+        let texts = [
+            "",
+            "a b",
+            "\"quoted\"",
+            "C:\\x",
+            "line\nbreak",
+            "ä",
+            "# no comment",
+        ];
+        for value in texts {
+            let toml = format!("key = {}", text(value).to_toml());
+            let table: toml::Table = toml.parse().unwrap_or_else(|why| panic!("{toml}: {why}"));
+            assert_eq!(table["key"].as_str(), Some(value), "{toml}");
+        }
+        let values = texts.map(str::to_owned).to_vec();
+        let toml = format!("key = {}", Value::List(values.clone()).to_toml());
+        let table: toml::Table = toml.parse().expect("TOML");
+        let read: Vec<String> = table["key"].clone().try_into().expect("a list of texts");
+        assert_eq!(read, values);
+        assert_eq!(large(u64::MAX).to_toml(), "\"18446744073709551615\"");
+        assert_eq!(large(7).to_toml(), "7");
+        assert_eq!(seconds(Duration::from_millis(1_500)).to_toml(), "1.5");
+    }
+}
