@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use pathsurvey::engine::stop::EndedEarly;
 use pathsurvey::survey::{Observer, Plan, Progress};
 use pathsurvey::targets::BadLine;
 
@@ -127,9 +128,13 @@ impl Observer for Terminal {
         }
     }
 
-    fn stopping(&mut self, wait: Duration) {
+    fn stopping(&mut self, cause: EndedEarly, wait: Duration) {
+        let (why, keys) = match cause {
+            EndedEarly::Signal(_) => ("stopping", "Ctrl-C again"),
+            EndedEarly::MaxDuration => ("stopping at --max-duration", "Ctrl-C twice"),
+        };
         self.say(&format!(
-            "stopping: waiting up to {} s for pending replies; press Ctrl-C again to end at once",
+            "{why}: waiting up to {} s for pending replies; press {keys} to end at once",
             wait.as_secs_f64()
         ));
     }

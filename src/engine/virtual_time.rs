@@ -59,6 +59,8 @@ struct Course<'a> {
     /// When the rest of the outbox is offered.
     resume_at: Time,
     now: Time,
+    /// Whether there is still something to send.
+    sends: bool,
     stop: &'a Stop,
     progress: &'a mut dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>,
 }
@@ -75,9 +77,11 @@ impl VirtualRun<'_> {
             outbox: Outbox::default(),
             resume_at: self.start,
             now: self.start,
+            sends: true,
             stop: self.stop,
             progress: self.progress,
         };
+        self.stop.sending_starts(self.start);
         let error = course.follow().err();
         (course.progress)(course.core.progress());
         VirtualEnd {
@@ -97,6 +101,7 @@ impl Course<'_> {
             self.write()?;
             let events = [
                 wake,
+                self.deadline_ahead(),
                 self.network.next_arrival(),
                 self.core.next_timeout(),
                 self.core.over_at(self.now),
@@ -117,6 +122,12 @@ impl Course<'_> {
         self.write()
     }
 
+    /// When sending has to end, if that is still to come.
+    fn deadline_ahead(&self) -> Option<Time> {
+        let ahead = |deadline: &Time| self.sends && *deadline > self.now;
+        self.stop.deadline().filter(ahead)
+    }
+
     /// Takes what has arrived, and lets time pass.
     fn receive(&mut self) {
         while let Some((at, packet)) = self.network.receive(self.now) {
@@ -132,6 +143,9 @@ impl Course<'_> {
             let waits = self.offer();
             if waits.is_some() {
                 return waits;
+            }
+            if self.sends {
+                self.stop.watch_deadline(self.now);
             }
             if self.stop.is_asked() {
                 self.outbox.report(&mut self.core, self.now);
@@ -149,7 +163,10 @@ impl Course<'_> {
                 }
                 Next::Wait(until) => return Some(until),
                 Next::AwaitOutcome(until) => return until,
-                Next::Done => return None,
+                Next::Done => {
+                    self.sends = false;
+                    return None;
+                }
             }
         }
     }

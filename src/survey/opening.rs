@@ -52,6 +52,7 @@ impl Job<'_> {
         let run = NewRun {
             limits: PartLimits {
                 age: config.seal_interval,
+                rows: config.seal_rows as usize,
                 ..PartLimits::default()
             },
             ..NewRun::new(meta, self.targets.clone())

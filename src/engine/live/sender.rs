@@ -34,9 +34,10 @@ impl Sender<'_> {
         // What it took to open everything is not owed.
         let format = self.shared.with(|core, now| {
             core.hold(now);
+            self.shared.stop.sending_starts(now);
             *core.format()
         });
-        while !self.shared.stop.is_asked() && !self.shared.stop.hurries() {
+        while self.may_send() {
             match self.shared.collect(outbox) {
                 Next::Send => {
                     outbox.find_sources(|target| self.transport.source_for(target));
@@ -53,6 +54,13 @@ impl Sender<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing has asked for the end of sending.
+    fn may_send(&self) -> bool {
+        let stop = self.shared.stop;
+        stop.watch_deadline(self.shared.clock.now());
+        !stop.is_asked() && !stop.hurries()
     }
 
     /// Offers a batch to the kernel until every packet is taken or refused.
