@@ -15,7 +15,7 @@ use pathsurvey::targets::{DnsResolver, Families, TargetSpec, parse_server};
 
 use super::log::{LogOptions, write_stderr};
 use super::names::{FlagsName, NameFamily, ProtocolName, StrategyName, TransportName, unsupported};
-use super::signals::stop_on_signals;
+use super::signals::{reread_on_signal, stop_on_signals};
 use super::terminal::{Terminal, names_bar};
 use super::values::{packet_size, rate, seconds, share, timeout, whole, whole_or_hex};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, INCOMPLETE, OK, fail, refuse};
@@ -305,6 +305,10 @@ impl SurveyArgs {
             Ok(stop) => stop,
             Err(error) => return fail(&error),
         };
+        // The flag has no effect yet: the survey does not read its blocklists again.
+        if let Err(error) = reread_on_signal() {
+            return fail(&error);
+        }
         let mut terminal = Terminal::new(log);
         let names = DnsResolver::new(&config.targets.resolvers).watched(names_bar(log));
         let end = survey::run(&config, &output, &names, &stop, &mut terminal);

@@ -10,16 +10,18 @@
 //! | another SIGHUP | none: a dropped connection sends two of them, one from the shell and one from the terminal |
 //! | SIGHUP, if it was ignored at the start (nohup) | none |
 //!
+//! SIGUSR1 asks a survey to read its blocklists again: see [`reread_on_signal`].
+//!
 //! Before the dataset is open there is nothing to seal: the second signal ends the program at once.
 
 mod sys;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use pathsurvey::engine::stop::{Asked, Stop};
 
@@ -40,6 +42,15 @@ pub(super) fn stop_on_signals() -> anyhow::Result<Stop> {
         }
     }
     Ok(Stop::new(asked))
+}
+
+/// Returns a flag that every SIGUSR1 sets: the user asks the survey to read its blocklists again.
+///
+/// By default, this signal ends the program. So the handler is installed for every survey, also for one without a blocklist.
+pub(super) fn reread_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let asked = Arc::default();
+    signal_hook::flag::register(SIGUSR1, Arc::clone(&asked)).context("cannot handle SIGUSR1")?;
+    Ok(asked)
 }
 
 /// What a signal handler does next.
@@ -126,6 +137,14 @@ mod tests {
         // The Rust runtime ignores SIGPIPE.
         assert!(sys::is_ignored(signal_hook::consts::SIGPIPE));
         assert!(!sys::is_ignored(SIGALRM));
+    }
+
+    #[test]
+    fn sigusr1_sets_the_flag_and_ends_nothing() {
+        let asked = reread_on_signal().unwrap();
+        assert!(!asked.load(Ordering::Relaxed));
+        signal_hook::low_level::raise(SIGUSR1).unwrap();
+        assert!(asked.load(Ordering::Relaxed));
     }
 
     /// Milliseconds after the first signal, the signal, and what follows from it.

@@ -12,7 +12,7 @@ use crate::dataset::directory::OWNER;
 use crate::dataset::files;
 use crate::dataset::manifest::{self, Manifest};
 
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 const LOCK: &str = ".lock";
 
 /// The runs at `path`, oldest first, and the path that manifests and parts are below.
@@ -84,7 +84,7 @@ fn of_directory(directory: &Path, between: impl FnOnce()) -> Result<Vec<Run>, Re
 }
 
 /// The files `manifest-*.json`, by name.
-fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
+pub(super) fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory)? {
@@ -101,7 +101,7 @@ fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
 }
 
 /// The run of a manifest. `None` if there is no such file.
-fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
+pub(super) fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
     let text = match files::read_regular(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -81,6 +81,21 @@ impl Run {
         self.manifest_path.parent().unwrap_or(Path::new(""))
     }
 
+    /// The folder with the run's manifest. `None` for a single file, and for a run of a version before such folders.
+    pub fn folder(&self) -> Option<&Path> {
+        let folder = self.manifest_path.parent()?;
+        (folder != self.directory()).then_some(folder)
+    }
+
+    /// Whether a process writes into the night of this run now. See [`Dataset::is_written`](super::Dataset::is_written).
+    ///
+    /// # Errors
+    /// [`ReadError::File`].
+    pub fn is_written(&self) -> Result<bool, ReadError> {
+        let night = self.folder().and_then(Path::parent);
+        super::open::is_locked(night.unwrap_or(self.directory()))
+    }
+
     /// The names of the tables in the manifest.
     pub fn tables(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().map(|(name, _)| name.as_str())

@@ -1,0 +1,185 @@
+//! Removes what was decided.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::plan::{Doomed, Kept, Plan, Why, is_lock};
+use super::record::{Record, records, sync};
+use super::{PruneError, RECORDS};
+
+/// What a prune has removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// The number of runs.
+    pub runs: u64,
+    /// The bytes of their parts, by their manifests.
+    pub bytes: u64,
+    /// Runs that a process began to write after the plan was made. They stay.
+    pub kept: Vec<Kept>,
+    /// Files that are not known, in the folders of removed runs. They stay.
+    pub foreign: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// Finishes removals that were cut short, then removes the runs of the plan. Calls `removed` after each of them.
+    ///
+    /// # Errors
+    /// [`PruneError`]. What was removed before stays removed, and the next prune goes on.
+    pub fn carry_out(self, mut removed: impl FnMut(&Doomed)) -> Result<Removed, PruneError> {
+        let mut all = Removed::default();
+        if self.doomed.is_empty() && self.unfinished.is_empty() {
+            return Ok(all);
+        }
+        let folder = self.root.join(RECORDS);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(PruneError::file("create", &folder)(error));
+            }
+            Ok(()) | Err(_) => sync(&self.root)?,
+        }
+        let lock = folder.join(".lock");
+        let Some(_only) = lock_file(&lock)? else {
+            return Err(PruneError::Busy(self.root));
+        };
+        let mut folders = BTreeSet::new();
+        for (path, record) in records(&self.root)? {
+            self.finish(&path, &record, &mut folders)?;
+            all.runs += 1;
+        }
+        for doomed in &self.doomed {
+            let night = doomed.locked.as_ref().map(|night| night.join(".lock"));
+            let night = night.filter(|lock| lock.exists());
+            let held = night.as_deref().map(lock_file).transpose()?;
+            if matches!(held, Some(None)) {
+                all.kept.push(Kept {
+                    night: Some(doomed.night),
+                    vantage: doomed.vantage.clone(),
+                    run_id: doomed.run_id.clone(),
+                    why: Why::Written,
+                });
+                continue;
+            }
+            let path = doomed.record.write(&self.root, &doomed.name)?;
+            self.finish(&path, &doomed.record, &mut folders)?;
+            all.runs += 1;
+            all.bytes = all.bytes.saturating_add(doomed.bytes);
+            removed(doomed);
+        }
+        for folder in folders {
+            self.foreign_in(&folder, &mut all.foreign)?;
+        }
+        remove(&lock)?;
+        remove_folder(&folder)?;
+        Ok(all)
+    }
+
+    /// Removes the files of a record, then the record. Does the rest if it was cut short before.
+    fn finish(
+        &self,
+        path: &Path,
+        record: &Record,
+        folders: &mut BTreeSet<PathBuf>,
+    ) -> Result<(), PruneError> {
+        let mut changed = BTreeSet::new();
+        for manifest in &record.manifests {
+            let manifest = self.root.join(manifest);
+            remove(&manifest)?;
+            changed.extend(manifest.parent().map(Path::to_owned));
+        }
+        // No part goes before the removal of the manifests is durable.
+        changed.iter().try_for_each(|folder| sync(folder))?;
+        for file in &record.files {
+            let file = self.root.join(file);
+            // A later run cannot have the same part, but a record can be old.
+            if !self.staying.contains(&file) && !is_behind_link(&self.root, &file) {
+                remove(&file)?;
+            }
+        }
+        for folder in &record.folders {
+            let folder = self.root.join(folder);
+            remove_night(&folder)?;
+            if !remove_folder(&folder)? {
+                folders.insert(folder);
+            }
+        }
+        changed.iter().try_for_each(|folder| sync(folder))?;
+        remove(path)?;
+        sync(&self.root.join(RECORDS))
+    }
+
+    /// Adds the files in a folder that belong to no run.
+    fn foreign_in(&self, folder: &Path, foreign: &mut Vec<PathBuf>) -> Result<(), PruneError> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(PruneError::file("list", folder)(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(PruneError::file("list", folder))?;
+            let path = entry.path();
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !is_folder && !is_lock(&entry.file_name()) && !self.staying.contains(&path) {
+                foreign.push(path);
+            }
+        }
+        foreign.sort();
+        Ok(())
+    }
+}
+
+fn is_behind_link(root: &Path, file: &Path) -> bool {
+    let above = { file.ancestors().skip(1) }.take_while(|above| *above != root);
+    { above }.any(|above| fs::symlink_metadata(above).is_ok_and(|about| about.is_symlink()))
+}
+
+/// Removes the locks of a night's folder that holds nothing else.
+fn remove_night(folder: &Path) -> Result<(), PruneError> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    if names.iter().all(|name| is_lock(name)) {
+        for name in names {
+            remove(&folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file. It may be gone already.
+fn remove(file: &Path) -> Result<(), PruneError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(PruneError::file("remove", file)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Removes a folder if it is empty. Returns whether it is gone.
+fn remove_folder(folder: &Path) -> Result<bool, PruneError> {
+    match fs::remove_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => Ok(true),
+            // A link to a folder is no folder here.
+            ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => Ok(false),
+            _ => Err(PruneError::file("remove", folder)(error)),
+        },
+    }
+}
+
+/// Locks a file as long as the result lives. `None` if another process has the lock.
+fn lock_file(path: &Path) -> Result<Option<File>, PruneError> {
+    let mut options = OpenOptions::new();
+    let file = { options.create(true).truncate(false).write(true) }
+        .open(path)
+        .map_err(PruneError::file("open", path))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // A file system without locks. Runs have an owner file there, which the plan has looked at.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+    }
+}
