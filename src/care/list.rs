@@ -67,7 +67,9 @@ pub fn list(path: impl AsRef<Path>) -> Result<Vec<Entry>, ReadError> {
         let manifest = run.manifest();
         (night_of(run), &manifest.vantage.id, manifest.started_at)
     });
-    let runs = runs.into_iter().map(|run| Ok(Entry::Run(Box::new(Listed::of(run)?))));
+    let runs = runs
+        .into_iter()
+        .map(|run| Ok(Entry::Run(Box::new(Listed::of(run)?))));
     let damaged = damaged.into_iter().map(|error| Ok(Entry::Damaged(error)));
     runs.chain(damaged).collect()
 }

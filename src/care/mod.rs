@@ -15,6 +15,10 @@
 mod list;
 mod night;
 pub mod prune;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use list::{Entry, Listed, list};

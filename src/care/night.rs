@@ -66,7 +66,17 @@ mod tests {
     fn ages_are_days_or_weeks() {
         assert_eq!("90d".parse(), Ok(Age(90)));
         assert_eq!("2w".parse(), Ok(Age(14)));
-        for wrong in ["", "d", "90", "-1d", "+1d", "1h", "1.5d", "99999999999999999999d", "9é"] {
+        for wrong in [
+            "",
+            "d",
+            "90",
+            "-1d",
+            "+1d",
+            "1h",
+            "1.5d",
+            "99999999999999999999d",
+            "9é",
+        ] {
             let error = wrong.parse::<Age>().unwrap_err();
             assert!(error.contains("90d"), "{wrong}: {error}");
         }

@@ -90,7 +90,11 @@ pub fn verify(
     let mut found: Vec<Finding> = damaged.iter().map(of_manifest).collect();
     let faults = dataset.verify(checks, progress)?;
     let is_written = dataset.is_written()?;
-    found.extend(faults.iter().map(|fault| of_fault(fault, is_written, is_damaged)));
+    found.extend(
+        faults
+            .iter()
+            .map(|fault| of_fault(fault, is_written, is_damaged)),
+    );
     if dataset.path().is_dir() && !is_written {
         leftovers(dataset.path(), &mut found)?;
     }
@@ -115,10 +119,9 @@ fn of_fault(fault: &Fault, is_written: bool, is_damaged: bool) -> Finding {
             Kind::ListedTwice,
             "a manifest was copied or changed: remove the copy, or restore the manifest",
         ),
-        Fault::Unlisted { .. } if is_written => (
-            Kind::BeingWritten,
-            "verify again when the run has ended",
-        ),
+        Fault::Unlisted { .. } if is_written => {
+            (Kind::BeingWritten, "verify again when the run has ended")
+        }
         Fault::Unlisted { .. } if is_damaged => (
             Kind::Unlisted,
             "restore the damaged manifest first: it may list this part",

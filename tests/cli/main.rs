@@ -4,9 +4,11 @@
 #![allow(clippy::too_many_lines, reason = "tests may be tables")]
 
 mod clashes;
+mod datasets;
 mod endings;
 mod numbers;
 mod refusals;
+mod rereading;
 mod streams;
 mod targets;
 mod telling;

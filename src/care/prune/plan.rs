@@ -10,11 +10,16 @@ use chrono::NaiveDate;
 use super::record::{Record, records};
 use super::{PruneError, Rule};
 use crate::care::night_of;
-use crate::dataset::manifest::RunState;
+use crate::dataset::manifest::{Manifest, RunState};
 use crate::dataset::read::{Dataset, ReadError, Run};
 
 /// The files of a run's folder that are removed with it. Other files stay.
-const OF_RUN: [&str; 4] = ["_SUCCESS", "checkpoint.json", "targets.bin", "manifest.json"];
+const OF_RUN: [&str; 4] = [
+    "_SUCCESS",
+    "checkpoint.json",
+    "targets.bin",
+    "manifest.json",
+];
 /// Folders of temporary files in a run's folder.
 const PARTIAL: &str = ".partial";
 /// Holds parts of killed runs that no manifest lists.
@@ -42,6 +47,18 @@ pub struct Doomed {
     /// The folder whose lock is held during the removal.
     pub(super) locked: Option<PathBuf>,
     pub(super) record: Record,
+}
+
+impl Doomed {
+    /// The run, if it stays after all.
+    pub(super) fn kept(&self, why: Why) -> Kept {
+        Kept {
+            night: Some(self.night),
+            vantage: self.vantage.clone(),
+            run_id: self.run_id.clone(),
+            why,
+        }
+    }
 }
 
 /// Why a run stays although the rule covers its night.
@@ -117,10 +134,16 @@ pub fn plan(root: &Path, rule: &Rule) -> Result<Plan, PruneError> {
     let mut nights: BTreeMap<(Option<NaiveDate>, &str), Vec<&Run>> = BTreeMap::new();
     for run in dataset.runs() {
         let vantage = run.manifest().vantage.id.as_str();
-        let is_covered = rule.vantage.as_deref().is_none_or(|chosen| chosen == vantage)
+        let is_covered = rule
+            .vantage
+            .as_deref()
+            .is_none_or(|chosen| chosen == vantage)
             && night_of(run).is_none_or(|night| night < rule.before);
         if is_covered {
-            nights.entry((night_of(run), vantage)).or_default().push(run);
+            nights
+                .entry((night_of(run), vantage))
+                .or_default()
+                .push(run);
         }
     }
     let (mut doomed, mut kept) = (Vec::new(), Vec::new());
@@ -147,7 +170,10 @@ pub fn plan(root: &Path, rule: &Rule) -> Result<Plan, PruneError> {
         root: root.to_owned(),
         doomed: doomed.collect::<Result<_, _>>()?,
         kept,
-        unfinished: unfinished.into_iter().map(|(_, record)| record.run_id).collect(),
+        unfinished: unfinished
+            .into_iter()
+            .map(|(_, record)| record.run_id)
+            .collect(),
         staying,
     })
 }
@@ -162,7 +188,8 @@ struct Choice<'d> {
     root: &'d Path,
     /// By vantage point.
     newest: BTreeMap<&'d str, Option<NaiveDate>>,
-    last: Option<&'d str>,
+    /// The run of `manifest.json`.
+    last: Option<String>,
     /// Parts that are listed more than once.
     shared: HashSet<&'d Path>,
 }
@@ -180,7 +207,7 @@ impl<'d> Choice<'d> {
         Choice {
             root: dataset.path(),
             newest,
-            last: dataset.runs().last().map(Run::id),
+            last: run_of(&dataset.path().join("manifest.json")),
             shared,
         }
     }
@@ -195,7 +222,7 @@ impl<'d> Choice<'d> {
             Some(Why::Written)
         } else if self.newest.get(manifest.vantage.id.as_str()) == Some(&night) {
             Some(Why::Newest)
-        } else if self.last == Some(run.id()) {
+        } else if self.last.as_deref() == Some(run.id()) {
             Some(Why::Last)
         } else if paths_of(run).any(|path| self.shared.contains(path)) {
             Some(Why::Shared)
@@ -205,6 +232,12 @@ impl<'d> Choice<'d> {
             None
         })
     }
+}
+
+/// The id of the run that a manifest is of.
+fn run_of(manifest: &Path) -> Option<String> {
+    let text = fs::read(manifest).ok()?;
+    Some(Manifest::parse(&text).ok()?.run_id)
 }
 
 /// Whether a path below `root`, or a folder on the way, is a link.
@@ -308,7 +341,9 @@ fn names_in(folder: &Path) -> Result<Vec<std::ffi::OsString>, PruneError> {
 fn with_parents(folders: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut all: BTreeSet<PathBuf> = BTreeSet::new();
     for folder in folders {
-        let inside = folder.ancestors().filter(|above| above.components().count() > 1);
+        let inside = folder
+            .ancestors()
+            .filter(|above| above.components().count() > 1);
         all.extend(inside.map(Path::to_owned));
     }
     let mut all: Vec<PathBuf> = all.into_iter().collect();

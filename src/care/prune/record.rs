@@ -25,7 +25,9 @@ pub(super) struct Record {
 impl Record {
     /// Whether all paths stay below the dataset's directory.
     fn is_inside(&self) -> bool {
-        let mut all = { self.manifests.iter() }.chain(&self.files).chain(&self.folders);
+        let mut all = { self.manifests.iter() }
+            .chain(&self.files)
+            .chain(&self.folders);
         all.all(|path| {
             let mut names = path.components();
             !path.as_os_str().is_empty() && names.all(|name| matches!(name, Component::Normal(_)))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::plan::{Doomed, Kept, Plan, Why, is_lock};
@@ -27,7 +27,15 @@ impl Plan {
     ///
     /// # Errors
     /// [`PruneError`]. What was removed before stays removed, and the next prune goes on.
-    pub fn carry_out(self, mut removed: impl FnMut(&Doomed)) -> Result<Removed, PruneError> {
+    pub fn carry_out(self, removed: impl FnMut(&Doomed)) -> Result<Removed, PruneError> {
+        self.carry_out_by(&Hand(&|_| Ok(())), removed)
+    }
+
+    pub(super) fn carry_out_by(
+        self,
+        hand: &Hand<'_>,
+        mut removed: impl FnMut(&Doomed),
+    ) -> Result<Removed, PruneError> {
         let mut all = Removed::default();
         if self.doomed.is_empty() && self.unfinished.is_empty() {
             return Ok(all);
@@ -45,7 +53,7 @@ impl Plan {
         };
         let mut folders = BTreeSet::new();
         for (path, record) in records(&self.root)? {
-            self.finish(&path, &record, &mut folders)?;
+            self.finish(hand, &path, &record, &mut folders)?;
             all.runs += 1;
         }
         for doomed in &self.doomed {
@@ -53,16 +61,12 @@ impl Plan {
             let night = night.filter(|lock| lock.exists());
             let held = night.as_deref().map(lock_file).transpose()?;
             if matches!(held, Some(None)) {
-                all.kept.push(Kept {
-                    night: Some(doomed.night),
-                    vantage: doomed.vantage.clone(),
-                    run_id: doomed.run_id.clone(),
-                    why: Why::Written,
-                });
+                all.kept.push(doomed.kept(Why::Written));
                 continue;
             }
+            hand.touch(&self.root.join(RECORDS))?;
             let path = doomed.record.write(&self.root, &doomed.name)?;
-            self.finish(&path, &doomed.record, &mut folders)?;
+            self.finish(hand, &path, &doomed.record, &mut folders)?;
             all.runs += 1;
             all.bytes = all.bytes.saturating_add(doomed.bytes);
             removed(doomed);
@@ -70,14 +74,15 @@ impl Plan {
         for folder in folders {
             self.foreign_in(&folder, &mut all.foreign)?;
         }
-        remove(&lock)?;
-        remove_folder(&folder)?;
+        hand.remove(&lock)?;
+        hand.remove_folder(&folder)?;
         Ok(all)
     }
 
     /// Removes the files of a record, then the record. Does the rest if it was cut short before.
     fn finish(
         &self,
+        hand: &Hand<'_>,
         path: &Path,
         record: &Record,
         folders: &mut BTreeSet<PathBuf>,
@@ -85,27 +90,26 @@ impl Plan {
         let mut changed = BTreeSet::new();
         for manifest in &record.manifests {
             let manifest = self.root.join(manifest);
-            remove(&manifest)?;
+            hand.remove(&manifest)?;
             changed.extend(manifest.parent().map(Path::to_owned));
         }
         // No part goes before the removal of the manifests is durable.
         changed.iter().try_for_each(|folder| sync(folder))?;
         for file in &record.files {
             let file = self.root.join(file);
-            // A later run cannot have the same part, but a record can be old.
+            // The record may be old: what another run lists now, or what lies behind a link now, stays.
             if !self.staying.contains(&file) && !is_behind_link(&self.root, &file) {
-                remove(&file)?;
+                hand.remove(&file)?;
             }
         }
         for folder in &record.folders {
             let folder = self.root.join(folder);
-            remove_night(&folder)?;
-            if !remove_folder(&folder)? {
+            hand.remove_locks(&folder)?;
+            if !hand.remove_folder(&folder)? {
                 folders.insert(folder);
             }
         }
-        changed.iter().try_for_each(|folder| sync(folder))?;
-        remove(path)?;
+        hand.remove(path)?;
         sync(&self.root.join(RECORDS))
     }
 
@@ -134,40 +138,51 @@ fn is_behind_link(root: &Path, file: &Path) -> bool {
     { above }.any(|above| fs::symlink_metadata(above).is_ok_and(|about| about.is_symlink()))
 }
 
-/// Removes the locks of a night's folder that holds nothing else.
-fn remove_night(folder: &Path) -> Result<(), PruneError> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(());
-    };
-    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-    if names.iter().all(|name| is_lock(name)) {
-        for name in names {
-            remove(&folder.join(name))?;
+/// Removes files and folders. Calls its function before every change: tests cut the removal short there.
+pub(super) struct Hand<'a>(pub(super) &'a dyn Fn(&Path) -> io::Result<()>);
+
+impl Hand<'_> {
+    fn touch(&self, path: &Path) -> Result<(), PruneError> {
+        (self.0)(path).map_err(PruneError::file("remove", path))
+    }
+
+    /// Removes a file. It may be gone already.
+    fn remove(&self, file: &Path) -> Result<(), PruneError> {
+        self.touch(file)?;
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(PruneError::file("remove", file)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
     }
-    Ok(())
-}
 
-/// Removes a file. It may be gone already.
-fn remove(file: &Path) -> Result<(), PruneError> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(PruneError::file("remove", file)(error))
+    /// Removes a folder if it is empty. Returns whether it is gone.
+    fn remove_folder(&self, folder: &Path) -> Result<bool, PruneError> {
+        self.touch(folder)?;
+        match fs::remove_dir(folder) {
+            Ok(()) => Ok(true),
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound => Ok(true),
+                // A link to a folder is no folder here.
+                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => Ok(false),
+                _ => Err(PruneError::file("remove", folder)(error)),
+            },
         }
-        Ok(()) | Err(_) => Ok(()),
     }
-}
 
-/// Removes a folder if it is empty. Returns whether it is gone.
-fn remove_folder(folder: &Path) -> Result<bool, PruneError> {
-    match fs::remove_dir(folder) {
-        Ok(()) => Ok(true),
-        Err(error) => match error.kind() {
-            ErrorKind::NotFound => Ok(true),
-            // A link to a folder is no folder here.
-            ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => Ok(false),
-            _ => Err(PruneError::file("remove", folder)(error)),
-        },
+    /// Removes the locks in a night's folder that holds nothing else.
+    fn remove_locks(&self, folder: &Path) -> Result<(), PruneError> {
+        let Ok(entries) = fs::read_dir(folder) else {
+            return Ok(());
+        };
+        let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        if names.iter().all(|name| is_lock(name)) {
+            for name in names {
+                self.remove(&folder.join(name))?;
+            }
+        }
+        Ok(())
     }
 }
 

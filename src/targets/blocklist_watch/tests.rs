@@ -203,7 +203,10 @@ fn a_list_of_0_bytes_keeps_the_old_one_and_a_comment_line_empties_it() {
     world.list(10);
     world.write("");
     let error = world.error();
-    assert!(error.contains("is empty") && error.contains("comment line"), "{error}");
+    assert!(
+        error.contains("is empty") && error.contains("comment line"),
+        "{error}"
+    );
     world.write("# nobody\n");
     check(&world.list(10), &["10.0.0.1"], &["9.0.0.2"]);
     let mut empty = World::new("");
@@ -222,7 +225,10 @@ fn a_list_that_is_missing_for_a_moment_is_no_error() {
     check(&world.list(1), &["9.0.0.2"], &[]);
     fs::remove_file(world.at("block")).unwrap();
     let error = world.error();
-    assert!(error.contains("cannot be opened") && error.contains("put the file back"), "{error}");
+    assert!(
+        error.contains("cannot be opened") && error.contains("put the file back"),
+        "{error}"
+    );
     world.nothing(30);
     world.write("9.0.0.4\n");
     check(&world.list(10), &["9.0.0.4"], &["9.0.0.2"]);
@@ -250,13 +256,18 @@ fn a_list_that_changes_all_the_time_is_reported_once_and_its_entries_count() {
 fn a_compressed_list_that_is_cut_off_keeps_the_old_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("block.zst");
-    let text: String = (0..5_000).map(|at| format!("9.{}.{}.0/24\n", at / 256, at % 256)).collect();
+    let text: String = (0..5_000)
+        .map(|at| format!("9.{}.{}.0/24\n", at / 256, at % 256))
+        .collect();
     let whole = zstd::encode_all(text.as_bytes(), 3).unwrap();
     fs::write(&path, zstd::encode_all(&b"8.8.8.8\n"[..], 3).unwrap()).unwrap();
     let mut world = World::over(dir, &["block.zst"]);
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let error = world.error();
-    assert!(error.contains("block.zst") && error.contains("stay in force"), "{error}");
+    assert!(
+        error.contains("block.zst") && error.contains("stay in force"),
+        "{error}"
+    );
     fs::write(&path, &whole).unwrap();
     check(&world.list(1), &["9.0.0.1", "9.19.135.1"], &["9.19.136.1"]);
 }
@@ -309,11 +320,16 @@ fn streams_are_named_once_and_never_waited_for() {
     assert_eq!(obstacles.len(), 2);
     let streams = |error: &RereadError| matches!(error, RereadError::Stream(_));
     assert!(obstacles.iter().all(streams));
-    let at = |seconds| Time::from_nanos(seconds * 1_000_000_000);
+    let at = |seconds: u64| Time::from_nanos(seconds * 1_000_000_000);
     assert!(watch.poll(at(1)).is_none() && watch.poll(at(9)).is_none());
     asked.store(true, Ordering::Relaxed);
     for _ in 0..2 {
-        assert!(watch.poll(at(9)).unwrap().is_err_and(|error| streams(&error)));
+        assert!(
+            watch
+                .poll(at(9))
+                .unwrap()
+                .is_err_and(|error| streams(&error))
+        );
     }
     assert!(watch.poll(at(20)).is_none());
 }

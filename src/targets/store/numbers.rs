@@ -141,7 +141,9 @@ impl<R: BufRead> NumberReader<R> {
             if buffer.is_empty() {
                 return Err(StoreError::Content("it ends too early"));
             }
-            let take = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+            let take = buffer
+                .len()
+                .min(usize::try_from(rest).unwrap_or(usize::MAX));
             bytes.extend_from_slice(&buffer[..take]);
             self.input.consume(take);
             rest -= take as u64;

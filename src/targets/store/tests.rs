@@ -35,14 +35,18 @@ fn stored(set: &TargetSet, report: &LoadReport) -> Vec<u8> {
 fn everything(set: &TargetSet) -> Vec<(IpAddr, String, Vec<Option<String>>)> {
     let all = set.iter().map(|(id, address)| {
         let info = set.info(id);
-        let labels = info.labels.into_iter().map(|label| label.map(str::to_owned));
+        let labels = info
+            .labels
+            .into_iter()
+            .map(|label| label.map(str::to_owned));
         (address, info.input.into_owned(), labels.collect())
     });
     all.collect()
 }
 
 const LABELLED: &str = "target,asn,city\n9.0.0.1,64500,Zürich\n2a00::1,64500,\n9.1.0.0/16,64501,東京\n9.0.0.9,,\ntwo.example,64502,x\nno.example,1,\n";
-const MORE: &str = "city,target,country\nBern,9.1.7.0/25,CH\n,9.2.0.0/22,\n,2a00:1:2::/46,LI\n,10.0.0.1,XX\n";
+const MORE: &str =
+    "city,target,country\nBern,9.1.7.0/25,CH\n,9.2.0.0/22,\n,2a00:1:2::/46,LI\n,10.0.0.1,XX\n";
 
 fn spec() -> TargetSpec {
     TargetSpec {
@@ -67,7 +71,12 @@ fn a_loaded_set_equals_the_stored_one() {
         allow_special: true,
         ..TargetSpec::default()
     };
-    let ends = loaded(&ends, &["255.255.255.254\n223.255.255.0/24\nfeff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\n1.0.0.0/16\n"]);
+    let ends = loaded(
+        &ends,
+        &[
+            "255.255.255.254\n223.255.255.0/24\nfeff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\n1.0.0.0/16\n",
+        ],
+    );
     for (set, report) in [mixed(), nothing, ends] {
         let bytes = stored(&set, &report);
         let (again, report_again) = TargetSet::load(&bytes[..]).unwrap();
@@ -76,7 +85,11 @@ fn a_loaded_set_equals_the_stored_one() {
         assert_eq!(again.label_names(), set.label_names());
         assert_eq!(again.ipv4_len(), set.ipv4_len());
         assert_eq!(again.heap_bytes(), set.heap_bytes());
-        assert_eq!(stored(&again, &report), bytes, "equal sets give equal bytes");
+        assert_eq!(
+            stored(&again, &report),
+            bytes,
+            "equal sets give equal bytes"
+        );
     }
 }
 
@@ -84,7 +97,10 @@ fn a_loaded_set_equals_the_stored_one() {
 fn the_report_of_the_loading_is_kept() {
     let (set, report) = mixed();
     assert!(report.special > 0 && report.bad_lines > 0 && report.names > 0);
-    assert!(!report.messages.is_empty() && report.unused_labels > 0, "{report:?}");
+    assert!(
+        !report.messages.is_empty() && report.unused_labels > 0,
+        "{report:?}"
+    );
     let (_, again) = TargetSet::load(&stored(&set, &report)[..]).unwrap();
     assert_eq!(again, report);
 }
@@ -120,7 +136,10 @@ fn every_cut_and_every_changed_bit_is_an_error() {
     let (set, report) = loaded(&spec(), &[LABELLED]);
     let bytes = stored(&set, &report);
     for length in 0..bytes.len() {
-        assert!(TargetSet::load(&bytes[..length]).is_err(), "cut to {length}");
+        assert!(
+            TargetSet::load(&bytes[..length]).is_err(),
+            "cut to {length}"
+        );
     }
     for at in 0..bytes.len() {
         for bit in 0..8 {
@@ -130,7 +149,10 @@ fn every_cut_and_every_changed_bit_is_an_error() {
         }
     }
     let longer = [&bytes[..], b"x"].concat();
-    assert!(matches!(TargetSet::load(&longer[..]), Err(StoreError::Checksum)));
+    assert!(matches!(
+        TargetSet::load(&longer[..]),
+        Err(StoreError::Checksum)
+    ));
 }
 
 /// The file of a content, with a right checksum.
@@ -179,9 +201,15 @@ fn other_files_and_other_versions_are_refused_with_a_remedy() {
     assert!(error(b"").contains("not a stored target set"));
     assert!(error(b"192.0.2.1\n192.0.2.2\n192.0.2.3\n").contains("not a stored target set"));
     let newer = error(&file_of("2", b""));
-    assert!(newer.contains("version 2") && newer.contains("version 1"), "{newer}");
+    assert!(
+        newer.contains("version 2") && newer.contains("version 1"),
+        "{newer}"
+    );
     // An endless file of another kind is not read to its end.
-    assert!(matches!(TargetSet::load(io::repeat(7)), Err(StoreError::Foreign)));
+    assert!(matches!(
+        TargetSet::load(io::repeat(7)),
+        Err(StoreError::Foreign)
+    ));
 }
 
 #[test]
@@ -207,17 +235,39 @@ fn sizes_of_large_sets() {
     let labelled: String = (0..1_000_000_u32)
         .map(|at| {
             let address = std::net::Ipv4Addr::from_bits(0x1000_0000 + at.wrapping_mul(193));
-            format!("{address},{},region-{},site {at}\n", 64_500 + at % 5_000, at % 40)
+            format!(
+                "{address},{},region-{},site {at}\n",
+                64_500 + at % 5_000,
+                at % 40
+            )
         })
         .collect();
     let labelled = format!("target,asn,region,site\n{labelled}");
     let plain: String = (0..1_000_000_u32)
-        .map(|at| format!("{}\n", std::net::Ipv4Addr::from_bits(0x1000_0000 + at.wrapping_mul(2_654_435_761) % 0x5000_0000)))
+        .map(|at| {
+            format!(
+                "{}\n",
+                std::net::Ipv4Addr::from_bits(
+                    0x1000_0000 + at.wrapping_mul(2_654_435_761) % 0x5000_0000
+                )
+            )
+        })
         .collect();
     for (name, list) in [("labelled", &labelled), ("plain", &plain)] {
-        let (set, report) = loaded(&TargetSpec { allow_large: true, ..TargetSpec::default() }, &[list]);
+        let (set, report) = loaded(
+            &TargetSpec {
+                allow_large: true,
+                ..TargetSpec::default()
+            },
+            &[list],
+        );
         let bytes = stored(&set, &report);
-        println!("{name}: {} targets, {} bytes in memory, {} bytes stored", set.len(), set.heap_bytes(), bytes.len());
+        println!(
+            "{name}: {} targets, {} bytes in memory, {} bytes stored",
+            set.len(),
+            set.heap_bytes(),
+            bytes.len()
+        );
         assert_eq!(TargetSet::load(&bytes[..]).unwrap().0.len(), set.len());
     }
 }
