@@ -7,11 +7,13 @@ use super::*;
 use crate::dataset::read::Checks;
 
 fn listed(entries: &[Entry]) -> Vec<&Listed> {
-    let run = |entry| match entry {
-        Entry::Run(run) => Some(&**run),
-        Entry::Damaged(_) => None,
-    };
-    entries.iter().filter_map(run).collect()
+    let mut runs = Vec::new();
+    for entry in entries {
+        if let Entry::Run(run) = entry {
+            runs.push(&**run);
+        }
+    }
+    runs
 }
 
 #[test]

@@ -13,7 +13,7 @@ use pathsurvey::care::{self, Entry, Listed};
 
 use self::table::{Align, Table};
 use super::log::LogOptions;
-use super::{FAILED, OK, fail};
+use super::{OK, fail};
 
 /// Looks after datasets.
 #[derive(Debug, Subcommand)]
@@ -87,9 +87,7 @@ impl ListArgs {
         } else {
             print(&table_of(&entries))?;
         }
-        // A damaged manifest is data of the list, but a script must notice it.
-        let is_whole = entries.iter().all(|entry| matches!(entry, Entry::Run(_)));
-        Ok(if is_whole { OK } else { FAILED })
+        Ok(OK)
     }
 }
 

@@ -121,11 +121,11 @@ fn a_name_with_control_characters_does_not_reach_the_terminal() {
 }
 
 #[test]
-fn a_damaged_manifest_is_a_line_of_the_list_and_exit_code_1() {
+fn a_damaged_manifest_is_a_line_of_the_list() {
     let (place, root) = nights();
     fs::write(place.path("nightly/manifest-f1.json"), "{").expect("a file");
     let output = run(&["datasets", "list", &root]);
-    check(&output, 1, &[]);
+    check(&output, 0, &[]);
     let table = text(&output.stdout);
     assert_eq!(table.lines().count(), 6, "{table}");
     let damaged = table.lines().last().expect("a line");

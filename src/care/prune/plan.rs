@@ -44,8 +44,6 @@ pub struct Doomed {
     pub bytes: u64,
     /// The run's name in paths.
     pub(super) name: String,
-    /// The folder whose lock is held during the removal.
-    pub(super) locked: Option<PathBuf>,
     pub(super) record: Record,
 }
 
@@ -282,6 +280,7 @@ fn doom(root: &Path, night: NaiveDate, run: &Run) -> Result<Doomed, PruneError> 
         }
     }
     let relative = |path: &PathBuf| path.strip_prefix(root).map(Path::to_owned).ok();
+    let locked = run.folder().and_then(Path::parent).map(Path::to_owned);
     let sections = || manifest.tables.iter().map(|(_, section)| section);
     Ok(Doomed {
         night,
@@ -290,10 +289,10 @@ fn doom(root: &Path, night: NaiveDate, run: &Run) -> Result<Doomed, PruneError> 
         state: manifest.state.as_str().to_owned(),
         parts: sections().map(|section| section.parts.len() as u64).sum(),
         bytes: { sections() }.fold(0, |sum, section| sum.saturating_add(section.bytes)),
-        locked: run.folder().and_then(Path::parent).map(Path::to_owned),
         record: Record {
             run_id: run.id().to_owned(),
             night: night.to_string(),
+            locked: locked.as_ref().and_then(relative),
             manifests: manifests.iter().filter_map(relative).collect(),
             files: files.iter().filter_map(relative).collect(),
             folders: with_parents(folders.iter().filter_map(relative)),

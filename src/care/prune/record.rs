@@ -14,6 +14,8 @@ pub(super) struct Record {
     pub(super) run_id: String,
     /// The night, for messages.
     pub(super) night: String,
+    /// The folder whose lock keeps runs out of the night. `None` for a run of an earlier version.
+    pub(super) locked: Option<PathBuf>,
     /// Removed first, in this order.
     pub(super) manifests: Vec<PathBuf>,
     /// Parts and other files.
@@ -25,7 +27,7 @@ pub(super) struct Record {
 impl Record {
     /// Whether all paths stay below the dataset's directory.
     fn is_inside(&self) -> bool {
-        let mut all = { self.manifests.iter() }
+        let mut all = { self.locked.iter().chain(&self.manifests) }
             .chain(&self.files)
             .chain(&self.folders);
         all.all(|path| {

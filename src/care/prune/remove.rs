@@ -53,17 +53,17 @@ impl Plan {
         };
         let mut folders = BTreeSet::new();
         for (path, record) in records(&self.root)? {
-            self.finish(hand, &path, &record, &mut folders)?;
-            all.runs += 1;
+            // If a run writes into this night now, a later prune finishes the removal.
+            if let Some(_night) = self.lock_night(&record)? {
+                self.finish(hand, &path, &record, &mut folders)?;
+                all.runs += 1;
+            }
         }
         for doomed in &self.doomed {
-            let night = doomed.locked.as_ref().map(|night| night.join(".lock"));
-            let night = night.filter(|lock| lock.exists());
-            let held = night.as_deref().map(lock_file).transpose()?;
-            if matches!(held, Some(None)) {
+            let Some(_night) = self.lock_night(&doomed.record)? else {
                 all.kept.push(doomed.kept(Why::Written));
                 continue;
-            }
+            };
             hand.touch(&self.root.join(RECORDS))?;
             let path = doomed.record.write(&self.root, &doomed.name)?;
             self.finish(hand, &path, &doomed.record, &mut folders)?;
@@ -77,6 +77,15 @@ impl Plan {
         hand.remove(&lock)?;
         hand.remove_folder(&folder)?;
         Ok(all)
+    }
+
+    /// Keeps runs out of the night of a record, as long as the result lives. `None` if a run writes there.
+    fn lock_night(&self, record: &Record) -> Result<Option<Option<File>>, PruneError> {
+        let lock = { record.locked.as_ref() }.map(|folder| self.root.join(folder).join(".lock"));
+        match lock.filter(|lock| lock.exists()) {
+            Some(lock) => Ok(lock_file(&lock)?.map(Some)),
+            None => Ok(Some(None)),
+        }
     }
 
     /// Removes the files of a record, then the record. Does the rest if it was cut short before.

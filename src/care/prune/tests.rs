@@ -286,7 +286,7 @@ fn a_record_with_paths_elsewhere_removes_nothing() {
     fs::create_dir(sample.path(RECORDS)).unwrap();
     for path in [precious.to_str().unwrap(), "../x", "hops/../../x", ""] {
         let record = serde_json::json!({
-            "run_id": "x", "night": "2026-03-01", "manifests": [], "files": [path], "folders": [],
+            "run_id": "x", "night": "2026-03-01", "locked": null, "manifests": [], "files": [path], "folders": [],
         });
         fs::write(sample.path(".pruning/x.json"), record.to_string()).unwrap();
         let error = plan(sample.root(), &rule("2026-03-02")).unwrap_err();
