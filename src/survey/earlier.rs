@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use arrow::array::{Array, Int16Array, Int32Array, Int64Array, RecordBatch};
 
 use crate::config::{StrategyChoice, SurveyConfig};
-use crate::dataset::read::{Dataset, Filter, ReadError, Rows};
+use crate::dataset::read::{Dataset, Filter, ReadError, RowError, Rows};
 use crate::model::{FlowId, Purpose, ReplyKind, TargetId, TraceId, Ttl};
 use crate::strategy::{Answers, Finished, Hole, SweepItems};
 
@@ -33,9 +33,15 @@ pub(super) fn read(
 
 /// The column of a batch with this name and type.
 fn column<'b, A: Array + 'static>(batch: &'b RecordBatch, name: &str) -> Result<&'b A, ReadError> {
-    let found = batch.column_by_name(name);
-    let found = found.and_then(|column| column.as_any().downcast_ref());
-    found.ok_or_else(|| ReadError::ColumnType(name.to_owned()))
+    let column = batch.column_by_name(name);
+    let column = column.ok_or_else(|| RowError::NoColumn(name.to_owned()))?;
+    let typed = column.as_any().downcast_ref();
+    let other = || RowError::OtherKind {
+        column: name.to_owned(),
+        data_type: column.data_type().to_string(),
+        wanted: "the type that this program writes",
+    };
+    Ok(typed.ok_or_else(other)?)
 }
 
 /// The target and flow of a trace.
@@ -61,9 +67,11 @@ fn traced(config: &SurveyConfig, rows: &Dataset, earlier: &mut Earlier) -> Resul
     let columns = ["trace_id", "first_ttl", "path"];
     for batch in rows.scan("traces").columns(&columns).batches()? {
         for row in Rows::new(batch?).iter() {
-            let (Some(trace), Some(first), Some(path)) =
-                (row.int("trace_id")?, row.int("first_ttl")?, row.addresses("path")?)
-            else {
+            let (Some(trace), Some(first), Some(path)) = (
+                row.int("trace_id")?,
+                row.int("first_ttl")?,
+                row.addresses("path")?,
+            ) else {
                 continue;
             };
             let (target, flow) = pair(trace, config.flows);
@@ -73,7 +81,9 @@ fn traced(config: &SurveyConfig, rows: &Dataset, earlier: &mut Earlier) -> Resul
                 flow,
                 ttl: Ttl((first as usize + at) as u8),
             });
-            earlier.holes.extend(holes.filter(|hole| !probed.contains(hole)));
+            earlier
+                .holes
+                .extend(holes.filter(|hole| !probed.contains(hole)));
         }
     }
     Ok(())
@@ -127,13 +137,16 @@ fn swept(
 }
 
 /// The answers to the probes of a sweep. A probe of the second pass counts as answered, so that it is not sent again.
-fn answers(
-    config: &SurveyConfig,
-    items: SweepItems,
-    rows: &Dataset,
-) -> Result<Answers, ReadError> {
+fn answers(config: &SurveyConfig, items: SweepItems, rows: &Dataset) -> Result<Answers, ReadError> {
     let mut answers = Answers::new(items.len());
-    let columns = ["trace_id", "ttl", "purpose", "destination", "responder", "reply_kind"];
+    let columns = [
+        "trace_id",
+        "ttl",
+        "purpose",
+        "destination",
+        "responder",
+        "reply_kind",
+    ];
     for batch in rows.scan("hops").columns(&columns).batches()? {
         for row in Rows::new(batch?).iter() {
             let (Some(trace), Some(ttl)) = (row.int("trace_id")?, row.int("ttl")?) else {

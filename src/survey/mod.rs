@@ -7,6 +7,7 @@
 //! 3. The receive side receives test packets before the first probe is sent.
 //! 4. The dataset is closed, however the run ended.
 
+mod blocklists;
 mod clash;
 mod earlier;
 mod error;
@@ -42,7 +43,7 @@ use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
 use crate::model::{Blocked, Status, Targets, Time};
-use crate::targets::{LoadReport, Resolve, TargetSet};
+use crate::targets::{BlocklistWatch, LoadReport, Resolve, TargetSet};
 use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
 
@@ -141,6 +142,8 @@ fn run_in(
         Network::VirtualLab { .. } => setup::names(config, resolve),
         Network::Real | Network::Lab { .. } => &unprivileged,
     };
+    // Before the lists are read, so that no change is missed.
+    let blocklists = blocklists::watch(config, stop);
     let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
         observer.bad_line(line)
     })?;
@@ -164,6 +167,7 @@ fn run_in(
         targets,
         report,
         stop,
+        blocklists,
         resumed: None,
     };
     let end = job.run(lab, observer);
@@ -188,6 +192,7 @@ struct Job<'a> {
     targets: Arc<TargetSet>,
     report: LoadReport,
     stop: &'a Stop,
+    blocklists: BlocklistWatch,
     /// The run that goes on. `None` for a new run.
     resumed: Option<Resumable>,
 }
@@ -226,7 +231,7 @@ impl Job<'_> {
     }
 
     fn run_live(
-        self,
+        mut self,
         mut setup: LiveSetup,
         observer: &mut dyn Observer,
     ) -> Result<SurveyEnd, SurveyError> {
@@ -270,15 +275,24 @@ impl Job<'_> {
             Ok(started) => started,
             Err(error) => return Err(sink.abandon(error, clock.now())),
         };
+        let mut core = self.core(format, identity.key.clone(), start, &session);
+        let mut blocklists = std::mem::take(&mut self.blocklists);
+        for warning in blocklists.obstacles() {
+            observer.warn(&warning.to_string());
+        }
+        if self.resumed.is_some() {
+            let now = clock.now();
+            blocklists::apply_at_once(&mut blocklists, &mut core, self.stop, now, observer);
+        }
         let run = LiveRun {
-            core: self.core(format, identity.key.clone(), start, &session),
+            core,
             assembler: parts::assembler(self.config),
             sender: setup.transport.sender,
             receiver,
             sink,
             clock,
         };
-        let end = run.run(self.stop, self.telling(observer));
+        let end = run.run(self.stop, self.telling(observer, &clock, blocklists));
         let mut tally = end.tally;
         let (kept, error) = packets.finish(end.error.map(SurveyError::from));
         facts.setup["pcap"] = to_json(&kept);
@@ -301,10 +315,13 @@ impl Job<'_> {
         self.close(end, facts, lab, (start, observer))
     }
 
-    /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end.
+    /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end. It returns the blocklist if that
+    /// has changed.
     fn telling<'a>(
         &'a self,
         observer: &'a mut dyn Observer,
+        clock: &'a Clock,
+        mut blocklists: BlocklistWatch,
     ) -> impl FnMut(Progress) -> Option<Arc<dyn Blocked>> + 'a {
         let (mut stopping, mut sealing) = (false, false);
         move |progress| {
@@ -317,7 +334,7 @@ impl Job<'_> {
                 observer.sealing();
             }
             observer.progress(progress);
-            None
+            blocklists::news(&mut blocklists, clock.now(), observer)
         }
     }
 
@@ -342,8 +359,7 @@ impl Job<'_> {
             InProcessNetwork::source_for(&network, target).err()
         });
         let known = (facts.clone(), routeless);
-        let (mut sink, session) =
-            self.open_dataset(&identity, &format, vantage, start, known)?;
+        let (mut sink, session) = self.open_dataset(&identity, &format, vantage, start, known)?;
         observer::tell(observer, &[], sink.notices());
         let run = VirtualRun {
             core: self.core(format, identity.key.clone(), start, &session),

@@ -13,8 +13,8 @@ use crate::model::{ProbeId, Targets, Time};
 use super::earlier;
 use super::identity::Identity;
 use super::outage::{Outage, Routeless};
-use super::sink::{DatasetSink, FixedFigures};
 use super::parts::Earlier;
+use super::sink::{DatasetSink, FixedFigures};
 use super::words::to_json;
 use super::{Job, SurveyError};
 
@@ -67,7 +67,13 @@ impl Job<'_> {
                 let writer = DatasetWriter::create(self.output, run, start, &first)?;
                 let first_probe = ProbeId(0);
                 let earlier = None;
-                (writer, Session { earlier, first_probe })
+                (
+                    writer,
+                    Session {
+                        earlier,
+                        first_probe,
+                    },
+                )
             }
             Some(resumed) => {
                 let first_probe = resumed.first_probe();
@@ -78,7 +84,13 @@ impl Job<'_> {
                     .map_err(DatasetError::from)?;
                 let writer = DatasetWriter::resume(unfinished, run, start, &first)?;
                 let earlier = Some(earlier);
-                (writer, Session { earlier, first_probe })
+                (
+                    writer,
+                    Session {
+                        earlier,
+                        first_probe,
+                    },
+                )
             }
         };
         self.stop.writes_now();

@@ -14,7 +14,7 @@ use crate::engine::stop::Stop;
 use crate::model::Targets;
 use crate::targets::{Resolve, TargetSet};
 
-use super::{Job, Observer, Plan, SurveyEnd, SurveyError, clash, pool, setup};
+use super::{Job, Observer, Plan, SurveyEnd, SurveyError, blocklists, clash, pool, setup};
 
 /// Which run goes on, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ pub fn resume(
         targets,
         report,
         stop,
+        blocklists: blocklists::watch(&config, stop),
         resumed: Some(run),
     };
     let end = job.run(lab, observer);

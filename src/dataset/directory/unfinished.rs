@@ -134,7 +134,9 @@ impl Resumable {
             .map_err(|error| refuse(format!("{} cannot be read: {error}", path.display())))?;
         let id = &manifest.run_id;
         // Another process may have resumed it in the meantime.
-        if !is_unfinished(&manifest.state) || manifest.sessions.len() != self.manifest.sessions.len() {
+        if !is_unfinished(&manifest.state)
+            || manifest.sessions.len() != self.manifest.sessions.len()
+        {
             return Err(refuse(format!(
                 "another process has resumed run {id} in the meantime; it is {} now",
                 manifest.state.as_str()

@@ -56,6 +56,7 @@ mod hops;
 mod lookup;
 mod open;
 mod prune;
+mod readable;
 mod row;
 mod run;
 mod scan;

@@ -18,8 +18,7 @@ use super::sink::Target;
 use super::table::{AnyTable, Buffer, Rows, Run, Table};
 use super::tables::{self, Hops, Traces};
 use super::{
-    Counted, DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart,
-    Unfinished,
+    Counted, DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart, Unfinished,
 };
 use crate::model::{HopRecord, IfExists, TableRow, Targets, Time, TraceId, TraceRecord};
 
