@@ -121,7 +121,7 @@ pub(in crate::cli) struct SurveyArgs {
     pub(in crate::cli) seal_interval: Duration,
 
     /// Seal a part of the dataset directory at this number of rows, if that comes before --seal-interval.
-    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = whole(SEAL_ROWS), help_heading = "Output")]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = whole(SEAL_ROWS), help_heading = "Output")]
     pub(in crate::cli) seal_rows: u32,
 
     /// Write every received packet, with its timestamp, to FILE (pcap).
