@@ -62,7 +62,7 @@ fn switch(option: Arg) -> Arg {
         .default_missing_value("true")
         .default_value("false")
         .value_parser(BoolValueParser::new())
-        .value_name("true|false")
+        .value_name("BOOL")
         .hide_default_value(true)
         .hide_possible_values(true)
 }
