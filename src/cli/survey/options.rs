@@ -31,8 +31,9 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
 
-    /// Go on with the run in the directory -o that was killed or interrupted. Its configuration and targets are stored there. Of the other
-    /// options, only --date, --vantage and --max-duration are allowed.
+    /// Go on with the run in the directory -o, which was killed or interrupted.
+    ///
+    /// Only the options --date, --vantage and --max-duration go with it. The configuration and the targets are stored in the directory.
     #[arg(long)]
     pub(in crate::cli) resume: bool,
 
