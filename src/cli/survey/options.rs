@@ -121,7 +121,7 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     pub(in crate::cli) seal_interval: Duration,
 
-    /// Seal a part of the dataset directory at this number of rows, if that comes before --seal-interval.
+    /// Seal a part of the dataset directory earlier if a table has this number of rows.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = whole(SEAL_ROWS), help_heading = "Output")]
     pub(in crate::cli) seal_rows: u32,
 
