@@ -157,8 +157,8 @@ pub const MOST_ATTEMPTS: u8 = 100;
 pub const MOST_WINDOW: u32 = 1 << 20;
 /// Valid timeouts, in seconds.
 pub const TIMEOUT_S: RangeInclusive<f64> = 0.01..=3_600.0;
-/// Valid numbers of rows of a part. A part of fewer rows costs more for its file than for its rows; one of more does not fit in memory.
-pub const SEAL_ROWS: RangeInclusive<u32> = 1_000..=16_777_216;
+/// Valid numbers of rows of a part. A part of the largest number is one row group; below the smallest, files cost more than their rows.
+pub const SEAL_ROWS: RangeInclusive<u32> = 100..=1_000_000;
 /// Valid values of the longest duration of a run, in seconds. The longest is 30 days.
 pub const MAX_DURATION_S: RangeInclusive<f64> = 0.001..=2_592_000.0;
 /// The most bytes of a vantage point's name in the name of a folder: file systems allow 255, and the name starts with `vp=id-`.

@@ -172,6 +172,10 @@ fn main() -> ExitCode {
             ending::at_once,
         ),
         (
+            "a_second_signal_after_the_longest_duration_ends_a_survey_at_once",
+            ending::at_once_after_its_longest_duration,
+        ),
+        (
             "a_hanging_writer_does_not_keep_a_survey_from_ending",
             ending::in_spite_of_a_hanging_writer,
         ),

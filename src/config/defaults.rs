@@ -42,7 +42,7 @@ impl Default for SurveyConfig {
             date: None,
             if_exists: IfExists::Append,
             seal_interval: Duration::from_secs(60),
-            seal_rows: 1 << 20,
+            seal_rows: 1_000_000,
             max_duration: None,
             second_pass: false,
             pcap: None,

@@ -314,6 +314,16 @@ const APART: Duration = Duration::from_millis(600);
 
 /// Silent targets with a long timeout make the orderly end take minutes; a second signal does not wait for it.
 pub fn at_once() -> Outcome {
+    ended_at_once(&[], 130, "SIGINT")
+}
+
+/// The end of the time is no signal: of two signals after it, the second one ends the survey at once.
+pub fn at_once_after_its_longest_duration() -> Outcome {
+    ended_at_once(&["--max-duration", "2"], 5, "max_duration")
+}
+
+/// Ends a survey with two signals. If `options` limit its duration, they come after that.
+fn ended_at_once(options: &[&str], exit_code: i32, reason: &str) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
     let night = directory.path().join("night");
     let network = repository().join("labs/silence.toml");
@@ -337,6 +347,7 @@ pub fn at_once() -> Outcome {
         "--seal-interval",
         "0.2",
     ]);
+    command.args(options);
     let told = directory.path().join("told");
     let mut survey = Started::telling(command, &told);
     survey.until("a part was sealed", || {
@@ -344,18 +355,32 @@ pub fn at_once() -> Outcome {
         let parts = manifest["tables"]["hops"]["parts"].as_array()?.len();
         (parts >= 2).then_some(())
     });
+    let stopping = |told: &Path| {
+        let told = std::fs::read_to_string(told).unwrap();
+        told.contains("stopping at --max-duration")
+    };
+    if !options.is_empty() {
+        survey.until("its time was over", || stopping(&told).then_some(()));
+    }
     survey.signal("INT");
     std::thread::sleep(APART);
     assert!(survey.ended().is_none());
     survey.signal("TERM");
-    assert_eq!(survey.wait().code(), Some(130));
+    assert_eq!(survey.wait().code(), Some(exit_code));
     let told = std::fs::read_to_string(&told).unwrap();
-    for part in ["stopping: ", "ending at once: ", "survey interrupted"] {
+    let stops = match options {
+        [] => ["stopping: ", "survey interrupted"],
+        _ => [
+            "stopping at --max-duration: ",
+            "survey ended by --max-duration",
+        ],
+    };
+    for part in stops.into_iter().chain(["ending at once: "]) {
         assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
     }
     let left = manifest(&night).unwrap();
     assert_eq!(left["state"], "interrupted");
-    assert_eq!(left["exit_reason"], "SIGINT");
+    assert_eq!(left["exit_reason"], reason);
     let pending = left["run"]["pending_at_end"].as_u64().unwrap();
     assert!(pending > 0);
     let warning = format!("the run ended while {pending} probes were pending");

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command};
 use toml::de::DeValue;
 
 use super::super::survey::NETWORK_FILE;
-use super::{is_switch, name_of, relative_to};
+use super::{is_switch, name_of};
 
 /// An option in a file.
 pub(super) struct Entry {
@@ -98,7 +98,7 @@ fn located(name: &str, text: String, folder: &Path) -> String {
         return text;
     }
     // The folder comes from the command line. If it is not UTF-8, the file cannot name paths in it.
-    let path = relative_to(folder, &text);
+    let path = folder.join(&text);
     path.to_str().map_or(text, str::to_owned)
 }
 

@@ -118,6 +118,12 @@ impl ConfigFile {
         }
     }
 
+    /// Forgets these options, as if the file did not have them.
+    pub fn drop_options(&mut self, names: &[&str]) {
+        self.entries
+            .retain(|entry| !names.contains(&entry.name.as_str()));
+    }
+
     /// The path as given.
     pub fn path(&self) -> &Path {
         &self.path

@@ -17,7 +17,7 @@ mod settings;
 mod show;
 
 use std::any::TypeId;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::builder::BoolValueParser;
 use clap::parser::ValueSource;
@@ -62,7 +62,7 @@ fn switch(option: Arg) -> Arg {
         .default_missing_value("true")
         .default_value("false")
         .value_parser(BoolValueParser::new())
-        .value_name("true|false")
+        .value_name("BOOL")
         .hide_default_value(true)
         .hide_possible_values(true)
 }
@@ -124,9 +124,10 @@ impl Layers {
             };
             return Ok(Layers { args, sources });
         };
-        let file = ConfigFile::read(named, command_at(&command, path))?;
+        let mut file = ConfigFile::read(named, command_at(&command, path))?;
         file.check_stdin(&given)?;
-        let layered = change_at(command, path, &|survey| file.under(survey, &given));
+        file.yield_family(&given);
+        let layered = change_at(command, path, &|survey| file.under(survey));
         // Errors of the command line were reported before, and the values of the file are checked.
         let matches = matches_at(layered.clone().get_matches(), path);
         let args = SurveyArgs::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -190,22 +191,21 @@ impl Sources {
 }
 
 impl ConfigFile {
-    /// Makes the values of the file the defaults of the options.
-    ///
-    /// `--ipv4` and `--ipv6` are one choice: one of them on the command line takes the place of the other in the file.
-    fn under(&self, survey: Command, given: &ArgMatches) -> Command {
+    /// Drops the family of the file if the command line chooses one. `--ipv4` and `--ipv6` are one choice.
+    fn yield_family(&mut self, given: &ArgMatches) {
         let chosen = |id: &str| {
             given.value_source(id) == Some(ValueSource::CommandLine) && given.get_flag(id)
         };
-        let family_chosen = chosen("ipv4") || chosen("ipv6");
-        survey.mut_args(|option| {
-            let of_family = ["ipv4", "ipv6"].contains(&option.get_id().as_str());
-            match self.values_of(name_of(&option)) {
-                Some(values) if !(family_chosen && of_family) => {
-                    option.default_values(values.to_vec())
-                }
-                _ => option,
-            }
+        if chosen("ipv4") || chosen("ipv6") {
+            self.drop_options(&["ipv4", "ipv6"]);
+        }
+    }
+
+    /// Makes the values of the file the defaults of the options.
+    fn under(&self, survey: Command) -> Command {
+        survey.mut_args(|option| match self.values_of(name_of(&option)) {
+            Some(values) => option.default_values(values.to_vec()),
+            None => option,
         })
     }
 }
@@ -230,9 +230,4 @@ fn change_at(command: Command, path: &[&str], change: &dyn Fn(Command) -> Comman
         [] => change(command),
         [name, rest @ ..] => command.mut_subcommand(*name, |inner| change_at(inner, rest, change)),
     }
-}
-
-/// Returns `path` relative to `folder`, if it is relative.
-fn relative_to(folder: &Path, path: &str) -> PathBuf {
-    folder.join(path)
 }

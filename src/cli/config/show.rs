@@ -9,7 +9,6 @@
 //! Paths are absolute, so that the text can be read back from any directory.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use clap::Arg;
 
@@ -51,6 +50,10 @@ pub(in crate::cli) fn show(layers: Layers) -> u8 {
         },
     ];
     match args.into_config().map(SurveyConfig::validate) {
+        // The configuration holds paths that no TOML can hold.
+        Ok(Ok(config)) if serde_json::to_value(&config).is_err() => {
+            refuse(&"a path is not UTF-8, and TOML cannot hold it: rename the file")
+        }
         Ok(Ok(config)) => {
             let settings: Vec<Setting> = outputs.into_iter().chain(settings(&config)).collect();
             write_stdout(&text(&sources, &settings))
@@ -114,7 +117,7 @@ fn absolute(name: &str, value: &Value) -> String {
             return text.clone();
         }
         // A slash at the end makes an output a directory: it stays.
-        let absolute = std::env::current_dir().map(|folder| folder.join(PathBuf::from(text)));
+        let absolute = std::env::current_dir().map(|folder| folder.join(text));
         let absolute = absolute
             .ok()
             .and_then(|path| path.to_str().map(str::to_owned));

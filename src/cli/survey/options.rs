@@ -31,8 +31,9 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
 
-    /// Go on with the run in the directory -o that was killed or interrupted. Its configuration and targets are stored there. Of the other
-    /// options, only --date, --vantage and --max-duration are allowed.
+    /// Go on with the run in the directory -o, which was killed or interrupted.
+    ///
+    /// Only the options --date, --vantage and --max-duration go with it. The configuration and the targets are stored in the directory.
     #[arg(long)]
     pub(in crate::cli) resume: bool,
 
@@ -120,8 +121,8 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true, help_heading = "Output")]
     pub(in crate::cli) seal_interval: Duration,
 
-    /// Seal a part of the dataset directory at this number of rows, if that comes before --seal-interval.
-    #[arg(long, value_name = "N", default_value_t = 1 << 20, value_parser = whole(SEAL_ROWS), help_heading = "Output")]
+    /// Seal a part of the dataset directory earlier if a table has this number of rows.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = whole(SEAL_ROWS), help_heading = "Output")]
     pub(in crate::cli) seal_rows: u32,
 
     /// Write every received packet, with its timestamp, to FILE (pcap).
