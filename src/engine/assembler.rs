@@ -3,9 +3,11 @@
 //! The rows of a trace wait until the strategy ends the trace. They are then put in the order of their TTLs. The row of the
 //! trace is computed from them, so it always agrees with them. Nothing changes it later.
 //!
-//! A target leaves when the traces of all its flows have ended. Its rows leave together, flow by flow. So a dataset has all rows
-//! of a target or none of them, if it ends anywhere between two targets. A sweep has no traces, and its rows are written at once.
-//! So are the rows of a second pass, because their traces have left.
+//! A target leaves when the traces of all its flows have ended. Its rows leave together, flow by flow. A dataset that ends
+//! between two targets has all rows of the first target and no row of the second.
+//!
+//! A sweep has no traces, and its rows are written at once. The rows of a second pass are written at once as well, because their
+//! traces have left.
 //!
 //! A later row about the same probe is handled as follows:
 //!

@@ -1,7 +1,7 @@
 //! The second pass: at the end of a run, every silent hole is probed once more.
 //!
 //! A hole is a TTL without an answer between the first TTL of a path and the last TTL that answered. A probe that was lost leaves a
-//! hole, and so does a router that answers nobody. The second pass tells them apart more often than not.
+//! hole. A router that answers nobody leaves one as well. In most cases a second probe shows which of the two it is.
 //!
 //! - The holes are probed in a keyed order, so that a target or a router is not asked many times in a row.
 //! - At most one probe of a flow is pending at a time.

@@ -10,7 +10,9 @@ use pathsurvey::lab::Recorded;
 use pathsurvey::model::{
     Blocked, HopRecord, Protocol, Status, StopReason, Time, Ttl, UnsentReason,
 };
+use pathsurvey::strategy::Finished;
 use pathsurvey::survey::VIRTUAL_START;
+use pathsurvey::survey::parts::Earlier;
 
 use super::experiment::{Drive, Driven, InProcess, config, lab, load, rate};
 
@@ -215,4 +217,36 @@ fn a_list_that_blocks_nothing_changes_nothing() {
     let (without, _) = blocked(&survey, "loss", &[]);
     assert_eq!(with.rows.hops, without.rows.hops);
     assert_eq!(with.rows.traces, without.rows.traces);
+}
+
+/// Users of other scanners asked for this: a list that changes between two sessions must hold in the second.
+#[test]
+fn a_resumed_run_follows_a_list_that_is_new() {
+    let survey = survey(&["198.18.0.0/26"]);
+    let mut finished = Finished::new(64);
+    (0..32).for_each(|target| assert!(finished.insert(target)));
+    let mut network = InProcess::new(lab("clean", 17));
+    let log = network.log.clone();
+    let mut drive = Drive::new(&survey);
+    drive.blocked = Some(Arc::new(Odd));
+    drive.earlier = Some(Earlier {
+        finished,
+        ..Earlier::default()
+    });
+    let driven = drive.over(&mut network, load(&survey));
+    let recorded = log.take();
+    check_account(&driven, &recorded);
+    assert_eq!(last_sent(&recorded).0, None, "no probe to a blocked target");
+    let ends: BTreeMap<_, _> = { driven.rows.traces.iter() }
+        .map(|trace| ((trace.target, trace.flow), trace))
+        .collect();
+    assert_eq!((ends.len(), driven.rows.traces.len()), (64, 64));
+    for trace in ends.values() {
+        assert!(trace.target.0 >= 32);
+        let expected = match is_odd(trace.destination) {
+            true => StopReason::Excluded,
+            false => StopReason::Completed,
+        };
+        assert_eq!(trace.stop_reason, expected);
+    }
 }

@@ -149,7 +149,9 @@ pub struct Drive<'a> {
     pub earlier: Option<Earlier>,
     /// Whether silent holes are probed once more.
     pub second_pass: bool,
-    /// Called twice a second. Blocklists come from here.
+    /// The blocklist at the start.
+    pub blocked: Option<Arc<dyn Blocked>>,
+    /// Called twice a second. Further blocklists come from here.
     pub watch: Box<Watch>,
 }
 
@@ -170,6 +172,7 @@ impl<'a> Drive<'a> {
             stop: Stop::default(),
             first: ProbeId(0),
             earlier: None,
+            blocked: None,
             second_pass: false,
             watch: Box::new(|_| None),
         }
@@ -179,20 +182,24 @@ impl<'a> Drive<'a> {
     pub fn over(mut self, network: &mut dyn InProcessNetwork, targets: Arc<TargetSet>) -> Driven {
         let config = self.config;
         let mut rows = Rows::default();
-        let run = VirtualRun {
-            core: Core::new(
-                parts::strategy_for(
-                    config,
-                    targets,
-                    true,
-                    self.earlier.as_ref(),
-                    self.second_pass,
-                ),
-                &self.limits,
-                tracker(config, self.first),
-                VIRTUAL_START,
-                config.cooldown,
+        let mut core = Core::new(
+            parts::strategy_for(
+                config,
+                targets,
+                true,
+                self.earlier.as_ref(),
+                self.second_pass,
             ),
+            &self.limits,
+            tracker(config, self.first),
+            VIRTUAL_START,
+            config.cooldown,
+        );
+        if let Some(blocked) = self.blocked.take() {
+            core.set_blocked(blocked, VIRTUAL_START);
+        }
+        let run = VirtualRun {
+            core,
             assembler: Assembler::new(config.strategy == StrategyChoice::Trace, config.flows),
             network,
             sink: &mut rows,

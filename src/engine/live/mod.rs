@@ -107,7 +107,7 @@ impl Drop for Leaving<'_> {
 
 impl<S: RecordSink> LiveRun<S> {
     /// Runs to the end, or until `stop` says so. Calls `watch` about ten times a second. If `watch` returns a blocklist, that list
-    /// holds from then on: no probe to a blocked address leaves after the next call of `watch` begins.
+    /// holds from then on. At the next call of `watch`, no probe to a blocked address leaves any more.
     pub fn run(
         self,
         stop: &Stop,
