@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::{Network, SurveyConfig};
@@ -89,7 +88,7 @@ pub fn resume(
 /// The configuration of the run, with paths that lead where they led when the run began.
 fn stored_config(output: &Output, run: &Resumable) -> Result<SurveyConfig, SurveyError> {
     let manifest = run.manifest();
-    let config = SurveyConfig::deserialize(&manifest.config);
+    let config = SurveyConfig::from_json(&manifest.config);
     let config = config.map_err(|error| SurveyError::Resume {
         output: output.path().display().to_string(),
         why: format!(

@@ -181,15 +181,13 @@ impl<'a> Drive<'a> {
     /// Runs over `network`.
     pub fn over(mut self, network: &mut dyn InProcessNetwork, targets: Arc<TargetSet>) -> Driven {
         let config = self.config;
+        let strategic = SurveyConfig {
+            second_pass: self.second_pass,
+            ..config.clone()
+        };
         let mut rows = Rows::default();
         let mut core = Core::new(
-            parts::strategy_for(
-                config,
-                targets,
-                true,
-                self.earlier.as_ref(),
-                self.second_pass,
-            ),
+            parts::strategy_for(&strategic, targets, true, self.earlier.as_ref()),
             &self.limits,
             tracker(config, self.first),
             VIRTUAL_START,
@@ -268,7 +266,7 @@ fn tracker(config: &SurveyConfig, first: ProbeId) -> Tracker {
     static TOKENS: Mutex<BTreeMap<u64, TokenMaker>> = Mutex::new(BTreeMap::new());
     let mut known = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
     let seed = config.seed;
-    let make = || TokenMaker::new(Identity::of_seed(VIRTUAL_START, seed).key);
+    let make = || TokenMaker::new(Identity::of_seed(VIRTUAL_START, seed, 0).key);
     let tokens = known.entry(seed).or_insert_with(make).clone();
     let timeouts = Timeouts {
         timeout: config.timeout,
