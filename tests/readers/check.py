@@ -51,6 +51,13 @@ def read_manifest(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_manifests(root):
+    """The manifests of all runs in a directory. That of the newest run is there twice. Versions before the folder `runs` had no copies."""
+    paths = [*sorted(root.glob("manifest*.json")), *sorted(root.glob("runs/*/*/*/manifest.json"))]
+    of_run = {manifest["run_id"]: manifest for manifest in map(read_manifest, paths)}
+    return list(of_run.values())
+
+
 def check_parts(root, manifests):
     """Every listed part is there, whole and of the stated size."""
     for manifest in manifests:
@@ -217,7 +224,7 @@ def check_readers(root, table, declared, rows):
 
 
 def check_directory(root):
-    manifests = [read_manifest(path) for path in sorted(root.glob("manifest*.json"))]
+    manifests = read_manifests(root)
     check("manifests", bool(manifests), True)
     check_parts(root, manifests)
     version_of = {
@@ -260,7 +267,7 @@ def check_directory(root):
     check_traces(query, rows_present(root, "traces"))
     if versions[0] >= 2:
         check_paths(query)
-    days = {m["started_at"][:10] for m in manifests if m["tables"]["hops"]["parts"]}
+    days = {m.get("date") or m["started_at"][:10] for m in manifests if m["tables"]["hops"]["parts"]}
     found = {str(day) for (day,) in query("select distinct date from hops")}
     check("partitions are the nights", found <= days, True)
 

@@ -1,0 +1,362 @@
+#!/usr/bin/env python3
+"""Kills surveys with SIGKILL, resumes them, and checks what is there after each kill and at the end.
+
+    python kills.py SCRATCH [KILLS [SEED]]
+
+Without numbers: 200 kills. CI takes fewer. The seed gives the kinds, the moments and the numbers of kills; it is printed first. The
+moments of the first row depend on the machine as well.
+
+The surveys send real packets into a simulated network without loss, over TUN. `trace` and `sweep` run with one and with three flows. Parts
+are small, so that many are sealed. A run is killed up to eight times. These are the moments:
+
+| moment | how |
+|---|---|
+| any | at a random time of the run |
+| start | a random fsync of the main thread, which opens or resumes the run (by strace) |
+| part | an fsync of the writer thread between the first write of a part and its checkpoint (by strace) |
+| sealing | any fsync of the writer thread (by strace) |
+
+Where a kill hit is not taken from its aim, but from the files that it left:
+
+| what is left | the kill hit |
+|---|---|
+| a temporary part that no checkpoint lists | between the first write of a part and its checkpoint |
+| a part in the checkpoint that the manifest does not list | between the checkpoint and the manifest |
+| neither | elsewhere |
+
+A quarter of the kills at least must hit between the first write of a part and its checkpoint.
+
+After every kill, DuckDB reads `hops` and `traces` with a glob, as a user would. No probe, no trace and no item of a sweep may be there
+twice. Every trace must be whole, and all paths must be those of an undisturbed run. At the end everything must be there exactly once.
+Needs root: for TUN, and for strace.
+"""
+
+import hashlib
+import json
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import duckdb
+import pyarrow.parquet
+
+from common import ROOT, attempt, check, finish, program
+
+# Bounds a run that hangs.
+LONGEST = 300
+KILLED = -9
+# The numbers of probes that a session may use.
+BLOCK = 1 << 40
+# A name for each kind: strategy, flows, targets, highest TTL. The network has seven or eight hops, and balancers at the second and at the
+# fifth or sixth. A target is probed no faster than it may answer, so the sweep of three flows ends one hop before the targets.
+KINDS = {
+    "trace, 1 flow": ("trace", 1, 200, 12),
+    "trace, 3 flows": ("trace", 3, 70, 12),
+    "sweep, 1 flow": ("sweep", 1, 200, 7),
+    "sweep, 3 flows": ("sweep", 3, 80, 6),
+}
+SEALED_FILE = re.compile(r"<[^>]*\.parquet\.tmp>|/\.partial>|checkpoint\.json>")
+
+
+class Kind:
+    """What is surveyed, and what an undisturbed run of it takes and leaves."""
+
+    def __init__(self, scratch, name):
+        self.name = name
+        self.strategy, self.flows, self.targets, self.highest = KINDS[name]
+        place = scratch / name.replace(", ", "-").replace(" ", "-")
+        self.list = place.with_suffix(".txt")
+        self.list.write_text("".join(f"198.18.0.{n}\n" for n in range(1, self.targets + 1)), encoding="utf-8")
+        began = time.monotonic()
+        subprocess.run(self.command(place), cwd=ROOT, check=True, timeout=LONGEST)
+        self.seconds = time.monotonic() - began
+        self.paths = self.paths_in(place)
+        check(f"{name}: paths of the undisturbed run", len(self.paths), self.targets * self.flows)
+        self.check_truth()
+        self.moments = self.moments_of_sealings(place.with_suffix(".strace"), place)
+
+    def command(self, output):
+        options = f"--strategy {self.strategy} --flows {self.flows} --max-ttl {self.highest} --rate 1000 --seed 7"
+        options += " --seal-rows 100 --cooldown 0.5"
+        lab = ["--lab", "labs/diamond.toml", "-i", str(self.list)]
+        return [program(), "survey", "--quiet", *lab, *options.split(), "-o", str(output)]
+
+    def paths_in(self, root):
+        """The path of each (destination, flow): pairs of TTL and responder. A trace also has probes that are not on its path."""
+        on_path = "on_path" if self.strategy == "trace" else "true"
+        rows = query(
+            f"select destination, flow, list((ttl, responder) order by ttl) from '{root}/hops/**/*.parquet'"
+            f" where reply_index = 0 and {on_path} group by all"
+        )
+        return {(destination, flow): path for destination, flow, path in rows}
+
+    def check_truth(self):
+        """The paths of some flows are the true ones."""
+        for (destination, flow), found in sorted(self.paths.items())[:: len(self.paths) // 8]:
+            truth = [program(), "lab", "truth", "--network", "labs/diamond.toml", destination, "--source-port", str(24000 + flow)]
+            lines = subprocess.check_output(truth, cwd=ROOT, text=True)
+            hops = re.findall(r"^ *(\d+) +([\d.]+) ", lines, re.MULTILINE)
+            expected = [(int(ttl), address) for ttl, address in hops if int(ttl) <= self.highest]
+            check(f"{self.name}: the path to {destination}, flow {flow}", found, expected)
+
+    def moments_of_sealings(self, log, output):
+        """The fsyncs of the writer thread, as numbers: all, and those between the first write of a part and its checkpoint."""
+        shutil.rmtree(output)
+        command = ["strace", "-f", "-qq", "-y", "--seccomp-bpf", "-e", "trace=fsync", "-e", "signal=none", "-o", str(log)]
+        subprocess.run([*command, *self.command(output)], cwd=ROOT, check=True, timeout=LONGEST)
+        shutil.rmtree(output)
+        calls = [line.split(maxsplit=1) for line in log.read_text(errors="replace").splitlines()]
+        writer, _ = Counter(thread for thread, _ in calls).most_common(1)[0]
+        own = [call for thread, call in calls if thread == writer]
+        within = [number for number, call in enumerate(own, start=1) if SEALED_FILE.search(call)]
+        check(f"{self.name}: many sealings", len(within) > 20, True)
+        return list(range(1, len(own) + 1)), within
+
+
+def query(sql):
+    # Every check has a connection of its own, because several threads check at once.
+    with duckdb.connect() as connection:
+        return connection.execute(sql).fetchall()
+
+
+# --- kills
+
+
+def killed(command, kind, chance):
+    """Runs a survey and kills it. Returns its exit code and the aim: -9 if it was killed."""
+    aim = chance.choices(["any", "start", "part", "sealing"], [3, 2, 4, 1])[0]
+    if aim == "any":
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+        try:
+            _, errors = process.communicate(timeout=chance.uniform(0, 1.2 * kind.seconds))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, errors = process.communicate(timeout=LONGEST)
+        return process.returncode, aim, errors
+    everything, parts = kind.moments
+    # A run that is resumed has the later part of the calls of a whole run. Early calls are hit more often.
+    number = {
+        "start": lambda: chance.randint(1, 15),
+        "part": lambda: chance.choice(parts[: max(1, len(parts) * 2 // 3)]),
+        "sealing": lambda: chance.choice(everything),
+    }[aim]()
+    # With --seccomp-bpf, strace would not send the signal.
+    inject = ["strace", "-f", "-qq", "-e", "trace=fsync", "-e", f"inject=fsync:signal=SIGKILL:when={number}"]
+    done = subprocess.run(
+        [*inject, "-e", "signal=none", "-o", "/dev/null", *command], cwd=ROOT, stderr=subprocess.PIPE, timeout=LONGEST
+    )
+    return done.returncode, f"{aim} {number}", done.stderr
+
+
+def manifests(root):
+    return sorted(root.glob("runs/*/*/*/manifest.json"))
+
+
+def load(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def listed(manifest):
+    return {part["path"] for table in manifest["tables"].values() for part in table["parts"]}
+
+
+def where_hit(root):
+    """Where a kill hit, from what it left."""
+    for folder in root.glob("runs/*/*/*"):
+        if not folder.is_dir():
+            continue
+        checkpoint, manifest = folder / "checkpoint.json", folder / "manifest.json"
+        sealings = load(checkpoint)["sealings"] if checkpoint.exists() else []
+        known = {part["path"] for sealing in sealings for part in sealing["parts"].values()}
+        names = {pathlib.Path(path).name for path in known}
+        temporary = list((folder / ".partial").glob("*.parquet.tmp"))
+        if any(path.name.removesuffix(".tmp").partition("-")[2] not in names for path in temporary):
+            return "before the checkpoint"
+        if manifest.exists() and known - listed(load(manifest)):
+            return "before the manifest"
+    return "elsewhere"
+
+
+# --- checks
+
+
+def check_rows(name, root, kind, whole):
+    """What must hold of all rows that a reader finds: at every moment, and at the end of a run (`whole`)."""
+    hops = f"'{root}/hops/**/*.parquet'"
+    if list(root.glob("hops/**/*.parquet")):
+        twice = query(f"select probe_id, reply_index from {hops} group by all having count(*) > 1")
+        check(f"{name}: probes twice", twice, [])
+        found = kind.paths_in(root)
+        check(f"{name}: paths that no undisturbed run has", sorted(found.keys() - kind.paths.keys()), [])
+        if kind.strategy == "trace" or whole:
+            check(f"{name}: paths", [key for key in found if found[key] != kind.paths.get(key)], [])
+        items = f"select destination, flow, ttl from {hops} where reply_index = 0 group by all having count(*) > 1"
+        if kind.strategy == "sweep":
+            check(f"{name}: items of the sweep twice", query(items), [])
+            wrong = [key for key in found if not set(found[key]) <= set(kind.paths.get(key, []))]
+            check(f"{name}: hops that the undisturbed run does not have", wrong, [])
+        several = f"select destination, flow from {hops} group by all having count(distinct trace_id) > 1"
+        check(f"{name}: targets with the hops of several traces", query(several), [])
+    if list(root.glob("traces/**/*.parquet")):
+        traces = f"'{root}/traces/**/*.parquet'"
+        twice = query(f"select destination, flow from {traces} group by all having count(*) > 1")
+        check(f"{name}: traces twice", twice, [])
+        lacking = query(
+            f"select t.destination, t.flow, t.probes_sent, count(h.probe_id) as rows from {traces} t"
+            f" left join {hops} h on h.trace_id = t.trace_id and h.reply_index = 0"
+            " and h.destination = t.destination and h.flow = t.flow"
+            " group by t.trace_id, t.destination, t.flow, t.probes_sent having rows <> t.probes_sent"
+        )
+        check(f"{name}: traces without all of their hops", lacking, [])
+
+
+def check_moment(name, root, kind, sessions):
+    """The state after a kill. Returns the number of sessions of the run."""
+    check_rows(name, root, kind, whole=False)
+    if (root / "manifest.json").exists():
+        attempt(f"{name}: the directory's manifest", lambda: load(root / "manifest.json"))
+    found = [load(path) for path in manifests(root)]
+    if not check(f"{name}: one run at most", len(found) <= 1, True) or not found:
+        return 0
+    manifest = found[0]
+    for part in sorted(listed(manifest)):
+        check(f"{name}: {part} is there", (root / part).is_file(), True)
+    there = len(manifest["sessions"])
+    check(f"{name}: sessions", there in (sessions, sessions + 1), True)
+    return there
+
+
+def check_end(name, root, kind, sessions):
+    """The state at the end: everything is there once, and the manifest states it."""
+    check_rows(name, root, kind, whole=True)
+    [path] = manifests(root)
+    manifest = load(path)
+    check(f"{name}: the directory's manifest", load(root / "manifest.json"), manifest)
+    check(f"{name}: state", manifest["state"], "complete")
+    check(f"{name}: what the folder of the run holds", sorted(file.name for file in path.parent.iterdir()),
+          ["_SUCCESS", "manifest.json", "targets.bin"])
+    there = {str(file.relative_to(root)) for table in ("hops", "traces") for file in (root / table).rglob("*") if file.is_file()}
+    check(f"{name}: files where readers look", there, listed(manifest))
+    rows = Counter()
+    for table, section in manifest["tables"].items():
+        for part in section["parts"]:
+            content = (root / part["path"]).read_bytes()
+            check(f"{name}: {part['path']}: checksum", hashlib.sha256(content).hexdigest(), part["sha256"])
+            counted = pyarrow.parquet.ParquetFile(root / part["path"]).metadata.num_rows
+            check(f"{name}: {part['path']}: rows", counted, part["rows"])
+            rows[table] += counted
+        check(f"{name}: rows of {table}", section["rows"], rows[table])
+    check(f"{name}: paths", len(kind.paths_in(root)), kind.targets * kind.flows)
+    traces = kind.targets * kind.flows if kind.strategy == "trace" else 0
+    check(f"{name}: traces", (rows["traces"], manifest["run"]["traces_ended"]), (traces, traces))
+    hops = f"'{root}/hops/**/*.parquet'"
+    if kind.strategy == "sweep":
+        check(f"{name}: items", query(f"select count(*) from {hops}"), [(kind.targets * kind.flows * kind.highest,)])
+    by_status = dict(query(f"select status, count(*) from {hops} where reply_index = 0 group by 1"))
+    stated = {status: count for status, count in manifest["probes"]["by_status"].items() if count}
+    check(f"{name}: probes by status", stated, by_status)
+    found = manifest["sessions"]
+    check(f"{name}: sessions", [session["number"] for session in found], list(range(sessions)))
+    ends = [session["state"] for session in found]
+    check(f"{name}: how the sessions ended", ends, ["killed"] * (sessions - 1) + ["complete"])
+    check(f"{name}: blocks of the sessions", [session["first_probe_id"] for session in found], [n * BLOCK for n in range(sessions)])
+    blocks = {block for (block,) in query(f"select distinct probe_id // {BLOCK} from {hops}")}
+    check(f"{name}: probes outside of the sessions' blocks", sorted(blocks - set(range(sessions))), [])
+    verified = subprocess.run([program(), "datasets", "verify", str(root)], capture_output=True, text=True, timeout=LONGEST)
+    check(f"{name}: datasets verify: {verified.stdout}{verified.stderr}", verified.returncode, 0)
+
+
+# --- runs
+
+
+class Kills:
+    """Counts the kills of all runs."""
+
+    def __init__(self, wanted):
+        self.wanted = wanted
+        self.lock = threading.Lock()
+        self.hits, self.resuming, self.runs = Counter(), 0, Counter()
+
+    def are_done(self):
+        return sum(self.hits.values()) >= self.wanted
+
+    def count(self, hit, resuming):
+        with self.lock:
+            self.hits[hit] += 1
+            self.resuming += resuming
+
+
+def run_one(scratch, number, kind, seed, kills):
+    """Surveys, kills and resumes until a run is complete."""
+    chance = random.Random(f"{seed}-{number}")
+    root = scratch / f"run-{number}"
+    planned, done, sessions, exit_code = chance.randint(1, 8), 0, 0, None
+    while done < planned and not kills.are_done():
+        # A run that died before its first manifest is started again.
+        resuming = sessions > 0
+        command = [program(), "survey", "--quiet", "--resume", "-o", str(root)] if resuming else kind.command(root)
+        exit_code, aim, errors = killed(command, kind, chance)
+        name = f"run {number} ({kind.name}), kill {done + 1} ({aim})"
+        if exit_code != KILLED:
+            check(f"{name}: {errors.decode(errors='replace')}", exit_code, 0)
+            sessions += 1
+            break
+        done += 1
+        kills.count(where_hit(root), resuming)
+        before = sessions
+        sessions = check_moment(name, root, kind, sessions)
+        if sessions and load(manifests(root)[0])["state"] == "complete":
+            kills.count_late = True
+        print(f"{name}: {where_hit(root)}, sessions {before} -> {sessions}", flush=True)
+    if exit_code in (KILLED, None):
+        command = [program(), "survey", "--quiet", "--resume", "-o", str(root)] if sessions else kind.command(root)
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST)
+        check(f"run {number} ({kind.name}): the last resume: {ended.stderr}", ended.returncode, 0)
+        sessions += 1
+    kills.runs[min(done, 2)] += 1
+    check_end(f"run {number} ({kind.name}), at the end", root, kind, sessions)
+    shutil.rmtree(root)
+
+
+def main():
+    scratch = pathlib.Path(sys.argv[1]).resolve()
+    given = [int(word) for word in sys.argv[2:]]
+    wanted = given[0] if given else 200
+    seed = given[1] if len(given) > 1 else random.SystemRandom().randrange(1 << 32)
+    scratch.mkdir(parents=True, exist_ok=True)
+    print(f"seed {seed}: {wanted} kills", flush=True)
+    began = time.monotonic()
+    kinds = [Kind(scratch, name) for name in KINDS]
+    kills = Kills(wanted)
+    numbers = iter(range(10_000))
+
+    def work():
+        while not kills.are_done():
+            with kills.lock:
+                number = next(numbers)
+            kind = kinds[number % len(kinds)]
+            attempt(f"run {number} ({kind.name})", lambda: run_one(scratch, number, kind, seed, kills) or True)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for worker in [pool.submit(work) for _ in range(2)]:
+            worker.result()
+    total = sum(kills.hits.values())
+    print(f"{total} kills in {time.monotonic() - began:.0f} s, {kills.resuming} of them while a run was resumed")
+    print(", ".join(f"{count} {hit}" for hit, count in kills.hits.items()))
+    print(f"runs: {kills.runs[0]} without a kill, {kills.runs[1]} killed once, {kills.runs[2]} killed more than once")
+    check("kills between the first write of a part and its checkpoint", kills.hits["before the checkpoint"] * 4 >= wanted, True)
+    check("runs that were killed more than once", kills.runs[2] > 0, True)
+    return finish()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3, 4):
+        sys.exit(__doc__)
+    sys.exit(main())
