@@ -72,6 +72,7 @@ impl Sample {
             },
             seed: 7,
             started_at: noon(day),
+            date: None,
             method: "trace".to_owned(),
             protocol: Protocol::Udp,
             base_src_port: Some(24_000),

@@ -31,6 +31,7 @@ fn night(root: &Path, id: &str, vantage: &str, days: u64) {
         },
         seed: 7,
         started_at,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),

@@ -4,6 +4,7 @@
 #![allow(clippy::too_many_lines, reason = "tests may be tables")]
 
 mod clashes;
+mod config;
 mod datasets;
 mod endings;
 mod numbers;
@@ -12,6 +13,7 @@ mod rereading;
 mod streams;
 mod targets;
 mod telling;
+mod time_boxed;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::open::{MANIFEST, earlier_manifests, read_manifest};
+use super::open::{manifest_paths, read_manifest};
 use super::{Dataset, ReadError, Run};
+use crate::dataset::directory::{MANIFEST, replaced_ids};
 
 impl Dataset {
     /// Opens the runs that can be read. Returns them, and the errors of the manifests that cannot be read.
@@ -36,11 +37,11 @@ fn is_of_manifest(error: &ReadError) -> bool {
 
 fn readable(directory: &Path) -> Result<(Dataset, Vec<ReadError>), ReadError> {
     let mut paths = vec![directory.join(MANIFEST)];
-    paths.extend(earlier_manifests(directory)?);
+    paths.extend(manifest_paths(directory)?);
     let mut damaged = Vec::new();
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     for path in paths {
-        match read_manifest(&path) {
+        match read_manifest(directory, &path) {
             Ok(Some(run)) => {
                 let known = runs.get(run.id()).map(|known| known.manifest().updated_at);
                 if known.is_none_or(|known| known <= run.manifest().updated_at) {
@@ -53,6 +54,10 @@ fn readable(directory: &Path) -> Result<(Dataset, Vec<ReadError>), ReadError> {
     }
     let mut runs: Vec<Run> = runs.into_values().collect();
     runs.sort_by_key(|run| run.manifest().started_at);
+    let replaced: Vec<String> = { replaced_ids(&runs).into_iter() }
+        .map(str::to_owned)
+        .collect();
+    runs.retain(|run| !replaced.iter().any(|id| id == run.id()));
     let dataset = Dataset {
         path: directory.to_owned(),
         runs,
