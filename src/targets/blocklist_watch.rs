@@ -90,7 +90,7 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 /// Watches the blocklists of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct BlocklistWatch {
     lists: Vec<List>,
     allow_special: bool,

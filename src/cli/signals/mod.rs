@@ -9,15 +9,14 @@
 //! | a third one, again half a second later | the program ends at once; all files under final names are whole |
 //! | another SIGHUP | none: a dropped connection sends two of them, one from the shell and one from the terminal |
 //! | SIGHUP, if it was ignored at the start (nohup) | none |
-//!
-//! SIGUSR1 asks a survey to read its blocklists again: see [`reread_on_signal`].
+//! | SIGUSR1 | the run reads its blocklists again |
 //!
 //! Before the dataset is open there is nothing to seal: the second signal ends the program at once.
 
 mod sys;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -41,16 +40,9 @@ pub(super) fn stop_on_signals() -> anyhow::Result<Stop> {
                 .with_context(|| format!("cannot handle signal {number}"))?;
         }
     }
+    // By default, this signal ends the program. So the handler is installed for every survey, also for one without a blocklist.
+    signal_hook::flag::register(SIGUSR1, asked.reread()).context("cannot handle SIGUSR1")?;
     Ok(Stop::new(asked))
-}
-
-/// Returns a flag that every SIGUSR1 sets: the user asks the survey to read its blocklists again.
-///
-/// By default, this signal ends the program. So the handler is installed for every survey, also for one without a blocklist.
-pub(super) fn reread_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    let asked = Arc::default();
-    signal_hook::flag::register(SIGUSR1, Arc::clone(&asked)).context("cannot handle SIGUSR1")?;
-    Ok(asked)
 }
 
 /// What a signal handler does next.
@@ -140,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn sigusr1_sets_the_flag_and_ends_nothing() {
-        let asked = reread_on_signal().unwrap();
-        assert!(!asked.load(Ordering::Relaxed));
+    fn sigusr1_asks_for_the_blocklists_and_ends_nothing() {
+        let stop = stop_on_signals().unwrap();
         signal_hook::low_level::raise(SIGUSR1).unwrap();
-        assert!(asked.load(Ordering::Relaxed));
+        assert!(stop.reread().load(Ordering::Relaxed));
+        assert_eq!(stop.ended_early(), None);
     }
 
     /// Milliseconds after the first signal, the signal, and what follows from it.

@@ -54,9 +54,8 @@ fn readable(directory: &Path) -> Result<(Dataset, Vec<ReadError>), ReadError> {
     }
     let mut runs: Vec<Run> = runs.into_values().collect();
     runs.sort_by_key(|run| run.manifest().started_at);
-    let replaced: Vec<String> = { replaced_ids(&runs).into_iter() }
-        .map(str::to_owned)
-        .collect();
+    let replaced = replaced_ids(&runs).into_iter().map(str::to_owned);
+    let replaced: Vec<String> = replaced.collect();
     runs.retain(|run| !replaced.iter().any(|id| id == run.id()));
     let dataset = Dataset {
         path: directory.to_owned(),
