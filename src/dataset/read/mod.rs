@@ -53,6 +53,7 @@ mod group;
 mod hops;
 mod lookup;
 mod open;
+mod part;
 mod prune;
 mod row;
 mod run;
@@ -64,6 +65,8 @@ mod verify;
 
 pub use error::ReadError;
 pub use filter::{Filter, Value};
+pub(super) use hops::trace_ids;
+pub(super) use part::PartRows;
 pub use row::{Row, RowError, Rows};
 pub use run::{Part, Run};
 pub use scan::{Batches, Scan};
