@@ -128,6 +128,7 @@ fn meta() -> RunMeta {
         },
         seed: 1,
         started_at: rows::START,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),

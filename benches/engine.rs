@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 
 use pathsurvey::engine::format::ProbeFormat;
 use pathsurvey::engine::tracker::{Settled, Timeouts, Tracker};
-use pathsurvey::model::{FlowId, Probe, Purpose, TargetId, Time, Ttl};
+use pathsurvey::model::{FlowId, Probe, ProbeId, Purpose, TargetId, Time, Ttl};
 use pathsurvey::strategy::Permutation;
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire;
@@ -48,6 +48,7 @@ fn tracker() -> Tracker {
         timeouts,
         TokenMaker::new(RunKey::new([9; 16])),
         2 * LIVE as usize,
+        ProbeId(0),
     )
 }
 

@@ -23,7 +23,7 @@ use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::lab::driver::enter_drop_namespace;
-use pathsurvey::model::{Rate, Targets, Time, Ttl, UnsentReason};
+use pathsurvey::model::{ProbeId, Rate, Targets, Time, Ttl, UnsentReason};
 use pathsurvey::strategy::{Actions, Poll, Request, Strategy, Sweep};
 use pathsurvey::targets::{TargetSpec, load};
 use pathsurvey::transport::raw::{RawReceiver, RawSender};
@@ -41,8 +41,7 @@ struct Nowhere;
 
 impl RecordSink for Nowhere {
     fn write(&mut self, records: &mut Assembled, _: Time) -> Result<(), SinkError> {
-        records.hops.clear();
-        records.traces.clear();
+        records.take_all();
         Ok(())
     }
 
@@ -123,6 +122,7 @@ fn survey(rate: f64, probes: u64, timed: bool) -> (f64, Vec<Time>) {
                 timeouts,
                 tokens,
                 (rate.per_second() / 10.0).min(4e6) as usize,
+                ProbeId(0),
             ),
             clock.started_at(),
             Duration::ZERO,
@@ -133,7 +133,7 @@ fn survey(rate: f64, probes: u64, timed: bool) -> (f64, Vec<Time>) {
         sink: Nowhere,
         clock,
     };
-    let end = run.run(&Stop::default(), |_| {});
+    let end = run.run(&Stop::default(), |_| None);
     assert!(
         end.error.is_none(),
         "{:?}",

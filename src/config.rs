@@ -2,22 +2,26 @@
 
 mod defaults;
 mod error;
+mod stored;
 mod transport;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Protocol, Rate, TcpFlags, Ttl, named};
 use crate::targets::{Families, TargetSpec};
 
 pub use crate::transport::TransportChoice;
 pub use error::ConfigError;
+pub use stored::StoredConfigError;
 
-/// Everything that decides what a survey does. Its JSON form is the manifest's `config`.
-#[derive(Clone, Debug, Serialize)]
+/// Everything that decides what a survey does. Its JSON form is the manifest's `config`, which [`SurveyConfig::from_json`] reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SurveyConfig {
     /// The targets.
     pub targets: TargetSpec,
@@ -63,13 +67,13 @@ pub struct SurveyConfig {
     /// Probes per second.
     pub rate: Rate,
     /// Replies after this time are late, in seconds.
-    #[serde(serialize_with = "seconds", rename = "timeout_s")]
+    #[serde(with = "stored::seconds", rename = "timeout_s")]
     pub timeout: Duration,
     /// How much longer late and duplicate replies are recognised, in seconds.
-    #[serde(serialize_with = "seconds", rename = "late_window_s")]
+    #[serde(with = "stored::seconds", rename = "late_window_s")]
     pub late_window: Duration,
     /// How long to listen after the last probe, seconds.
-    #[serde(serialize_with = "seconds", rename = "cooldown_s")]
+    #[serde(with = "stored::seconds", rename = "cooldown_s")]
     pub cooldown: Duration,
     /// Decides the order of probing. In virtual time it decides everything else as well. Random by default.
     pub seed: u64,
@@ -81,9 +85,21 @@ pub struct SurveyConfig {
     pub vantage: String,
     /// The name that several runs of one survey share. `None`: the run's id.
     pub survey_id: Option<String>,
+    /// The night that the run belongs to. `None`: the UTC day of its start.
+    #[serde(with = "stored::day")]
+    pub date: Option<NaiveDate>,
+    /// What to do if the dataset directory already holds a run of this night and vantage point.
+    pub if_exists: IfExists,
     /// The age at which a part of the dataset is sealed, in seconds.
-    #[serde(serialize_with = "seconds", rename = "seal_interval_s")]
+    #[serde(with = "stored::seconds", rename = "seal_interval_s")]
     pub seal_interval: Duration,
+    /// The number of rows of a table at which a part of the dataset is sealed.
+    pub seal_rows: u32,
+    /// The run stops sending this time after its first probe, in seconds. `None`: when all is probed.
+    #[serde(with = "stored::optional_seconds", rename = "max_duration_s")]
+    pub max_duration: Option<Duration>,
+    /// Whether to probe the hops that stayed silent once more at the end.
+    pub second_pass: bool,
     /// The file for all received packets, in runs over real sockets.
     pub pcap: Option<std::path::PathBuf>,
 }
@@ -99,8 +115,24 @@ named! {
     }
 }
 
+named! {
+    /// What a run does if the dataset directory already holds a run of the same night and vantage point.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum IfExists: "a way to treat an existing run" {
+        /// Adds its parts beside those of the other run.
+        #[default]
+        Append = "append",
+        /// Ends with an error.
+        Fail = "fail",
+        /// Ends successfully and does nothing.
+        Skip = "skip",
+        /// Removes the parts of the other run at the end.
+        Replace = "replace",
+    }
+}
+
 /// The network of a survey.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Network {
     /// The real network.
@@ -140,6 +172,10 @@ pub const MOST_ATTEMPTS: u8 = 100;
 pub const MOST_WINDOW: u32 = 1 << 20;
 /// Valid timeouts, in seconds.
 pub const TIMEOUT_S: RangeInclusive<f64> = 0.01..=3_600.0;
+/// Valid numbers of rows of a part. A part of fewer rows costs more for its file than for its rows; one of more does not fit in memory.
+pub const SEAL_ROWS: RangeInclusive<u32> = 1_000..=16_777_216;
+/// Valid values of the longest duration of a run, in seconds. The longest is 30 days.
+pub const MAX_DURATION_S: RangeInclusive<f64> = 0.001..=2_592_000.0;
 /// The most bytes of a vantage point's name in the name of a folder: file systems allow 255, and the name starts with `vp=id-`.
 const MOST_VANTAGE_BYTES: usize = 255 - "vp=id-".len();
 /// Most live probes at a time: probes that are not forgotten yet, answered or not. They need about 15 GiB.
@@ -169,6 +205,7 @@ impl SurveyConfig {
             return Err(ConfigError::MinReplyRate(share));
         }
         self.validate_sockets()?;
+        self.validate_parts()?;
         let targets = &self.targets;
         if targets.resolve_targets.and(targets.families).is_none() {
             return Err(ConfigError::ResolveFamily);
@@ -220,6 +257,19 @@ impl SurveyConfig {
             }
         }
         Ok(())
+    }
+
+    /// Checks the length of a run and of its parts.
+    fn validate_parts(&self) -> Result<(), ConfigError> {
+        if !SEAL_ROWS.contains(&self.seal_rows) {
+            return Err(ConfigError::SealRows(self.seal_rows));
+        }
+        match self.max_duration {
+            Some(span) if !MAX_DURATION_S.contains(&span.as_secs_f64()) => {
+                Err(ConfigError::MaxDuration)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn validate_ports(&self) -> Result<(), ConfigError> {
@@ -319,18 +369,17 @@ fn folder_bytes(vantage: &str) -> usize {
     bytes.sum()
 }
 
-fn seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(span.as_secs_f64())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn strategies_have_names_that_read_back() {
+    fn choices_have_names_that_read_back() {
         for strategy in StrategyChoice::ALL {
             assert_eq!(strategy.to_string().parse(), Ok(strategy));
+        }
+        for choice in IfExists::ALL {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
         }
     }
 }

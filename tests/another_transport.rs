@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathsurvey::config::SurveyConfig;
-use pathsurvey::engine::assembler::Assembled;
+use pathsurvey::engine::assembler::{Assembled, TargetRows};
 use pathsurvey::engine::clock::Clock;
 use pathsurvey::engine::format::ProbeFormat;
 use pathsurvey::engine::live::LiveRun;
@@ -23,7 +23,7 @@ use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::lab::{LabNetwork, TruthFlow, VirtualNetwork};
-use pathsurvey::model::{HopRecord, Protocol, Rate, Status, Time, Ttl, UnsentReason};
+use pathsurvey::model::{HopRecord, ProbeId, Protocol, Rate, Status, Time, Ttl, UnsentReason};
 use pathsurvey::survey::{Identity, parts};
 use pathsurvey::targets::{Families, TargetSet, TargetSpec};
 use pathsurvey::transport::{
@@ -140,12 +140,11 @@ impl PacketReceiver for MemoryReceiver {
 
 /// Keeps the rows.
 #[derive(Default)]
-struct Rows(Assembled);
+struct Rows(TargetRows);
 
 impl RecordSink for Rows {
     fn write(&mut self, records: &mut Assembled, _: Time) -> Result<(), SinkError> {
-        self.0.hops.append(&mut records.hops);
-        self.0.traces.append(&mut records.traces);
+        self.0.append(&mut records.take_all());
         Ok(())
     }
 
@@ -155,7 +154,11 @@ impl RecordSink for Rows {
 }
 
 /// Runs the survey of `config` over `transport`.
-fn run(config: &SurveyConfig, targets: Arc<TargetSet>, transport: Transport) -> (Assembled, Tally) {
+fn run(
+    config: &SurveyConfig,
+    targets: Arc<TargetSet>,
+    transport: Transport,
+) -> (TargetRows, Tally) {
     let clock = Clock::start();
     let start = clock.started_at();
     let quotes_with_headers = transport.capabilities.quotes_with_headers;
@@ -166,8 +169,13 @@ fn run(config: &SurveyConfig, targets: Arc<TargetSet>, transport: Transport) -> 
     let run = LiveRun {
         core: parts::core(
             config,
-            parts::strategy_for(config, targets, quotes_with_headers),
-            parts::tracker(config, format, Identity::of_seed(start, config.seed).key),
+            parts::strategy_for(config, targets, quotes_with_headers, None, false),
+            parts::tracker(
+                config,
+                format,
+                Identity::of_seed(start, config.seed).key,
+                ProbeId(0),
+            ),
             start,
         ),
         assembler: parts::assembler(config),
@@ -176,7 +184,7 @@ fn run(config: &SurveyConfig, targets: Arc<TargetSet>, transport: Transport) -> 
         sink: Rows::default(),
         clock,
     };
-    let end = run.run(&Stop::default(), |_| {});
+    let end = run.run(&Stop::default(), |_| None);
     assert!(end.error.is_none(), "{:?}", end.error);
     (end.sink.0, end.tally)
 }
@@ -187,7 +195,7 @@ fn lab(name: &str) -> LabNetwork {
 }
 
 /// Surveys `targets` in the example network `name`, and checks every row against the network's truth.
-fn survey(name: &str, targets: &[&str]) -> (Assembled, Tally) {
+fn survey(name: &str, targets: &[&str]) -> (TargetRows, Tally) {
     let config = SurveyConfig {
         targets: TargetSpec {
             arguments: targets.iter().map(|text| (*text).to_owned()).collect(),

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pathsurvey::config::{Network, SurveyConfig};
-use pathsurvey::engine::assembler::Assembled;
+use pathsurvey::engine::assembler::{Assembled, TargetRows};
 use pathsurvey::engine::format::{Marked, ProbeFormat};
 use pathsurvey::engine::report::Tally;
 use pathsurvey::engine::sink::{RecordSink, SinkError};
@@ -21,8 +21,8 @@ use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::virtual_time::VirtualRun;
 use pathsurvey::lab::{LabNetwork, TruthFlow, VirtualNetwork};
 use pathsurvey::model::{
-    Evidence, HopRecord, ProtocolName, QuotedTransport, ReplyKind, StopReason, Time, TraceRecord,
-    Ttl,
+    Evidence, HopRecord, ProbeId, ProtocolName, QuotedTransport, ReplyKind, StopReason, Time,
+    TraceRecord, Ttl,
 };
 use pathsurvey::survey::{VIRTUAL_START, parts};
 use pathsurvey::targets::{Families, TargetSpec};
@@ -104,7 +104,7 @@ impl ProbeProtocol for UdpLite {
 }
 
 /// Traces `targets` with UDP-Lite, over `flows` flows a target.
-fn trace(network: &LabNetwork, targets: &[&str], flows: u16) -> Assembled {
+fn trace(network: &LabNetwork, targets: &[&str], flows: u16) -> TargetRows {
     let config = SurveyConfig {
         targets: TargetSpec {
             arguments: targets.iter().map(|text| (*text).to_owned()).collect(),
@@ -133,7 +133,7 @@ fn trace(network: &LabNetwork, targets: &[&str], flows: u16) -> Assembled {
         core: parts::core(
             &config,
             parts::strategy(&config, Arc::new(set)),
-            parts::tracker(&config, format, RunKey::new([7; 16])),
+            parts::tracker(&config, format, RunKey::new([7; 16]), ProbeId(0)),
             VIRTUAL_START,
         ),
         assembler: parts::assembler(&config),
@@ -142,7 +142,7 @@ fn trace(network: &LabNetwork, targets: &[&str], flows: u16) -> Assembled {
         writer_speed: None,
         start: VIRTUAL_START,
         stop: &Stop::default(),
-        progress: &mut |_| {},
+        progress: &mut |_| None,
     };
     let end = run.run();
     assert!(end.error.is_none(), "nothing can fail to be written");
@@ -150,7 +150,7 @@ fn trace(network: &LabNetwork, targets: &[&str], flows: u16) -> Assembled {
 }
 
 /// Every trace reaches its target, and every TTL on the way shows who the lab has there. Returns the routers, each with its TTL.
-fn check(network: &LabNetwork, records: &Assembled) -> BTreeSet<(Ttl, IpAddr)> {
+fn check(network: &LabNetwork, records: &TargetRows) -> BTreeSet<(Ttl, IpAddr)> {
     let mut routers = BTreeSet::new();
     for trace in &records.traces {
         assert_eq!(trace.stop_reason, StopReason::Completed, "{trace:?}");
@@ -219,12 +219,11 @@ fn flow_of(trace: &TraceRecord) -> TruthFlow {
 }
 
 #[derive(Default)]
-struct Rows(Assembled);
+struct Rows(TargetRows);
 
 impl RecordSink for Rows {
     fn write(&mut self, records: &mut Assembled, _now: Time) -> Result<(), SinkError> {
-        self.0.hops.append(&mut records.hops);
-        self.0.traces.append(&mut records.traces);
+        self.0.append(&mut records.take_all());
         Ok(())
     }
 

@@ -160,6 +160,10 @@ fn main() -> ExitCode {
         ("sigterm_ends_a_survey_in_order", ending::by_sigterm),
         ("sighup_ends_a_survey_in_order", ending::by_sighup),
         (
+            "the_longest_duration_ends_a_survey_in_order",
+            ending::by_its_longest_duration,
+        ),
+        (
             "a_sighup_that_is_ignored_ends_nothing",
             ending::ignoring_sighup,
         ),

@@ -14,7 +14,7 @@ use pathsurvey::dataset::{
     DatasetWriter, Ending, Hops, NewRun, Output, PartLimits, RunFigures, RunMeta, Traces, Vantage,
     all_tables,
 };
-use pathsurvey::engine::assembler::{Assembled, Assembler};
+use pathsurvey::engine::assembler::{Assembled, Assembler, TargetRows};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::format::ProbeFormat;
 use pathsurvey::engine::limiter::Limits;
@@ -25,8 +25,8 @@ use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::VirtualRun;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork, VirtualNetwork};
 use pathsurvey::model::{
-    FlowId, InferredHop, Outcome, Probe, ProbeResult, Protocol, Purpose, Rate, Status, StopReason,
-    StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl,
+    FlowId, InferredHop, Outcome, Probe, ProbeId, ProbeResult, Protocol, Purpose, Rate, Status,
+    StopReason, StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl,
 };
 use pathsurvey::strategy::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
 use pathsurvey::targets::{TargetSpec, load};
@@ -232,13 +232,11 @@ impl Strategy for FirstHops {
 }
 
 #[derive(Default)]
-struct Kept(Assembled);
+struct Kept(TargetRows);
 
 impl RecordSink for Kept {
     fn write(&mut self, records: &mut Assembled, _: Time) -> Result<(), SinkError> {
-        self.0.hops.append(&mut records.hops);
-        self.0.traces.append(&mut records.traces);
-        self.0.tables.append(&mut records.tables);
+        self.0.append(&mut records.take_all());
         Ok(())
     }
 
@@ -258,13 +256,13 @@ fn targets() -> Arc<dyn Targets> {
     Arc::new(targets)
 }
 
-fn survey(network: LabNetwork) -> (Assembled, Tally) {
+fn survey(network: LabNetwork) -> (TargetRows, Tally) {
     let timeouts = Timeouts {
         timeout: Duration::from_secs(3),
         late_window: Duration::from_secs(1),
     };
     let tokens = TokenMaker::new(RunKey::new([4; 16]));
-    let tracker = Tracker::new(ProbeFormat::udp(1), timeouts, tokens, 1_000);
+    let tracker = Tracker::new(ProbeFormat::udp(1), timeouts, tokens, 1_000, ProbeId(0));
     let limits = Limits::rate(Rate::new(5_000.0).expect("a rate"));
     let strategy = Box::new(FirstHops::new(targets()));
     let mut kept = Kept::default();
@@ -276,7 +274,7 @@ fn survey(network: LabNetwork) -> (Assembled, Tally) {
         writer_speed: None,
         start: START,
         stop: &Stop::default(),
-        progress: &mut |_| {},
+        progress: &mut |_| None,
     };
     let end = run.run();
     assert!(end.error.is_none());
@@ -337,6 +335,7 @@ fn meta() -> RunMeta {
         vantage: Vantage::default(),
         seed: 3,
         started_at: START,
+        date: None,
         method: "first-hops".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,
@@ -349,7 +348,7 @@ fn meta() -> RunMeta {
 }
 
 /// Writes all rows, in several parts per table.
-fn write(rows: Assembled, root: &std::path::Path) {
+fn write(rows: TargetRows, root: &std::path::Path) {
     let mut tables = all_tables().to_vec();
     tables.push(AnyTable::of::<FirstHopsTable>());
     let run = NewRun {

@@ -1,5 +1,6 @@
 //! The command line. Converts options to validated values, calls the library, and returns an exit code.
 
+mod config;
 mod lab;
 mod log;
 mod names;
@@ -9,10 +10,11 @@ mod survey;
 mod terminal;
 mod values;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Success.
 const OK: u8 = 0;
@@ -25,6 +27,8 @@ const BELOW_MIN_REPLY_RATE: u8 = 3;
 
 /// The run finished, but too many of its probes could not be sent.
 const INCOMPLETE: u8 = 4;
+/// The run ended at `--max-duration`.
+const MAX_DURATION_OVER: u8 = 5;
 
 /// Surveys the network paths to thousands, then millions, of targets and writes structured datasets.
 #[derive(Debug, Parser)]
@@ -40,7 +44,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Probe the paths to many targets and write a dataset.
+    #[command(after_help = survey::EXAMPLES)]
     Survey(Box<survey::SurveyArgs>),
+    /// Show the configuration of a survey.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Run programs in the built-in simulated internet, or print its true paths.
     #[command(subcommand)]
     Lab(lab::LabCommand),
@@ -50,13 +58,24 @@ enum Command {
 
 /// Runs the program.
 pub(super) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = config::with_switches(Cli::command());
+    let matches = command.clone().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.log.install();
     // A write beyond the file size limit (ulimit -f) is an error like others. By default, this signal ends the program. If the handler cannot
     // be installed, it still does.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let code = match cli.command {
-        Command::Survey(args) => args.run(&cli.log),
+        Command::Survey(args) => match config::Layers::read(*args, command, &["survey"], matches) {
+            Ok(layers) => survey::run(layers, &cli.log),
+            Err(error) => refuse(&error),
+        },
+        Command::Config(config::ConfigCommand::Show(args)) => {
+            match config::Layers::read(*args, command, &["config", "show"], matches) {
+                Ok(layers) => config::show(layers),
+                Err(error) => refuse(&error),
+            }
+        }
         Command::Lab(command) => command.run(),
         Command::Schema(args) => args.run(),
     };
@@ -86,13 +105,23 @@ fn refuse(error: &dyn std::fmt::Display) -> u8 {
     USAGE
 }
 
+/// Writes data to standard output. Returns the exit code.
+fn write_stdout(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => OK,
+        // The reader closed the pipe: a normal end.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => OK,
+        Err(error) => fail(&anyhow::Error::new(error).context("cannot write to standard output")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     #[test]
     fn the_options_are_consistent() {
-        super::Cli::command().debug_assert();
+        super::config::with_switches(super::Cli::command()).debug_assert();
     }
 
     #[test]

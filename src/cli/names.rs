@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use pathsurvey::config::{StrategyChoice, TransportChoice};
+use pathsurvey::config::{IfExists, StrategyChoice, TransportChoice};
 use pathsurvey::model::{Protocol, TcpFlags};
 use pathsurvey::targets::Families;
 
@@ -108,6 +108,30 @@ impl From<NameFamily> for Families {
             NameFamily::Ipv4 => Families::Ipv4,
             NameFamily::Ipv6 => Families::Ipv6,
             NameFamily::Both => Families::Both,
+        }
+    }
+}
+
+/// What to do if the dataset directory already holds a run of the same night and vantage point.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum IfExistsName {
+    /// Add the run beside the other one.
+    Append,
+    /// End with an error before the first probe.
+    Fail,
+    /// End successfully before the first probe.
+    Skip,
+    /// Remove the other run's parts when this run has ended.
+    Replace,
+}
+
+impl From<IfExistsName> for IfExists {
+    fn from(name: IfExistsName) -> Self {
+        match name {
+            IfExistsName::Append => IfExists::Append,
+            IfExistsName::Fail => IfExists::Fail,
+            IfExistsName::Skip => IfExists::Skip,
+            IfExistsName::Replace => IfExists::Replace,
         }
     }
 }

@@ -1,13 +1,11 @@
 //! `pathsurvey schema`: the schemas of the tables, for programs and people.
 
-use std::io::Write;
-
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use pathsurvey::dataset::{all_tables, table_named};
 
-use super::{OK, fail};
+use super::write_stdout;
 
 /// The table whose schema is printed.
 #[derive(Debug, Args)]
@@ -30,13 +28,6 @@ impl SchemaArgs {
     /// Prints the schema. Returns the exit code.
     pub(super) fn run(&self) -> u8 {
         let text = table_named(&self.table).map(|table| table.schema().json());
-        match std::io::stdout().write_all(text.unwrap_or_default().as_bytes()) {
-            Ok(()) => OK,
-            // The reader closed the pipe: a normal end.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => OK,
-            Err(error) => {
-                fail(&anyhow::Error::new(error).context("cannot write to standard output"))
-            }
-        }
+        write_stdout(&text.unwrap_or_default())
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use pathsurvey::engine::stop::EndedEarly;
 use pathsurvey::survey::{Observer, Plan, Progress};
 use pathsurvey::targets::BadLine;
 
@@ -113,17 +114,27 @@ impl Observer for Terminal {
     fn progress(&mut self, progress: Progress) {
         if let Some(bar) = &self.bar {
             bar.set_position(progress.completed);
+            let again = progress.second_pass.filter(|pass| pass.done > 0);
+            let again = again.map(|pass| {
+                let (done, holes) = (HumanCount(pass.done), HumanCount(pass.holes));
+                format!(", second pass {done}/{holes}")
+            });
             bar.set_message(format!(
-                "{} sent, {} received",
-                indicatif::HumanCount(progress.sent),
-                indicatif::HumanCount(progress.received)
+                "{} sent, {} received{}",
+                HumanCount(progress.sent),
+                HumanCount(progress.received),
+                again.unwrap_or_default()
             ));
         }
     }
 
-    fn stopping(&mut self, wait: Duration) {
+    fn stopping(&mut self, cause: EndedEarly, wait: Duration) {
+        let (why, keys) = match cause {
+            EndedEarly::Signal(_) => ("stopping", "Ctrl-C again"),
+            EndedEarly::MaxDuration => ("stopping at --max-duration", "Ctrl-C twice"),
+        };
         self.say(&format!(
-            "stopping: waiting up to {} s for pending replies; press Ctrl-C again to end at once",
+            "{why}: waiting up to {} s for pending replies; press {keys} to end at once",
             wait.as_secs_f64()
         ));
     }

@@ -15,7 +15,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use pathsurvey::config::{PACKET_SIZES, TIMEOUT_S};
+use chrono::NaiveDate;
+use pathsurvey::config::{MAX_DURATION_S, PACKET_SIZES, TIMEOUT_S};
 use pathsurvey::model::Rate;
 
 /// The longest time in any option, in seconds: a day.
@@ -42,6 +43,21 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 /// The time to wait for a reply, in seconds.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     span(text, *TIMEOUT_S.start(), *TIMEOUT_S.end())
+}
+
+/// The longest duration of a run, in seconds.
+pub(super) fn max_duration(text: &str) -> Result<Duration, String> {
+    let error = |error| format!("{error}; hours may be written as 6h, minutes as 30min");
+    span(text, *MAX_DURATION_S.start(), *MAX_DURATION_S.end()).map_err(error)
+}
+
+/// A day as `YYYY-MM-DD`, from 1970 to 9999.
+pub(super) fn day(text: &str) -> Result<NaiveDate, String> {
+    let day = text.parse::<NaiveDate>().ok();
+    // Parsers accept 2026-3-1 as well, which is not the name of a folder.
+    let usual = |day: &NaiveDate| day.to_string() == text && ("1970".."9999~").contains(&text);
+    day.filter(usual)
+        .ok_or_else(|| "give a day of the calendar as YYYY-MM-DD, such as 2026-03-01".to_owned())
 }
 
 fn span(text: &str, least: f64, most: f64) -> Result<Duration, String> {
@@ -240,6 +256,38 @@ mod tests {
         }
         assert_eq!(seconds("1d"), Ok(Duration::from_secs(86_400)));
         assert_eq!(seconds("1_000"), Ok(Duration::from_secs(1_000)));
+    }
+
+    #[test]
+    fn a_long_duration_has_hours_and_a_limit() {
+        assert_eq!(max_duration("6h"), Ok(Duration::from_secs(21_600)));
+        assert_eq!(max_duration("90 min"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(max_duration("30d"), Ok(Duration::from_secs(2_592_000)));
+        for text in ["0", "-1", "31d", "6 hours", ""] {
+            let error = max_duration(text).unwrap_err();
+            assert!(error.contains("2592000") && error.contains("6h"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_day_has_ten_characters_and_is_in_the_calendar() {
+        for text in ["1970-01-01", "2024-02-29", "9999-12-31"] {
+            assert_eq!(day(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "2026-3-1",
+            "2026-02-30",
+            "2025-02-29",
+            "1969-12-31",
+            "+10000-01-01",
+            "20260301",
+            "today",
+            "",
+            "2026-03-01T00:00:00Z",
+            " 2026-03-01",
+        ] {
+            assert!(day(text).unwrap_err().contains("YYYY-MM-DD"), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Network, StrategyChoice, SurveyConfig, TransportChoice};
+use super::{IfExists, Network, StrategyChoice, SurveyConfig, TransportChoice};
 use crate::model::{Protocol, Rate, TcpFlags, Ttl};
 use crate::targets::TargetSpec;
 
@@ -39,7 +39,12 @@ impl Default for SurveyConfig {
             min_reply_rate: None,
             vantage: "local".to_owned(),
             survey_id: None,
-            seal_interval: Duration::from_secs(10),
+            date: None,
+            if_exists: IfExists::Append,
+            seal_interval: Duration::from_secs(60),
+            seal_rows: 1 << 20,
+            max_duration: None,
+            second_pass: false,
             pcap: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{MOST_TTL, MOST_VANTAGE_BYTES, PACKET_SIZES};
+use super::{MAX_DURATION_S, MOST_TTL, MOST_VANTAGE_BYTES, PACKET_SIZES, SEAL_ROWS};
 
 /// Options that contradict each other, or a value out of range.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -119,6 +119,12 @@ pub enum ConfigError {
         "--transport dgram with --virtual-time: such a run opens no sockets; leave one of them out"
     )]
     DgramInVirtualTime,
+    /// Parts that are too small or too large.
+    #[error("--seal-rows {0}: give between {least} and {most} rows", least = SEAL_ROWS.start(), most = SEAL_ROWS.end())]
+    SealRows(u32),
+    /// A time limit out of range.
+    #[error("--max-duration: give between {least} and {most} seconds", least = MAX_DURATION_S.start(), most = MAX_DURATION_S.end())]
+    MaxDuration,
     /// An empty name.
     #[error("--vantage and --survey-id must not be empty")]
     EmptyName,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use super::Totals;
 use super::recent::Recent;
 use crate::model::{HopRecord, Statistics, TraceRecord};
 
@@ -25,6 +26,24 @@ impl Counted {
         self.traces_ended += rows.traces_ended;
         self.traces_reached += rows.traces_reached;
         self.responders.extend(&rows.responders);
+    }
+
+    /// The counts of a run that goes on.
+    pub(super) fn resumed(totals: Totals, responders: HashSet<IpAddr>) -> Self {
+        Counted {
+            statistics: totals.statistics,
+            traces_ended: totals.traces_ended,
+            traces_reached: totals.traces_reached,
+            responders,
+        }
+    }
+
+    /// Adds counts of other rows.
+    pub(super) fn merge(&mut self, other: &Counted) {
+        self.statistics.merge(&other.statistics);
+        self.traces_ended += other.traces_ended;
+        self.traces_reached += other.traces_reached;
+        self.responders.extend(&other.responders);
     }
 
     /// The number of addresses that replied.

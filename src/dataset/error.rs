@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::read::ReadError;
 use super::remedy::{self, Written};
 use super::{arrow_ipc, sys};
 
@@ -76,6 +77,50 @@ pub enum DatasetError {
         /// The id of both runs.
         run_id: String,
     },
+    /// The night has a run already, and the run may not be added to it.
+    #[error(
+        "{} already holds run {run_id} of the night {night} ({state}): {remedy}",
+        directory.display()
+    )]
+    NightExists {
+        /// The directory asked for.
+        directory: PathBuf,
+        /// The night.
+        night: String,
+        /// The newest run of it.
+        run_id: String,
+        /// The state of that run.
+        state: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The night has a finished run, and the new run was to be skipped then. This is no failure.
+    #[error("the night {night} is done: run {run_id} is there, so nothing was probed")]
+    NightDone {
+        /// The night.
+        night: String,
+        /// The run.
+        run_id: String,
+    },
+    /// No run of the directory can be resumed.
+    #[error("cannot resume in {}: {why}", directory.display())]
+    NotResumable {
+        /// The directory.
+        directory: PathBuf,
+        /// The reason, with a remedy.
+        why: String,
+    },
+    /// The checkpoint of an unfinished run cannot be read.
+    #[error("cannot read the checkpoint {}: {why}: restore it from a copy, or start a new run", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        why: String,
+    },
+    /// An earlier run in the directory cannot be read.
+    #[error("cannot read what earlier runs left: {0}")]
+    Earlier(#[source] Box<ReadError>),
     /// The path of the file is a directory.
     #[error(
         "{} is a directory, and a single file was asked for: name a file, or leave out --format",

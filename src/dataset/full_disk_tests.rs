@@ -30,6 +30,7 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
         },
         seed: 7,
         started_at: rows::START,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,
@@ -88,7 +89,8 @@ fn what_was_sealed_stays_and_the_error_names_the_file() {
     assert!(sealed.len() > 1, "{sealed:?}");
     assert!(error.contains(&expected), "{error}");
     assert!(error.contains("free space there"), "{error}");
-    let partial = fs::read_dir(dir.path().join(".partial")).unwrap();
+    let run = dir.path().join("runs/date=2026-03-01/vp=id-fra/run-1");
+    let partial = fs::read_dir(run.join(".partial")).unwrap();
     assert_eq!(partial.count(), 0, "the unfinished part is removed");
 
     // The space of the unfinished part is free again. It is too small for the rows, and large enough for the manifest.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,8 +55,10 @@ pub struct RunMeta {
     pub vantage: Vantage,
     /// The seed of all random choices.
     pub seed: u64,
-    /// The start of the run. Its UTC day is the partition `date=`.
+    /// The start of the run.
     pub started_at: Time,
+    /// The night that the run belongs to: the partition `date=`. `None`: the UTC day of the start.
+    pub date: Option<NaiveDate>,
     /// The strategy's name, such as `trace`.
     pub method: String,
     /// The probes' protocol.

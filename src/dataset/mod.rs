@@ -57,7 +57,6 @@ pub mod compact;
 mod counted;
 mod csv;
 mod directory;
-mod earlier;
 mod error;
 mod files;
 mod json;
@@ -77,10 +76,11 @@ mod sink;
 mod sys;
 pub mod table;
 mod tables;
+mod totals;
 mod writer;
 
 pub use counted::{Counted, RowCounts};
-pub use directory::SealedPart;
+pub use directory::{Chosen, IfExists, SealedPart, Unfinished};
 pub use error::{DatasetError, Remains};
 pub use manifest::not_sent;
 pub use meta::{Ending, RunFigures, RunMeta, Vantage};
@@ -89,7 +89,8 @@ pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;
 pub use tables::{Hops, Traces, all as all_tables, named as table_named};
-pub use writer::{DatasetWriter, Finished, NewRun, PartLimits, SealedHook};
+use totals::Totals;
+pub use writer::{DatasetWriter, Finished, NewRun, PartLimits, SealedHook, StoreTargets};
 
 #[cfg(test)]
 use crate::model;

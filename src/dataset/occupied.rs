@@ -4,16 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::directory::{LOCK, MANIFEST, OWNER, PARTIAL};
+use super::directory::{MANIFEST, MANIFEST_LOCK, PARTIAL, RUNS};
 use super::output::Output;
 use super::place::{self, Place, Stream};
 use super::{all_tables, files};
 
 /// Standard output as a path.
 const STDOUT: &str = "/dev/stdout";
-
-/// The end of the name of a lock file's claim: see `files/owner.rs`.
-const CLAIM: &str = ".claim";
 
 /// The files of an output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +20,7 @@ pub struct Occupied {
     pub files: Vec<PathBuf>,
     /// Folders whose files are removed when a run starts.
     pub emptied: Vec<PathBuf>,
-    /// Folders that hold nothing but the parts of a table.
+    /// Folders that hold nothing but parts, or files about runs.
     pub tables: Vec<PathBuf>,
 }
 
@@ -32,16 +29,12 @@ impl Output {
     pub fn occupies(&self) -> Occupied {
         match self {
             Output::Directory(root) => {
-                let in_root = |name: &&str| root.join(name);
-                let claim = files::beside(&root.join(OWNER), "", CLAIM);
                 let tables = all_tables();
+                let tables = tables.iter().map(|table| table.schema().name);
                 Occupied {
-                    files: std::iter::once(root.clone())
-                        .chain([MANIFEST, LOCK, OWNER].iter().map(in_root))
-                        .chain([claim])
-                        .collect(),
+                    files: vec![root.clone(), root.join(MANIFEST), root.join(MANIFEST_LOCK)],
                     emptied: vec![root.join(PARTIAL)],
-                    tables: tables.iter().map(|t| root.join(t.schema().name)).collect(),
+                    tables: tables.chain([RUNS]).map(|name| root.join(name)).collect(),
                 }
             }
             Output::File { path, .. } => {
@@ -149,16 +142,12 @@ mod tests {
         let found = output("out");
         assert_eq!(
             found.files,
-            [
-                "out",
-                "out/manifest.json",
-                "out/.lock",
-                "out/.lock.owner",
-                "out/.lock.owner.claim"
-            ]
-            .map(PathBuf::from)
+            ["out", "out/manifest.json", "out/.manifest.lock"].map(PathBuf::from)
         );
         assert_eq!(found.emptied, [PathBuf::from("out/.partial")]);
-        assert_eq!(found.tables, ["out/hops", "out/traces"].map(PathBuf::from));
+        assert_eq!(
+            found.tables,
+            ["out/hops", "out/traces", "out/runs"].map(PathBuf::from)
+        );
     }
 }

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::directory::Sessions;
 use super::files::{self, Disk, KeptLength, PendingFile, Sealed, Stream};
 use super::manifest::{self, Part, Progress, TableParts};
 use super::parquet::Footer;
@@ -17,7 +18,7 @@ use super::sink::{self, Sink, SinkError, Target};
 use super::table::{Buffer, Order, Rows, Run};
 use super::tables::{self, Hops};
 use super::writer::Group;
-use super::{Counted, DatasetError, Ending, Finished, Format, Remains};
+use super::{Counted, DatasetError, Ending, Finished, Format, Remains, Totals};
 
 /// An open file or stream.
 pub(super) struct Single {
@@ -231,6 +232,7 @@ impl Single {
                 table.parts.push(Part {
                     path: manifest::path_text(Path::new(name)),
                     sealing: None,
+                    interrupted: false,
                     rows: self.rows,
                     bytes: sealed.bytes,
                     sha256: sealed.sha256,
@@ -264,13 +266,16 @@ impl Single {
         ending: &Ending,
         table: &TableParts,
     ) -> Result<PathBuf, DatasetError> {
-        let text = manifest::render(
-            &self.run.meta,
-            &last.figures.with_warnings(&self.disk.warnings()),
-            &self.counted,
-            Progress::ended(ending, last.now),
-            std::slice::from_ref(table),
-        );
+        let text = manifest::render(&manifest::Facts {
+            meta: &self.run.meta,
+            figures: &last.figures.with_warnings(&self.disk.warnings()),
+            counted: &Totals::from(&self.counted),
+            progress: &Progress::ended(ending, last.now),
+            tables: std::slice::from_ref(table),
+            sessions: &Sessions::first(self.run.meta.started_at),
+            night: None,
+            replaces: Vec::new(),
+        });
         let path = manifest_of(&self.subject);
         let temporary = files::beside(&self.subject, ".", ".manifest.json.partial");
         files::replace(temporary, path.clone(), &text, &self.disk)

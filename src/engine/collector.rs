@@ -38,7 +38,7 @@ impl<S: RecordSink> Collector<S> {
         match event {
             Event::Row(row) => self.assembler.row(row, out),
             Event::Ended(end) => self.assembler.end(&end, out),
-            Event::Table(row) => out.tables.push(row),
+            Event::Table(row) => self.assembler.table(row, out),
         }
     }
 

@@ -5,6 +5,7 @@
 //! the reason of the last refusal.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::{FlowId, Probe, TargetId, Time, UnsentReason};
@@ -81,15 +82,38 @@ impl Deferred {
         }
         self.queues.retain(|_, queue| !queue.is_empty());
         for waiting in due.expired.iter().chain(&due.retried) {
-            let target = waiting.probe.target;
-            if let Some(count) = self.targets.get_mut(&target) {
-                *count -= 1;
-                if *count == 0 {
-                    self.targets.remove(&target);
-                }
-            }
+            self.forget(waiting.probe.target);
         }
         due
+    }
+
+    /// Removes and returns the probes that wait for an address which `is_blocked`.
+    pub fn take_blocked(&mut self, is_blocked: impl Fn(IpAddr) -> bool) -> Vec<Probe> {
+        let mut taken = Vec::new();
+        for queue in self.queues.values_mut() {
+            queue.retain(|waiting| {
+                let blocked = is_blocked(waiting.probe.destination);
+                if blocked {
+                    taken.push(waiting.probe);
+                }
+                !blocked
+            });
+        }
+        self.queues.retain(|_, queue| !queue.is_empty());
+        for probe in &taken {
+            self.forget(probe.target);
+        }
+        taken
+    }
+
+    /// Notes that a target has one waiting probe less.
+    fn forget(&mut self, target: TargetId) {
+        if let Some(count) = self.targets.get_mut(&target) {
+            *count -= 1;
+            if *count == 0 {
+                self.targets.remove(&target);
+            }
+        }
     }
 
     /// Returns when probes are offered again. Returns `None` if no probe waits.

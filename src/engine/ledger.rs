@@ -142,12 +142,12 @@ impl Ledger {
     pub const BYTES_PER_PROBE: usize = size_of::<Entry>() + 2 * size_of::<Link>();
 
     /// Creates a ledger with room for `expected` live probes. It grows if there are more. `by_ttl` says that the TTL is one of the
-    /// open facts.
-    pub fn new(expected: usize, by_ttl: bool) -> Self {
+    /// open facts. The first probe gets the number `first`.
+    pub fn new(expected: usize, by_ttl: bool, first: ProbeId) -> Self {
         let buckets = expected.next_power_of_two().clamp(1 << 10, 1 << 24);
         Ledger {
             entries: VecDeque::with_capacity(expected.min(1 << 22)),
-            oldest: 0,
+            oldest: first.0,
             by_facts: vec![Link::NONE; buckets],
             by_serial: vec![Link::NONE; 1 << 16],
             by_ttl,
@@ -339,7 +339,7 @@ impl Ledger {
 }
 
 impl Link {
-    /// The link of an empty bucket. It points before the first probe.
+    /// The link of an empty bucket. It points before the first probe, or to an unrelated entry: see [`Link`].
     const NONE: Link = Link(0);
 
     fn to(id: ProbeId) -> Link {

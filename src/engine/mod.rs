@@ -18,7 +18,7 @@
 //! | `hop_rows` | which rows of a trace tell who stands at their TTL | no |
 //! | `path_rows` | which row of a trace stands for each TTL of its path | no |
 //! | `anomalies` | what a trace's rows show out of the ordinary | no |
-//! | `assembler` | rows of a trace together | no |
+//! | `assembler` | rows of a target together | no |
 //! | `collector` | events to finished rows, and these to the sink | no |
 //! | `report` | the run's figures | no |
 //! | `sink` | where rows go | no |

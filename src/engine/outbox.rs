@@ -154,6 +154,21 @@ impl Outbox {
         Duration::ZERO
     }
 
+    /// Ends the probes of this batch that are not sent yet and whose addresses are blocked now. The others are encoded again.
+    pub fn strike(&mut self, core: &mut Core, now: Time) {
+        self.report(core, now);
+        self.packets.drain(..self.done.min(self.packets.len()));
+        self.packets.retain(|packet| {
+            let blocked = core.is_blocked(packet.marked.destination);
+            if blocked {
+                core.strike(packet.id, now);
+            }
+            !blocked
+        });
+        let format = *core.format();
+        self.encode(&format);
+    }
+
     /// Takes that nothing can be sent any more: what remains was not sent.
     pub fn fail(&mut self, core: &mut Core, reason: UnsentReason, now: Time) {
         for packet in self.packets.drain(..).skip(self.done) {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::strategy::PassProgress;
+
 use crate::model::{DiscardReason, KernelDrops, Statistics, Time};
 
 /// Most raw packets that are kept for each discard reason.
@@ -20,6 +22,8 @@ pub struct Progress {
     pub sent: u64,
     /// Packets read from the network.
     pub received: u64,
+    /// The second pass. `None` if there is no second pass.
+    pub second_pass: Option<PassProgress>,
 }
 
 /// The figures of a run so far.

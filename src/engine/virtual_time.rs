@@ -3,9 +3,10 @@
 //! Time jumps from one event to the next. For the same arguments everything is the same, down to the last row and timestamp.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Rate, Time};
+use crate::model::{Blocked, Rate, Time};
 use crate::transport::InProcessNetwork;
 
 use super::assembler::Assembler;
@@ -33,8 +34,8 @@ pub struct VirtualRun<'a> {
     pub start: Time,
     /// Set from outside to end early.
     pub stop: &'a Stop,
-    /// Called twice a second, and at the end.
-    pub progress: &'a mut dyn FnMut(Progress),
+    /// Called twice a second, and at the end. A blocklist that it returns holds from then on.
+    pub progress: &'a mut dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>,
 }
 
 /// What a run leaves behind, however it ended.
@@ -58,8 +59,10 @@ struct Course<'a> {
     /// When the rest of the outbox is offered.
     resume_at: Time,
     now: Time,
+    /// Whether there is still something to send.
+    sends: bool,
     stop: &'a Stop,
-    progress: &'a mut dyn FnMut(Progress),
+    progress: &'a mut dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>,
 }
 
 impl VirtualRun<'_> {
@@ -74,9 +77,11 @@ impl VirtualRun<'_> {
             outbox: Outbox::default(),
             resume_at: self.start,
             now: self.start,
+            sends: true,
             stop: self.stop,
             progress: self.progress,
         };
+        self.stop.sending_starts(self.start);
         let error = course.follow().err();
         (course.progress)(course.core.progress());
         VirtualEnd {
@@ -96,6 +101,7 @@ impl Course<'_> {
             self.write()?;
             let events = [
                 wake,
+                self.deadline_ahead(),
                 self.network.next_arrival(),
                 self.core.next_timeout(),
                 self.core.over_at(self.now),
@@ -116,6 +122,12 @@ impl Course<'_> {
         self.write()
     }
 
+    /// When sending has to end, if that is still to come.
+    fn deadline_ahead(&self) -> Option<Time> {
+        let ahead = |deadline: &Time| self.sends && *deadline > self.now;
+        self.stop.deadline().filter(ahead)
+    }
+
     /// Takes what has arrived, and lets time pass.
     fn receive(&mut self) {
         while let Some((at, packet)) = self.network.receive(self.now) {
@@ -131,6 +143,9 @@ impl Course<'_> {
             let waits = self.offer();
             if waits.is_some() {
                 return waits;
+            }
+            if self.sends {
+                self.stop.watch_deadline(self.now);
             }
             if self.stop.is_asked() {
                 self.outbox.report(&mut self.core, self.now);
@@ -148,7 +163,10 @@ impl Course<'_> {
                 }
                 Next::Wait(until) => return Some(until),
                 Next::AwaitOutcome(until) => return until,
-                Next::Done => return None,
+                Next::Done => {
+                    self.sends = false;
+                    return None;
+                }
             }
         }
     }
@@ -183,7 +201,10 @@ impl Course<'_> {
         if self.collector.is_tick_due(self.now) {
             let tally = self.collector.tally(self.core.tally());
             self.collector.tick(self.now, &tally)?;
-            (self.progress)(self.core.progress());
+            if let Some(blocked) = (self.progress)(self.core.progress()) {
+                self.core.set_blocked(blocked, self.now);
+                self.outbox.strike(&mut self.core, self.now);
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! This module reads no clock, no socket and no file. Every meaningful number has its own type. Absent values are `None`, never zero.
 
 mod anomaly;
+mod blocked;
 mod event;
 pub mod ipv6;
 mod named;
@@ -20,6 +21,7 @@ mod time;
 mod unsent;
 
 pub use anomaly::{Anomalies, Anomaly};
+pub use blocked::Blocked;
 pub use event::{InferredHop, StrategyEvent, TableRow, TraceEnd};
 pub(crate) use named::named;
 pub use named::{Named, UnknownName};

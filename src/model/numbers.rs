@@ -31,9 +31,15 @@ impl TraceId {
     pub fn new(target: TargetId, flow: FlowId, flows: u16) -> Self {
         TraceId(u64::from(target.0) * u64::from(flows.max(1)) + u64::from(flow.0))
     }
+
+    /// The target of the trace, if the run has `flows` flows per target.
+    pub fn target(self, flows: u16) -> TargetId {
+        TargetId((self.0 / u64::from(flows.max(1))) as u32)
+    }
 }
 
-/// The number of a probe within a run, from 0, in the order of sending.
+/// The number of a probe within a run, in the order of sending. The first session of a run starts at 0. Each further one starts
+/// above a block that is reserved for the sessions before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeId(pub u64);
 

@@ -18,7 +18,7 @@ pub struct KernelDrops {
 
 /// Counts of probes and packets. Every probe counts in exactly one status of `probes`. Every received packet is matched, or counts in
 /// exactly one reason of `discarded`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statistics {
     probes: [u64; Status::ALL.len()],
     extra_replies: [u64; Status::ALL.len()],
@@ -26,6 +26,7 @@ pub struct Statistics {
     evidence: [u64; Evidence::ALL.len()],
     anomalies: [u64; Anomaly::ALL.len()],
     /// Probes that were not sent, by reason and family (IPv6 or not).
+    #[serde(with = "unsent_list")]
     unsent: BTreeMap<(UnsentReason, bool), u64>,
     sent_ipv6: u64,
     /// Packets read from the network.
@@ -135,6 +136,36 @@ impl Statistics {
         self.sent_ipv6 += other.sent_ipv6;
         self.packets_received += other.packets_received;
         self.weak_candidates += other.weak_candidates;
+    }
+}
+
+/// The probes that were not sent, as a list of reason, family and count. Keys of JSON objects are texts.
+mod unsent_list {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::UnsentReason;
+
+    pub(super) fn serialize<S: Serializer>(
+        unsent: &BTreeMap<(UnsentReason, bool), u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let items = unsent.iter();
+        let items = items.map(|((reason, ipv6), count)| (reason.text(), ipv6, count));
+        items.collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<(UnsentReason, bool), u64>, D::Error> {
+        let items = Vec::<(String, bool, u64)>::deserialize(deserializer)?;
+        let items = items.into_iter().map(|(reason, ipv6, count)| {
+            let reason = reason.parse().map_err(D::Error::custom)?;
+            Ok(((reason, ipv6), count))
+        });
+        items.collect()
     }
 }
 

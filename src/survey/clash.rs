@@ -91,6 +91,30 @@ pub enum FileClash {
 
 /// Returns an error if the outputs of a run clash with its inputs, or with each other.
 pub(super) fn check(config: &SurveyConfig, output: &Output) -> Result<(), FileClash> {
+    check_against(config, output, &inputs(config))
+}
+
+/// Returns an error if the outputs of a run clash with the file that its configuration was read from.
+///
+/// # Errors
+/// [`FileClash`] names both files.
+pub fn check_config_file(
+    file: &Path,
+    config: &SurveyConfig,
+    output: &Output,
+) -> Result<(), FileClash> {
+    let file = Given {
+        option: "--config",
+        path: file.to_owned(),
+    };
+    check_against(config, output, &[file])
+}
+
+fn check_against(
+    config: &SurveyConfig,
+    output: &Output,
+    inputs: &[Given],
+) -> Result<(), FileClash> {
     let dataset = Given {
         option: "-o",
         path: match output {
@@ -107,10 +131,10 @@ pub(super) fn check(config: &SurveyConfig, output: &Output) -> Result<(), FileCl
         let occupied = Occupied::by_capture(&capture.path);
         (capture, occupied)
     });
-    for input in inputs(config) {
-        against_input(&dataset, &occupied, &input)?;
+    for input in inputs {
+        against_input(&dataset, &occupied, input)?;
         if let Some((capture, occupied)) = &captured {
-            against_input(capture, occupied, &input)?;
+            against_input(capture, occupied, input)?;
         }
     }
     match &captured {

@@ -16,6 +16,14 @@ pub enum SurveyError {
     /// The run would write to a file that it reads, or write two outputs to one file. No file was opened.
     #[error(transparent)]
     Clash(#[from] FileClash),
+    /// The run cannot go on.
+    #[error("cannot resume the run in {output}: {why}")]
+    Resume {
+        /// The dataset.
+        output: String,
+        /// Why it cannot, and what to do.
+        why: String,
+    },
     /// The targets cannot be read.
     #[error(transparent)]
     Targets(#[from] TargetError),

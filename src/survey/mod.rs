@@ -18,6 +18,7 @@ pub mod parts;
 mod pool;
 mod preflight;
 mod privilege;
+mod resume;
 mod setup;
 mod sink;
 mod sockets;
@@ -35,22 +36,23 @@ use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
 use crate::engine::live::{LiveError, LiveRun};
 use crate::engine::report::Tally;
-use crate::engine::stop::Stop;
+use crate::engine::stop::{EndedEarly, Stop};
 use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
-use crate::model::{Status, Targets, Time};
+use crate::model::{Blocked, ProbeId, Status, Targets, Time};
 use crate::targets::{LoadReport, Resolve, TargetSet};
 use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
 
 pub use crate::engine::report::Progress;
-pub use clash::FileClash;
+pub use clash::{FileClash, check_config_file};
 pub use error::SurveyError;
 pub use identity::{Identity, draw_seed};
 pub use observer::{Observer, Plan};
 pub use preflight::loopback::{LoopbackProbe, LoopbackTest, TestReply, TestReplyKind};
 pub use privilege::PrivilegeError;
+pub use resume::{ResumeRequest, resume};
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
 
@@ -58,7 +60,7 @@ use outage::Routeless;
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
 use sink::{DatasetSink, FixedFigures};
-use words::{signal_name, to_json};
+use words::{cause_name, to_json};
 
 /// The start of runs in virtual time: 2026-01-01 00:00:00 UTC.
 pub const VIRTUAL_START: Time = Time::from_nanos(1_767_225_600_000_000_000);
@@ -70,8 +72,8 @@ pub struct SurveyEnd {
     pub summary: Summary,
     /// The dataset.
     pub dataset: Finished,
-    /// The signal that ended the survey, if one did.
-    pub signal: Option<usize>,
+    /// What ended the survey before all was probed, if something did.
+    pub ended_early: Option<EndedEarly>,
     /// Whether more than one probe in a hundred could not be sent. A warning said why.
     pub incomplete: bool,
     /// Set if the share of answered probes was below the requested one.
@@ -131,6 +133,7 @@ fn run_in(
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {
     pool::start()?;
+    stop.limit_to(config.max_duration);
     let unprivileged = privilege::Unprivileged(setup::names(config, resolve));
     let resolve: &Resolve<'_> = match config.network {
         Network::VirtualLab { .. } => setup::names(config, resolve),
@@ -281,18 +284,22 @@ impl Job<'_> {
     }
 
     /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end.
-    fn telling<'a>(&'a self, observer: &'a mut dyn Observer) -> impl FnMut(Progress) + 'a {
+    fn telling<'a>(
+        &'a self,
+        observer: &'a mut dyn Observer,
+    ) -> impl FnMut(Progress) -> Option<Arc<dyn Blocked>> + 'a {
         let (mut stopping, mut sealing) = (false, false);
         move |progress| {
-            if self.stop.is_asked() && !stopping {
+            if let (false, Some(cause)) = (stopping, self.stop.ended_early()) {
                 stopping = true;
-                observer.stopping(self.config.timeout.max(self.config.cooldown));
+                observer.stopping(cause, self.config.timeout.max(self.config.cooldown));
             }
             if self.stop.is_at_once() && !sealing {
                 sealing = true;
                 observer.sealing();
             }
             observer.progress(progress);
+            None
         }
     }
 
@@ -326,7 +333,10 @@ impl Job<'_> {
             writer_speed: None,
             start,
             stop: self.stop,
-            progress: &mut |progress| observer.progress(progress),
+            progress: &mut |progress| {
+                observer.progress(progress);
+                None
+            },
         };
         let end = run.run();
         let end = RunEnd {
@@ -346,11 +356,11 @@ impl Job<'_> {
         lab: Option<LabCounts>,
         (start, observer): (Time, &mut dyn Observer),
     ) -> Result<SurveyEnd, SurveyError> {
-        let signal = self.stop.signal();
+        let ended_early = self.stop.ended_early();
         let incomplete = end.sink.incomplete();
-        let ending = match (&end.error, signal, &incomplete) {
+        let ending = match (&end.error, ended_early, &incomplete) {
             (Some(error), ..) => Ending::Failed(error.to_string()),
-            (None, Some(signal), _) => Ending::Interrupted(signal_name(signal).to_owned()),
+            (None, Some(cause), _) => Ending::Interrupted(cause_name(cause).to_owned()),
             (None, None, Some(why)) => Ending::Incomplete(why.clone()),
             (None, None, None) => Ending::Complete,
         };
@@ -408,7 +418,7 @@ impl Job<'_> {
         Ok(SurveyEnd {
             summary,
             dataset,
-            signal,
+            ended_early,
             incomplete: incomplete.is_some(),
             missed_reply_rate,
             lab,
@@ -418,8 +428,14 @@ impl Job<'_> {
     /// The engine for probes of this format. Its schedule starts at `start`.
     fn core(&self, format: ProbeFormat, key: RunKey, start: Time) -> Core {
         let targets = self.targets.clone();
-        let strategy = parts::strategy_for(self.config, targets, format.quotes_with_headers);
-        let tracker = parts::tracker(self.config, format, key);
+        let strategy = parts::strategy_for(
+            self.config,
+            targets,
+            format.quotes_with_headers,
+            None,
+            false,
+        );
+        let tracker = parts::tracker(self.config, format, key, ProbeId(0));
         parts::core(self.config, strategy, tracker, start)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::report::Progress;
+use crate::engine::stop::EndedEarly;
 use crate::targets::BadLine;
 
 /// An observer of a survey: a terminal, a log, a test.
@@ -19,9 +20,9 @@ pub trait Observer {
     /// The current progress, about ten times a second until the end.
     fn progress(&mut self, _progress: Progress) {}
 
-    /// A signal asked the survey to end. No further probe is sent, and pending answers are waited for, at most for `_wait`.
+    /// The survey ends early for this cause. No further probe is sent, and pending answers are waited for, at most for `_wait`.
     /// Called once.
-    fn stopping(&mut self, _wait: Duration) {}
+    fn stopping(&mut self, _cause: EndedEarly, _wait: Duration) {}
 
     /// A further signal asked the survey to end at once. Pending answers are no longer waited for. Called once.
     fn sealing(&mut self) {}

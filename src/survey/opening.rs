@@ -35,6 +35,7 @@ impl Job<'_> {
             vantage,
             seed: config.seed,
             started_at: start,
+            date: None,
             method: config.strategy.as_str().to_owned(),
             protocol: config.protocol,
             base_src_port: format.protocol.has_ports().then_some(format.source_port),
@@ -51,6 +52,7 @@ impl Job<'_> {
         let run = NewRun {
             limits: PartLimits {
                 age: config.seal_interval,
+                rows: config.seal_rows as usize,
                 ..PartLimits::default()
             },
             ..NewRun::new(meta, self.targets.clone())

@@ -8,8 +8,10 @@ use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
 use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
-use crate::model::{Targets, Time};
-use crate::strategy::{Arrivals, Strategy, Sweep, Trace, TraceLimits};
+use crate::model::{ProbeId, Targets, Time};
+use crate::strategy::{
+    Answers, Arrivals, Finished, Hole, Strategy, Sweep, SweepItems, Trace, TraceLimits,
+};
 use crate::wire::protocol;
 use crate::wire::token::{RunKey, TokenMaker};
 
@@ -28,16 +30,43 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     }
 }
 
-/// The strategy, for ICMP errors with quoted headers.
+/// What the dataset of a run has from earlier sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// The items whose rows are sealed: the targets of `trace`, the [`sweep_items`] of `sweep`.
+    pub finished: Finished,
+    /// The holes of sealed traces that no second pass has probed.
+    pub holes: Vec<Hole>,
+    /// The answers to the finished items of a sweep, for its second pass. `None`: no finished item is taken for a hole.
+    pub answers: Option<Answers>,
+}
+
+/// The items of a sweep of `targets` targets, and their numbers.
+pub fn sweep_items(config: &SurveyConfig, targets: u32) -> SweepItems {
+    SweepItems::new(targets, config.flows, config.first_ttl, config.max_ttl)
+}
+
+/// How many items the strategy has for `targets` targets. [`Earlier::finished`] must have as many.
+pub fn items(config: &SurveyConfig, targets: u32) -> u64 {
+    match config.strategy {
+        StrategyChoice::Trace => targets.into(),
+        StrategyChoice::Sweep => sweep_items(config, targets).len(),
+    }
+}
+
+/// The strategy of a new run, for ICMP errors with quoted headers.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
-    strategy_for(config, targets, true)
+    strategy_for(config, targets, true, None, false)
 }
 
 /// The strategy. If ICMP errors come without quoted headers, they do not always identify a UDP probe among those of its flow.
+/// With `earlier` it does what earlier sessions left to do. With `second_pass` it probes silent hops once more at the end.
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
     quotes_with_headers: bool,
+    earlier: Option<&Earlier>,
+    second_pass: bool,
 ) -> Box<dyn Strategy> {
     let format = ProbeFormat {
         quotes_with_headers,
@@ -58,27 +87,42 @@ pub fn strategy_for(
                 },
                 probes_per_hop: config.probes_per_hop,
                 mtu_from: config.first_size().filter(|_| config.mtu),
+                second_pass,
             };
-            Box::new(Trace::new(targets, limits, config.seed))
+            Box::new(match earlier {
+                None => Trace::new(targets, limits, config.seed),
+                Some(Earlier {
+                    finished, holes, ..
+                }) => Trace::resume(targets, limits, config.seed, finished, holes),
+            })
         }
-        StrategyChoice::Sweep => Box::new(Sweep::new(
-            targets,
-            config.flows,
-            config.first_ttl,
-            config.max_ttl,
-            config.seed,
-        )),
+        StrategyChoice::Sweep => {
+            let items = sweep_items(config, targets.len());
+            let finished = earlier.map(|earlier| &earlier.finished);
+            let sweep = Sweep::of_items(targets, items, config.seed, finished);
+            if !second_pass {
+                return Box::new(sweep);
+            }
+            let answers = match earlier {
+                None => Answers::new(items.len()),
+                Some(earlier) => {
+                    let given = earlier.answers.clone();
+                    given.unwrap_or_else(|| Answers::to(&earlier.finished))
+                }
+            };
+            Box::new(sweep.with_second_pass(answers, config.seed))
+        }
     }
 }
 
-/// The tracker, which follows each probe until its outcome is final.
-pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey) -> Tracker {
+/// The tracker, which follows each probe until its outcome is final. `first` is the number of the first probe.
+pub fn tracker(config: &SurveyConfig, format: ProbeFormat, key: RunKey, first: ProbeId) -> Tracker {
     let timeouts = Timeouts {
         timeout: config.timeout,
         late_window: config.late_window,
     };
     let expected = usize::try_from(config.live_probes()).unwrap_or(usize::MAX);
-    Tracker::new(format, timeouts, TokenMaker::new(key), expected)
+    Tracker::new(format, timeouts, TokenMaker::new(key), expected, first)
 }
 
 /// The limits on sending.

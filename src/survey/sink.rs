@@ -92,19 +92,21 @@ impl DatasetSink {
 
 impl RecordSink for DatasetSink {
     fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
-        for row in records.hops.drain(..) {
-            self.outage.count(&row);
-            self.writer.push::<Hops>(row, now)?;
-        }
-        for trace in records.traces.drain(..) {
-            self.outage.count_trace(&trace);
-            self.writer.push::<Traces>(trace, now)?;
-        }
-        for row in records.tables.drain(..) {
-            self.writer.row(row, now)?;
+        for rows in [&mut records.whole, &mut records.cut_short] {
+            for row in rows.hops.drain(..) {
+                self.outage.count(&row);
+                self.writer.push::<Hops>(row, now)?;
+            }
+            for trace in rows.traces.drain(..) {
+                self.outage.count_trace(&trace);
+                self.writer.push::<Traces>(trace, now)?;
+            }
+            for row in rows.tables.drain(..) {
+                self.writer.row(row, now)?;
+            }
         }
         self.outage.forget_open();
-        // `records` held all rows of its traces. A part is cut only here, so no trace is divided.
+        // `records` held all rows of its targets. A part is cut only here, so no target is divided.
         Ok(self.writer.seal_if_due(now)?)
     }
 

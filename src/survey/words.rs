@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::engine::stop::EndedEarly;
 use crate::model::Protocol;
 
 /// `value` as JSON. The values of this program can always be represented.
@@ -9,7 +10,15 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }
 
-pub(super) fn signal_name(signal: usize) -> &'static str {
+/// The cause of an early end, as the manifest's `exit_reason`.
+pub(super) fn cause_name(cause: EndedEarly) -> &'static str {
+    match cause {
+        EndedEarly::Signal(signal) => signal_name(signal),
+        EndedEarly::MaxDuration => "max_duration",
+    }
+}
+
+fn signal_name(signal: usize) -> &'static str {
     match i32::try_from(signal) {
         Ok(libc::SIGHUP) => "SIGHUP",
         Ok(libc::SIGINT) => "SIGINT",

@@ -76,7 +76,8 @@ impl Families {
 }
 
 /// The inputs, and the rules for loading them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TargetSpec {
     /// Addresses, prefixes or host names from the command line.
     pub arguments: Vec<String>,

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Origin, PacketReceiver, PacketSender, PortBlock, TransportError, dgram, raw, sys};
 use crate::model::{Protocol, Rate};
@@ -14,7 +14,7 @@ const OTHER_FILES: u64 = 256;
 const SPARE_PIPES: usize = 8;
 
 /// Which transport is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportChoice {
     /// Raw sockets; ordinary sockets if the kernel refuses raw ones for want of privilege.

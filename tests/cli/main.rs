@@ -4,12 +4,14 @@
 #![allow(clippy::too_many_lines, reason = "tests may be tables")]
 
 mod clashes;
+mod config;
 mod endings;
 mod numbers;
 mod refusals;
 mod streams;
 mod targets;
 mod telling;
+mod time_boxed;
 
 use std::collections::BTreeMap;
 use std::fs;

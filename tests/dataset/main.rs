@@ -32,6 +32,7 @@ fn meta(run_id: &str) -> RunMeta {
         },
         seed: 7,
         started_at: rows::START,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),

@@ -251,6 +251,31 @@ pub fn by_sighup() -> Outcome {
     interrupted("HUP", Asking::Program(2), 129)
 }
 
+/// At the end of its time a survey stops as after a signal, with a code of its own.
+pub fn by_its_longest_duration() -> Outcome {
+    let world = World::start(&network("generated-clean.toml"))?;
+    let directory = tempfile::tempdir().unwrap();
+    let night = directory.path().join("night");
+    let options = options(&["--max-duration", "700ms", "-w", "1", "-c", "1"]);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let (code, _, told) = run(world.survey(&night, &options));
+    assert_eq!(code, Some(5), "{told}");
+    assert!(told.contains("stopping at --max-duration"), "{told}");
+    let (log, _) = world.stop();
+    let dataset = Dataset::read(&night);
+    assert_eq!(dataset.manifest["state"], "interrupted");
+    assert_eq!(dataset.manifest["exit_reason"], "max_duration");
+    assert_eq!(account(&dataset, &log).len(), log.len());
+    counts_agree(&dataset);
+    rows_agree(&network("generated-clean.toml"), &dataset, true);
+    // Nothing is sent after the limit. The last batch may take its time.
+    let times = || dataset.probes().filter_map(|row| row.sent_at);
+    let (first, last) = (times().min().unwrap(), times().max().unwrap());
+    assert!(last - first < 800_000, "{} us", last - first);
+    assert!(dataset.probes().all(|row| row.status == "replied"));
+    Ok(())
+}
+
 /// Under nohup a survey goes on to its end.
 pub fn ignoring_sighup() -> Outcome {
     let world = World::start(&network("clean.toml"))?;

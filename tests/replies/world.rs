@@ -95,7 +95,7 @@ impl World {
         let mut world = World {
             kind,
             format,
-            ledger: Ledger::new(total as usize, format.shows_ttl()),
+            ledger: Ledger::new(total as usize, format.shows_ttl(), ProbeId(0)),
             nat: NatLearner::default(),
             packets: Vec::new(),
             probes: Vec::new(),

@@ -40,6 +40,7 @@ fn meta(protocol: Protocol) -> RunMeta {
         },
         seed: 1,
         started_at: VIRTUAL_START,
+        date: None,
         method: "trace".to_owned(),
         protocol,
         base_src_port: Some(24_000),

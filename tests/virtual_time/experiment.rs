@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pathsurvey::config::{Network, StrategyChoice, SurveyConfig};
 use pathsurvey::dataset::Output;
-use pathsurvey::engine::assembler::{Assembled, Assembler};
+use pathsurvey::engine::assembler::{Assembled, Assembler, TargetRows};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::limiter::Limits;
-use pathsurvey::engine::report::Tally;
+use pathsurvey::engine::report::{Progress, Tally};
 use pathsurvey::engine::sink::{RecordSink, SinkError};
 use pathsurvey::engine::stop::Stop;
 use pathsurvey::engine::tracker::{Timeouts, Tracker};
 use pathsurvey::engine::virtual_time::{VirtualEnd, VirtualRun};
 use pathsurvey::lab::{LabNetwork, Recorded, Recording, RecordingLog, VirtualNetwork};
-use pathsurvey::model::{HopRecord, Rate, Time, TraceRecord, UnsentReason};
-use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START, parts};
+use pathsurvey::model::{Blocked, HopRecord, ProbeId, Rate, Time, TraceRecord, UnsentReason};
+use pathsurvey::survey::parts::{self, Earlier};
+use pathsurvey::survey::{Identity, Observer, SurveyEnd, VIRTUAL_START};
 use pathsurvey::targets::{Resolve, TargetSet, TargetSpec};
 use pathsurvey::transport::InProcessNetwork;
 use pathsurvey::wire::token::TokenMaker;
@@ -133,17 +134,28 @@ pub fn load(config: &SurveyConfig) -> Arc<TargetSet> {
     Arc::new(targets)
 }
 
+/// Takes the progress, and may return a new blocklist.
+pub type Watch = dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>;
+
 /// A run in virtual time, and what of it is out of the ordinary.
 pub struct Drive<'a> {
     pub config: &'a SurveyConfig,
     pub limits: Limits,
     pub writer_speed: Option<Rate>,
     pub stop: Stop,
+    /// The number of the first probe.
+    pub first: ProbeId,
+    /// What earlier sessions left.
+    pub earlier: Option<Earlier>,
+    /// Whether silent holes are probed once more.
+    pub second_pass: bool,
+    /// Called twice a second. Blocklists come from here.
+    pub watch: Box<Watch>,
 }
 
 /// What a run left.
 pub struct Driven {
-    pub rows: Assembled,
+    pub rows: TargetRows,
     pub tally: Tally,
     pub ended_at: Time,
 }
@@ -156,18 +168,28 @@ impl<'a> Drive<'a> {
             limits: parts::limits(config),
             writer_speed: None,
             stop: Stop::default(),
+            first: ProbeId(0),
+            earlier: None,
+            second_pass: false,
+            watch: Box::new(|_| None),
         }
     }
 
     /// Runs over `network`.
-    pub fn over(self, network: &mut dyn InProcessNetwork, targets: Arc<TargetSet>) -> Driven {
+    pub fn over(mut self, network: &mut dyn InProcessNetwork, targets: Arc<TargetSet>) -> Driven {
         let config = self.config;
         let mut rows = Rows::default();
         let run = VirtualRun {
             core: Core::new(
-                parts::strategy(config, targets),
+                parts::strategy_for(
+                    config,
+                    targets,
+                    true,
+                    self.earlier.as_ref(),
+                    self.second_pass,
+                ),
                 &self.limits,
-                tracker(config),
+                tracker(config, self.first),
                 VIRTUAL_START,
                 config.cooldown,
             ),
@@ -177,7 +199,7 @@ impl<'a> Drive<'a> {
             writer_speed: self.writer_speed,
             start: VIRTUAL_START,
             stop: &self.stop,
-            progress: &mut |_| {},
+            progress: &mut *self.watch,
         };
         let VirtualEnd {
             tally,
@@ -235,7 +257,7 @@ fn no_names(name: &str) -> std::io::Result<Vec<IpAddr>> {
 const _: &Resolve<'static> = &no_names;
 
 /// As [`parts::tracker`]; what follows from the seed alone is worked out once, because it takes longer than a survey of one target.
-fn tracker(config: &SurveyConfig) -> Tracker {
+fn tracker(config: &SurveyConfig, first: ProbeId) -> Tracker {
     static TOKENS: Mutex<BTreeMap<u64, TokenMaker>> = Mutex::new(BTreeMap::new());
     let mut known = TOKENS.lock().unwrap_or_else(PoisonError::into_inner);
     let seed = config.seed;
@@ -247,17 +269,15 @@ fn tracker(config: &SurveyConfig) -> Tracker {
     };
     let expected = usize::try_from(config.live_probes()).expect("a number of probes");
     let format = parts::format(config, config.source_port);
-    Tracker::new(format, timeouts, tokens, expected)
+    Tracker::new(format, timeouts, tokens, expected, first)
 }
 
 #[derive(Default)]
-struct Rows(Assembled);
+struct Rows(TargetRows);
 
 impl RecordSink for Rows {
     fn write(&mut self, records: &mut Assembled, _now: Time) -> Result<(), SinkError> {
-        self.0.hops.append(&mut records.hops);
-        self.0.traces.append(&mut records.traces);
-        self.0.tables.append(&mut records.tables);
+        self.0.append(&mut records.take_all());
         Ok(())
     }
 
@@ -271,7 +291,7 @@ pub struct InProcess {
     vantage_v4: Ipv4Addr,
     vantage_v6: Option<Ipv6Addr>,
     network: VirtualNetwork<Recording<LabNetwork>>,
-    log: RecordingLog,
+    pub log: RecordingLog,
 }
 
 impl InProcess {

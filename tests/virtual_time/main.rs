@@ -5,6 +5,7 @@
 //! with one or both. `rewriting` reckons by itself what each rewriting leaves to know a probe by.
 
 mod anomalies;
+mod blocked;
 mod clean;
 mod columns;
 mod costs;
@@ -24,7 +25,9 @@ mod paths_column;
 mod paths_truth;
 mod properties;
 mod repeatable;
+mod resumed;
 mod rewriting;
+mod second_pass;
 mod services;
 mod sizes;
 mod sweep;

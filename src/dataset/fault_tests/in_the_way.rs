@@ -81,7 +81,13 @@ fn only_unfinished_files_of_runs_are_removed() {
 const OPENED: [(&str, &[&str]); 2] = [
     (
         "OUT",
-        &["OUT/.lock", "OUT/.lock.owner", "OUT/manifest.json"],
+        &[
+            "OUT/.lock",
+            "OUT/manifest.json",
+            "OUT/.manifest.lock",
+            "OUT/runs/date=2026-03-01/vp=id-fra/.lock",
+            "OUT/runs/date=2026-03-01/vp=id-fra/.lock.owner",
+        ],
     ),
     ("OUT.csv", &[".OUT.csv.partial", ".OUT.csv.lock"]),
 ];
@@ -121,8 +127,9 @@ fn a_fifo_at_a_name_of_ours_is_refused_at_once() {
 #[test]
 fn nothing_is_written_through_a_symbolic_link_at_a_name_of_ours() {
     for (output, name) in OPENED.iter().flat_map(|(output, names)| {
-        // A manifest is only read, and renamed.
-        let written = names.iter().filter(|name| !name.ends_with("manifest.json"));
+        // The manifest and the lock of earlier versions are only read.
+        let read = ["OUT/manifest.json", "OUT/.lock"];
+        let written = names.iter().filter(move |name| !read.contains(name));
         written.map(move |name| (output, name))
     }) {
         for text in [Some("precious"), Some(""), None] {

@@ -52,6 +52,7 @@ fn create(output: &Output, disk: Disk, run_id: &str) -> Result<DatasetWriter, Da
         },
         seed: 7,
         started_at: rows::START,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,

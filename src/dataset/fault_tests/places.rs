@@ -47,6 +47,7 @@ const fn place(
 /// The parts of the sealing in the middle of the run.
 const PART: &str = "-00002.parquet";
 const MANIFEST: &str = "manifest.json";
+const CHECKPOINT: &str = "checkpoint.json";
 
 use Call::{Close, Lock, MakeDirectory, Open, Rename, Sync, SyncDirectory, Write};
 use Kind::{Directory, File, Pcap, Stream};
@@ -58,13 +59,16 @@ pub(super) const PLACES: &[Place] = &[
     place(Directory, Open, "open of a part", PART, 0),
     place(Directory, Lock, "flock of the dataset", "", 0),
     place(Directory, Write, "write of a part", PART, 0),
-    place(Directory, Write, "write of the manifest", MANIFEST, 2),
+    place(Directory, Write, "write of the manifest", MANIFEST, 4),
+    place(Directory, Write, "write of the checkpoint", CHECKPOINT, 2),
     place(Directory, Sync, "fsync of a part", PART, 0),
-    place(Directory, Sync, "fsync of the manifest", MANIFEST, 2),
+    place(Directory, Sync, "fsync of the manifest", MANIFEST, 4),
+    place(Directory, Sync, "fsync of the checkpoint", CHECKPOINT, 2),
     place(Directory, SyncDirectory, "fsync of the directory", "", 0),
     place(Directory, SyncDirectory, "fsync of a partition", "hops", 0),
     place(Directory, Rename, "rename of a part", PART, 0),
-    place(Directory, Rename, "rename of the manifest", MANIFEST, 2),
+    place(Directory, Rename, "rename of the checkpoint", CHECKPOINT, 2),
+    place(Directory, Rename, "rename of the manifest", MANIFEST, 4),
     place(File, Open, "open", "", 0),
     place(File, Lock, "flock", "", 0),
     place(File, Write, "write", "", 4),

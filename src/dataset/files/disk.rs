@@ -146,6 +146,11 @@ impl Disk {
         })
     }
 
+    /// Locks a file as long as its handle lives. Waits while another handle has the lock.
+    pub(in crate::dataset) fn lock(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.call(Call::Lock, path, || file.lock())
+    }
+
     /// Writes some of `bytes`. Returns how many.
     pub(super) fn write(&self, file: &File, path: &Path, bytes: &[u8]) -> io::Result<usize> {
         let mut file = file;

@@ -35,7 +35,7 @@ pub(super) use owner::{OwnerFile, is_owned};
 pub(super) use pending::{PendingFile, Sealed, replace};
 pub(super) use regular::{open_regular, read_regular};
 pub(super) use stream::Stream;
-pub(super) use sync::{create_directories, sync_parent};
+pub(super) use sync::{create_directories, discard, sync_parent};
 pub(super) use temporary::{KeptLength, TemporaryFile};
 
 #[cfg(test)]

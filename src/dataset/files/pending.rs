@@ -63,6 +63,14 @@ impl PendingFile {
         self.file.describe_by(path);
     }
 
+    /// See [`TemporaryFile::finish`].
+    pub(in crate::dataset) fn finish(self) -> Result<Sealed, DatasetError> {
+        Ok(Sealed {
+            bytes: self.file.finish()?,
+            sha256: hex(&self.digest.finalize()),
+        })
+    }
+
     /// See [`TemporaryFile::seal`].
     pub(in crate::dataset) fn seal(self) -> Result<Sealed, DatasetError> {
         Ok(Sealed {

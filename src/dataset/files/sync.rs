@@ -25,6 +25,13 @@ pub(in crate::dataset) fn create_directories(path: &Path, disk: &Disk) -> Result
     Ok(())
 }
 
+/// Removes a file of this many bytes, if that succeeds.
+pub(in crate::dataset) fn discard(path: &Path, bytes: u64, disk: &Disk) {
+    if disk.remove(path).is_ok() {
+        disk.give_back(bytes);
+    }
+}
+
 /// Syncs the directory that holds `path`. Without this, a new name may not survive a power cut. If the file system cannot sync
 /// directories, leaves a notice and goes on.
 pub(in crate::dataset) fn sync_parent(path: &Path, disk: &Disk) -> Result<(), DatasetError> {

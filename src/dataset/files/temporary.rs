@@ -162,6 +162,15 @@ impl TemporaryFile {
         self.description = Some(path);
     }
 
+    /// Syncs the content, and leaves the file under its temporary name. Returns the size in bytes.
+    pub(super) fn finish(mut self) -> Result<u64, DatasetError> {
+        self.disk
+            .sync(&self.file, &self.destination)
+            .map_err(DatasetError::file("sync", &self.destination))?;
+        self.sealed = true;
+        Ok(self.kept_length.written())
+    }
+
     /// Syncs the content, gives the file its final name (replacing an existing file), and syncs the directory. Returns the size in bytes.
     pub(in crate::dataset) fn seal(mut self) -> Result<u64, DatasetError> {
         let error = |operation| DatasetError::file(operation, &self.destination);

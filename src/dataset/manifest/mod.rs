@@ -10,23 +10,27 @@
 //!
 //! Left out: files. Everything here works on text in memory.
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Vantage;
 use crate::model::{KernelDrops, Rate, Time};
 
+mod day_text;
 mod named;
 mod paths;
 mod render;
+mod session;
 #[cfg(test)]
 mod tests;
-mod time_text;
+pub(in crate::dataset) mod time_text;
 
 pub use named::{Counts, Named};
 pub(super) use paths::{path_plain, path_safe, path_text, vantage_folder};
 pub use render::not_sent;
-pub(super) use render::{Progress, TableParts, config_sha256, render};
+pub(super) use render::{Facts, Progress, TableParts, config_sha256, render};
+pub use session::Session;
 
 /// Version of the manifest's format. Within a version, members are only added.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -74,11 +78,15 @@ pub struct Manifest {
     pub shard: Option<i32>,
     /// The number of this cycle of a repeated survey.
     pub cycle: Option<i32>,
+    /// The night: the partition `date=`. `None` for a single file. Manifests of earlier versions lack it: the night is the UTC day of
+    /// `started_at`.
+    #[serde(with = "day_text")]
+    pub date: Option<NaiveDate>,
     /// State of the run.
     pub state: RunState,
     /// Why the run ended early. `None` if it did not.
     pub exit_reason: Option<String>,
-    /// The start of the run. Its UTC day is the partition `date=`.
+    /// The start of the run.
     #[serde(with = "time_text")]
     pub started_at: Option<Time>,
     /// The time at which this manifest was written.
@@ -119,6 +127,10 @@ pub struct Manifest {
     pub nat_checksum_delta: Option<u16>,
     /// Sentences that readers of the dataset should know.
     pub warnings: Vec<String>,
+    /// The processes that wrote the run, in their order. A run that was never resumed has one.
+    pub sessions: Vec<Session>,
+    /// Runs of the same night whose files this run removes when it is complete. Readers leave them out from then on.
+    pub replaces: Vec<String>,
     /// The files, by the name of the table.
     pub tables: Named<TableSection>,
     /// SHA-256 of the configuration's compact JSON text, hexadecimal.
@@ -241,6 +253,14 @@ pub struct TableSection {
     pub parts: Vec<Part>,
 }
 
+impl TableSection {
+    /// Sets rows and bytes to those of the parts.
+    fn sum(&mut self) {
+        self.rows = self.parts.iter().map(|part| part.rows).sum();
+        self.bytes = self.parts.iter().map(|part| part.bytes).sum();
+    }
+}
+
 /// A complete file of rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -250,12 +270,19 @@ pub struct Part {
     /// replies, which may be in a later part. `None` for a single file, and in the manifests of programs before schema version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealing: Option<u64>,
+    /// Whether all its rows are of targets whose traces were interrupted. A resumed run probes these targets again, and drops the part.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub interrupted: bool,
     /// Its rows.
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Manifest {
@@ -277,6 +304,34 @@ impl Manifest {
             }),
             // From the text, because its errors name line and column.
             _ => serde_json::from_slice(text).map_err(ManifestError::Json),
+        }
+    }
+
+    /// The parts of all tables.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.tables.iter().flat_map(|(_, section)| &section.parts)
+    }
+
+    /// Whether it lists a part with this path.
+    pub(super) fn lists(&self, part: &Part) -> bool {
+        self.parts().any(|listed| listed.path == part.path)
+    }
+
+    /// Adds a part to a table that the manifest has.
+    pub(super) fn add_part(&mut self, table: &str, part: Part) {
+        if let Some(section) = self.tables.get_mut(table)
+            && section.parts.iter().all(|listed| listed.path != part.path)
+        {
+            section.parts.push(part);
+            section.sum();
+        }
+    }
+
+    /// Removes the parts that `keep` refuses.
+    pub(super) fn retain_parts(&mut self, keep: impl Fn(&Part) -> bool) {
+        for section in self.tables.values_mut() {
+            section.parts.retain(&keep);
+            section.sum();
         }
     }
 

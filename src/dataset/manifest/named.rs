@@ -20,6 +20,17 @@ impl<V> Named<V> {
         found.map(|(_, value)| value)
     }
 
+    /// The value of a name, to change it.
+    pub(in crate::dataset) fn get_mut(&mut self, name: &str) -> Option<&mut V> {
+        let found = self.0.iter_mut().find(|(known, _)| known == name);
+        found.map(|(_, value)| value)
+    }
+
+    /// All values, to change them.
+    pub(in crate::dataset) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+
     /// Names and values in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &V)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

@@ -1,13 +1,16 @@
 //! The writer's side: the manifest of a run, from its facts, figures and parts.
 
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::session::add_drops;
 use super::{
-    Counts, MANIFEST_VERSION, Manifest, Packets, Part, Probes, Rates, RunState, TOOL, TableSection,
-    Tool,
+    Counts, MANIFEST_VERSION, Manifest, Packets, Part, Probes, Rates, RunState, Session, TOOL,
+    TableSection, Tool,
 };
-use crate::dataset::Counted;
+use crate::dataset::Totals;
+use crate::dataset::directory::Sessions;
 use crate::dataset::files::hex;
 use crate::dataset::table::AnyTable;
 use crate::dataset::{Ending, RunFigures, RunMeta};
@@ -84,17 +87,33 @@ impl Progress {
     }
 }
 
-/// Returns the manifest's text, which ends in a newline. Equal arguments give equal bytes. All figures that rows determine come from `counted`, so
-/// they agree with the parts.
-pub(in crate::dataset) fn render(
-    meta: &RunMeta,
-    facts: &RunFigures,
-    counted: &Counted,
-    progress: Progress,
-    tables: &[TableParts],
-) -> Vec<u8> {
-    let in_rows = &counted.statistics;
-    let manifest = Manifest {
+/// What a manifest is made from.
+pub(in crate::dataset) struct Facts<'a> {
+    pub meta: &'a RunMeta,
+    pub figures: &'a RunFigures,
+    pub counted: &'a Totals,
+    pub progress: &'a Progress,
+    pub tables: &'a [TableParts],
+    pub sessions: &'a Sessions,
+    /// `None` for a single file.
+    pub night: Option<NaiveDate>,
+    pub replaces: Vec<String>,
+}
+
+/// Returns the manifest's text, which ends in a newline. Equal arguments give equal bytes. All figures that rows determine come from
+/// [`Facts::counted`], so they agree with the parts.
+pub(in crate::dataset) fn render(facts: &Facts<'_>) -> Vec<u8> {
+    let (meta, figures) = (facts.meta, facts.figures);
+    let progress = facts.progress;
+    let session = session(facts);
+    let earlier = &facts.sessions.earlier;
+    let packets = earlier.iter().fold(session.packets.clone(), |sum, before| {
+        sum.plus(&before.packets)
+    });
+    let kernel_drops = earlier.iter().fold(session.kernel_drops, |sum, before| {
+        add_drops(sum, before.kernel_drops)
+    });
+    let mut manifest = Manifest {
         manifest_version: MANIFEST_VERSION,
         tool: Tool {
             name: TOOL.to_owned(),
@@ -104,8 +123,9 @@ pub(in crate::dataset) fn render(
         survey_id: meta.survey_id.clone(),
         shard: meta.shard,
         cycle: meta.cycle,
-        state: progress.state,
-        exit_reason: progress.exit_reason,
+        date: facts.night,
+        state: progress.state.clone(),
+        exit_reason: progress.exit_reason.clone(),
         started_at: Some(meta.started_at),
         updated_at: Some(progress.updated_at),
         ended_at: progress.ended_at,
@@ -113,38 +133,66 @@ pub(in crate::dataset) fn render(
         method: meta.method.clone(),
         protocol: meta.protocol.as_str().to_owned(),
         vantage: meta.vantage.clone(),
-        targets: facts.targets.clone(),
-        run: with_counted(&facts.run, counted),
-        probes: probes(in_rows),
-        extra_replies: by_status(|status| in_rows.extra_replies(status)),
-        packets: packets(&facts.statistics),
-        evidence: evidence(in_rows),
-        anomalies: anomalies(in_rows),
-        kernel_drops: facts.kernel_drops,
+        targets: figures.targets.clone(),
+        run: figures.run.clone(),
+        packets,
+        kernel_drops,
         rate: Rates {
-            requested_per_second: facts.rate_requested,
-            achieved_per_second: facts.rate_achieved,
+            requested_per_second: figures.rate_requested,
+            achieved_per_second: figures.rate_achieved,
         },
-        rtt_error_us_p99: facts.rtt_error_us_p99,
-        nat_checksum_delta: facts.nat_checksum_delta,
-        warnings: facts.warnings.clone(),
-        tables: tables
-            .iter()
+        rtt_error_us_p99: figures.rtt_error_us_p99,
+        nat_checksum_delta: figures.nat_checksum_delta,
+        warnings: figures.warnings.clone(),
+        sessions: earlier.iter().cloned().chain([session]).collect(),
+        replaces: facts.replaces.clone(),
+        tables: { facts.tables.iter() }
             .map(|table| (table.name, table.section()))
             .collect(),
         config_sha256: config_sha256(&meta.config),
         config: meta.config.clone(),
+        ..Manifest::default()
     };
+    manifest.set_counted(facts.counted);
     manifest.to_text()
 }
 
+/// The session of this process.
+fn session(facts: &Facts<'_>) -> Session {
+    let (sessions, progress) = (facts.sessions, facts.progress);
+    Session {
+        number: sessions.number(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: Some(sessions.started_at),
+        ended_at: progress.ended_at,
+        state: progress.state.clone(),
+        exit_reason: progress.exit_reason.clone(),
+        first_probe_id: sessions.first_probe().0,
+        dropped_rows: sessions.dropped_rows.clone(),
+        packets: packets(&facts.figures.statistics),
+        kernel_drops: facts.figures.kernel_drops,
+    }
+}
+
+impl Manifest {
+    /// Sets all figures that rows determine.
+    pub(in crate::dataset) fn set_counted(&mut self, counted: &Totals) {
+        let in_rows = &counted.statistics;
+        self.run = with_counted(&self.run, counted);
+        self.probes = probes(in_rows);
+        self.extra_replies = by_status(|status| in_rows.extra_replies(status));
+        self.evidence = evidence(in_rows);
+        self.anomalies = anomalies(in_rows);
+    }
+}
+
 /// Returns the figures `run` together with those that the rows determine.
-fn with_counted(run: &Value, counted: &Counted) -> Value {
+fn with_counted(run: &Value, counted: &Totals) -> Value {
     let mut run = run.as_object().cloned().unwrap_or_default();
     let figures = [
         ("traces_ended", counted.traces_ended.into()),
         ("traces_reached", counted.traces_reached.into()),
-        ("distinct_responders", counted.distinct_responders().into()),
+        ("distinct_responders", counted.distinct_responders.into()),
         ("not_sent", not_sent(&counted.statistics)),
     ];
     run.extend(figures.map(|(name, value)| (name.to_owned(), value)));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::dataset::cells::rfc3339;
 use crate::model::Time;
 
-pub(super) fn serialize<S: Serializer>(
+pub(in crate::dataset) fn serialize<S: Serializer>(
     time: &Option<Time>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -15,7 +15,7 @@ pub(super) fn serialize<S: Serializer>(
     text.serialize(serializer)
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+pub(in crate::dataset) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Time>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else {

@@ -44,6 +44,8 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::manifest::Manifest;
+
 mod bound;
 mod destination;
 mod error;
@@ -62,6 +64,8 @@ mod schema;
 mod strays;
 mod traces;
 mod verify;
+
+pub(super) use open::{is_locked, manifest_paths, of_night, read_manifest};
 
 pub use error::ReadError;
 pub use filter::{Filter, Value};
@@ -97,6 +101,19 @@ impl Dataset {
         })
     }
 
+    /// The dataset of one run, whose parts are below `directory`.
+    pub(super) fn of_manifest(
+        directory: &Path,
+        manifest: Manifest,
+        manifest_path: PathBuf,
+    ) -> Result<Self, ReadError> {
+        Ok(Dataset {
+            path: directory.to_owned(),
+            runs: vec![Run::new(manifest, directory, manifest_path)?],
+            others: Vec::new(),
+        })
+    }
+
     /// The directory or file, as given. For a link to a file, the file behind it.
     pub fn path(&self) -> &Path {
         &self.path
@@ -112,15 +129,16 @@ impl Dataset {
         self.runs.iter().find(|run| run.id() == id)
     }
 
-    /// Whether a process writes into the directory now. If a run is in the state `running` and no process writes, the run was killed.
+    /// Whether a process writes into the directory now. If a run is in the state `running` and no process writes, the run was killed. See
+    /// also [`Run::is_written`].
     ///
-    /// This asks for a shared lock of the directory and releases it at once. A run that starts in that instant is refused, as if another one
+    /// This asks for a shared lock of every night and releases it at once. A run that starts in that instant is refused, as if another one
     /// was writing. False for a single file.
     ///
     /// # Errors
     /// [`ReadError::File`].
     pub fn is_written(&self) -> Result<bool, ReadError> {
-        open::is_locked(&self.path)
+        open::is_written(&self.path)
     }
 
     /// Keeps only some runs: by date, vantage point, id, state and so on.

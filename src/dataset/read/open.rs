@@ -8,12 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::file::open_regular;
 use super::{ReadError, Run};
-use crate::dataset::directory::OWNER;
+use crate::dataset::directory::{LOCK, MANIFEST, Night, OWNER, nights, replaced_ids};
 use crate::dataset::files;
 use crate::dataset::manifest::{self, Manifest};
-
-const MANIFEST: &str = "manifest.json";
-const LOCK: &str = ".lock";
 
 /// The runs at `path`, oldest first, and the path that manifests and parts are below.
 pub(super) fn runs_at(path: &Path) -> Result<(PathBuf, Vec<Run>), ReadError> {
@@ -44,7 +41,7 @@ pub(super) fn runs_at(path: &Path) -> Result<(PathBuf, Vec<Run>), ReadError> {
         _ => {}
     }
     let manifest = files::beside(&real, "", ".manifest.json");
-    let run = read_manifest(&manifest)?.ok_or_else(|| ReadError::NoManifest {
+    let run = read_manifest(around(&real), &manifest)?.ok_or_else(|| ReadError::NoManifest {
         nearby: dataset_around(&real),
         path: manifest.clone(),
     })?;
@@ -54,21 +51,23 @@ pub(super) fn runs_at(path: &Path) -> Result<(PathBuf, Vec<Run>), ReadError> {
     }
 }
 
-/// The runs of a directory.
+/// The runs of a directory, but those that a complete run replaces.
 ///
-/// A run that starts renames `manifest.json` to `manifest-RUN.json`, then writes its own. So `manifest.json` is read before the directory
-/// is listed. A run may be seen twice, but is never missed. Tests start a run in `between`, after the first step.
+/// A run that starts may rename `manifest.json` to `manifest-RUN.json`, if a version before the folder `runs` wrote it. So `manifest.json`
+/// is read before the directory is listed. A run may be seen twice, but is never missed. Tests start a run in `between`, after the first
+/// step.
 fn of_directory(directory: &Path, between: impl FnOnce()) -> Result<Vec<Run>, ReadError> {
-    let mut manifests = vec![read_manifest(&directory.join(MANIFEST))?];
+    let mut manifests = vec![read_manifest(directory, &directory.join(MANIFEST))?];
     between();
-    for path in earlier_manifests(directory)? {
-        // The writer never removes such a file. If it is gone, its user removed it.
-        manifests.push(read_manifest(&path)?);
+    for path in manifest_paths(directory)? {
+        // If it is gone, another process has removed the run.
+        manifests.push(read_manifest(directory, &path)?);
     }
     let mut found: BTreeMap<String, Run> = BTreeMap::new();
     for run in manifests.into_iter().flatten() {
+        // The manifest in a run's folder is written first, and comes last here: equal ones replace those of the directory.
         let known = found.get(run.id());
-        if known.is_none_or(|known| known.manifest().updated_at < run.manifest().updated_at) {
+        if known.is_none_or(|known| known.manifest().updated_at <= run.manifest().updated_at) {
             found.insert(run.id().to_owned(), run);
         }
     }
@@ -80,7 +79,35 @@ fn of_directory(directory: &Path, between: impl FnOnce()) -> Result<Vec<Run>, Re
     }
     let mut runs: Vec<Run> = found.into_values().collect();
     runs.sort_by_key(|run| run.manifest().started_at);
+    let replaced: Vec<String> = { replaced_ids(&runs).into_iter() }
+        .map(str::to_owned)
+        .collect();
+    runs.retain(|run| !replaced.iter().any(|id| id == run.id()));
     Ok(runs)
+}
+
+/// All manifests of a directory but `manifest.json`: those of earlier versions, then those in the folders of runs.
+pub(in crate::dataset) fn manifest_paths(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let mut paths = earlier_manifests(directory)?;
+    let nights = nights(directory).map_err(|error| not_listed(directory, &error))?;
+    for night in nights {
+        paths.extend(of_night(directory, &night)?);
+    }
+    Ok(paths)
+}
+
+/// The manifests in the folders of a night's runs. A run that has just begun may lack its manifest.
+pub(in crate::dataset) fn of_night(root: &Path, night: &Night) -> Result<Vec<PathBuf>, ReadError> {
+    let names = crate::dataset::directory::folders(&night.folder(root))
+        .map_err(|error| not_listed(root, &error))?;
+    let folder = night.folder(root);
+    Ok({ names.iter() }
+        .map(|name| folder.join(name).join(MANIFEST))
+        .collect())
+}
+
+fn not_listed(path: &Path, error: &crate::dataset::DatasetError) -> ReadError {
+    ReadError::file("list", path)(io::Error::other(error.to_string()))
 }
 
 /// The files `manifest-*.json`, by name.
@@ -100,8 +127,11 @@ fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
     list().map_err(ReadError::file("list", directory))
 }
 
-/// The run of a manifest. `None` if there is no such file.
-fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
+/// The run of a manifest, whose parts are below `directory`. `None` if there is no such file.
+pub(in crate::dataset) fn read_manifest(
+    directory: &Path,
+    path: &Path,
+) -> Result<Option<Run>, ReadError> {
     let text = match files::read_regular(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -111,11 +141,30 @@ fn read_manifest(path: &Path) -> Result<Option<Run>, ReadError> {
         path: path.to_owned(),
         source,
     })?;
-    Run::new(manifest, path.to_owned()).map(Some)
+    Run::new(manifest, directory, path.to_owned()).map(Some)
 }
 
-/// Whether a process holds the lock of a directory.
-pub(super) fn is_locked(directory: &Path) -> Result<bool, ReadError> {
+/// The directory of a file.
+fn around(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+/// Whether a process writes into a directory.
+pub(super) fn is_written(directory: &Path) -> Result<bool, ReadError> {
+    if is_locked(directory)? {
+        return Ok(true);
+    }
+    for night in nights(directory).map_err(|error| not_listed(directory, &error))? {
+        if is_locked(&night.folder(directory))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a process holds the lock in a folder. Versions before the folder `runs` lock the directory itself, later ones the folder of a
+/// night.
+pub(in crate::dataset) fn is_locked(directory: &Path) -> Result<bool, ReadError> {
     let path = directory.join(LOCK);
     let lock = match open_regular(&path) {
         Ok((lock, _)) => lock,

@@ -9,6 +9,7 @@ use crate::dataset::manifest::{self, Manifest, path_plain};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     manifest: Manifest,
+    directory: PathBuf,
     manifest_path: PathBuf,
     tables: Vec<(String, Vec<Part>)>,
 }
@@ -22,8 +23,12 @@ pub struct Part {
 }
 
 impl Run {
-    pub(super) fn new(manifest: Manifest, manifest_path: PathBuf) -> Result<Self, ReadError> {
-        let directory = manifest_path.parent().unwrap_or(Path::new(""));
+    /// The run of a manifest, whose parts are below `directory`.
+    pub(super) fn new(
+        manifest: Manifest,
+        directory: &Path,
+        manifest_path: PathBuf,
+    ) -> Result<Self, ReadError> {
         let mut tables = Vec::with_capacity(manifest.tables.len());
         for (name, section) in manifest.tables.iter() {
             // A table's name is the name of its folder.
@@ -44,6 +49,7 @@ impl Run {
         }
         Ok(Run {
             manifest,
+            directory: directory.to_owned(),
             manifest_path,
             tables,
         })
@@ -76,9 +82,25 @@ impl Run {
         &self.manifest_path
     }
 
-    /// The directory of the manifest. Paths of parts in the manifest start there.
+    /// The directory of the dataset. Paths of parts in the manifest start there.
     pub fn directory(&self) -> &Path {
-        self.manifest_path.parent().unwrap_or(Path::new(""))
+        &self.directory
+    }
+
+    /// The folder with the run's manifest. Next to it are its stored targets, and its checkpoint if it is unfinished. `None` for a single file,
+    /// and for a run of a version before such folders.
+    pub fn folder(&self) -> Option<&Path> {
+        let folder = self.manifest_path.parent()?;
+        (folder != self.directory).then_some(folder)
+    }
+
+    /// Whether a process writes into the night of this run now. See [`Dataset::is_written`](super::Dataset::is_written).
+    ///
+    /// # Errors
+    /// [`ReadError::File`].
+    pub fn is_written(&self) -> Result<bool, ReadError> {
+        let night = self.folder().and_then(Path::parent);
+        super::is_locked(night.unwrap_or(&self.directory))
     }
 
     /// The names of the tables in the manifest.
@@ -175,7 +197,11 @@ mod tests {
                 tables: [table].into_iter().collect(),
                 ..Manifest::default()
             };
-            Run::new(manifest, PathBuf::from("/data/out/manifest.json"))
+            Run::new(
+                manifest,
+                Path::new("/data/out"),
+                PathBuf::from("/data/out/manifest.json"),
+            )
         };
         assert!(named("hops").is_ok());
         for name in ["/home", "..", "../..", "", ".", "hops/", "a/b"] {

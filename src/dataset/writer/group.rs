@@ -8,6 +8,8 @@ use crate::model::Time;
 pub(in crate::dataset) struct Group {
     /// By table, in the order of the writer's tables. A buffer is emptied as soon as its rows are safe.
     pub rows: Vec<Box<dyn Rows>>,
+    /// Whether all rows are of targets whose traces were interrupted.
+    pub interrupted: bool,
     pub figures: RunFigures,
     pub now: Time,
 }

@@ -5,7 +5,7 @@ mod worker;
 
 use std::any::Any;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,10 @@ use super::single::Single;
 use super::sink::Target;
 use super::table::{AnyTable, Buffer, Rows, Run, Table};
 use super::tables::{self, Hops, Traces};
-use super::{Counted, DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart};
+use super::{
+    Counted, DatasetError, Ending, Format, IfExists, Output, RunFigures, RunMeta, SealedPart,
+    Unfinished,
+};
 use crate::model::{HopRecord, TableRow, Targets, Time, TraceId, TraceRecord};
 
 pub(super) use group::Group;
@@ -53,6 +56,9 @@ const STREAM_AGE: Duration = Duration::from_secs(1);
 /// thread that adds rows, which may wait for the writer. If it panics, it is not called again, and the writer returns an error.
 pub type SealedHook = Box<dyn FnMut(&SealedPart) + Send>;
 
+/// Writes the targets of a run, so that a later process can load them.
+pub type StoreTargets = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
+
 /// A run to be written, with its tables and limits.
 pub struct NewRun {
     /// The facts of the run.
@@ -65,6 +71,10 @@ pub struct NewRun {
     pub limits: PartLimits,
     /// Called for every sealed part of a directory.
     pub on_sealed: Option<SealedHook>,
+    /// What to do if the night has data already. Only for a directory.
+    pub if_exists: IfExists,
+    /// Writes the targets of the run into its folder, so that the run can be resumed. Only for a directory.
+    pub stored_targets: Option<StoreTargets>,
 }
 
 impl NewRun {
@@ -76,6 +86,8 @@ impl NewRun {
             tables: tables::all().to_vec(),
             limits: PartLimits::default(),
             on_sealed: None,
+            if_exists: IfExists::default(),
+            stored_targets: None,
         }
     }
 
@@ -139,6 +151,8 @@ pub struct DatasetWriter {
     limits: PartLimits,
     /// The rows since the last cut, by table.
     buffers: Vec<Box<dyn Rows>>,
+    /// Rows of targets whose traces were interrupted, by table. `None` if they are not kept apart.
+    interrupted: Option<Vec<Box<dyn Rows>>>,
     figures: RunFigures,
     /// The time of the oldest buffered row.
     opened_at: Option<Time>,
@@ -180,11 +194,9 @@ impl DatasetWriter {
         let thread = Idle::start(output.path())?;
         match output {
             Output::Directory(root) => {
-                let limits = run.limits;
-                let buffers = run.tables.iter().map(AnyTable::buffer).collect();
-                let directory = Directory::open(root.clone(), run, disk, now, figures)?;
-                let place = Place::Directory(Box::new(directory));
-                Self::over(thread, place, buffers, limits, figures)
+                let (tables, limits) = (run.tables.clone(), run.limits);
+                let directory = Directory::open(root, run, disk, now, figures)?;
+                Self::over_directory(thread, directory, &tables, limits, figures)
             }
             Output::File { path, format } => {
                 let (run, rest) = run.split();
@@ -201,6 +213,37 @@ impl DatasetWriter {
                 Self::over_stream(thread, Target::Descriptor(stream), *format, run, figures)
             }
         }
+    }
+
+    /// Goes on with a run in its directory. Rows of the run that were interrupted are removed. The run's id in `run` must be that of the
+    /// unfinished run.
+    ///
+    /// # Errors
+    /// [`DatasetError::NotResumable`], and the errors of [`create`](DatasetWriter::create).
+    pub fn resume(
+        unfinished: Unfinished,
+        run: NewRun,
+        now: Time,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        let (tables, limits) = (run.tables.clone(), run.limits);
+        let thread = Idle::start(unfinished.root())?;
+        let directory = unfinished.begin(run, now, figures)?;
+        Self::over_directory(thread, directory, &tables, limits, figures)
+    }
+
+    fn over_directory(
+        thread: Idle,
+        directory: Directory,
+        tables: &[AnyTable],
+        limits: PartLimits,
+        figures: &RunFigures,
+    ) -> Result<Self, DatasetError> {
+        let buffers = || tables.iter().map(AnyTable::buffer).collect();
+        let place = Place::Directory(Box::new(directory));
+        let mut writer = Self::over(thread, place, buffers(), limits, figures)?;
+        writer.interrupted = Some(buffers());
+        Ok(writer)
     }
 
     /// Like standard output, for any stream. Batches are not buffered.
@@ -264,6 +307,7 @@ impl DatasetWriter {
             worker: thread.write_to(place),
             limits,
             buffers,
+            interrupted: None,
             figures: figures.clone(),
             opened_at: None,
             last_trace: None,
@@ -304,16 +348,34 @@ impl DatasetWriter {
     /// [`DatasetError::NoTable`] if `T` is not among the run's tables.
     #[inline]
     pub fn push<T: Table>(&mut self, row: T::Row, now: Time) -> Result<(), DatasetError> {
-        let buffer = self.buffers.iter_mut().find_map(|rows| {
-            let any: &mut dyn Any = rows.as_mut();
-            any.downcast_mut::<Buffer<T>>()
-        });
-        let Some(buffer) = buffer else {
+        let Some(buffer) = buffer_of::<T>(&mut self.buffers) else {
             return Err(self.no_table(T::NAME));
         };
         buffer.push(row);
         self.opened_at.get_or_insert(now);
         Ok(())
+    }
+
+    /// Adds a row of a target whose traces were interrupted. A resumed run probes the target again, and drops the row. Call it for all rows of
+    /// the target, at the end of the run. Never seals.
+    ///
+    /// # Errors
+    /// [`DatasetError::NoTable`] if `T` is not among the run's tables.
+    pub fn push_interrupted<T: Table>(
+        &mut self,
+        row: T::Row,
+        now: Time,
+    ) -> Result<(), DatasetError> {
+        let Some(buffers) = &mut self.interrupted else {
+            return self.push::<T>(row, now);
+        };
+        match buffer_of::<T>(buffers) {
+            Some(buffer) => {
+                buffer.push(row);
+                Ok(())
+            }
+            None => Err(self.no_table(T::NAME)),
+        }
     }
 
     /// Adds a row of a strategy's own table. Never seals.
@@ -322,17 +384,26 @@ impl DatasetWriter {
     /// [`DatasetError::NoTable`] if no table of the run has rows of this type.
     pub fn row(&mut self, row: TableRow, now: Time) -> Result<(), DatasetError> {
         let kind = row.type_name();
-        let mut row = row.into_any();
-        for buffer in &mut self.buffers {
-            match buffer.push_any(row) {
-                Ok(()) => {
-                    self.opened_at.get_or_insert(now);
-                    return Ok(());
-                }
-                Err(returned) => row = returned,
-            }
+        if push_any(&mut self.buffers, row) {
+            self.opened_at.get_or_insert(now);
+            return Ok(());
         }
         Err(self.no_table(kind))
+    }
+
+    /// Adds a row of a strategy's own table, as [`push_interrupted`](DatasetWriter::push_interrupted).
+    ///
+    /// # Errors
+    /// [`DatasetError::NoTable`] if no table of the run has rows of this type.
+    pub fn interrupted_row(&mut self, row: TableRow, now: Time) -> Result<(), DatasetError> {
+        let kind = row.type_name();
+        let Some(buffers) = &mut self.interrupted else {
+            return self.row(row, now);
+        };
+        match push_any(buffers, row) {
+            true => Ok(()),
+            false => Err(self.no_table(kind)),
+        }
     }
 
     fn no_table(&self, rows: &'static str) -> DatasetError {
@@ -383,7 +454,16 @@ impl DatasetWriter {
         figures: &RunFigures,
     ) -> Result<Finished, DatasetError> {
         self.figures = figures.clone();
-        let last = self.cut(now);
+        let mut last = vec![self.cut(now)];
+        let interrupted = self.interrupted.take().unwrap_or_default();
+        if interrupted.iter().any(|rows| rows.len() > 0) {
+            last.push(Group {
+                rows: interrupted,
+                interrupted: true,
+                figures: self.figures.clone(),
+                now,
+            });
+        }
         self.worker.finish(last, ending.clone())
     }
 
@@ -410,10 +490,31 @@ impl DatasetWriter {
         self.opened_at = None;
         Group {
             rows: self.buffers.iter_mut().map(|rows| rows.take()).collect(),
+            interrupted: false,
             figures: self.figures.clone(),
             now,
         }
     }
+}
+
+/// The buffer of the table `T`.
+fn buffer_of<T: Table>(buffers: &mut [Box<dyn Rows>]) -> Option<&mut Buffer<T>> {
+    buffers.iter_mut().find_map(|rows| {
+        let any: &mut dyn Any = rows.as_mut();
+        any.downcast_mut::<Buffer<T>>()
+    })
+}
+
+/// Adds a row to the buffer of its table. Returns whether there is one.
+fn push_any(buffers: &mut [Box<dyn Rows>], row: TableRow) -> bool {
+    let mut row = row.into_any();
+    for buffer in buffers {
+        match buffer.push_any(row) {
+            Ok(()) => return true,
+            Err(returned) => row = returned,
+        }
+    }
+    false
 }
 
 /// The name of standard output in messages.

@@ -24,6 +24,7 @@ fn new_run() -> NewRun {
         },
         seed: 7,
         started_at: rows::START,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,

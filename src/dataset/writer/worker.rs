@@ -52,8 +52,8 @@ enum Message {
     Seal(Box<Group>),
     /// Answer after an attempt to seal all earlier groups.
     Answer(Sender<()>),
-    /// Seal these rows, and end the output.
-    Finish(Box<Group>, Ending),
+    /// Seal these groups, and end the output.
+    Finish(Vec<Group>, Ending),
 }
 
 /// The writer's thread.
@@ -128,9 +128,13 @@ impl Worker {
         error.take().map_or(Ok(()), Err)
     }
 
-    /// Hands over the last group, and waits until the output has ended.
-    pub(super) fn finish(mut self, last: Group, ending: Ending) -> Result<Finished, DatasetError> {
-        let sent = self.send(Message::Finish(Box::new(last), ending));
+    /// Hands over the last groups, and waits until the output has ended.
+    pub(super) fn finish(
+        mut self,
+        last: Vec<Group>,
+        ending: Ending,
+    ) -> Result<Finished, DatasetError> {
+        let sent = self.send(Message::Finish(last, ending));
         let ended = sent.and_then(|()| self.join().unwrap_or_else(|| Err(self.gone())));
         match (ended, self.check()) {
             // An earlier error is the cause of a later one.
@@ -186,7 +190,7 @@ fn work(
             }
             Message::Answer(answer) => Some(answer),
             Message::Finish(last, ending) => {
-                waiting.push(*last);
+                waiting.extend(last);
                 return Some(place.finish(waiting, &ending));
             }
         };

@@ -2,6 +2,7 @@
 
 mod path;
 mod random;
+mod targets;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -74,7 +75,8 @@ fn end(stop_reason: StopReason, path_length: Option<u8>) -> TraceEnd {
 }
 
 fn shown(out: &Assembled) -> Vec<(u8, u16, Status)> {
-    out.hops
+    out.whole
+        .hops
         .iter()
         .map(|row| (row.ttl.map_or(0, |ttl| ttl.0), row.reply_index, row.status))
         .collect()
@@ -88,7 +90,7 @@ fn a_target_that_answered_one_of_several_probes_was_reached() {
     (of_no_hop.status, of_no_hop.reply_index, of_no_hop.ttl) = (Status::Duplicate, 1, None);
     assembler.row(of_no_hop, &mut out);
     assembler.end(&end(StopReason::GapLimit, None), &mut out);
-    assert!(out.traces[0].reached);
+    assert!(out.whole.traces[0].reached);
 }
 
 /// A probe has a router's complaint and then the target's answer. The hop is the target.
@@ -107,7 +109,7 @@ fn a_target_that_answered_behind_a_complaint_was_reached() {
         further.reply = Some(reply(from, ReplyKind::EchoReply));
         assembler.row(further, &mut out);
         assembler.end(&end(StopReason::Completed, Some(2)), &mut out);
-        let trace = &out.traces[0];
+        let trace = &out.whole.traces[0];
         assert!(trace.reached);
         let path = [
             (Ttl(1), Some(Ipv4Addr::new(10, 0, 0, 1).into())),
@@ -134,8 +136,12 @@ fn a_port_unreachable_from_another_address_does_not_show_that_the_target_was_rea
     ));
     assembler.row(refusal, &mut out);
     assembler.end(&end(StopReason::Unreachable, None), &mut out);
-    assert!(!out.traces[0].reached);
-    assert!(out.traces[0].anomalies.contains(Anomaly::OtherAddress));
+    assert!(!out.whole.traces[0].reached);
+    assert!(
+        out.whole.traces[0]
+            .anomalies
+            .contains(Anomaly::OtherAddress)
+    );
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn the_rows_of_a_trace_are_written_together_and_in_order() {
     assembler.row(row(1, 2, 0, Status::Timeout), &mut out);
     assembler.row(row(0, 1, 0, Status::Replied), &mut out);
     assembler.row(row(0, 1, 1, Status::Duplicate), &mut out);
-    assert!(out.hops.is_empty());
+    assert!(out.whole.hops.is_empty());
     assembler.end(&end(StopReason::Completed, Some(3)), &mut out);
     let expected = [
         (1, 0, Status::Replied),
@@ -154,7 +160,7 @@ fn the_rows_of_a_trace_are_written_together_and_in_order() {
         (3, 0, Status::Replied),
     ];
     assert_eq!(shown(&out), expected);
-    let trace = &out.traces[0];
+    let trace = &out.whole.traces[0];
     assert!(trace.reached);
     assert_eq!(
         (trace.hops_responding, trace.probes_sent, trace.replies),
@@ -194,7 +200,7 @@ fn a_router_that_answers_too_large_is_no_hop_of_the_path() {
         (Ttl(3), None),
         (Ttl(4), Some(TARGET.into())),
     ];
-    let trace = &out.traces[0];
+    let trace = &out.whole.traces[0];
     assert_eq!(trace.path_hash, Some(path_hash(path)));
     assert_eq!((trace.hops_responding, trace.replies), (3, 5));
     assert!(trace.anomalies.is_empty());
@@ -214,8 +220,8 @@ fn a_router_that_answers_too_large_at_the_end_of_the_path_is_the_last_hop() {
     };
     assembler.end(&end, &mut out);
     let path = [1, 2].map(|ttl| (Ttl(ttl), Some(narrow.into())));
-    assert_eq!(out.traces[0].path_hash, Some(path_hash(path)));
-    assert_eq!(out.traces[0].hops_responding, 2);
+    assert_eq!(out.whole.traces[0].path_hash, Some(path_hash(path)));
+    assert_eq!(out.whole.traces[0].hops_responding, 2);
 }
 
 #[test]
@@ -232,8 +238,8 @@ fn a_late_reply_replaces_the_timeout_row_while_the_trace_is_open() {
         (1, 2, Status::Duplicate),
     ];
     assert_eq!(shown(&out), expected);
-    assert_eq!(out.traces[0].hops_responding, 1);
-    assert_eq!(out.traces[0].replies, 0, "late is not in time");
+    assert_eq!(out.whole.traces[0].hops_responding, 1);
+    assert_eq!(out.whole.traces[0].replies, 0, "late is not in time");
 }
 
 #[test]
@@ -283,10 +289,14 @@ fn reply_numbers_are_unique_with_any_number_of_late_replies() {
     for probe in 0..many {
         assembler.row(row(probe, 1, 3, Status::Duplicate), &mut out);
     }
-    let numbers = out.hops.iter().map(|row| (row.probe_id, row.reply_index));
+    let numbers = out
+        .whole
+        .hops
+        .iter()
+        .map(|row| (row.probe_id, row.reply_index));
     let distinct: std::collections::HashSet<_> = numbers.collect();
     assert_eq!(
-        (out.hops.len(), distinct.len() as u64),
+        (out.whole.hops.len(), distinct.len() as u64),
         (3 * many as usize, 3 * many)
     );
 }
@@ -309,6 +319,7 @@ fn a_stronger_reply_replaces_the_weak_one_while_the_trace_is_open() {
         assembler.row(surer(5, status), &mut out);
         assembler.end(&end(StopReason::GapLimit, None), &mut out);
         let shown: Vec<_> = out
+            .whole
             .hops
             .iter()
             .map(|row| (row.reply_index, row.status, row.evidence))
@@ -324,7 +335,7 @@ fn a_stronger_reply_replaces_the_weak_one_while_the_trace_is_open() {
         assembler.row(weak(5), &mut out);
         assembler.end(&end(StopReason::GapLimit, None), &mut out);
         assembler.row(surer(5, Status::Replied), &mut out);
-        let last = out.hops.last().expect("a row");
+        let last = out.whole.hops.last().expect("a row");
         assert_eq!((last.reply_index, last.status), (2, Status::Duplicate));
     }
 }
@@ -341,7 +352,7 @@ fn the_rows_of_a_sweep_are_written_at_once() {
 fn a_trace_without_a_probe_still_has_its_row() {
     let (mut assembler, mut out) = (Assembler::new(true, 1), Assembled::default());
     assembler.end(&end(StopReason::Interrupted, None), &mut out);
-    let trace = &out.traces[0];
+    let trace = &out.cut_short.traces[0];
     assert_eq!(
         (trace.first_ttl, trace.path_hash, trace.probes_sent),
         (None, None, 0)

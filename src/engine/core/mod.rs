@@ -6,6 +6,8 @@
 //! ([`discard`](Core::discard)), and time ([`advance`](Core::advance)). Events come out
 //! ([`take_events`](Core::take_events)).
 //!
+//! A blocklist can come at any time ([`set_blocked`](Core::set_blocked)).
+//!
 //! The core guarantees:
 //! - The strategy learns an outcome in the call that produced it.
 //! - The rows of a trace's probes come before the end of the trace: every call puts its rows into the queue of events before the
@@ -13,6 +15,7 @@
 //! - Every probe that was given out ends in exactly one row with `reply_index` 0, if the driver goes on until the run is over.
 //! - The same calls give the same answers.
 
+mod blocking;
 mod event;
 mod report;
 mod sending;
@@ -20,6 +23,7 @@ mod sending;
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use event::Event;
@@ -30,8 +34,8 @@ use super::deferred::Deferred;
 use super::format::ProbeFormat;
 use super::limiter::{Limiter, Limits};
 use super::tracker::{Settled, Tracker};
-use crate::model::{DiscardReason, Reply, StrategyEvent, Time};
-use crate::strategy::{Actions, Cursor, Strategy};
+use crate::model::{Blocked, DiscardReason, Reply, StrategyEvent, Time, UnsentReason};
+use crate::strategy::{Actions, Cursor, Request, Strategy};
 
 /// A run, as far as it can be without clock and network.
 pub struct Core {
@@ -49,6 +53,12 @@ pub struct Core {
     cooldown: Duration,
     is_sending: bool,
     has_news: bool,
+    /// Addresses that are not to be probed.
+    blocked: Option<Arc<dyn Blocked>>,
+    /// Whether the list came after probes were given out and before they were entered.
+    is_blocked_anew: bool,
+    /// Probes that ended in this call because their addresses are blocked.
+    struck: usize,
 }
 
 impl Core {
@@ -71,6 +81,9 @@ impl Core {
             cooldown,
             is_sending: true,
             has_news: false,
+            blocked: None,
+            is_blocked_anew: false,
+            struck: 0,
         }
     }
 
@@ -170,7 +183,17 @@ impl Core {
     /// Does what the strategy asked for. Probes that are skipped for it are settled, and not yet told.
     fn act(&mut self, now: Time) {
         for request in self.actions.requests.drain(..) {
-            if self.is_sending {
+            if !self.is_sending {
+                continue;
+            }
+            let Request { probe, .. } = request;
+            let mut blocked = self.blocked.iter();
+            if blocked.any(|blocked| blocked.is_blocked(probe.destination)) {
+                self.struck += 1;
+                let settled = &mut self.settled;
+                self.tracker
+                    .enter_skipped(probe, UnsentReason::Blocklisted, now, settled);
+            } else {
                 self.limiter.add(request, now);
             }
         }

@@ -61,6 +61,7 @@ impl Core {
             completed: self.strategy.completed(),
             sent: self.figures.sent,
             received: self.tracker.counts().packets_received,
+            second_pass: self.strategy.second_pass(),
         }
     }
 }

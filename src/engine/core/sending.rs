@@ -57,6 +57,8 @@ impl Core {
     ) -> Next {
         due.clear();
         self.has_news = false;
+        self.is_blocked_anew = false;
+        self.struck = 0;
         if !self.is_sending {
             return Next::Done;
         }
@@ -69,14 +71,18 @@ impl Core {
         }
         self.retry_deferred(now);
         let next = self.fill(now, allowed, due);
-        if !due.is_empty() {
-            self.limiter.took(due.len() as u64, now);
+        let taken = due.len() + self.struck;
+        if taken > 0 {
+            self.limiter.took(taken as u64, now);
         }
         if let Next::AwaitOutcome(_) | Next::Done = next {
             self.limiter.idle(now);
         }
         if !due.is_empty() {
             return Next::Send;
+        }
+        if self.struck > 0 {
+            return Next::Wait(now);
         }
         // A strategy that waits for an outcome while no probe is pending would wait for ever: that is the end, too.
         let nothing_comes = next == Next::AwaitOutcome(None) && self.tracker.is_settled();
@@ -90,7 +96,7 @@ impl Core {
     /// Fills `due` with up to `allowed` probes. Returns [`Next::Send`] if it is full, else why it is not.
     fn fill(&mut self, now: Time, allowed: usize, due: &mut Vec<Due>) -> Next {
         for _ in 0..MOST_STEPS {
-            if due.len() == allowed {
+            if due.len() + self.struck >= allowed {
                 return Next::Send;
             }
             if let Some(next) = self.limiter.next(now) {
@@ -169,6 +175,11 @@ impl Core {
         self.tracker.expect(due.iter().map(|due| &due.probe));
         for (Due { probe, refused }, source) in due.iter().zip(sources) {
             match source {
+                _ if self.is_blocked_anew && self.is_blocked(probe.destination) => {
+                    let reason = UnsentReason::Blocklisted;
+                    self.tracker
+                        .enter_skipped(*probe, reason, now, &mut self.settled);
+                }
                 Ok(source) => {
                     let (id, marked) = self.tracker.enter(*probe, *source, now);
                     outgoing.push(Outgoing {

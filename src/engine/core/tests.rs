@@ -1,5 +1,7 @@
 //! The core by hand: a strategy that does as it is told, and calls in the order that a test wants.
 
+mod blocking;
+
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
@@ -7,8 +9,8 @@ use super::*;
 use crate::engine::limiter::{Cap, NearCap};
 use crate::engine::tracker::Timeouts;
 use crate::model::{
-    Consecutive, FlowId, InferredHop, Outcome, Probe, ProbeResult, Purpose, Rate, ReplyKind,
-    Status, StopReason, TargetId, TraceEnd, TraceId, Ttl, UnsentReason,
+    Consecutive, FlowId, InferredHop, Outcome, Probe, ProbeId, ProbeResult, Purpose, Rate,
+    ReplyKind, Status, StopReason, TargetId, TraceEnd, TraceId, Ttl, UnsentReason,
 };
 use crate::strategy::{Order, Poll, Reach, Shard, Sweep};
 use crate::transport::PacketBatch;
@@ -32,7 +34,7 @@ fn core(strategy: Box<dyn Strategy>, limits: &Limits) -> Core {
         late_window: Duration::from_secs(10),
     };
     let tokens = TokenMaker::new(RunKey::new([1; 16]));
-    let tracker = Tracker::new(ProbeFormat::udp(1), timeouts, tokens, 16);
+    let tracker = Tracker::new(ProbeFormat::udp(1), timeouts, tokens, 16, ProbeId(0));
     // The schedule is older than the first call: a whole batch is due.
     let start = START.before(Duration::from_millis(1));
     Core::new(strategy, limits, tracker, start, Duration::from_secs(1))

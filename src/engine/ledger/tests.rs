@@ -39,27 +39,35 @@ fn found<'a>(entries: impl Iterator<Item = (ProbeId, &'a Entry)>) -> Vec<u64> {
 
 #[test]
 fn both_indices_find_exactly_the_live_probes_in_a_small_and_a_widened_ledger() {
+    // The first numbers of a new run, of one that passes 2^32, and of a resumed one.
+    for first in [0, (1 << 32) - 12_500, 3 << 40] {
+        finds_exactly_the_live_probes(first);
+    }
+}
+
+fn finds_exactly_the_live_probes(first: u64) {
     // Few buckets and many probes make long chains and several widenings.
-    let mut ledger = Ledger::new(0, true);
+    let mut ledger = Ledger::new(0, true, ProbeId(first));
     let of = |n: u64| {
         (
             probe((n % 97) as u32, (n % 7) as u8 + 1, 1),
             (n % 251) as u16,
         )
     };
-    for n in 0..20_000u64 {
+    let numbers = |from: u64, to: u64| first + from..first + to;
+    for n in numbers(0, 20_000) {
         let (probe, ip_id) = of(n);
         assert_eq!(add(&mut ledger, probe, ip_id), ProbeId(n));
-        if n >= 8_000 {
+        if n >= first + 8_000 {
             ledger.retire();
         }
     }
     assert_eq!(
         (ledger.len(), ledger.front().map(|(id, _)| id.0)),
-        (8_000, Some(12_000))
+        (8_000, Some(first + 12_000))
     );
-    let live = || (12_000..20_000u64).rev();
-    for n in 19_000..19_700u64 {
+    let live = || numbers(12_000, 20_000).rev();
+    for n in numbers(19_000, 19_700) {
         let (wanted, ip_id) = of(n);
         let by_facts = found(ledger.with_facts(wanted.destination, wanted.flow, Some(wanted.ttl)));
         assert_eq!(
@@ -72,11 +80,13 @@ fn both_indices_find_exactly_the_live_probes_in_a_small_and_a_widened_ledger() {
             live().filter(|m| of(*m).1 == ip_id).collect::<Vec<_>>()
         );
     }
+    assert_eq!(ledger.with_serial(251).count(), 0, "an empty bucket");
+    assert!(first == 0 || ledger.get(ProbeId(19_000)).is_none());
 }
 
 #[test]
 fn without_the_ttl_as_a_fact_every_ttl_of_the_flow_is_found() {
-    let mut ledger = Ledger::new(16, false);
+    let mut ledger = Ledger::new(16, false, ProbeId(0));
     for n in 0..40u64 {
         add(&mut ledger, probe((n % 4) as u32, n as u8 + 1, 1), 7);
     }
@@ -92,7 +102,7 @@ fn without_the_ttl_as_a_fact_every_ttl_of_the_flow_is_found() {
 
 #[test]
 fn a_removed_probe_is_not_found() {
-    let mut ledger = Ledger::new(16, true);
+    let mut ledger = Ledger::new(16, true, ProbeId(0));
     let gone = add(&mut ledger, probe(1, 1, 1), 7);
     assert!(ledger.retire().is_some());
     assert!(ledger.get(gone).is_none());
@@ -110,7 +120,7 @@ fn a_removed_probe_is_not_found() {
 
 #[test]
 fn probe_numbers_beyond_32_bits_are_found() {
-    let mut ledger = Ledger::new(16, true);
+    let mut ledger = Ledger::new(16, true, ProbeId(0));
     ledger.oldest = (1 << 32) - 3;
     let ids: Vec<u64> = (0..6)
         .map(|n| add(&mut ledger, probe(9, 1, n), 5).0)

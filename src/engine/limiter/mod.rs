@@ -18,6 +18,7 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::net::IpAddr;
 
 pub use caps::{Cap, NearCap};
 
@@ -229,6 +230,29 @@ impl Limiter {
     /// The next probe that is skipped, and why.
     pub fn take_skipped(&mut self) -> Option<(Probe, UnsentReason)> {
         self.skipped.pop_front()
+    }
+
+    /// Removes and returns the probes that wait for an address which `is_blocked`.
+    pub fn take_blocked(&mut self, is_blocked: impl Fn(IpAddr) -> bool) -> Vec<Probe> {
+        let mut taken = Vec::new();
+        let mut stays = |probe: &Probe| {
+            let blocked = is_blocked(probe.destination);
+            if blocked {
+                taken.push(*probe);
+            }
+            !blocked
+        };
+        self.urgent.retain(|due| stays(&due.probe));
+        self.ready.retain(&mut stays);
+        self.delayed
+            .retain(|Reverse(delayed)| stays(&delayed.probe));
+        self.skipped.retain(|(probe, _)| stays(probe));
+        let refused = self.urgent.iter().filter(|due| due.refused.is_some());
+        self.refused = refused.count();
+        if let Some(spacing) = &mut self.spacing {
+            spacing.take_blocked(&is_blocked, &mut taken);
+        }
+        taken
     }
 
     /// Learns from an outcome.

@@ -14,6 +14,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::bucket::{Bucket, Pour, Recent};
@@ -185,6 +186,26 @@ impl Spacing {
     pub fn next_due(&self) -> Option<Time> {
         let Reverse((due, ..)) = self.due.peek()?;
         Some(*due)
+    }
+
+    /// Moves the probes to `taken` that wait for an address which `is_blocked`. All probes of a queue have the same address.
+    pub fn take_blocked(&mut self, is_blocked: impl Fn(IpAddr) -> bool, taken: &mut Vec<Probe>) {
+        let mut blocked: Vec<TargetId> = { self.waiting.iter() }
+            .filter(|(_, queue)| {
+                let first = queue.front();
+                first.is_some_and(|(_, request)| is_blocked(request.probe.destination))
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        blocked.sort_unstable();
+        for id in blocked {
+            let queue = self.waiting.remove(&id).unwrap_or_default();
+            self.len -= queue.len();
+            taken.extend(queue.into_iter().map(|(_, request)| request.probe));
+        }
+        let waiting = &self.waiting;
+        self.due
+            .retain(|Reverse((_, _, id))| waiting.contains_key(id));
     }
 
     /// Learns from an outcome how far the target is. Moves the probes that need not wait any longer to `freed`.

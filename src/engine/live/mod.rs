@@ -10,10 +10,12 @@ mod receiver;
 mod sender;
 mod shared;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Scope, ScopedJoinHandle, Thread};
 use std::time::Duration;
 
+use crate::model::Blocked;
 use crate::transport::{OwnAddresses, PacketReceiver, PacketSender};
 
 use super::assembler::Assembler;
@@ -104,8 +106,13 @@ impl Drop for Leaving<'_> {
 }
 
 impl<S: RecordSink> LiveRun<S> {
-    /// Runs to the end, or until `stop` says so. Calls `watch` about ten times a second.
-    pub fn run(self, stop: &Stop, mut watch: impl FnMut(Progress)) -> LiveEnd<S> {
+    /// Runs to the end, or until `stop` says so. Calls `watch` about ten times a second. If `watch` returns a blocklist, that list
+    /// holds from then on: no probe to a blocked address leaves after the next call of `watch` begins.
+    pub fn run(
+        self,
+        stop: &Stop,
+        mut watch: impl FnMut(Progress) -> Option<Arc<dyn Blocked>>,
+    ) -> LiveEnd<S> {
         // Without a bound: the core pauses sending when the collector falls behind, and nobody may wait while holding the core.
         let (events_in, events) = crossbeam_channel::unbounded();
         let shared = &Shared::new(self.core, events_in, self.clock, stop);
@@ -113,6 +120,7 @@ impl<S: RecordSink> LiveRun<S> {
         let sender = Sender {
             transport: self.sender,
             shared,
+            lists_seen: 0,
         };
         let receiver = Receiver {
             transport: self.receiver,
@@ -150,7 +158,7 @@ fn run_threads(
     receiver: Receiver<'_>,
     collect: impl FnOnce() -> Option<SinkError> + Send,
     shared: &Shared<'_>,
-    watch: &mut dyn FnMut(Progress),
+    watch: &mut dyn FnMut(Progress) -> Option<Arc<dyn Blocked>>,
 ) -> Ended {
     let left = AtomicUsize::new(0);
     let watcher = std::thread::current();
@@ -160,7 +168,9 @@ fn run_threads(
     };
     let mut watch_until = |threads: usize| {
         while left.load(Ordering::Acquire) < threads {
-            watch(shared.with(|core, _| core.progress()));
+            if let Some(blocked) = watch(shared.with(|core, _| core.progress())) {
+                shared.set_blocked(blocked);
+            }
             std::thread::park_timeout(WATCH_INTERVAL);
         }
     };

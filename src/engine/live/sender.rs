@@ -13,6 +13,8 @@ use super::shared::{LONGEST_WAIT, PanicGuard, Shared};
 pub(super) struct Sender<'a> {
     pub transport: Box<dyn PacketSender>,
     pub shared: &'a Shared<'a>,
+    /// How many blocklists the batch at hand was compared with.
+    pub lists_seen: u64,
 }
 
 impl Sender<'_> {
@@ -32,9 +34,10 @@ impl Sender<'_> {
         // What it took to open everything is not owed.
         let format = self.shared.with(|core, now| {
             core.hold(now);
+            self.shared.stop.sending_starts(now);
             *core.format()
         });
-        while !self.shared.stop.is_asked() && !self.shared.stop.hurries() {
+        while self.may_send() {
             match self.shared.collect(outbox) {
                 Next::Send => {
                     outbox.find_sources(|target| self.transport.source_for(target));
@@ -53,11 +56,29 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// Whether nothing has asked for the end of sending.
+    fn may_send(&self) -> bool {
+        let stop = self.shared.stop;
+        stop.watch_deadline(self.shared.clock.now());
+        !stop.is_asked() && !stop.hurries()
+    }
+
     /// Offers a batch to the kernel until every packet is taken or refused.
     fn offer(&mut self, outbox: &mut Outbox) -> Result<(), LiveError> {
-        while let Some((batch, first)) = outbox.remaining() {
+        while outbox.remaining().is_some() {
+            // No list comes between the comparison and the end of the call.
+            let lists = self.shared.lists();
+            if *lists != self.lists_seen {
+                self.lists_seen = *lists;
+                self.shared.with(|core, now| outbox.strike(core, now));
+            }
+            let Some((batch, first)) = outbox.remaining() else {
+                break;
+            };
             let before = self.shared.clock.now();
-            let progress = match self.transport.send(batch, first) {
+            let sent = self.transport.send(batch, first);
+            drop(lists);
+            let progress = match sent {
                 Ok(progress) => progress,
                 Err(error) => {
                     let reason = UnsentReason::Errno(error.raw_os_error().unwrap_or(libc::EIO));

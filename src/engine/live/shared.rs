@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -11,7 +11,7 @@ use crate::engine::clock::Clock;
 use crate::engine::core::{Core, Event, Next};
 use crate::engine::outbox::Outbox;
 use crate::engine::stop::Stop;
-use crate::model::Time;
+use crate::model::{Blocked, Time};
 
 /// Stop flags are looked at at least this often.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -25,6 +25,8 @@ pub(super) struct Shared<'a> {
     pub events_waiting: AtomicUsize,
     pub clock: Clock,
     pub stop: &'a Stop,
+    /// How many blocklists came. The sender holds this lock while it compares the number and calls the transport.
+    lists: Mutex<u64>,
 }
 
 struct Guarded {
@@ -46,6 +48,7 @@ impl<'a> Shared<'a> {
             events_waiting: AtomicUsize::new(0),
             clock,
             stop,
+            lists: Mutex::new(0),
         }
     }
 
@@ -94,6 +97,18 @@ impl<'a> Shared<'a> {
             guarded.sender_waits = false;
         }
         next
+    }
+
+    /// Takes a blocklist. When this returns, no probe to a blocked address is under way to the kernel, and none will be.
+    pub fn set_blocked(&self, blocked: Arc<dyn Blocked>) {
+        self.with(|core, now| core.set_blocked(blocked, now));
+        // Waits for the send call that may be under way. The next one sees that there is a new list.
+        *self.lists() += 1;
+    }
+
+    /// How many blocklists came. No further one takes effect while the result is held.
+    pub fn lists(&self) -> MutexGuard<'_, u64> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the collector end when it has taken what was put out so far.

@@ -2,16 +2,17 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::engine::assembler::Assembled;
 use crate::engine::format::ProbeFormat;
 use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
-use crate::model::{Consecutive, Rate, Status, Time, Ttl, UnsentReason};
+use crate::model::{Blocked, Consecutive, ProbeId, Rate, Status, Time, Ttl, UnsentReason};
 use crate::strategy::Sweep;
-use crate::transport::{Arrival, PacketBatch, PacketReceiver, Received, SendProgress};
+use crate::transport::{Arrival, PacketBatch, PacketReceiver, Received, SendProgress, Stopped};
 use crate::wire::token::{RunKey, TokenMaker};
 
 /// Takes packets until it has had `takes`; then it breaks, or panics.
@@ -30,6 +31,33 @@ impl PacketSender for Fragile {
         self.takes -= taken;
         Ok(SendProgress {
             taken,
+            stopped: None,
+        })
+    }
+
+    fn source_for(&mut self, _: IpAddr) -> Result<IpAddr, UnsentReason> {
+        Ok(Ipv4Addr::LOCALHOST.into())
+    }
+}
+
+/// Has no room before `open` is set. Then it takes everything, and notes where it goes.
+struct Gate {
+    open: Arc<AtomicBool>,
+    sent_to: Arc<Mutex<Vec<IpAddr>>>,
+}
+
+impl PacketSender for Gate {
+    fn send(&mut self, batch: &PacketBatch, first: usize) -> io::Result<SendProgress> {
+        if !self.open.load(Ordering::Acquire) {
+            return Ok(SendProgress {
+                taken: 0,
+                stopped: Some(Stopped::Full),
+            });
+        }
+        let packets = (first..batch.len()).filter_map(|at| Some(batch.get(at)?.0));
+        self.sent_to.lock().expect("no panic").extend(packets);
+        Ok(SendProgress {
+            taken: batch.len() - first,
             stopped: None,
         })
     }
@@ -72,8 +100,7 @@ impl RecordSink for Disk {
         if self.full {
             return Err("no room".into());
         }
-        records.hops.clear();
-        records.traces.clear();
+        records.take_all();
         Ok(())
     }
 
@@ -83,7 +110,16 @@ impl RecordSink for Disk {
 }
 
 /// Sweeps 100 targets with one probe each over these parts.
-fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
+fn run(sender: impl PacketSender + 'static, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
+    watched(sender, receiver, sink, |_| None)
+}
+
+fn watched(
+    sender: impl PacketSender + 'static,
+    receiver: Deaf,
+    sink: Disk,
+    watch: impl FnMut(Progress) -> Option<Arc<dyn Blocked>>,
+) -> LiveEnd<Disk> {
     let clock = Clock::start();
     let format = ProbeFormat::udp(1);
     let timeouts = Timeouts {
@@ -100,7 +136,13 @@ fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
         core: Core::new(
             Box::new(sweep),
             &Limits::rate(rate),
-            Tracker::new(format, timeouts, TokenMaker::new(RunKey::new([1; 16])), 100),
+            Tracker::new(
+                format,
+                timeouts,
+                TokenMaker::new(RunKey::new([1; 16])),
+                100,
+                ProbeId(0),
+            ),
             clock.started_at(),
             Duration::ZERO,
         ),
@@ -110,7 +152,7 @@ fn run(sender: Fragile, receiver: Deaf, sink: Disk) -> LiveEnd<Disk> {
         sink,
         clock,
     };
-    run.run(&Stop::default(), |_| {})
+    run.run(&Stop::default(), watch)
 }
 
 const WHOLE: usize = usize::MAX;
@@ -128,6 +170,44 @@ fn a_run_without_a_fault_accounts_for_every_probe() {
     );
     assert!(end.error.is_none());
     assert_eq!(end.tally.statistics.probes(Status::Timeout), 100);
+}
+
+#[test]
+fn a_blocklist_holds_also_for_the_batch_that_waits_for_the_kernel() {
+    struct Odd;
+    impl Blocked for Odd {
+        fn is_blocked(&self, address: IpAddr) -> bool {
+            matches!(address, IpAddr::V4(address) if address.octets()[3] % 2 == 1)
+        }
+    }
+    let open = Arc::new(AtomicBool::new(false));
+    let sent_to = Arc::new(Mutex::new(Vec::new()));
+    let gate = Gate {
+        open: open.clone(),
+        sent_to: sent_to.clone(),
+    };
+    let mut calls = 0;
+    let watch = |_| -> Option<Arc<dyn Blocked>> {
+        calls += 1;
+        match calls {
+            1 => Some(Arc::new(Odd)),
+            // The list holds when the watcher is called again.
+            _ => {
+                open.store(true, Ordering::Release);
+                None
+            }
+        }
+    };
+    let end = watched(gate, Deaf { breaks: false }, Disk { full: false }, watch);
+    assert!(end.error.is_none());
+    let sent_to = sent_to.lock().expect("no panic");
+    assert!(
+        sent_to.iter().all(|address| !Odd.is_blocked(*address)),
+        "{sent_to:?}"
+    );
+    assert_eq!(sent_to.len(), 50);
+    assert_eq!(end.tally.statistics.probes(Status::Skipped), 50);
+    assert_eq!(end.tally.statistics.probes(Status::Timeout), 50);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::engine::format::Marked;
-use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Time, Ttl};
+use crate::model::{FlowId, Probe, ProbeId, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::checksum::{self, Sum};
 use crate::wire::quote;
@@ -25,7 +25,7 @@ impl Live {
     fn new() -> Self {
         let tokens = TokenMaker::new(RunKey::new([7; 16]));
         let mut live = Live {
-            ledger: Ledger::new(64, true),
+            ledger: Ledger::new(64, true, ProbeId(0)),
             nat: NatLearner::default(),
             packets: Vec::new(),
         };

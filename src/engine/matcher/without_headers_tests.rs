@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::engine::ledger::{AnswerMark, State};
-use crate::model::{FlowId, Probe, Purpose, ReplyKind, TargetId, Time, Ttl};
+use crate::model::{FlowId, Probe, ProbeId, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::echo::{self, Echo};
 use crate::wire::token::{MarkedFields, RunKey, TokenMaker};
@@ -39,7 +39,7 @@ impl Live {
         let tokens = TokenMaker::new(RunKey::new([7; 16]));
         let mut live = Live {
             format,
-            ledger: Ledger::new(16, format.shows_ttl()),
+            ledger: Ledger::new(16, format.shows_ttl(), ProbeId(0)),
             payloads: Vec::new(),
         };
         for (number, (flow, ttl, state)) in probes.iter().enumerate() {

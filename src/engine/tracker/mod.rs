@@ -52,19 +52,21 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Creates a tracker with room for about `expected` live probes.
+    /// Creates a tracker with room for about `expected` live probes. The first probe gets the number `first`. A resumed run goes on
+    /// above the numbers that earlier sessions may have used.
     pub fn new(
         format: ProbeFormat,
         timeouts: Timeouts,
         tokens: TokenMaker,
         expected: usize,
+        first: ProbeId,
     ) -> Self {
         Tracker {
             tokens,
-            ledger: Ledger::new(expected, format.shows_ttl()),
+            ledger: Ledger::new(expected, format.shows_ttl(), first),
             nat: NatLearner::default(),
             drawn: 0,
-            unsettled: 0,
+            unsettled: first.0,
             settler: Settler::new(format, timeouts),
         }
     }

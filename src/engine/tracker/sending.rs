@@ -8,8 +8,7 @@ use crate::engine::core::Event;
 use crate::engine::format::Marked;
 use crate::engine::ledger::State;
 use crate::model::{
-    HopRecord, Inferred, InferredHop, Outcome, Probe, ProbeId, ProbeResult, Purpose, Status, Time,
-    UnsentReason,
+    HopRecord, Inferred, InferredHop, Probe, ProbeId, Purpose, Status, Time, UnsentReason,
 };
 use crate::wire::token::{MarkedFields, TokenMaker};
 
@@ -72,13 +71,19 @@ impl Tracker {
     ) {
         let id = self.ledger.add_unsent(probe, now);
         if let Some(entry) = self.ledger.get_mut(id) {
-            let live = Live { id, entry };
-            let row = self
-                .settler
-                .unsent_row(&live, Status::Skipped, Some(reason));
-            out.events.push_back(Event::Row(row));
-            out.outcomes
-                .push(Outcome::of(&probe, ProbeResult::Skipped, false));
+            self.settler.skipped(Live { id, entry }, reason, out);
+        }
+    }
+
+    /// Ends a probe as skipped that was entered, and that is not handed to the kernel after all.
+    pub fn skip(&mut self, id: ProbeId, reason: UnsentReason, out: &mut Settled) {
+        if let Some(entry) = self.ledger.get_mut(id)
+            && entry.state == State::Unstamped
+        {
+            entry.state = State::Refused;
+            // It was prepared for nothing.
+            entry.source = None;
+            self.settler.skipped(Live { id, entry }, reason, out);
         }
     }
 
@@ -147,9 +152,10 @@ impl Tracker {
         loop {
             let serial = self.tokens.serial(self.drawn);
             self.drawn += 1;
-            // If the format shows the TTL, a first attempt has no earlier one. The look-up would only cost time.
+            // If the format shows the TTL, the first attempt of the first round has no earlier one. The look-up would only cost
+            // time.
             let ttl = self.format().shows_ttl().then_some(probe.ttl);
-            let taken = (probe.attempt > 1 || ttl.is_none())
+            let taken = (probe.attempt > 1 || probe.round > 0 || ttl.is_none())
                 && self
                     .ledger
                     .with_facts(probe.destination, probe.flow, ttl)

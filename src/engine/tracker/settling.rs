@@ -204,6 +204,16 @@ impl Settler {
         self.release_further(&mut live, out);
     }
 
+    /// Ends a probe that was never handed to the kernel.
+    pub fn skipped(&mut self, mut live: Live<'_>, reason: UnsentReason, out: &mut Settled) {
+        self.forget_held(live.entry);
+        let outcome = Outcome::of(&live.entry.probe, ProbeResult::Skipped, false);
+        out.outcomes.push(outcome);
+        let row = self.unsent_row(&live, Status::Skipped, Some(reason));
+        out.events.push_back(Event::Row(row));
+        self.release_further(&mut live, out);
+    }
+
     /// Discards the held reply of a probe that was not sent.
     pub fn forget_held(&mut self, entry: &mut Entry) {
         if entry.held.take().is_some() {

@@ -44,7 +44,7 @@ impl Bench {
         };
         let tokens = TokenMaker::new(RunKey::new([1; 16]));
         Bench {
-            tracker: Tracker::new(FORMAT, timeouts, tokens, 16),
+            tracker: Tracker::new(FORMAT, timeouts, tokens, 16, ProbeId(0)),
             out: Settled::default(),
             packets: Vec::new(),
         }

@@ -26,6 +26,10 @@
 //! | it answered the distance probe by TCP or UDP | those well before the guessed distance; from there on one at a time |
 //! | no answer of the target yet | all, until an answer does not identify its probe; from then on one at a time |
 //!
+//! A target that gets blocked is probed no further. Its traces end as excluded when their pending probes have ended.
+//!
+//! With a second pass, the silent hops before the end of each path are probed once more when all targets are done.
+//!
 //! A window limits how many targets are traced at a time. Each flow asks for its own distance, because flows may differ in
 //! length. Probes that are expected to reach the target are marked. The limiter spaces them, because a target sends few
 //! answers.
@@ -39,9 +43,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::path::{Path, Verdict};
-use super::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
+use super::second_pass::{Context, SecondPass};
+use super::{Actions, Cursor, Finished, Hole, Order, PassProgress, Poll, Reach, Shard, Strategy};
 use crate::model::{
-    FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
+    Blocked, FlowId, Outcome, Probe, Purpose, StopReason, TargetId, Targets, Time, TraceEnd, Ttl,
 };
 
 /// How targets answer probes that reach them.
@@ -74,6 +79,8 @@ pub struct TraceLimits {
     pub probes_per_hop: u8,
     /// The size of the first probe, in bytes, when the path MTU is searched for. `None`: it is not searched for.
     pub mtu_from: Option<u16>,
+    /// Whether silent hops before the end of a path are probed once more when all targets are done.
+    pub second_pass: bool,
 }
 
 /// Traces every flow of every target.
@@ -85,6 +92,9 @@ pub struct Trace {
     completed: u64,
     /// Targets whose probes wait because this host has no room for them. They do not count towards the window.
     held: usize,
+    /// Addresses that are not to be probed.
+    blocked: Option<Arc<dyn Blocked>>,
+    second_pass: Option<SecondPass>,
 }
 
 /// A target that is being traced.
@@ -107,6 +117,31 @@ impl Trace {
             active: HashMap::new(),
             completed: 0,
             held: 0,
+            blocked: None,
+            second_pass: limits.second_pass.then(|| SecondPass::new(seed)),
+        }
+    }
+
+    /// Traces the targets that `finished` does not have, in the order that `seed` draws. Targets that were begun before the last
+    /// finished one are traced first. The `holes` of finished targets join the second pass, if there is one.
+    pub fn resume(
+        targets: Arc<dyn Targets>,
+        limits: TraceLimits,
+        seed: u64,
+        finished: &Finished,
+        holes: &[Hole],
+    ) -> Self {
+        debug_assert_eq!(u64::from(targets.len()), finished.items());
+        let mut second_pass = limits.second_pass.then(|| SecondPass::new(seed));
+        if let Some(second_pass) = &mut second_pass {
+            holes.iter().for_each(|hole| second_pass.add(*hole));
+        }
+        let flows = u64::from(limits.flows.max(1));
+        Trace {
+            order: Order::resume(&Cursor::of(seed, Shard::WHOLE, finished)),
+            completed: finished.len() * flows,
+            second_pass,
+            ..Trace::new(targets, limits, seed)
         }
     }
 
@@ -114,6 +149,9 @@ impl Trace {
     fn admit(&mut self, target: TargetId, now: Time, actions: &mut Actions) {
         let flows = self.limits.flows.max(1);
         let destination = self.targets.address(target);
+        if self.is_blocked(destination) {
+            return self.exclude(target, destination, now, actions);
+        }
         let paths = (0..flows).map(|_| Some(Path::new(&self.limits)));
         let state = ActiveTarget {
             destination,
@@ -135,6 +173,30 @@ impl Trace {
             };
             actions.probe(probe, Reach::Target);
         }
+    }
+
+    fn is_blocked(&self, address: IpAddr) -> bool {
+        let blocked = self.blocked.as_ref();
+        blocked.is_some_and(|blocked| blocked.is_blocked(address))
+    }
+
+    /// Ends every trace of a target that is blocked before its first probe.
+    fn exclude(&mut self, target: TargetId, destination: IpAddr, now: Time, actions: &mut Actions) {
+        for flow in 0..self.limits.flows.max(1) {
+            self.completed += 1;
+            actions.ended(TraceEnd {
+                target,
+                flow: FlowId(flow),
+                destination,
+                started_at: now,
+                finished_at: now,
+                stop_reason: StopReason::Excluded,
+                path_length: None,
+                last_ttl: None,
+                path_mtu: None,
+            });
+        }
+        self.order.finish(u64::from(target.0));
     }
 
     /// Asks a path what it wants next. Requests those probes, or ends the path.
@@ -200,6 +262,13 @@ impl Trace {
             last_ttl: path.last_ttl(),
             path_mtu: path.mtu(),
         });
+        // A target that is traced again by a resumed run, or not to be probed any more, has no second pass.
+        let stays = !matches!(stop_reason, StopReason::Interrupted | StopReason::Excluded);
+        if let Some(second_pass) = self.second_pass.as_mut().filter(|_| stays) {
+            for ttl in path.holes() {
+                second_pass.add(Hole { target, flow, ttl });
+            }
+        }
         self.completed += 1;
         state.open -= 1;
         if state.open == 0 {
@@ -224,12 +293,31 @@ impl Strategy for Trace {
                 self.admit(TargetId(item as u32), now, actions);
                 Poll::Started
             }
-            None if self.active.is_empty() => Poll::Done,
+            None if self.active.is_empty() => match &mut self.second_pass {
+                None => Poll::Done,
+                Some(second_pass) => {
+                    let context = Context {
+                        targets: &*self.targets,
+                        blocked: self.blocked.as_ref(),
+                    };
+                    second_pass.poll(&context, actions)
+                }
+            },
             None => Poll::Wait(None),
         }
     }
 
     fn observe(&mut self, outcome: &Outcome, now: Time, actions: &mut Actions) {
+        if outcome.purpose == Purpose::SecondPass {
+            let context = Context {
+                targets: &*self.targets,
+                blocked: self.blocked.as_ref(),
+            };
+            if let Some(second_pass) = &mut self.second_pass {
+                second_pass.observe(outcome, &context, actions);
+            }
+            return;
+        }
         let state = self.active.get_mut(&outcome.target);
         let path = state.and_then(|state| state.paths.get_mut(usize::from(outcome.flow.0)));
         if let Some(path) = path.and_then(Option::as_mut) {
@@ -242,8 +330,28 @@ impl Strategy for Trace {
         self.held = targets;
     }
 
+    fn set_blocked(&mut self, blocked: &Arc<dyn Blocked>, now: Time, actions: &mut Actions) {
+        self.blocked = Some(blocked.clone());
+        let mut open: Vec<TargetId> = { self.active.iter() }
+            .filter(|(_, state)| blocked.is_blocked(state.destination))
+            .map(|(target, _)| *target)
+            .collect();
+        open.sort_unstable();
+        for target in open {
+            if let Some(state) = self.active.get_mut(&target) {
+                state.paths.iter_mut().flatten().for_each(Path::exclude);
+            }
+            for flow in 0..self.limits.flows.max(1) {
+                self.advance(target, FlowId(flow), now, actions);
+            }
+        }
+    }
+
     fn interrupt(&mut self, now: Time, actions: &mut Actions) {
         self.order.stop();
+        if let Some(second_pass) = &mut self.second_pass {
+            second_pass.stop();
+        }
         let mut open: Vec<TargetId> = self.active.keys().copied().collect();
         open.sort_unstable();
         for target in open {
@@ -259,6 +367,10 @@ impl Strategy for Trace {
 
     fn completed(&self) -> u64 {
         self.completed
+    }
+
+    fn second_pass(&self) -> Option<PassProgress> {
+        self.second_pass.as_ref().map(SecondPass::progress)
     }
 }
 

@@ -4,6 +4,7 @@ mod confirmations;
 mod ends;
 mod held;
 mod one_by_one;
+mod resume;
 mod sizes;
 mod skipped;
 
@@ -32,6 +33,7 @@ const LIMITS: TraceLimits = TraceLimits {
     arrivals: Arrivals::Distinct,
     probes_per_hop: 1,
     mtu_from: None,
+    second_pass: false,
 };
 
 /// The probes of a run in order, and the ends of its traces.
@@ -69,8 +71,12 @@ const NOW: Time = Time::from_nanos(1 << 60);
 
 /// Runs a strategy to its end. `network` gives the result of each probe. An outcome is reported when nothing more can be
 /// started.
-fn run(targets: u32, limits: TraceLimits, mut network: impl FnMut(&Probe) -> ProbeResult) -> Shown {
-    let mut trace = Trace::new(listed(targets), limits, 1);
+fn run(targets: u32, limits: TraceLimits, network: impl FnMut(&Probe) -> ProbeResult) -> Shown {
+    run_of(Trace::new(listed(targets), limits, 1), network)
+}
+
+/// As [`run`], with a strategy of the caller.
+fn run_of(mut trace: Trace, mut network: impl FnMut(&Probe) -> ProbeResult) -> Shown {
     let mut actions = Actions::default();
     let mut shown = Shown {
         requests: Vec::new(),

@@ -17,6 +17,7 @@ fn assembled(rows: impl IntoIterator<Item = HopRecord>, end: &TraceEnd) -> Assem
         assembler.row(row, &mut out);
     }
     assembler.end(end, &mut out);
+    out.whole.append(&mut out.cut_short);
     out
 }
 
@@ -77,7 +78,7 @@ fn inferred(ttl: u8, responder: Ipv4Addr) -> HopRecord {
 
 /// The path of the only trace, with `0.0.0.0` for silence. Checks the columns that are taken from the path.
 fn path(out: &Assembled) -> Option<Vec<Ipv4Addr>> {
-    let trace = &out.traces[0];
+    let trace = &out.whole.traces[0];
     let path = trace.path.as_ref()?;
     let first = trace.first_ttl.expect("a TTL that was probed").0;
     let last = path.len().checked_sub(1);
@@ -97,7 +98,7 @@ fn path(out: &Assembled) -> Option<Vec<Ipv4Addr>> {
 }
 
 fn on_path(out: &Assembled) -> Vec<Place> {
-    let rows = out.hops.iter().inspect(|row| {
+    let rows = out.whole.hops.iter().inspect(|row| {
         assert!(row.on_path.is_some(), "{row:?}");
     });
     let standing = rows.filter(|row| row.on_path == Some(true));
@@ -135,7 +136,7 @@ fn each_ttl_up_to_the_target_has_one_row_on_the_path() {
     let out = assembled(rows, &end(StopReason::Completed, Some(3)));
     assert_eq!(path(&out), Some(vec![router(1), NONE, TARGET]));
     assert_eq!(on_path(&out), [(1, 1, 0), (2, 2, 0), (3, 1, 0)]);
-    let trace = &out.traces[0];
+    let trace = &out.whole.traces[0];
     assert_eq!(trace.target_rtt_us, Some(900), "of the row on the path");
     assert_eq!(trace.flow, Some(FlowId(0)));
 }
@@ -229,7 +230,7 @@ fn a_reply_is_on_the_path_only_if_it_came_while_the_trace_was_open() {
     assert_eq!(path(&out), Some(expected));
     let places = [(1, 1, 0), (2, 1, 0), (3, 1, 0), (4, 1, 0)];
     assert_eq!(on_path(&out), places);
-    let last = out.hops.last().expect("a row");
+    let last = out.whole.hops.last().expect("a row");
     assert_eq!((last.status, last.on_path), (Status::Late, Some(false)));
 }
 
@@ -248,13 +249,13 @@ fn probes_that_were_not_sent_stand_for_their_ttl_but_do_not_begin_the_path() {
         answered(5),
     ];
     let out = assembled(rows, &open_end(StopReason::Interrupted, 5));
-    assert_eq!(out.traces[0].first_ttl, Some(Ttl(2)));
+    assert_eq!(out.whole.traces[0].first_ttl, Some(Ttl(2)));
     assert_eq!(path(&out), Some(vec![NONE, NONE, NONE, router(5)]));
     let places = [(2, 1, 0), (3, 1, 0), (4, 1, 0), (5, 1, 0)];
     assert_eq!(on_path(&out), places);
     // The hash covers the skipped TTL as well.
     let ttls = (1..=5).map(|ttl| (Ttl(ttl), (ttl == 5).then_some(router(5).into())));
-    assert_eq!(out.traces[0].path_hash, Some(path_hash(ttls)));
+    assert_eq!(out.whole.traces[0].path_hash, Some(path_hash(ttls)));
 }
 
 #[test]
@@ -282,13 +283,13 @@ fn a_path_without_an_answer_is_empty_and_one_without_a_hop_probe_is_none() {
     };
     let out = assembled([far.clone(), silent(1), silent(2)], &none);
     assert_eq!((path(&out), on_path(&out)), (Some(vec![]), vec![]));
-    assert_eq!(out.traces[0].target_rtt_us, Some(700));
+    assert_eq!(out.whole.traces[0].target_rtt_us, Some(700));
     let out = assembled([far], &none);
     assert_eq!((path(&out), on_path(&out)), (None, vec![]));
-    assert_eq!(out.traces[0].target_rtt_us, Some(700));
+    assert_eq!(out.whole.traces[0].target_rtt_us, Some(700));
     let out = assembled([], &none);
     assert_eq!((path(&out), on_path(&out)), (None, vec![]));
-    assert_eq!(out.traces[0].target_rtt_us, None);
+    assert_eq!(out.whole.traces[0].target_rtt_us, None);
 }
 
 #[test]
@@ -308,7 +309,7 @@ fn an_answer_that_identifies_no_hop_is_not_on_the_path() {
     );
     assert_eq!(path(&out), Some(vec![router(1)]));
     assert_eq!(on_path(&out), [(1, 1, 0)]);
-    assert_eq!(out.traces[0].target_rtt_us, None);
+    assert_eq!(out.whole.traces[0].target_rtt_us, None);
 }
 
 #[test]
@@ -327,9 +328,14 @@ fn an_inferred_hop_stands_for_its_ttl_but_its_address_is_not_in_the_path() {
     let out = assembled(rows, &open_end(StopReason::GapLimit, 6));
     let expected = vec![router(2), NONE, NONE, NONE, router(6)];
     assert_eq!(path(&out), Some(expected));
-    let standing: Vec<_> = { out.hops.iter().filter(|row| row.on_path == Some(true)) }
-        .map(|row| (row.ttl.map(|ttl| ttl.0), row.status))
-        .collect();
+    let standing: Vec<_> = {
+        out.whole
+            .hops
+            .iter()
+            .filter(|row| row.on_path == Some(true))
+    }
+    .map(|row| (row.ttl.map(|ttl| ttl.0), row.status))
+    .collect();
     let expected = [
         (Some(2), Status::Replied),
         (Some(3), Status::Inferred),
@@ -353,7 +359,7 @@ fn a_router_at_the_length_of_the_path_leaves_the_least_rtt_of_the_target() {
     ];
     let out = assembled(rows, &end(StopReason::Completed, Some(2)));
     assert_eq!(path(&out), Some(vec![router(1), router(2)]));
-    assert_eq!(out.traces[0].target_rtt_us, Some(850));
+    assert_eq!(out.whole.traces[0].target_rtt_us, Some(850));
 }
 
 #[test]
@@ -361,5 +367,5 @@ fn a_run_without_traces_has_no_path() {
     let (mut assembler, mut out) = (Assembler::new(false, 1), Assembled::default());
     assembler.row(answered(5), &mut out);
     assembler.row(row(5, 5, 1, Status::Duplicate), &mut out);
-    assert!(out.hops.iter().all(|row| row.on_path.is_none()));
+    assert!(out.whole.hops.iter().all(|row| row.on_path.is_none()));
 }

@@ -132,7 +132,7 @@ fn all_rows(probes: &[Sent]) -> Vec<HopRecord> {
 
 /// Checks the rows and the only trace of a run.
 fn check(out: &Assembled, end: &TraceEnd) {
-    let trace = &out.traces[0];
+    let trace = &out.whole.traces[0];
     let first = trace.first_ttl.map_or(0, |ttl| ttl.0);
     let path = trace.path.clone().unwrap_or_default();
     assert_eq!(trace.path.is_some(), trace.first_ttl.is_some());
@@ -149,12 +149,12 @@ fn check(out: &Assembled, end: &TraceEnd) {
     );
     assert!(usize::from(trace.hops_responding) >= path.iter().flatten().count());
 
-    let mut standing: Vec<&HopRecord> = out.hops.iter().collect();
+    let mut standing: Vec<&HopRecord> = out.whole.hops.iter().collect();
     standing.retain(|row| row.on_path.expect("a run with traces"));
     for (ttl, entry) in (first..).map(Ttl).zip(&path) {
         let here = |row: &&HopRecord| row.ttl == Some(ttl);
         let may_stand = |row: &HopRecord| row.reply_index == 0 && row.purpose == Purpose::Trace;
-        let has_rows = { out.hops.iter() }.filter(here).any(may_stand);
+        let has_rows = { out.whole.hops.iter() }.filter(here).any(may_stand);
         let rows: Vec<_> = standing.iter().copied().filter(here).collect();
         assert_eq!(rows.len(), usize::from(has_rows), "rows of {ttl:?}");
         for row in rows {
@@ -200,9 +200,10 @@ proptest! {
             { rows.into_iter().enumerate() }.partition(|(place, row)| is_late(*place, row));
         before.into_iter().for_each(|(_, row)| assembler.row(row, &mut out));
         assembler.end(&end, &mut out);
-        let written = out.hops.len();
+        out.whole.append(&mut out.cut_short);
+        let written = out.whole.hops.len();
         late.into_iter().for_each(|(_, row)| assembler.row(row, &mut out));
-        prop_assert!(out.hops[written..].iter().all(|row| row.on_path == Some(false)));
+        prop_assert!(out.whole.hops[written..].iter().all(|row| row.on_path == Some(false)));
         check(&out, &end);
     }
 }

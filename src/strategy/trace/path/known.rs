@@ -1,7 +1,7 @@
 //! Facts about a path: where it ends, how long it is, which hops answered.
 
 use super::{Answer, GUESS_MARGIN, HintSource, Path, Slot};
-use crate::model::{StopReason, Ttl};
+use crate::model::{Said, StopReason, Ttl};
 
 impl Path {
     /// Whether a probe with `ttl` is expected to reach the target. A guess may be too long, so the margin before it counts as
@@ -29,6 +29,30 @@ impl Path {
             .map(|(ttl, _)| ttl)
             .or_else(|| self.last_hop())
             .map(Ttl)
+    }
+
+    /// The silent TTLs of the path: those from its first TTL on, before the last TTL whose hop answered.
+    pub fn holes(&self) -> impl Iterator<Item = Ttl> {
+        let end = self.last_ttl().map_or(0, |ttl| ttl.0);
+        let is_silent = |ttl: u8| match self.slot(ttl) {
+            Some(Slot::Answered(answer)) => {
+                answer.said == Said::TooLarge || self.is_complaint_from_before(ttl)
+            }
+            Some(_) => true,
+            None => false,
+        };
+        let is_probed = |ttl: &u8| !matches!(self.slot(*ttl), None | Some(Slot::Skipped));
+        let first = (self.first_ttl..end).find(is_probed).unwrap_or(end);
+        let ends_by_size =
+            self.stop() == Some((end, StopReason::Unreachable)) && self.slot(end).is_some();
+        let last = match ends_by_size {
+            true => end,
+            false => { first..=end }
+                .rev()
+                .find(|ttl| !is_silent(*ttl))
+                .unwrap_or(first),
+        };
+        (first..last).filter(move |ttl| is_silent(*ttl)).map(Ttl)
     }
 
     /// The path MTU in bytes: the size of the probe that was answered at the end of the path.

@@ -52,6 +52,10 @@ enum Slot {
     Skipped,
 }
 
+/// The memory of one TTL, bytes.
+#[cfg(test)]
+pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Answer {
     responder: IpAddr,
@@ -124,6 +128,8 @@ pub struct Path {
     /// How often the distance was asked for.
     distance_asked: u8,
     ask_distance: bool,
+    /// Whether the target is not to be probed any more.
+    excluded: bool,
     sizes: SizeFinder,
     repeats: Repeats,
 }
@@ -148,6 +154,7 @@ impl Path {
             unconfirmed: None,
             distance_asked: 1,
             ask_distance: false,
+            excluded: false,
             sizes: SizeFinder::new(limits.mtu_from),
             repeats: Repeats::new(limits.probes_per_hop),
         }
@@ -158,8 +165,20 @@ impl Path {
         self.sizes.current()
     }
 
+    /// Sends no further probe. The path ends when the pending probes have ended.
+    pub fn exclude(&mut self) {
+        self.excluded = true;
+    }
+
     /// Decides what to do now.
     pub fn next(&mut self, limits: &TraceLimits) -> Verdict {
+        if self.excluded {
+            let awaits_distance = self.phase == Phase::AwaitDistance && !self.ask_distance;
+            return match awaits_distance || self.outstanding > 0 {
+                true => Verdict::Wait,
+                false => Verdict::Ended(StopReason::Excluded),
+            };
+        }
         match self.phase {
             Phase::AwaitDistance if std::mem::take(&mut self.ask_distance) => {
                 self.distance_asked += 1;

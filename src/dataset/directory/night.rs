@@ -1,0 +1,216 @@
+//! What a run does if its night has data already.
+//!
+//! | `--if-exists` | runs of the night | effect |
+//! |---|---|---|
+//! | `append` | any | the new run is added |
+//! | `fail` | one or more | refused |
+//! | `skip` | one that is complete or incomplete | no run: the night is done |
+//! | `skip` | only unfinished ones | refused, with the advice to resume |
+//! | `replace` | any | the new run is added. When its last manifest is durable, the files of the others are removed |
+//!
+//! Runs of other dates and other vantage points are never touched. Each rule can be applied again and again with the same result.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::layout::{MANIFEST, Night, RUNS, RunFolder};
+use super::remove_if_there;
+use crate::dataset::DatasetError;
+use crate::dataset::files::{self, Disk};
+use crate::dataset::manifest::RunState;
+use crate::dataset::read::{self, Run};
+use crate::model::named;
+
+named! {
+    /// What a run does if its night has data already: another run of the same date and vantage point.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum IfExists: "an answer to --if-exists" {
+        /// Adds the run.
+        #[default]
+        Append = "append",
+        /// Refuses the run.
+        Fail = "fail",
+        /// Does nothing if a run of the night is finished.
+        Skip = "skip",
+        /// Removes the other runs of the night when this one is complete.
+        Replace = "replace",
+    }
+}
+
+/// The nights in a directory, sorted.
+pub(in crate::dataset) fn nights(root: &Path) -> Result<Vec<Night>, DatasetError> {
+    let runs = root.join(RUNS);
+    let mut nights = Vec::new();
+    for date in folders(&runs)? {
+        for vantage in folders(&runs.join(&date))? {
+            nights.extend(Night::named(&date, &vantage));
+        }
+    }
+    nights.sort();
+    Ok(nights)
+}
+
+/// The names of the folders in a folder that are texts. Empty if the folder is not there.
+pub(in crate::dataset) fn folders(folder: &Path) -> Result<Vec<String>, DatasetError> {
+    let listed = match fs::read_dir(folder) {
+        Ok(listed) => listed,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(DatasetError::file("list", folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in listed {
+        let entry = entry.map_err(DatasetError::file("list", folder))?;
+        if entry.path().is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Applies the rule for a new run, whose night this process has locked. Returns the runs to replace, and what the user should know.
+pub(super) fn enter(
+    root: &Path,
+    night: &Night,
+    rule: IfExists,
+    disk: &Disk,
+) -> Result<(Vec<Run>, Vec<String>), DatasetError> {
+    let mut runs = runs_of(root, night, rule)?;
+    finish_replacing(root, &mut runs, disk)?;
+    let exists = |run: &Run, remedy: &'static str| DatasetError::NightExists {
+        directory: root.to_owned(),
+        night: night.to_string(),
+        run_id: run.id().to_owned(),
+        state: run.manifest().state.as_str().to_owned(),
+        remedy,
+    };
+    match (rule, runs.last()) {
+        (IfExists::Append, _) | (_, None) => Ok((Vec::new(), Vec::new())),
+        (IfExists::Fail, Some(last)) => Err(exists(
+            last,
+            "give --if-exists append, skip or replace, or another --date or --vantage",
+        )),
+        (IfExists::Skip, Some(last)) => match runs.iter().rev().find(|run| is_done(run)) {
+            Some(done) => Err(DatasetError::NightDone {
+                night: night.to_string(),
+                run_id: done.id().to_owned(),
+            }),
+            None => Err(exists(
+                last,
+                "finish it with `survey --resume`, or start anew with --if-exists append or replace",
+            )),
+        },
+        (IfExists::Replace, Some(_)) => Ok((runs, Vec::new())),
+    }
+}
+
+fn is_done(run: &Run) -> bool {
+    matches!(
+        run.manifest().state,
+        RunState::Complete | RunState::Incomplete
+    )
+}
+
+/// The runs of a night, by their start, with those that are replaced.
+///
+/// With `append`, a manifest that cannot be read is no reason to refuse a run: it is left out.
+fn runs_of(root: &Path, night: &Night, rule: IfExists) -> Result<Vec<Run>, DatasetError> {
+    let earlier = |error| DatasetError::Earlier(Box::new(error));
+    let mut paths = read::of_night(root, night).map_err(earlier)?;
+    if rule != IfExists::Append {
+        // Those of earlier versions. They may be of other nights.
+        paths.extend(read::manifest_paths(root).map_err(earlier)?);
+        paths.push(root.join(MANIFEST));
+    }
+    let mut runs: Vec<Run> = Vec::new();
+    for path in paths {
+        let run = match read::read_manifest(root, &path) {
+            Ok(run) => run,
+            Err(_) if rule == IfExists::Append => continue,
+            Err(error) => return Err(earlier(error)),
+        };
+        let is_new = |run: &Run| runs.iter().all(|known| known.id() != run.id());
+        let of_night = |run: &Run| Night::of_manifest(run.manifest()).as_ref() == Some(night);
+        runs.extend(run.filter(|run| is_new(run) && of_night(run)));
+    }
+    runs.sort_by_key(|run| run.manifest().started_at);
+    Ok(runs)
+}
+
+/// The runs of a night with these ids.
+pub(super) fn runs_with_ids(
+    root: &Path,
+    night: &Night,
+    ids: &[String],
+) -> Result<Vec<Run>, DatasetError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut runs = runs_of(root, night, IfExists::Replace)?;
+    runs.retain(|run| ids.iter().any(|id| id == run.id()));
+    Ok(runs)
+}
+
+/// Removes what a complete run replaces, if that run died before it did so.
+fn finish_replacing(root: &Path, runs: &mut Vec<Run>, disk: &Disk) -> Result<(), DatasetError> {
+    let replaced = replaced_ids(runs);
+    let replaced: Vec<String> = replaced.into_iter().map(str::to_owned).collect();
+    let is_replaced = |run: &mut Run| replaced.iter().any(|id| id == run.id());
+    let left: Vec<Run> = runs.extract_if(.., is_replaced).collect();
+    remove_replaced(root, &left, disk)
+}
+
+/// The ids of the runs that complete runs replace.
+pub(in crate::dataset) fn replaced_ids(runs: &[Run]) -> Vec<&str> {
+    let complete = runs.iter().filter(|run| is_done(run));
+    let replaced = complete.flat_map(|run| &run.manifest().replaces);
+    replaced.map(String::as_str).collect()
+}
+
+/// Removes the files of runs that a complete run replaces. Its manifest is durable and names them, so readers leave them out already. If this
+/// process dies before the end, the next run of the night goes on.
+///
+/// A manifest is removed last, so that its parts are known until then.
+pub(super) fn remove_replaced(root: &Path, runs: &[Run], disk: &Disk) -> Result<(), DatasetError> {
+    for run in runs {
+        for table in run.tables() {
+            for part in run.parts(table) {
+                remove_if_there(part.path(), disk)?;
+            }
+        }
+        let Some(night) = Night::of_manifest(run.manifest()) else {
+            continue;
+        };
+        let folder = RunFolder::new(root, night, run.id());
+        remove_folder(&folder, disk)?;
+        if run.manifest_path() != folder.manifest() {
+            // A run of an earlier version has no folder.
+            remove_if_there(run.manifest_path(), disk)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files of a run's folder, the manifest last, and the folder. Files of others stay, and then the folder stays as well.
+pub(super) fn remove_folder(folder: &RunFolder, disk: &Disk) -> Result<(), DatasetError> {
+    super::settle::clear_partial(folder, disk)?;
+    for path in [
+        folder.targets(),
+        folder.success(),
+        folder.checkpoint(),
+        folder.manifest(),
+    ] {
+        remove_if_there(&path, disk)?;
+    }
+    let _ = fs::remove_dir(folder.partial());
+    let _ = fs::remove_dir(folder.path());
+    match folder.path().parent() {
+        Some(_) => files::sync_parent(folder.path(), disk),
+        None => Ok(()),
+    }
+}

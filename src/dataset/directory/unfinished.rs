@@ -1,0 +1,344 @@
+//! A run that is to be resumed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use chrono::NaiveDate;
+
+use super::checkpoint::{CHECKPOINT_VERSION, Checkpoint};
+use super::layout::{Night, RunFolder, day_of};
+use super::lock::NightLock;
+use super::sealing::PartWriter;
+use super::session::Sessions;
+use super::{Directory, remove_if_there, settle};
+use crate::dataset::files::{self, Disk};
+use crate::dataset::manifest::{
+    self, MANIFEST_VERSION, Manifest, Part, Progress, RunState, TableParts,
+};
+use crate::dataset::parquet::Footer;
+use crate::dataset::read::{Dataset, ReadError, Rows, Run as ReadRun};
+use crate::dataset::table::Run;
+use crate::dataset::writer::NewRun;
+use crate::dataset::{Counted, DatasetError, RunFigures};
+use crate::model::{ProbeId, Status, Time};
+
+/// Which run of a directory is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its night. `None`: the newest.
+    pub date: Option<NaiveDate>,
+    /// The id of its vantage point. `None`: the only one whose newest run is unfinished.
+    pub vantage: Option<String>,
+}
+
+/// A run that is to be resumed. This process holds the lock of its night.
+#[derive(Debug)]
+pub struct Unfinished {
+    folder: RunFolder,
+    disk: Disk,
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    told: Vec<String>,
+    lock: NightLock,
+}
+
+impl Unfinished {
+    /// Finds the run, locks its night, and finishes what its last process began to write.
+    ///
+    /// # Errors
+    /// [`DatasetError::NotResumable`] says why no run can be resumed. [`DatasetError::InUse`] if a process writes into the night.
+    pub fn open(root: &Path, chosen: &Chosen) -> Result<Self, DatasetError> {
+        Self::open_on(Disk::default(), root, chosen)
+    }
+
+    pub(in crate::dataset) fn open_on(
+        disk: Disk,
+        root: &Path,
+        chosen: &Chosen,
+    ) -> Result<Self, DatasetError> {
+        let refuse = |why: String| DatasetError::NotResumable {
+            directory: root.to_owned(),
+            why,
+        };
+        let run = choose(root, chosen)?;
+        let id = run.id();
+        let Some(night) = Night::of_manifest(run.manifest()) else {
+            return Err(refuse(format!("the manifest of run {id} names no night")));
+        };
+        let folder = RunFolder::new(root, night, id);
+        if run.manifest_path() != folder.manifest() {
+            return Err(refuse(format!(
+                "run {id} was written by a version that could not resume runs: start a new run"
+            )));
+        }
+        let lock = NightLock::take(root, folder.night(), &disk)?;
+        let told = settle::settle(&folder, &disk)?;
+        let path = folder.manifest();
+        let text = files::read_regular(&path).map_err(DatasetError::file("read", &path))?;
+        let manifest = Manifest::parse(&text)
+            .map_err(|error| refuse(format!("the manifest of run {id} cannot be read: {error}")))?;
+        if !is_unfinished(&manifest.state) {
+            return Err(refuse(format!(
+                "run {id} is {} by now",
+                manifest.state.as_str()
+            )));
+        }
+        if manifest.manifest_version != MANIFEST_VERSION {
+            return Err(refuse(format!(
+                "the manifest_version of run {id} is {}, and this program writes version {MANIFEST_VERSION}: resume it with pathsurvey {}",
+                manifest.manifest_version, manifest.tool.version
+            )));
+        }
+        if !folder.targets().exists() {
+            return Err(refuse(format!(
+                "the targets of run {id} are missing ({})",
+                folder.targets().display()
+            )));
+        }
+        let checkpoint = Checkpoint::read(&folder.checkpoint())?;
+        if checkpoint.is_none() && manifest.parts().next().is_some() {
+            return Err(refuse(format!(
+                "the checkpoint of run {id} is missing ({}): restore it from a copy, or start a new run",
+                folder.checkpoint().display()
+            )));
+        }
+        Ok(Unfinished {
+            checkpoint: checkpoint.unwrap_or_default(),
+            told: told.iter().map(ToString::to_string).collect(),
+            folder,
+            disk,
+            manifest,
+            lock,
+        })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// The run's manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Opens the run's stored targets.
+    ///
+    /// # Errors
+    /// [`DatasetError::File`].
+    pub fn open_targets(&self) -> Result<File, DatasetError> {
+        let path = self.folder.targets();
+        let opened = files::open_regular(&path).map_err(DatasetError::file("open", &path));
+        opened.map(|(file, _)| file)
+    }
+
+    /// The path of the stored targets, for messages.
+    pub fn targets_path(&self) -> std::path::PathBuf {
+        self.folder.targets()
+    }
+
+    /// The number of the first probe of the next session.
+    pub fn first_probe(&self) -> ProbeId {
+        Sessions::after(self.manifest.sessions.clone(), Time::default()).first_probe()
+    }
+
+    /// The number of the next session.
+    pub fn session(&self) -> u32 {
+        Sessions::after(self.manifest.sessions.clone(), Time::default()).number()
+    }
+
+    /// The rows of the run that stay: those of parts without interrupted traces. Reads no rows yet.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the manifest names a part outside of the directory.
+    pub fn kept_rows(&self) -> Result<Dataset, ReadError> {
+        let mut kept = self.manifest.clone();
+        kept.retain_parts(|part| !part.interrupted);
+        Dataset::of_manifest(self.folder.root(), kept, self.folder.manifest())
+    }
+
+    /// Begins the next session: drops the rows of interrupted targets, and writes a manifest that says `running`.
+    pub(in crate::dataset) fn begin(
+        self,
+        new: NewRun,
+        now: Time,
+        figures: &RunFigures,
+    ) -> Result<Directory, DatasetError> {
+        self.check_tables(&new)?;
+        let responders = self
+            .kept_rows()
+            .and_then(|rows| responders(&rows))
+            .map_err(|error| DatasetError::Earlier(Box::new(error)))?;
+        let kept = self.checkpoint.kept.clone();
+        let dropped: Vec<Part> = { self.manifest.parts() }
+            .filter(|part| part.interrupted)
+            .cloned()
+            .collect();
+        let mut sessions = Sessions::after(self.manifest.sessions.clone(), now);
+        sessions.dropped_rows = dropped_rows(&self.manifest);
+        let checkpoint = Checkpoint {
+            checkpoint_version: CHECKPOINT_VERSION,
+            run_id: self.manifest.run_id.clone(),
+            sealings: Vec::new(),
+            dropped: dropped.iter().map(|part| part.path.clone()).collect(),
+            counted: kept.clone(),
+            kept: kept.clone(),
+        };
+        let sealings = self.manifest.parts().filter_map(|part| part.sealing);
+        let sealing = sealings.max().map_or(0, |last| last + 1);
+        let parts = new.tables.iter().map(|table| {
+            let mut parts = TableParts::new(table);
+            let listed = self.manifest.tables.get(parts.name);
+            let listed = listed.into_iter().flat_map(|section| &section.parts);
+            parts.parts = listed.filter(|part| !part.interrupted).cloned().collect();
+            parts
+        });
+        let parts: Vec<TableParts> = parts.collect();
+        let (folder, disk) = (self.folder, self.disk);
+        files::create_directories(&folder.partial(), &disk)?;
+        checkpoint.write(&folder, &disk)?;
+        let replaces = self.manifest.replaces;
+        let replaced = super::night::runs_with_ids(folder.root(), folder.night(), &replaces)?;
+        let mut directory = Directory {
+            writer: PartWriter {
+                footer: Footer {
+                    run_id: new.meta.run_id.clone(),
+                    config_sha256: manifest::config_sha256(&new.meta.config),
+                },
+                folder,
+                disk,
+                run: Run {
+                    meta: new.meta,
+                    targets: new.targets,
+                },
+            },
+            parts,
+            tables: new.tables,
+            counted: Counted::resumed(kept, responders),
+            kept: None,
+            sealing,
+            under_way: None,
+            not_in_manifest: Vec::new(),
+            sessions,
+            replaced,
+            on_sealed: new.on_sealed,
+            unannounced: Vec::new(),
+            told: self.told,
+            _lock: self.lock,
+        };
+        directory.write_manifest(figures, Progress::running(now))?;
+        for part in dropped {
+            let path = directory.root().join(&part.path);
+            remove_if_there(&path, &directory.writer.disk)?;
+        }
+        Ok(directory)
+    }
+
+    /// Refuses to add rows of another version of a table.
+    fn check_tables(&self, new: &NewRun) -> Result<(), DatasetError> {
+        for table in &new.tables {
+            let (name, version) = (table.schema().name, table.schema().version);
+            let there = self.manifest.tables.get(name);
+            if let Some(there) = there.filter(|there| there.schema_version != version) {
+                return Err(DatasetError::NotResumable {
+                    directory: self.folder.root().to_owned(),
+                    why: format!(
+                        "run {} has version {} of the table {name}, and this program writes version {version}: resume it with pathsurvey {}",
+                        self.manifest.run_id, there.schema_version, self.manifest.tool.version
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_unfinished(state: &RunState) -> bool {
+    matches!(
+        state,
+        RunState::Running | RunState::Interrupted | RunState::Failed | RunState::Killed
+    )
+}
+
+/// The run that is meant: of the newest runs of all vantage points, the only one that is unfinished.
+fn choose(root: &Path, chosen: &Chosen) -> Result<ReadRun, DatasetError> {
+    let refuse = |why: String| DatasetError::NotResumable {
+        directory: root.to_owned(),
+        why,
+    };
+    let dataset = match Dataset::open(root) {
+        Ok(dataset) => dataset,
+        Err(ReadError::NoManifest { .. } | ReadError::NotFound(_)) => {
+            return Err(refuse("there is no run".to_owned()));
+        }
+        Err(error) => return Err(DatasetError::Earlier(Box::new(error))),
+    };
+    let dataset = dataset.only(|run| {
+        let manifest = run.manifest();
+        let date = manifest.date.or_else(|| manifest.started_at.map(day_of));
+        let vantage = &manifest.vantage.id;
+        chosen.date.is_none_or(|wanted| date == Some(wanted))
+            && chosen
+                .vantage
+                .as_ref()
+                .is_none_or(|wanted| vantage == wanted)
+    });
+    // By start, so the last one of a vantage point stays.
+    let newest: BTreeMap<&str, &ReadRun> = { dataset.runs().iter() }
+        .map(|run| (run.manifest().vantage.id.as_str(), run))
+        .collect();
+    let unfinished: Vec<&&ReadRun> = { newest.values() }
+        .filter(|run| is_unfinished(&run.manifest().state))
+        .collect();
+    match (
+        unfinished.as_slice(),
+        newest.values().max_by_key(|run| run.manifest().started_at),
+    ) {
+        ([run], _) => Ok((**run).clone()),
+        ([], None) => Err(refuse("no run has this date and vantage point".to_owned())),
+        ([], Some(last)) => Err(refuse(format!(
+            "the newest run, {}, is {}, so nothing is left to do: name an unfinished run with --date and --vantage",
+            last.id(),
+            last.manifest().state.as_str()
+        ))),
+        (several, _) => Err(refuse(format!(
+            "the newest runs of several vantage points are unfinished: name one with --vantage ({})",
+            several
+                .iter()
+                .map(|run| run.manifest().vantage.id.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))),
+    }
+}
+
+/// The rows of the parts that are dropped, by table.
+fn dropped_rows(manifest: &Manifest) -> manifest::Counts {
+    let rows = manifest.tables.iter().filter_map(|(table, section)| {
+        let dropped = section.parts.iter().filter(|part| part.interrupted);
+        let rows: u64 = dropped.map(|part| part.rows).sum();
+        (rows > 0).then_some((table, rows))
+    });
+    rows.collect()
+}
+
+/// The addresses that replied, in rows of probes.
+fn responders(rows: &Dataset) -> Result<HashSet<IpAddr>, ReadError> {
+    let columns = ["responder", "status"];
+    let each = |found: &mut HashSet<IpAddr>, _: &ReadRun, batch: &RecordBatch| {
+        for row in Rows::new(batch.clone()).iter() {
+            let inferred = row.text("status")? == Some(Status::Inferred.as_str());
+            found.extend(row.address("responder")?.filter(|_| !inferred));
+        }
+        Ok(())
+    };
+    let merge = |mut one: HashSet<IpAddr>, other: HashSet<IpAddr>| {
+        one.extend(other);
+        one
+    };
+    let scan = rows.scan("hops").columns(&columns);
+    scan.fold(HashSet::new, each, merge)
+}

@@ -1,0 +1,603 @@
+//! Configuration files, `config show`, and the order of layers.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// Options that make every run short, and free of privileges.
+const SHORT: &str = "lab = true\nvirtual-time = true\ntargets = [\"198.18.0.1\"]\n";
+
+/// `config show` with these options.
+fn show(arguments: &[&str]) -> Output {
+    run(&[&["config", "show"], arguments].concat())
+}
+
+/// The values and sources that `config show` prints, by name. A value in a comment starts with `# `.
+fn shown(output: &Output) -> BTreeMap<String, (String, String)> {
+    check(output, 0, &[]);
+    let text = text(&output.stdout);
+    let line = |line: &str| {
+        let (name, rest) = line.split_once(" = ")?;
+        let (value, source) = rest.rsplit_once("  # ").expect("a source");
+        let source = source.to_owned();
+        match name.strip_prefix("# ") {
+            Some(name) => Some((name.to_owned(), (format!("# {value}"), source))),
+            None => Some((name.to_owned(), (value.to_owned(), source))),
+        }
+    };
+    text.lines().filter_map(line).collect()
+}
+
+#[track_caller]
+fn has(shown: &BTreeMap<String, (String, String)>, name: &str, value: &str, source: &str) {
+    let (found, from) = shown.get(name).unwrap_or_else(|| panic!("no {name}"));
+    assert_eq!((&**found, &**from), (value, source), "{name}");
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment_over_the_file_over_the_default() {
+    let place = Place::new();
+    let file = place.file(
+        "night.toml",
+        "vantage = \"file\"\nrate = \"2k\"\n\nflows = 2\n",
+    );
+    let from_file = shown(&show(&["--config", &file]));
+    has(&from_file, "vantage", "\"file\"", &format!("{file}:1"));
+    has(&from_file, "rate", "2000", &format!("{file}:2"));
+    has(&from_file, "flows", "2", &format!("{file}:4"));
+    has(&from_file, "window", "# 1000", "derived: rate / flows");
+    has(&from_file, "max-ttl", "32", "default");
+
+    let mut command = program(&["config", "show", "--config", &file, "-r", "500"]);
+    let command = command.env("PATHSURVEY_VANTAGE", "environment");
+    let over = shown(&command.output().expect("an end"));
+    has(&over, "vantage", "\"environment\"", "PATHSURVEY_VANTAGE");
+    has(&over, "rate", "500", "command line");
+    has(&over, "window", "# 250", "derived: rate / flows");
+    let over = shown(&command.arg("--vantage=line").output().expect("an end"));
+    has(&over, "vantage", "\"line\"", "command line");
+    // The default of the option, given explicitly, wins as well.
+    let over = shown(&show(&["--config", &file, "--flows", "1"]));
+    has(&over, "flows", "1", "command line");
+}
+
+#[test]
+fn what_config_show_prints_reads_back() {
+    let place = Place::new();
+    place.file("list.txt", "198.18.0.0/28\n");
+    let list = place.text("list.txt");
+    let all = [
+        "198.18.1.1",
+        "--input-file",
+        &list,
+        "--blocklist-file",
+        &list,
+        "--per-prefix",
+        "2",
+        "--target-seed",
+        "0xffffffffffffffff",
+        "--allow-special",
+        "--yes-large",
+        "--ipv4",
+        "--resolve-targets",
+        "both",
+        "--resolver",
+        "[fe80::53%1]:5353",
+        "--strict",
+        "-o",
+        "out",
+        "--vantage",
+        "a \"b\"",
+        "--survey-id",
+        "week\\1",
+        "--date",
+        "2026-03-01",
+        "--if-exists",
+        "replace",
+        "--seal-interval",
+        "0.2",
+        "--seal-rows",
+        "5k",
+        "--pcap",
+        "all.pcap",
+        "--strategy",
+        "trace",
+        "--protocol",
+        "tcp",
+        "--transport",
+        "raw",
+        "--rate",
+        "1.5k",
+        "--first-ttl",
+        "2",
+        "--max-ttl",
+        "20",
+        "--attempts",
+        "3",
+        "--timeout",
+        "500ms",
+        "--late-window",
+        "2min",
+        "--gap-limit",
+        "6",
+        "--window",
+        "77",
+        "--cooldown",
+        "1",
+        "--max-duration",
+        "6h",
+        "--second-pass",
+        "--flows",
+        "3",
+        "--tcp-flags",
+        "ack",
+        "--tos",
+        "0xb8",
+        "--probes-per-hop",
+        "2",
+        "--source",
+        "192.0.2.1",
+        "--interface",
+        "eth1",
+        "--source-port",
+        "25000",
+        "--dest-port",
+        "443",
+        "--port-per-ttl",
+        "--seed",
+        "0xffffffffffffffff",
+        "--min-reply-rate",
+        "90%",
+        "--lab",
+        "labs/loss.toml",
+    ];
+    let first = show(&all);
+    let values = shown(&first);
+    for (name, (value, source)) in &values {
+        let expected = match name.as_str() {
+            "ipv6" | "mtu" | "virtual-time" => "default",
+            _ => "command line",
+        };
+        assert_eq!(source, expected, "{name} = {value}");
+    }
+    fs::create_dir(place.path("elsewhere")).expect("a directory");
+    let file = place.file("elsewhere/shown.toml", &first.stdout);
+    let again = shown(&show(&["--config", &file]));
+    let plain = |shown: &BTreeMap<String, (String, String)>| -> Vec<(String, String)> {
+        let pairs = shown
+            .iter()
+            .map(|(name, (value, _))| (name.clone(), value.clone()));
+        pairs.collect()
+    };
+    assert_eq!(plain(&again), plain(&values));
+    has(&again, "seal-rows", "5000", &format!("{file}:18"));
+
+    // So do the defaults, with which every option about another protocol or network stays free.
+    let file = place.file("defaults.toml", show(&["-o", "x.csv"]).stdout);
+    let arguments = [
+        "--config",
+        &file,
+        "--protocol",
+        "icmp",
+        "--lab",
+        "-r",
+        "300",
+    ];
+    let over = shown(&show(&arguments));
+    has(&over, "window", "# 300", "derived: rate / flows");
+    assert!(!over.contains_key("dest-port"));
+}
+
+#[test]
+fn a_survey_takes_its_options_from_the_file() {
+    let place = Place::new();
+    let options = "max-ttl = 4\ntimeout = \"500ms\"\nmin-reply-rate = 0.25\nseed = 18_446\noutput-file = \"out\"\n";
+    let file = place.file("night.toml", format!("{SHORT}{options}"));
+    check(
+        &run(&["survey", "--config", &file]),
+        0,
+        &["survey complete"],
+    );
+    // The output, like every path, is relative to the file.
+    let config = json_file(&place.path("out/manifest.json"))["config"].clone();
+    assert_eq!(config["max_ttl"], 4);
+    assert_eq!(config["timeout_s"], 0.5);
+    assert_eq!(config["cooldown_s"], 0.5);
+    assert_eq!(config["min_reply_rate"], 0.25);
+    assert_eq!(config["seed"], 18_446);
+    assert_eq!(config["targets"]["arguments"][0], "198.18.0.1");
+}
+
+#[test]
+fn paths_in_a_file_are_relative_to_it_and_paths_on_the_command_line_are_not() {
+    let place = Place::new();
+    fs::create_dir(place.path("etc")).expect("a directory");
+    place.file("etc/list.txt", "198.18.0.1\n");
+    place.file("list.txt", "198.18.0.2\n198.18.0.3\n");
+    let file = place.file(
+        "etc/night.toml",
+        format!("{SHORT}input-file = \"list.txt\"\n").replace("targets", "#"),
+    );
+    let targets = |more: &[&str]| {
+        let mut command = program(&["survey", "--config", "etc/night.toml", "-o", "out"]);
+        command.current_dir(place.0.path()).args(more);
+        check(&command.output().expect("an end"), 0, &[]);
+        json_file(&place.path("out/manifest.json"))["targets"]["targets"].clone()
+    };
+    assert_eq!(targets(&[]), 1);
+    // A list of the command line takes the place of the list of the file.
+    assert_eq!(targets(&["-i", "list.txt"]), 2);
+    let over = shown(&show(&["--config", &file]));
+    let listed = format!("[\"{}\"]", place.text("etc/list.txt"));
+    has(&over, "input-file", &listed, &format!("{file}:3"));
+}
+
+#[test]
+fn an_option_that_the_file_turns_on_can_be_turned_off() {
+    let place = Place::new();
+    let file = place.file(
+        "night.toml",
+        "mtu = true\nipv4 = true\nlab = true\nvirtual-time = true\n",
+    );
+    let off = shown(&show(&[
+        "--config",
+        &file,
+        "--mtu=false",
+        "--lab=false",
+        "--virtual-time=false",
+    ]));
+    has(&off, "mtu", "false", "command line");
+    has(&off, "lab", "false", "command line");
+    has(&off, "ipv4", "true", &format!("{file}:2"));
+    let six = shown(&show(&["--config", &file, "-6"]));
+    has(&six, "ipv4", "false", "default");
+    has(&six, "ipv6", "true", "command line");
+    let both = shown(&show(&["--config", &file, "--ipv4=false"]));
+    has(&both, "ipv4", "false", "command line");
+    has(&both, "ipv6", "false", "default");
+    check(&show(&["-4", "-6"]), 2, &["--ipv4 and --ipv6"]);
+    // Short options can still be written together, and an option without a value does not take the next word.
+    let together = shown(&show(&["-4r", "500", "--mtu", "198.18.0.1"]));
+    has(&together, "ipv4", "true", "command line");
+    has(&together, "rate", "500", "command line");
+    has(&together, "mtu", "true", "command line");
+    has(&together, "targets", "[\"198.18.0.1\"]", "command line");
+    check(&show(&["--mtu=maybe"]), 2, &["--mtu", "true", "false"]);
+}
+
+#[test]
+fn an_error_names_the_file_the_line_and_what_is_accepted() {
+    let place = Place::new();
+    for (content, line, parts) in [
+        (
+            "rte = 5",
+            1,
+            &["unknown option `rte`", "did you mean `rate`?"][..],
+        ),
+        (
+            "\n# x\nmax_ttl = 5",
+            3,
+            &["`max_ttl`", "did you mean `max-ttl`?"],
+        ),
+        ("colour = 5", 1, &["unknown option `colour`", "--help"]),
+        ("method = \"trace\"", 1, &["unknown option `method`"]),
+        (
+            "rate = [1]",
+            1,
+            &["rate: give a text or a number, not a list"],
+        ),
+        ("rate = true", 1, &["not true or false"]),
+        ("rate = 0", 1, &["`0` is not a rate", "10k"]),
+        ("rate = nan", 1, &["`nan` is not a rate"]),
+        ("\nmax-ttl = 300", 2, &["max-ttl: ", "1..=254"]),
+        (
+            "max-ttl = 3.5",
+            1,
+            &["`3.5` is not a whole number in 1..=254"],
+        ),
+        ("timeout = \"soon\"", 1, &["timeout: `soon`: give seconds"]),
+        ("timeout = 0,5", 1, &[]),
+        ("min-reply-rate = 90", 1, &["such as 90%"]),
+        (
+            "strategy = \"sweeep\"",
+            1,
+            &["`sweeep` is not accepted: give one of trace, sweep"],
+        ),
+        ("mtu = 1", 1, &["mtu: give true or false, not a number"]),
+        (
+            "mtu = \"true\"",
+            1,
+            &["mtu: give true or false, not a text"],
+        ),
+        (
+            "lab = \"198.18.0.1\"",
+            1,
+            &["lab: give true, false or a network file"],
+        ),
+        (
+            "source = [\"192.0.2.1\", \"x\"]",
+            1,
+            &["source: `x`: invalid IP address"],
+        ),
+        (
+            "input-file = [[\"a\"]]",
+            1,
+            &["or a list of them, not a list"],
+        ),
+        ("date = 2026-03-01T00:00:00Z", 1, &["YYYY-MM-DD"]),
+        ("date = \"2026-02-30\"", 1, &["YYYY-MM-DD"]),
+        ("max-duration = \"31d\"", 1, &["2592000"]),
+        ("seal-rows = 10", 1, &["1000..=16777216"]),
+        (
+            "config = \"x\"",
+            1,
+            &["`config` is an option of the command line only"],
+        ),
+        ("resume = true", 1, &["command line only"]),
+        ("quiet = true", 1, &["command line only"]),
+        ("[lab]\nvirtual-time = true", 1, &["`lab`"]),
+        ("[probing]\nrate = 5", 1, &["`probing` is a table"]),
+        ("probing.rate = 5", 1, &["`probing` is a table"]),
+        (
+            "rate = 1\nflows = 1\nrate = 2",
+            3,
+            &["duplicate key", "`rate`"],
+        ),
+        ("rate =", 1, &[]),
+        ("rate = 1\r\nrte = 2\r\n", 2, &["`rte`"]),
+        (
+            "ipv4 = true\nipv6 = true",
+            2,
+            &["ipv4 and ipv6 (line 1) are both true"],
+        ),
+        ("seed = 99999999999999999999", 1, &["seed: "]),
+    ] {
+        let file = place.file("bad.toml", content);
+        let output = run(&["survey", "--config", &file, "-o", &place.text("out")]);
+        check(&output, 2, &[&format!("{file}:{line}: ")]);
+        check(&output, 2, parts);
+        assert_eq!(errors(&output).lines().count(), 1, "{}", errors(&output));
+        assert!(!place.path("out").exists());
+    }
+}
+
+#[test]
+fn files_of_every_kind_are_read_or_refused_with_a_reason() {
+    let place = Place::new();
+    let value = |file: &str| shown(&show(&["--config", file]))["max-ttl"].clone();
+    let source = |file: &str, line| ("7".to_owned(), format!("{file}:{line}"));
+    let file = place.file("bom.toml", "\u{feff}max-ttl = 7\n");
+    assert_eq!(value(&file), source(&file, 1));
+    let file = place.file("crlf.toml", "# CRLF\r\nmax-ttl = 7\r\n");
+    assert_eq!(value(&file), source(&file, 2));
+    let file = place.file("empty.toml", "");
+    assert_eq!(value(&file), ("32".to_owned(), "default".to_owned()));
+
+    let file = place.file("latin1.toml", b"rate = 5\nvantage = \"Z\xfcrich\"\n");
+    check(
+        &show(&["--config", &file]),
+        2,
+        &[&format!("{file}:2: the text is not UTF-8")],
+    );
+    let directory = place.0.path().to_str().expect("UTF-8");
+    check(
+        &show(&["--config", directory]),
+        2,
+        &[directory, "this is a directory", "manifest.json"],
+    );
+    let missing = place.text("missing.toml");
+    check(
+        &show(&["--config", &missing]),
+        2,
+        &[&missing, "No such file"],
+    );
+
+    let piped = fed(
+        &["config", "show", "--config", "-"],
+        b"max-ttl = 7\npcap = \"a.pcap\"\n",
+    );
+    let piped = shown(&piped);
+    has(&piped, "max-ttl", "7", "-:1");
+    let here = format!("\"{}/a.pcap\"", env!("CARGO_MANIFEST_DIR"));
+    has(&piped, "pcap", &here, "-:2");
+
+    let fifo = place.text("fifo.toml");
+    let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
+    assert!(made.success());
+    let writer = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::write(fifo, "max-ttl = 7\n")
+    });
+    assert_eq!(value(&fifo), source(&fifo, 1));
+    writer.join().expect("a writer").expect("a reader");
+}
+
+#[test]
+fn a_manifest_repeats_its_survey_but_not_what_belongs_to_the_old_run() {
+    let place = Place::new();
+    let first = place.text("first");
+    let options = [
+        "survey",
+        "--lab",
+        "labs/loss.toml",
+        "--virtual-time",
+        "198.18.0.0/28",
+        "-e",
+        "77",
+        "--survey-id",
+        "week",
+        "--date",
+        "2026-03-01",
+        "--flows",
+        "2",
+        "--rate",
+        "400",
+        "-w",
+        "1",
+        "--if-exists",
+        "append",
+        "--vantage",
+        "ams1",
+        "-o",
+        &first,
+    ];
+    check(&run(&options), 0, &[]);
+    let manifest = place.text("first/manifest.json");
+    let second = place.text("second");
+    check(
+        &run(&["survey", "--config", &manifest, "-o", &second]),
+        0,
+        &[],
+    );
+    let config = |run: &str| json_file(&place.path(run).join("manifest.json"))["config"].clone();
+    let (mut old, mut new) = (config("first"), config("second"));
+    assert_ne!(new["seed"], old["seed"]);
+    assert_eq!(
+        (&new["survey_id"], &new["date"]),
+        (&Value::Null, &Value::Null)
+    );
+    for config in [&mut old, &mut new] {
+        for name in ["seed", "survey_id", "date"] {
+            config[name].take();
+        }
+    }
+    assert_eq!(new, old);
+
+    let over = shown(&show(&["--config", &manifest, "-r", "1000"]));
+    has(&over, "vantage", "\"ams1\"", &manifest);
+    // These follow from other options, as in the old run.
+    has(&over, "window", "# 500", "derived: rate / flows");
+    has(&over, "cooldown", "# 1", "derived: timeout");
+    let over = shown(&show(&["--config", &manifest, "--protocol", "icmp"]));
+    has(&over, "protocol", "\"icmp\"", "command line");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_repeated_says_why() {
+    let place = Place::new();
+    let out = place.text("out");
+    let arguments = ["survey", "--lab", "--virtual-time", "-i", "-", "-o", &out];
+    check(&fed(&arguments, b"198.18.0.1\n"), 0, &[]);
+    let manifest = place.text("out/manifest.json");
+    let again = ["survey", "--config", &manifest, "-o", &place.text("again")];
+    check(&run(&again), 2, &[&manifest, "standard input", "-i FILE"]);
+    check(
+        &fed(&[&again[..], &["-i", "-"]].concat(), b"198.18.0.1\n"),
+        0,
+        &[],
+    );
+
+    let text = fs::read_to_string(place.path("out/manifest.json")).expect("a manifest");
+    let newer = text.replacen("\"config\": {", "\"config\": {\n    \"colour\": 1,", 1);
+    assert_ne!(newer, text);
+    let file = place.file("newer.json", newer);
+    check(&show(&["--config", &file]), 2, &[&file, "colour", "newer"]);
+    let file = place.file("other.json", "{\"tool\": {\"name\": \"other\"}}");
+    check(
+        &show(&["--config", &file]),
+        2,
+        &[&file, "not a manifest of pathsurvey but of other"],
+    );
+    let file = place.file("torn.json", &text[..text.len() / 2]);
+    check(
+        &show(&["--config", &file]),
+        2,
+        &[&file, "not a whole manifest"],
+    );
+}
+
+#[test]
+fn a_survey_does_not_write_over_its_configuration() {
+    let place = Place::new();
+    let file = place.file("night.csv", SHORT);
+    check(
+        &run(&["survey", "--config", &file, "-o", &file]),
+        2,
+        &["--config", "would write to the file"],
+    );
+    assert_eq!(fs::read_to_string(&file).expect("a file"), SHORT);
+    let file = place.file("hops.csv.manifest.json", SHORT);
+    let out = place.text("hops.csv");
+    check(
+        &run(&["survey", "--config", &file, "-o", &out]),
+        2,
+        &["-o", "--config"],
+    );
+    assert!(!place.path("hops.csv").exists());
+}
+
+#[test]
+fn a_resumed_run_takes_only_options_that_choose_it() {
+    let place = Place::new();
+    let out = place.text("out");
+    for (more, option) in [
+        (&["--rate", "5"][..], "--rate"),
+        (&["198.18.0.1"], "TARGET"),
+        (&["-i", "x"], "--input-file"),
+        (&["--config", "x.toml"], "--config"),
+        (&["--mtu"], "--mtu"),
+        (&["--pcap", "x"], "--pcap"),
+        (&["--if-exists", "skip"], "--if-exists"),
+    ] {
+        let output = run(&[&["survey", "--resume", "-o", &out], more].concat());
+        check(&output, 2, &[&format!("--resume with {option}: "), "leave"]);
+    }
+    check(&run(&["survey", "--resume"]), 2, &["-o DIR"]);
+    for file in ["x.csv", "x.parquet"] {
+        let output = run(&["survey", "--resume", "-o", file]);
+        check(&output, 2, &[file, "only a dataset directory"]);
+    }
+    check(&show(&["--resume", "-o", &out]), 2, &["--resume"]);
+}
+
+#[test]
+fn what_to_do_with_an_existing_run_is_for_directories() {
+    let place = Place::new();
+    for out in ["x.csv", "-"] {
+        let out = if out == "-" {
+            out.to_owned()
+        } else {
+            place.text(out)
+        };
+        let output = survey(&[
+            "198.18.0.1",
+            "--if-exists",
+            "append",
+            "--format",
+            "csv",
+            "-o",
+            &out,
+        ]);
+        check(&output, 2, &["--if-exists", "directory"]);
+        assert_eq!(text(&output.stdout), "");
+    }
+    let output = survey(&[
+        "198.18.0.1",
+        "--if-exists",
+        "append",
+        "-o",
+        &place.text("out"),
+    ]);
+    check(&output, 0, &[]);
+}
+
+#[test]
+fn a_survey_without_an_output_or_a_target_says_so() {
+    let place = Place::new();
+    let file = place.file("night.toml", SHORT);
+    check(
+        &run(&["survey", "--config", &file]),
+        2,
+        &["no output", "-o OUT"],
+    );
+    let file = place.file(
+        "night.toml",
+        "output-file = \"out\"\nlab = true\nvirtual-time = true\n",
+    );
+    check(&run(&["survey", "--config", &file]), 2, &["no targets"]);
+    check(
+        &run(&["survey", "--virtual-time", "198.18.0.1", "-o", "x"]),
+        2,
+        &["--virtual-time", "add --lab"],
+    );
+}
