@@ -8,20 +8,18 @@ use super::cuts::Cuts;
 use super::merge::Merge;
 use super::parts::{NewPart, PartWriter, RowFile};
 use super::{CompactError, Options};
+use crate::dataset::directory::RunFolder;
 use crate::dataset::files::Disk;
 use crate::dataset::manifest::{self, path_safe};
 use crate::dataset::parquet::Footer;
 use crate::dataset::read::{Part, Run};
 use crate::dataset::table::TableSchema;
 
-/// The directory of unfinished files.
-pub(super) const PARTIAL: &str = ".partial";
-
 /// What the compaction of a run needs.
 pub(super) struct Job<'a> {
     pub run: &'a Run,
-    /// The directory that gets the new parts. Paths in the new manifest start there.
-    pub to: PathBuf,
+    /// The folder of the run in the directory that gets the new parts.
+    pub folder: &'a RunFolder,
     pub disk: &'a Disk,
     pub options: &'a Options,
     pub footer: Footer,
@@ -36,13 +34,18 @@ pub(super) struct NewTable {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(run: &'a Run, to: PathBuf, disk: &'a Disk, options: &'a Options) -> Self {
+    pub(super) fn new(
+        run: &'a Run,
+        folder: &'a RunFolder,
+        disk: &'a Disk,
+        options: &'a Options,
+    ) -> Self {
         let manifest = run.manifest();
         let parts = run.tables().flat_map(|table| run.parts(table));
         let numbers = parts.filter_map(|part| part.listed().sealing);
         Job {
             run,
-            to,
+            folder,
             disk,
             options,
             footer: Footer {
@@ -154,7 +157,7 @@ impl<'a> Job<'a> {
 
     /// Removes a merged file that is no longer needed. Parts of the run stay.
     fn drop_intermediate(&self, part: &Part) -> Result<(), CompactError> {
-        if part.path().starts_with(self.to.join(PARTIAL)) {
+        if part.path().starts_with(self.folder.partial()) {
             let removed = self.disk.remove(part.path());
             removed.map_err(crate::dataset::DatasetError::file("remove", part.path()))?;
         }
@@ -169,11 +172,11 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The temporary name of a file of a table. The next run in the directory removes such files.
+    /// The temporary name of a file of a table.
     pub(super) fn temporary(&self, table: &str, kind: &str, number: u64) -> PathBuf {
         let run = path_safe(self.run.id());
         let name = format!("{table}-part-{run}-{kind}{number:05}.parquet.tmp");
-        self.to.join(PARTIAL).join(name)
+        self.folder.temporary(&name)
     }
 
     /// The path of a new part for the manifest. It is in the folder of the run's first part.

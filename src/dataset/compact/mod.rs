@@ -20,7 +20,7 @@
 //! | a run that has not finished | it may be resumed; [`Options::unfinished`] compacts it |
 //! | a run with few parts for its rows | nothing would be gained |
 //! | a run with a table of another schema version | the meaning of its columns would change |
-//! | a run without numbers of sealings, or with an unknown table | an earlier or later version wrote it |
+//! | a run without a folder of its own, or with an unknown table | an earlier or later version wrote it |
 
 mod cuts;
 mod error;
@@ -29,13 +29,13 @@ mod merge;
 mod parts;
 mod replace;
 
-use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::directory::{LOCK, OWNER};
-use super::files::{self, Disk, OwnerFile};
+use super::directory::{Night, NightLock, RunFolder};
+use super::files::{self, Disk, PendingFile};
 use super::manifest::{self, Manifest, RunState, TableSection};
 #[cfg(test)]
 use super::read::Part;
@@ -45,7 +45,6 @@ use super::{DatasetError, tables};
 
 pub use error::CompactError;
 use job::{Job, NewTable};
-use replace::Places;
 
 /// The default of [`Options::part_rows`]: four row groups, about 200 MB of `hops`.
 pub const PART_ROWS: u64 = 4_000_000;
@@ -57,7 +56,7 @@ pub const OPEN_PARTS: usize = 64;
 pub struct Options {
     /// The directory for a compacted copy. `None`: in place.
     pub to: Option<PathBuf>,
-    /// Also compacts runs that have not finished. Such a run cannot be resumed afterwards.
+    /// Also compacts runs that were interrupted, killed or failed. Such a run cannot be resumed afterwards.
     pub unfinished: bool,
     /// The rows from which on a part of `hops` ends.
     pub part_rows: u64,
@@ -135,9 +134,12 @@ pub enum Reason {
     /// This program does not know a table.
     #[error("its table {0} is not known to this program")]
     UnknownTable(String),
-    /// Its parts have no numbers.
-    #[error("its parts have no numbers of sealings, because an earlier version wrote them")]
-    NoSealings,
+    /// Another process has removed it.
+    #[error("another process has removed it")]
+    Gone,
+    /// It has no folder of its own.
+    #[error("an earlier version wrote it")]
+    Earlier,
 }
 
 /// Compacts the runs of the dataset at `root`, one after the other. `report` is called after each run.
@@ -162,44 +164,22 @@ fn compact_on(
     if !root.is_dir() {
         return Err(CompactError::SingleFile(root.to_owned()));
     }
-    let to = match &options.to {
-        Some(to) => {
-            files::create_directories(to, disk)?;
-            if is_same(root, to) {
-                return Err(CompactError::SamePlace(to.clone()));
-            }
-            if source.is_written()? {
-                return Err(CompactError::Written(root.to_owned()));
-            }
-            to
+    if let Some(to) = &options.to {
+        files::create_directories(to, disk)?;
+        if is_same(root, to) {
+            return Err(CompactError::SamePlace(to.clone()));
         }
-        None => root,
-    };
-    let _lock = lock(to, disk)?;
-    files::create_directories(&to.join(job::PARTIAL), disk)?;
-    replace::recover(to, disk)?;
-    // Again, under the lock: a run may have ended in between.
-    let source = Dataset::open(root)?;
+    }
     let mut done = Vec::new();
     for run in source.runs() {
         let compacted = Compacted {
             run_id: run.id().to_owned(),
-            outcome: compact_run(run, to, disk, options)?,
+            outcome: compact_run(run, disk, options)?,
         };
         report(&compacted);
         done.push(compacted);
     }
     Ok(done)
-}
-
-/// Locks a directory as a run does.
-fn lock(directory: &Path, disk: &Disk) -> Result<(File, Option<OwnerFile>), DatasetError> {
-    let path = directory.join(LOCK);
-    let lock = disk
-        .open_or_create(&path, &path)
-        .map_err(DatasetError::file("create", &path))?;
-    let owner = files::lock(&lock, directory.join(OWNER), directory, disk)?;
-    Ok((lock, owner))
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -209,46 +189,75 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn compact_run(
+fn compact_run(run: &Run, disk: &Disk, options: &Options) -> Result<Outcome, CompactError> {
+    let (Some(night), Some(_)) = (Night::of_manifest(run.manifest()), run.folder()) else {
+        return Ok(Outcome::Kept(Reason::Earlier));
+    };
+    let to = options.to.as_deref();
+    let folder = RunFolder::new(to.unwrap_or(run.directory()), night, run.id());
+    if to.is_some() && run.is_written()? {
+        return Err(CompactError::Written(run.directory().to_owned()));
+    }
+    let _lock = NightLock::take(folder.root(), folder.night(), disk)?;
+    replace::recover(&folder, disk)?;
+    // Again, under the lock: the run may have changed in between.
+    let dataset = Dataset::open(run.directory())?;
+    let Some(run) = dataset.run(run.id()) else {
+        return Ok(Outcome::Kept(Reason::Gone));
+    };
+    match planned(run, &folder, options)? {
+        Ok(tables) => merge(run, &folder, &tables, disk, options),
+        Err(reason) => Ok(Outcome::Kept(reason)),
+    }
+}
+
+/// The tables to merge, or why the run stays as it is.
+fn planned(
     run: &Run,
-    to: &Path,
+    folder: &RunFolder,
+    options: &Options,
+) -> Result<Result<Vec<&'static TableSchema>, Reason>, CompactError> {
+    let state = &run.manifest().state;
+    let asked = options.unfinished && *state != RunState::Running;
+    if !asked && !matches!(state, RunState::Complete | RunState::Incomplete) {
+        return Ok(Err(Reason::Unfinished(state.as_str().to_owned())));
+    }
+    match &options.to {
+        None if is_compact(run, options) => return Ok(Err(Reason::Compact)),
+        Some(_) if is_copied(run, &folder.manifest())? => return Ok(Err(Reason::Copied)),
+        _ => {}
+    }
+    Ok(tables_of(run))
+}
+
+fn merge(
+    run: &Run,
+    folder: &RunFolder,
+    tables: &[&'static TableSchema],
     disk: &Disk,
     options: &Options,
 ) -> Result<Outcome, CompactError> {
-    let tables = match tables_of(run) {
-        Ok(tables) => tables,
-        Err(reason) => return Ok(Outcome::Kept(reason)),
-    };
-    let in_place = options.to.is_none();
-    let name = manifest_name(run, in_place);
-    let kept = match (is_finished(run) || options.unfinished, in_place) {
-        (false, _) => Some(Reason::Unfinished(run.manifest().state.as_str().to_owned())),
-        (true, true) => is_compact(run, options).then_some(Reason::Compact),
-        (true, false) => is_copied(run, &to.join(&name))?.then_some(Reason::Copied),
-    };
-    if let Some(reason) = kept {
-        return Ok(Outcome::Kept(reason));
-    }
-    let job = Job::new(run, to.to_owned(), disk, options);
-    let merged = job.merge(&tables);
+    files::create_directories(&folder.partial(), disk)?;
+    let merged = Job::new(run, folder, disk, options).merge(tables);
     let replaced = merged.and_then(|new| {
-        let old = if in_place { listed(run) } else { Vec::new() };
         let text = new_manifest(run, &new)?;
-        let places = Places {
-            directory: to,
-            manifest: &name,
-            disk,
+        let old = match &options.to {
+            None => run
+                .manifest()
+                .parts()
+                .map(|part| part.path.clone())
+                .collect(),
+            Some(_) => {
+                copy(run, folder, disk)?;
+                Vec::new()
+            }
         };
-        replace::replace(&places, run.id(), &new, old, &text)?;
+        replace::replace(folder, &new, old, &text, disk)?;
         Ok(new)
     });
     match replaced {
         Ok(new) => Ok(Outcome::Merged {
-            before: size(
-                run.tables()
-                    .flat_map(|table| run.parts(table))
-                    .map(|part| part.listed()),
-            ),
+            before: size(run.manifest().parts()),
             after: size(
                 new.iter()
                     .flat_map(|table| &table.parts)
@@ -257,10 +266,31 @@ fn compact_run(
         }),
         Err(error) => {
             // If this fails as well, the next compaction does it.
-            let _ = replace::recover(to, disk);
+            let _ = replace::recover(folder, disk);
             Err(error)
         }
     }
+}
+
+/// Copies the other files of a run: its stored targets, and the mark of a complete run.
+fn copy(run: &Run, folder: &RunFolder, disk: &Disk) -> Result<(), CompactError> {
+    let from = run.folder().unwrap_or(run.directory());
+    for place in [folder.targets(), folder.success()] {
+        let Some(name) = place.file_name() else {
+            continue;
+        };
+        let source = from.join(name);
+        let mut opened = match files::open_regular(&source) {
+            Ok((opened, _)) => opened,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(DatasetError::file("open", &source)(error).into()),
+        };
+        let temporary = folder.temporary(&name.to_string_lossy());
+        let mut copied = PendingFile::create(temporary, place.clone(), disk)?;
+        io::copy(&mut opened, &mut copied).map_err(DatasetError::file("write", &place))?;
+        copied.seal()?;
+    }
+    Ok(())
 }
 
 /// The tables of a run, `hops` first, or why they cannot be compacted.
@@ -277,17 +307,12 @@ fn tables_of(run: &Run) -> Result<Vec<&'static TableSchema>, Reason> {
             });
         }
         if section.parts.iter().any(|part| part.sealing.is_none()) {
-            return Err(Reason::NoSealings);
+            return Err(Reason::Earlier);
         }
         found.push(schema);
     }
     found.sort_by_key(|schema| schema.name != "hops");
     Ok(found)
-}
-
-fn is_finished(run: &Run) -> bool {
-    let state = &run.manifest().state;
-    matches!(state, RunState::Complete | RunState::Incomplete)
 }
 
 /// Whether no table has more parts than its rows need.
@@ -319,20 +344,6 @@ fn is_copied(run: &Run, copy: &Path) -> Result<bool, CompactError> {
             run_id: ours.run_id.clone(),
         }),
     }
-}
-
-/// The name of the manifest in the directory that gets the new parts. A copy never has a newest run.
-fn manifest_name(run: &Run, in_place: bool) -> String {
-    match run.manifest_path().file_name() {
-        Some(name) if in_place => name.to_string_lossy().into_owned(),
-        _ => format!("manifest-{}.json", manifest::path_safe(run.id())),
-    }
-}
-
-fn listed(run: &Run) -> Vec<String> {
-    let tables = run.manifest().tables.iter();
-    let parts = tables.flat_map(|(_, table)| &table.parts);
-    parts.map(|part| part.path.clone()).collect()
 }
 
 fn size<'p>(parts: impl Iterator<Item = &'p manifest::Part>) -> Size {

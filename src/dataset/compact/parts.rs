@@ -119,6 +119,7 @@ impl<'j> PartWriter<'j> {
                 rows,
                 bytes: sealed.bytes,
                 sha256: sealed.sha256,
+                interrupted: false,
             },
         });
         Ok(())

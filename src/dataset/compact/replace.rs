@@ -3,17 +3,18 @@
 //! | step | after a crash |
 //! |---|---|
 //! | 1. new parts are whole in `.partial/` | they are removed |
-//! | 2. the record `.partial/compact-RUN.json` lists new and old parts | the new parts and the record are removed |
-//! | 3. new parts get their names in the tables | the same |
-//! | 4. the new manifest replaces the old one | the old parts and the record are removed |
-//! | 5. old parts are removed | the same |
-//! | 6. the record is removed | nothing is left to do |
+//! | 2. the record `compact.json` lists new and old parts | the new parts and the record are removed |
+//! | 3. the checkpoint of an unfinished run is removed | the same; the run can no longer be resumed |
+//! | 4. new parts get their names in the tables | the same |
+//! | 5. the new manifest replaces the old one | the old parts and the record are removed |
+//! | 6. the manifest of the directory is replaced, if it is this run's | the same |
+//! | 7. old parts are removed | the same |
+//! | 8. the record is removed | nothing is left to do |
 //!
 //! Every step is durable before the next one. [`recover`] does what the right column says. The manifest always lists whole parts that are
-//! there, so readers of manifests see every row once at all times. A reader of all files sees rows twice from step 3 to step 5.
+//! there, so readers of manifests see every row once at all times. A reader of all files sees rows twice from step 4 to step 7.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -21,113 +22,100 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::CompactError;
-use super::job::{NewTable, PARTIAL};
+use super::job::NewTable;
 use crate::dataset::DatasetError;
+use crate::dataset::directory::{RunFolder, publish};
 use crate::dataset::files::{self, Disk};
-use crate::dataset::manifest::{Manifest, path_safe};
+use crate::dataset::manifest::Manifest;
+use crate::dataset::read::ReadError;
+
+/// The name of the record in the folder of the run.
+const RECORD: &str = "compact.json";
 
 /// What a compaction is about to do. Paths start at the directory of the dataset.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
-    run_id: String,
-    manifest: String,
     new: Vec<String>,
     old: Vec<String>,
 }
 
-/// The places of a compaction.
-pub(super) struct Places<'a> {
-    /// The directory of the dataset.
-    pub directory: &'a Path,
-    /// The file name of the manifest there.
-    pub manifest: &'a str,
-    pub disk: &'a Disk,
-}
-
-/// Does the steps 2 to 6. `text` is the new manifest, and `old` are the parts that it no longer lists.
+/// Does the steps 2 to 8. `text` is the new manifest, and `old` are the parts that it no longer lists.
 pub(super) fn replace(
-    places: &Places,
-    run_id: &str,
+    folder: &RunFolder,
     tables: &[NewTable],
     old: Vec<String>,
     text: &[u8],
+    disk: &Disk,
 ) -> Result<(), CompactError> {
-    let Places {
-        directory,
-        manifest,
-        disk,
-    } = *places;
     let parts = || tables.iter().flat_map(|table| &table.parts);
     let record = Record {
-        run_id: run_id.to_owned(),
-        manifest: manifest.to_owned(),
         new: parts().map(|part| part.listed.path.clone()).collect(),
         old,
     };
-    let path = record_path(directory, run_id);
-    let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
-    files::replace(temporary_of(&path), path.clone(), &json, disk)?;
+    let json = serde_json::to_vec(&record).unwrap_or_default();
+    files::replace(folder.temporary(RECORD), record_of(folder), &json, disk)?;
+    remove(&folder.checkpoint(), disk)?;
     for part in parts() {
-        let place = directory.join(&part.listed.path);
-        if let Some(folder) = place.parent() {
-            files::create_directories(folder, disk)?;
+        let place = folder.root().join(&part.listed.path);
+        if let Some(parent) = place.parent() {
+            files::create_directories(parent, disk)?;
         }
         disk.rename(&part.temporary, &place)
             .map_err(DatasetError::file("rename to", &place))?;
     }
-    sync_folders(directory, &record.new, disk)?;
-    let manifest = directory.join(manifest);
+    sync_folders(folder.root(), &record.new, disk)?;
     files::replace(
-        directory.join(PARTIAL).join("manifest.json"),
-        manifest,
+        folder.temporary("manifest.json"),
+        folder.manifest(),
         text,
         disk,
     )?;
-    end(directory, &path, &record.old, disk)
+    end(folder, &record.old, disk)
 }
 
-/// Ends compactions that were interrupted: see the table above. This process holds the lock of the directory.
-pub(super) fn recover(directory: &Path, disk: &Disk) -> Result<(), CompactError> {
-    for path in left_behind(directory)? {
-        let is_record = path.extension() == Some(OsStr::new("json"));
-        if !is_record {
-            remove(&path, disk)?;
-            continue;
-        }
-        let text = files::read_regular(&path).map_err(DatasetError::file("read", &path))?;
-        let record: Record = serde_json::from_slice(&text)
-            .ok()
-            .filter(Record::is_inside)
-            .ok_or_else(|| CompactError::Record(path.clone()))?;
-        let listed = listed(&directory.join(&record.manifest))?;
-        let is_listed = |part: &&String| listed.contains(*part);
-        let is_done = record.new.iter().all(|part| listed.contains(part));
-        let unwanted = if is_done { &record.old } else { &record.new };
-        let unwanted = unwanted.iter().filter(|part| !is_listed(part));
-        end(
-            directory,
-            &path,
-            &unwanted.cloned().collect::<Vec<_>>(),
-            disk,
-        )?;
+/// Ends a compaction that was interrupted: see the table above. This process holds the lock of the night.
+pub(super) fn recover(folder: &RunFolder, disk: &Disk) -> Result<(), CompactError> {
+    remove_unfinished(folder, disk)?;
+    let path = record_of(folder);
+    let text = match files::read_regular(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(DatasetError::file("read", &path)(error).into()),
+    };
+    let record: Record = serde_json::from_slice(&text)
+        .ok()
+        .filter(Record::is_inside)
+        .ok_or(CompactError::Record(path))?;
+    let listed = listed(&folder.manifest())?;
+    let is_done = record.new.iter().all(|part| listed.contains(part));
+    let unwanted = if is_done { record.old } else { record.new };
+    let unwanted = unwanted.into_iter().filter(|part| !listed.contains(part));
+    end(folder, &unwanted.collect::<Vec<_>>(), disk)
+}
+
+/// The steps 6 to 8.
+fn end(folder: &RunFolder, parts: &[String], disk: &Disk) -> Result<(), CompactError> {
+    if let Some((text, manifest)) = read(&folder.manifest())?
+        && let Some(started_at) = manifest.started_at
+    {
+        publish(folder, &text, (&manifest.run_id, started_at), disk)?;
     }
-    Ok(())
-}
-
-/// Removes parts, then the record.
-fn end(directory: &Path, record: &Path, parts: &[String], disk: &Disk) -> Result<(), CompactError> {
     for part in parts {
-        remove(&directory.join(part), disk)?;
+        remove(&folder.root().join(part), disk)?;
     }
-    sync_folders(directory, parts, disk)?;
-    remove(record, disk)?;
-    Ok(files::sync_parent(record, disk)?)
+    sync_folders(folder.root(), parts, disk)?;
+    let record = record_of(folder);
+    remove(&record, disk)?;
+    files::sync_parent(&record, disk)?;
+    // Empty by now. If it stays, nobody minds.
+    let _ = fs::remove_dir(folder.partial());
+    Ok(())
 }
 
 impl Record {
     /// Whether all paths lead to places below the directory.
     fn is_inside(&self) -> bool {
-        let mut paths = self.new.iter().chain(&self.old).chain([&self.manifest]);
+        let mut paths = self.new.iter().chain(&self.old);
         paths.all(|path| {
             let mut components = Path::new(path).components();
             !path.is_empty() && components.all(|part| matches!(part, Component::Normal(_)))
@@ -135,55 +123,49 @@ impl Record {
     }
 }
 
-fn record_path(directory: &Path, run_id: &str) -> PathBuf {
-    let name = format!("compact-{}.json", path_safe(run_id));
-    directory.join(PARTIAL).join(name)
+fn record_of(folder: &RunFolder) -> PathBuf {
+    folder.path().join(RECORD)
 }
 
-fn temporary_of(record: &Path) -> PathBuf {
-    record.with_extension("tmp")
-}
-
-/// The files of a compaction in `.partial/`. Records come last, because the new parts of a record may still be there.
-fn left_behind(directory: &Path) -> Result<Vec<PathBuf>, CompactError> {
-    let partial = directory.join(PARTIAL);
+/// Removes the files in `.partial/`. Nobody else writes there, because the night is locked.
+fn remove_unfinished(folder: &RunFolder, disk: &Disk) -> Result<(), CompactError> {
+    let partial = folder.partial();
     let error = || DatasetError::file("list", &partial);
     let entries = match fs::read_dir(&partial) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(error()(source).into()),
     };
-    let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(error())?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let is_part = name.contains("-part-") && name.ends_with(".parquet.tmp");
-        let is_record =
-            name.starts_with("compact-") && (name.ends_with(".json") || name.ends_with(".tmp"));
-        if is_part || is_record {
-            found.push(entry.path());
+        let path = entry.map_err(error())?.path();
+        if path.is_file() {
+            remove(&path, disk)?;
         }
     }
-    found.sort_by_key(|path| (path.extension() == Some(OsStr::new("json")), path.clone()));
-    Ok(found)
+    let _ = fs::remove_dir(partial);
+    Ok(())
+}
+
+/// A manifest and its text. `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<(Vec<u8>, Manifest)>, CompactError> {
+    let text = match files::read_regular(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(DatasetError::file("read", path)(error).into()),
+    };
+    let manifest = Manifest::parse(&text).map_err(|source| ReadError::Manifest {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some((text, manifest)))
 }
 
 /// The paths that a manifest lists. Empty if there is no manifest.
 fn listed(path: &Path) -> Result<BTreeSet<String>, CompactError> {
-    let text = match files::read_regular(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(DatasetError::file("read", path)(error).into()),
-    };
-    let manifest = Manifest::parse(&text).map_err(|source| {
-        CompactError::Read(crate::dataset::read::ReadError::Manifest {
-            path: path.to_owned(),
-            source,
-        })
-    })?;
-    let parts = manifest.tables.iter().flat_map(|(_, table)| &table.parts);
-    Ok(parts.map(|part| part.path.clone()).collect())
+    let manifest = read(path)?
+        .map(|(_, manifest)| manifest)
+        .unwrap_or_default();
+    Ok(manifest.parts().map(|part| part.path.clone()).collect())
 }
 
 /// Removes a file. It is no error if there is none.

@@ -30,6 +30,7 @@ fn meta(run_id: &str) -> RunMeta {
         },
         seed: 7,
         started_at: rows::START,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
@@ -126,7 +127,13 @@ fn ids(root: &Path, table: &str) -> Vec<i64> {
         .collect()
 }
 
-/// All files below a directory, without the lock.
+/// The manifest of the only run.
+fn manifest_path(root: &Path) -> PathBuf {
+    let dataset = Dataset::open(root).unwrap();
+    dataset.runs()[0].manifest_path().to_owned()
+}
+
+/// All files below a directory, without locks.
 fn files_below(root: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut open = vec![root.to_owned()];
@@ -135,7 +142,10 @@ fn files_below(root: &Path) -> BTreeSet<PathBuf> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => open.push(path),
-                false if path.ends_with(LOCK) => {}
+                false
+                    if path
+                        .file_name()
+                        .is_some_and(|name| name.to_string_lossy().ends_with("lock")) => {}
                 false => {
                     found.insert(path.strip_prefix(root).unwrap().to_owned());
                 }
@@ -152,10 +162,15 @@ fn is_whole(root: &Path) {
     assert!(faults.is_empty(), "{faults:?}");
     let mut expected = BTreeSet::new();
     for run in dataset.runs() {
-        expected.extend(listed(run).into_iter().map(PathBuf::from));
-        let manifest = run.manifest_path().strip_prefix(root).unwrap();
-        expected.insert(manifest.to_owned());
+        let parts = run.manifest().parts();
+        expected.extend(parts.map(|part| PathBuf::from(&part.path)));
+        let folder = run.folder().unwrap().strip_prefix(root).unwrap();
+        expected.insert(folder.join("manifest.json"));
+        if run.manifest().state == RunState::Complete {
+            expected.insert(folder.join("_SUCCESS"));
+        }
     }
+    expected.insert("manifest.json".into());
     assert_eq!(files_below(root), expected);
 }
 
@@ -265,7 +280,6 @@ fn a_crash_at_any_step_loses_nothing_and_is_repaired() {
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to.join(job::PARTIAL)).unwrap();
     for file in files_below(from) {
         let place = to.join(&file);
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -358,7 +372,7 @@ fn a_run_of_another_schema_version_stays() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     write(root, "RUN-1", &Ending::Complete);
-    let path = root.join("manifest.json");
+    let path = manifest_path(root);
     let text = std::fs::read_to_string(&path).unwrap();
     let older = text.replacen("\"schema_version\": 2", "\"schema_version\": 1", 1);
     assert_ne!(older, text);
@@ -378,7 +392,7 @@ fn members_of_another_version_stay_in_the_manifest() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     write(root, "RUN-1", &Ending::Complete);
-    let path = root.join("manifest.json");
+    let path = manifest_path(root);
     let mut value: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     value["later"] = 1.into();
     std::fs::write(&path, value.to_string()).unwrap();
