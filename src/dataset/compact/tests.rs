@@ -417,3 +417,22 @@ fn a_part_that_was_cut_off_is_an_error_and_nothing_changes() {
     assert!(error.to_string().contains("part-RUN-1-00001"), "{error}");
     assert_eq!(files_below(root), files);
 }
+
+#[test]
+fn a_damaged_record_is_named_and_nothing_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    write(root, "RUN-1", &Ending::Complete);
+    let record = manifest_path(root).with_file_name("compact.json");
+    for text in [
+        r#"{"new": ["../x"], "old": []}"#,
+        r#"{"new": [], "old": ["/x"]}"#,
+        r#"{"new": ["#,
+    ] {
+        std::fs::write(&record, text).unwrap();
+        let files = files_below(root);
+        let error = compact(root, &options(), |_| ()).unwrap_err();
+        assert!(error.to_string().contains("compact.json"), "{error}");
+        assert_eq!(files_below(root), files);
+    }
+}
