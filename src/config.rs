@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Protocol, Rate, TcpFlags, Ttl, named};
 use crate::targets::{Families, TargetSpec};
 
+pub use crate::model::IfExists;
 pub use crate::transport::TransportChoice;
 pub use error::ConfigError;
 pub use stored::StoredConfigError;
@@ -112,22 +113,6 @@ named! {
         Trace = "trace",
         /// Every (target, TTL, flow) once.
         Sweep = "sweep",
-    }
-}
-
-named! {
-    /// What a run does if the dataset directory already holds a run of the same night and vantage point.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub enum IfExists: "a way to treat an existing run" {
-        /// Adds its parts beside those of the other run.
-        #[default]
-        Append = "append",
-        /// Ends with an error.
-        Fail = "fail",
-        /// Ends successfully and does nothing.
-        Skip = "skip",
-        /// Removes the parts of the other run at the end.
-        Replace = "replace",
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line. Converts options to validated values, calls the library, and returns an exit code.
 
+mod compact;
 mod config;
+mod datasets;
 mod lab;
 mod log;
 mod names;
@@ -52,6 +54,9 @@ enum Command {
     /// Run programs in the built-in simulated internet, or print its true paths.
     #[command(subcommand)]
     Lab(lab::LabCommand),
+    /// List, verify and prune datasets.
+    #[command(subcommand)]
+    Datasets(datasets::DatasetsCommand),
     /// Print the schema of a table as JSON.
     Schema(schema::SchemaArgs),
 }
@@ -77,6 +82,7 @@ pub(super) fn main() -> ExitCode {
             }
         }
         Command::Lab(command) => command.run(),
+        Command::Datasets(command) => command.run(&cli.log),
         Command::Schema(args) => args.run(),
     };
     ExitCode::from(code)

@@ -78,7 +78,7 @@ pub(super) fn names_bar(options: &LogOptions) -> impl Fn(usize, usize) + Send + 
 }
 
 /// Creates a bar of `length` steps on standard error.
-fn new_bar(length: u64, style: &str) -> ProgressBar {
+pub(super) fn new_bar(length: u64, style: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
     // The templates are constants that parse. If one did not, the bar would have the default style.
     match ProgressStyle::with_template(style) {

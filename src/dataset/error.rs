@@ -179,6 +179,12 @@ pub enum DatasetError {
     },
 }
 
+impl From<ReadError> for DatasetError {
+    fn from(error: ReadError) -> Self {
+        DatasetError::Earlier(Box::new(error))
+    }
+}
+
 impl DatasetError {
     /// Adds the operation and the file to an I/O error.
     pub(super) fn file(

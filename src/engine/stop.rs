@@ -27,9 +27,16 @@ pub struct Asked {
     signal: AtomicUsize,
     at_once: AtomicBool,
     writes: AtomicBool,
+    /// Set if the blocklists are to be read again.
+    reread: Arc<AtomicBool>,
 }
 
 impl Asked {
+    /// The flag that asks for the blocklists to be read again. The reader of the lists clears it.
+    pub fn reread(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.reread)
+    }
+
     /// Asks for the end, on behalf of the signal with this number. The first call counts.
     pub fn stop(&self, signal: usize) {
         set_once(&self.cause, signal);
@@ -87,6 +94,11 @@ impl Stop {
             longest: AtomicU64::new(NEVER),
             deadline: AtomicU64::new(NEVER),
         }
+    }
+
+    /// The flag of [`Asked::reread`].
+    pub fn reread(&self) -> Arc<AtomicBool> {
+        self.asked.reread()
     }
 
     /// Limits how long the run sends. Call it before the run starts. `None`: no limit.

@@ -5,6 +5,7 @@
 mod anomaly;
 mod blocked;
 mod event;
+mod if_exists;
 pub mod ipv6;
 mod named;
 mod numbers;
@@ -23,6 +24,7 @@ mod unsent;
 pub use anomaly::{Anomalies, Anomaly};
 pub use blocked::Blocked;
 pub use event::{InferredHop, StrategyEvent, TableRow, TraceEnd};
+pub use if_exists::IfExists;
 pub(crate) use named::named;
 pub use named::{Named, UnknownName};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};

@@ -4,7 +4,7 @@ use crate::dataset::DatasetError;
 use crate::engine::live::{LiveError, thread_limits};
 use crate::lab::LabError;
 use crate::lab::driver::NamespaceError;
-use crate::targets::{Families, LoadReport, SpecialUse, TargetError};
+use crate::targets::{Families, LoadReport, SpecialUse, StoreError, TargetError};
 use crate::transport::TransportError;
 
 use super::clash::FileClash;
@@ -23,6 +23,14 @@ pub enum SurveyError {
         output: String,
         /// Why it cannot, and what to do.
         why: String,
+    },
+    /// The stored targets of the run cannot be read.
+    #[error("cannot read the stored targets {}: {source}: restore the file from a copy, or start a new run", path.display())]
+    StoredTargets {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The reason.
+        source: StoreError,
     },
     /// The targets cannot be read.
     #[error(transparent)]

@@ -24,13 +24,13 @@ impl Identity {
         Ok(Self::of_bits(started_at, bits))
     }
 
-    /// The identity that a seed gives, for runs that must be reproducible.
-    pub fn of_seed(started_at: Time, seed: u64) -> Self {
+    /// The identity that a seed gives, for runs that must be reproducible. Each session of a run has a key of its own.
+    pub fn of_seed(started_at: Time, seed: u64, session: u32) -> Self {
         let mut bits = [0; 20];
         for (part, chunk) in bits.chunks_mut(16).enumerate() {
             let mut hasher = SipHasher13::new();
             hasher.write_u64(seed);
-            hasher.write_u64(part as u64);
+            hasher.write_u64(u64::from(session) << 1 | part as u64);
             chunk.copy_from_slice(&hasher.finish128().as_bytes()[..chunk.len()]);
         }
         Self::of_bits(started_at, bits)
@@ -58,14 +58,24 @@ pub fn draw_seed() -> Result<u64, getrandom::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::token::TokenMaker;
 
     #[test]
     fn a_seed_gives_the_same_identity_and_another_seed_another() {
         let at = Time::from_nanos(1_767_225_600_000_000_000);
         let (one, same, other) = (
-            Identity::of_seed(at, 1),
-            Identity::of_seed(at, 1),
-            Identity::of_seed(at, 2),
+            Identity::of_seed(at, 1, 0),
+            Identity::of_seed(at, 1, 0),
+            Identity::of_seed(at, 2, 0),
+        );
+        let secret =
+            |identity: &Identity| format!("{:?}", TokenMaker::new(identity.key.clone()).serial(0));
+        let next = Identity::of_seed(at, 1, 1);
+        assert_eq!(secret(&one), secret(&same));
+        assert_ne!(
+            secret(&one),
+            secret(&next),
+            "each session has a key of its own"
         );
         assert_eq!(one.run_id, same.run_id);
         assert_ne!(one.run_id, other.run_id);

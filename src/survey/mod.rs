@@ -7,7 +7,9 @@
 //! 3. The receive side receives test packets before the first probe is sent.
 //! 4. The dataset is closed, however the run ended.
 
+mod blocklists;
 mod clash;
+mod earlier;
 mod error;
 mod identity;
 mod observer;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::config::{Network, SurveyConfig};
-use crate::dataset::{Ending, Finished, Kept, Output, PcapFile, Vantage};
+use crate::dataset::{Ending, Finished, Kept, Output, PcapFile, Resumable, Vantage};
 use crate::engine::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
@@ -40,8 +42,8 @@ use crate::engine::stop::{EndedEarly, Stop};
 use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
-use crate::model::{Blocked, ProbeId, Status, Targets, Time};
-use crate::targets::{LoadReport, Resolve, TargetSet};
+use crate::model::{Blocked, Status, Targets, Time};
+use crate::targets::{BlocklistWatch, LoadReport, Resolve, TargetSet};
 use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
 
@@ -56,6 +58,7 @@ pub use resume::{ResumeRequest, resume};
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
 
+use opening::Session;
 use outage::Routeless;
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
@@ -139,6 +142,8 @@ fn run_in(
         Network::VirtualLab { .. } => setup::names(config, resolve),
         Network::Real | Network::Lab { .. } => &unprivileged,
     };
+    // Before the lists are read, so that no change is missed.
+    let blocklists = blocklists::watch(config, stop);
     let (targets, report) = crate::targets::load(&config.targets, resolve, &mut |line| {
         observer.bad_line(line)
     })?;
@@ -162,19 +167,10 @@ fn run_in(
         targets,
         report,
         stop,
+        blocklists,
+        resumed: None,
     };
-    let end = match &config.network {
-        Network::VirtualLab { file } => job.run_virtual(lab_network(file.as_deref())?, observer),
-        Network::Real | Network::Lab { .. } => {
-            let ipv4 = job.targets.ipv4_len();
-            let families = AddressFamilies {
-                ipv4: ipv4 > 0,
-                ipv6: ipv4 < job.targets.len(),
-            };
-            let setup = LiveSetup::open(config, families, job.targets.len(), output, lab)?;
-            job.run_live(setup, observer)
-        }
-    };
+    let end = job.run(lab, observer);
     observer.finished();
     end
 }
@@ -196,6 +192,9 @@ struct Job<'a> {
     targets: Arc<TargetSet>,
     report: LoadReport,
     stop: &'a Stop,
+    blocklists: BlocklistWatch,
+    /// The run that goes on. `None` for a new run.
+    resumed: Option<Resumable>,
 }
 
 /// The state of a finished run, in real or virtual time, before the dataset is closed.
@@ -207,8 +206,32 @@ struct RunEnd {
 }
 
 impl Job<'_> {
-    fn run_live(
+    /// Runs over the network of the configuration.
+    fn run(
         self,
+        lab: Option<EnteredLab>,
+        observer: &mut dyn Observer,
+    ) -> Result<SurveyEnd, SurveyError> {
+        match &self.config.network {
+            Network::VirtualLab { file } => {
+                let network = lab_network(file.as_deref())?;
+                self.run_virtual(network, observer)
+            }
+            Network::Real | Network::Lab { .. } => {
+                let ipv4 = self.targets.ipv4_len();
+                let families = AddressFamilies {
+                    ipv4: ipv4 > 0,
+                    ipv6: ipv4 < self.targets.len(),
+                };
+                let targets = self.targets.len();
+                let setup = LiveSetup::open(self.config, families, targets, self.output, lab)?;
+                self.run_live(setup, observer)
+            }
+        }
+    }
+
+    fn run_live(
+        mut self,
         mut setup: LiveSetup,
         observer: &mut dyn Observer,
     ) -> Result<SurveyEnd, SurveyError> {
@@ -237,7 +260,7 @@ impl Job<'_> {
             &facts.warnings,
             pcap.iter().flat_map(PcapFile::notices),
         ));
-        let sink = self
+        let (sink, session) = self
             .open_dataset(
                 &identity,
                 &format,
@@ -252,15 +275,24 @@ impl Job<'_> {
             Ok(started) => started,
             Err(error) => return Err(sink.abandon(error, clock.now())),
         };
+        let mut core = self.core(format, identity.key.clone(), start, &session);
+        let mut blocklists = std::mem::take(&mut self.blocklists);
+        for warning in blocklists.obstacles() {
+            observer.warn(&warning.to_string());
+        }
+        if self.resumed.is_some() {
+            let now = clock.now();
+            blocklists::apply_at_once(&mut blocklists, &mut core, self.stop, now, observer);
+        }
         let run = LiveRun {
-            core: self.core(format, identity.key.clone(), start),
+            core,
             assembler: parts::assembler(self.config),
             sender: setup.transport.sender,
             receiver,
             sink,
             clock,
         };
-        let end = run.run(self.stop, self.telling(observer));
+        let end = run.run(self.stop, self.telling(observer, &clock, blocklists));
         let mut tally = end.tally;
         let (kept, error) = packets.finish(end.error.map(SurveyError::from));
         facts.setup["pcap"] = to_json(&kept);
@@ -283,10 +315,13 @@ impl Job<'_> {
         self.close(end, facts, lab, (start, observer))
     }
 
-    /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end.
+    /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end. It returns the blocklist if that
+    /// has changed.
     fn telling<'a>(
         &'a self,
         observer: &'a mut dyn Observer,
+        clock: &'a Clock,
+        mut blocklists: BlocklistWatch,
     ) -> impl FnMut(Progress) -> Option<Arc<dyn Blocked>> + 'a {
         let (mut stopping, mut sealing) = (false, false);
         move |progress| {
@@ -299,7 +334,7 @@ impl Job<'_> {
                 observer.sealing();
             }
             observer.progress(progress);
-            None
+            blocklists::news(&mut blocklists, clock.now(), observer)
         }
     }
 
@@ -309,7 +344,8 @@ impl Job<'_> {
         observer: &mut dyn Observer,
     ) -> Result<SurveyEnd, SurveyError> {
         let start = VIRTUAL_START;
-        let identity = Identity::of_seed(start, self.config.seed);
+        let session = self.resumed.as_ref().map_or(0, Resumable::session);
+        let identity = Identity::of_seed(start, self.config.seed, session);
         let format = parts::format(self.config, self.config.source_port);
         let facts = self.facts(json!({ "network": network.name(), "virtual_time": true }));
         let vantage = Vantage {
@@ -323,10 +359,10 @@ impl Job<'_> {
             InProcessNetwork::source_for(&network, target).err()
         });
         let known = (facts.clone(), routeless);
-        let mut sink = self.open_dataset(&identity, &format, vantage, start, known)?;
+        let (mut sink, session) = self.open_dataset(&identity, &format, vantage, start, known)?;
         observer::tell(observer, &[], sink.notices());
         let run = VirtualRun {
-            core: self.core(format, identity.key.clone(), start),
+            core: self.core(format, identity.key.clone(), start, &session),
             assembler: parts::assembler(self.config),
             network: &mut network,
             sink: &mut sink,
@@ -426,20 +462,19 @@ impl Job<'_> {
     }
 
     /// The engine for probes of this format. Its schedule starts at `start`.
-    fn core(&self, format: ProbeFormat, key: RunKey, start: Time) -> Core {
-        let targets = self.targets.clone();
+    fn core(&self, format: ProbeFormat, key: RunKey, start: Time, session: &Session) -> Core {
         let strategy = parts::strategy_for(
             self.config,
-            targets,
+            self.targets.clone(),
             format.quotes_with_headers,
-            None,
-            false,
+            session.earlier.as_ref(),
         );
-        let tracker = parts::tracker(self.config, format, key, ProbeId(0));
+        let tracker = parts::tracker(self.config, format, key, session.first_probe);
         parts::core(self.config, strategy, tracker, start)
     }
 
-    fn facts(&self, setup: Value) -> FixedFigures {
+    fn facts(&self, mut setup: Value) -> FixedFigures {
+        setup["working_directory"] = resume::working_directory(self.config);
         FixedFigures {
             targets: to_json(&self.report),
             setup,

@@ -1,16 +1,30 @@
 //! Opens the dataset of a run, with what is known of the run by then.
 
+use std::sync::Arc;
+
 use crate::config::StrategyChoice;
-use crate::dataset::{DatasetWriter, NewRun, PartLimits, RunMeta, Vantage};
+use crate::dataset::{
+    DatasetError, DatasetWriter, NewRun, PartLimits, RunMeta, StoreTargets, Vantage,
+};
 use crate::engine::format::ProbeFormat;
 use crate::engine::report::Tally;
-use crate::model::Time;
+use crate::model::{ProbeId, Targets, Time};
 
+use super::earlier;
 use super::identity::Identity;
 use super::outage::{Outage, Routeless};
+use super::parts::Earlier;
 use super::sink::{DatasetSink, FixedFigures};
 use super::words::to_json;
 use super::{Job, SurveyError};
+
+/// Where the run stands when this process begins to probe.
+pub(super) struct Session {
+    /// What earlier sessions have probed. `None` in a new run.
+    pub earlier: Option<Earlier>,
+    /// The number of the first probe.
+    pub first_probe: ProbeId,
+}
 
 impl Job<'_> {
     /// Opens the dataset. From then on, an end at once has something to seal.
@@ -21,10 +35,86 @@ impl Job<'_> {
         vantage: Vantage,
         start: Time,
         (facts, routeless): (FixedFigures, Routeless),
-    ) -> Result<DatasetSink, SurveyError> {
+    ) -> Result<(DatasetSink, Session), SurveyError> {
+        let config = self.config;
+        let mut meta = self.meta(identity, format, vantage, start);
+        if let Some(run) = &self.resumed {
+            let manifest = run.manifest();
+            meta.run_id.clone_from(&manifest.run_id);
+            meta.survey_id.clone_from(&manifest.survey_id);
+            meta.started_at = manifest.started_at.unwrap_or(start);
+            meta.date = manifest.date;
+            // The stored one, because the configuration of this session may have another duration.
+            meta.config = manifest.config.clone();
+        }
+        let limits = PartLimits {
+            age: config.seal_interval,
+            rows: config.seal_rows as usize,
+            ..PartLimits::default()
+        };
+        let run = NewRun {
+            limits,
+            if_exists: config.if_exists,
+            ..NewRun::new(meta, self.targets.clone())
+        };
+        let first = facts.with(&Tally::default());
+        let (writer, session) = match &self.resumed {
+            None => {
+                let run = NewRun {
+                    stored_targets: Some(self.stored_targets()),
+                    ..run
+                };
+                let writer = DatasetWriter::create(self.output, run, start, &first)?;
+                let first_probe = ProbeId(0);
+                let earlier = None;
+                (
+                    writer,
+                    Session {
+                        earlier,
+                        first_probe,
+                    },
+                )
+            }
+            Some(resumed) => {
+                let first_probe = resumed.first_probe();
+                let unfinished = resumed.clone().lock()?;
+                let earlier = unfinished
+                    .kept_rows()
+                    .and_then(|rows| earlier::read(config, self.targets.len(), &rows))
+                    .map_err(DatasetError::from)?;
+                let writer = DatasetWriter::resume(unfinished, run, start, &first)?;
+                let earlier = Some(earlier);
+                (
+                    writer,
+                    Session {
+                        earlier,
+                        first_probe,
+                    },
+                )
+            }
+        };
+        self.stop.writes_now();
+        let outage = Outage::new(routeless, config.flows);
+        Ok((DatasetSink::new(writer, facts, outage), session))
+    }
+
+    /// Writes the loaded targets, so that a later process needs no list and no name server.
+    fn stored_targets(&self) -> StoreTargets {
+        let (targets, report) = (Arc::clone(&self.targets), self.report.clone());
+        Box::new(move |mut out| targets.store(&report, &mut out))
+    }
+
+    /// The facts of a new run.
+    fn meta(
+        &self,
+        identity: &Identity,
+        format: &ProbeFormat,
+        vantage: Vantage,
+        start: Time,
+    ) -> RunMeta {
         let config = self.config;
         let tracing = config.strategy == StrategyChoice::Trace;
-        let meta = RunMeta {
+        RunMeta {
             run_id: identity.run_id.clone(),
             survey_id: config
                 .survey_id
@@ -35,7 +125,7 @@ impl Job<'_> {
             vantage,
             seed: config.seed,
             started_at: start,
-            date: None,
+            date: config.date,
             method: config.strategy.as_str().to_owned(),
             protocol: config.protocol,
             base_src_port: format.protocol.has_ports().then_some(format.source_port),
@@ -48,19 +138,6 @@ impl Job<'_> {
                 false => [false, true].map(|ipv6| format.constant_size(ipv6)),
             },
             config: to_json(config),
-        };
-        let run = NewRun {
-            limits: PartLimits {
-                age: config.seal_interval,
-                rows: config.seal_rows as usize,
-                ..PartLimits::default()
-            },
-            ..NewRun::new(meta, self.targets.clone())
-        };
-        let first = facts.with(&Tally::default());
-        let writer = DatasetWriter::create(self.output, run, start, &first)?;
-        self.stop.writes_now();
-        let outage = Outage::new(routeless, config.flows);
-        Ok(DatasetSink::new(writer, facts, outage))
+        }
     }
 }

@@ -56,18 +56,18 @@ pub fn items(config: &SurveyConfig, targets: u32) -> u64 {
 
 /// The strategy of a new run, for ICMP errors with quoted headers.
 pub fn strategy(config: &SurveyConfig, targets: Arc<dyn Targets>) -> Box<dyn Strategy> {
-    strategy_for(config, targets, true, None, false)
+    strategy_for(config, targets, true, None)
 }
 
 /// The strategy. If ICMP errors come without quoted headers, they do not always identify a UDP probe among those of its flow.
-/// With `earlier` it does what earlier sessions left to do. With `second_pass` it probes silent hops once more at the end.
+/// With `earlier` it does what earlier sessions left to do.
 pub fn strategy_for(
     config: &SurveyConfig,
     targets: Arc<dyn Targets>,
     quotes_with_headers: bool,
     earlier: Option<&Earlier>,
-    second_pass: bool,
 ) -> Box<dyn Strategy> {
+    let second_pass = config.second_pass;
     let format = ProbeFormat {
         quotes_with_headers,
         ..format(config, config.source_port)

@@ -92,18 +92,28 @@ impl DatasetSink {
 
 impl RecordSink for DatasetSink {
     fn write(&mut self, records: &mut Assembled, now: Time) -> Result<(), SinkError> {
-        for rows in [&mut records.whole, &mut records.cut_short] {
-            for row in rows.hops.drain(..) {
-                self.outage.count(&row);
-                self.writer.push::<Hops>(row, now)?;
-            }
-            for trace in rows.traces.drain(..) {
-                self.outage.count_trace(&trace);
-                self.writer.push::<Traces>(trace, now)?;
-            }
-            for row in rows.tables.drain(..) {
-                self.writer.row(row, now)?;
-            }
+        for row in records.whole.hops.drain(..) {
+            self.outage.count(&row);
+            self.writer.push::<Hops>(row, now)?;
+        }
+        for trace in records.whole.traces.drain(..) {
+            self.outage.count_trace(&trace);
+            self.writer.push::<Traces>(trace, now)?;
+        }
+        for row in records.whole.tables.drain(..) {
+            self.writer.row(row, now)?;
+        }
+        // A resumed run probes these targets again.
+        for row in records.cut_short.hops.drain(..) {
+            self.outage.count(&row);
+            self.writer.push_interrupted::<Hops>(row, now)?;
+        }
+        for trace in records.cut_short.traces.drain(..) {
+            self.outage.count_trace(&trace);
+            self.writer.push_interrupted::<Traces>(trace, now)?;
+        }
+        for row in records.cut_short.tables.drain(..) {
+            self.writer.interrupted_row(row, now)?;
         }
         self.outage.forget_open();
         // `records` held all rows of its targets. A part is cut only here, so no target is divided.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::errors::{BadLine, Place, TargetError};
-use super::exclusions::Exclusions;
 use super::line::{Fault, LineTarget};
 use super::reader::{Batch, Sink};
 use super::report::LoadReport;
 
 /// Reads a blocklist.
 pub(super) struct Blocklist<'a> {
-    pub(super) exclusions: &'a mut Exclusions,
+    /// Called for each prefix. Bits beyond its length may be set.
+    pub(super) block: &'a mut dyn FnMut(IpNet),
     pub(super) report: &'a mut LoadReport,
 }
 
@@ -38,7 +38,7 @@ impl Sink for Blocklist<'_> {
                 let text = batch.text(row).unwrap_or_default();
                 TargetError::Blocklist(BadLine::new(place(), text, fault))
             })?;
-            self.exclusions.block(prefix);
+            (self.block)(prefix);
             self.report.blocklist_entries += 1;
         }
         Ok(())

@@ -33,15 +33,7 @@ pub(super) fn decompress<'a>(
 ) -> io::Result<Box<dyn Read + 'a>> {
     let mut head = Vec::new();
     input.by_ref().take(4).read_to_end(&mut head)?;
-    let ending = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
-    // RFC 1952 and RFC 8878. Some Zstandard files start with a skippable frame.
-    let gzip = head.starts_with(&[0x1F, 0x8B]) || ending.eq_ignore_ascii_case("gz");
-    let zstd = head == [0x28, 0xB5, 0x2F, 0xFD]
-        || matches!(head[..], [0x50..=0x5F, 0x2A, 0x4D, 0x18])
-        || ending.eq_ignore_ascii_case("zst");
+    let (gzip, zstd) = (is_gzip(&head, path), is_zstd(&head, path));
     // An empty `.gz` is an empty list. Without this check it would look like a truncated file.
     let empty = head.is_empty();
     let input = BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input));
@@ -54,4 +46,27 @@ pub(super) fn decompress<'a>(
     } else {
         Ok(Box::new(input))
     }
+}
+
+/// Whether a file with this name and these first bytes is compressed.
+pub(super) fn is_compressed(bytes: &[u8], path: &Path) -> bool {
+    let head = &bytes[..bytes.len().min(4)];
+    is_gzip(head, path) || is_zstd(head, path)
+}
+
+/// RFC 1952.
+fn is_gzip(head: &[u8], path: &Path) -> bool {
+    head.starts_with(&[0x1F, 0x8B]) || has_ending(path, "gz")
+}
+
+/// RFC 8878. Some files start with a skippable frame.
+fn is_zstd(head: &[u8], path: &Path) -> bool {
+    head == [0x28, 0xB5, 0x2F, 0xFD]
+        || matches!(head, [0x50..=0x5F, 0x2A, 0x4D, 0x18])
+        || has_ending(path, "zst")
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    let found = path.extension().and_then(|found| found.to_str());
+    found.is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }

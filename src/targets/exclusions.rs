@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::merge::{Stretch, flatten};
 use super::special::{self, SpecialUse};
+use crate::model::Blocked;
 
 /// The number that stands for a blocklist. The special uses have the numbers from 0.
 const BLOCKED: u32 = u32::MAX;
@@ -32,15 +33,15 @@ pub(super) struct Excluded {
 
 /// All prefixes that are not probed. The bits beyond their lengths are 0.
 #[derive(Debug)]
-pub(super) struct Exclusions {
+pub(super) struct ExclusionRules {
     v4: BTreeMap<Ipv4Net, Exclusion>,
     v6: BTreeMap<Ipv6Net, Exclusion>,
 }
 
-impl Exclusions {
+impl ExclusionRules {
     /// The special-use ranges. With `allow_special`: only those that are never probed, such as multicast.
     pub(super) fn new(allow_special: bool) -> Self {
-        let mut all = Exclusions {
+        let mut all = ExclusionRules {
             v4: BTreeMap::new(),
             v6: BTreeMap::new(),
         };
@@ -84,6 +85,18 @@ impl Exclusions {
         }))
     }
 
+    /// The same addresses for look-ups.
+    pub(super) fn finish(&self) -> Exclusions {
+        // The ranges of this family come from IPv4 prefixes, so they fit.
+        let v4 = self.ranges_v4().into_iter();
+        let v4 = v4.map(|range| (range.first as u32, range.last as u32));
+        let v6 = self.ranges_v6().into_iter();
+        Exclusions {
+            v4: v4.collect(),
+            v6: v6.map(|range| (range.first, range.last)).collect(),
+        }
+    }
+
     /// The IPv6 exclusions, disjoint and in order.
     pub(super) fn ranges_v6(&self) -> Vec<Excluded> {
         ranges(self.v6.iter().map(|(net, why)| {
@@ -91,6 +104,30 @@ impl Exclusions {
             (first, last, net.prefix_len(), *why)
         }))
     }
+}
+
+/// Addresses that are not probed, for look-ups while a run goes on: special-use ranges and blocklists.
+///
+/// A look-up is a binary search. An IPv4 range needs 8 bytes, an IPv6 range 32.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exclusions {
+    /// First and last addresses, disjoint and in order.
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+}
+
+impl Blocked for Exclusions {
+    fn is_blocked(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => is_in(&self.v4, address.to_bits()),
+            IpAddr::V6(address) => is_in(&self.v6, address.to_bits()),
+        }
+    }
+}
+
+fn is_in<A: Copy + Ord>(ranges: &[(A, A)], address: A) -> bool {
+    let at = ranges.partition_point(|(_, last)| *last < address);
+    ranges.get(at).is_some_and(|(first, _)| *first <= address)
 }
 
 fn ranges(prefixes: impl Iterator<Item = (u128, u128, u8, Exclusion)>) -> Vec<Excluded> {
@@ -135,7 +172,7 @@ mod tests {
     }
 
     /// Why `address` is not probed; `None` if it may be.
-    fn find(all: &Exclusions, address: IpAddr) -> Option<Exclusion> {
+    fn find(all: &ExclusionRules, address: IpAddr) -> Option<Exclusion> {
         let (ranges, bits) = match address {
             IpAddr::V4(address) => (all.ranges_v4(), address.to_bits().into()),
             IpAddr::V6(address) => (all.ranges_v6(), address.to_bits()),
@@ -148,7 +185,7 @@ mod tests {
 
     #[test]
     fn special_ranges_have_the_bounds_of_the_registry() {
-        let all = Exclusions::new(false);
+        let all = ExclusionRules::new(false);
         for (inside, outside) in [
             ("0.255.255.255", "1.0.0.0"),
             ("10.0.0.0", "9.255.255.255"),
@@ -183,7 +220,7 @@ mod tests {
 
     #[test]
     fn some_addresses_are_never_probed() {
-        let all = Exclusions::new(true);
+        let all = ExclusionRules::new(true);
         for never in [
             "0.0.0.0",
             "224.0.0.1",
@@ -217,7 +254,7 @@ mod tests {
 
     #[test]
     fn each_special_use_has_its_name() {
-        let all = Exclusions::new(false);
+        let all = ExclusionRules::new(false);
         for (text, name) in [
             ("0.0.0.0", "unspecified"),
             ("0.0.0.1", "this-network (0.0.0.0/8)"),
@@ -260,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_gives_the_reason() {
-        let mut all = Exclusions::new(false);
+        let mut all = ExclusionRules::new(false);
         all.block("0.0.0.0/0".parse().unwrap());
         all.block("10.1.2.3/16".parse().unwrap());
         assert_eq!(find(&all, address("8.8.8.8")), Some(Exclusion::Blocked));
@@ -274,7 +311,7 @@ mod tests {
 
     #[test]
     fn ranges_are_disjoint_and_have_the_reason_of_the_longest_prefix() {
-        let mut all = Exclusions::new(false);
+        let mut all = ExclusionRules::new(false);
         for prefix in [
             "10.1.0.0/16",
             "10.1.2.0/24",
@@ -296,6 +333,29 @@ mod tests {
             let longest = around.max_by_key(|(net, _)| net.prefix_len());
             let expected = longest.map(|(_, why)| *why);
             assert_eq!(find(&all, address.into()), expected, "{address}");
+            let is_blocked = all.finish().is_blocked(address.into());
+            assert_eq!(is_blocked, expected.is_some(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_of_ipv6_addresses_finds_the_ends_of_prefixes() {
+        let mut all = ExclusionRules::new(true);
+        all.block("2a00:1::/32".parse().unwrap());
+        all.block("2a00:3::7/128".parse().unwrap());
+        let all = all.finish();
+        for (text, is_blocked) in [
+            ("2a00:0:ffff:ffff:ffff:ffff:ffff:ffff", false),
+            ("2a00:1::", true),
+            ("2a00:1:ffff:ffff:ffff:ffff:ffff:ffff", true),
+            ("2a00:2::", false),
+            ("2a00:3::6", false),
+            ("2a00:3::7", true),
+            ("2a00:3::8", false),
+            ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true),
+            ("fd00::1", false),
+        ] {
+            assert_eq!(all.is_blocked(address(text)), is_blocked, "{text}");
         }
     }
 }

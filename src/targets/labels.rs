@@ -3,6 +3,8 @@
 //! All strings are in one allocation. Equal label values are stored once, because columns such as a country or a network repeat. An
 //! address without labels needs no entry: its text is the address itself.
 
+mod stored;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 

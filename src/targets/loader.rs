@@ -12,7 +12,7 @@ use super::blocklist::Blocklist;
 use super::conflicts::{Conflicts, UnusedLabels};
 use super::decompress;
 use super::errors::{BadLine, Place, TargetError};
-use super::exclusions::Exclusions;
+use super::exclusions::ExclusionRules;
 use super::labels::{Full, Labels};
 use super::line::{Fault, LineTarget};
 use super::merge::{Explicit, Requested, Stretch, merge};
@@ -37,7 +37,7 @@ pub struct Loader<'a> {
     resolve: &'a Resolve<'a>,
     on_bad: &'a mut dyn FnMut(&BadLine),
     names: Names,
-    exclusions: Exclusions,
+    exclusions: ExclusionRules,
     v4: Requested<u32>,
     v6: Requested<u128>,
     expanded: u128,
@@ -70,7 +70,7 @@ impl<'a> Loader<'a> {
             resolve,
             on_bad,
             names: Names::new(spec.resolve_targets, spec.families),
-            exclusions: Exclusions::new(spec.allow_special),
+            exclusions: ExclusionRules::new(spec.allow_special),
             v4: Requested::default(),
             v6: Requested::default(),
             expanded: 0,
@@ -123,7 +123,7 @@ impl<'a> Loader<'a> {
     pub fn blocklist(&mut self, path: &Path) -> Result<(), TargetError> {
         let mut input = decompress::open(path)?;
         let mut sink = Blocklist {
-            exclusions: &mut self.exclusions,
+            block: &mut |prefix| self.exclusions.block(prefix),
             report: &mut self.report,
         };
         read_list(&name_of(path), &mut input, false, &mut sink)

@@ -7,6 +7,7 @@
 //! Loading sends no probes. The caller passes the resolver of host names, such as [`DnsResolver`].
 
 mod blocklist;
+mod blocklist_watch;
 mod conflicts;
 mod csv_list;
 mod decompress;
@@ -24,6 +25,7 @@ mod resolver;
 mod segments;
 mod set;
 mod special;
+mod store;
 mod text_lines;
 mod utf16;
 
@@ -32,13 +34,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use blocklist_watch::{BlocklistWatch, RereadError};
 pub use errors::{BadLine, Place, TargetError};
+pub use exclusions::Exclusions;
 pub use line::Fault;
 pub use loader::Loader;
 pub use report::LoadReport;
 pub use resolver::{Answer, DnsResolver, NoNames, Resolve, ResolveNames, Unresolved, parse_server};
 pub use set::TargetSet;
 pub use special::SpecialUse;
+pub use store::StoreError;
 
 /// More targets than this need a confirmation: 2^24, one per /24 of the IPv4 space.
 pub const LARGE: u32 = 1 << 24;

@@ -130,6 +130,11 @@ impl Draw {
             .then_some(Draw { seed, per_block })
     }
 
+    /// The target seed, and the hosts per /24.
+    pub(super) fn parts(&self) -> (u64, u8) {
+        (self.seed, self.per_block)
+    }
+
     /// The number of hosts in a /24: `.1` to `.254`.
     pub(super) const MOST: u8 = 254;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::errors::Place;
 use super::special::SpecialUse;
@@ -16,7 +16,8 @@ pub(super) const MOST_MESSAGES: usize = 100;
 ///
 /// - Every input is accepted, bad, or of another family.
 /// - Every address of an accepted input is a target, a duplicate, special or blocked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LoadReport {
     /// Lines of input files, including blank lines, comments and headers.
     pub lines: u64,

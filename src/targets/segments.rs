@@ -1,6 +1,8 @@
 //! Targets of one family as sorted, disjoint segments. A million plain addresses need 13 bytes each. A /8 of drawn hosts needs about 20
 //! bytes in total.
 
+mod stored;
+
 use super::labels::PLAIN;
 use super::prefixes::{Draw, Family};
 
@@ -41,6 +43,11 @@ impl<A: Family> Segments<A> {
             next: 0,
             draw,
         }
+    }
+
+    /// How hosts of prefixes are drawn.
+    pub(super) fn draw(&self) -> Draw {
+        self.draw
     }
 
     /// The number of targets. The loader refuses more than `u32::MAX`.

@@ -52,6 +52,11 @@ impl TargetSet {
         self.v4.heap_bytes() + self.v6.heap_bytes() + self.labels.heap_bytes()
     }
 
+    /// The IPv4 and the IPv6 targets, and their texts and labels.
+    pub(super) fn parts(&self) -> (&Segments<u32>, &Segments<u128>, &Labels) {
+        (&self.v4, &self.v6, &self.labels)
+    }
+
     fn entry(&self, id: TargetId) -> u32 {
         match id.0.checked_sub(self.v4_len) {
             None => self.v4.entry(id.0),

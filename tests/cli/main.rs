@@ -5,9 +5,11 @@
 
 mod clashes;
 mod config;
+mod datasets;
 mod endings;
 mod numbers;
 mod refusals;
+mod rereading;
 mod streams;
 mod targets;
 mod telling;

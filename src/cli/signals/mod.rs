@@ -9,6 +9,7 @@
 //! | a third one, again half a second later | the program ends at once; all files under final names are whole |
 //! | another SIGHUP | none: a dropped connection sends two of them, one from the shell and one from the terminal |
 //! | SIGHUP, if it was ignored at the start (nohup) | none |
+//! | SIGUSR1 | the run reads its blocklists again |
 //!
 //! Before the dataset is open there is nothing to seal: the second signal ends the program at once.
 
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use pathsurvey::engine::stop::{Asked, Stop};
 
@@ -39,6 +40,8 @@ pub(super) fn stop_on_signals() -> anyhow::Result<Stop> {
                 .with_context(|| format!("cannot handle signal {number}"))?;
         }
     }
+    // By default, this signal ends the program. So the handler is installed for every survey, also for one without a blocklist.
+    signal_hook::flag::register(SIGUSR1, asked.reread()).context("cannot handle SIGUSR1")?;
     Ok(Stop::new(asked))
 }
 
@@ -126,6 +129,14 @@ mod tests {
         // The Rust runtime ignores SIGPIPE.
         assert!(sys::is_ignored(signal_hook::consts::SIGPIPE));
         assert!(!sys::is_ignored(SIGALRM));
+    }
+
+    #[test]
+    fn sigusr1_asks_for_the_blocklists_and_ends_nothing() {
+        let stop = stop_on_signals().unwrap();
+        signal_hook::low_level::raise(SIGUSR1).unwrap();
+        assert!(stop.reread().load(Ordering::Relaxed));
+        assert_eq!(stop.ended_early(), None);
     }
 
     /// Milliseconds after the first signal, the signal, and what follows from it.

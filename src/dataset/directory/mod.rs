@@ -44,10 +44,9 @@ pub(super) use layout::{
 };
 pub(super) use lock::NightLock;
 pub(super) use newest::publish;
-pub use night::IfExists;
 pub(super) use night::{folders, nights, replaced_ids};
 pub(super) use session::Sessions;
-pub use unfinished::{Chosen, Unfinished};
+pub use unfinished::{Chosen, Resumable, Unfinished};
 
 /// A run that is written into a directory. This process holds the lock of its night.
 pub(super) struct Directory {

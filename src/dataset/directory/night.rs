@@ -20,23 +20,7 @@ use crate::dataset::DatasetError;
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::RunState;
 use crate::dataset::read::{self, Run};
-use crate::model::named;
-
-named! {
-    /// What a run does if its night has data already: another run of the same date and vantage point.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub enum IfExists: "an answer to --if-exists" {
-        /// Adds the run.
-        #[default]
-        Append = "append",
-        /// Refuses the run.
-        Fail = "fail",
-        /// Does nothing if a run of the night is finished.
-        Skip = "skip",
-        /// Removes the other runs of the night when this one is complete.
-        Replace = "replace",
-    }
-}
+use crate::model::IfExists;
 
 /// The nights in a directory, sorted.
 pub(in crate::dataset) fn nights(root: &Path) -> Result<Vec<Night>, DatasetError> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
@@ -34,6 +34,13 @@ pub struct Chosen {
     pub vantage: Option<String>,
 }
 
+/// A run that can be resumed, as its manifest says. It is not locked yet, and nothing was changed.
+#[derive(Clone, Debug)]
+pub struct Resumable {
+    folder: RunFolder,
+    manifest: Manifest,
+}
+
 /// A run that is to be resumed. This process holds the lock of its night.
 #[derive(Debug)]
 pub struct Unfinished {
@@ -45,26 +52,15 @@ pub struct Unfinished {
     lock: NightLock,
 }
 
-impl Unfinished {
-    /// Finds the run, locks its night, and finishes what its last process began to write.
+impl Resumable {
+    /// Finds the run that is meant. Reads manifests, and changes nothing.
     ///
     /// # Errors
     /// [`DatasetError::NotResumable`] says why no run can be resumed. [`DatasetError::InUse`] if a process writes into the night.
-    pub fn open(root: &Path, chosen: &Chosen) -> Result<Self, DatasetError> {
-        Self::open_on(Disk::default(), root, chosen)
-    }
-
-    pub(in crate::dataset) fn open_on(
-        disk: Disk,
-        root: &Path,
-        chosen: &Chosen,
-    ) -> Result<Self, DatasetError> {
-        let refuse = |why: String| DatasetError::NotResumable {
-            directory: root.to_owned(),
-            why,
-        };
+    pub fn find(root: &Path, chosen: &Chosen) -> Result<Self, DatasetError> {
         let run = choose(root, chosen)?;
         let id = run.id();
+        let refuse = |why: String| refusal(root, why);
         let Some(night) = Night::of_manifest(run.manifest()) else {
             return Err(refuse(format!("the manifest of run {id} names no night")));
         };
@@ -74,28 +70,76 @@ impl Unfinished {
                 "run {id} was written by a version that could not resume runs: start a new run"
             )));
         }
-        let lock = NightLock::take(root, folder.night(), &disk)?;
-        let told = settle::settle(&folder, &disk)?;
-        let path = folder.manifest();
-        let text = files::read_regular(&path).map_err(DatasetError::file("read", &path))?;
-        let manifest = Manifest::parse(&text)
-            .map_err(|error| refuse(format!("the manifest of run {id} cannot be read: {error}")))?;
-        if !is_unfinished(&manifest.state) {
-            return Err(refuse(format!(
-                "run {id} is {} by now",
-                manifest.state.as_str()
-            )));
+        let earlier = |error| DatasetError::Earlier(Box::new(error));
+        if run.is_written().map_err(earlier)? {
+            return Err(DatasetError::InUse(folder.night().folder(root)));
         }
-        if manifest.manifest_version != MANIFEST_VERSION {
-            return Err(refuse(format!(
-                "the manifest_version of run {id} is {}, and this program writes version {MANIFEST_VERSION}: resume it with pathsurvey {}",
-                manifest.manifest_version, manifest.tool.version
-            )));
-        }
+        let manifest = run.manifest().clone();
+        check_version(&folder, &manifest)?;
         if !folder.targets().exists() {
             return Err(refuse(format!(
                 "the targets of run {id} are missing ({})",
                 folder.targets().display()
+            )));
+        }
+        Ok(Resumable { folder, manifest })
+    }
+
+    /// The run's manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Opens the run's stored targets.
+    ///
+    /// # Errors
+    /// [`DatasetError::File`].
+    pub fn open_targets(&self) -> Result<File, DatasetError> {
+        let path = self.folder.targets();
+        let opened = files::open_regular(&path).map_err(DatasetError::file("open", &path));
+        opened.map(|(file, _)| file)
+    }
+
+    /// The file of the run's stored targets.
+    pub fn targets_path(&self) -> PathBuf {
+        self.folder.targets()
+    }
+
+    /// The number of the next session.
+    pub fn session(&self) -> u32 {
+        next_session(&self.manifest).number()
+    }
+
+    /// The number of the first probe of the next session.
+    pub fn first_probe(&self) -> ProbeId {
+        next_session(&self.manifest).first_probe()
+    }
+
+    /// Locks the night of the run, and finishes what its last process began to write.
+    ///
+    /// # Errors
+    /// As [`find`](Resumable::find), and errors of the file system.
+    pub fn lock(self) -> Result<Unfinished, DatasetError> {
+        self.lock_on(Disk::default())
+    }
+
+    pub(in crate::dataset) fn lock_on(self, disk: Disk) -> Result<Unfinished, DatasetError> {
+        let folder = self.folder;
+        let refuse = |why: String| refusal(folder.root(), why);
+        let lock = NightLock::take(folder.root(), folder.night(), &disk)?;
+        let told = settle::settle(&folder, &disk)?;
+        let path = folder.manifest();
+        let text = files::read_regular(&path).map_err(DatasetError::file("read", &path))?;
+        let manifest = Manifest::parse(&text)
+            .map_err(|error| refuse(format!("{} cannot be read: {error}", path.display())))?;
+        let id = &manifest.run_id;
+        // Another process may have resumed it in the meantime.
+        if !is_unfinished(&manifest.state)
+            || manifest.sessions.len() != self.manifest.sessions.len()
+        {
+            return Err(refuse(format!(
+                "another process has resumed run {id} in the meantime; it is {} now",
+                manifest.state.as_str()
             )));
         }
         let checkpoint = Checkpoint::read(&folder.checkpoint())?;
@@ -114,7 +158,32 @@ impl Unfinished {
             lock,
         })
     }
+}
 
+fn refusal(root: &Path, why: String) -> DatasetError {
+    DatasetError::NotResumable {
+        directory: root.to_owned(),
+        why,
+    }
+}
+
+fn next_session(manifest: &Manifest) -> Sessions {
+    Sessions::after(manifest.sessions.clone(), Time::default())
+}
+
+/// Refuses a manifest of another version.
+fn check_version(folder: &RunFolder, manifest: &Manifest) -> Result<(), DatasetError> {
+    if manifest.manifest_version == MANIFEST_VERSION {
+        return Ok(());
+    }
+    let why = format!(
+        "the manifest_version of run {} is {}, and this program writes version {MANIFEST_VERSION}: resume it with pathsurvey {}",
+        manifest.run_id, manifest.manifest_version, manifest.tool.version
+    );
+    Err(refusal(folder.root(), why))
+}
+
+impl Unfinished {
     /// The directory.
     pub fn root(&self) -> &Path {
         self.folder.root()
@@ -123,31 +192,6 @@ impl Unfinished {
     /// The run's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
-    }
-
-    /// Opens the run's stored targets.
-    ///
-    /// # Errors
-    /// [`DatasetError::File`].
-    pub fn open_targets(&self) -> Result<File, DatasetError> {
-        let path = self.folder.targets();
-        let opened = files::open_regular(&path).map_err(DatasetError::file("open", &path));
-        opened.map(|(file, _)| file)
-    }
-
-    /// The path of the stored targets, for messages.
-    pub fn targets_path(&self) -> std::path::PathBuf {
-        self.folder.targets()
-    }
-
-    /// The number of the first probe of the next session.
-    pub fn first_probe(&self) -> ProbeId {
-        Sessions::after(self.manifest.sessions.clone(), Time::default()).first_probe()
-    }
-
-    /// The number of the next session.
-    pub fn session(&self) -> u32 {
-        Sessions::after(self.manifest.sessions.clone(), Time::default()).number()
     }
 
     /// The rows of the run that stay: those of parts without interrupted traces. Reads no rows yet.
@@ -243,13 +287,11 @@ impl Unfinished {
             let (name, version) = (table.schema().name, table.schema().version);
             let there = self.manifest.tables.get(name);
             if let Some(there) = there.filter(|there| there.schema_version != version) {
-                return Err(DatasetError::NotResumable {
-                    directory: self.folder.root().to_owned(),
-                    why: format!(
-                        "run {} has version {} of the table {name}, and this program writes version {version}: resume it with pathsurvey {}",
-                        self.manifest.run_id, there.schema_version, self.manifest.tool.version
-                    ),
-                });
+                let why = format!(
+                    "run {} has version {} of the table {name}, and this program writes version {version}: resume it with pathsurvey {}",
+                    self.manifest.run_id, there.schema_version, self.manifest.tool.version
+                );
+                return Err(refusal(self.folder.root(), why));
             }
         }
         Ok(())
@@ -265,10 +307,7 @@ fn is_unfinished(state: &RunState) -> bool {
 
 /// The run that is meant: of the newest runs of all vantage points, the only one that is unfinished.
 fn choose(root: &Path, chosen: &Chosen) -> Result<ReadRun, DatasetError> {
-    let refuse = |why: String| DatasetError::NotResumable {
-        directory: root.to_owned(),
-        why,
-    };
+    let refuse = |why: String| refusal(root, why);
     let dataset = match Dataset::open(root) {
         Ok(dataset) => dataset,
         Err(ReadError::NoManifest { .. } | ReadError::NotFound(_)) => {

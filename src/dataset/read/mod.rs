@@ -57,6 +57,7 @@ mod lookup;
 mod open;
 mod part;
 mod prune;
+mod readable;
 mod row;
 mod run;
 mod scan;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::file::{Indexes, PartFile, open_regular};
-use super::{Dataset, Part, ReadError, Run, open};
+use super::{Dataset, Part, ReadError, Run};
 use crate::dataset::files::hex;
 use crate::dataset::manifest::RunState;
 
@@ -206,10 +206,10 @@ fn unlisted(dataset: &Dataset) -> Result<Vec<Fault>, ReadError> {
         collect(&dataset.path().join(table), &mut found)?;
     }
     // A run may have started or sealed parts since the dataset was opened. So the manifests are read again, after the files were listed.
-    let (_, now) = open::runs_at(dataset.path())?;
+    let (now, _) = Dataset::open_readable(dataset.path())?;
     let mut listed = HashSet::new();
     let mut running = false;
-    for run in dataset.all_runs().chain(&now) {
+    for run in dataset.all_runs().chain(now.runs()) {
         running |= run.manifest().state == RunState::Running;
         let parts = run.tables().flat_map(|table| run.parts(table));
         listed.extend(parts.map(Part::path));

@@ -18,10 +18,9 @@ use super::sink::Target;
 use super::table::{AnyTable, Buffer, Rows, Run, Table};
 use super::tables::{self, Hops, Traces};
 use super::{
-    Counted, DatasetError, Ending, Format, IfExists, Output, RunFigures, RunMeta, SealedPart,
-    Unfinished,
+    Counted, DatasetError, Ending, Format, Output, RunFigures, RunMeta, SealedPart, Unfinished,
 };
-use crate::model::{HopRecord, TableRow, Targets, Time, TraceId, TraceRecord};
+use crate::model::{HopRecord, IfExists, TableRow, Targets, Time, TraceId, TraceRecord};
 
 pub(super) use group::Group;
 use worker::{Idle, Place, Worker};
