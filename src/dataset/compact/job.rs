@@ -95,7 +95,11 @@ impl<'a> Job<'a> {
         while let Some(batch) = merge.next_batch()? {
             writer.write(&batch)?;
         }
+        drop(merge);
         let (written, cuts) = writer.finish()?;
+        for part in &parts {
+            self.drop_intermediate(part)?;
+        }
         let expected = self.run.parts(table.name).iter();
         let expected = expected.map(|part| part.listed().rows).sum();
         let found = written.iter().map(|part| part.listed.rows).sum();

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
 use arrow::json::LineDelimitedWriter;
 
 use super::*;
@@ -96,11 +97,24 @@ fn lines(root: &Path, table: &str) -> Vec<String> {
     let mut text = Vec::new();
     for batch in dataset.scan(table).batches().unwrap() {
         let mut writer = LineDelimitedWriter::new(&mut text);
-        writer.write(&batch.unwrap()).unwrap();
+        writer.write(&without_times(&batch.unwrap())).unwrap();
         writer.finish().unwrap();
     }
     let text = String::from_utf8(text).unwrap();
     text.lines().map(str::to_owned).collect()
+}
+
+/// The same rows with times as microseconds. The JSON writer knows no time zones.
+fn without_times(batch: &RecordBatch) -> RecordBatch {
+    let fields = batch.schema_ref().fields().iter().zip(batch.columns());
+    let columns = fields.map(|(field, column)| {
+        let column = match field.data_type() {
+            DataType::Timestamp(..) => cast(column, &DataType::Int64).unwrap(),
+            _ => Arc::clone(column),
+        };
+        (field.name(), column)
+    });
+    RecordBatch::try_from_iter(columns).unwrap()
 }
 
 /// The rows of both tables, in no order.
