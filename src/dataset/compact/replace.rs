@@ -90,6 +90,8 @@ pub(super) fn recover(folder: &RunFolder, disk: &Disk) -> Result<(), CompactErro
     let is_done = record.new.iter().all(|part| listed.contains(part));
     let unwanted = if is_done { record.old } else { record.new };
     let unwanted = unwanted.into_iter().filter(|part| !listed.contains(part));
+    // The manifest of the directory is written there first.
+    files::create_directories(&folder.partial(), disk)?;
     end(folder, &unwanted.collect::<Vec<_>>(), disk)
 }
 
