@@ -63,6 +63,7 @@
 
 mod arrow_ipc;
 mod cells;
+pub mod compact;
 mod counted;
 mod csv;
 mod directory;
