@@ -144,7 +144,9 @@ fn run_manifest(root: &Path) -> PathBuf {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let part = text(&value["tables"]["hops"]["parts"][0]["path"]);
     let partition = Path::new(&part).parent().unwrap();
-    let night = root.join("runs").join(partition.strip_prefix("hops").unwrap());
+    let night = root
+        .join("runs")
+        .join(partition.strip_prefix("hops").unwrap());
     night.join(text(&value["run_id"])).join("manifest.json")
 }
 

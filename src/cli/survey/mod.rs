@@ -5,14 +5,14 @@ mod options;
 
 use pathsurvey::config::SurveyConfig;
 use pathsurvey::dataset::{DatasetError, Output};
-use pathsurvey::engine::stop::{EndedEarly, Stop};
+use pathsurvey::engine::stop::EndedEarly;
 use pathsurvey::survey::{self, ResumeRequest, SurveyEnd, SurveyError};
 use pathsurvey::targets::DnsResolver;
 
 use super::config::{Layers, Sources};
 use super::log::{LogOptions, write_stderr};
 use super::names::unsupported;
-use super::signals::{reread_on_signal, stop_on_signals};
+use super::signals::stop_on_signals;
 use super::terminal::{Terminal, names_bar};
 use super::{BELOW_MIN_REPLY_RATE, FAILED, INCOMPLETE, MAX_DURATION_OVER, OK, fail, refuse};
 
@@ -74,7 +74,7 @@ pub(super) fn run(layers: Layers, log: &LogOptions) -> u8 {
     {
         return refuse(&clash);
     }
-    let stop = match handle_signals() {
+    let stop = match stop_on_signals() {
         Ok(stop) => stop,
         Err(error) => return fail(&error),
     };
@@ -84,16 +84,9 @@ pub(super) fn run(layers: Layers, log: &LogOptions) -> u8 {
     report(end, log)
 }
 
-/// Installs all signal handlers of a survey.
-fn handle_signals() -> anyhow::Result<Stop> {
-    // The flag has no effect yet: the survey does not read its blocklists again.
-    reread_on_signal()?;
-    stop_on_signals()
-}
-
 /// Goes on with a run. Returns the exit code.
 fn resume(request: &ResumeRequest, log: &LogOptions) -> u8 {
-    let stop = match handle_signals() {
+    let stop = match stop_on_signals() {
         Ok(stop) => stop,
         Err(error) => return fail(&error),
     };

@@ -46,7 +46,7 @@ use super::{DatasetError, tables};
 pub use error::CompactError;
 use job::{Job, NewTable};
 
-/// The default of [`Options::part_rows`]: four row groups, about 200 MB of `hops`.
+/// The default of [`Options::part_rows`]: four row groups, about 80 MB of `hops`.
 pub const PART_ROWS: u64 = 4_000_000;
 /// The default of [`Options::open_parts`].
 pub const OPEN_PARTS: usize = 64;

@@ -24,13 +24,13 @@ use serde::{Deserialize, Serialize};
 use super::CompactError;
 use super::job::NewTable;
 use crate::dataset::DatasetError;
-use crate::dataset::directory::{RunFolder, publish};
+use crate::dataset::directory::{COMPACTION, RunFolder, publish};
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::Manifest;
 use crate::dataset::read::ReadError;
 
 /// The name of the record in the folder of the run.
-const RECORD: &str = "compact.json";
+const RECORD: &str = COMPACTION;
 
 /// What a compaction is about to do. Paths start at the directory of the dataset.
 #[derive(Debug, Default, Serialize, Deserialize)]

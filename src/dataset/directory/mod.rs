@@ -40,7 +40,8 @@ use super::{Counted, DatasetError, Ending, Finished, Remains, RunFigures, Totals
 use crate::model::Time;
 
 pub(super) use layout::{
-    LOCK, MANIFEST, MANIFEST_LOCK, Night, OWNER, PARTIAL, RUNS, RunFolder, SUCCESS, TARGETS,
+    COMPACTION, LOCK, MANIFEST, MANIFEST_LOCK, Night, OWNER, PARTIAL, RUNS, RunFolder, SUCCESS,
+    TARGETS,
 };
 pub(super) use lock::NightLock;
 pub(super) use newest::publish;
