@@ -173,7 +173,7 @@ fn run(
             parts::tracker(
                 config,
                 format,
-                Identity::of_seed(start, config.seed).key,
+                Identity::of_seed(start, config.seed, 0).key,
                 ProbeId(0),
             ),
             start,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use tempfile::TempDir;
 
+use crate::dataset::read::Dataset;
 use crate::dataset::{
     DatasetWriter, Ending, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage, rows,
 };
@@ -61,6 +62,17 @@ impl Sample {
 
     /// A run that has sealed parts and still writes.
     pub(super) fn begin(&self, id: &str, vantage: &str, day: &str) -> DatasetWriter {
+        self.begin_for(id, vantage, day, None)
+    }
+
+    /// The same for a night that is not the day of the start.
+    pub(super) fn begin_for(
+        &self,
+        id: &str,
+        vantage: &str,
+        day: &str,
+        night: Option<&str>,
+    ) -> DatasetWriter {
         let meta = RunMeta {
             run_id: id.to_owned(),
             survey_id: "survey".to_owned(),
@@ -72,7 +84,7 @@ impl Sample {
             },
             seed: 7,
             started_at: noon(day),
-            date: None,
+            date: night.map(|night| night.parse().unwrap()),
             method: "trace".to_owned(),
             protocol: Protocol::Udp,
             base_src_port: Some(24_000),
@@ -100,6 +112,12 @@ impl Sample {
             writer.trace(trace, noon(day)).unwrap();
         }
         writer
+    }
+
+    /// The manifest of a run.
+    pub(super) fn manifest(&self, id: &str) -> PathBuf {
+        let dataset = Dataset::open(self.root()).unwrap();
+        dataset.run(id).unwrap().manifest_path().to_owned()
     }
 
     /// Every file with its content, and every folder, but locks.

@@ -49,13 +49,15 @@ fn runs_are_listed_by_night_then_by_vantage_point() {
 #[test]
 fn a_damaged_manifest_is_an_entry_and_hides_no_other_run() {
     let sample = Sample::nights();
-    fs::write(sample.path("manifest-f2.json"), "{\"tool\": {\"name\": ").unwrap();
+    let damaged = sample.manifest("f2");
+    fs::write(&damaged, "{\"tool\": {\"name\": ").unwrap();
     let entries = list(sample.root()).unwrap();
     assert_eq!(listed(&entries).len(), 6);
     let Some(Entry::Damaged(error)) = entries.last() else {
         panic!("{entries:?}");
     };
-    assert!(error.to_string().contains("manifest-f2.json"), "{error}");
+    let named = damaged.to_string_lossy();
+    assert!(error.to_string().contains(&*named), "{error}");
     let found = verify(sample.root(), Checks::default(), |_| {}).unwrap();
     assert_eq!(found[0].kind, Kind::Manifest);
     let unlisted = found.iter().filter(|found| found.kind == Kind::Unlisted);
@@ -104,10 +106,12 @@ fn every_kind_of_fault_is_found_with_a_remedy() {
     fs::write(part("a2", 0), bytes).unwrap();
     let stray = part("f3", 0).with_file_name("part-x-00000.parquet");
     fs::copy(part("f3", 0), stray).unwrap();
-    let text = fs::read_to_string(sample.path("manifest-f1b.json")).unwrap();
+    let text = fs::read_to_string(sample.manifest("f1b")).unwrap();
     let text = text.replacen("\"rows\": 320", "\"rows\": 321", 1);
-    fs::write(sample.path("manifest-f1b.json"), text).unwrap();
-    fs::write(sample.path(".partial/hops-part-x-00000.parquet.tmp"), "x").unwrap();
+    fs::write(sample.manifest("f1b"), text).unwrap();
+    let partial = sample.manifest("f3").with_file_name(".partial");
+    fs::create_dir_all(&partial).unwrap();
+    fs::write(partial.join("hops-part-x-00000.parquet.tmp"), "x").unwrap();
     let found = verify(sample.root(), Checks::ALL, |_| {}).unwrap();
     let kinds: Vec<Kind> = found.iter().map(|found| found.kind).collect();
     let expected = [

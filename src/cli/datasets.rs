@@ -1,4 +1,4 @@
-//! `pathsurvey datasets`: lists, verifies and prunes datasets.
+//! `pathsurvey datasets`: lists, verifies, compacts and prunes datasets.
 
 mod prune;
 mod table;
@@ -22,6 +22,8 @@ pub(super) enum DatasetsCommand {
     List(ListArgs),
     /// Compare the files of a dataset with its manifests. Ends with exit code 1 if there are faults.
     Verify(verify::VerifyArgs),
+    /// Merge the small parts of runs into large ones.
+    Compact(super::compact::CompactArgs),
     /// Remove old nights. Without --yes, only says what it would remove.
     Prune(prune::PruneArgs),
 }
@@ -32,6 +34,7 @@ impl DatasetsCommand {
         let end = match self {
             DatasetsCommand::List(args) => args.run(),
             DatasetsCommand::Verify(args) => args.run(log),
+            DatasetsCommand::Compact(args) => args.run(),
             DatasetsCommand::Prune(args) => args.run(),
         };
         match end {

@@ -1,5 +1,6 @@
 //! The command line. Converts options to validated values, calls the library, and returns an exit code.
 
+mod compact;
 mod config;
 mod datasets;
 mod lab;

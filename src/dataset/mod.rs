@@ -10,7 +10,7 @@
 //!
 //! Guarantees of files:
 //! - A file under its final name is whole. It is written under another name, synced, then renamed.
-//! - If the process is killed, only whole parts remain. Opening the directory again empties `.partial/`.
+//! - If the process is killed, only whole parts remain. The next run in the directory removes unfinished files.
 //! - A single file that cannot be finished leaves its rows in `.NAME.partial`, up to the last whole batch. This holds for formats that
 //!   can be read without their end: CSV, JSON Lines, and Arrow (a stream after the first 64 bytes). Parquet leaves nothing. The next run to
 //!   the same name keeps it as `.NAME.partial.old`.
@@ -25,8 +25,11 @@
 //!   its hops.
 //! - The manifest lists a part only once it is whole. The manifest's counts of probes, replies, traces and responders are those of the
 //!   parts that it lists, also while the run writes.
-//! - If a run is killed between a part and its manifest, the manifest stays at `running` and does not list that part. The next run in the
-//!   directory sets the state `killed`, and moves the part to `.unlisted/`.
+//! - A part gets its final name only when the run's checkpoint lists it. So if a run is killed before its manifest lists the part, the next
+//!   process finishes that, and sets the state `killed`: see `directory::settle`.
+//! - An unfinished run can be resumed ([`Resumable`]). All rows of a target are sealed together, so what is sealed is finished. Rows of
+//!   targets that an interrupt cut short are in parts of their own, which a resumed run drops.
+//! - One process at a time writes into a night (date and vantage point). Nights share a directory and do not wait for each other.
 //! - The hook of a run ([`NewRun::on_sealed`]) is called for a part after the manifest lists it.
 //!
 //! Guarantees of the writer:
@@ -34,18 +37,25 @@
 //! - It reads no clock and draws no random number. The same rows at the same times give the same bytes.
 //! - Absent values are null; never 0, never "".
 //!
-//! Left out: resuming a run, and everything that is computed from several rows (`analyze`).
+//! Left out: everything that is computed from several rows (`analyze`).
 //!
 //! A directory:
 //! ```text
-//! DIR/manifest.json                                              the latest run: see `manifest`
-//! DIR/manifest-RUN.json                                          earlier runs into the same directory
+//! DIR/manifest.json                                              a copy of the manifest of the run that started last
 //! DIR/hops/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet       one row per probe
 //! DIR/traces/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet     one row per (target, flow)
-//! DIR/.unlisted/hops/date=2026-03-01/…                           whole parts of killed runs that no manifest lists
-//! DIR/.lock, DIR/.lock.owner, DIR/.partial/                      used by the writer only
+//! DIR/runs/date=2026-03-01/vp=id-ID/RUN/manifest.json            see `manifest`
+//! DIR/runs/date=2026-03-01/vp=id-ID/RUN/targets.bin              the loaded targets
+//! DIR/runs/date=2026-03-01/vp=id-ID/RUN/checkpoint.json          of an unfinished run: parts that the manifest may lack, and counts
+//! DIR/runs/date=2026-03-01/vp=id-ID/RUN/_SUCCESS                 of a complete run: empty
+//! DIR/runs/date=2026-03-01/vp=id-ID/RUN/.partial/                unfinished files
+//! DIR/runs/date=2026-03-01/vp=id-ID/.lock                        locked while a run writes into the night
+//! DIR/.manifest.lock                                             locked while DIR/manifest.json is replaced
 //! ```
-//! `00000` is the number of the sealing. `date` is the UTC day on which the run started. The partition key of the vantage point is `vp`,
+//! Versions before the folder `runs` had one lock and one `.partial/` for the directory, and kept earlier manifests as
+//! `DIR/manifest-RUN.json`. Such directories can be read, and runs can be added to them.
+//!
+//! `00000` is the number of the sealing. `date` is the night: the one asked for, or the UTC day on which the run started. The partition key of the vantage point is `vp`,
 //! because the files hold a column `vantage`. Pyarrow refuses a key that is also a column. DuckDB would use the key's type, which is a
 //! number for an id such as `17`. The value of `vp` starts with `id-`, so that no reader takes it for a number, a date or null. Runs of
 //! earlier versions lack this prefix. The column `vantage` holds the id as it is.
@@ -53,6 +63,7 @@
 
 mod arrow_ipc;
 mod cells;
+pub mod compact;
 mod counted;
 mod csv;
 mod directory;

@@ -9,6 +9,7 @@
 
 mod blocklists;
 mod clash;
+mod closing;
 mod earlier;
 mod error;
 mod identity;
@@ -32,17 +33,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::config::{Network, SurveyConfig};
-use crate::dataset::{Ending, Finished, Kept, Output, PcapFile, Resumable, Vantage};
+use crate::dataset::{Finished, Output, PcapFile, Resumable, Vantage};
 use crate::engine::clock::Clock;
 use crate::engine::core::Core;
 use crate::engine::format::ProbeFormat;
 use crate::engine::live::{LiveError, LiveRun};
-use crate::engine::report::Tally;
 use crate::engine::stop::{EndedEarly, Stop};
 use crate::engine::virtual_time::VirtualRun;
 use crate::lab::driver::LabCounts;
 use crate::lab::{LabNetwork, VirtualNetwork};
-use crate::model::{Blocked, Status, Targets, Time};
+use crate::model::{Blocked, Targets, Time};
 use crate::targets::{BlocklistWatch, LoadReport, Resolve, TargetSet};
 use crate::transport::{AddressFamilies, InProcessNetwork};
 use crate::wire::token::RunKey;
@@ -58,12 +58,13 @@ pub use resume::{ResumeRequest, resume};
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
 
+use closing::{RunEnd, warnings_at_the_end};
 use opening::Session;
 use outage::Routeless;
 use packets::PacketLog;
 use setup::{EnteredLab, LiveSetup};
-use sink::{DatasetSink, FixedFigures};
-use words::{cause_name, to_json};
+use sink::FixedFigures;
+use words::to_json;
 
 /// The start of runs in virtual time: 2026-01-01 00:00:00 UTC.
 pub const VIRTUAL_START: Time = Time::from_nanos(1_767_225_600_000_000_000);
@@ -175,16 +176,6 @@ fn run_in(
     end
 }
 
-/// What a reader of the dataset should know of how the run went.
-fn warnings_at_the_end(kept: Option<&Kept>, tally: &Tally) -> Vec<String> {
-    let reader_left = kept.is_some_and(|kept| kept.reader_left);
-    let warnings = [
-        reader_left.then(|| packets::READER_LEFT.to_owned()),
-        (tally.crowded > 0).then(|| words::crowded(tally.crowded)),
-    ];
-    warnings.into_iter().flatten().collect()
-}
-
 /// Everything that is known before sockets are opened.
 struct Job<'a> {
     config: &'a SurveyConfig,
@@ -195,14 +186,6 @@ struct Job<'a> {
     blocklists: BlocklistWatch,
     /// The run that goes on. `None` for a new run.
     resumed: Option<Resumable>,
-}
-
-/// The state of a finished run, in real or virtual time, before the dataset is closed.
-struct RunEnd {
-    sink: DatasetSink,
-    tally: Tally,
-    error: Option<SurveyError>,
-    ended_at: Time,
 }
 
 impl Job<'_> {
@@ -382,83 +365,6 @@ impl Job<'_> {
             ended_at: end.ended_at,
         };
         self.close(end, facts, None, (start, observer))
-    }
-
-    /// Closes the dataset and creates the summary.
-    fn close(
-        self,
-        end: RunEnd,
-        mut facts: FixedFigures,
-        lab: Option<LabCounts>,
-        (start, observer): (Time, &mut dyn Observer),
-    ) -> Result<SurveyEnd, SurveyError> {
-        let ended_early = self.stop.ended_early();
-        let incomplete = end.sink.incomplete();
-        let ending = match (&end.error, ended_early, &incomplete) {
-            (Some(error), ..) => Ending::Failed(error.to_string()),
-            (None, Some(cause), _) => Ending::Interrupted(cause_name(cause).to_owned()),
-            (None, None, Some(why)) => Ending::Incomplete(why.clone()),
-            (None, None, None) => Ending::Complete,
-        };
-        let mut summary = Summary {
-            output: self.output.clone(),
-            manifest: None,
-            targets: self.targets.len(),
-            ipv4_targets: self.targets.ipv4_len(),
-            report: self.report,
-            families: self.config.targets.families,
-            in_lab: self.config.network.is_lab(),
-            mtu: self.config.mtu,
-            strategy: self.config.strategy,
-            tally: end.tally,
-            responders: 0,
-            requested_rate: self.config.rate,
-            duration: end.ended_at.since(start),
-            virtual_time: matches!(self.config.network, Network::VirtualLab { .. }),
-            rows: 0,
-        };
-        let pending = summary.tally.pending;
-        let pending = (pending > 0).then(|| words::pending(pending));
-        for warning in incomplete.iter().cloned().chain(pending) {
-            observer.warn(&warning);
-            facts.warnings.push(warning);
-        }
-        // A failed run has another reason for the missing answers.
-        if let (None, Some(silence)) = (&end.error, summary.silence()) {
-            observer.warn(&silence);
-            facts.warnings.push(silence);
-        }
-        let run_facts = facts.with(&summary.tally);
-        let closed = end
-            .sink
-            .into_writer()
-            .finish(&ending, end.ended_at, &run_facts);
-        if let Some(error) = end.error {
-            return Err(error);
-        }
-        let dataset = closed?;
-        summary.rows = dataset.hops;
-        summary.responders = dataset.counted.distinct_responders();
-        summary.manifest = dataset.manifest.clone();
-        let counts = &summary.tally.statistics;
-        let sent = counts.probes_sent();
-        let reply_rate = (sent > 0).then(|| counts.probes(Status::Replied) as f64 / sent as f64);
-        let missed_reply_rate = self
-            .config
-            .min_reply_rate
-            .filter(|least| reply_rate.unwrap_or(0.0) < *least)
-            .map(|least| MissedReplyRate {
-                answered: reply_rate,
-                least,
-            });
-        Ok(SurveyEnd {
-            summary,
-            dataset,
-            ended_early,
-            incomplete: incomplete.is_some(),
-            missed_reply_rate,
-            lab,
-        })
     }
 
     /// The engine for probes of this format. Its schedule starts at `start`.

@@ -11,7 +11,7 @@ use crate::config::{Network, SurveyConfig};
 use crate::dataset::{Chosen, Output, Resumable};
 use crate::engine::stop::Stop;
 use crate::model::Targets;
-use crate::targets::{Resolve, TargetSet};
+use crate::targets::TargetSet;
 
 use super::{Job, Observer, Plan, SurveyEnd, SurveyError, blocklists, clash, pool, setup};
 
@@ -36,7 +36,6 @@ pub struct ResumeRequest {
 /// as [`run`](super::run).
 pub fn resume(
     request: &ResumeRequest,
-    _resolve: &Resolve<'_>,
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<SurveyEnd, SurveyError> {

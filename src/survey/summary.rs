@@ -22,7 +22,8 @@ pub use missed::MissedReplyRate;
 /// A short readable summary. `Display` gives all lines, each with a newline.
 #[derive(Debug)]
 pub struct Summary {
-    pub(super) output: Output,
+    /// The output.
+    pub output: Output,
     /// The path of the manifest, if the output is a directory or a file.
     pub(super) manifest: Option<PathBuf>,
     pub(super) targets: u32,

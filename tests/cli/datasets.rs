@@ -31,6 +31,7 @@ fn night(root: &Path, id: &str, vantage: &str, days: u64) {
         },
         seed: 7,
         started_at,
+        date: None,
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
@@ -123,14 +124,18 @@ fn a_name_with_control_characters_does_not_reach_the_terminal() {
 #[test]
 fn a_damaged_manifest_is_a_line_of_the_list() {
     let (place, root) = nights();
-    fs::write(place.path("nightly/manifest-f1.json"), "{").expect("a file");
+    fs::write(
+        place.path("nightly/runs/date=2026-03-02/vp=id-fra/f1/manifest.json"),
+        "{",
+    )
+    .expect("a file");
     let output = run(&["datasets", "list", &root]);
     check(&output, 0, &[]);
     let table = text(&output.stdout);
     assert_eq!(table.lines().count(), 6, "{table}");
     let damaged = table.lines().last().expect("a line");
     assert!(
-        damaged.starts_with("damaged") && damaged.contains("manifest-f1.json"),
+        damaged.starts_with("damaged") && damaged.contains("f1/manifest.json"),
         "{table}"
     );
     check(
@@ -146,7 +151,8 @@ fn faults_have_a_remedy_and_exit_code_1() {
     let output = run(&["datasets", "verify", &root, "--checksums"]);
     check(&output, 0, &[]);
     assert_eq!(text(&output.stdout), "");
-    let manifest = json_file(&place.path("nightly/manifest-f0.json"));
+    let manifest =
+        json_file(&place.path("nightly/runs/date=2026-03-01/vp=id-fra/f0/manifest.json"));
     let part = manifest["tables"]["hops"]["parts"][0]["path"]
         .as_str()
         .expect("a path");

@@ -62,7 +62,15 @@ fn every_row_is_written_and_counted_in_the_manifest() {
     assert_eq!(finished.parts, listed.len());
     let first = root.join("hops/date=2026-03-01/vp=id-fra%201/part-run-1-00000.parquet");
     assert!(listed.contains(&first), "{listed:?}");
-    assert_eq!(files(&root.join(".partial")), Vec::<PathBuf>::new());
+    let of_run = root.join("runs/date=2026-03-01/vp=id-fra%201/run-1");
+    let names: Vec<_> = files(&of_run)
+        .iter()
+        .map(|path| path.strip_prefix(&of_run).unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["_SUCCESS", "manifest.json"].map(PathBuf::from));
+    let copies = [root.join("manifest.json"), of_run.join("manifest.json")];
+    let [one, other] = copies.map(|path| fs::read(path).unwrap());
+    assert_eq!(one, other);
 }
 
 #[test]

@@ -91,9 +91,8 @@ fn an_abandoned_run_leaves_whole_parts_and_the_next_run_cleans_up() {
     let traces: Vec<_> = (0..20).map(rows::trace).collect();
     feed(&mut writer, &traces, rows::START);
     drop(writer);
-    let stale = dir
-        .path()
-        .join(".partial/hops-part-run-1-00002.parquet.tmp");
+    let of_run = dir.path().join("runs/date=2026-03-01/vp=id-fra%201/run-1");
+    let stale = of_run.join(".partial/hops-part-run-1-00002.parquet.tmp");
     fs::write(&stale, b"PAR1 half").unwrap();
 
     assert_eq!(rows_of(dir.path(), "hops"), [112, 112]);
@@ -109,8 +108,11 @@ fn an_abandoned_run_leaves_whole_parts_and_the_next_run_cleans_up() {
     );
     let mut killed = manifest;
     killed["state"] = "killed".into();
-    killed["exit_reason"] = "the process ended without its last manifest".into();
-    assert_eq!(read_json(&dir.path().join("manifest-run-1.json")), killed);
+    let reason = "the process ended without its last manifest";
+    killed["exit_reason"] = reason.into();
+    killed["sessions"][0]["state"] = "killed".into();
+    killed["sessions"][0]["exit_reason"] = reason.into();
+    assert_eq!(read_json(&of_run.join("manifest.json")), killed);
     assert_eq!(rows_of(dir.path(), "hops"), [112, 112, 16]);
 }
 

@@ -133,7 +133,8 @@ fn a_directory_is_written_while_a_run_holds_its_lock() {
     assert!(!dataset.is_written().unwrap());
     // Asking leaves no lock behind.
     run(root, "run-2", "fra-1", 0..4);
-    fs::remove_file(root.join(".lock")).unwrap();
+    let lock = root.join("runs/date=2026-03-01/vp=id-fra-1/.lock");
+    fs::remove_file(&lock).unwrap();
     assert!(!dataset.is_written().unwrap());
-    assert!(!root.join(".lock").exists());
+    assert!(!lock.exists());
 }

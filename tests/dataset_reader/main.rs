@@ -138,11 +138,31 @@ fn manifest(root: &Path) -> Value {
     serde_json::from_slice(&fs::read(root.join("manifest.json")).unwrap()).unwrap()
 }
 
+/// The manifest in the folder of the newest run. That of the directory is a copy of it.
+fn run_manifest(root: &Path) -> PathBuf {
+    let value = manifest(root);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let part = text(&value["tables"]["hops"]["parts"][0]["path"]);
+    let partition = Path::new(&part).parent().unwrap();
+    let night = root
+        .join("runs")
+        .join(partition.strip_prefix("hops").unwrap());
+    night.join(text(&value["run_id"])).join("manifest.json")
+}
+
+/// Replaces the manifest of the newest run and its copy.
+fn write_manifests(root: &Path, text: impl AsRef<[u8]>) {
+    let of_run = run_manifest(root);
+    for path in [of_run, root.join("manifest.json")] {
+        fs::write(path, &text).unwrap();
+    }
+}
+
 /// Changes the manifest.
 fn change_manifest(root: &Path, change: impl FnOnce(&mut Value)) {
     let mut value = manifest(root);
     change(&mut value);
-    fs::write(root.join("manifest.json"), value.to_string()).unwrap();
+    write_manifests(root, value.to_string());
 }
 
 /// Makes the manifest describe the parts as they are now: bytes and digests.

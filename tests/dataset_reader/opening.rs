@@ -128,17 +128,22 @@ fn a_manifest_that_cannot_be_used_is_named() {
 
     change_manifest(root, |value| value["manifest_version"] = 9.into());
     assert!(error_of(root).contains("install a newer pathsurvey"));
-    fs::write(root.join("manifest.json"), &text).unwrap();
+    write_manifests(root, &text);
 
     change_manifest(root, |value| value["tool"]["name"] = "yarrp".into());
     assert!(error_of(root).contains("but of yarrp"));
-    fs::write(root.join("manifest.json"), &text).unwrap();
+    write_manifests(root, &text);
 
+    let of_run = run_manifest(root);
     change_manifest(root, |value| {
         value["tables"]["hops"]["parts"][0]["path"] = "../../etc/passwd".into();
     });
     assert!(error_of(root).contains("not below its directory"));
+    fs::write(&of_run, &text).unwrap();
     fs::write(root.join("manifest.json"), &text).unwrap();
+    fs::write(&of_run, &text[..text.len() / 2]).unwrap();
+    assert!(error_of(root).contains(&of_run.display().to_string()));
+    fs::write(&of_run, &text).unwrap();
 
     // An earlier run's manifest that was cut off is no reason to show the other runs alone.
     fs::write(root.join("manifest-old.json"), "{\"tool\":").unwrap();

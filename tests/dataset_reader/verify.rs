@@ -64,8 +64,8 @@ fn every_fault_is_found_at_once() {
         ("its manifest says 7", &hops[5]),
         ("is in no manifest: no reader", &unknown),
         ("is listed twice", &traces[1]),
-        ("counts 960 rows of hops", &root.join("manifest.json")),
-        ("counts 60 rows of traces", &root.join("manifest.json")),
+        ("counts 960 rows of hops", &run_manifest(root)),
+        ("counts 60 rows of traces", &run_manifest(root)),
     ] {
         let path = path.display().to_string();
         let named = found

@@ -17,7 +17,7 @@ impl Dataset {
         let path = directory.join("manifest.json");
         let manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let dataset = read::Dataset::open(directory).expect("a dataset");
-        let latest = dataset.only(|run| run.manifest_path() == path);
+        let latest = dataset.only(|run| manifest["run_id"] == run.id());
         Dataset {
             hops: rows(&latest, "hops"),
             traces: rows(&latest, "traces"),

@@ -117,9 +117,26 @@ impl Dataset {
     }
 }
 
-/// The manifest of `directory`. `None` if there is none. The test fails if the manifest is not valid JSON.
+/// The manifest of the newest run in `directory`. `None` if there is none. The test fails if the manifest is not valid JSON.
+///
+/// It is that in the folder of the run. The copy in the directory is written after it, so a killed run may leave an older copy.
 pub fn manifest(directory: &Path) -> Option<Value> {
-    let text = std::fs::read(directory.join("manifest.json")).ok()?;
+    let copy = json(&directory.join("manifest.json"))?;
+    json(&run_folder(directory, &copy).join("manifest.json")).or(Some(copy))
+}
+
+/// The folder of the run of a manifest in `directory`.
+pub fn run_folder(directory: &Path, manifest: &Value) -> PathBuf {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let date = format!("date={}", text(&manifest["date"]));
+    // Names of vantage points in these tests need no escapes.
+    let vantage = format!("vp=id-{}", text(&manifest["vantage"]["id"]));
+    let night = directory.join("runs").join(date).join(vantage);
+    night.join(text(&manifest["run_id"]))
+}
+
+fn json(path: &Path) -> Option<Value> {
+    let text = std::fs::read(path).ok()?;
     Some(serde_json::from_slice(&text).expect("a manifest is always whole JSON"))
 }
 

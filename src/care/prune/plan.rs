@@ -62,8 +62,8 @@ impl Doomed {
 /// Why a run stays although the rule covers its night.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
-    /// A process writes it.
-    #[error("a process writes it")]
+    /// A process writes it, or another run of its night.
+    #[error("a process writes into its night")]
     Written,
     /// It belongs to the newest night of its vantage point.
     #[error("it is of the newest night of its vantage point")]
@@ -129,8 +129,17 @@ pub fn plan(root: &Path, rule: &Rule) -> Result<Plan, PruneError> {
         return Err(PruneError::Damaged(error));
     }
     let choice = Choice::new(&dataset);
+    let is_unfinished = |run: &Run| {
+        unfinished
+            .iter()
+            .any(|(_, record)| record.run_id == run.id())
+    };
     let mut nights: BTreeMap<(Option<NaiveDate>, &str), Vec<&Run>> = BTreeMap::new();
     for run in dataset.runs() {
+        // It is removed in any case.
+        if is_unfinished(run) {
+            continue;
+        }
         let vantage = run.manifest().vantage.id.as_str();
         let is_covered = rule
             .vantage
@@ -160,7 +169,7 @@ pub fn plan(root: &Path, rule: &Rule) -> Result<Plan, PruneError> {
     }
     let ids: HashSet<&str> = doomed.iter().map(|(_, run)| run.id()).collect();
     let staying = { dataset.runs().iter() }
-        .filter(|run| !ids.contains(run.id()))
+        .filter(|run| !ids.contains(run.id()) && !is_unfinished(run))
         .flat_map(|run| paths_of(run).map(Path::to_owned))
         .collect();
     let doomed = { doomed.into_iter() }.map(|(night, run)| doom(root, night, run));

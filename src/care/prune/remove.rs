@@ -37,10 +37,12 @@ impl Plan {
         mut removed: impl FnMut(&Doomed),
     ) -> Result<Removed, PruneError> {
         let mut all = Removed::default();
-        if self.doomed.is_empty() && self.unfinished.is_empty() {
+        let folder = self.root.join(RECORDS);
+        // An earlier prune may have left the folder behind.
+        let is_idle = self.doomed.is_empty() && self.unfinished.is_empty();
+        if is_idle && !folder.exists() {
             return Ok(all);
         }
-        let folder = self.root.join(RECORDS);
         match fs::create_dir(&folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(PruneError::file("create", &folder)(error));

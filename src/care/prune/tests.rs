@@ -112,37 +112,60 @@ fn the_newest_night_of_each_vantage_point_stays() {
 }
 
 #[test]
-fn a_run_that_is_written_stays_with_its_night_and_a_killed_run_does_not() {
+fn a_night_that_a_run_writes_stays_and_a_killed_run_does_not() {
     let sample = Sample::nights();
     let writer = sample.begin("f0", "fra", "2026-03-01");
     let written = plan(sample.root(), &rule("2026-03-03")).unwrap();
     assert_eq!(doomed(&written), ["a1", "f2", "a2"]);
-    let night = [
-        ("f1", Why::Night),
-        ("f1b", Why::Night),
-        ("f0", Why::Written),
-    ];
-    let mut found = kept(&written);
-    found.sort_by_key(|(id, _)| *id != "f1");
-    found.sort_by_key(|(id, _)| *id == "f0");
-    assert_eq!(found, night);
+    let night = ["f0", "f1", "f1b"].map(|id| (id, Why::Written));
+    assert_eq!(kept(&written), night);
     drop(writer);
-    let last = plan(sample.root(), &rule("2026-03-03")).unwrap();
-    assert!(kept(&last).contains(&("f0", Why::Last)), "{:?}", last.kept);
-    sample.run("f4", "fra", "2026-03-04");
     let killed = plan(sample.root(), &rule("2026-03-03")).unwrap();
     assert!(doomed(&killed).contains(&"f0"), "{:?}", killed.kept);
 }
 
 #[test]
+fn a_run_that_began_after_the_plan_keeps_its_night() {
+    let sample = Sample::nights();
+    let early = plan(sample.root(), &rule("2026-03-02")).unwrap();
+    let writer = sample.begin("f0", "fra", "2026-03-01");
+    let removed = early.carry_out(|_| {}).unwrap();
+    drop(writer);
+    assert_eq!(removed.runs, 1, "a1");
+    let kept: Vec<_> = { removed.kept.iter() }
+        .map(|run| (run.run_id.as_str(), run.why))
+        .collect();
+    assert_eq!(kept, [("f1", Why::Written), ("f1b", Why::Written)]);
+    let faults = dataset_faults(&sample);
+    let is_unlisted = |fault: &Fault| matches!(fault, Fault::Unlisted { .. });
+    assert!(faults.iter().all(is_unlisted), "{faults:?}");
+}
+
+#[test]
+fn the_run_that_started_last_stays_with_its_old_night() {
+    let sample = Sample::nights();
+    let again = sample.begin_for("again", "fra", "2026-03-05", Some("2026-03-01"));
+    drop(again);
+    let plan = plan(sample.root(), &rule("2026-03-03")).unwrap();
+    assert_eq!(doomed(&plan), ["a1", "f2", "a2"]);
+    let night = [
+        ("f1", Why::Night),
+        ("f1b", Why::Night),
+        ("again", Why::Last),
+    ];
+    assert_eq!(kept(&plan), night);
+}
+
+#[test]
 fn with_a_damaged_manifest_nothing_is_removed() {
     let sample = Sample::nights();
-    fs::write(sample.path("manifest-f3.json"), "{").unwrap();
+    let damaged = sample.manifest("f3");
+    fs::write(&damaged, "{").unwrap();
     let error = plan(sample.root(), &rule("2026-03-02")).unwrap_err();
     assert!(matches!(error, PruneError::Damaged(_)));
     let text = error.to_string();
     assert!(
-        text.contains("manifest-f3.json") && text.contains("nothing was removed"),
+        text.contains(&*damaged.to_string_lossy()) && text.contains("nothing was removed"),
         "{text}"
     );
 }
@@ -195,7 +218,7 @@ fn a_run_with_parts_behind_a_link_stays() {
 #[test]
 fn a_part_that_two_runs_list_stays() {
     let sample = Sample::nights();
-    let text = fs::read_to_string(sample.path("manifest-f1.json")).unwrap();
+    let text = fs::read_to_string(sample.manifest("f1")).unwrap();
     let copy = text.replace("\"run_id\": \"f1\"", "\"run_id\": \"copy\"");
     assert_ne!(copy, text);
     fs::write(sample.path("manifest-copy.json"), copy).unwrap();
@@ -208,7 +231,7 @@ fn a_part_that_two_runs_list_stays() {
 #[test]
 fn a_prune_that_is_cut_short_at_any_step_leaves_no_manifest_with_missing_parts_and_is_finished_later()
  {
-    let whole = Sample::nights();
+    let whole = two_nights();
     let steps = Cell::new(0);
     let count = |_: &Path| {
         steps.set(steps.get() + 1);
@@ -217,10 +240,10 @@ fn a_prune_that_is_cut_short_at_any_step_leaves_no_manifest_with_missing_parts_a
     let all = plan(whole.root(), &rule("2026-03-02")).unwrap();
     all.carry_out_by(&Hand(&count), |_| {}).unwrap();
     let expected = relative(&whole);
-    assert!(steps.get() > 20, "{} steps", steps.get());
+    assert!(steps.get() > 10, "{} steps", steps.get());
     let mut hidden = 0;
     for last in 0..steps.get() {
-        let sample = Sample::nights();
+        let sample = two_nights();
         let left = Cell::new(last);
         let until = |_: &Path| match left.get() {
             0 => Err(io::Error::other("cut short")),
@@ -251,6 +274,14 @@ fn a_prune_that_is_cut_short_at_any_step_leaves_no_manifest_with_missing_parts_a
         hidden > 0,
         "no step left parts of a run that readers do not see"
     );
+}
+
+/// One old run and a new one.
+fn two_nights() -> Sample {
+    let sample = Sample::new();
+    sample.run("f1", "fra", "2026-03-01");
+    sample.run("f2", "fra", "2026-03-02");
+    sample
 }
 
 fn dataset_faults(sample: &Sample) -> Vec<Fault> {

@@ -4,7 +4,7 @@ mod build;
 mod options;
 
 use pathsurvey::config::SurveyConfig;
-use pathsurvey::dataset::Output;
+use pathsurvey::dataset::{DatasetError, Output};
 use pathsurvey::engine::stop::EndedEarly;
 use pathsurvey::survey::{self, ResumeRequest, SurveyEnd, SurveyError};
 use pathsurvey::targets::DnsResolver;
@@ -91,8 +91,7 @@ fn resume(request: &ResumeRequest, log: &LogOptions) -> u8 {
         Err(error) => return fail(&error),
     };
     let mut terminal = Terminal::new(log);
-    let names = DnsResolver::new(&[]);
-    let end = survey::resume(request, &names, &stop, &mut terminal);
+    let end = survey::resume(request, &stop, &mut terminal);
     report(end, log)
 }
 
@@ -157,12 +156,32 @@ impl SurveyArgs {
     }
 }
 
+/// The line of the summary that says how an unfinished run goes on; nothing for other runs.
+fn next_step(end: &SurveyEnd) -> String {
+    match (&end.summary.output, end.ended_early) {
+        (Output::Directory(root), Some(_)) => {
+            format!(
+                "  go on        pathsurvey survey --resume -o {}\n",
+                root.display()
+            )
+        }
+        _ => String::new(),
+    }
+}
+
 fn report(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
     let end = match end {
         Ok(end) => end,
         // The reader of standard output closed the pipe.
         Err(error) if error.is_broken_pipe() => return OK,
         Err(SurveyError::Clash(clash)) => return refuse(&clash),
+        // `--if-exists skip` asked for this.
+        Err(SurveyError::Dataset(done @ DatasetError::NightDone { .. })) => {
+            if log.shows_summary() {
+                write_stderr(&format!("{done}\n"));
+            }
+            return OK;
+        }
         Err(error) => return fail(&error.into()),
     };
     if log.shows_summary() {
@@ -175,7 +194,7 @@ fn report(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
                 (None, true) => "survey incomplete",
                 (None, false) => "survey complete",
             };
-            write_stderr(&format!("{state}\n{}", end.summary));
+            write_stderr(&format!("{state}\n{}{}", end.summary, next_step(&end)));
         }
     }
     match end.ended_early {

@@ -26,6 +26,8 @@ pub(in crate::dataset) const PARTIAL: &str = ".partial";
 pub(in crate::dataset) const SUCCESS: &str = "_SUCCESS";
 /// What is sealed, so that an unfinished run can be resumed.
 pub(in crate::dataset) const CHECKPOINT: &str = "checkpoint.json";
+/// What a compaction of the run does. It is there only as long as that lasts.
+pub(in crate::dataset) const COMPACTION: &str = "compact.json";
 /// The loaded targets of a run.
 pub(in crate::dataset) const TARGETS: &str = "targets.bin";
 

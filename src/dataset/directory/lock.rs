@@ -7,6 +7,9 @@ use super::layout::{LOCK, MANIFEST_LOCK, Night, OWNER};
 use crate::dataset::DatasetError;
 use crate::dataset::files::{self, Disk, OwnerFile};
 
+/// How often a lock is taken whose file loses its name at the same time.
+const MOST_TRIES: u32 = 100;
+
 /// The lock of a night. It is held as long as this value lives.
 #[derive(Debug)]
 pub(in crate::dataset) struct NightLock {
@@ -18,16 +21,24 @@ impl NightLock {
     /// Takes the lock. If another process has it, returns [`DatasetError::InUse`].
     pub fn take(root: &Path, night: &Night, disk: &Disk) -> Result<Self, DatasetError> {
         let folder = night.folder(root);
-        files::create_directories(&folder, disk)?;
         let path = folder.join(LOCK);
-        let file = disk
-            .open_or_create(&path, &path)
-            .map_err(DatasetError::file("create", &path))?;
-        let owner = files::lock(&file, folder.join(OWNER), &folder, disk)?;
-        Ok(NightLock {
-            _file: file,
-            _owner: owner,
-        })
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            files::create_directories(&folder, disk)?;
+            let file = disk
+                .open_or_create(&path, &path)
+                .map_err(DatasetError::file("create", &path))?;
+            let owner = files::lock(&file, folder.join(OWNER), &folder, disk)?;
+            // A process that removes a night removes the lock, too. Then this lock is on a file without a name, and keeps nobody out.
+            // On some file systems a file changes its number, so the last try counts in any case.
+            if files::is_at(&file, &path) || tries == MOST_TRIES {
+                return Ok(NightLock {
+                    _file: file,
+                    _owner: owner,
+                });
+            }
+        }
     }
 }
 

@@ -29,8 +29,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use self::checkpoint::{CHECKPOINT_VERSION, Checkpoint, Sealing};
-use self::layout::RunFolder;
-use self::lock::NightLock;
 use self::sealing::{PartWriter, SealingUnderWay};
 use super::files::{self, Disk};
 use super::manifest::{self, Part, Progress, TableParts};
@@ -42,8 +40,11 @@ use super::{Counted, DatasetError, Ending, Finished, Remains, RunFigures, Totals
 use crate::model::Time;
 
 pub(super) use layout::{
-    LOCK, MANIFEST, MANIFEST_LOCK, Night, OWNER, PARTIAL, RUNS, SUCCESS, TARGETS,
+    COMPACTION, LOCK, MANIFEST, MANIFEST_LOCK, Night, OWNER, PARTIAL, RUNS, RunFolder, SUCCESS,
+    TARGETS,
 };
+pub(super) use lock::NightLock;
+pub(super) use newest::publish;
 pub(super) use night::{folders, nights, replaced_ids};
 pub(super) use session::Sessions;
 pub use unfinished::{Chosen, Resumable, Unfinished};

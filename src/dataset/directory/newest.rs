@@ -49,7 +49,7 @@ pub(super) fn read(root: &Path) -> Result<Option<(Head, Vec<u8>)>, DatasetError>
 }
 
 /// Puts the manifest of a run into the directory, unless a run that started later has its own there.
-pub(super) fn publish(
+pub(in crate::dataset) fn publish(
     folder: &RunFolder,
     text: &[u8],
     (run_id, started_at): (&str, Time),

@@ -14,7 +14,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::layout::{MANIFEST, Night, RUNS, RunFolder};
+use super::layout::{COMPACTION, MANIFEST, Night, RUNS, RunFolder};
 use super::remove_if_there;
 use crate::dataset::DatasetError;
 use crate::dataset::files::{self, Disk};
@@ -187,6 +187,7 @@ pub(super) fn remove_folder(folder: &RunFolder, disk: &Disk) -> Result<(), Datas
         folder.targets(),
         folder.success(),
         folder.checkpoint(),
+        folder.path().join(COMPACTION),
         folder.manifest(),
     ] {
         remove_if_there(&path, disk)?;

@@ -59,7 +59,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
 }
 
 /// Whether `path` is still the name of `file`.
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
+pub(in crate::dataset) fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
         _ => false,

@@ -29,8 +29,8 @@ mod temporary;
 use std::path::{Path, PathBuf};
 
 pub(super) use disk::Disk;
-pub(super) use lock::{has_no_locks, is_conflict, lock};
-use lock::{is_at, is_unsupported};
+use lock::is_unsupported;
+pub(super) use lock::{has_no_locks, is_at, is_conflict, lock};
 pub(super) use owner::{OwnerFile, is_owned};
 pub(super) use pending::{PendingFile, Sealed, replace};
 pub(super) use regular::{open_regular, read_regular};

@@ -140,7 +140,7 @@ impl GroupRows {
     }
 }
 
-fn parquet_error(error: ArrowError) -> ParquetError {
+pub(super) fn parquet_error(error: ArrowError) -> ParquetError {
     match error {
         ArrowError::ExternalError(error) => ParquetError::External(error),
         ArrowError::ParquetError(message) => ParquetError::General(message),

@@ -96,7 +96,7 @@ impl Joiner {
 }
 
 /// The column `trace_id` of a batch.
-pub(super) fn trace_ids(batch: &RecordBatch) -> Result<&Int64Array, RowError> {
+pub(in crate::dataset) fn trace_ids(batch: &RecordBatch) -> Result<&Int64Array, RowError> {
     typed::<Int64Type>(batch, index(batch.schema_ref(), TRACE_ID)?)
 }
 

@@ -55,6 +55,7 @@ mod group;
 mod hops;
 mod lookup;
 mod open;
+mod part;
 mod prune;
 mod readable;
 mod row;
@@ -69,6 +70,8 @@ pub(super) use open::{is_locked, manifest_paths, of_night, read_manifest};
 
 pub use error::ReadError;
 pub use filter::{Filter, Value};
+pub(super) use hops::trace_ids;
+pub(super) use part::PartRows;
 pub use row::{Row, RowError, Rows};
 pub use run::{Part, Run};
 pub use scan::{Batches, Scan};

@@ -137,6 +137,19 @@ impl Part {
         })
     }
 
+    /// A whole file that no manifest lists.
+    pub(in crate::dataset) fn unlisted(path: PathBuf, rows: u64, bytes: u64) -> Self {
+        Part {
+            path,
+            partitions: Vec::new(),
+            listed: manifest::Part {
+                rows,
+                bytes,
+                ..manifest::Part::default()
+            },
+        }
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

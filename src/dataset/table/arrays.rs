@@ -7,18 +7,19 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, BooleanArray,
     BooleanBufferBuilder, DictionaryArray, Int32Array, PrimitiveArray, RecordBatch, StringArray,
-    StringBuilder,
+    StringBuilder, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
+use super::rows::BATCH_ROWS;
 use crate::dataset::recent::Recent;
 
 /// Numbers.
@@ -26,10 +27,10 @@ pub(super) fn primitive<T: ArrowPrimitiveType, R>(
     rows: &[&R],
     get: impl Fn(&R) -> Option<T::Native>,
 ) -> ArrayRef {
-    let mut values = Vec::with_capacity(rows.len());
-    let nulls = nulls_of(rows, |row| {
+    let mut values = vec![T::Native::default(); rows.len()];
+    let nulls = fill(rows, &mut values, |row, slot| {
         let value = get(row);
-        values.push(value.unwrap_or_default());
+        *slot = value.unwrap_or_default();
         value.is_some()
     });
     Arc::new(PrimitiveArray::<T>::new(values.into(), nulls))
@@ -60,6 +61,10 @@ pub(super) fn boolean<R>(rows: &[&R], get: impl Fn(&R) -> Option<bool>) -> Array
 
 /// Bytes.
 pub(super) fn bytes<'a, R>(rows: &[&'a R], get: impl Fn(&'a R) -> Option<&'a [u8]>) -> ArrayRef {
+    // Most columns of bytes are empty in most batches.
+    if rows.iter().all(|row| get(row).is_none()) {
+        return new_null_array(&DataType::Binary, rows.len());
+    }
     let mut bytes = BinaryBuilder::new();
     for row in rows {
         bytes.append_option(get(row));
@@ -69,25 +74,43 @@ pub(super) fn bytes<'a, R>(rows: &[&'a R], get: impl Fn(&'a R) -> Option<&'a [u8
 
 /// The same text in every row.
 pub(super) fn constant(rows: usize, text: &str) -> ArrayRef {
+    // The keys were checked once. Only the text differs between batches.
+    static FIRST: LazyLock<DictionaryArray<Int32Type>> =
+        LazyLock::new(|| same_text(BATCH_ROWS, ""));
+    match rows <= FIRST.len() {
+        true => {
+            let first = FIRST.slice(0, rows);
+            Arc::new(first.with_values(Arc::new(StringArray::from(vec![text]))))
+        }
+        false => Arc::new(same_text(rows, text)),
+    }
+}
+
+fn same_text(rows: usize, text: &str) -> DictionaryArray<Int32Type> {
     let keys = Int32Array::from(vec![0; rows]);
-    dictionary(keys, StringArray::from(vec![text]))
+    DictionaryArray::new(keys, Arc::new(StringArray::from(vec![text])))
 }
 
 /// Text from a small set of constants.
 pub(super) fn static_texts<R>(rows: &[&R], get: impl Fn(&R) -> Option<&'static str>) -> ArrayRef {
     let mut texts: Vec<&'static str> = Vec::new();
-    let mut keys: Vec<i32> = Vec::with_capacity(rows.len());
-    let nulls = nulls_of(rows, |row| {
-        let text = get(row);
-        keys.push(text.map_or(0, |text| {
-            // The same pointer is the same text. Different pointers may hold the same text, which does no harm.
+    let mut keys = vec![0; rows.len()];
+    let mut last: (&'static str, i32) = ("", 0);
+    let nulls = fill(rows, &mut keys, |row, key| {
+        let Some(text) = get(row) else {
+            return false;
+        };
+        // The same pointer is the same text. Different pointers may hold the same text, which does no harm.
+        if texts.is_empty() || !std::ptr::eq(last.0, text) {
             let known = texts.iter().position(|known| std::ptr::eq(*known, text));
-            known.unwrap_or_else(|| {
+            let known = known.unwrap_or_else(|| {
                 texts.push(text);
                 texts.len() - 1
-            }) as i32
-        }));
-        text.is_some()
+            });
+            last = (text, known as i32);
+        }
+        *key = last.1;
+        true
     });
     let keys = Int32Array::new(keys.into(), nulls);
     dictionary(keys, StringArray::from(texts))
@@ -119,15 +142,14 @@ pub(super) fn texts<'a, R>(
 
 /// Addresses as canonical text. An address seen shortly before is neither formatted nor stored again.
 pub(super) fn addresses<R>(rows: &[&R], get: impl Fn(&R) -> Option<IpAddr>) -> ArrayRef {
-    let mut keys: Vec<i32> = Vec::with_capacity(rows.len());
+    let mut keys = vec![0; rows.len()];
     let mut values = StringBuilder::new();
     let mut text = String::with_capacity(64);
     let mut last: (Option<IpAddr>, i32) = (None, 0);
     let mut recent = Recent::new(RECENT_ADDRESSES);
-    let nulls = nulls_of(rows, |row| {
+    let nulls = fill(rows, &mut keys, |row, key| {
         let address = get(row);
         let Some(known) = address else {
-            keys.push(0);
             return false;
         };
         if last.0 != address {
@@ -139,7 +161,7 @@ pub(super) fn addresses<R>(rows: &[&R], get: impl Fn(&R) -> Option<IpAddr>) -> A
             });
             last = (address, key);
         }
-        keys.push(last.1);
+        *key = last.1;
         true
     });
     dictionary(Int32Array::new(keys.into(), nulls), values.finish())
@@ -149,19 +171,29 @@ fn dictionary(keys: Int32Array, values: StringArray) -> ArrayRef {
     Arc::new(DictionaryArray::new(keys, Arc::new(values)))
 }
 
-/// Returns which of `rows` have a value, as `has` says. `None` if all rows have a value.
-fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option<NullBuffer> {
+/// Fills `slots` from `rows`, as `set` does for each. Returns which of `rows` have a value, as `set` says. `None` if all rows have a value.
+fn fill<'a, R, V>(
+    rows: &[&'a R],
+    slots: &mut [V],
+    mut set: impl FnMut(&'a R, &mut V) -> bool,
+) -> Option<NullBuffer> {
     let mut words: Vec<u64> = Vec::with_capacity(rows.len().div_ceil(64));
     let mut present = 0;
-    for rows in rows.chunks(64) {
+    // Slots are there already, so the loop has no check of a capacity.
+    for (rows, slots) in rows.chunks(64).zip(slots.chunks_mut(64)) {
         let mut word = 0;
-        for (at, row) in rows.iter().enumerate() {
-            word |= u64::from(has(row)) << at;
+        for (at, (row, slot)) in rows.iter().zip(slots).enumerate() {
+            word |= u64::from(set(row, slot)) << at;
         }
         present += word.count_ones() as usize;
         words.push(word);
     }
     (present < rows.len()).then(|| NullBuffer::new(BooleanBuffer::new(words.into(), 0, rows.len())))
+}
+
+/// Returns which of `rows` have a value, as `has` says. `None` if all rows have a value.
+fn nulls_of<'a, R>(rows: &[&'a R], mut has: impl FnMut(&'a R) -> bool) -> Option<NullBuffer> {
+    fill(rows, &mut vec![(); rows.len()], |row, ()| has(row))
 }
 
 /// Addresses remembered per batch. This is more than the number of different routers on the paths of its few traces.

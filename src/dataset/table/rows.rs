@@ -11,7 +11,7 @@ use super::{Declared, Run, Table};
 use crate::dataset::RowCounts;
 
 /// Rows encoded at once. Their records and columns fit a core's cache.
-const BATCH_ROWS: usize = 1024;
+pub(super) const BATCH_ROWS: usize = 1024;
 
 /// With at least this many rows, a second core pays off for sorting.
 const PARALLEL_FROM: usize = 100_000;
