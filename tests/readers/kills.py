@@ -167,20 +167,25 @@ def listed(manifest):
     return {part["path"] for table in manifest["tables"].values() for part in table["parts"]}
 
 
-def where_hit(root):
-    """Where a kill hit, from what it left."""
-    for folder in root.glob("runs/*/*/*"):
-        if not folder.is_dir():
-            continue
-        checkpoint, manifest = folder / "checkpoint.json", folder / "manifest.json"
-        sealings = load(checkpoint)["sealings"] if checkpoint.exists() else []
-        known = {part["path"] for sealing in sealings for part in sealing["parts"].values()}
-        names = {pathlib.Path(path).name for path in known}
-        temporary = list((folder / ".partial").glob("*.parquet.tmp"))
-        if any(path.name.removesuffix(".tmp").partition("-")[2] not in names for path in temporary):
-            return "before the checkpoint"
-        if manifest.exists() and known - listed(load(manifest)):
-            return "before the manifest"
+def marks(root):
+    """The files that tell where a kill hit, with what tells an old file from a new one of the same name."""
+    files = [*root.glob("runs/*/*/*/.partial/*.parquet.tmp"), *root.glob("runs/*/*/*/checkpoint.json")]
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def where_hit(root, before):
+    """Where a kill hit, from what the killed process left. `before` are the marks from before it started: an earlier kill left those."""
+    new = [path for path, mark in marks(root).items() if before.get(path) != mark]
+    known = set()
+    for checkpoint in root.glob("runs/*/*/*/checkpoint.json"):
+        known |= {part["path"] for sealing in load(checkpoint)["sealings"] for part in sealing["parts"].values()}
+    # A temporary part has the name of its table and that of the part.
+    names = {f"{path.partition('/')[0]}-{pathlib.Path(path).name}.tmp" for path in known}
+    if any(path.suffix == ".tmp" and path.name not in names for path in new):
+        return "before the checkpoint"
+    stated = set().union(*(listed(load(path)) for path in manifests(root)))
+    if known - stated and any(path.name == "checkpoint.json" for path in new):
+        return "before the manifest"
     return "elsewhere"
 
 
@@ -233,15 +238,18 @@ def check_moment(name, root, kind, sessions):
     return there
 
 
-def check_end(name, root, kind, sessions):
-    """The state at the end: everything is there once, and the manifest states it."""
+def check_end(name, root, kind, sessions, is_closed):
+    """The state at the end: everything is there once, and the manifest states it. A run that was killed after its last manifest is not
+    closed: it may lack `_SUCCESS`, and the directory's
+    manifest may be an older one."""
     check_rows(name, root, kind, whole=True)
     [path] = manifests(root)
     manifest = load(path)
-    check(f"{name}: the directory's manifest", load(root / "manifest.json"), manifest)
     check(f"{name}: state", manifest["state"], "complete")
-    check(f"{name}: what the folder of the run holds", sorted(file.name for file in path.parent.iterdir()),
-          ["_SUCCESS", "manifest.json", "targets.bin"])
+    if is_closed:
+        names = sorted(file.name for file in path.parent.iterdir())
+        check(f"{name}: the directory's manifest", load(root / "manifest.json"), manifest)
+        check(f"{name}: what the folder of the run holds", names, ["_SUCCESS", "manifest.json", "targets.bin"])
     there = {str(file.relative_to(root)) for table in ("hops", "traces") for file in (root / table).rglob("*") if file.is_file()}
     check(f"{name}: files where readers look", there, listed(manifest))
     rows = Counter()
@@ -297,11 +305,12 @@ def run_one(scratch, number, kind, seed, kills):
     """Surveys, kills and resumes until a run is complete."""
     chance = random.Random(f"{seed}-{number}")
     root = scratch / f"run-{number}"
-    planned, done, sessions, exit_code = chance.randint(1, 8), 0, 0, None
+    planned, done, sessions, exit_code, is_closed = chance.randint(1, 8), 0, 0, None, True
     while done < planned and not kills.are_done():
         # A run that died before its first manifest is started again.
         resuming = sessions > 0
         command = [program(), "survey", "--quiet", "--resume", "-o", str(root)] if resuming else kind.command(root)
+        before = marks(root)
         exit_code, aim, errors = killed(command, kind, chance)
         name = f"run {number} ({kind.name}), kill {done + 1} ({aim})"
         if exit_code != KILLED:
@@ -309,19 +318,21 @@ def run_one(scratch, number, kind, seed, kills):
             sessions += 1
             break
         done += 1
-        kills.count(where_hit(root), resuming)
-        before = sessions
+        hit = where_hit(root, before)
+        kills.count(hit, resuming)
         sessions = check_moment(name, root, kind, sessions)
+        print(f"{name}: {hit}; sessions so far: {sessions}", flush=True)
         if sessions and load(manifests(root)[0])["state"] == "complete":
-            kills.count_late = True
-        print(f"{name}: {where_hit(root)}, sessions {before} -> {sessions}", flush=True)
-    if exit_code in (KILLED, None):
+            # The last manifest was there. What comes after it is the matter of the next run in the directory.
+            is_closed = False
+            break
+    if exit_code in (KILLED, None) and is_closed:
         command = [program(), "survey", "--quiet", "--resume", "-o", str(root)] if sessions else kind.command(root)
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST)
         check(f"run {number} ({kind.name}): the last resume: {ended.stderr}", ended.returncode, 0)
         sessions += 1
     kills.runs[min(done, 2)] += 1
-    check_end(f"run {number} ({kind.name}), at the end", root, kind, sessions)
+    check_end(f"run {number} ({kind.name}), at the end", root, kind, sessions, is_closed)
     shutil.rmtree(root)
 
 

@@ -15,7 +15,10 @@ Without numbers: 200,000 targets, and 20 moments for each of these stops. CI tak
 
 After every stop, each part that the manifest lists must open with the stated size, checksum and number of rows. No other part may lie there.
 The figures of the manifest must be those of the rows. A run that ends before its moment must be complete, and another moment is drawn for
-it. Needs root, for mounting.
+it.
+
+Then the run is resumed; a full file system gets more space before. In the end every target must have one trace, and no probe may be there
+twice. The rows of interrupted traces must have been readable until then, and must be gone. Needs root, for mounting.
 """
 
 import hashlib
@@ -31,10 +34,11 @@ import sys
 import time
 from collections import Counter
 
+import duckdb
 import pyarrow.compute
 import pyarrow.parquet
 
-from common import ROOT, check, finish, survey_command
+from common import ROOT, check, finish, program, survey_command
 
 # A whole run ends by itself; this bounds a run that hangs.
 LONGEST = 900
@@ -49,6 +53,7 @@ class Survey:
 
     def __init__(self, scratch, targets):
         self.targets = scratch / "targets"
+        self.count = targets
         first = 20 << 16
         blocks = range(first, first + targets)
         lines = (f"{n >> 16}.{n >> 8 & 255}.{n & 255}.{1 + n % 254}\n" for n in blocks)
@@ -166,6 +171,10 @@ def check_part(name, root, part):
 
 def check_dataset(name, root, state):
     """The manifest says `state`, and what it says is true."""
+    if state == "failed" and not (root / "manifest.json").exists():
+        # Not even the targets or the first manifest found space.
+        check(f"{name}: files where readers look", sorted(root.glob("*/**/*.parquet")), [])
+        return 0, 0
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     check(f"{name}: state", manifest["state"], state)
     listed, probes, traces = set(), Counter(), 0
@@ -191,6 +200,37 @@ def check_dataset(name, root, state):
     return len(listed), sum(probes.values())
 
 
+def interrupted_rows(manifest):
+    """The rows in parts of interrupted traces, by table."""
+    rows = Counter()
+    for table, section in manifest["tables"].items():
+        for part in section["parts"]:
+            rows[table] += part["rows"] if part.get("interrupted") else 0
+    return {table: count for table, count in rows.items() if count}
+
+
+def check_resume(name, root, survey):
+    """The run goes on, and in the end everything is there once. Returns how many rows of interrupted traces were readable before."""
+    before = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    command = [program(), "survey", "--quiet", "--resume", "-o", str(root)]
+    done = subprocess.run(command, cwd=ROOT, timeout=LONGEST, capture_output=True, text=True)
+    if not check(f"{name}: exit code, {done.stderr}", done.returncode, 0):
+        return 0
+    check_dataset(name, root, "complete")
+    after = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    check(f"{name}: the same run", after["run_id"], before["run_id"])
+    check(f"{name}: sessions", [session["state"] for session in after["sessions"]], [before["state"], "complete"])
+    check(f"{name}: dropped rows", after["sessions"][-1]["dropped_rows"], interrupted_rows(before))
+    check(f"{name}: rows of interrupted traces", interrupted_rows(after), {})
+    with duckdb.connect() as connection:
+        query = lambda sql: connection.execute(sql).fetchall()
+        found = query(f"select count(*), count(distinct (destination, flow)) from '{root}/traces/**/*.parquet'")
+        check(f"{name}: traces, and targets with a trace", found, [(survey.count, survey.count)])
+        twice = query(f"select probe_id from '{root}/hops/**/*.parquet' group by probe_id, reply_index having count(*) > 1 limit 9")
+        check(f"{name}: probes twice", twice, [])
+    return sum(interrupted_rows(before).values())
+
+
 def main():
     scratch = pathlib.Path(sys.argv[1]).resolve()
     given = [int(word) for word in sys.argv[2:]]
@@ -201,7 +241,7 @@ def main():
     print(f"seed {seed}: {targets} targets in {survey.seconds:.1f} s, {survey.bytes} bytes, {survey.writes} writes", flush=True)
     chance = random.Random(seed)
     for stop, run in STOPS.items():
-        stopped = 0
+        stopped = dropped = 0
         for moment in range(3 * moments):
             if stopped == moments:
                 break
@@ -214,12 +254,18 @@ def main():
                 parts, probes = check_dataset(name, root, state)
                 check(f"{name}: exit code", code, expected)
                 print(f"{name}: {state}, exit code {code}, {parts} parts, {probes} probes", flush=True)
+                if stop == "full":
+                    subprocess.run(["mount", "-o", f"remount,size={8 * survey.bytes}", str(output)], check=True)
+                if state != "complete" and (root / "manifest.json").exists():
+                    dropped += check_resume(f"{name}, resumed", root, survey)
                 stopped += state != "complete"
             finally:
                 if stop == "full":
                     subprocess.run(["umount", str(output)], check=False)
                 shutil.rmtree(output, ignore_errors=True)
         check(f"{stop}: surveys that were stopped", stopped, moments)
+        if stop in ("signal", "twice", "terminal"):
+            check(f"{stop}: interrupted traces were readable until the resume", dropped > 0, True)
     return finish()
 
 

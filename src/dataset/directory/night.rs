@@ -140,6 +140,12 @@ pub(super) fn runs_with_ids(
     Ok(runs)
 }
 
+/// Removes what the complete runs of a night replace, if they died before they did so. This process has locked the night.
+pub(super) fn remove_left(root: &Path, night: &Night, disk: &Disk) -> Result<(), DatasetError> {
+    let mut runs = runs_of(root, night, IfExists::Append)?;
+    finish_replacing(root, &mut runs, disk)
+}
+
 /// Removes what a complete run replaces, if that run died before it did so.
 fn finish_replacing(root: &Path, runs: &mut Vec<Run>, disk: &Disk) -> Result<(), DatasetError> {
     let replaced = replaced_ids(runs);

@@ -8,6 +8,7 @@
 //! | parts that its manifest lists | they stay |
 //! | parts that its checkpoint lists, and its manifest does not | they get their final names, and the manifest lists them |
 //! | other temporary files | they are removed |
+//! | a finished run that died after its last manifest | the runs that it replaces are removed; `_SUCCESS` is written |
 //! | a folder without a manifest: it died before its first manifest | the folder is removed |
 //!
 //! For runs of versions before the folder `runs`, see [`super::earlier`].
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::checkpoint::{Checkpoint, Sealing};
-use super::layout::{MANIFEST, Night, RunFolder};
+use super::layout::{MANIFEST, Night, RunFolder, SUCCESS};
 use super::lock::NightLock;
 use super::newest::{self, Head};
 use super::sealing::{is_whole, place_part};
@@ -143,6 +144,7 @@ pub(super) fn settle_all(
                 Err(_) => continue,
             },
         };
+        night::remove_left(root, &night, disk)?;
         for folder in unfinished {
             told.extend(settle(&folder, disk)?.map(|dead| dead.to_string()));
         }
@@ -187,7 +189,8 @@ pub(super) fn settle(folder: &RunFolder, disk: &Disk) -> Result<Option<DeadRun>,
         None => None,
     };
     if changed.is_none() && !was_running {
-        return remove_dropped(folder, checkpoint.as_ref(), disk).map(|()| None);
+        remove_dropped(folder, checkpoint.as_ref(), disk)?;
+        return close(folder, &run, &text, disk).map(|()| None);
     }
     let settled = changed.unwrap_or_else(|| run.clone());
     let text = match was_running {
@@ -207,6 +210,33 @@ pub(super) fn settle(folder: &RunFolder, disk: &Disk) -> Result<Option<DeadRun>,
         ..DeadRun::of(&settled)
     };
     Ok(was_running.then_some(dead))
+}
+
+/// Does what a finished run does after its last manifest, if it died before the end of that.
+fn close(
+    folder: &RunFolder,
+    run: &Manifest,
+    text: &[u8],
+    disk: &Disk,
+) -> Result<(), DatasetError> {
+    if !matches!(run.state, RunState::Complete | RunState::Incomplete) {
+        return Ok(());
+    }
+    if folder.checkpoint().exists() {
+        if let Some(started_at) = run.started_at {
+            files::create_directories(&folder.partial(), disk)?;
+            newest::publish(folder, text, (&run.run_id, started_at), disk)?;
+        }
+        remove_if_there(&folder.checkpoint(), disk)?;
+    }
+    if run.state == RunState::Complete {
+        files::create_directories(&folder.partial(), disk)?;
+        files::replace(folder.temporary(SUCCESS), folder.success(), b"", disk)?;
+    }
+    clear_partial(folder, disk)?;
+    // If it stays, nobody minds.
+    let _ = fs::remove_dir(folder.partial());
+    Ok(())
 }
 
 /// Does the steps that a sealing lacks. Returns the changed manifest, or `None` if nothing was lacking.

@@ -56,6 +56,11 @@ fn run_twice(at: usize, times: usize) -> bool {
     let dataset = Dataset::open(root).unwrap();
     let differences = dataset.verify(Checks::ALL, |_| ()).unwrap();
     assert!(differences.is_empty(), "{at}: {differences:?}");
+    if before.as_deref() == Some("complete") {
+        let left = files(&root.join("runs/date=2026-03-01/vp=id-fra/RUN-1"));
+        let expected = ["_SUCCESS", "manifest.json"].map(PathBuf::from);
+        assert_eq!(left, expected, "{at}");
+    }
     let expected = match before.as_deref() {
         Some("running") => Some("killed"),
         other => other,
