@@ -16,6 +16,8 @@ pub(in crate::dataset) const RUNS: &str = "runs";
 pub(in crate::dataset) const MANIFEST: &str = "manifest.json";
 /// Locked while the manifest of the directory is replaced.
 pub(in crate::dataset) const MANIFEST_LOCK: &str = ".manifest.lock";
+/// In [`RUNS`]. Locked while a run finishes what dead runs of other nights left.
+pub(in crate::dataset) const SETTLING_LOCK: &str = ".settling.lock";
 /// Locked while a run writes into a night. Versions before the folder `runs` locked the whole directory with a file of this name.
 pub(in crate::dataset) const LOCK: &str = ".lock";
 /// The lock file, if the file system has no locks.

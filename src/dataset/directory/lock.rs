@@ -1,9 +1,17 @@
-//! The locks of a directory: one for each night, and a short one for the manifest of the directory.
+//! The locks of a directory.
+//!
+//! | lock | held | another process |
+//! |---|---|---|
+//! | of a night | while a run writes into the night, or while another run finishes what dead runs left there | is refused, but waits for the latter |
+//! | of the settling | while a run finishes what dead runs of another night left | waits |
+//! | of the manifest | while the manifest of the directory is replaced | waits |
+//!
+//! The locks are taken in this order: that of the own night, that of the settling, those of other nights, that of the manifest.
 
 use std::fs::File;
 use std::path::Path;
 
-use super::layout::{LOCK, MANIFEST_LOCK, Night, OWNER};
+use super::layout::{LOCK, MANIFEST_LOCK, Night, OWNER, RUNS, SETTLING_LOCK};
 use crate::dataset::DatasetError;
 use crate::dataset::files::{self, Disk, OwnerFile};
 
@@ -18,8 +26,24 @@ pub(in crate::dataset) struct NightLock {
 }
 
 impl NightLock {
-    /// Takes the lock. If another process has it, returns [`DatasetError::InUse`].
+    /// Takes the lock. If a run has it, returns [`DatasetError::InUse`]. Waits for a process that finishes what dead runs left.
     pub fn take(root: &Path, night: &Night, disk: &Disk) -> Result<Self, DatasetError> {
+        match Self::take_at_once(root, night, disk) {
+            Err(DatasetError::InUse(_)) => {
+                // As long as this lock is held, only runs have locks of nights.
+                let _settling = SettlingLock::take(root, disk)?;
+                Self::take_at_once(root, night, disk)
+            }
+            taken => taken,
+        }
+    }
+
+    /// Takes the lock. If another process has it, returns [`DatasetError::InUse`].
+    pub(super) fn take_at_once(
+        root: &Path,
+        night: &Night,
+        disk: &Disk,
+    ) -> Result<Self, DatasetError> {
         let folder = night.folder(root);
         let path = folder.join(LOCK);
         let mut tries = 0;
@@ -42,6 +66,20 @@ impl NightLock {
     }
 }
 
+/// The lock of the settling. It is held for the time that a few manifests take, so it is waited for.
+#[derive(Debug)]
+pub(super) struct SettlingLock {
+    _file: File,
+}
+
+impl SettlingLock {
+    /// Takes the lock. On a file system without locks, a run that starts at the same instant may be refused.
+    pub fn take(root: &Path, disk: &Disk) -> Result<Self, DatasetError> {
+        let path = root.join(RUNS).join(SETTLING_LOCK);
+        wait_for(&path, disk).map(|file| SettlingLock { _file: file })
+    }
+}
+
 /// The lock of the directory's manifest. It is held for the time of one replacement, so it is waited for.
 pub(super) struct ManifestLock {
     _file: File,
@@ -50,15 +88,57 @@ pub(super) struct ManifestLock {
 impl ManifestLock {
     /// Takes the lock. On a file system without locks, two runs that end at the same instant may leave the older manifest there.
     pub fn take(root: &Path, disk: &Disk) -> Result<Self, DatasetError> {
-        let path = root.join(MANIFEST_LOCK);
-        let file = disk
-            .open_or_create(&path, &path)
-            .map_err(DatasetError::file("create", &path))?;
-        match disk.lock(&file, &path) {
-            Err(error) if !files::has_no_locks(&error) => {
-                Err(DatasetError::file("lock", &path)(error))
+        wait_for(&root.join(MANIFEST_LOCK), disk).map(|file| ManifestLock { _file: file })
+    }
+}
+
+/// Locks a file, if the file system has locks. Waits while another process has the lock.
+fn wait_for(path: &Path, disk: &Disk) -> Result<File, DatasetError> {
+    let file = disk
+        .open_or_create(path, path)
+        .map_err(DatasetError::file("create", path))?;
+    match disk.lock(&file, path) {
+        Err(error) if !files::has_no_locks(&error) => Err(DatasetError::file("lock", path)(error)),
+        Ok(()) | Err(_) => Ok(file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::thread;
+
+    use super::*;
+
+    /// Whether the kernel has a thread that waits for the lock of this file.
+    fn is_waited_for(path: &Path) -> bool {
+        let inode = std::fs::metadata(path).unwrap().ino();
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let mut waiting = locks.lines().filter(|line| line.contains("->"));
+        waiting.any(|line| line.contains(&format!(":{inode} ")))
+    }
+
+    #[test]
+    fn a_run_waits_for_a_process_that_finishes_what_dead_runs_of_its_night_left() {
+        let root = tempfile::tempdir().unwrap();
+        let (root, disk) = (root.path(), Disk::default());
+        let night = Night::named("date=2026-03-01", "vp=id-fra").unwrap();
+        // A run refuses another one of its night.
+        let held = NightLock::take(root, &night, &disk).unwrap();
+        let refused = NightLock::take(root, &night, &disk).unwrap_err();
+        assert!(matches!(refused, DatasetError::InUse(_)), "{refused}");
+        drop(held);
+
+        let settling = SettlingLock::take(root, &disk).unwrap();
+        let held = NightLock::take_at_once(root, &night, &disk).unwrap();
+        thread::scope(|scope| {
+            let taken = scope.spawn(|| NightLock::take(root, &night, &Disk::default()));
+            while !taken.is_finished() && !is_waited_for(&root.join(RUNS).join(SETTLING_LOCK)) {
+                thread::yield_now();
             }
-            Ok(()) | Err(_) => Ok(ManifestLock { _file: file }),
-        }
+            drop(held);
+            drop(settling);
+            taken.join().unwrap().unwrap();
+        });
     }
 }

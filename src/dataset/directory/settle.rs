@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::checkpoint::{Checkpoint, Sealing};
 use super::layout::{MANIFEST, Night, RunFolder, SUCCESS};
-use super::lock::NightLock;
+use super::lock::{NightLock, SettlingLock};
 use super::newest::{self, Head};
 use super::sealing::{is_whole, place_part};
 use super::{earlier, night, remove_if_there};
@@ -137,18 +137,21 @@ pub(super) fn settle_all(
             continue;
         }
         // A night that another run writes is its own matter.
-        let lock = match night == *ours {
+        let locks = match night == *ours {
             true => None,
-            false => match NightLock::take(root, &night, disk) {
-                Ok(lock) => Some(lock),
-                Err(_) => continue,
-            },
+            false => {
+                let settling = SettlingLock::take(root, disk)?;
+                match NightLock::take_at_once(root, &night, disk) {
+                    Ok(lock) => Some((lock, settling)),
+                    Err(_) => continue,
+                }
+            }
         };
         night::remove_left(root, &night, disk)?;
         for folder in unfinished {
             told.extend(settle(&folder, disk)?.map(|dead| dead.to_string()));
         }
-        drop(lock);
+        drop(locks);
     }
     Ok(told)
 }
@@ -213,12 +216,7 @@ pub(super) fn settle(folder: &RunFolder, disk: &Disk) -> Result<Option<DeadRun>,
 }
 
 /// Does what a finished run does after its last manifest, if it died before the end of that.
-fn close(
-    folder: &RunFolder,
-    run: &Manifest,
-    text: &[u8],
-    disk: &Disk,
-) -> Result<(), DatasetError> {
+fn close(folder: &RunFolder, run: &Manifest, text: &[u8], disk: &Disk) -> Result<(), DatasetError> {
     if !matches!(run.state, RunState::Complete | RunState::Incomplete) {
         return Ok(());
     }

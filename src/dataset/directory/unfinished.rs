@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 
 use super::checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 use super::layout::{Night, RunFolder, day_of};
-use super::lock::NightLock;
+use super::lock::{NightLock, SettlingLock};
 use super::sealing::PartWriter;
 use super::session::Sessions;
 use super::{Directory, remove_if_there, settle};
@@ -72,7 +72,11 @@ impl Resumable {
         }
         let earlier = |error| DatasetError::Earlier(Box::new(error));
         if run.is_written().map_err(earlier)? {
-            return Err(DatasetError::InUse(folder.night().folder(root)));
+            // Perhaps only by a process that finishes what dead runs left.
+            let _settling = SettlingLock::take(root, &Disk::default())?;
+            if run.is_written().map_err(earlier)? {
+                return Err(DatasetError::InUse(folder.night().folder(root)));
+            }
         }
         let manifest = run.manifest().clone();
         check_version(&folder, &manifest)?;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use serde_json::Value;
 
 use super::*;
 use crate::dataset::manifest::Manifest;
-use crate::dataset::{Vantage, rows};
+use crate::dataset::{RunMeta, SealedPart, Vantage, rows, tables};
 use crate::model::{self, Protocol, Status};
 
 fn new_run() -> NewRun {
