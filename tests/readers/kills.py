@@ -47,7 +47,7 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import pyarrow.parquet
 
-from common import ROOT, attempt, check, finish, program
+from common import ROOT, TABLES, attempt, check, finish, program
 
 # Bounds a run that hangs.
 LONGEST = 300
@@ -173,12 +173,16 @@ def marks(root):
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
+def in_checkpoints(root):
+    """The parts that the checkpoints list, relative to the root."""
+    sealings = [sealing for path in root.glob("runs/*/*/*/checkpoint.json") for sealing in load(path)["sealings"]]
+    return {part["path"] for sealing in sealings for part in sealing["parts"].values()}
+
+
 def where_hit(root, before):
     """Where a kill hit, from what the killed process left. `before` are the marks from before it started: an earlier kill left those."""
     new = [path for path, mark in marks(root).items() if before.get(path) != mark]
-    known = set()
-    for checkpoint in root.glob("runs/*/*/*/checkpoint.json"):
-        known |= {part["path"] for sealing in load(checkpoint)["sealings"] for part in sealing["parts"].values()}
+    known = in_checkpoints(root)
     # A temporary part has the name of its table and that of the part.
     names = {f"{path.partition('/')[0]}-{pathlib.Path(path).name}.tmp" for path in known}
     if any(path.suffix == ".tmp" and path.name not in names for path in new):
@@ -228,6 +232,9 @@ def check_moment(name, root, kind, sessions):
     if (root / "manifest.json").exists():
         attempt(f"{name}: the directory's manifest", lambda: load(root / "manifest.json"))
     found = [load(path) for path in manifests(root)]
+    there = {str(path.relative_to(root)) for table in TABLES for path in (root / table).rglob("*") if path.is_file()}
+    known = in_checkpoints(root).union(*map(listed, found))
+    check(f"{name}: files where readers look that no checkpoint and no manifest has", there - known, set())
     if not check(f"{name}: one run at most", len(found) <= 1, True) or not found:
         return 0
     manifest = found[0]
@@ -239,9 +246,9 @@ def check_moment(name, root, kind, sessions):
 
 
 def check_end(name, root, kind, sessions, is_closed):
-    """The state at the end: everything is there once, and the manifest states it. A run that was killed after its last manifest is not
-    closed: it may lack `_SUCCESS`, and the directory's
-    manifest may be an older one."""
+    """The state at the end: everything is there once, and the manifest states it.
+
+    A run that was killed after its last manifest is not closed: it may lack `_SUCCESS`, and the directory's manifest may be an older one."""
     check_rows(name, root, kind, whole=True)
     [path] = manifests(root)
     manifest = load(path)
@@ -250,7 +257,7 @@ def check_end(name, root, kind, sessions, is_closed):
         names = sorted(file.name for file in path.parent.iterdir())
         check(f"{name}: the directory's manifest", load(root / "manifest.json"), manifest)
         check(f"{name}: what the folder of the run holds", names, ["_SUCCESS", "manifest.json", "targets.bin"])
-    there = {str(file.relative_to(root)) for table in ("hops", "traces") for file in (root / table).rglob("*") if file.is_file()}
+    there = {str(file.relative_to(root)) for table in TABLES for file in (root / table).rglob("*") if file.is_file()}
     check(f"{name}: files where readers look", there, listed(manifest))
     rows = Counter()
     for table, section in manifest["tables"].items():
