@@ -169,7 +169,7 @@ fn run(
     let run = LiveRun {
         core: parts::core(
             config,
-            parts::strategy_for(config, targets, quotes_with_headers, None, false),
+            parts::strategy_for(config, targets, quotes_with_headers, None),
             parts::tracker(
                 config,
                 format,

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::dataset::manifest::Manifest;
-use crate::dataset::{RunMeta, SealedPart, Vantage, rows, tables};
+use crate::dataset::{RunMeta, SealedPart, tables};
+use crate::dataset::{Vantage, rows};
 use crate::model::{self, Protocol, Status};
 
 fn new_run() -> NewRun {
