@@ -14,6 +14,7 @@ are small, so that many are sealed. A run is killed up to eight times. These are
 | any | at a random time of the run |
 | start | a random fsync of the main thread, which opens or resumes the run (by strace) |
 | part | an fsync of the writer thread between the first write of a part and its checkpoint (by strace) |
+| place | an fsync of the writer thread after a part got its final name, before the next one does (by strace) |
 | sealing | any fsync of the writer thread (by strace) |
 
 Where a kill hit is not taken from its aim, but from the files that it left:
@@ -62,7 +63,8 @@ KINDS = {
     "sweep, 1 flow": ("sweep", 1, 200, 7),
     "sweep, 3 flows": ("sweep", 3, 80, 6),
 }
-SEALED_FILE = re.compile(r"<[^>]*\.parquet\.tmp>|/\.partial>|checkpoint\.json>")
+PART_FILE = re.compile(r"\.parquet\.tmp>|/\.partial>|/\.partial/checkpoint\.json>")
+PART_FOLDER = re.compile(r"/(hops|traces)/date=[^/]*/vp=[^/]*>")
 
 
 class Kind:
@@ -107,7 +109,8 @@ class Kind:
             check(f"{self.name}: the path to {destination}, flow {flow}", found, expected)
 
     def moments_of_sealings(self, log, output):
-        """The fsyncs of the writer thread, as numbers: all, and those between the first write of a part and its checkpoint."""
+        """The fsyncs of the writer thread, as numbers: all, those between the first write of a part and its checkpoint, and those of the
+        folders of the parts."""
         shutil.rmtree(output)
         command = ["strace", "-f", "-qq", "-y", "--seccomp-bpf", "-e", "trace=fsync", "-e", "signal=none", "-o", str(log)]
         subprocess.run([*command, *self.command(output)], cwd=ROOT, check=True, timeout=LONGEST)
@@ -115,9 +118,10 @@ class Kind:
         calls = [line.split(maxsplit=1) for line in log.read_text(errors="replace").splitlines()]
         writer, _ = Counter(thread for thread, _ in calls).most_common(1)[0]
         own = [call for thread, call in calls if thread == writer]
-        within = [number for number, call in enumerate(own, start=1) if SEALED_FILE.search(call)]
-        check(f"{self.name}: many sealings", len(within) > 20, True)
-        return list(range(1, len(own) + 1)), within
+        numbers = lambda pattern: [number for number, call in enumerate(own, start=1) if pattern.search(call)]
+        parts, places = numbers(PART_FILE), numbers(PART_FOLDER)
+        check(f"{self.name}: many sealings", len(parts) > 20 and len(places) > 10, True)
+        return list(range(1, len(own) + 1)), parts, places
 
 
 def query(sql):
@@ -131,7 +135,7 @@ def query(sql):
 
 def killed(command, kind, chance):
     """Runs a survey and kills it. Returns its exit code and the aim: -9 if it was killed."""
-    aim = chance.choices(["any", "start", "part", "sealing"], [3, 2, 4, 1])[0]
+    aim = chance.choices(["any", "start", "part", "place", "sealing"], [3, 2, 4, 2, 1])[0]
     if aim == "any":
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         try:
@@ -140,11 +144,12 @@ def killed(command, kind, chance):
             process.kill()
             _, errors = process.communicate(timeout=LONGEST)
         return process.returncode, aim, errors
-    everything, parts = kind.moments
+    everything, parts, places = kind.moments
     # A run that is resumed has the later part of the calls of a whole run. Early calls are hit more often.
     number = {
         "start": lambda: chance.randint(1, 15),
-        "part": lambda: chance.choice(parts[: max(1, len(parts) * 2 // 3)]),
+        "part": lambda: chance.choice(parts[: len(parts) * 2 // 3]),
+        "place": lambda: chance.choice(places[: len(places) * 2 // 3]),
         "sealing": lambda: chance.choice(everything),
     }[aim]()
     # With --seccomp-bpf, strace would not send the signal.
