@@ -29,10 +29,12 @@ impl NightLock {
     /// Takes the lock. If a run has it, returns [`DatasetError::InUse`]. Waits for a process that finishes what dead runs left.
     pub fn take(root: &Path, night: &Night, disk: &Disk) -> Result<Self, DatasetError> {
         match Self::take_at_once(root, night, disk) {
-            Err(DatasetError::InUse(_)) => {
+            Err(refused @ DatasetError::InUse(_)) => {
                 // As long as this lock is held, only runs have locks of nights.
-                let _settling = SettlingLock::take(root, disk)?;
-                Self::take_at_once(root, night, disk)
+                match SettlingLock::take(root, disk) {
+                    Ok(_settling) => Self::take_at_once(root, night, disk),
+                    Err(_) => Err(refused),
+                }
             }
             taken => taken,
         }

@@ -73,8 +73,8 @@ impl Resumable {
         let earlier = |error| DatasetError::Earlier(Box::new(error));
         if run.is_written().map_err(earlier)? {
             // Perhaps only by a process that finishes what dead runs left.
-            let _settling = SettlingLock::take(root, &Disk::default())?;
-            if run.is_written().map_err(earlier)? {
+            let settling = SettlingLock::take(root, &Disk::default());
+            if settling.is_err() || run.is_written().map_err(earlier)? {
                 return Err(DatasetError::InUse(folder.night().folder(root)));
             }
         }
