@@ -223,7 +223,10 @@ fn check(steps: &[(Duration, i64)]) {
         let rtt = |row: &HopRecord| u64::from(row.rtt_us.expect("a reply"));
         let (rtt, usual) = (rtt(row), rtt(steady[&probe]));
         // A machine under load may delay a thread, and so a probe.
-        assert!(rtt > 0 && rtt + 100_000 > usual, "{probe:?}: {rtt} µs, {usual} µs");
+        assert!(
+            rtt > 0 && rtt + 100_000 > usual,
+            "{probe:?}: {rtt} µs, {usual} µs"
+        );
         assert!(rtt < usual + 1_000_000, "{probe:?}: {rtt} µs, {usual} µs");
     }
 }

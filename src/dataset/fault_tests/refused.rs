@@ -47,7 +47,10 @@ fn change(root: &Path, name: &str, change: impl FnOnce(&mut Value)) {
 fn a_complete_run_is_not_resumed() {
     let directory = unfinished();
     complete(directory.path(), Disk::default(), TARGETS).unwrap();
-    check(directory.path(), &["RUN-1", "complete", "nothing is left to do"]);
+    check(
+        directory.path(),
+        &["RUN-1", "complete", "nothing is left to do"],
+    );
 }
 
 #[test]
@@ -66,7 +69,11 @@ fn a_second_resume_is_refused_while_the_first_goes_on() {
     let directory = unfinished();
     let (writer, there) = go_on(directory.path(), Disk::default()).unwrap();
     check(directory.path(), &["is being written by another run"]);
-    resuming::end(writer, (0..TARGETS).filter(|target| !there.contains(target))).unwrap();
+    resuming::end(
+        writer,
+        (0..TARGETS).filter(|target| !there.contains(target)),
+    )
+    .unwrap();
     check_complete(directory.path(), "RUN-1", TARGETS, "the first resume");
 }
 
@@ -77,7 +84,10 @@ fn a_second_resume_that_found_the_run_before_the_first_ended_is_refused() {
     complete(directory.path(), Disk::default(), TARGETS).unwrap();
     let before = contents(directory.path());
     let told = late.lock().unwrap_err().to_string();
-    assert!(told.contains("another process has resumed run RUN-1"), "{told}");
+    assert!(
+        told.contains("another process has resumed run RUN-1"),
+        "{told}"
+    );
     assert!(contents(directory.path()) == before, "a file was changed");
 }
 
@@ -86,7 +96,10 @@ fn a_run_whose_manifest_cannot_be_read_is_not_resumed() {
     let directory = unfinished();
     let path = directory.path().join(FOLDER).join("manifest.json");
     std::fs::write(&path, "{\"tool\": {").unwrap();
-    check(directory.path(), &[path.to_str().unwrap(), "restore the file from a copy"]);
+    check(
+        directory.path(),
+        &[path.to_str().unwrap(), "restore the file from a copy"],
+    );
 }
 
 #[test]
@@ -94,7 +107,13 @@ fn a_run_without_its_targets_is_not_resumed() {
     let directory = unfinished();
     let path = directory.path().join(FOLDER).join("targets.bin");
     std::fs::remove_file(&path).unwrap();
-    check(directory.path(), &["the targets of run RUN-1 are missing", path.to_str().unwrap()]);
+    check(
+        directory.path(),
+        &[
+            "the targets of run RUN-1 are missing",
+            path.to_str().unwrap(),
+        ],
+    );
 }
 
 #[test]
@@ -102,12 +121,17 @@ fn a_run_whose_checkpoint_is_missing_or_of_another_version_is_not_resumed() {
     let directory = unfinished();
     let path = directory.path().join(FOLDER).join("checkpoint.json");
     let named = path.to_str().unwrap().to_owned();
-    change(directory.path(), "checkpoint.json", |it| it["checkpoint_version"] = 99.into());
+    change(directory.path(), "checkpoint.json", |it| {
+        it["checkpoint_version"] = 99.into()
+    });
     check(directory.path(), &[&named, "checkpoint_version is 99"]);
     std::fs::write(&path, "{\"checkpoint_version\": 1, \"sealings\": 3}").unwrap();
     check(directory.path(), &[&named]);
     std::fs::remove_file(&path).unwrap();
-    check(directory.path(), &[&named, "the checkpoint of run RUN-1 is missing"]);
+    check(
+        directory.path(),
+        &[&named, "the checkpoint of run RUN-1 is missing"],
+    );
 }
 
 #[test]
@@ -119,21 +143,35 @@ fn a_run_of_another_version_of_the_format_or_of_a_table_is_not_resumed() {
         });
     };
     let current = manifest_of(&directory.path().join(FOLDER).join("manifest.json")).unwrap();
-    let hops = current["tables"]["hops"]["schema_version"].as_u64().unwrap() as u32;
+    let hops = current["tables"]["hops"]["schema_version"]
+        .as_u64()
+        .unwrap() as u32;
     set("/tables/hops/schema_version", hops + 1);
-    check(directory.path(), &["RUN-1", "of the table hops", "resume it with pathsurvey"]);
+    check(
+        directory.path(),
+        &["RUN-1", "of the table hops", "resume it with pathsurvey"],
+    );
     set("/tables/hops/schema_version", hops);
     set("/manifest_version", 0);
-    check(directory.path(), &["the manifest_version of run RUN-1 is 0"]);
+    check(
+        directory.path(),
+        &["the manifest_version of run RUN-1 is 0"],
+    );
     set("/manifest_version", 99);
-    check(directory.path(), &["its manifest_version is 99", "install a newer"]);
+    check(
+        directory.path(),
+        &["its manifest_version is 99", "install a newer"],
+    );
 }
 
 #[test]
 fn a_run_of_a_version_that_could_not_resume_is_not_resumed() {
     let directory = directory();
     killed::killed_before(directory.path(), "RUN-1");
-    check(directory.path(), &["RUN-1", "could not resume runs: start a new run"]);
+    check(
+        directory.path(),
+        &["RUN-1", "could not resume runs: start a new run"],
+    );
 }
 
 #[test]

@@ -77,7 +77,12 @@ pub(super) fn complete(root: &Path, disk: Disk, traces: u32) -> Result<Finished,
 /// How many rows of a table each target has.
 pub(super) fn count(dataset: &Dataset, table: &str) -> BTreeMap<u32, usize> {
     let mut found = BTreeMap::new();
-    for batch in dataset.scan(table).columns(&["trace_id"]).batches().unwrap() {
+    for batch in dataset
+        .scan(table)
+        .columns(&["trace_id"])
+        .batches()
+        .unwrap()
+    {
         let batch = batch.unwrap();
         let ids = batch.column_by_name("trace_id").unwrap();
         let ids: &Int64Array = ids.as_any().downcast_ref().unwrap();

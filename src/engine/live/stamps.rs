@@ -92,8 +92,8 @@ impl Stamps {
     fn plausible(&self, wall: u64, latest: Time) -> Option<Time> {
         let earliest = self.read_until.before(ENQUEUED_WITHIN);
         let before = self.before_step.iter().map(|(offset, _)| *offset);
-        let mut times = { std::iter::once(self.offset).chain(before) }
-            .map(|offset| offset.to_run_time(wall));
+        let mut times =
+            { std::iter::once(self.offset).chain(before) }.map(|offset| offset.to_run_time(wall));
         times.find(|at| (earliest..=latest).contains(at))
     }
 }
@@ -126,7 +126,8 @@ mod tests {
 
     fn step(wall: &Stepping, by: i64) {
         let now = wall.0.load(Ordering::Relaxed);
-        wall.0.store(now.saturating_add_signed(by), Ordering::Relaxed);
+        wall.0
+            .store(now.saturating_add_signed(by), Ordering::Relaxed);
     }
 
     /// Something arrives at the time that is returned, with the timestamp that is returned.

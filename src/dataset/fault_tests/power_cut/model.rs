@@ -140,7 +140,9 @@ impl Model {
 
     /// The node at a path, with all changes.
     fn find(&self, path: &Path) -> Option<usize> {
-        let relative = path.strip_prefix(&self.base).expect("a path below the base");
+        let relative = path
+            .strip_prefix(&self.base)
+            .expect("a path below the base");
         relative.iter().try_fold(0, |at, name| {
             let Node::Directory { durable, pending } = &self.nodes[at] else {
                 return None;
