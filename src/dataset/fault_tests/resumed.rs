@@ -27,7 +27,7 @@ fn state(root: &Path) -> Option<String> {
 fn resume(root: &Path, at: &str) {
     let before = state(root);
     if before.is_some() {
-        check_sound(&Dataset::open(root).unwrap(), at);
+        check_sound(root, &Dataset::open(root).unwrap(), at);
     }
     match (before.as_deref(), complete(root, Disk::default(), TARGETS)) {
         (Some("complete"), Err(DatasetError::NotResumable { .. })) => {}
