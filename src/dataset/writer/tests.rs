@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use serde_json::Value;
 
 use super::*;
 use crate::dataset::manifest::Manifest;
+use crate::dataset::{RunMeta, SealedPart, tables};
 use crate::dataset::{Vantage, rows};
 use crate::model::{self, Protocol, Status};
 
