@@ -12,6 +12,7 @@ pub mod dataset;
 pub mod engine;
 pub mod lab;
 pub mod model;
+pub mod paths;
 pub mod strategy;
 pub mod survey;
 pub mod targets;

@@ -13,12 +13,13 @@ mod faults {
     pub mod locks;
     pub mod mounted;
     pub mod program;
+    pub mod resumed;
 }
 mod support;
 
 use std::process::ExitCode;
 
-use faults::{errors, killed, locks, mounted};
+use faults::{errors, killed, locks, mounted, resumed};
 use support::{Case, User};
 
 fn main() -> ExitCode {
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
             locks::unsynced,
         ),
         case(
-            "the_next_survey_marks_a_killed_one_and_counts_no_row_twice",
+            "the_next_survey_marks_a_killed_one_and_lists_all_its_parts",
             User::Caller,
             killed::next_run,
         ),
@@ -83,6 +84,31 @@ fn main() -> ExitCode {
             "a_file_size_limit_is_named_with_its_remedy",
             User::Caller,
             errors::size_limit,
+        ),
+        case(
+            "a_survey_is_resumed_after_calls_of_its_resume_failed",
+            User::Caller,
+            resumed::failing_calls,
+        ),
+        case(
+            "a_survey_that_filled_the_disk_is_resumed_when_there_is_room",
+            User::Root,
+            resumed::full_disk,
+        ),
+        case(
+            "a_survey_in_a_read_only_file_system_is_not_resumed_and_later_is",
+            User::Root,
+            resumed::read_only,
+        ),
+        case(
+            "a_survey_in_a_folder_of_another_user_is_not_resumed_and_later_is",
+            User::Ordinary,
+            resumed::not_allowed,
+        ),
+        case(
+            "a_second_resume_is_refused_and_the_first_goes_on",
+            User::Caller,
+            resumed::two_at_once,
         ),
     ])
 }

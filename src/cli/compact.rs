@@ -5,9 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use pathsurvey::dataset::compact::{Compacted, Options, Outcome, PART_ROWS, compact};
+use indicatif::{HumanBytes, HumanCount};
+use pathsurvey::dataset::compact::{
+    Compacted, Event, Options, Outcome, PART_ROWS, SweepReader, SweepTraces, compact,
+};
+use pathsurvey::survey::sweep_facts;
 
 use super::OK;
+use super::log::LogOptions;
+use super::terminal::new_bar;
 
 /// Options of `datasets compact`.
 #[derive(Debug, Args)]
@@ -30,20 +36,38 @@ pub(super) struct CompactArgs {
 
 impl CompactArgs {
     /// Prints one line for each run. Returns the exit code.
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self, log: &LogOptions) -> anyhow::Result<u8> {
         let options = Options {
             to: self.to,
             unfinished: self.unfinished,
             part_rows: self.part_rows,
+            sweeps: Some(SweepReader::new(sweep_facts)),
             ..Options::default()
         };
+        let style =
+            "{bar:32} {percent:>3}%  {human_pos} rows merged  {elapsed_precise} (eta {eta})";
+        let mut bar = None;
         let mut printed = Ok(());
-        compact(&self.root, &options, |run| {
-            // The runs are compacted to the end, also if the reader of standard output has gone.
-            if printed.is_ok() {
-                printed = writeln!(std::io::stdout(), "{}", line(run));
+        let done = compact(&self.root, &options, |event| match event {
+            Event::Progress(progress) if log.shows_progress() => {
+                bar.get_or_insert_with(|| new_bar(progress.all_rows, style))
+                    .set_position(progress.rows);
             }
-        })?;
+            Event::Progress(_) => {}
+            Event::Done(run) => {
+                if let Some(bar) = bar.take() {
+                    bar.finish_and_clear();
+                }
+                // The runs are compacted to the end, also if the reader of standard output has gone.
+                if printed.is_ok() {
+                    printed = writeln!(std::io::stdout(), "{}", line(run));
+                }
+            }
+        });
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        done?;
         printed?;
         Ok(OK)
     }
@@ -52,13 +76,24 @@ impl CompactArgs {
 /// The line of a run.
 fn line(run: &Compacted) -> String {
     match &run.outcome {
-        Outcome::Merged { before, after } => format!(
-            "{}  {} parts, {}  →  {} parts, {}",
+        Outcome::Merged {
+            before,
+            after,
+            traces,
+        } => format!(
+            "{}  {} parts, {}  →  {} parts, {}{}",
             run.run_id,
             before.parts,
-            indicatif::HumanBytes(before.bytes),
+            HumanBytes(before.bytes),
             after.parts,
-            indicatif::HumanBytes(after.bytes)
+            HumanBytes(after.bytes),
+            match traces {
+                None => String::new(),
+                Some(SweepTraces::Written(traces)) =>
+                    format!("; {} traces added", HumanCount(*traces)),
+                Some(SweepTraces::Missing(why)) =>
+                    format!("; its traces cannot be computed: {why}"),
+            }
         ),
         Outcome::Kept(reason) => format!("{}  stays as it is: {reason}", run.run_id),
     }

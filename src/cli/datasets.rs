@@ -22,7 +22,7 @@ pub(super) enum DatasetsCommand {
     List(ListArgs),
     /// Compare the files of a dataset with its manifests. Ends with exit code 1 if there are faults.
     Verify(verify::VerifyArgs),
-    /// Merge the small parts of runs into large ones.
+    /// Merge the small parts of runs into large ones. A sweep gains its traces.
     Compact(super::compact::CompactArgs),
     /// Remove old nights. Without --yes, only says what it would remove.
     Prune(prune::PruneArgs),
@@ -34,7 +34,7 @@ impl DatasetsCommand {
         let end = match self {
             DatasetsCommand::List(args) => args.run(),
             DatasetsCommand::Verify(args) => args.run(log),
-            DatasetsCommand::Compact(args) => args.run(),
+            DatasetsCommand::Compact(args) => args.run(log),
             DatasetsCommand::Prune(args) => args.run(),
         };
         match end {

@@ -2,13 +2,36 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one clock of a run")]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::fmt::Debug;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::Time;
+
+/// A wall clock. It may step, forward and backward.
+pub trait WallClock: Debug + Sync {
+    /// Nanoseconds since the UNIX epoch.
+    fn nanos(&self) -> u64;
+}
+
+/// The wall clock of this machine: CLOCK_REALTIME.
+#[derive(Debug)]
+struct Machine;
+
+impl WallClock for Machine {
+    fn nanos(&self) -> u64 {
+        // A wall clock before 1970 is not set. It counts as 0, the epoch.
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| {
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            })
+    }
+}
 
 /// The wall-clock time at the start of the run, advanced by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
+    wall: &'static dyn WallClock,
     start: Time,
     started: Instant,
 }
@@ -16,14 +39,20 @@ pub struct Clock {
 /// How far the wall clock is ahead of the run's clock at one moment, nanoseconds.
 ///
 /// The offset changes when the wall clock is stepped or slewed, so it is measured again for every batch of kernel timestamps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallOffset(i64);
 
 impl Clock {
     /// Starts the clock.
     pub fn start() -> Self {
+        Clock::over(&Machine)
+    }
+
+    /// Starts the clock at the time of this wall clock.
+    pub fn over(wall: &'static dyn WallClock) -> Self {
         Clock {
-            start: Time::from_nanos(wall_nanos()),
+            wall,
+            start: Time::from_nanos(wall.nanos()),
             started: Instant::now(),
         }
     }
@@ -42,7 +71,7 @@ impl Clock {
     /// Measures the offset of the wall clock.
     pub fn wall_offset(&self) -> WallOffset {
         WallOffset(
-            wall_nanos()
+            { self.wall.nanos() }
                 .wrapping_sub(self.now().as_nanos())
                 .cast_signed(),
         )
@@ -56,15 +85,11 @@ impl WallOffset {
         // A timestamp of 0 stays the earliest time.
         Time::from_nanos(wall_nanos.saturating_add_signed(self.0.saturating_neg()))
     }
-}
 
-fn wall_nanos() -> u64 {
-    // A wall clock before 1970 is not set. It counts as 0, the epoch.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-        })
+    /// How much the wall clock stepped between two measurements.
+    pub fn step_from(self, before: WallOffset) -> Duration {
+        Duration::from_nanos(self.0.abs_diff(before.0))
+    }
 }
 
 #[cfg(test)]

@@ -15,9 +15,6 @@
 //! | `tracker` | how every probe ends: rows and outcomes | no |
 //! | `outbox` | a batch of probes on its way to the kernel | no |
 //! | `inbox` | packets on their way to the core | no |
-//! | `hop_rows` | which rows of a trace tell who stands at their TTL | no |
-//! | `path_rows` | which row of a trace stands for each TTL of its path | no |
-//! | `anomalies` | what a trace's rows show out of the ordinary | no |
 //! | `assembler` | rows of a target together | no |
 //! | `collector` | events to finished rows, and these to the sink | no |
 //! | `report` | the run's figures | no |
@@ -27,14 +24,12 @@
 //! | `live` | the driver for a real network: sender, receiver and collector threads | yes |
 //! | `virtual_time` | the driver for the lab in-process, jumping from event to event | no |
 
-pub mod anomalies;
 pub mod assembler;
 pub mod clock;
 pub mod collector;
 pub mod core;
 mod deferred;
 pub mod format;
-pub mod hop_rows;
 pub mod inbox;
 pub mod ledger;
 pub mod limiter;
@@ -42,7 +37,6 @@ pub mod live;
 pub mod matcher;
 pub mod nat;
 pub mod outbox;
-pub mod path_rows;
 pub mod report;
 pub mod sink;
 pub mod stop;

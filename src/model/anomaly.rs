@@ -1,4 +1,4 @@
-//! Anomalies of a trace. `engine::anomalies` computes them and defines each.
+//! Anomalies of a trace. `paths::anomalies` computes them and defines each.
 
 use super::named::named;
 

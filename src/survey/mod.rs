@@ -26,6 +26,7 @@ mod setup;
 mod sink;
 mod sockets;
 mod summary;
+mod swept;
 mod words;
 
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub use privilege::PrivilegeError;
 pub use resume::{ResumeRequest, resume};
 pub use setup::{LAB_SEED, Simulation, lab_network};
 pub use summary::{MissedReplyRate, Summary};
+pub use swept::sweep_facts;
 
 use closing::{RunEnd, warnings_at_the_end};
 use opening::Session;

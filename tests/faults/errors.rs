@@ -3,24 +3,26 @@
 use std::fs::{self, File};
 use std::process::Command;
 
-use super::program::{Place, check, json, survey, with_faults};
+use super::program::{NIGHT, Place, check, json, survey, with_faults};
 use crate::support::Outcome;
 
 pub fn failing() -> Outcome {
-    let manifest = "out/.partial/manifest.json";
+    let lock = format!("{NIGHT}/.lock");
+    let lock = lock.as_str();
+    let manifest = "MANIFEST";
     let refused = "name a place that you may write to with -o";
     let stays = "parts already sealed are whole and stay";
     // The call, its path, what the message holds, and the state of the manifest.
     let cases: &[(&str, &str, &[&str], Option<&str>)] = &[
         (
             "openat:error=EACCES",
-            "out/.lock",
-            &["cannot create ", "out/.lock", refused],
+            lock,
+            &["cannot create ", lock, refused],
             None,
         ),
         (
             "openat:error=EIO",
-            "out/.lock",
+            lock,
             &["cannot create ", "Input/output error"],
             None,
         ),
@@ -38,13 +40,13 @@ pub fn failing() -> Outcome {
         ),
         (
             "flock:error=EAGAIN",
-            "out/.lock",
+            lock,
             &["is being written by another run"],
             None,
         ),
         (
             "flock:error=EIO",
-            "out/.lock",
+            lock,
             &["cannot lock ", "Input/output error"],
             None,
         ),
@@ -57,20 +59,24 @@ pub fn failing() -> Outcome {
         (
             "fsync:error=EIO:when=2+",
             manifest,
-            &["cannot sync ", "out/manifest.json", stays],
+            &["cannot sync ", "/manifest.json", stays],
             Some("running"),
         ),
         (
             "rename:error=EIO:when=2+",
             manifest,
-            &["cannot rename to ", "out/manifest.json", stays],
+            &["cannot rename to ", "/manifest.json", stays],
             Some("running"),
         ),
     ];
     for (inject, path, words, state) in cases {
         let place = Place::new()?;
         let program = survey("1", &place.text("out"));
-        let output = with_faults(&[inject], &[place.text(path)], &program).output();
+        let path = match *path == manifest {
+            true => place.of_run("1", ".partial/manifest.json"),
+            false => place.text(path),
+        };
+        let output = with_faults(&[inject], &[path], &program).output();
         check(&output.expect("strace"), 1, words);
         let manifest = place.path("out/manifest.json");
         match state {
@@ -82,11 +88,13 @@ pub fn failing() -> Outcome {
 }
 
 pub fn interrupted() -> Outcome {
-    let manifest = "out/.partial/manifest.json";
+    let lock = format!("{NIGHT}/.lock");
+    let lock = lock.as_str();
+    let manifest = "MANIFEST";
     for (call, path) in [
-        ("openat", "out/.lock"),
+        ("openat", lock),
         ("openat", manifest),
-        ("flock", "out/.lock"),
+        ("flock", lock),
         ("write", manifest),
         ("fsync", manifest),
         ("fsync", "out"),
@@ -94,7 +102,11 @@ pub fn interrupted() -> Outcome {
         let place = Place::new()?;
         let program = survey("1", &place.text("out"));
         let inject = format!("{call}:error=EINTR:when=1..3");
-        let output = with_faults(&[&inject], &[place.text(path)], &program).output();
+        let named = match path == manifest {
+            true => place.of_run("1", ".partial/manifest.json"),
+            false => place.text(path),
+        };
+        let output = with_faults(&[&inject], &[named], &program).output();
         let output = output.expect("strace");
         check(&output, 0, &[]);
         assert!(output.stderr.is_empty(), "{call} of {path}");

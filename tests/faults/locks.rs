@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::program::{Place, check, json, only_warning, survey, told, with_faults};
+use super::program::{NIGHT, Place, check, json, only_warning, survey, told, with_faults};
 use crate::support::Outcome;
 
 /// The errors of flock on a file system without locks. 524 is the kernel's ENOTSUPP, which NFS passes on.
@@ -37,7 +37,7 @@ pub fn missing() -> Outcome {
                 _ => place.names(""),
             };
             let expected: &[&str] = match name {
-                "out" => &[".lock", ".partial", "manifest.json"],
+                "out" => &[".manifest.lock", "manifest.json"],
                 _ => &["out.csv", "out.csv.manifest.json"],
             };
             assert_eq!(left, expected, "{error}");
@@ -78,11 +78,13 @@ fn owner(lock: &Path, program: &mut Child) -> u64 {
 }
 
 pub fn two_runs() -> Outcome {
-    for (name, lock, written) in [
-        ("out", "out/.lock.owner", "out/.partial/manifest.json"),
-        ("out.csv", ".out.csv.lock", ".out.csv.partial"),
-    ] {
+    let owned = format!("{NIGHT}/.lock.owner");
+    for (name, lock) in [("out", owned.as_str()), ("out.csv", ".out.csv.lock")] {
         let place = Place::new()?;
+        let written = match name {
+            "out" => place.of_run("1", ".partial/manifest.json"),
+            _ => place.text(".out.csv.partial"),
+        };
         let output = place.text(name);
         let no_locks = "flock:error=ENOLCK";
         // The first survey stops in the middle, and so holds its place until it is killed.
@@ -90,7 +92,7 @@ pub fn two_runs() -> Outcome {
             "out" => "rename:signal=SIGSTOP:when=2",
             _ => "write:signal=SIGSTOP:when=2",
         };
-        let locked = [place.text(written), place.text("out/.lock")];
+        let locked = [written, place.text(&format!("{NIGHT}/.lock"))];
         let mut first = with_faults(&[no_locks, stops], &locked, &survey("1", &output))
             .spawn()
             .expect("strace");
@@ -149,10 +151,13 @@ pub fn unsynced() -> Outcome {
 /// Two containers on one host: each has process numbers of its own, and cannot look for those of the other.
 pub fn containers() -> Outcome {
     let place = Place::new()?;
-    let (output, lock) = (place.text("out"), place.path("out/.lock.owner"));
+    let (output, lock) = (
+        place.text("out"),
+        place.path(&format!("{NIGHT}/.lock.owner")),
+    );
     let manifest = [
-        place.text("out/.partial/manifest.json"),
-        place.text("out/.lock"),
+        place.of_run("1", ".partial/manifest.json"),
+        place.text(&format!("{NIGHT}/.lock")),
     ];
     let faults = ["flock:error=ENOLCK", "rename:signal=SIGSTOP:when=2"];
     let traced = with_faults(&faults, &manifest, &survey("1", &output));
@@ -180,7 +185,7 @@ pub fn containers() -> Outcome {
 }
 
 /// The only child of a process.
-fn child_of(pid: u32) -> u32 {
+pub fn child_of(pid: u32) -> u32 {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let children = std::fs::read_to_string(&path).expect(&path);
     children.trim().parse().expect("one child")
@@ -189,10 +194,13 @@ fn child_of(pid: u32) -> u32 {
 /// Both surveys are in one PID namespace that has no `/proc` of its own: there, `/proc/1` is the first process of the host.
 pub fn foreign_proc() -> Outcome {
     let place = Place::new()?;
-    let (output, lock) = (place.text("out"), place.path("out/.lock.owner"));
+    let (output, lock) = (
+        place.text("out"),
+        place.path(&format!("{NIGHT}/.lock.owner")),
+    );
     let written = [
-        place.text("out/.partial/manifest.json"),
-        place.text("out/.lock"),
+        place.of_run("1", ".partial/manifest.json"),
+        place.text(&format!("{NIGHT}/.lock")),
     ];
     let first = survey("1", &output);
     let mut inside = Command::new("unshare");

@@ -20,6 +20,9 @@ const SURVEY: [&str; 8] = [
     "198.18.0.0/16",
 ];
 
+/// The night of the surveys: the virtual time and the vantage point of the lab.
+pub const NIGHT: &str = "out/runs/date=2026-01-01/vp=id-local";
+
 /// A directory of a test.
 pub struct Place(tempfile::TempDir);
 
@@ -44,13 +47,24 @@ impl Place {
         self.path(name).to_str().expect("UTF-8").to_owned()
     }
 
-    /// The names below the place, but for those of tables.
+    /// A file in the folder of the run of `survey(seed, "out")`. Equal seeds give equal ids.
+    pub fn of_run(&self, seed: &str, name: &str) -> String {
+        let learned = tempfile::tempdir().expect("a directory");
+        let out = learned.path().join("out");
+        let ended = survey(seed, out.to_str().expect("UTF-8")).output();
+        check(&ended.expect("the program"), 0, &[]);
+        let id = json(&out.join("manifest.json"))["run_id"].clone();
+        let id = id.as_str().expect("an id");
+        self.text(&format!("{NIGHT}/{id}/{name}"))
+    }
+
+    /// The names below the place, but for those of tables and of the runs' folders.
     pub fn names(&self, below: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(below)).expect("a directory");
         let names = entries.map(|entry| entry.expect("an entry").file_name());
         let mut names: Vec<String> = names
             .map(|name| name.to_string_lossy().into_owned())
-            .filter(|name| name != "hops" && name != "traces")
+            .filter(|name| !["hops", "traces", "runs"].contains(&name.as_str()))
             .collect();
         names.sort();
         names
@@ -63,6 +77,13 @@ pub fn survey(seed: &str, output: &str) -> Command {
     command
         .args(SURVEY)
         .args(["--lab", "-e", seed, "-o", output]);
+    quiet(command)
+}
+
+/// Goes on with the survey in `output`.
+pub fn resume(output: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pathsurvey"));
+    command.args(["survey", "--resume", "--quiet", "-o", output]);
     quiet(command)
 }
 

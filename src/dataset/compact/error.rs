@@ -1,5 +1,6 @@
 //! Errors of compacting, each with the run or file, and a remedy.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use arrow::error::ArrowError;
@@ -41,6 +42,18 @@ pub enum CompactError {
         expected: u64,
         /// Rows merged.
         found: u64,
+    },
+    /// The stored targets of a sweep are not those of its rows.
+    #[error(
+        "run {run_id}: its targets.bin has another target than {destination} for trace {trace_id}: restore the file from a copy"
+    )]
+    OtherTargets {
+        /// The run.
+        run_id: String,
+        /// The trace.
+        trace_id: u64,
+        /// The address in its rows.
+        destination: IpAddr,
     },
     /// A process writes into the dataset.
     #[error("{} is being written by a run: compact it when the run has ended", .0.display())]

@@ -7,6 +7,7 @@ use arrow::error::ArrowError;
 use super::cuts::Cuts;
 use super::merge::Merge;
 use super::parts::{NewPart, PartWriter, RowFile};
+use super::sweep::{self, SweepFacts};
 use super::{CompactError, Options};
 use crate::dataset::directory::RunFolder;
 use crate::dataset::files::Disk;
@@ -14,6 +15,7 @@ use crate::dataset::manifest::{self, path_safe};
 use crate::dataset::parquet::Footer;
 use crate::dataset::read::{Part, Run};
 use crate::dataset::table::TableSchema;
+use crate::dataset::{Counted, RunMeta};
 
 /// What the compaction of a run needs.
 pub(super) struct Job<'a> {
@@ -25,6 +27,15 @@ pub(super) struct Job<'a> {
     pub footer: Footer,
     /// The number of the first new part. It is above those of the old parts, so no name is used twice.
     pub first_sealing: u64,
+    /// Is called with the number of rows after they were merged.
+    pub on_rows: &'a dyn Fn(u64),
+}
+
+/// The new parts of all tables.
+pub(super) struct Merged {
+    pub tables: Vec<NewTable>,
+    /// The counts of the traces of a sweep that had none.
+    pub gained: Option<Counted>,
 }
 
 /// The new parts of a table.
@@ -39,6 +50,7 @@ impl<'a> Job<'a> {
         folder: &'a RunFolder,
         disk: &'a Disk,
         options: &'a Options,
+        on_rows: &'a dyn Fn(u64),
     ) -> Self {
         let manifest = run.manifest();
         let parts = run.tables().flat_map(|table| run.parts(table));
@@ -53,17 +65,52 @@ impl<'a> Job<'a> {
                 config_sha256: manifest.config_sha256.clone(),
             },
             first_sealing: numbers.max().map_or(0, |last| last + 1),
+            on_rows,
         }
     }
 
-    /// Merges all tables. The new parts wait under temporary names. `tables` starts with `hops`.
+    /// Rows were merged.
+    pub(super) fn merged(&self, rows: usize) {
+        (self.on_rows)(rows as u64);
+    }
+
+    /// The rows that [`merge`](Self::merge) merges. A table with many parts counts once for each pass.
+    pub(super) fn all_rows(&self, tables: &[&'static TableSchema]) -> u64 {
+        let at_once = self.options.open_parts.max(2);
+        let of_table = |table: &&TableSchema| {
+            let parts = self.run.parts(table.name);
+            let rows: u64 = parts.iter().map(|part| part.listed().rows).sum();
+            let (mut left, mut passes) = (parts.len(), 1);
+            while left > at_once {
+                left = left.div_ceil(left.div_ceil(at_once).min(at_once));
+                passes += 1;
+            }
+            rows.saturating_mul(passes)
+        };
+        tables.iter().map(of_table).sum()
+    }
+
+    /// Merges all tables. The new parts wait under temporary names. `tables` starts with `hops`. With `sweep`, the run is a sweep and gains
+    /// its traces.
     pub(super) fn merge(
         &self,
         tables: &[&'static TableSchema],
-    ) -> Result<Vec<NewTable>, CompactError> {
+        sweep: Option<&(SweepFacts, RunMeta)>,
+    ) -> Result<Merged, CompactError> {
         let mut starts: Vec<i64> = Vec::new();
         let mut merged = Vec::with_capacity(tables.len());
+        let mut gained = None;
         for table in tables {
+            match (table.name, sweep) {
+                ("hops", Some(sweep)) => {
+                    let swept = self.merge_sweep(table, sweep)?;
+                    gained = Some(swept.counted);
+                    merged.extend([swept.hops, swept.traces]);
+                    continue;
+                }
+                ("traces", Some(_)) => continue,
+                _ => {}
+            }
             let cuts = match (table.name, table.sort_order.first()) {
                 ("hops", _) => Cuts::Traces {
                     rows: self.options.part_rows,
@@ -81,7 +128,24 @@ impl<'a> Job<'a> {
                 parts,
             });
         }
-        Ok(merged)
+        Ok(Merged {
+            tables: merged,
+            gained,
+        })
+    }
+
+    fn merge_sweep(
+        &self,
+        table: &'static TableSchema,
+        sweep: &(SweepFacts, RunMeta),
+    ) -> Result<sweep::SweptTables, CompactError> {
+        let parts = self.few_parts(table, self.run.parts(table.name).to_vec())?;
+        let swept = sweep::merge(self, sweep, &parts, self.options.part_rows)?;
+        for part in &parts {
+            self.drop_intermediate(part)?;
+        }
+        self.check_rows(table, &swept.hops.parts)?;
+        Ok(swept)
     }
 
     fn merge_table(
@@ -93,6 +157,7 @@ impl<'a> Job<'a> {
         let mut writer = PartWriter::new(self, table, cuts);
         let mut merge = Merge::open(self, table, &parts)?;
         while let Some(batch) = merge.next_batch()? {
+            self.merged(batch.num_rows());
             writer.write(&batch)?;
         }
         drop(merge);
@@ -100,18 +165,24 @@ impl<'a> Job<'a> {
         for part in &parts {
             self.drop_intermediate(part)?;
         }
+        self.check_rows(table, &written)?;
+        Ok((written, cuts))
+    }
+
+    /// Compares the rows of the new parts with those of the run.
+    fn check_rows(&self, table: &TableSchema, written: &[NewPart]) -> Result<(), CompactError> {
         let expected = self.run.parts(table.name).iter();
         let expected = expected.map(|part| part.listed().rows).sum();
         let found = written.iter().map(|part| part.listed.rows).sum();
-        if found != expected {
-            return Err(CompactError::Rows {
-                run_id: self.run.id().to_owned(),
-                table: table.name,
-                expected,
-                found,
-            });
+        if found == expected {
+            return Ok(());
         }
-        Ok((written, cuts))
+        Err(CompactError::Rows {
+            run_id: self.run.id().to_owned(),
+            table: table.name,
+            expected,
+            found,
+        })
     }
 
     /// Merges neighbouring parts until at most [`Options::open_parts`] are left.
@@ -152,6 +223,7 @@ impl<'a> Job<'a> {
         let mut file = RowFile::create(self, table, path.clone())?;
         let mut merge = Merge::open(self, table, parts)?;
         while let Some(batch) = merge.next_batch()? {
+            self.merged(batch.num_rows());
             file.write(&batch)?;
         }
         let rows = file.rows();
@@ -183,12 +255,14 @@ impl<'a> Job<'a> {
         self.folder.temporary(&name)
     }
 
-    /// The path of a new part for the manifest. It is in the folder of the run's first part.
+    /// The path of a new part for the manifest. It is in the folder of the table's first part, or else in that of the night.
     pub(super) fn listed_path(&self, table: &str, sealing: u64) -> String {
         let run = path_safe(self.run.id());
         let name = format!("part-{run}-{sealing:05}.parquet");
         let old = self.run.parts(table).first();
         let folder = old.and_then(|part| Path::new(&part.listed().path).parent());
-        manifest::path_text(&folder.unwrap_or(Path::new(table)).join(name))
+        let of_night = || Path::new(table).join(self.folder.night().partition());
+        let folder = folder.map_or_else(of_night, Path::to_owned);
+        manifest::path_text(&folder.join(name))
     }
 }

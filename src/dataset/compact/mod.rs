@@ -7,7 +7,9 @@
 //! - A part of `hops` ends before the next trace when it has [`Options::part_rows`] rows. Other tables with traces are cut at the same
 //!   traces, and parts with the same traces have the same number of the sealing. Row groups, Bloom filters, statistics and compression are as
 //!   a run writes them.
-//! - The run's manifest lists the new parts. Nothing else changes in it.
+//! - The run's manifest lists the new parts. Nothing else changes in it, but for the counts of the traces that a sweep gains.
+//! - A sweep without traces gains them if [`Options::sweeps`] is given: see `sweep`. `on_path` of its hops is then true or false; it was null.
+//!   A sweep that has few parts already is compacted for that.
 //! - Memory does not grow with the run: at most [`Options::open_parts`] parts are open, with a batch and one page of each column. A run with
 //!   more parts is merged in several passes. The files between them are in `.partial/` and need about the space of one table.
 //!
@@ -23,12 +25,16 @@
 //! | a run without a folder of its own, or with an unknown table | an earlier or later version wrote it |
 
 mod cuts;
+mod decode;
 mod error;
 mod job;
 mod merge;
+mod outcome;
 mod parts;
 mod replace;
+mod sweep;
 
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -41,10 +47,12 @@ use super::manifest::{self, Manifest, RunState, TableSection};
 use super::read::Part;
 use super::read::{Dataset, ReadError, Run};
 use super::table::TableSchema;
-use super::{DatasetError, tables};
+use super::{DatasetError, RunMeta, tables};
 
 pub use error::CompactError;
-use job::{Job, NewTable};
+use job::{Job, Merged};
+pub use outcome::{Compacted, Event, Outcome, Progress, Reason, Size, SweepTraces};
+pub use sweep::{SweepFacts, SweepReader};
 
 /// The default of [`Options::part_rows`]: four row groups, about 80 MB of `hops`.
 pub const PART_ROWS: u64 = 4_000_000;
@@ -62,6 +70,8 @@ pub struct Options {
     pub part_rows: u64,
     /// The most parts that are read at the same time, at least 2.
     pub open_parts: usize,
+    /// Reads what the traces of a sweep need besides its rows. `None`: sweeps gain no traces.
+    pub sweeps: Option<SweepReader>,
 }
 
 impl Default for Options {
@@ -71,85 +81,19 @@ impl Default for Options {
             unfinished: false,
             part_rows: PART_ROWS,
             open_parts: OPEN_PARTS,
+            sweeps: None,
         }
     }
 }
 
-/// What happened to a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compacted {
-    /// The run.
-    pub run_id: String,
-    /// Its outcome.
-    pub outcome: Outcome,
-}
-
-/// The outcome for a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Its parts were merged.
-    Merged {
-        /// The files before.
-        before: Size,
-        /// The files after.
-        after: Size,
-    },
-    /// It stays as it is.
-    Kept(Reason),
-}
-
-/// The files of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Size {
-    /// The number of parts of all tables.
-    pub parts: usize,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// Why a run stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// It has few parts for its rows.
-    #[error("it has no more parts than it needs")]
-    Compact,
-    /// The copy has the run already.
-    #[error("the copy has it already")]
-    Copied,
-    /// It has not finished.
-    #[error("it is {0} and may be resumed")]
-    Unfinished(String),
-    /// A table has another version of its schema.
-    #[error(
-        "its table {table} has schema version {found}, and this program writes version {known}"
-    )]
-    Version {
-        /// The table.
-        table: String,
-        /// The version in the manifest.
-        found: u32,
-        /// The version of this program.
-        known: u32,
-    },
-    /// This program does not know a table.
-    #[error("its table {0} is not known to this program")]
-    UnknownTable(String),
-    /// Another process has removed it.
-    #[error("another process has removed it")]
-    Gone,
-    /// It has no folder of its own.
-    #[error("an earlier version wrote it")]
-    Earlier,
-}
-
-/// Compacts the runs of the dataset at `root`, one after the other. `report` is called after each run.
+/// Compacts the runs of the dataset at `root`, one after the other. `report` is called after each run, and while rows are merged.
 ///
 /// # Errors
 /// [`CompactError`]. Runs before the error are compacted, and all others are as before.
 pub fn compact(
     root: &Path,
     options: &Options,
-    report: impl FnMut(&Compacted),
+    report: impl FnMut(Event<'_>),
 ) -> Result<Vec<Compacted>, CompactError> {
     compact_on(&Disk::default(), root, options, report)
 }
@@ -158,7 +102,7 @@ fn compact_on(
     disk: &Disk,
     root: &Path,
     options: &Options,
-    mut report: impl FnMut(&Compacted),
+    report: impl FnMut(Event<'_>),
 ) -> Result<Vec<Compacted>, CompactError> {
     let source = Dataset::open(root)?;
     if !root.is_dir() {
@@ -170,13 +114,15 @@ fn compact_on(
             return Err(CompactError::SamePlace(to.clone()));
         }
     }
+    let report = RefCell::new(report);
+    let on_progress = |progress| (report.borrow_mut())(Event::Progress(progress));
     let mut done = Vec::new();
     for run in source.runs() {
         let compacted = Compacted {
             run_id: run.id().to_owned(),
-            outcome: compact_run(run, disk, options)?,
+            outcome: compact_run(run, disk, options, &on_progress)?,
         };
-        report(&compacted);
+        (report.borrow_mut())(Event::Done(&compacted));
         done.push(compacted);
     }
     Ok(done)
@@ -189,7 +135,12 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn compact_run(run: &Run, disk: &Disk, options: &Options) -> Result<Outcome, CompactError> {
+fn compact_run(
+    run: &Run,
+    disk: &Disk,
+    options: &Options,
+    on_progress: &dyn Fn(Progress),
+) -> Result<Outcome, CompactError> {
     let (Some(night), Some(_)) = (Night::of_manifest(run.manifest()), run.folder()) else {
         return Ok(Outcome::Kept(Reason::Earlier));
     };
@@ -206,9 +157,17 @@ fn compact_run(run: &Run, disk: &Disk, options: &Options) -> Result<Outcome, Com
         return Ok(Outcome::Kept(Reason::Gone));
     };
     match planned(run, &folder, options)? {
-        Ok(tables) => merge(run, &folder, &tables, disk, options),
+        Ok(plan) => merge(run, &folder, &plan, (disk, options), on_progress),
         Err(reason) => Ok(Outcome::Kept(reason)),
     }
+}
+
+/// What to do with a run.
+struct Plan {
+    /// The tables to merge, `hops` first.
+    tables: Vec<&'static TableSchema>,
+    /// For a sweep without traces: the facts to compute them, or why they cannot be read.
+    sweep: Option<Result<(SweepFacts, RunMeta), String>>,
 }
 
 /// The tables to merge, or why the run stays as it is.
@@ -216,29 +175,50 @@ fn planned(
     run: &Run,
     folder: &RunFolder,
     options: &Options,
-) -> Result<Result<Vec<&'static TableSchema>, Reason>, CompactError> {
+) -> Result<Result<Plan, Reason>, CompactError> {
     let state = &run.manifest().state;
     let asked = options.unfinished && *state != RunState::Running;
     if !asked && !matches!(state, RunState::Complete | RunState::Incomplete) {
         return Ok(Err(Reason::Unfinished(state.as_str().to_owned())));
     }
+    let source = RunFolder::new(run.directory(), folder.night().clone(), run.id());
+    let sweep = sweep::without_traces(run, &source, options);
     match &options.to {
-        None if is_compact(run, options) => return Ok(Err(Reason::Compact)),
+        None if is_compact(run, options) => match sweep {
+            None => return Ok(Err(Reason::Compact)),
+            Some(Err(why)) => return Ok(Err(Reason::NoTraces(why))),
+            Some(Ok(_)) => {}
+        },
         Some(_) if is_copied(run, &folder.manifest())? => return Ok(Err(Reason::Copied)),
         _ => {}
     }
-    Ok(tables_of(run))
+    Ok(tables_of(run).map(|tables| Plan { tables, sweep }))
 }
 
 fn merge(
     run: &Run,
     folder: &RunFolder,
-    tables: &[&'static TableSchema],
-    disk: &Disk,
-    options: &Options,
+    plan: &Plan,
+    (disk, options): (&Disk, &Options),
+    on_progress: &dyn Fn(Progress),
 ) -> Result<Outcome, CompactError> {
     files::create_directories(&folder.partial(), disk)?;
-    let merged = Job::new(run, folder, disk, options).merge(tables);
+    let progress = Cell::new(Progress::default());
+    let on_rows = |rows| {
+        let before = progress.get();
+        progress.set(Progress {
+            rows: before.rows + rows,
+            ..before
+        });
+        on_progress(progress.get());
+    };
+    let job = Job::new(run, folder, disk, options, &on_rows);
+    progress.set(Progress {
+        rows: 0,
+        all_rows: job.all_rows(&plan.tables),
+    });
+    let sweep = plan.sweep.as_ref();
+    let merged = job.merge(&plan.tables, sweep.and_then(|facts| facts.as_ref().ok()));
     let replaced = merged.and_then(|new| {
         let text = new_manifest(run, &new)?;
         let old = match &options.to {
@@ -252,17 +232,22 @@ fn merge(
                 Vec::new()
             }
         };
-        replace::replace(folder, &new, old, &text, disk)?;
+        replace::replace(folder, &new.tables, old, &text, disk)?;
         Ok(new)
     });
     match replaced {
         Ok(new) => Ok(Outcome::Merged {
             before: size(run.manifest().parts()),
             after: size(
-                new.iter()
+                { new.tables.iter() }
                     .flat_map(|table| &table.parts)
                     .map(|part| &part.listed),
             ),
+            traces: match (new.gained, sweep) {
+                (Some(gained), _) => Some(SweepTraces::Written(gained.traces_ended)),
+                (None, Some(Err(why))) => Some(SweepTraces::Missing(why.clone())),
+                (None, _) => None,
+            },
         }),
         Err(error) => {
             // If this fails as well, the next compaction does it.
@@ -354,12 +339,12 @@ fn size<'p>(parts: impl Iterator<Item = &'p manifest::Part>) -> Size {
 }
 
 /// The run's manifest with the new parts. Members that this version does not know stay.
-fn new_manifest(run: &Run, new: &[NewTable]) -> Result<Vec<u8>, CompactError> {
+fn new_manifest(run: &Run, new: &Merged) -> Result<Vec<u8>, CompactError> {
     let path = run.manifest_path();
     let text = files::read_regular(path).map_err(DatasetError::file("read", path))?;
     let mut ours = run.manifest().clone();
     let is_ours = ours.to_text() == text;
-    let sections = new.iter().map(|table| {
+    let sections = new.tables.iter().map(|table| {
         let parts: Vec<manifest::Part> =
             table.parts.iter().map(|part| part.listed.clone()).collect();
         let known = run.manifest().tables.get(table.name);
@@ -372,11 +357,18 @@ fn new_manifest(run: &Run, new: &[NewTable]) -> Result<Vec<u8>, CompactError> {
         (table.name, section)
     });
     ours.tables = sections.collect();
+    if let Some(gained) = &new.gained {
+        ours.set_traces(gained);
+    }
     if is_ours {
         return Ok(ours.to_text());
     }
     let mut value: Value = serde_json::from_slice(&text).unwrap_or_default();
     value["tables"] = serde_json::to_value(&ours.tables).unwrap_or_default();
+    if new.gained.is_some() {
+        value["run"] = ours.run;
+        value["anomalies"] = serde_json::to_value(&ours.anomalies).unwrap_or_default();
+    }
     Ok(format!("{value:#}\n").into_bytes())
 }
 

@@ -75,6 +75,21 @@ impl<'j> PartWriter<'j> {
         Ok(())
     }
 
+    /// The traces at which parts of `hops` were cut so far. Empty for any other table.
+    pub(super) fn starts(&self) -> &[i64] {
+        match &self.cuts {
+            Cuts::Traces { starts, .. } => starts,
+            Cuts::Before(_) | Cuts::Rows(_) => &[],
+        }
+    }
+
+    /// Adds traces at which a part of another table than `hops` ends. The rows of these traces are not written yet.
+    pub(super) fn cut_before(&mut self, starts: &[i64]) {
+        if let Cuts::Before(known) = &mut self.cuts {
+            known.extend(starts);
+        }
+    }
+
     /// Ends the last part. A table without rows gets an empty part. Returns the parts and the rule by which they were cut.
     pub(super) fn finish(mut self) -> Result<(Vec<NewPart>, Cuts), CompactError> {
         if self.parts.is_empty() && self.file.is_none() {

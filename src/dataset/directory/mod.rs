@@ -24,7 +24,7 @@ mod session;
 mod settle;
 mod unfinished;
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -230,7 +230,7 @@ impl Directory {
             files::replace(temporary, folder.success(), b"", disk)?;
         }
         // Empty by now. If it stays, nobody minds.
-        let _ = fs::remove_dir(folder.partial());
+        let _ = disk.remove_directory(&folder.partial());
         Ok(())
     }
 
@@ -424,4 +424,16 @@ fn remove_if_there(path: &Path, disk: &Disk) -> Result<(), DatasetError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Removes parts. When this returns, they do not come back after a power cut.
+fn remove_parts(paths: &[PathBuf], disk: &Disk) -> Result<(), DatasetError> {
+    for path in paths {
+        remove_if_there(path, disk)?;
+    }
+    // Also for a file that was gone: the process that removed it may not have synced the folder.
+    let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+    let any_of = |folder: &&Path| paths.iter().find(|path| path.parent() == Some(folder));
+    let there = folders.iter().filter(|folder| folder.is_dir());
+    { there.filter_map(any_of) }.try_for_each(|path| files::sync_parent(path, disk))
 }

@@ -12,10 +12,10 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layout::{COMPACTION, MANIFEST, Night, RUNS, RunFolder};
-use super::remove_if_there;
+use super::{remove_if_there, remove_parts};
 use crate::dataset::DatasetError;
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::RunState;
@@ -168,11 +168,9 @@ pub(in crate::dataset) fn replaced_ids(runs: &[Run]) -> Vec<&str> {
 /// A manifest is removed last, so that its parts are known until then.
 pub(super) fn remove_replaced(root: &Path, runs: &[Run], disk: &Disk) -> Result<(), DatasetError> {
     for run in runs {
-        for table in run.tables() {
-            for part in run.parts(table) {
-                remove_if_there(part.path(), disk)?;
-            }
-        }
+        let parts = run.tables().flat_map(|table| run.parts(table));
+        let parts: Vec<PathBuf> = parts.map(|part| part.path().to_owned()).collect();
+        remove_parts(&parts, disk)?;
         let Some(night) = Night::of_manifest(run.manifest()) else {
             continue;
         };
@@ -198,8 +196,8 @@ pub(super) fn remove_folder(folder: &RunFolder, disk: &Disk) -> Result<(), Datas
     ] {
         remove_if_there(&path, disk)?;
     }
-    let _ = fs::remove_dir(folder.partial());
-    let _ = fs::remove_dir(folder.path());
+    let _ = disk.remove_directory(&folder.partial());
+    let _ = disk.remove_directory(folder.path());
     match folder.path().parent() {
         Some(_) => files::sync_parent(folder.path(), disk),
         None => Ok(()),

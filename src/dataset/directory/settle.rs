@@ -25,7 +25,7 @@ use super::layout::{MANIFEST, Night, RunFolder, SUCCESS};
 use super::lock::{NightLock, SettlingLock};
 use super::newest::{self, Head};
 use super::sealing::{is_whole, place_part};
-use super::{earlier, night, remove_if_there};
+use super::{earlier, night, remove_if_there, remove_parts};
 use crate::dataset::DatasetError;
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::{self, Manifest, Part, RunState};
@@ -256,9 +256,11 @@ fn roll_forward(
         }
         if !is_there(folder, sealing) {
             // Somebody removed a part. The others of the sealing must not stay in the tables without it.
-            for (_, part) in sealing.parts.iter() {
-                remove_if_there(&folder.root().join(&part.path), disk)?;
-            }
+            let parts = sealing.parts.iter();
+            let paths: Vec<PathBuf> = parts
+                .map(|(_, part)| folder.root().join(&part.path))
+                .collect();
+            remove_parts(&paths, disk)?;
             continue;
         }
         let manifest = changed.get_or_insert_with(|| run.clone());
@@ -280,10 +282,8 @@ fn remove_dropped(
     disk: &Disk,
 ) -> Result<(), DatasetError> {
     let dropped = checkpoint.iter().flat_map(|checkpoint| &checkpoint.dropped);
-    for path in dropped {
-        remove_if_there(&folder.root().join(path), disk)?;
-    }
-    Ok(())
+    let paths: Vec<PathBuf> = dropped.map(|path| folder.root().join(path)).collect();
+    remove_parts(&paths, disk)
 }
 
 /// Whether all parts of a sealing are there, under their final or their temporary names.

@@ -13,7 +13,7 @@ use super::layout::{Night, RunFolder, day_of};
 use super::lock::{NightLock, SettlingLock};
 use super::sealing::PartWriter;
 use super::session::Sessions;
-use super::{Directory, remove_if_there, settle};
+use super::{Directory, remove_parts, settle};
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::{
     self, MANIFEST_VERSION, Manifest, Part, Progress, RunState, TableParts,
@@ -278,10 +278,10 @@ impl Unfinished {
             _lock: self.lock,
         };
         directory.write_manifest(figures, Progress::running(now))?;
-        for part in dropped {
-            let path = directory.root().join(&part.path);
-            remove_if_there(&path, &directory.writer.disk)?;
-        }
+        let dropped: Vec<PathBuf> = { dropped.iter() }
+            .map(|part| directory.root().join(&part.path))
+            .collect();
+        remove_parts(&dropped, &directory.writer.disk)?;
         Ok(directory)
     }
 

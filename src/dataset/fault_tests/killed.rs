@@ -105,7 +105,7 @@ fn a_run_that_dies_while_it_marks_another_leaves_that_to_the_next() {
 }
 
 /// What a killed run of a version before the folder `runs` leaves: sealing 1 is in no manifest.
-fn killed_before(root: &Path, run_id: &str) {
+pub(super) fn killed_before(root: &Path, run_id: &str) {
     run(&Output::Directory(root.to_owned()), Disk::default(), run_id).unwrap();
     let path = root.join("manifest.json");
     let mut manifest = manifest_of(&path).unwrap();

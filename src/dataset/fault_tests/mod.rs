@@ -10,6 +10,11 @@
 //! | `once` | calls that fail once, and file systems that lack a call |
 //! | `in_the_way` | files of other programs at the names of a run |
 //! | `killed` | the next run after one that was killed |
+//! | `resuming` | a run that goes on, and what must be there at its end |
+//! | `resumed` | runs that die wherever they can, and are resumed |
+//! | `refused` | runs that cannot be resumed |
+//! | `power_cut` | power cuts: what was not synced is lost |
+//! | `wrong_clock` | runs whose wall clock was stepped between sessions |
 
 mod errors;
 mod every_call;
@@ -18,7 +23,12 @@ mod killed;
 mod once;
 mod outcome;
 mod places;
+mod power_cut;
+mod refused;
+mod resumed;
+mod resuming;
 mod table;
+mod wrong_clock;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,9 +36,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::files::{Call, Disk, Fault};
+use super::files::{Call, Change, Disk, Fault};
 use super::model::Protocol;
-use super::read::{Checks, Dataset, Fault as Difference};
+use super::read::{Checks, Dataset, Fault as Difference, ReadError};
 use super::*;
 
 /// Traces of a run, of 16 hops each. With [`LIMITS`], the parts of sealing 2 are written in the middle of it.
@@ -41,6 +51,11 @@ const LIMITS: PartLimits = PartLimits {
 };
 
 fn create(output: &Output, disk: Disk, run_id: &str) -> Result<DatasetWriter, DatasetError> {
+    let run = new_run(run_id);
+    DatasetWriter::create_on(disk, output, run, rows::START, &RunFigures::default())
+}
+
+fn new_run(run_id: &str) -> NewRun {
     let meta = RunMeta {
         run_id: run_id.to_owned(),
         survey_id: "night-1".to_owned(),
@@ -62,16 +77,23 @@ fn create(output: &Output, disk: Disk, run_id: &str) -> Result<DatasetWriter, Da
         probe_sizes: [None; 2],
         config: Value::Null,
     };
-    let run = NewRun {
+    NewRun {
         limits: LIMITS,
         ..NewRun::new(meta, Arc::new(rows::SampleTargets::new()))
-    };
-    DatasetWriter::create_on(disk, output, run, rows::START, &RunFigures::default())
+    }
 }
 
 /// Writes traces. Stops at the first error, as a survey does.
 fn feed(writer: &mut DatasetWriter, traces: u32) -> Result<(), DatasetError> {
-    for target in 0..traces {
+    feed_each(writer, 0..traces)
+}
+
+/// Writes the traces of these targets.
+fn feed_each(
+    writer: &mut DatasetWriter,
+    targets: impl IntoIterator<Item = u32>,
+) -> Result<(), DatasetError> {
+    for target in targets {
         let (hops, trace) = rows::trace(target);
         for row in hops {
             writer.push::<Hops>(row, rows::START)?;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::lock::is_conflict;
 use super::notices::{Notice, Notices};
 use super::regular::open_ours;
-#[cfg(test)]
-use super::simulated::Fault;
 use super::simulated::Simulated;
+#[cfg(test)]
+use super::simulated::{Change, Fault};
 
 /// A call of the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(in crate::dataset) enum Call {
     SyncDirectory,
     /// rename(2)
     Rename,
-    /// unlink(2)
+    /// unlink(2) and rmdir(2)
     Remove,
     /// ftruncate(2)
     Truncate,
@@ -69,6 +69,17 @@ impl Disk {
     /// A disk whose calls fail as `faults` say.
     pub(in crate::dataset) fn failing(faults: Vec<Fault>) -> Self {
         Self::simulating(Simulated::failing(faults))
+    }
+
+    /// A disk that logs what changes it.
+    pub(in crate::dataset) fn logging() -> Self {
+        Self::simulating(Simulated::logging())
+    }
+
+    /// The logged changes so far.
+    pub(in crate::dataset) fn log(&self) -> Vec<Change> {
+        let simulated = self.simulated.as_ref();
+        simulated.map_or_else(Vec::new, |simulated| simulated.log())
     }
 
     /// How many calls were made.
@@ -111,13 +122,27 @@ impl Disk {
         }
     }
 
+    /// Logs a change, if this disk logs.
+    #[cfg(test)]
+    fn changed(&self, change: impl FnOnce() -> Change) {
+        if let Some(simulated) = &self.simulated {
+            simulated.changed(change);
+        }
+    }
+
     pub(super) fn make_directory(&self, path: &Path) -> io::Result<()> {
-        self.call(Call::MakeDirectory, path, || fs::create_dir(path))
+        self.call(Call::MakeDirectory, path, || fs::create_dir(path))?;
+        #[cfg(test)]
+        self.changed(|| Change::MakeDirectory(path.to_owned()));
+        Ok(())
     }
 
     /// Creates a file that is not there yet. Messages and tests name it `subject`.
     pub(super) fn create_new(&self, path: &Path, subject: &Path) -> io::Result<File> {
-        self.call(Call::Open, subject, || File::create_new(path))
+        let file = self.call(Call::Open, subject, || File::create_new(path))?;
+        #[cfg(test)]
+        self.changed(|| Change::Create(path.to_owned(), inode(&file)));
+        Ok(file)
     }
 
     /// Opens a regular file for writing, and creates it if it is not there. Its content stays. Messages and tests name it `subject`. Does not
@@ -127,10 +152,13 @@ impl Disk {
         path: &Path,
         subject: &Path,
     ) -> io::Result<File> {
-        self.call(Call::Open, subject, || {
+        let file = self.call(Call::Open, subject, || {
             let mut options = OpenOptions::new();
             open_ours(path, options.write(true).create(true).truncate(false))
-        })
+        })?;
+        #[cfg(test)]
+        self.changed(|| Change::Open(path.to_owned(), inode(&file)));
+        Ok(file)
     }
 
     /// Locks a file as long as its handle lives. False if another handle has the lock.
@@ -153,8 +181,11 @@ impl Disk {
 
     /// Writes some of `bytes`. Returns how many.
     pub(super) fn write(&self, file: &File, path: &Path, bytes: &[u8]) -> io::Result<usize> {
-        let mut file = file;
-        self.call(Call::Write, path, || file.write(bytes))
+        let mut to = file;
+        let written = self.call(Call::Write, path, || to.write(bytes))?;
+        #[cfg(test)]
+        self.changed(|| Change::Write(inode(file), bytes[..written].to_owned()));
+        Ok(written)
     }
 
     pub(super) fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
@@ -162,25 +193,48 @@ impl Disk {
         if let Some(simulated) = &self.simulated {
             simulated.note_sync(file);
         }
-        self.call(Call::Sync, path, || file.sync_all())
+        self.call(Call::Sync, path, || file.sync_all())?;
+        #[cfg(test)]
+        self.changed(|| Change::Sync(inode(file)));
+        Ok(())
     }
 
     pub(super) fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.call(Call::SyncDirectory, path, || {
             File::open(path).and_then(|directory| directory.sync_all())
-        })
+        })?;
+        #[cfg(test)]
+        self.changed(|| Change::SyncDirectory(path.to_owned()));
+        Ok(())
     }
 
     pub(in crate::dataset) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call(Call::Rename, to, || fs::rename(from, to))
+        self.call(Call::Rename, to, || fs::rename(from, to))?;
+        #[cfg(test)]
+        self.changed(|| Change::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
     }
 
     pub(in crate::dataset) fn remove(&self, path: &Path) -> io::Result<()> {
-        self.call(Call::Remove, path, || fs::remove_file(path))
+        self.call(Call::Remove, path, || fs::remove_file(path))?;
+        #[cfg(test)]
+        self.changed(|| Change::Remove(path.to_owned()));
+        Ok(())
+    }
+
+    /// Removes an empty directory.
+    pub(in crate::dataset) fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.call(Call::Remove, path, || fs::remove_dir(path))?;
+        #[cfg(test)]
+        self.changed(|| Change::Remove(path.to_owned()));
+        Ok(())
     }
 
     pub(super) fn truncate(&self, file: &File, path: &Path, length: u64) -> io::Result<()> {
-        self.call(Call::Truncate, path, || file.set_len(length))
+        self.call(Call::Truncate, path, || file.set_len(length))?;
+        #[cfg(test)]
+        self.changed(|| Change::Truncate(inode(file), length));
+        Ok(())
     }
 
     /// Returns how many of `bytes` fit on the disk, and uses that room.
@@ -212,4 +266,11 @@ impl Disk {
     pub(in crate::dataset) fn warnings(&self) -> Vec<String> {
         self.notices.for_readers()
     }
+}
+
+/// The number of a file. It is used again when the file is removed and closed.
+#[cfg(test)]
+fn inode(file: &File) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().map_or(0, |about| about.ino())
 }

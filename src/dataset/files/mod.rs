@@ -12,7 +12,7 @@
 //! | `sync` | names that survive a power cut |
 //! | `disk` | the calls of the file system |
 //! | `notices` | what a run noticed about its file system |
-//! | `simulated` | a disk that fails, for tests |
+//! | `simulated` | a disk that fails or logs its changes, for tests |
 
 mod disk;
 mod lock;
@@ -43,7 +43,7 @@ pub(super) use disk::Call;
 #[cfg(test)]
 pub(super) use notices::mount_point;
 #[cfg(test)]
-pub(super) use simulated::Fault;
+pub(super) use simulated::{Change, Fault};
 
 /// The file's name with a prefix and a suffix, in the same directory.
 pub(super) fn beside(path: &Path, before: &str, behind: &str) -> PathBuf {

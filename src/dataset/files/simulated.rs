@@ -1,7 +1,9 @@
-//! A disk that fails, fills up or waits, for tests.
+//! A disk that fails, fills up, waits, or logs what changes it, for tests.
 
 use std::io;
 use std::path::Path;
+#[cfg(test)]
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +22,30 @@ pub(super) struct Simulated {
     /// The files that were synced, kept open: so no inode is used twice.
     #[cfg(test)]
     synced: Mutex<Vec<std::fs::File>>,
+    /// What changed on the disk. `None` if it is not logged.
+    #[cfg(test)]
+    log: Option<Mutex<Vec<Change>>>,
+}
+
+/// A change on the disk, after the call succeeded. Files are named by their inodes, because a name may move while a file is open.
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::dataset) enum Change {
+    MakeDirectory(PathBuf),
+    /// A new file.
+    Create(PathBuf, u64),
+    /// A file that may have been there before.
+    Open(PathBuf, u64),
+    /// Bytes at the end of a file.
+    Write(u64, Vec<u8>),
+    Truncate(u64, u64),
+    /// The content of a file is durable.
+    Sync(u64),
+    /// The names in a directory are durable.
+    SyncDirectory(PathBuf),
+    Rename(PathBuf, PathBuf),
+    /// A file, or an empty directory.
+    Remove(PathBuf),
 }
 
 /// A call that fails.
@@ -86,6 +112,29 @@ impl Simulated {
             faults: Mutex::new(faults),
             ..Simulated::default()
         }
+    }
+
+    pub(super) fn logging() -> Self {
+        Simulated {
+            log: Some(Mutex::default()),
+            ..Simulated::default()
+        }
+    }
+
+    pub(super) fn changed(&self, change: impl FnOnce() -> Change) {
+        if let Some(log) = &self.log {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push(change());
+        }
+    }
+
+    pub(super) fn log(&self) -> Vec<Change> {
+        let log = self.log.as_ref();
+        let of = |log: &Mutex<Vec<Change>>| {
+            let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.clone()
+        };
+        log.map_or_else(Vec::new, of)
     }
 
     pub(super) fn calls(&self, call: Call) -> usize {

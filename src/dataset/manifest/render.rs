@@ -13,7 +13,7 @@ use crate::dataset::Totals;
 use crate::dataset::directory::Sessions;
 use crate::dataset::files::hex;
 use crate::dataset::table::AnyTable;
-use crate::dataset::{Ending, RunFigures, RunMeta};
+use crate::dataset::{Counted, Ending, RunFigures, RunMeta};
 use crate::model::{Anomaly, DiscardReason, Evidence, Statistics, Status, Time};
 
 /// The parts of one table.
@@ -175,6 +175,18 @@ fn session(facts: &Facts<'_>) -> Session {
 }
 
 impl Manifest {
+    /// Sets the figures that the rows of `traces` determine.
+    pub(in crate::dataset) fn set_traces(&mut self, counted: &Counted) {
+        let mut run = self.run.as_object().cloned().unwrap_or_default();
+        let figures = [
+            ("traces_ended", counted.traces_ended),
+            ("traces_reached", counted.traces_reached),
+        ];
+        run.extend(figures.map(|(name, count)| (name.to_owned(), count.into())));
+        self.run = Value::Object(run);
+        self.anomalies = anomalies(&counted.statistics);
+    }
+
     /// Sets all figures that rows determine.
     pub(in crate::dataset) fn set_counted(&mut self, counted: &Totals) {
         let in_rows = &counted.statistics;

@@ -65,11 +65,9 @@ fn of_directory(directory: &Path, between: impl FnOnce()) -> Result<Vec<Run>, Re
     }
     let mut found: BTreeMap<String, Run> = BTreeMap::new();
     for run in manifests.into_iter().flatten() {
-        // The manifest in a run's folder is written first, and comes last here: equal ones replace those of the directory.
-        let known = found.get(run.id());
-        if known.is_none_or(|known| known.manifest().updated_at <= run.manifest().updated_at) {
-            found.insert(run.id().to_owned(), run);
-        }
+        // The manifest in a run's folder is written before its copy in the directory, and comes last here. So the last one is the newest. Their
+        // times say nothing: the wall clock may have been stepped between two sessions.
+        found.insert(run.id().to_owned(), run);
     }
     if found.is_empty() {
         return Err(ReadError::NoManifest {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::model::{
-    Anomaly, Evidence, FlowId, Protocol, Purpose, Reply, ReplyKind, TargetId, Time, Ttl,
+    Anomaly, Evidence, FlowId, Protocol, Purpose, Reply, ReplyKind, TargetId, Time, Ttl, path_hash,
 };
 
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);

@@ -9,6 +9,7 @@ mod collector;
 mod receiver;
 mod sender;
 mod shared;
+mod stamps;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

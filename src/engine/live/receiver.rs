@@ -8,6 +8,7 @@ use crate::transport::{OwnAddresses, PacketReceiver};
 
 use super::LiveError;
 use super::shared::{PanicGuard, Shared};
+use super::stamps::Stamps;
 
 /// Stop flags and timeouts are looked at at least this often: an idle link never keeps the run from ending.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
@@ -35,9 +36,10 @@ impl Receiver<'_> {
 
     fn receive_all(&mut self) -> Result<(), LiveError> {
         let mut inbox = Inbox::default();
+        let mut stamps = Stamps::new(self.shared.clock);
         let mut wait = LONGEST_WAIT;
         while !self.shared.stop.hurries() {
-            let drained_until = self.read(wait, &mut inbox)?;
+            let drained_until = self.read(wait, &mut inbox, &mut stamps)?;
             inbox.mark_ours(|address| self.own.have(address));
             let (is_done, is_over) = self.shared.with(|core, now| {
                 inbox.deliver(core, now);
@@ -58,22 +60,20 @@ impl Receiver<'_> {
     }
 
     /// Reads what is there. Returns the time up to which everything received has been read.
-    fn read(&mut self, wait: Duration, inbox: &mut Inbox) -> Result<Time, LiveError> {
-        let clock = self.shared.clock;
-        let before = clock.now();
-        let offset = clock.wall_offset();
+    fn read(
+        &mut self,
+        wait: Duration,
+        inbox: &mut Inbox,
+        stamps: &mut Stamps,
+    ) -> Result<Time, LiveError> {
+        let before = self.shared.clock.now();
+        stamps.measure();
         let received = self
             .transport
             .receive(wait, &mut |arrival, stamp| {
-                // A wall clock that was stepped forward since the offset was taken must not bring the future.
-                let now = clock.now();
-                let at = stamp.map_or(now, |wall| offset.to_run_time(wall).min(now));
-                inbox.arrival(&arrival, at);
+                inbox.arrival(&arrival, stamps.arrived_at(stamp));
             })
             .map_err(LiveError::Receive)?;
-        Ok(match received.drained_until {
-            None => before,
-            Some(wall) => offset.to_run_time(wall).min(before),
-        })
+        Ok(stamps.drained_until(received.drained_until, before))
     }
 }
