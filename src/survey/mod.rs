@@ -261,14 +261,7 @@ impl Job<'_> {
             Err(error) => return Err(sink.abandon(error, clock.now())),
         };
         let mut core = self.core(format, identity.key.clone(), start, &session);
-        let mut blocklists = std::mem::take(&mut self.blocklists);
-        for warning in blocklists.obstacles() {
-            observer.warn(&warning.to_string());
-        }
-        if self.resumed.is_some() {
-            let now = clock.now();
-            blocklists::apply_at_once(&mut blocklists, &mut core, self.stop, now, observer);
-        }
+        let blocklists = self.start_watching(&mut core, clock.now(), observer);
         let run = LiveRun {
             core,
             assembler: parts::assembler(self.config),
@@ -298,6 +291,23 @@ impl Job<'_> {
             ended_at: clock.now(),
         };
         self.close(end, facts, lab, (start, observer))
+    }
+
+    /// Starts to watch the blocklists. Those of a resumed run may have changed since its targets were loaded, so they are applied at once.
+    fn start_watching(
+        &mut self,
+        core: &mut Core,
+        now: Time,
+        observer: &mut dyn Observer,
+    ) -> BlocklistWatch {
+        let mut blocklists = std::mem::take(&mut self.blocklists);
+        for warning in blocklists.obstacles() {
+            observer.warn(&warning.to_string());
+        }
+        if self.resumed.is_some() {
+            blocklists::apply_at_once(&mut blocklists, core, self.stop, now, observer);
+        }
+        blocklists
     }
 
     /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end. It returns the blocklist if that
