@@ -81,7 +81,7 @@ pub fn failing_calls() -> Outcome {
             ".partial/checkpoint.json",
             stays,
         ),
-        ("rename:error=EIO:when=2+", manifest, stays),
+        ("rename:error=EIO:when=3+", manifest, stays),
     ];
     for (inject, file, words) in cases {
         let place = Place::new()?;
