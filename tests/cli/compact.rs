@@ -21,18 +21,11 @@ fn surveyed(place: &Place, network: &str, strategy: &str, further: &[&str]) -> S
     let out = place.text(&format!("{network}-{strategy}"));
     let lab = format!("--lab=labs/{network}.toml");
     let max_ttl = MAX_TTL.to_string();
-    let mut arguments = vec![
-        &*lab,
-        "--strategy",
-        strategy,
-        "-m",
-        &max_ttl,
-        "--flows",
-        "2",
-    ];
-    arguments.extend(["--min-reply-rate", "0", "-i", &list, "-o", &out]);
+    let mut arguments = vec!["survey", "--virtual-time", "-e", "1", &lab];
+    arguments.extend(["--strategy", strategy, "-m", &max_ttl, "--flows", "2"]);
+    arguments.extend(["-i", &list, "-o", &out]);
     arguments.extend(further);
-    let ended = survey(&arguments);
+    let ended = run(&arguments);
     assert_eq!(ended.status.code(), Some(0), "{}", errors(&ended));
     out
 }
