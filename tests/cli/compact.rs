@@ -141,7 +141,7 @@ fn a_compacted_sweep_has_the_traces_that_a_trace_has() {
 fn the_paths_of_a_compacted_sweep_are_those_of_the_lab() {
     let place = Place::new();
     for network in ["clean", "diamond", "silence", "generated-clean"] {
-        let out = surveyed(&place, network, "sweep", &["--seal-rows", "50"]);
+        let out = surveyed(&place, network, "sweep", &["--seal-rows", "100"]);
         compacted(&[&out]);
         let file = format!("labs/{network}.toml");
         let lab = LabNetwork::from_file(Path::new(&file)).expect("a network");
@@ -171,7 +171,7 @@ fn the_paths_of_a_compacted_sweep_are_those_of_the_lab() {
 #[test]
 fn a_sweep_is_compacted_once_and_a_copy_leaves_it_as_it_is() {
     let place = Place::new();
-    let out = surveyed(&place, "clean", "sweep", &["--seal-rows", "50"]);
+    let out = surveyed(&place, "clean", "sweep", &["--seal-rows", "100"]);
     let copy = place.text("copy");
     let told = compacted(&[&out, "--to", &copy]);
     assert!(told.contains("; 26 traces added"), "{told}");
