@@ -212,12 +212,11 @@ impl Answers {
 
     /// The last TTL at which a router complains for the first time, if no other answer has a higher TTL.
     fn complaint_at_the_end(&self) -> Option<Ttl> {
-        let places = self.complaints.iter().enumerate();
-        let first = places.filter(|(at, answer)| {
+        let mut places = self.complaints.iter().enumerate();
+        let (_, last) = places.rfind(|(at, answer)| {
             let mut before = self.complaints[..*at].iter();
             before.all(|other| other.by != answer.by)
-        });
-        let (_, last) = first.last()?;
+        })?;
         let mut behind = self.best.iter().filter(|answer| answer.ttl > last.ttl);
         behind
             .all(|answer| answer.said.is_complaint())

@@ -4,6 +4,7 @@
 #![allow(clippy::too_many_lines, reason = "tests may be tables")]
 
 mod clashes;
+mod compact;
 mod config;
 mod datasets;
 mod endings;

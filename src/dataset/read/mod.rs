@@ -180,7 +180,7 @@ impl Dataset {
     /// The traces to one destination with their hops, by run and part. Late replies in later parts are among the hops.
     ///
     /// This looks at the Bloom filters of all parts, in parallel, then at the pages of `hops` that may hold the traces. Parts without Bloom
-    /// filters have dictionaries of `destination` instead, which takes longer. A sweep has no traces: [`scan`](Dataset::scan) its hops with a
+    /// filters have dictionaries of `destination` instead, which takes longer. A sweep has no traces before it is compacted: [`scan`](Dataset::scan) its hops with a
     /// filter on `destination`.
     ///
     /// # Errors

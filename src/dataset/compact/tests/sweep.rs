@@ -30,7 +30,7 @@ fn swept_rows() -> Vec<HopRecord> {
 /// Writes the rows in an order that puts each TTL of a trace into another part.
 fn write_sweep(root: &Path, ending: &Ending) {
     let limits = PartLimits {
-        rows: 20,
+        rows: 48,
         bytes: usize::MAX,
         age: Duration::from_secs(3600),
     };
