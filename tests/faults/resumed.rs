@@ -87,9 +87,9 @@ pub fn failing_calls() -> Outcome {
         let place = Place::new()?;
         kill(&place);
         let (out, file) = (place.text("out"), place.of_run("1", file));
-        let output = with_faults(&[inject], &[file.clone()], &resume(&out)).output();
+        let output = with_faults(&[inject], std::slice::from_ref(&file), &resume(&out)).output();
         check(&output.expect("strace"), 1, &[words]);
-        let dataset = Dataset::open(&place.path("out")).expect("a dataset");
+        let dataset = Dataset::open(place.path("out")).expect("a dataset");
         let state = &dataset.runs()[0].manifest().state;
         assert_ne!(*state, RunState::Complete, "{inject} of {file}");
         check(&resume(&out).output().expect("the program"), 0, &[]);

@@ -136,7 +136,11 @@ fn a_sweep_gains_a_trace_for_each_target_and_flow() {
             Some(&*target.to_string())
         );
         let site = row.map("labels").unwrap().map(|labels| labels[0].1.clone());
-        assert_eq!(site.is_some(), id.target(FLOWS).0 % 4 != 0, "{row:?}");
+        assert_eq!(
+            site.is_some(),
+            !id.target(FLOWS).0.is_multiple_of(4),
+            "{row:?}"
+        );
         assert_eq!(row.text("method").unwrap(), Some("sweep"));
         assert_eq!(
             row.int("flow").unwrap(),
