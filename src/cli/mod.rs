@@ -54,7 +54,7 @@ enum Command {
     /// Run programs in the built-in simulated internet, or print its true paths.
     #[command(subcommand)]
     Lab(lab::LabCommand),
-    /// List, verify and prune datasets.
+    /// List, verify, compact and prune datasets.
     #[command(subcommand)]
     Datasets(datasets::DatasetsCommand),
     /// Print the schema of a table as JSON.

@@ -119,9 +119,9 @@ pub enum IfExistsName {
     Append,
     /// End with an error before the first probe.
     Fail,
-    /// End successfully before the first probe.
+    /// If a run of the night is finished, end successfully before the first probe. If it is unfinished, end with an error.
     Skip,
-    /// Remove the other run's parts when this run has ended.
+    /// Remove the other runs of the night when this one is complete.
     Replace,
 }
 

@@ -103,6 +103,12 @@ impl Observer for Terminal {
         self.above_bar(|| tracing::warn!("{warning}"));
     }
 
+    fn resuming(&mut self, run: &str) {
+        if self.shows_progress {
+            write_stderr(&format!("{run}\n"));
+        }
+    }
+
     fn started(&mut self, plan: &Plan) {
         tracing::info!("{} targets, {} traces", plan.targets, plan.pairs);
         if self.shows_progress {

@@ -56,6 +56,17 @@ impl Statistics {
         }
     }
 
+    /// The same counts of rows, with the counts of packets of `other`.
+    #[must_use]
+    pub fn with_packets_of(&self, other: &Statistics) -> Statistics {
+        Statistics {
+            discarded: other.discarded,
+            packets_received: other.packets_received,
+            weak_candidates: other.weak_candidates,
+            ..self.clone()
+        }
+    }
+
     /// Counts a finished trace.
     pub fn count_trace(&mut self, record: &TraceRecord) {
         for anomaly in record.anomalies.iter() {

@@ -68,8 +68,9 @@ impl Job<'_> {
             observer.warn(&warning);
             facts.warnings.push(warning);
         }
-        // A failed run has another reason for the missing answers.
-        if let (None, Some(silence)) = (&end.error, summary.silence()) {
+        // A failed run has another reason for the missing answers. A resumed run may have had answers before.
+        let silence = summary.silence().filter(|_| self.resumed.is_none());
+        if let (None, Some(silence)) = (&end.error, silence) {
             observer.warn(&silence);
             facts.warnings.push(silence);
         }
@@ -85,6 +86,14 @@ impl Job<'_> {
         summary.rows = dataset.hops;
         summary.responders = dataset.counted.distinct_responders();
         summary.manifest = dataset.manifest.clone();
+        if self.resumed.is_some() {
+            // The rows of all sessions. Only packets are those of this session.
+            let of_session = &summary.tally.statistics;
+            let statistics = dataset.counted.statistics.with_packets_of(of_session);
+            summary.tally.statistics = statistics;
+            summary.tally.traces_ended = dataset.counted.traces_ended;
+            summary.tally.traces_reached = dataset.counted.traces_reached;
+        }
         let counts = &summary.tally.statistics;
         let sent = counts.probes_sent();
         let reply_rate = (sent > 0).then(|| counts.probes(Status::Replied) as f64 / sent as f64);

@@ -9,7 +9,7 @@ use arrow::array::{Array, Int16Array, Int32Array, Int64Array, RecordBatch};
 
 use crate::config::{StrategyChoice, SurveyConfig};
 use crate::dataset::read::{Dataset, Filter, ReadError, RowError, Rows};
-use crate::model::{FlowId, Purpose, ReplyKind, TargetId, TraceId, Ttl};
+use crate::model::{FlowId, Purpose, ReplyKind, StopReason, TargetId, TraceId, Ttl};
 use crate::strategy::{Answers, Finished, Hole, SweepItems};
 
 use super::parts::{self, Earlier};
@@ -64,9 +64,13 @@ fn traced(config: &SurveyConfig, rows: &Dataset, earlier: &mut Earlier) -> Resul
         return Ok(());
     }
     let probed = second_passes(config, rows)?;
-    let columns = ["trace_id", "first_ttl", "path"];
+    let columns = ["trace_id", "first_ttl", "path", "stop_reason"];
     for batch in rows.scan("traces").columns(&columns).batches()? {
         for row in Rows::new(batch?).iter() {
+            // The blocklist excluded the target.
+            if row.text("stop_reason")? == Some(StopReason::Excluded.as_str()) {
+                continue;
+            }
             let (Some(trace), Some(first), Some(path)) = (
                 row.int("trace_id")?,
                 row.int("first_ttl")?,
@@ -76,10 +80,12 @@ fn traced(config: &SurveyConfig, rows: &Dataset, earlier: &mut Earlier) -> Resul
             };
             let (target, flow) = pair(trace, config.flows);
             let silent = path.iter().enumerate().filter(|(_, hop)| hop.is_none());
-            let holes = silent.map(|(at, _)| Hole {
-                target,
-                flow,
-                ttl: Ttl((first as usize + at) as u8),
+            let holes = silent.filter_map(|(at, _)| {
+                let ttl = u8::try_from(first)
+                    .ok()?
+                    .checked_add(u8::try_from(at).ok()?)?;
+                let ttl = Ttl(ttl);
+                Some(Hole { target, flow, ttl })
             });
             earlier
                 .holes

@@ -4,7 +4,7 @@ use crate::dataset::DatasetError;
 use crate::engine::live::{LiveError, thread_limits};
 use crate::lab::LabError;
 use crate::lab::driver::NamespaceError;
-use crate::targets::{Families, LoadReport, SpecialUse, StoreError, TargetError};
+use crate::targets::{Families, LoadReport, RereadError, SpecialUse, StoreError, TargetError};
 use crate::transport::TransportError;
 
 use super::clash::FileClash;
@@ -32,6 +32,9 @@ pub enum SurveyError {
         /// The reason.
         source: StoreError,
     },
+    /// A blocklist of a resumed run cannot be read.
+    #[error("{0}; a resumed run needs all its blocklists")]
+    Blocklist(RereadError),
     /// The targets cannot be read.
     #[error(transparent)]
     Targets(#[from] TargetError),

@@ -261,7 +261,10 @@ impl Job<'_> {
             Err(error) => return Err(sink.abandon(error, clock.now())),
         };
         let mut core = self.core(format, identity.key.clone(), start, &session);
-        let blocklists = self.start_watching(&mut core, clock.now(), observer);
+        let blocklists = match self.start_watching(&mut core, clock.now(), observer) {
+            Ok(blocklists) => blocklists,
+            Err(error) => return Err(sink.abandon(error, clock.now())),
+        };
         let run = LiveRun {
             core,
             assembler: parts::assembler(self.config),
@@ -299,15 +302,15 @@ impl Job<'_> {
         core: &mut Core,
         now: Time,
         observer: &mut dyn Observer,
-    ) -> BlocklistWatch {
+    ) -> Result<BlocklistWatch, SurveyError> {
         let mut blocklists = std::mem::take(&mut self.blocklists);
         for warning in blocklists.obstacles() {
             observer.warn(&warning.to_string());
         }
         if self.resumed.is_some() {
-            blocklists::apply_at_once(&mut blocklists, core, self.stop, now, observer);
+            blocklists::apply_at_once(&mut blocklists, core, self.stop, now, observer)?;
         }
-        blocklists
+        Ok(blocklists)
     }
 
     /// Returns a function that tells `observer` the progress of a run, and the signals that ask it to end. It returns the blocklist if that
@@ -334,7 +337,7 @@ impl Job<'_> {
     }
 
     fn run_virtual(
-        self,
+        mut self,
         network: LabNetwork,
         observer: &mut dyn Observer,
     ) -> Result<SurveyEnd, SurveyError> {
@@ -356,8 +359,13 @@ impl Job<'_> {
         let known = (facts.clone(), routeless);
         let (mut sink, session) = self.open_dataset(&identity, &format, vantage, start, known)?;
         observer::tell(observer, &[], sink.notices());
+        let mut core = self.core(format, identity.key.clone(), start, &session);
+        // The lists are not watched further: a run in virtual time lasts seconds.
+        if let Err(error) = self.start_watching(&mut core, start, observer) {
+            return Err(sink.abandon(error, start));
+        }
         let run = VirtualRun {
-            core: self.core(format, identity.key.clone(), start, &session),
+            core,
             assembler: parts::assembler(self.config),
             network: &mut network,
             sink: &mut sink,

@@ -17,6 +17,9 @@ pub trait Observer {
     /// Probing starts.
     fn started(&mut self, _plan: &Plan) {}
 
+    /// A run goes on. `_run` names it and its night.
+    fn resuming(&mut self, _run: &str) {}
+
     /// The current progress, about ten times a second until the end.
     fn progress(&mut self, _progress: Progress) {}
 

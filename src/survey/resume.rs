@@ -66,6 +66,14 @@ pub fn resume(
         source,
     })?;
     let targets = Arc::new(targets);
+    let (manifest, session) = (run.manifest(), run.session());
+    let done = manifest.run["traces_ended"].as_u64().unwrap_or(0);
+    observer.resuming(&format!(
+        "run {} of the vantage point {} goes on (session {}, {done} traces are sealed)",
+        manifest.run_id,
+        manifest.vantage.id,
+        session + 1
+    ));
     observer.started(&Plan {
         targets: targets.len(),
         pairs: u64::from(targets.len()) * u64::from(config.flows),

@@ -113,6 +113,13 @@ impl BlocklistWatch {
         }
     }
 
+    /// Expects content in every list, because a run was loaded with these lists before. A list of 0 bytes is then taken for a truncated one.
+    pub fn expect_content(&mut self) {
+        for list in &mut self.lists {
+            list.had_content = true;
+        }
+    }
+
     /// Says which lists cannot be read again: streams, and files that this user may not read. Call it once, after privileges were given up.
     pub fn obstacles(&self) -> Vec<RereadError> {
         let obstacle = |list: &List| match open(&list.path) {

@@ -534,6 +534,24 @@ fn a_manifest_that_cannot_be_repeated_says_why() {
     );
 }
 
+/// A reused configuration must not probe networks that nobody asked for.
+#[test]
+fn targets_on_the_command_line_replace_those_of_the_file() {
+    let place = Place::new();
+    let file = place.file(
+        "night.toml",
+        "lab = true\nvirtual-time = true\ntargets = [\"198.18.0.0/24\"]\n",
+    );
+    let list = place.file("new.txt", "198.18.9.1\n");
+    for (further, expected) in [(&["-i", &list][..], 1), (&["198.18.9.0/31"], 2), (&[], 256)] {
+        let out = place.text(&format!("out-{expected}"));
+        let arguments = ["survey", "--config", &file, "-o", &out];
+        check(&run(&[&arguments[..], further].concat()), 0, &[]);
+        let manifest = json_file(&place.path(&format!("out-{expected}/manifest.json")));
+        assert_eq!(manifest["targets"]["targets"], expected);
+    }
+}
+
 #[test]
 fn a_survey_does_not_write_over_its_configuration() {
     let place = Place::new();

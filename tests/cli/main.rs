@@ -11,6 +11,8 @@ mod endings;
 mod numbers;
 mod refusals;
 mod rereading;
+mod resumed;
+
 mod streams;
 mod targets;
 mod telling;

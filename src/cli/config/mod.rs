@@ -127,6 +127,7 @@ impl Layers {
         let mut file = ConfigFile::read(named, command_at(&command, path))?;
         file.check_stdin(&given)?;
         file.yield_family(&given);
+        file.yield_targets(&given);
         let layered = change_at(command, path, &|survey| file.under(survey));
         // Errors of the command line were reported before, and the values of the file are checked.
         let matches = matches_at(layered.clone().get_matches(), path);
@@ -198,6 +199,14 @@ impl ConfigFile {
         };
         if chosen("ipv4") || chosen("ipv6") {
             self.drop_options(&["ipv4", "ipv6"]);
+        }
+    }
+
+    /// Drops the targets of the file if the command line gives some. Otherwise a reused file would add targets that nobody asked for.
+    fn yield_targets(&mut self, given: &ArgMatches) {
+        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+        if is_given("targets") || is_given("input_file") {
+            self.drop_options(&["targets", "input-file"]);
         }
     }
 

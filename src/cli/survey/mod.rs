@@ -140,6 +140,9 @@ impl SurveyArgs {
         let output = self
             .output_file
             .ok_or("--resume needs -o DIR, the directory of the dataset")?;
+        if output == "-" {
+            return Err("--resume -o -: only a dataset directory can be resumed".to_owned());
+        }
         let output = Output::parse(&output, None).map_err(|error| error.to_string())?;
         if !matches!(output, Output::Directory(_)) {
             let path = output.path().display();

@@ -31,7 +31,7 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
 
-    /// Go on with the run in the directory -o, which was killed or interrupted.
+    /// Go on with the run in the directory -o, which was killed or interrupted, or failed.
     ///
     /// Only the options --date, --vantage and --max-duration go with it. The configuration and the targets are stored in the directory.
     #[arg(long)]
@@ -198,7 +198,8 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = "Probing")]
     pub(in crate::cli) cooldown: Option<Duration>,
 
-    /// Stop sending this time after the first probe, such as 6h. Pending replies are waited for, and the exit code is 5.
+    /// Stop sending this time after the first probe, such as 6h. Pending replies are waited for, and the exit code is 5. A resumed run
+    /// has the stored limit again, from its own first probe.
     #[arg(long, value_name = "TIME", value_parser = max_duration, allow_negative_numbers = true, help_heading = "Probing")]
     pub(in crate::cli) max_duration: Option<Duration>,
 

@@ -309,7 +309,15 @@ fn is_unfinished(state: &RunState) -> bool {
     )
 }
 
-/// The run that is meant: of the newest runs of all vantage points, the only one that is unfinished.
+/// The run that is meant.
+///
+/// | given | the run |
+/// |---|---|
+/// | date and vantage point | the newest unfinished run of that night |
+/// | one of them, or neither | the newest run, if it is unfinished |
+///
+/// Without a vantage point, the newest run must be the only unfinished one among the newest runs of all vantage points: hosts that share a
+/// directory must not go on with each other's runs.
 fn choose(root: &Path, chosen: &Chosen) -> Result<ReadRun, DatasetError> {
     let refuse = |why: String| refusal(root, why);
     let dataset = match Dataset::open(root) {
@@ -319,36 +327,35 @@ fn choose(root: &Path, chosen: &Chosen) -> Result<ReadRun, DatasetError> {
         }
         Err(error) => return Err(DatasetError::Earlier(Box::new(error))),
     };
-    let dataset = dataset.only(|run| {
-        let manifest = run.manifest();
-        let date = manifest.date.or_else(|| manifest.started_at.map(day_of));
-        let vantage = &manifest.vantage.id;
-        chosen.date.is_none_or(|wanted| date == Some(wanted))
-            && chosen
-                .vantage
-                .as_ref()
-                .is_none_or(|wanted| vantage == wanted)
-    });
+    let dataset = dataset.only(|run| is_chosen(run, chosen));
     // By start, so the last one of a vantage point stays.
     let newest: BTreeMap<&str, &ReadRun> = { dataset.runs().iter() }
+        .filter(|run| chosen.date.is_none() || chosen.vantage.is_none() || is_open(run))
         .map(|run| (run.manifest().vantage.id.as_str(), run))
         .collect();
-    let unfinished: Vec<&&ReadRun> = { newest.values() }
-        .filter(|run| is_unfinished(&run.manifest().state))
+    let unfinished: Vec<&ReadRun> = newest
+        .values()
+        .copied()
+        .filter(|run| is_open(run))
         .collect();
-    match (
-        unfinished.as_slice(),
-        newest.values().max_by_key(|run| run.manifest().started_at),
-    ) {
-        ([run], _) => Ok((**run).clone()),
-        ([], None) => Err(refuse("no run has this date and vantage point".to_owned())),
+    let last = newest.values().max_by_key(|run| run.manifest().started_at);
+    match (unfinished.as_slice(), last) {
+        ([run], Some(last)) if run.id() == last.id() => Ok((*run).clone()),
+        ([], None) if dataset.runs().is_empty() => Err(refuse(format!(
+            "no run has {}: `pathsurvey datasets list` shows the runs",
+            in_words(chosen)
+        ))),
+        ([], None) => Err(refuse(format!(
+            "all runs with {} are finished, so nothing is left to do",
+            in_words(chosen)
+        ))),
         ([], Some(last)) => Err(refuse(format!(
-            "the newest run, {}, is {}, so nothing is left to do: name an unfinished run with --date and --vantage",
+            "the newest run, {}, is {}, so nothing is left to do; an older unfinished run is chosen by --date and --vantage together",
             last.id(),
             last.manifest().state.as_str()
         ))),
         (several, _) => Err(refuse(format!(
-            "the newest runs of several vantage points are unfinished: name one with --vantage ({})",
+            "runs of other vantage points are here as well: name the run's own with --vantage (unfinished: {})",
             several
                 .iter()
                 .map(|run| run.manifest().vantage.id.as_str())
@@ -356,6 +363,30 @@ fn choose(root: &Path, chosen: &Chosen) -> Result<ReadRun, DatasetError> {
                 .join(", ")
         ))),
     }
+}
+
+fn is_open(run: &ReadRun) -> bool {
+    is_unfinished(&run.manifest().state)
+}
+
+fn is_chosen(run: &ReadRun, chosen: &Chosen) -> bool {
+    let manifest = run.manifest();
+    let date = manifest.date.or_else(|| manifest.started_at.map(day_of));
+    let vantage = &manifest.vantage.id;
+    chosen.date.is_none_or(|wanted| date == Some(wanted))
+        && chosen
+            .vantage
+            .as_ref()
+            .is_none_or(|wanted| vantage == wanted)
+}
+
+/// The date and the vantage point that were asked for.
+fn in_words(chosen: &Chosen) -> String {
+    let date = chosen.date.map(|date| format!("the date {date}"));
+    let vantage = chosen.vantage.as_ref();
+    let vantage = vantage.map(|id| format!("the vantage point {id}"));
+    let given: Vec<String> = date.into_iter().chain(vantage).collect();
+    given.join(" and ")
 }
 
 /// The rows of the parts that are dropped, by table.
