@@ -58,9 +58,12 @@ impl PathRows {
         add_answers(rows, end, &mut hops);
         let within_length = |ttl: &Ttl| end.path_length.is_none_or(|length| *ttl <= length);
         let mut within = hops.iter().rev().filter(|(ttl, _)| within_length(ttl));
+        let first_ttl = first_ttl(rows);
+        let last = within.find_map(|(ttl, hop)| Some((*ttl, hop.responder()?)));
         PathRows {
-            first_ttl: first_ttl(rows),
-            last: within.find_map(|(ttl, hop)| Some((*ttl, hop.responder()?))),
+            first_ttl,
+            // An answer before the first TTL is that of a skipped TTL. It is not part of the path.
+            last: last.filter(|(ttl, _)| first_ttl.is_some_and(|first| first <= *ttl)),
             hops,
         }
     }

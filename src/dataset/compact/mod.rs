@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::directory::{Night, NightLock, RunFolder};
+use super::directory::{Night, NightLock, RunFolder, settle_run};
 use super::files::{self, Disk, PendingFile};
 use super::manifest::{self, Manifest, RunState, TableSection};
 #[cfg(test)]
@@ -150,6 +150,10 @@ fn compact_run(
         return Err(CompactError::Written(run.directory().to_owned()));
     }
     let _lock = NightLock::take(folder.root(), folder.night(), disk)?;
+    if to.is_none() && !replace::is_under_way(&folder) {
+        // The checkpoint of a dead run may list parts that are among the temporary files still.
+        settle_run(&folder, disk)?;
+    }
     replace::recover(&folder, disk)?;
     // Again, under the lock: the run may have changed in between.
     let dataset = Dataset::open(run.directory())?;

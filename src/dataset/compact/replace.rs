@@ -73,6 +73,11 @@ pub(super) fn replace(
     end(folder, &record.old, disk)
 }
 
+/// Whether a compaction of the run was interrupted.
+pub(super) fn is_under_way(folder: &RunFolder) -> bool {
+    record_of(folder).exists()
+}
+
 /// Ends a compaction that was interrupted: see the table above. This process holds the lock of the night.
 pub(super) fn recover(folder: &RunFolder, disk: &Disk) -> Result<(), CompactError> {
     remove_unfinished(folder, disk)?;

@@ -169,7 +169,7 @@ fn unlisted(root: &Path, run: &Manifest) -> Result<Vec<PathBuf>, DatasetError> {
 }
 
 /// Whether a file has the name of a part of this run.
-fn is_part_of(name: &OsStr, run_id: &str) -> bool {
+pub(super) fn is_part_of(name: &OsStr, run_id: &str) -> bool {
     let prefix = format!("part-{}-", manifest::path_safe(run_id));
     let number = name
         .to_str()
@@ -178,7 +178,7 @@ fn is_part_of(name: &OsStr, run_id: &str) -> bool {
 }
 
 /// The names in a directory. Empty if it is not there.
-fn entries(directory: &Path) -> Result<Vec<std::ffi::OsString>, DatasetError> {
+pub(super) fn entries(directory: &Path) -> Result<Vec<std::ffi::OsString>, DatasetError> {
     let listed = match fs::read_dir(directory) {
         Ok(listed) => listed,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

@@ -31,9 +31,9 @@ impl NightLock {
         match Self::take_at_once(root, night, disk) {
             Err(refused @ DatasetError::InUse(_)) => {
                 // As long as this lock is held, only runs have locks of nights.
-                match SettlingLock::take(root, disk) {
-                    Ok(_settling) => Self::take_at_once(root, night, disk),
-                    Err(_) => Err(refused),
+                match SettlingLock::wait(root) {
+                    Some(_settling) => Self::take_at_once(root, night, disk),
+                    None => Err(refused),
                 }
             }
             taken => taken,
@@ -79,6 +79,15 @@ impl SettlingLock {
     pub fn take(root: &Path, disk: &Disk) -> Result<Self, DatasetError> {
         let path = root.join(RUNS).join(SETTLING_LOCK);
         wait_for(&path, disk).map(|file| SettlingLock { _file: file })
+    }
+
+    /// Waits for a process that settles, and keeps others from it. Creates nothing: a process of root that only looks must leave no file
+    /// that others cannot open. `None` if nobody has settled here yet, or if the lock cannot be had.
+    pub fn wait(root: &Path) -> Option<Self> {
+        let path = root.join(RUNS).join(SETTLING_LOCK);
+        let (file, _) = files::open_regular(&path).ok()?;
+        file.lock_shared().ok()?;
+        Some(SettlingLock { _file: file })
     }
 }
 

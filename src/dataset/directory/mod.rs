@@ -106,8 +106,9 @@ impl Directory {
         settle::refuse(root, &new.meta.run_id)?;
         let night = Night::of(&new.meta);
         let lock = NightLock::take(root, &night, &disk)?;
-        let (replaced, mut told) = night::enter(root, &night, new.if_exists, &disk)?;
-        told.extend(settle::settle_all(root, &night, &disk)?);
+        let mut told = settle::settle_all(root, &night, &disk)?;
+        let (replaced, of_night) = night::enter(root, &night, new.if_exists, &disk)?;
+        told.extend(of_night);
         let folder = RunFolder::new(root, night, &new.meta.run_id);
         files::create_directories(&folder.partial(), &disk)?;
         if let Some(store) = new.stored_targets {
@@ -183,7 +184,6 @@ impl Directory {
             .try_for_each(|group| self.seal_parts(group))
             .and_then(|()| self.add_empty_parts())
             .and_then(|()| self.write_manifest(&figures, Progress::ended(ending, now)))
-            .and_then(|()| self.close(ending))
             .map_err(|error| self.keeping(error));
         if let Err(error) = sealed {
             let failed = Ending::Failed(error.to_string());
@@ -199,7 +199,10 @@ impl Directory {
             }
             return Err(error);
         }
+        // The manifest is durable. If the rest fails, it stays, and the next run in the directory does the rest.
+        let closed = self.close(ending).map_err(|error| self.keeping(error));
         self.announce_parts()?;
+        closed?;
         let rows_of = |name| {
             let parts = self.parts.iter().find(|parts| parts.name == name);
             parts.map_or(0, TableParts::rows)
@@ -223,9 +226,9 @@ impl Directory {
         let (folder, disk) = (&self.writer.folder, &self.writer.disk);
         if matches!(ending, Ending::Complete | Ending::Incomplete(_)) {
             remove_if_there(&folder.checkpoint(), disk)?;
-            night::remove_replaced(folder.root(), &self.replaced, disk)?;
         }
         if *ending == Ending::Complete {
+            night::remove_replaced(folder.root(), &self.replaced, disk)?;
             let temporary = folder.temporary(SUCCESS);
             files::replace(temporary, folder.success(), b"", disk)?;
         }
@@ -400,6 +403,11 @@ impl Directory {
             sha256: part.sha256.clone(),
         }
     }
+}
+
+/// Finishes what the last process of a run began, if that process died. This process has locked the night.
+pub(super) fn settle_run(folder: &RunFolder, disk: &Disk) -> Result<(), DatasetError> {
+    settle::settle(folder, disk).map(drop)
 }
 
 /// Writes the targets of a run into its folder.

@@ -157,7 +157,9 @@ fn finish_replacing(root: &Path, runs: &mut Vec<Run>, disk: &Disk) -> Result<(),
 
 /// The ids of the runs that complete runs replace.
 pub(in crate::dataset) fn replaced_ids(runs: &[Run]) -> Vec<&str> {
-    let complete = runs.iter().filter(|run| is_done(run));
+    // An incomplete run replaces nothing: the run before it may have been whole.
+    let is_complete = |run: &&Run| run.manifest().state == RunState::Complete;
+    let complete = runs.iter().filter(is_complete);
     let replaced = complete.flat_map(|run| &run.manifest().replaces);
     replaced.map(String::as_str).collect()
 }
@@ -169,9 +171,23 @@ pub(in crate::dataset) fn replaced_ids(runs: &[Run]) -> Vec<&str> {
 pub(super) fn remove_replaced(root: &Path, runs: &[Run], disk: &Disk) -> Result<(), DatasetError> {
     for run in runs {
         let parts = run.tables().flat_map(|table| run.parts(table));
-        let parts: Vec<PathBuf> = parts.map(|part| part.path().to_owned()).collect();
+        let mut parts: Vec<PathBuf> = parts.map(|part| part.path().to_owned()).collect();
+        let night = Night::of_manifest(run.manifest());
+        if let Some(night) = &night {
+            // A compaction that was killed may have left parts that no manifest lists.
+            for table in run.tables() {
+                let folder = root.join(table).join(night.partition());
+                let names = super::earlier::entries(&folder)?;
+                let names = names
+                    .iter()
+                    .filter(|name| super::earlier::is_part_of(name, run.id()));
+                parts.extend(names.map(|name| folder.join(name)));
+            }
+        }
+        parts.sort();
+        parts.dedup();
         remove_parts(&parts, disk)?;
-        let Some(night) = Night::of_manifest(run.manifest()) else {
+        let Some(night) = night else {
             continue;
         };
         let folder = RunFolder::new(root, night, run.id());

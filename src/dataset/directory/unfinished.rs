@@ -73,8 +73,8 @@ impl Resumable {
         let earlier = |error| DatasetError::Earlier(Box::new(error));
         if run.is_written().map_err(earlier)? {
             // Perhaps only by a process that finishes what dead runs left.
-            let settling = SettlingLock::take(root, &Disk::default());
-            if settling.is_err() || run.is_written().map_err(earlier)? {
+            let settling = SettlingLock::wait(root);
+            if settling.is_none() || run.is_written().map_err(earlier)? {
                 return Err(DatasetError::InUse(folder.night().folder(root)));
             }
         }
@@ -355,7 +355,7 @@ fn choose(root: &Path, chosen: &Chosen) -> Result<ReadRun, DatasetError> {
             last.manifest().state.as_str()
         ))),
         (several, _) => Err(refuse(format!(
-            "runs of other vantage points are here as well: name the run's own with --vantage (unfinished: {})",
+            "runs of other vantage points are here as well: name one with --vantage (unfinished: {})",
             several
                 .iter()
                 .map(|run| run.manifest().vantage.id.as_str())
