@@ -46,6 +46,20 @@ impl Counted {
         self.responders.extend(&other.responders);
     }
 
+    /// The totals of these rows and of `other` together. Copies no addresses: there may be millions.
+    pub(super) fn totals_with(&self, other: &Counted) -> Totals {
+        let mut statistics = self.statistics.clone();
+        statistics.merge(&other.statistics);
+        let is_new = |responder: &&IpAddr| !self.responders.contains(*responder);
+        let new = other.responders.iter().filter(is_new).count();
+        Totals {
+            statistics,
+            traces_ended: self.traces_ended + other.traces_ended,
+            traces_reached: self.traces_reached + other.traces_reached,
+            distinct_responders: (self.responders.len() + new) as u64,
+        }
+    }
+
     /// The number of addresses that replied.
     pub fn distinct_responders(&self) -> usize {
         self.responders.len()
@@ -101,5 +115,34 @@ impl RowCounts {
     /// The memory of the list of addresses in bytes.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(self.responders.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::rows;
+
+    #[test]
+    fn totals_of_two_counts_are_those_of_their_sum() {
+        let counted = |targets: std::ops::Range<u32>| {
+            let mut counts = RowCounts::default();
+            for target in targets {
+                let (hops, trace) = rows::trace(target);
+                hops.iter().for_each(|row| counts.hop(row));
+                counts.trace(&trace);
+            }
+            let mut counted = Counted::default();
+            counted.add(&counts);
+            counted
+        };
+        // They share targets, and so responders.
+        let (one, other) = (counted(0..20), counted(15..40));
+        let mut sum = one.clone();
+        sum.merge(&other);
+        assert!(
+            sum.distinct_responders() < one.distinct_responders() + other.distinct_responders()
+        );
+        assert_eq!(one.totals_with(&other), Totals::from(&sum));
     }
 }

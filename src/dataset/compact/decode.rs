@@ -61,7 +61,7 @@ pub(super) const FURTHER: [&str; 2] = ["quoted_flow_label", "mpls"];
 /// The record of a row.
 ///
 /// # Errors
-/// [`RowError::BadValue`] names the column whose value is none that a run writes.
+/// [`RowError::BadValue`] names the column with a value that no run writes.
 pub(super) fn hop(row: &Row<'_>) -> Result<HopRecord, RowError> {
     let fields = Fields(row);
     let protocol: Protocol = fields.name("protocol")?;

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::CompactError;
 use super::job::NewTable;
 use crate::dataset::DatasetError;
-use crate::dataset::directory::{COMPACTION, RunFolder, publish};
+use crate::dataset::directory::{COMPACTION, RunFolder, publish, remove_if_there};
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::Manifest;
 use crate::dataset::read::ReadError;
@@ -54,7 +54,7 @@ pub(super) fn replace(
     };
     let json = serde_json::to_vec(&record).unwrap_or_default();
     files::replace(folder.temporary(RECORD), record_of(folder), &json, disk)?;
-    remove(&folder.checkpoint(), disk)?;
+    remove_if_there(&folder.checkpoint(), disk)?;
     for part in parts() {
         let place = folder.root().join(&part.listed.path);
         if let Some(parent) = place.parent() {
@@ -108,11 +108,11 @@ fn end(folder: &RunFolder, parts: &[String], disk: &Disk) -> Result<(), CompactE
         publish(folder, &text, (&manifest.run_id, started_at), disk)?;
     }
     for part in parts {
-        remove(&folder.root().join(part), disk)?;
+        remove_if_there(&folder.root().join(part), disk)?;
     }
     sync_folders(folder.root(), parts, disk)?;
     let record = record_of(folder);
-    remove(&record, disk)?;
+    remove_if_there(&record, disk)?;
     files::sync_parent(&record, disk)?;
     // Empty by now. If it stays, nobody minds.
     let _ = fs::remove_dir(folder.partial());
@@ -146,7 +146,7 @@ fn remove_unfinished(folder: &RunFolder, disk: &Disk) -> Result<(), CompactError
     for entry in entries {
         let path = entry.map_err(error())?.path();
         if path.is_file() {
-            remove(&path, disk)?;
+            remove_if_there(&path, disk)?;
         }
     }
     let _ = fs::remove_dir(partial);
@@ -173,16 +173,6 @@ fn listed(path: &Path) -> Result<BTreeSet<String>, CompactError> {
         .map(|(_, manifest)| manifest)
         .unwrap_or_default();
     Ok(manifest.parts().map(|part| part.path.clone()).collect())
-}
-
-/// Removes a file. It is no error if there is none.
-fn remove(path: &Path, disk: &Disk) -> Result<(), DatasetError> {
-    match disk.remove(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(DatasetError::file("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Syncs the folders of some parts, each once.

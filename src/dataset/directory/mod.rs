@@ -8,6 +8,7 @@
 //! | `checkpoint` | what a later process needs if this one dies |
 //! | `session` | the processes that wrote a run |
 //! | `newest` | the manifest of the directory |
+//! | `remove` | removes files of runs |
 //! | `settle` | earlier runs, when the next run starts |
 //! | `earlier` | the same, for runs of versions before the folder `runs` |
 //! | `night` | what a run does if its night has data already |
@@ -19,12 +20,12 @@ mod layout;
 mod lock;
 mod newest;
 mod night;
+mod remove;
 mod sealing;
 mod session;
 mod settle;
 mod unfinished;
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,8 @@ pub(super) use layout::{
 pub(super) use lock::NightLock;
 pub(super) use newest::publish;
 pub(super) use night::{folders, nights, replaced_ids};
+pub(super) use remove::remove_if_there;
+use remove::remove_parts;
 pub(super) use session::Sessions;
 pub use unfinished::{Chosen, Resumable, Unfinished};
 
@@ -75,6 +78,16 @@ pub(super) struct Directory {
     _lock: NightLock,
 }
 
+/// Where a run stands when a process begins to write it: see the members of [`Directory`].
+struct Begun {
+    parts: Vec<TableParts>,
+    counted: Counted,
+    sealing: u64,
+    sessions: Sessions,
+    replaced: Vec<ReadRun>,
+    told: Vec<String>,
+}
+
 /// A sealed part of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedPart {
@@ -96,7 +109,7 @@ impl Directory {
     /// Creates or opens `root` for a new run. Finishes what killed runs left, and writes a manifest that says `running`.
     pub(super) fn open(
         root: &Path,
-        new: NewRun,
+        mut new: NewRun,
         disk: Disk,
         now: Time,
         figures: &RunFigures,
@@ -111,11 +124,25 @@ impl Directory {
         told.extend(of_night);
         let folder = RunFolder::new(root, night, &new.meta.run_id);
         files::create_directories(&folder.partial(), &disk)?;
-        if let Some(store) = new.stored_targets {
+        if let Some(store) = new.stored_targets.take() {
             store_targets(&folder, store, &disk)?;
         }
-        let parts = new.tables.iter().map(TableParts::new).collect();
-        let mut directory = Directory {
+        let begun = Begun {
+            parts: new.tables.iter().map(TableParts::new).collect(),
+            counted: Counted::default(),
+            sealing: 0,
+            sessions: Sessions::first(now),
+            replaced,
+            told,
+        };
+        let mut directory = Directory::over(folder, new, begun, (lock, disk));
+        directory.write_manifest(figures, Progress::running(now))?;
+        Ok(directory)
+    }
+
+    /// The run in its folder, where it stands. No manifest is written yet.
+    fn over(folder: RunFolder, new: NewRun, begun: Begun, (lock, disk): (NightLock, Disk)) -> Self {
+        Directory {
             writer: PartWriter {
                 footer: Footer {
                     run_id: new.meta.run_id.clone(),
@@ -128,22 +155,20 @@ impl Directory {
                     targets: new.targets,
                 },
             },
-            parts,
             tables: new.tables,
-            counted: Counted::default(),
+            parts: begun.parts,
+            counted: begun.counted,
             kept: None,
-            sealing: 0,
+            sealing: begun.sealing,
             under_way: None,
             not_in_manifest: Vec::new(),
-            sessions: Sessions::first(now),
-            replaced,
+            sessions: begun.sessions,
+            replaced: begun.replaced,
             on_sealed: new.on_sealed,
             unannounced: Vec::new(),
-            told,
+            told: begun.told,
             _lock: lock,
-        };
-        directory.write_manifest(figures, Progress::running(now))?;
-        Ok(directory)
+        }
     }
 
     /// What the user should know: about the file system, and about earlier runs here.
@@ -283,9 +308,7 @@ impl Directory {
         }
         let (folder, disk) = (&self.writer.folder, &self.writer.disk);
         let write = || {
-            let mut counted = self.counted.clone();
-            counted.merge(&under_way.counted);
-            let counted = Totals::from(&counted);
+            let counted = self.counted.totals_with(&under_way.counted);
             let listed = under_way.listed();
             let checkpoint = Checkpoint {
                 checkpoint_version: CHECKPOINT_VERSION,
@@ -422,26 +445,4 @@ fn store_targets(
     store(&mut file).map_err(DatasetError::file("write", &destination))?;
     file.seal()?;
     Ok(())
-}
-
-/// Removes a file. It is no error if the file is not there.
-fn remove_if_there(path: &Path, disk: &Disk) -> Result<(), DatasetError> {
-    match disk.remove(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(DatasetError::file("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Removes parts. When this returns, they do not come back after a power cut.
-fn remove_parts(paths: &[PathBuf], disk: &Disk) -> Result<(), DatasetError> {
-    for path in paths {
-        remove_if_there(path, disk)?;
-    }
-    // Also for a file that was gone: the process that removed it may not have synced the folder.
-    let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
-    let any_of = |folder: &&Path| paths.iter().find(|path| path.parent() == Some(folder));
-    let there = folders.iter().filter(|folder| folder.is_dir());
-    { there.filter_map(any_of) }.try_for_each(|path| files::sync_parent(path, disk))
 }

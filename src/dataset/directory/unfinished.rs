@@ -11,16 +11,13 @@ use chrono::NaiveDate;
 use super::checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 use super::layout::{Night, RunFolder, day_of};
 use super::lock::{NightLock, SettlingLock};
-use super::sealing::PartWriter;
 use super::session::Sessions;
-use super::{Directory, remove_parts, settle};
+use super::{Begun, Directory, remove_parts, settle};
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::{
     self, MANIFEST_VERSION, Manifest, Part, Progress, RunState, TableParts,
 };
-use crate::dataset::parquet::Footer;
 use crate::dataset::read::{Dataset, ReadError, Rows, Run as ReadRun};
-use crate::dataset::table::Run;
 use crate::dataset::writer::NewRun;
 use crate::dataset::{Counted, DatasetError, RunFigures};
 use crate::model::{ProbeId, Status, Time};
@@ -250,33 +247,15 @@ impl Unfinished {
         checkpoint.write(&folder, &disk)?;
         let replaces = self.manifest.replaces;
         let replaced = super::night::runs_with_ids(folder.root(), folder.night(), &replaces)?;
-        let mut directory = Directory {
-            writer: PartWriter {
-                footer: Footer {
-                    run_id: new.meta.run_id.clone(),
-                    config_sha256: manifest::config_sha256(&new.meta.config),
-                },
-                folder,
-                disk,
-                run: Run {
-                    meta: new.meta,
-                    targets: new.targets,
-                },
-            },
+        let begun = Begun {
             parts,
-            tables: new.tables,
             counted: Counted::resumed(kept, responders),
-            kept: None,
             sealing,
-            under_way: None,
-            not_in_manifest: Vec::new(),
             sessions,
             replaced,
-            on_sealed: new.on_sealed,
-            unannounced: Vec::new(),
             told: self.told,
-            _lock: self.lock,
         };
+        let mut directory = Directory::over(folder, new, begun, (self.lock, disk));
         directory.write_manifest(figures, Progress::running(now))?;
         let dropped: Vec<PathBuf> = { dropped.iter() }
             .map(|part| directory.root().join(&part.path))

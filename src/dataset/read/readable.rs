@@ -1,4 +1,4 @@
-//! Opens a dataset of which some manifests are damaged.
+//! Opens a dataset in which some manifests are damaged.
 
 use std::collections::BTreeMap;
 use std::path::Path;
