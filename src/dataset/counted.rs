@@ -1,9 +1,9 @@
 //! The figures of a run that its rows determine.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::Totals;
+use super::addresses::AddressSet;
 use super::recent::Recent;
 use crate::model::{HopRecord, Statistics, TraceRecord};
 
@@ -16,7 +16,7 @@ pub struct Counted {
     pub traces_ended: u64,
     /// Traces whose target replied.
     pub traces_reached: u64,
-    responders: HashSet<IpAddr>,
+    responders: AddressSet,
 }
 
 impl Counted {
@@ -25,11 +25,11 @@ impl Counted {
         self.statistics.merge(&rows.statistics);
         self.traces_ended += rows.traces_ended;
         self.traces_reached += rows.traces_reached;
-        self.responders.extend(&rows.responders);
+        self.responders.extend(rows.responders.iter().copied());
     }
 
     /// The counts of a run that goes on.
-    pub(super) fn resumed(totals: Totals, responders: HashSet<IpAddr>) -> Self {
+    pub(super) fn resumed(totals: Totals, responders: AddressSet) -> Self {
         Counted {
             statistics: totals.statistics,
             traces_ended: totals.traces_ended,
@@ -43,25 +43,23 @@ impl Counted {
         self.statistics.merge(&other.statistics);
         self.traces_ended += other.traces_ended;
         self.traces_reached += other.traces_reached;
-        self.responders.extend(&other.responders);
+        self.responders.merge(&other.responders);
     }
 
     /// The totals of these rows and of `other` together. Copies no addresses: there may be millions.
     pub(super) fn totals_with(&self, other: &Counted) -> Totals {
         let mut statistics = self.statistics.clone();
         statistics.merge(&other.statistics);
-        let is_new = |responder: &&IpAddr| !self.responders.contains(*responder);
-        let new = other.responders.iter().filter(is_new).count();
         Totals {
             statistics,
             traces_ended: self.traces_ended + other.traces_ended,
             traces_reached: self.traces_reached + other.traces_reached,
-            distinct_responders: (self.responders.len() + new) as u64,
+            distinct_responders: self.responders.union_len(&other.responders),
         }
     }
 
     /// The number of addresses that replied.
-    pub fn distinct_responders(&self) -> usize {
+    pub fn distinct_responders(&self) -> u64 {
         self.responders.len()
     }
 }

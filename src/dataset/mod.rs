@@ -61,6 +61,7 @@
 //! earlier versions lack this prefix. The column `vantage` holds the id as it is.
 //! Temporary files are not in `hops/` and `traces/`, because polars refuses a directory with files of other suffixes.
 
+mod addresses;
 mod arrow_ipc;
 mod cells;
 pub mod compact;

@@ -20,7 +20,7 @@ impl From<&Counted> for Totals {
             statistics: counted.statistics.clone(),
             traces_ended: counted.traces_ended,
             traces_reached: counted.traces_reached,
-            distinct_responders: counted.distinct_responders() as u64,
+            distinct_responders: counted.distinct_responders(),
         }
     }
 }

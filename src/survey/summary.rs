@@ -35,7 +35,7 @@ pub struct Summary {
     pub(super) mtu: bool,
     pub(super) strategy: StrategyChoice,
     pub(super) tally: Tally,
-    pub(super) responders: usize,
+    pub(super) responders: u64,
     pub(super) requested_rate: Rate,
     pub(super) duration: Duration,
     pub(super) virtual_time: bool,
@@ -49,7 +49,7 @@ impl Summary {
     }
 
     /// The number of addresses that answered.
-    pub fn distinct_responders(&self) -> usize {
+    pub fn distinct_responders(&self) -> u64 {
         self.responders
     }
 
@@ -196,7 +196,7 @@ impl Summary {
             lines.push(("besides", extras.join(", ")));
         }
         lines.extend(self.unsent().into_iter().map(|why| ("not sent", why)));
-        let responders = grouped(self.responders as u64);
+        let responders = grouped(self.responders);
         lines.push(("responders", format!("{responders} distinct addresses")));
         lines
     }

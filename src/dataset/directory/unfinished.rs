@@ -1,8 +1,7 @@
 //! A run that is to be resumed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -13,6 +12,7 @@ use super::layout::{Night, RunFolder, day_of};
 use super::lock::{NightLock, SettlingLock};
 use super::session::Sessions;
 use super::{Begun, Directory, remove_parts, settle};
+use crate::dataset::addresses::AddressSet;
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::{
     self, MANIFEST_VERSION, Manifest, Part, Progress, RunState, TableParts,
@@ -379,19 +379,19 @@ fn dropped_rows(manifest: &Manifest) -> manifest::Counts {
 }
 
 /// The addresses that replied, in rows of probes.
-fn responders(rows: &Dataset) -> Result<HashSet<IpAddr>, ReadError> {
+fn responders(rows: &Dataset) -> Result<AddressSet, ReadError> {
     let columns = ["responder", "status"];
-    let each = |found: &mut HashSet<IpAddr>, _: &ReadRun, batch: &RecordBatch| {
+    let each = |found: &mut AddressSet, _: &ReadRun, batch: &RecordBatch| {
         for row in Rows::new(batch.clone()).iter() {
             let inferred = row.text("status")? == Some(Status::Inferred.as_str());
             found.extend(row.address("responder")?.filter(|_| !inferred));
         }
         Ok(())
     };
-    let merge = |mut one: HashSet<IpAddr>, other: HashSet<IpAddr>| {
-        one.extend(other);
+    let merge = |mut one: AddressSet, other: AddressSet| {
+        one.merge(&other);
         one
     };
     let scan = rows.scan("hops").columns(&columns);
-    scan.fold(HashSet::new, each, merge)
+    scan.fold(AddressSet::default, each, merge)
 }
