@@ -2,6 +2,7 @@
 
 mod defaults;
 mod error;
+mod multipath;
 mod stored;
 mod transport;
 
@@ -59,6 +60,14 @@ pub struct SurveyConfig {
     pub window: u32,
     /// Flows per target, each with its own source port.
     pub flows: u16,
+    /// The most flows that a target may use (`multipath`).
+    pub max_flows: u16,
+    /// Nodes at one TTL that are followed (`multipath`).
+    pub max_width: u16,
+    /// The probability of finding all next hops of a node (`multipath`). `None`: that of the whole graph is given.
+    pub confidence: Option<f64>,
+    /// The probability of finding the whole graph of a target (`multipath`).
+    pub graph_confidence: f64,
     /// Source port (ICMP: identifier) of flow 0, as asked for. The manifest's `run` holds the block used.
     pub source_port: u16,
     /// Destination port.
@@ -113,6 +122,8 @@ named! {
         Trace = "trace",
         /// Every (target, TTL, flow) once.
         Sweep = "sweep",
+        /// All paths to each target that flows can take.
+        Multipath = "multipath",
     }
 }
 
@@ -153,6 +164,10 @@ pub const PACKET_SIZES: &str = "give 60 to 65535 bytes, or with -4 40 to 65535, 
 pub const MOST_TTL: u8 = 254;
 /// Most attempts per hop, and most answers wanted per hop.
 pub const MOST_ATTEMPTS: u8 = 100;
+/// Most nodes at one TTL that multipath tracing follows.
+pub const MOST_WIDTH: u16 = 1_024;
+/// Valid confidences. Above the highest, rounding would decide.
+pub const CONFIDENCE: RangeInclusive<f64> = 0.5..=0.999_999;
 /// Most targets under way at a time. Each needs some kilobytes.
 pub const MOST_WINDOW: u32 = 1 << 20;
 /// Valid timeouts, in seconds.
@@ -190,6 +205,7 @@ impl SurveyConfig {
             return Err(ConfigError::MinReplyRate(share));
         }
         self.validate_sockets()?;
+        self.validate_multipath()?;
         self.validate_parts()?;
         let targets = &self.targets;
         if targets.resolve_targets.and(targets.families).is_none() {
@@ -230,6 +246,16 @@ impl SurveyConfig {
             ),
             ("--window", self.window, MOST_WINDOW),
             ("--flows", u32::from(self.flows), u32::from(u16::MAX)),
+            (
+                "--max-flows",
+                u32::from(self.max_flows),
+                u32::from(u16::MAX),
+            ),
+            (
+                "--max-width",
+                u32::from(self.max_width),
+                u32::from(MOST_WIDTH),
+            ),
             ("--probes-per-hop", u32::from(self.probes_per_hop), attempts),
         ];
         for (option, count, most) in counts {
@@ -264,7 +290,7 @@ impl SurveyConfig {
             1
         };
         let ports = [
-            ("--source-port", self.source_port, self.flows),
+            ("--source-port", self.source_port, self.flow_pool()),
             ("--dest-port", self.destination_port, per_ttl),
         ];
         for (option, port, count) in ports {

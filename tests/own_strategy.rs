@@ -142,6 +142,7 @@ impl FirstHops {
             path_length: None,
             last_ttl: TTLS.last().copied(),
             path_mtu: None,
+            graph: None,
         });
         self.order.finish(u64::from(target.0));
         self.completed += 1;

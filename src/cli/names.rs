@@ -14,6 +14,8 @@ pub enum StrategyName {
     Trace,
     /// Probe every (target, TTL, flow) exactly once, in random order.
     Sweep,
+    /// Find all paths that the flows to a target can take (MDA): at each node, send flows until it is unlikely that a next hop was missed.
+    Multipath,
 }
 
 impl From<StrategyName> for StrategyChoice {
@@ -21,6 +23,7 @@ impl From<StrategyName> for StrategyChoice {
         match name {
             StrategyName::Trace => StrategyChoice::Trace,
             StrategyName::Sweep => StrategyChoice::Sweep,
+            StrategyName::Multipath => StrategyChoice::Multipath,
         }
     }
 }

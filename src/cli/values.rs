@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use pathsurvey::config::{MAX_DURATION_S, PACKET_SIZES, TIMEOUT_S};
+use pathsurvey::config::{CONFIDENCE, MAX_DURATION_S, PACKET_SIZES, TIMEOUT_S};
 use pathsurvey::model::Rate;
 
 /// The longest time in any option, in seconds: a day.
@@ -89,6 +89,19 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     let share = number.filter(|share| (0.0..=1.0).contains(share));
     let give = "give a share between 0 and 1, or a percentage such as 90%";
     share.ok_or_else(|| with_comma(text, give.to_owned()))
+}
+
+/// A confidence: percent, or a share below 1.
+pub(super) fn confidence(text: &str) -> Result<f64, String> {
+    let number = match text.strip_suffix('%') {
+        Some(number) => decimal(number.trim_end()).map(|percent| percent / 100.0),
+        // Nobody is confident to less than one percent.
+        None => decimal(text).map(|number| if number > 1.0 { number / 100.0 } else { number }),
+    };
+    let known = number.filter(|confidence| CONFIDENCE.contains(confidence));
+    let give =
+        "give percent such as 95 or 99.9, or a share such as 0.95; at least 50% and below 100%";
+    known.ok_or_else(|| with_comma(text, give.to_owned()))
 }
 
 /// A rate in probes a second.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{MAX_DURATION_S, MOST_TTL, MOST_VANTAGE_BYTES, PACKET_SIZES, SEAL_ROWS};
+use super::{CONFIDENCE, MAX_DURATION_S, MOST_TTL, MOST_VANTAGE_BYTES, PACKET_SIZES, SEAL_ROWS};
 
 /// Options that contradict each other, or a value out of range.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -122,6 +122,14 @@ pub enum ConfigError {
     /// Parts that are too small or too large.
     #[error("--seal-rows {0}: give between {least} and {most} rows", least = SEAL_ROWS.start(), most = SEAL_ROWS.end())]
     SealRows(u32),
+    /// A confidence out of range.
+    #[error("--confidence and --graph-confidence: {0} is not between {least} and {most}; give percent (95%) or a share (0.95)", least = CONFIDENCE.start(), most = CONFIDENCE.end())]
+    Confidence(f64),
+    /// An option that multipath tracing does not have.
+    #[error(
+        "{0} with --strategy multipath: it sends many flows to each hop; leave {0} out, or use --strategy trace"
+    )]
+    NotWithMultipath(&'static str),
     /// A time limit out of range.
     #[error("--max-duration: give between {least} and {most} seconds", least = MAX_DURATION_S.start(), most = MAX_DURATION_S.end())]
     MaxDuration,

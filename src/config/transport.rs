@@ -50,6 +50,14 @@ impl SurveyConfig {
                     "cannot always tell which of several UDP probes is answered",
                 ))
             }
+            _ if self.strategy == StrategyChoice::Multipath
+                && !(capabilities.own_ip_header && capabilities.quotes_with_headers) =>
+            {
+                Some((
+                    "--strategy multipath",
+                    "cannot always tell which of several probes is answered",
+                ))
+            }
             // Without its own header a probe has no DF.
             _ if self.mtu && !(capabilities.own_ip_header && capabilities.quotes_with_headers) => {
                 Some(("--mtu", "cannot tell which size was refused"))

@@ -99,7 +99,7 @@ pub use occupied::Occupied;
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;
-pub use tables::{Hops, Traces, all as all_tables, named as table_named};
+pub use tables::{Hops, Traces, all as all_tables, named as table_named, of as tables_of};
 use totals::Totals;
 pub use writer::{DatasetWriter, Finished, NewRun, PartLimits, SealedHook, StoreTargets};
 

@@ -7,7 +7,7 @@
 //! between two targets has all rows of the first target and no row of the second.
 //!
 //! A sweep has no traces, and its rows are written at once. The rows of a second pass are written at once as well, because their
-//! traces have left.
+//! traces have left. The row of a probe that the end of the run left unsent goes to the rows that a resumed run drops.
 //!
 //! A later row about the same probe is handled as follows:
 //!
@@ -23,16 +23,16 @@
 //! by itself.
 //!
 //! The end of a trace also decides which of its rows stand for a TTL of its path ([`PathRows`]). A row that comes later
-//! stands for none. In a run without traces this is not decided.
+//! stands for none. In a run without traces, and in a trace of many flows, this is not decided.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{
-    Evidence, FlowId, HopRecord, ProbeId, Purpose, Statistics, Status, StopReason, TableRow,
-    TargetId, TraceEnd, TraceId, TraceRecord,
+    Evidence, HopRecord, ProbeId, Purpose, Statistics, Status, StopReason, TableRow, TargetId,
+    TraceEnd, TraceId, TraceRecord, UnsentReason,
 };
 use crate::paths::path_rows::PathRows;
-use crate::paths::trace_record;
+use crate::paths::{graph_record, trace_record};
 
 /// Most probes that are remembered because a late reply took the place of their own row. If there are more, the oldest is
 /// forgotten, and the numbers of its further replies have a gap.
@@ -68,7 +68,8 @@ impl TargetRows {
 pub struct Assembled {
     /// The rows of targets whose traces all ended by themselves, and rows that belong to no open target.
     pub whole: TargetRows,
-    /// The rows of targets with at least one trace that was interrupted. A resumed run probes these targets again.
+    /// The rows of targets with at least one trace that was interrupted, and of probes without a trace that the end of the run left
+    /// unsent. A resumed run probes them again.
     pub cut_short: TargetRows,
 }
 
@@ -89,7 +90,7 @@ impl Assembled {
 /// A target with rows that wait.
 #[derive(Debug, Default)]
 struct OpenTarget {
-    /// In the order of their flows.
+    /// In the order of their numbers.
     traces: Vec<OpenTrace>,
     /// How many of the traces have ended.
     ended: usize,
@@ -98,25 +99,25 @@ struct OpenTarget {
 
 #[derive(Debug)]
 struct OpenTrace {
-    flow: FlowId,
+    id: TraceId,
     rows: Vec<HopRecord>,
     /// The row of the trace; `None` until it has ended.
     record: Option<Box<TraceRecord>>,
 }
 
 impl OpenTarget {
-    /// The trace of a flow, if it has rows or has ended.
-    fn known(&mut self, flow: FlowId) -> Option<&mut OpenTrace> {
-        let at = self.traces.binary_search_by_key(&flow, |trace| trace.flow);
+    /// The trace with this number, if it has rows or has ended.
+    fn known(&mut self, id: TraceId) -> Option<&mut OpenTrace> {
+        let at = self.traces.binary_search_by_key(&id, |trace| trace.id);
         self.traces.get_mut(at.ok()?)
     }
 
-    /// The trace of a flow. Adds it if it is new.
-    fn trace(&mut self, flow: FlowId) -> &mut OpenTrace {
-        let at = self.traces.binary_search_by_key(&flow, |trace| trace.flow);
+    /// The trace with this number. Adds it if it is new.
+    fn trace(&mut self, id: TraceId) -> &mut OpenTrace {
+        let at = self.traces.binary_search_by_key(&id, |trace| trace.id);
         let at = at.unwrap_or_else(|at| {
             let new = OpenTrace {
-                flow,
+                id,
                 rows: Vec::new(),
                 record: None,
             };
@@ -131,7 +132,10 @@ impl OpenTarget {
 #[derive(Debug)]
 pub struct Assembler {
     groups: bool,
-    flows: u16,
+    /// Whether a row can stand for a TTL of a path.
+    has_paths: bool,
+    /// Traces per target.
+    traces: u16,
     open: HashMap<TargetId, OpenTarget>,
     /// Probes whose late reply took the place of their own row. The numbers of their further replies are one lower.
     promoted: BTreeSet<ProbeId>,
@@ -141,17 +145,26 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Creates an assembler. With `groups`, the strategy ends a trace for each flow of a target, and rows wait for the last of
-    /// them. `flows` is the number of flows of the run.
-    pub fn new(groups: bool, flows: u16) -> Self {
+    /// Creates an assembler. With `groups`, the strategy ends every trace of a target, and rows wait for the last of them. `traces` is
+    /// the number of traces per target.
+    pub fn new(groups: bool, traces: u16) -> Self {
         Assembler {
             groups,
-            flows,
+            has_paths: groups,
+            traces,
             open: HashMap::new(),
             promoted: BTreeSet::new(),
             statistics: Statistics::default(),
             reached: 0,
             ended: 0,
+        }
+    }
+
+    /// The same for traces of many flows, which have no path.
+    pub fn without_paths(self) -> Self {
+        Assembler {
+            has_paths: false,
+            ..self
         }
     }
 
@@ -161,6 +174,10 @@ impl Assembler {
         if row.reply_index == 0 {
             match waits {
                 true => self.own_row(row),
+                // A resumed run sends this probe.
+                false if row.reason == Some(UnsentReason::Interrupted) => {
+                    self.write(row, &mut out.cut_short);
+                }
                 false => self.write(row, &mut out.whole),
             }
             return;
@@ -204,15 +221,15 @@ impl Assembler {
 
     /// Takes the own row of a probe, or the row of an inferred hop.
     fn own_row(&mut self, row: HopRecord) {
-        let target = row.trace_id.target(self.flows);
+        let target = row.trace_id.target(self.traces);
         let open = self.open.entry(target).or_default();
-        open.trace(row.flow).rows.push(row);
+        open.trace(row.trace_id).rows.push(row);
     }
 
     /// The trace of a row, if rows of it wait.
     fn trace(&mut self, row: &HopRecord) -> Option<&mut OpenTrace> {
-        let open = self.open.get_mut(&row.trace_id.target(self.flows))?;
-        open.known(row.flow)
+        let open = self.open.get_mut(&row.trace_id.target(self.traces))?;
+        open.known(row.trace_id)
     }
 
     /// Takes the send error of a probe that timed out. It takes the place of the `timeout` row. If the trace is no longer open,
@@ -241,23 +258,28 @@ impl Assembler {
 
     /// Ends a trace. All its probes must have ended. If it is the last of its target, writes the target.
     pub fn end(&mut self, end: &TraceEnd, out: &mut Assembled) {
-        let trace_id = TraceId::new(end.target, end.flow, self.flows);
+        let trace_id = TraceId::new(end.target, end.flow, self.traces);
         let open = self.open.entry(end.target).or_default();
-        let trace = open.trace(end.flow);
+        let trace = open.trace(trace_id);
         let rows = &mut trace.rows;
         rows.sort_by_key(|row| {
             let probe = (row.probe_id.is_none(), row.probe_id);
             let place = (row.attempt, row.reply_index, probe);
             (row.ttl.is_none(), row.ttl, place)
         });
-        let path = PathRows::of(rows, end);
-        for place in path.rows() {
-            rows[place].on_path = Some(true);
-        }
-        let record = trace_record(trace_id, end, rows, &path);
+        let record = match end.graph {
+            Some(anomalies) => graph_record(trace_id, end, rows, anomalies),
+            None => {
+                let path = PathRows::of(rows, end);
+                for place in path.rows() {
+                    rows[place].on_path = Some(true);
+                }
+                trace_record(trace_id, end, rows, &path)
+            }
+        };
         let is_first = trace.record.replace(Box::new(record)).is_none();
         open.ended += usize::from(is_first);
-        if open.ended >= usize::from(self.flows.max(1)) {
+        if open.ended >= usize::from(self.traces.max(1)) {
             self.leave(end.target, out);
         }
     }
@@ -297,7 +319,7 @@ impl Assembler {
     }
 
     fn write(&mut self, mut row: HopRecord, out: &mut TargetRows) {
-        row.on_path = self.groups.then_some(row.on_path == Some(true));
+        row.on_path = self.has_paths.then_some(row.on_path == Some(true));
         self.statistics.count(&row);
         out.hops.push(row);
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{FlowId, StopReason, TargetId, Time, TraceId, Ttl};
+use super::{Anomalies, FlowId, StopReason, TargetId, Time, TraceId, Ttl};
 
 /// Something that a strategy reports. It is written behind the rows of all probes that ended before it.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct TraceEnd {
     pub last_ttl: Option<Ttl>,
     /// The largest size that passed to there, in bytes. `None` if it was not searched.
     pub path_mtu: Option<u16>,
+    /// The anomalies of its graph, if the trace has many flows. Such a trace has no path, and its `flow` is 0. `None`: it has one flow.
+    pub graph: Option<Anomalies>,
 }
 
 /// A hop that was not probed, copied from another trace.

@@ -82,6 +82,14 @@ pub fn find(rows: &[HopRecord], end: &TraceEnd) -> Anomalies {
     found
 }
 
+/// Adds the anomalies that single answers show, in the rows of a trace of many flows, to those of its graph.
+pub fn of_answers(rows: &[HopRecord], mut found: Anomalies) -> Anomalies {
+    for answer in rows.iter().filter_map(Answer::of) {
+        answer.add_own(&mut found);
+    }
+    found
+}
+
 /// A reply with strong evidence (`full` or `rewritten`), with its row.
 #[derive(Clone, Copy)]
 struct Answer<'a> {

@@ -153,6 +153,7 @@ fn end_of(facts: &Swept, rows: &[HopRecord]) -> TraceEnd {
         path_length: length.map(|(ttl, _)| ttl),
         last_ttl: stop.map(|(ttl, _)| ttl).or_else(|| answers.last_hop()),
         path_mtu: None,
+        graph: None,
     }
 }
 

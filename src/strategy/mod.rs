@@ -9,6 +9,7 @@
 
 mod actions;
 mod finished;
+mod multipath;
 mod order;
 mod permutation;
 mod second_pass;
@@ -17,6 +18,9 @@ mod trace;
 
 pub use actions::{Actions, Reach, Request};
 pub use finished::Finished;
+pub use multipath::{
+    Confidence, Multipath, MultipathLimits, StoppingPoints, failure, shows_at_most,
+};
 pub use order::{Cursor, Order, Shard};
 pub use permutation::Permutation;
 pub use second_pass::{Hole, PassProgress};

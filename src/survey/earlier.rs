@@ -25,7 +25,7 @@ pub(super) fn read(
         ..Earlier::default()
     };
     match config.strategy {
-        StrategyChoice::Trace => traced(config, rows, &mut earlier)?,
+        StrategyChoice::Trace | StrategyChoice::Multipath => traced(config, rows, &mut earlier)?,
         StrategyChoice::Sweep => swept(config, targets, rows, &mut earlier)?,
     }
     Ok(earlier)
@@ -56,7 +56,7 @@ fn traced(config: &SurveyConfig, rows: &Dataset, earlier: &mut Earlier) -> Resul
     for batch in rows.scan("traces").columns(&["trace_id"]).batches()? {
         let batch = batch?;
         for trace in column::<Int64Array>(&batch, "trace_id")?.values() {
-            let (target, _) = pair(*trace, config.flows);
+            let (target, _) = pair(*trace, config.traces_per_target());
             earlier.finished.insert(target.0.into());
         }
     }

@@ -162,7 +162,7 @@ fn run_in(
     let targets = Arc::new(targets);
     observer.started(&Plan {
         targets: targets.len(),
-        pairs: u64::from(targets.len()) * u64::from(config.flows),
+        pairs: u64::from(targets.len()) * u64::from(config.traces_per_target()),
     });
     let job = Job {
         config,

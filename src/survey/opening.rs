@@ -53,6 +53,8 @@ impl Job<'_> {
             ..PartLimits::default()
         };
         let run = NewRun {
+            tables: crate::dataset::tables_of(config.strategy == StrategyChoice::Multipath)
+                .to_vec(),
             limits,
             if_exists: config.if_exists,
             ..NewRun::new(meta, self.targets.clone())
@@ -94,7 +96,7 @@ impl Job<'_> {
             }
         };
         self.stop.writes_now();
-        let outage = Outage::new(routeless, config.flows);
+        let outage = Outage::new(routeless, config.traces_per_target());
         Ok((DatasetSink::new(writer, facts, outage), session))
     }
 
@@ -113,7 +115,7 @@ impl Job<'_> {
         start: Time,
     ) -> RunMeta {
         let config = self.config;
-        let tracing = config.strategy == StrategyChoice::Trace;
+        let tracing = config.strategy != StrategyChoice::Sweep;
         RunMeta {
             run_id: identity.run_id.clone(),
             survey_id: config

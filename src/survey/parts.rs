@@ -10,7 +10,8 @@ use crate::engine::limiter::Limits;
 use crate::engine::tracker::{Timeouts, Tracker};
 use crate::model::{ProbeId, Targets, Time};
 use crate::strategy::{
-    Answers, Arrivals, Finished, Hole, Strategy, Sweep, SweepItems, Trace, TraceLimits,
+    Answers, Arrivals, Confidence, Finished, Hole, Multipath, MultipathLimits, Strategy, Sweep,
+    SweepItems, Trace, TraceLimits,
 };
 use crate::wire::protocol;
 use crate::wire::token::{RunKey, TokenMaker};
@@ -20,7 +21,8 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
     ProbeFormat {
         protocol: protocol::of(config.protocol, config.tcp_flags),
         source_port,
-        flows: config.flows,
+        flows: config.flow_pool(),
+        one_trace: config.strategy == StrategyChoice::Multipath,
         destination_port: config.destination_port,
         port_per_ttl: config.port_per_ttl,
         tos: config.tos,
@@ -49,7 +51,7 @@ pub fn sweep_items(config: &SurveyConfig, targets: u32) -> SweepItems {
 /// How many items the strategy has for `targets` targets. [`Earlier::finished`] must have as many.
 pub fn items(config: &SurveyConfig, targets: u32) -> u64 {
     match config.strategy {
-        StrategyChoice::Trace => targets.into(),
+        StrategyChoice::Trace | StrategyChoice::Multipath => targets.into(),
         StrategyChoice::Sweep => sweep_items(config, targets).len(),
     }
 }
@@ -96,6 +98,15 @@ pub fn strategy_for(
                 }) => Trace::resume(targets, limits, config.seed, finished, holes),
             })
         }
+        StrategyChoice::Multipath => {
+            let limits = multipath_limits(config);
+            Box::new(match earlier {
+                None => Multipath::new(targets, limits, config.seed),
+                Some(Earlier { finished, .. }) => {
+                    Multipath::resume(targets, limits, config.seed, finished)
+                }
+            })
+        }
         StrategyChoice::Sweep => {
             let items = sweep_items(config, targets.len());
             let finished = earlier.map(|earlier| &earlier.finished);
@@ -112,6 +123,22 @@ pub fn strategy_for(
             };
             Box::new(sweep.with_second_pass(answers, config.seed))
         }
+    }
+}
+
+fn multipath_limits(config: &SurveyConfig) -> MultipathLimits {
+    MultipathLimits {
+        first_ttl: config.first_ttl,
+        max_ttl: config.max_ttl,
+        attempts: config.attempts,
+        gap_limit: config.gap_limit,
+        window: config.window,
+        max_flows: config.max_flows,
+        max_width: config.max_width,
+        confidence: match config.confidence {
+            Some(confidence) => Confidence::Branching(confidence),
+            None => Confidence::Graph(config.graph_confidence),
+        },
     }
 }
 
@@ -147,5 +174,10 @@ pub fn core(
 
 /// The assembler, which builds traces from rows.
 pub fn assembler(config: &SurveyConfig) -> Assembler {
-    Assembler::new(config.strategy == StrategyChoice::Trace, config.flows)
+    let traces = config.traces_per_target();
+    match config.strategy {
+        StrategyChoice::Trace => Assembler::new(true, traces),
+        StrategyChoice::Sweep => Assembler::new(false, traces),
+        StrategyChoice::Multipath => Assembler::new(true, traces).without_paths(),
+    }
 }

@@ -76,7 +76,7 @@ pub fn resume(
     ));
     observer.started(&Plan {
         targets: targets.len(),
-        pairs: u64::from(targets.len()) * u64::from(config.flows),
+        pairs: u64::from(targets.len()) * u64::from(config.traces_per_target()),
     });
     let job = Job {
         config: &config,

@@ -161,7 +161,7 @@ impl Summary {
         if !left_out.is_empty() {
             lines.push(("left out", left_out.join(", ")));
         }
-        if self.strategy == StrategyChoice::Trace {
+        if self.strategy != StrategyChoice::Sweep {
             let (ended, reached) = (self.tally.traces_ended, self.tally.traces_reached);
             let traces = format!(
                 "{}, {} reached their target{}",

@@ -9,7 +9,7 @@ use super::ip::{self, Ends, IpHeader};
 use super::protocol::{ProbeProtocol, Quote};
 use super::token::{Marks, TokenMaker};
 use super::udp::Udp;
-use crate::model::{DiscardReason, FlowId, QuotedProbe, Ttl};
+use crate::model::{DiscardReason, FlowId, QuotedProbe, TargetId, TraceId, Ttl};
 
 /// The properties that all probes of a run share.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub struct ProbeFormat {
     pub source_port: u16,
     /// Flows per target. Their source ports are consecutive.
     pub flows: u16,
+    /// Whether all flows of a target belong to one trace. Otherwise each flow is a trace.
+    pub one_trace: bool,
     /// Destination port.
     pub destination_port: u16,
     /// Whether the destination port increases with the TTL, as in the classic traceroute.
@@ -73,6 +75,7 @@ impl ProbeFormat {
             protocol: &Udp,
             source_port: 24_000,
             flows,
+            one_trace: false,
             destination_port: 33_434,
             port_per_ttl: false,
             tos: 0,
@@ -85,6 +88,14 @@ impl ProbeFormat {
     /// The source port of `flow`, or its identifier.
     pub fn src_port(&self, flow: FlowId) -> u16 {
         self.source_port.wrapping_add(flow.0)
+    }
+
+    /// The trace that a flow of a target belongs to.
+    pub fn trace_id(&self, target: TargetId, flow: FlowId) -> TraceId {
+        match self.one_trace {
+            true => TraceId::new(target, FlowId(0), 1),
+            false => TraceId::new(target, flow, self.flows),
+        }
     }
 
     /// The destination port of a probe with `ttl`; 0 if the protocol has no ports.

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pathsurvey::config::{Network, StrategyChoice, SurveyConfig};
+use pathsurvey::config::{Network, SurveyConfig};
 use pathsurvey::dataset::Output;
-use pathsurvey::engine::assembler::{Assembled, Assembler, TargetRows};
+use pathsurvey::engine::assembler::{Assembled, TargetRows};
 use pathsurvey::engine::core::Core;
 use pathsurvey::engine::limiter::Limits;
 use pathsurvey::engine::report::{Progress, Tally};
@@ -198,7 +198,7 @@ impl<'a> Drive<'a> {
         }
         let run = VirtualRun {
             core,
-            assembler: Assembler::new(config.strategy == StrategyChoice::Trace, config.flows),
+            assembler: parts::assembler(config),
             network,
             sink: &mut rows,
             writer_speed: self.writer_speed,

@@ -16,6 +16,7 @@ mod faults;
 mod golden;
 mod lengths;
 mod limits;
+mod multipath;
 mod nat;
 mod odd_packets;
 mod oracle;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pathsurvey::config::{Network, SurveyConfig};
+use pathsurvey::config::{Network, StrategyChoice, SurveyConfig};
 use pathsurvey::model::Protocol;
 use pathsurvey::targets::{Families, TargetSpec};
 
@@ -216,8 +216,11 @@ fn of_probing(config: &SurveyConfig) -> Vec<Setting> {
         derived(
             "window",
             number(window),
-            "derived: rate / flows",
-            window == default_window(rate, config.flows),
+            match config.strategy {
+                StrategyChoice::Multipath => "derived: rate / 8",
+                StrategyChoice::Trace | StrategyChoice::Sweep => "derived: rate / flows",
+            },
+            window == default_window(rate, config.strategy, config.flows),
         ),
         derived(
             "cooldown",
@@ -228,6 +231,10 @@ fn of_probing(config: &SurveyConfig) -> Vec<Setting> {
         fixed("max-duration", config.max_duration.map(seconds)),
         fixed("second-pass", Value::Flag(config.second_pass)),
         fixed("flows", number(config.flows)),
+        fixed("max-flows", number(config.max_flows)),
+        fixed("max-width", number(config.max_width)),
+        fixed("confidence", config.confidence.map(number)),
+        fixed("graph-confidence", number(config.graph_confidence)),
         fixed("probes-per-hop", number(config.probes_per_hop)),
         fixed("seed", large(config.seed)),
         fixed("min-reply-rate", config.min_reply_rate.map(number)),

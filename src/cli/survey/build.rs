@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use pathsurvey::config::{IfExists, Network, SurveyConfig};
+use pathsurvey::config::{IfExists, Network, StrategyChoice, SurveyConfig};
 use pathsurvey::model::{Protocol, Rate, TcpFlags, Ttl};
 use pathsurvey::survey;
 use pathsurvey::targets::{Families, TargetSpec};
@@ -31,8 +31,15 @@ pub(in crate::cli) fn default_rate(in_lab: bool) -> Option<Rate> {
     Rate::new(if in_lab { LAB_RATE } else { POLITE_RATE })
 }
 
+/// Probes that a target under way has pending in multipath tracing, about.
+const PENDING: u16 = 8;
+
 /// The window without --window.
-pub(in crate::cli) fn default_window(rate: Rate, flows: u16) -> u32 {
+pub(in crate::cli) fn default_window(rate: Rate, strategy: StrategyChoice, flows: u16) -> u32 {
+    let flows = match strategy {
+        StrategyChoice::Multipath => PENDING,
+        StrategyChoice::Trace | StrategyChoice::Sweep => flows,
+    };
     (rate.per_second() / f64::from(flows.max(1))).clamp(WINDOW.0, WINDOW.1) as u32
 }
 
@@ -60,6 +67,7 @@ impl SurveyArgs {
         let families = self.families();
         let rate = self.rate.or(default_rate(in_lab)).context("no rate")?;
         let protocol = self.protocol.into();
+        let strategy = self.strategy.into();
         let seed = match self.seed {
             Some(seed) => seed,
             None => survey::draw_seed().context("the operating system gives no random numbers")?,
@@ -79,7 +87,7 @@ impl SurveyArgs {
                     .map_or_else(|| default_names(families), Families::from),
                 resolvers: self.resolver,
             },
-            strategy: self.strategy.into(),
+            strategy,
             transport: self.transport.into(),
             protocol,
             tcp_flags: self.tcp_flags.map(TcpFlags::from).unwrap_or_default(),
@@ -93,8 +101,12 @@ impl SurveyArgs {
             max_ttl: Ttl(self.max_ttl),
             attempts: self.attempts,
             gap_limit: self.gap_limit,
-            window: (self.window).unwrap_or_else(|| default_window(rate, self.flows)),
+            window: (self.window).unwrap_or_else(|| default_window(rate, strategy, self.flows)),
             flows: self.flows,
+            max_flows: self.max_flows,
+            max_width: self.max_width,
+            confidence: self.confidence,
+            graph_confidence: self.graph_confidence,
             source_port: self.source_port,
             destination_port: (self.dest_port).unwrap_or_else(|| default_port(protocol)),
             port_per_ttl: self.port_per_ttl,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::Args;
 
-use pathsurvey::config::{MOST_ATTEMPTS, MOST_TTL, MOST_WINDOW, SEAL_ROWS};
+use pathsurvey::config::{MOST_ATTEMPTS, MOST_TTL, MOST_WIDTH, MOST_WINDOW, SEAL_ROWS};
 use pathsurvey::dataset::Format;
 use pathsurvey::model::Rate;
 use pathsurvey::targets::parse_server;
@@ -16,7 +16,7 @@ use super::super::names::{
     FlagsName, IfExistsName, NameFamily, ProtocolName, StrategyName, TransportName,
 };
 use super::super::values::{
-    day, max_duration, packet_size, rate, seconds, share, timeout, whole, whole_or_hex,
+    confidence, day, max_duration, packet_size, rate, seconds, share, timeout, whole, whole_or_hex,
 };
 
 /// Options of `survey`.
@@ -190,7 +190,7 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=MOST_TTL), help_heading = "Probing")]
     pub(in crate::cli) gap_limit: u8,
 
-    /// Maximum number of targets that are traced at a time (trace) [default: rate / flows, 64 to 65536].
+    /// Maximum number of targets that are traced at a time [default: rate / flows, with multipath rate / 8; 64 to 65536].
     #[arg(long, value_name = "N", value_parser = whole(1..=MOST_WINDOW), help_heading = "Probing")]
     pub(in crate::cli) window: Option<u32>,
 
@@ -210,6 +210,22 @@ pub(in crate::cli) struct SurveyArgs {
     /// Number of flows per target. They differ only in the source port (ICMP identifier), which increases by one per flow.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=u16::MAX), help_heading = "Probing")]
     pub(in crate::cli) flows: u16,
+
+    /// The probability of finding the whole graph of a target, in percent or as a share (multipath).
+    #[arg(long, value_name = "PERCENT", default_value = "95", value_parser = confidence, allow_negative_numbers = true, help_heading = "Multipath")]
+    pub(in crate::cli) graph_confidence: f64,
+
+    /// The probability of finding all next hops of a node, in place of --graph-confidence (multipath).
+    #[arg(long, value_name = "PERCENT", value_parser = confidence, allow_negative_numbers = true, help_heading = "Multipath")]
+    pub(in crate::cli) confidence: Option<f64>,
+
+    /// The most flows that a target may use (multipath). Each takes a source port, and a socket per address family.
+    #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = whole(1..=u16::MAX), help_heading = "Multipath")]
+    pub(in crate::cli) max_flows: u16,
+
+    /// Do not follow a target further if a TTL has more nodes (multipath).
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = whole(1..=MOST_WIDTH), help_heading = "Multipath")]
+    pub(in crate::cli) max_width: u16,
 
     /// The kind of TCP segment (only with TCP) [default: syn].
     #[arg(long, value_name = "FLAGS", help_heading = "Probing")]

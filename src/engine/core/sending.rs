@@ -239,17 +239,19 @@ impl Core {
         self.limiter.idle(now);
     }
 
-    /// Sends nothing more. Probes that wait for room end as send errors; those that wait for a limit were never begun.
+    /// Sends nothing more. Probes that wait for room end as skipped, because the run ends before them. Those that wait for a limit were
+    /// never begun.
     pub fn stop_sending(&mut self, now: Time) {
         self.is_sending = false;
-        let mut refused = self.limiter.clear();
-        let waiting = self.deferred.take_all();
-        refused.extend(waiting.map(|waiting| (waiting.probe, waiting.reason)));
-        for (probe, reason) in refused {
+        let mut waiting = self.limiter.clear();
+        waiting.extend(self.deferred.take_all().map(|waiting| waiting.probe));
+        for probe in waiting {
+            let reason = UnsentReason::Interrupted;
             self.tracker
-                .enter_refused(probe, reason, now, &mut self.settled);
+                .enter_skipped(probe, reason, now, &mut self.settled);
         }
-        self.deliver(now);
+        // The strategy is not told: it would end traces that a resumed run has to go on with.
+        self.settled.outcomes.clear();
     }
 }
 

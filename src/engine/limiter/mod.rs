@@ -296,7 +296,7 @@ impl Limiter {
 
     /// Forgets everything that waits: nothing more is sent. Returns the probes that were given out before and that this host had
     /// no room for.
-    pub fn clear(&mut self) -> Vec<(Probe, UnsentReason)> {
+    pub fn clear(&mut self) -> Vec<Probe> {
         self.ready.clear();
         self.delayed.clear();
         self.skipped.clear();
@@ -304,10 +304,8 @@ impl Limiter {
         if let Some(spacing) = &mut self.spacing {
             *spacing = Spacing::new();
         }
-        let urgent = self.urgent.drain(..);
-        urgent
-            .filter_map(|due| Some((due.probe, due.refused?.reason)))
-            .collect()
+        let refused = self.urgent.drain(..).filter(|due| due.refused.is_some());
+        refused.map(|due| due.probe).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::settling::{Live, Settler};
 use crate::engine::ledger::Entry;
-use crate::model::{HopRecord, Probe, ProbeId, Status, Time, TraceId, UnsentReason};
+use crate::model::{HopRecord, Probe, ProbeId, Status, Time, UnsentReason};
 
 impl Settler {
     /// Returns a row that describes the probe, without a reply.
@@ -29,7 +29,7 @@ impl Settler {
         let (format, number) = (&self.format, self.format.src_port(probe.flow));
         let ports = format.protocol.has_ports();
         HopRecord {
-            trace_id: TraceId::new(probe.target, probe.flow, format.flows),
+            trace_id: format.trace_id(probe.target, probe.flow),
             probe_id: None,
             reply_index: 0,
             on_path: None,

@@ -140,6 +140,7 @@ fn trace(text: &str) -> (Vec<HopRecord>, TraceEnd) {
         path_length: None,
         last_ttl: last_ttl.or(last_answer.and_then(|row| row.ttl)),
         path_mtu: None,
+        graph: None,
     };
     (rows, end)
 }
@@ -419,6 +420,7 @@ fn send_errors_and_empty_traces_have_no_anomaly() {
             &TraceEnd {
                 last_ttl: None,
                 path_mtu: None,
+                graph: None,
                 ..end
             }
         )

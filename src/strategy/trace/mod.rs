@@ -194,6 +194,7 @@ impl Trace {
                 path_length: None,
                 last_ttl: None,
                 path_mtu: None,
+                graph: None,
             });
         }
         self.order.finish(u64::from(target.0));
@@ -261,6 +262,7 @@ impl Trace {
             path_length: path.length(),
             last_ttl: path.last_ttl(),
             path_mtu: path.mtu(),
+            graph: None,
         });
         // A target that is traced again by a resumed run, or not to be probed any more, has no second pass.
         let stays = !matches!(stop_reason, StopReason::Interrupted | StopReason::Excluded);

@@ -122,7 +122,7 @@ fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
         true => u64::from(config.max_ttl.0) + 1 - u64::from(config.first_ttl.0),
         false => 1,
     };
-    u64::from(targets) * u64::from(config.flows) * ports
+    u64::from(targets) * u64::from(config.flow_pool()) * ports
 }
 
 /// The test of the receive side, with the protocol and the ports of the probes.

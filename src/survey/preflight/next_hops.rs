@@ -11,12 +11,12 @@ pub(super) fn several() -> Option<bool> {
 /// The warning that these routes do not distribute the flows of a target; `None` if the survey has one flow per target. The
 /// kernel does not see the ports of raw packets, and ordinary sockets send by the interface of their source address.
 pub(super) fn warning(several: Option<bool>, config: &SurveyConfig) -> Option<String> {
-    let matters = several == Some(true) && config.flows > 1 && config.interface.is_none();
+    let matters = several == Some(true) && config.flow_pool() > 1 && config.interface.is_none();
     matters.then(|| {
         format!(
             "this machine has routes over several next hops (`ip route show` lists them as `nexthop`): all {} flows of a target leave by \
              the same one, so that the balancing of this machine does not show; survey once with each --interface to see the others",
-            config.flows
+            config.flow_pool()
         )
     })
 }

@@ -162,3 +162,25 @@ fn rows_of_a_second_pass_are_written_at_once_and_stand_for_no_ttl() {
         ]
     );
 }
+
+#[test]
+fn a_probe_without_a_trace_that_the_end_left_unsent_goes_to_the_rows_that_a_resumed_run_drops() {
+    let unsent = |probe, purpose| HopRecord {
+        reason: Some(UnsentReason::Interrupted),
+        purpose,
+        ..row(probe, 1, 0, Status::Skipped)
+    };
+    for (groups, purpose) in [(false, Purpose::Sweep), (true, Purpose::SecondPass)] {
+        let (mut assembler, mut out) = (Assembler::new(groups, 1), Assembled::default());
+        let other = HopRecord {
+            reason: Some(UnsentReason::Blocklisted),
+            ..unsent(1, purpose)
+        };
+        assembler.row(other, &mut out);
+        assembler.row(unsent(2, purpose), &mut out);
+        let probes =
+            |rows: &TargetRows| -> Vec<_> { rows.hops.iter().map(|row| row.probe_id).collect() };
+        assert_eq!(probes(&out.whole), [Some(ProbeId(1))]);
+        assert_eq!(probes(&out.cut_short), [Some(ProbeId(2))]);
+    }
+}

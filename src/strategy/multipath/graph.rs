@@ -1,0 +1,186 @@
+//! What the flows of one target showed: the answers by TTL and flow, and the nodes that gave them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use crate::model::{ProbeResult, Said};
+
+/// Most attempts of a flow at a TTL. A bit stands for each answered one.
+pub const MOST_ATTEMPTS: u8 = 32;
+
+/// The number of a node of one target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// An address at a TTL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The place of its TTL: 0 is the first TTL probed.
+    pub place: usize,
+    /// Who answered.
+    pub address: IpAddr,
+    /// Why no flow goes on from here.
+    pub end: Option<NodeEnd>,
+}
+
+/// Why a node is the last of its flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeEnd {
+    /// The probe reached the target.
+    Target,
+    /// The node drops the probe for another reason than its TTL.
+    Unreachable,
+}
+
+/// What one flow showed at one TTL.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown {
+    /// The node that answered first.
+    pub node: Option<NodeId>,
+    /// Whether another node answered a later attempt.
+    pub varies: bool,
+    /// Attempts that were asked for.
+    pub attempts: u8,
+    /// Which attempts were answered. Bit 0 is the first attempt.
+    answered: u32,
+    pending: u8,
+}
+
+impl Shown {
+    /// Whether no attempt was answered and none is pending.
+    pub fn is_silent(&self) -> bool {
+        self.node.is_none() && self.pending == 0
+    }
+
+    /// How many further attempts were answered.
+    pub fn repeats(&self) -> u32 {
+        self.answered.count_ones().saturating_sub(1)
+    }
+}
+
+/// The answers of one target.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    by_address: HashMap<(usize, IpAddr, bool), NodeId>,
+    /// By the place of the TTL, then by flow.
+    shown: Vec<BTreeMap<u16, Shown>>,
+    pending: usize,
+    /// Probes that the kernel refused, while nothing was answered.
+    refused: usize,
+    answered: usize,
+}
+
+impl Graph {
+    /// The nodes, in the order in which they were found.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node with this number.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// What the flows showed at the TTL with this place.
+    pub fn at(&self, place: usize) -> &BTreeMap<u16, Shown> {
+        static NONE: BTreeMap<u16, Shown> = BTreeMap::new();
+        self.shown.get(place).unwrap_or(&NONE)
+    }
+
+    /// Whether the outcome of a probe is still to come.
+    pub fn is_waiting(&self) -> bool {
+        self.pending > 0
+    }
+
+    /// Whether probes were refused and none was answered.
+    pub fn is_refused(&self) -> bool {
+        self.refused > 0 && self.answered == 0
+    }
+
+    /// Takes that one more attempt of a flow is asked for. Returns its number, from 1.
+    pub fn ask(&mut self, place: usize, flow: u16) -> u8 {
+        while self.shown.len() <= place {
+            self.shown.push(BTreeMap::new());
+        }
+        let shown = self.shown[place].entry(flow).or_default();
+        shown.attempts += 1;
+        shown.pending += 1;
+        self.pending += 1;
+        shown.attempts
+    }
+
+    /// Takes the result of an attempt. `late`: the attempt was reported as silent before, or is answered again.
+    pub fn result(&mut self, at: (usize, u16), attempt: u8, result: &ProbeResult, late: bool) {
+        let (place, flow) = at;
+        if *result == ProbeResult::OneOfSeveral {
+            return;
+        }
+        let node = self.answer(place, flow, result);
+        let shown = self.shown.get_mut(place).and_then(|hop| hop.get_mut(&flow));
+        let Some(shown) = shown.filter(|shown| (1..=shown.attempts).contains(&attempt)) else {
+            return;
+        };
+        if !late {
+            shown.pending = shown.pending.saturating_sub(1);
+            self.pending = self.pending.saturating_sub(1);
+        }
+        let refused = matches!(result, ProbeResult::NotSent | ProbeResult::TooLarge);
+        self.refused += usize::from(refused);
+        let bit = 1 << (attempt - 1).min(MOST_ATTEMPTS - 1);
+        let Some(node) = node.filter(|_| shown.answered & bit == 0) else {
+            return;
+        };
+        self.answered += 1;
+        shown.answered |= bit;
+        match shown.node {
+            None => shown.node = Some(node),
+            Some(first) => shown.varies |= first != node,
+        }
+    }
+
+    /// The node that an answer shows. `None` for what shows none.
+    fn answer(&mut self, place: usize, flow: u16, result: &ProbeResult) -> Option<NodeId> {
+        let ProbeResult::Answered {
+            responder,
+            kind,
+            from_target,
+            ..
+        } = *result
+        else {
+            return None;
+        };
+        let end = match Said::of(kind, from_target) {
+            Said::TooLarge => return None,
+            Said::Arrived => Some(NodeEnd::Target),
+            Said::Complaint => Some(NodeEnd::Unreachable),
+            Said::Expired => None,
+        };
+        // A router complains before it looks at the TTL. It stands where it answered the flow before, if it did.
+        let place = match end {
+            Some(NodeEnd::Unreachable) => self.place_of(responder, flow, place),
+            _ => place,
+        };
+        let key = (place, responder, end == Some(NodeEnd::Unreachable));
+        let next = NodeId(self.nodes.len() as u32);
+        let id = *self.by_address.entry(key).or_insert(next);
+        if id == next {
+            self.nodes.push(Node {
+                place,
+                address: responder,
+                end,
+            });
+        }
+        Some(id)
+    }
+
+    /// The lowest place up to `place` at which this address answered the flow, else `place`.
+    fn place_of(&self, address: IpAddr, flow: u16, place: usize) -> usize {
+        let is_there = |at: &usize| {
+            let shown = self.at(*at).get(&flow);
+            let node = shown.and_then(|shown| shown.node);
+            node.is_some_and(|id| self.node(id).address == address)
+        };
+        (0..place).find(is_there).unwrap_or(place)
+    }
+}

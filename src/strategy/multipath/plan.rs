@@ -1,0 +1,416 @@
+//! What to probe next of one target, or why nothing.
+//!
+//! Each plan walks the graph from its first hop. The first hop at which a group lacks something gets probes. If none lacks anything, the
+//! target is done. So an earlier hop is probed again whenever a later one makes the stopping points tighter.
+//!
+//! | a group lacks | probes |
+//! |---|---|
+//! | answers of silent flows, if others were answered | further attempts of these flows |
+//! | flows, for its stopping point | its own flows that were not probed at the next TTL |
+//! | flows of its own | flows of the groups before it; if there are none, new flows, at the TTL of the group (node control) |
+//! | certainty that its answers do not vary | further attempts of flows that were answered |
+
+use std::collections::BTreeSet;
+
+use super::MultipathLimits;
+use super::graph::{Graph, MOST_ATTEMPTS, NodeEnd};
+use super::levels::Levels;
+use super::points::StoppingPoints;
+use super::walk::{self, Group, Members, Via, View};
+use crate::model::{Purpose, StopReason, StoppedBy};
+
+/// Further attempts of a silent flow, beyond the usual number, if other flows of its group were answered.
+const PATIENCE: u8 = 3;
+
+/// The silent flows at which a group is given up, as a multiple of the answered ones that it needs.
+const MOST_SILENT: u32 = 4;
+
+/// A probe that a target wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Want {
+    /// The place of its TTL.
+    pub place: usize,
+    pub flow: u16,
+    /// Whether the flow was answered there before.
+    pub repeats: bool,
+}
+
+impl Want {
+    pub fn purpose(&self, attempt: u8) -> Purpose {
+        match (self.repeats, attempt) {
+            (true, _) => Purpose::Repeat,
+            (false, 1) => Purpose::Multipath,
+            (false, _) => Purpose::Retry,
+        }
+    }
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Send these probes.
+    Probe(Vec<Want>),
+    /// All is known.
+    Ended(StopReason),
+}
+
+/// A walk: the groups of each hop with what they showed. Complete only if nothing is left to probe.
+#[derive(Clone, Debug, Default)]
+pub struct Walk {
+    /// By place: the groups whose next hops are there. One place more than there are views, for the groups that go on.
+    pub groups: Vec<Vec<Group>>,
+    /// By place: what each of these groups showed.
+    pub views: Vec<Vec<View>>,
+    /// By place: why each of these groups lacks nothing.
+    pub stops: Vec<Vec<StoppedBy>>,
+    pub level: usize,
+    /// Groups with several next hops.
+    pub branchings: usize,
+}
+
+/// Plans what to probe next. Raises `level` if the graph has more branchings than it allows. Flows below `used` were used.
+pub fn plan(
+    graph: &Graph,
+    limits: &MultipathLimits,
+    levels: &mut Levels,
+    level: &mut usize,
+    used: u16,
+) -> (Plan, Walk) {
+    if graph.is_refused() {
+        return (Plan::Ended(StopReason::Error), Walk::default());
+    }
+    loop {
+        let mut planner = Planner {
+            graph,
+            limits,
+            points: levels.points(*level),
+            used,
+            groups: vec![vec![Group::start()]],
+            views: Vec::new(),
+            wants: BTreeSet::new(),
+        };
+        let (plan, mut walk) = planner.walk();
+        walk.level = *level;
+        let enough = levels.level(walk.branchings);
+        if matches!(plan, Plan::Ended(_)) && enough > *level {
+            *level = enough;
+            continue;
+        }
+        return (plan, walk);
+    }
+}
+
+/// The walk of one target with the points of one level.
+struct Planner<'a> {
+    graph: &'a Graph,
+    limits: &'a MultipathLimits,
+    points: &'a mut StoppingPoints,
+    used: u16,
+    /// By place: the groups whose next hops are there.
+    groups: Vec<Vec<Group>>,
+    views: Vec<Vec<View>>,
+    wants: BTreeSet<Want>,
+}
+
+impl Planner<'_> {
+    fn walk(&mut self) -> (Plan, Walk) {
+        let last = usize::from(
+            self.limits
+                .max_ttl
+                .0
+                .saturating_sub(self.limits.first_ttl.0),
+        );
+        let mut walk = Walk::default();
+        let mut reason = StopReason::MaxTtl;
+        for place in 0..=last {
+            let groups = &self.groups[place];
+            let views = groups
+                .iter()
+                .map(|group| View::of(self.graph, place, group));
+            self.views.push(views.collect());
+            let branching = self.views[place].iter().filter(|view| view.width() > 1);
+            walk.branchings += branching.count();
+            let stops = self.complete(place);
+            if !self.wants.is_empty() {
+                let wants = std::mem::take(&mut self.wants);
+                return (Plan::Probe(wants.into_iter().collect()), walk);
+            }
+            let next = walk::next_groups(
+                self.graph,
+                place,
+                &self.groups[place],
+                &self.views[place],
+                self.limits.gap_limit,
+            );
+            walk.stops.push(stops);
+            self.groups.push(next);
+            if walk.stops[place].contains(&StoppedBy::MaxWidth) {
+                break;
+            }
+            if self.groups[place + 1].is_empty() {
+                reason = StopReason::GapLimit;
+                break;
+            }
+            if self.loops(place) {
+                reason = StopReason::Loop;
+                break;
+            }
+        }
+        let reason = self.reason(&walk, reason);
+        walk.groups = std::mem::take(&mut self.groups);
+        walk.views = std::mem::take(&mut self.views);
+        (Plan::Ended(reason), walk)
+    }
+
+    /// Adds what the groups before `place` lack to the wants. Returns why each lacks nothing more.
+    fn complete(&mut self, place: usize) -> Vec<StoppedBy> {
+        let width: BTreeSet<_> = { self.views[place].iter() }
+            .flat_map(|view| view.nodes.keys())
+            .collect();
+        let count = self.groups[place].len();
+        if width.len() > usize::from(self.limits.max_width) {
+            return vec![StoppedBy::MaxWidth; count];
+        }
+        let ends = { self.views[place].iter() }.filter(|view| view.only_target(self.graph));
+        let ends = ends.count() as u32;
+        (0..count)
+            .map(|at| self.complete_group(place, at, ends))
+            .collect()
+    }
+
+    /// Adds what one group lacks. `ends`: how many groups of its hop lead to the target and nowhere else.
+    fn complete_group(&mut self, place: usize, at: usize, ends: u32) -> StoppedBy {
+        let view = &self.views[place][at];
+        let first = self.points.after(1);
+        let tries = match view.answered {
+            0 => self.limits.attempts,
+            _ => self.limits.attempts.saturating_add(PATIENCE),
+        };
+        // If nobody answers, one flow stands for all.
+        let again = match view.answered {
+            0 => 1,
+            _ => view.silent.len(),
+        };
+        for flow in &view.silent[..again.min(view.silent.len())] {
+            if self.graph.at(place)[flow].attempts < tries.min(MOST_ATTEMPTS) {
+                self.wants.insert(Want {
+                    place,
+                    flow: *flow,
+                    repeats: false,
+                });
+            }
+        }
+        let (needed, have) = match view.answered {
+            0 => (first, view.silent.len() as u32),
+            // A router delivers to a host on its link, and forwards the host's packets nowhere else. So the last routers are asked
+            // together.
+            _ if ends > 1 && view.only_target(self.graph) => {
+                (first.div_ceil(ends).max(2), view.answered)
+            }
+            answered => (self.points.after(view.width()), answered),
+        };
+        let varies = view.varies;
+        if have < needed {
+            // Most of its flows go to a silent next hop, or a limit lets few answers through.
+            if view.answered > 0 && view.silent.len() as u32 > MOST_SILENT * needed {
+                return StoppedBy::Silence;
+            }
+            return match self.more(place, at, needed - have) {
+                true => StoppedBy::Points,
+                false => StoppedBy::MaxFlows,
+            };
+        }
+        if !varies {
+            self.repeat(place, at);
+        }
+        StoppedBy::Points
+    }
+
+    /// Asks for `count` further flows of a group at `place`. Returns whether there are any.
+    fn more(&mut self, place: usize, at: usize, count: u32) -> bool {
+        let fresh: Vec<u16> = self.unprobed(place, at).take(count as usize).collect();
+        for flow in &fresh {
+            self.wants.insert(Want {
+                place,
+                flow: *flow,
+                repeats: false,
+            });
+        }
+        let lacking = count - fresh.len() as u32;
+        let got = match lacking {
+            0 => false,
+            lacking => self.more_members(place, at, lacking),
+        };
+        got || !fresh.is_empty()
+    }
+
+    /// The flows of a group that were not probed at `place`, used ones first.
+    fn unprobed(&self, place: usize, at: usize) -> Box<dyn Iterator<Item = u16> + '_> {
+        let shown = self.graph.at(place);
+        let is_new = move |flow: &u16| !shown.contains_key(flow);
+        match &self.groups[place][at].members {
+            Members::All => Box::new((0..self.limits.max_flows).filter(is_new)),
+            Members::Flows(flows) => Box::new(flows.iter().copied().filter(is_new)),
+        }
+    }
+
+    /// Node control: probes flows at the TTL before `place`, so that about `count` more of them are found to belong to the group.
+    /// Returns whether there are any.
+    fn more_members(&mut self, place: usize, at: usize, count: u32) -> bool {
+        let Some(before) = place.checked_sub(1) else {
+            return false;
+        };
+        let group = &self.groups[place][at];
+        let (via, parents) = (group.via, group.parents.clone());
+        match via {
+            Via::Start => false,
+            Via::Varying => parents
+                .iter()
+                .any(|parent| self.more_members(before, *parent, count)),
+            Via::Silent => {
+                let mut any = false;
+                for parent in parents {
+                    let view = &self.views[before][parent];
+                    let all = view.answered + view.silent.len() as u32;
+                    let asked = scaled(count, all, view.silent.len() as u32);
+                    any |= self.more(before, parent, asked);
+                }
+                any
+            }
+            Via::Node(node) => {
+                for parent in &parents {
+                    let view = &self.views[before][*parent];
+                    let share = view.nodes.get(&node).copied().unwrap_or(1);
+                    let asked = scaled(count, view.answered, share) as usize;
+                    let flows: Vec<u16> = self.unprobed(before, *parent).take(asked).collect();
+                    if !flows.is_empty() {
+                        self.want_all(before, &flows);
+                        return true;
+                    }
+                }
+                if self.views[before].iter().any(|view| view.varies) {
+                    return parents
+                        .iter()
+                        .any(|parent| self.more_members(before, *parent, count));
+                }
+                let shown = self.graph.at(before);
+                let here = shown
+                    .values()
+                    .filter(|shown| shown.node == Some(node))
+                    .count();
+                let asked = scaled(count, shown.len() as u32, here as u32);
+                let fresh = (self.used..self.limits.max_flows).take(asked as usize);
+                let flows: Vec<u16> = fresh.filter(|flow| !shown.contains_key(flow)).collect();
+                self.want_all(before, &flows);
+                !flows.is_empty()
+            }
+        }
+    }
+
+    fn want_all(&mut self, place: usize, flows: &[u16]) {
+        let wants = flows.iter().map(|flow| Want {
+            place,
+            flow: *flow,
+            repeats: false,
+        });
+        self.wants.extend(wants);
+    }
+
+    /// Asks for further answers to flows of a group with several next hops, until it is unlikely that the answers vary.
+    fn repeat(&mut self, place: usize, at: usize) {
+        let view = &self.views[place][at];
+        if view.width() < 2 {
+            return;
+        }
+        let needed = repeats(self.points.bound(), view.width());
+        let most = 3 * needed;
+        if view.repeats >= needed || view.repeats_sent >= most {
+            return;
+        }
+        let lacking = (needed - view.repeats).min(most - view.repeats_sent) as usize;
+        let group = &self.groups[place][at];
+        let mut flows: Vec<(u8, u16)> = { self.graph.at(place).iter() }
+            .filter(|(flow, shown)| shown.node.is_some() && group.has(**flow))
+            .map(|(flow, shown)| (shown.attempts, *flow))
+            .filter(|(attempts, _)| *attempts < MOST_ATTEMPTS)
+            .collect();
+        flows.sort_unstable();
+        for (_, flow) in flows.into_iter().take(lacking) {
+            self.wants.insert(Want {
+                place,
+                flow,
+                repeats: true,
+            });
+        }
+    }
+
+    /// Whether the last hops up to `place`, as many as the gap limit, brought no new address.
+    fn loops(&self, place: usize) -> bool {
+        let gap = usize::from(self.limits.gap_limit);
+        let Some(from) = (place + 1).checked_sub(gap + 1) else {
+            return false;
+        };
+        let addresses = |places: std::ops::RangeInclusive<usize>| {
+            let nodes = self.graph.nodes().iter();
+            let within = nodes.filter(move |node| places.contains(&node.place));
+            within.map(|node| node.address).collect::<BTreeSet<_>>()
+        };
+        let (known, recent) = (addresses(0..=from), addresses(from + 1..=place));
+        !recent.is_empty() && recent.is_subset(&known)
+    }
+
+    /// Why the target's trace ends.
+    fn reason(&self, walk: &Walk, otherwise: StopReason) -> StopReason {
+        let stops = || walk.stops.iter().flatten();
+        let ends = |end| {
+            let nodes = self.graph.nodes().iter();
+            nodes.filter(|node| node.end == Some(end)).count() > 0
+        };
+        if stops().any(|stop| *stop == StoppedBy::MaxWidth) {
+            StopReason::MaxWidth
+        } else if stops().any(|stop| *stop == StoppedBy::MaxFlows) {
+            StopReason::MaxFlows
+        } else if ends(NodeEnd::Target) {
+            StopReason::Completed
+        } else if ends(NodeEnd::Unreachable) {
+            StopReason::Unreachable
+        } else {
+            otherwise
+        }
+    }
+}
+
+/// How many flows to ask for, so that `count` of them belong to a part that had `share` of `all` flows.
+fn scaled(count: u32, all: u32, share: u32) -> u32 {
+    let asked = u64::from(count) * u64::from(all.max(1)).div_ceil(u64::from(share.max(1)));
+    u32::try_from(asked).unwrap_or(u32::MAX)
+}
+
+/// How many repeats show that answers vary, but for the probability `bound`. A balancer by packets sends a repeat to the same of `width`
+/// next hops with the probability 1 / `width`.
+pub fn repeats(bound: f64, width: usize) -> u32 {
+    let each = 1.0 / width.max(2) as f64;
+    (bound.ln() / each.ln()).ceil().max(1.0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_keep_the_bound() {
+        for (bound, width) in [(0.05, 2), (0.05, 3), (0.001, 2), (0.0084, 16)] {
+            let needed = repeats(bound, width);
+            let misjudged = |count: u32| (1.0 / width as f64).powi(count as i32);
+            assert!(misjudged(needed) <= bound);
+            assert!(needed == 1 || misjudged(needed - 1) > bound);
+        }
+    }
+
+    #[test]
+    fn the_flows_to_ask_for_grow_with_the_width() {
+        assert_eq!(scaled(3, 10, 5), 6);
+        assert_eq!(scaled(3, 10, 0), 30);
+        assert_eq!(scaled(3, 0, 0), 3);
+    }
+}
