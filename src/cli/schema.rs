@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
-use pathsurvey::dataset::{all_tables, table_named};
+use pathsurvey::dataset::{table_named, tables_of};
 
 use super::write_stdout;
 
@@ -17,7 +17,7 @@ pub(super) struct SchemaArgs {
 
 /// The names of the tables, with the first sentence of their descriptions.
 fn tables() -> impl Iterator<Item = PossibleValue> {
-    all_tables().iter().map(|table| {
+    tables_of(true).iter().map(|table| {
         let schema = table.schema();
         let sentence = schema.description.split(". ").next().unwrap_or_default();
         PossibleValue::new(schema.name).help(sentence)

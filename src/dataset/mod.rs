@@ -21,8 +21,8 @@
 //! Guarantees of a directory:
 //! - All tables are sealed together. The parts of one sealing have the number of that sealing in their names, in every table. A table
 //!   without rows in a sealing gets no part for it. At the end of the run, a table without any part gets an empty one.
-//! - Tables are sealed in the order of the run's list. By default this is hops, then traces, so a trace's row is never on disk before
-//!   its hops.
+//! - Tables are sealed in the order of the run's list ([`tables_of`]). By default this is hops, then traces, so a trace's row is never on
+//!   disk before its hops. Multipath tracing adds graphs, nodes, links and diamonds.
 //! - The manifest lists a part only once it is whole. The manifest's counts of probes, replies, traces and responders are those of the
 //!   parts that it lists, also while the run writes.
 //! - A part gets its final name only when the run's checkpoint lists it. So if a run is killed before its manifest lists the part, the next
@@ -44,6 +44,7 @@
 //! DIR/manifest.json                                              a copy of the manifest of the run that started last
 //! DIR/hops/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet       one row per probe
 //! DIR/traces/date=2026-03-01/vp=id-ID/part-RUN-00000.parquet     one row per (target, flow)
+//! DIR/graphs/…, nodes/…, links/…, diamonds/…                     of multipath tracing
 //! DIR/runs/date=2026-03-01/vp=id-ID/RUN/manifest.json            see `manifest`
 //! DIR/runs/date=2026-03-01/vp=id-ID/RUN/targets.bin              the loaded targets
 //! DIR/runs/date=2026-03-01/vp=id-ID/RUN/checkpoint.json          of an unfinished run: parts that the manifest may lack, and counts
@@ -59,7 +60,7 @@
 //! because the files hold a column `vantage`. Pyarrow refuses a key that is also a column. DuckDB would use the key's type, which is a
 //! number for an id such as `17`. The value of `vp` starts with `id-`, so that no reader takes it for a number, a date or null. Runs of
 //! earlier versions lack this prefix. The column `vantage` holds the id as it is.
-//! Temporary files are not in `hops/` and `traces/`, because polars refuses a directory with files of other suffixes.
+//! Temporary files are not in the folders of tables, because polars refuses a directory with files of other suffixes.
 
 mod addresses;
 mod arrow_ipc;
@@ -99,7 +100,10 @@ pub use occupied::Occupied;
 pub use output::{Format, Output, OutputError};
 pub use pcap::{Kept, PcapFile};
 pub(crate) use place::home;
-pub use tables::{Hops, Traces, all as all_tables, named as table_named, of as tables_of};
+pub use tables::{
+    Diamonds, Graphs, Hops, Links, Nodes, Traces, all as all_tables, named as table_named,
+    of as tables_of,
+};
 use totals::Totals;
 pub use writer::{DatasetWriter, Finished, NewRun, PartLimits, SealedHook, StoreTargets};
 

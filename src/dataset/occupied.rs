@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::directory::{MANIFEST, MANIFEST_LOCK, PARTIAL, RUNS};
 use super::output::Output;
 use super::place::{self, Place, Stream};
-use super::{all_tables, files};
+use super::{files, tables};
 
 /// Standard output as a path.
 const STDOUT: &str = "/dev/stdout";
@@ -29,8 +29,9 @@ impl Output {
     pub fn occupies(&self) -> Occupied {
         match self {
             Output::Directory(root) => {
-                let tables = all_tables();
-                let tables = tables.iter().map(|table| table.schema().name);
+                // Of every strategy: runs of all of them may be in one directory.
+                let tables = tables::of(true).iter();
+                let tables = tables.map(|table| table.schema().name);
                 Occupied {
                     files: vec![root.clone(), root.join(MANIFEST), root.join(MANIFEST_LOCK)],
                     emptied: vec![root.join(PARTIAL)],
@@ -145,9 +146,12 @@ mod tests {
             ["out", "out/manifest.json", "out/.manifest.lock"].map(PathBuf::from)
         );
         assert_eq!(found.emptied, [PathBuf::from("out/.partial")]);
+        let folders = [
+            "hops", "traces", "graphs", "nodes", "links", "diamonds", "runs",
+        ];
         assert_eq!(
             found.tables,
-            ["out/hops", "out/traces", "out/runs"].map(PathBuf::from)
+            folders.map(|name| Path::new("out").join(name))
         );
     }
 }

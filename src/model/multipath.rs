@@ -109,27 +109,33 @@ pub struct LinkRow {
     pub flows: u32,
 }
 
-/// One row of `diamonds`: the part of a graph between two TTLs with one node each, in which every TTL has several nodes.
+/// One row of `diamonds`: consecutive TTLs with several nodes each, between two TTLs with one node each. `paths::diamonds` has
+/// the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiamondRow {
     /// Joins `graphs`.
     pub trace_id: TraceId,
     /// The address probed.
     pub destination: IpAddr,
-    /// The TTL of the divergence point. `None` if the diamond begins at the first TTL.
+    /// The lowest TTL with several nodes.
+    pub first_ttl: Ttl,
+    /// The highest TTL with several nodes.
+    pub last_ttl: Ttl,
+    /// The TTL of the divergence point, one below `first_ttl`. `None` if the paths part at the source: `first_ttl` is 1.
     pub divergence_ttl: Option<Ttl>,
-    /// The node where the paths part. `None` if it is silent or not known.
+    /// The node where the paths part. `None` if it is silent, was not probed, or is the source.
     pub divergence: Option<IpAddr>,
-    /// The TTL of the convergence point. `None` if the paths do not meet again.
+    /// The TTL of the convergence point, one above `last_ttl`. `None` if the graph ends before the paths meet.
     pub convergence_ttl: Option<Ttl>,
-    /// The node where the paths meet. `None` if it is silent or not known.
+    /// The node where the paths meet. `None` if it is silent, or if the paths do not meet.
     pub convergence: Option<IpAddr>,
     /// The most nodes at one of its TTLs.
     pub max_width: u32,
-    /// How many TTLs lie between divergence and convergence point, plus 1: the number of links of its longest path.
+    /// The number of links of its longest path, from the divergence point (or the source) to the convergence point, or to `last_ttl` if the
+    /// paths do not meet.
     pub max_length: u32,
-    /// The largest difference between the numbers of next hops of two nodes of a TTL, or between their numbers of nodes before.
-    /// `None` inside of a per-packet balancer.
+    /// How much the numbers of links of nodes differ: the largest difference over all pairs of its TTLs that follow each other. 0 if the
+    /// diamond has one TTL. `None` inside of a per-packet balancer.
     pub width_asymmetry: Option<u32>,
     /// Whether two of its TTLs are linked by more than parallel paths. `None` inside of a per-packet balancer.
     pub meshed: Option<bool>,

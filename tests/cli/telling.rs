@@ -7,6 +7,10 @@ fn schemas_are_printed_as_they_are_committed() {
     for (table, file) in [
         ("hops", "schemas/hops.v2.json"),
         ("traces", "schemas/traces.v2.json"),
+        ("graphs", "schemas/graphs.v1.json"),
+        ("nodes", "schemas/nodes.v1.json"),
+        ("links", "schemas/links.v1.json"),
+        ("diamonds", "schemas/diamonds.v1.json"),
     ] {
         let output = run(&["schema", table]);
         check(&output, 0, &[]);

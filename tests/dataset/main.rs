@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 mod rows;
 
 mod directory;
+mod graphs;
 mod places;
 mod runs;
 mod single;

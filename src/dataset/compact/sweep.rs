@@ -198,7 +198,7 @@ pub(super) fn merge(
 }
 
 fn trace_table() -> &'static table::AnyTable {
-    &tables::all()[1]
+    tables::traces()
 }
 
 /// The places of the columns that are decoded.

@@ -47,7 +47,7 @@ fn sample() -> (RunMeta, RunFigures, Vec<TableParts>) {
         ..RunFigures::default()
     };
     facts.statistics.packets_received = 11;
-    let mut hops = TableParts::new(&tables::all()[0]);
+    let mut hops = TableParts::new(tables::hops());
     hops.parts.push(Part {
         path: "hops/date=2026-03-01/vp=id-fra%2F1/part-run-00000.parquet".to_owned(),
         sealing: Some(0),
@@ -56,7 +56,7 @@ fn sample() -> (RunMeta, RunFigures, Vec<TableParts>) {
         bytes: 4,
         sha256: "00ff".to_owned(),
     });
-    (meta, facts, vec![hops, TableParts::new(&tables::all()[1])])
+    (meta, facts, vec![hops, TableParts::new(tables::traces())])
 }
 
 fn sample_text() -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The row groups of an open part: which rows may match a filter, and their batches.
 //!
-//! A row group has as many rows as its footer says, and every row of hops and traces has an id. Otherwise the file is damaged.
+//! A row group has as many rows as its footer says, and every row of a table that this version knows has an id. Otherwise the file is damaged.
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::error::ArrowError;

@@ -219,7 +219,7 @@ fn schema_without_parts(
     if let Some(known) = tables::named(table) {
         return Ok(Schema::clone(known.schema().arrow()));
     }
-    let known = tables::all().iter().map(|known| known.schema().name);
+    let known = tables::of(true).iter().map(|known| known.schema().name);
     let named = runs.iter().flat_map(|run| run.tables());
     Err(ReadError::NoTable {
         path: dataset.path().to_owned(),
@@ -288,7 +288,7 @@ impl Plan<'_> {
         }
         Ok(OpenPart {
             // The ids of the tables that have them are never null. Code that joins them counts on that.
-            has_ids: matches!(self.table.as_str(), "hops" | "traces"),
+            has_ids: tables::named(&self.table).is_some(),
             file,
             mapping,
             filtered,

@@ -18,7 +18,7 @@ fn json(text: &str) -> Value {
 /// Set `PATHSURVEY_WRITE_SCHEMAS=1` to write the files.
 #[test]
 fn the_files_are_what_the_program_prints() {
-    for table in all() {
+    for table in of(true) {
         let schema = table.schema();
         let path = file(schema.name, schema.version.into());
         if std::env::var_os("PATHSURVEY_WRITE_SCHEMAS").is_some() {
@@ -36,7 +36,7 @@ fn the_files_are_what_the_program_prints() {
 #[test]
 fn a_new_version_only_adds_nullable_columns_or_lifts_a_ban_on_nulls() {
     let mut compared = 0;
-    for table in all() {
+    for table in of(true) {
         let now = json(&table.schema().json());
         for version in 1..u64::from(table.schema().version) {
             let text = std::fs::read_to_string(file(table.schema().name, version));
@@ -66,9 +66,37 @@ fn a_new_version_only_adds_nullable_columns_or_lifts_a_ban_on_nulls() {
     assert!(compared >= 85, "{compared} columns");
 }
 
+/// Code that joins tables, and that cuts their parts at the same traces, counts on it.
+#[test]
+fn every_row_has_a_run_and_a_trace_and_is_sorted_by_traces() {
+    for table in of(true) {
+        let schema = table.schema();
+        for name in ["run_id", "trace_id"] {
+            let column = schema.columns.iter().find(|column| column.name == name);
+            assert_eq!(column.map(|column| column.nullable), Some(false), "{name}");
+        }
+        assert_eq!(schema.sort_order.first(), Some(&"trace_id"));
+    }
+}
+
+/// Parts are sealed in this order.
+#[test]
+fn every_run_has_hops_and_traces_and_a_multipath_run_four_more() {
+    let names = |multipath| -> Vec<&str> {
+        let tables = of(multipath).iter();
+        tables.map(|table| table.schema().name).collect()
+    };
+    assert_eq!(names(false), ["hops", "traces"]);
+    let all = ["hops", "traces", "graphs", "nodes", "links", "diamonds"];
+    assert_eq!(names(true), all);
+    for name in all {
+        assert_eq!(named(name).map(|table| table.schema().name), Some(name));
+    }
+}
+
 #[test]
 fn every_column_is_described_and_every_key_is_a_column() {
-    for table in all() {
+    for table in of(true) {
         let schema = table.schema();
         let names: Vec<&str> = schema.columns.iter().map(|column| column.name).collect();
         for name in schema.key.iter().chain(schema.sort_order) {

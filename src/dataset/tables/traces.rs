@@ -1,7 +1,8 @@
 //! The table `traces`: one row per traced (target, flow).
 
+use super::shared::labels;
 use crate::dataset::RowCounts;
-use crate::dataset::table::{Columns, Run, Table};
+use crate::dataset::table::{Columns, Table};
 use crate::model::{Anomaly, Protocol, StopReason, TraceRecord};
 
 /// The table `traces`.
@@ -84,7 +85,7 @@ fn run(columns: &mut Columns<TraceRecord>) {
         "labels",
         "The values of the input's other columns, by column name, without empty cells. Null \
              if all are empty.",
-        labels,
+        |row, run, pairs| labels(run, row.target, pairs),
     );
 }
 
@@ -270,14 +271,4 @@ fn path(columns: &mut Columns<TraceRecord>) {
             |row, _| row.target_rtt_us,
         )
         .unit("µs");
-}
-
-/// The labels of the trace's target by name, without the empty cells.
-fn labels<'a>(row: &'a TraceRecord, run: &'a Run, pairs: &mut Vec<(&'a str, &'a str)>) {
-    let names = run.targets.label_names().iter().map(String::as_str);
-    let values = run.targets.info(row.target).labels;
-    let present = names
-        .zip(values)
-        .filter_map(|(name, value)| Some((name, value?)));
-    pairs.extend(present.filter(|(_, value)| !value.is_empty()));
 }
