@@ -82,7 +82,7 @@ pub struct NodeRow {
     pub next_hops: Option<u32>,
     /// How many flows through it were answered at the next TTL. `None` if `next_hops` is.
     pub next_hop_flows: Option<u32>,
-    /// The probability that so many flows show only so many next hops if there is one more. `None` if `next_hops` is.
+    /// The probability that so many flows show only so many next hops if there is one more. `None` if `next_hops` is, and if it is 0.
     pub miss_probability: Option<f64>,
     /// Why no more flows were sent through it. `None` if `next_hops` is.
     pub stopped_by: Option<StoppedBy>,

@@ -8,6 +8,7 @@ mod compact;
 mod config;
 mod datasets;
 mod endings;
+mod multipath;
 mod numbers;
 mod refusals;
 mod rereading;

@@ -193,7 +193,9 @@ impl Findings<'_> {
             if let Some(onward) = onward {
                 row.next_hops = Some(onward.width as u32);
                 row.next_hop_flows = Some(onward.answered);
-                row.miss_probability = Some(miss_probability(onward.width, onward.answered));
+                // A hop that nobody answered at says nothing about its nodes.
+                row.miss_probability =
+                    (onward.width > 0).then(|| miss_probability(onward.width, onward.answered));
                 row.stopped_by = Some(onward.stopped_by);
             }
         }

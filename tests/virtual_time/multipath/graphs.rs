@@ -8,7 +8,7 @@ use pathsurvey::lab::LabNetwork;
 
 /// What is found of one target.
 fn found(network: &LabNetwork, seed: u64) -> Found {
-    let mut found = survey(&multipath(&["198.18.0.77"], seed), network).found;
+    let mut found = survey(&multipath(&["198.18.0.77"], seed), network);
     found.pop_first().expect("a target").1
 }
 

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use pathsurvey::config::{StrategyChoice, SurveyConfig};
 use pathsurvey::lab::LabNetwork;
-use pathsurvey::model::{DiamondRow, GraphRow, HopRecord, LinkRow, NodeRow, TraceId, TraceRecord};
+use pathsurvey::model::{DiamondRow, GraphRow, LinkRow, NodeRow, TraceId, TraceRecord};
 
 use self::networks::{Shape, TARGET};
 use super::experiment::{Drive, InProcess, config, load, rate};
@@ -50,11 +50,8 @@ impl Found {
     }
 }
 
-/// The findings of a run, by target, and its probes.
-pub struct Survey {
-    pub found: BTreeMap<IpAddr, Found>,
-    pub hops: Vec<HopRecord>,
-}
+/// The findings of a run, by target.
+pub type AllFound = BTreeMap<IpAddr, Found>;
 
 /// A survey of these targets.
 pub fn multipath(targets: &[&str], seed: u64) -> SurveyConfig {
@@ -66,7 +63,7 @@ pub fn multipath(targets: &[&str], seed: u64) -> SurveyConfig {
 }
 
 /// Runs a survey over a network.
-pub fn survey(config: &SurveyConfig, network: &LabNetwork) -> Survey {
+pub fn survey(config: &SurveyConfig, network: &LabNetwork) -> AllFound {
     let config = config.clone().validate().expect("a sound configuration");
     let targets = load(&config);
     let rows = Drive::new(&config)
@@ -98,11 +95,8 @@ pub fn survey(config: &SurveyConfig, network: &LabNetwork) -> Survey {
             of.diamonds.push(*row);
         }
     }
-    let found = found
-        .into_values()
-        .map(|found| (found.trace.destination, found));
-    Survey {
-        found: found.collect(),
-        hops: rows.hops,
-    }
+    let found = found.into_values();
+    found
+        .map(|found| (found.trace.destination, found))
+        .collect()
 }
