@@ -21,6 +21,7 @@ import pyarrow.feather
 import pyarrow.json
 
 from common import (
+    GRAPH_TABLES,
     TABLES,
     arrow_type,
     attempt,
@@ -29,6 +30,7 @@ from common import (
     current_schema,
     duckdb_type,
     finish,
+    listed_tables,
     of_arrow,
     of_duckdb,
     of_parts,
@@ -43,7 +45,7 @@ from common import (
 LARGE = {"dataset": "large", "arguments": ["--lab", "198.18.0.0/18", "-e", "1", "--flows", "2"]}
 
 # Columns that no survey in virtual time fills: all probes are sent, nothing is inferred, and there are no shards or cycles.
-NEVER_FILLED = {"hops": {"reason", "inferred_from"}, "traces": {"shard", "cycle"}}
+NEVER_FILLED = {"hops": {"reason", "inferred_from"}, "traces": {"shard", "cycle"}, "graphs": {"shard", "cycle"}}
 
 
 # What stands for a value in a text format: times and bytes are text, and in CSV lists are JSON.
@@ -146,8 +148,10 @@ def check_survey(scratch, name, arguments, schemas):
     """Runs one survey into every format and compares. Returns the reference tables."""
     root = scratch / name
     survey(arguments, root)
+    manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     reference = {}
-    for table, declared in schemas.items():
+    for table in listed_tables([manifest]):
+        declared = schemas[table]
         columns, key = declared["columns"], declared["key"]
         reference[table] = of_parts(root, table, columns)
         for reader, read in read_directory(root, table, columns):
@@ -167,19 +171,21 @@ def check_survey(scratch, name, arguments, schemas):
 
 def main(scratch):
     scratch.mkdir(parents=True, exist_ok=True)
-    schemas = {table: current_schema(table) for table in TABLES}
+    schemas = {table: current_schema(table) for table in (*TABLES, *GRAPH_TABLES)}
     for table, printed in schemas.items():
         published = attempt(f"schema of {table}", lambda: schema(table, printed["version"]))
         check(f"`pathsurvey schema {table}` prints the published schema", printed == published, True)
-    filled = {table: set() for table in TABLES}
+    filled = {}
     for number, run in enumerate([*old_runs(), LARGE]):
         name = f"{number}-{run['dataset']}"
         reference = check_survey(scratch, name, run["arguments"], schemas)
         for table, cells in reference.items():
-            filled[table] |= {column for column, values in cells.items() if any(cell is not None for cell in values)}
-    for table, declared in schemas.items():
-        empty = {column["name"] for column in declared["columns"]} - filled[table]
-        check(f"columns of {table} that are null everywhere", empty, NEVER_FILLED[table])
+            some = {column for column, values in cells.items() if any(cell is not None for cell in values)}
+            filled[table] = filled.get(table, set()) | some
+    check("tables of every run are there", set(TABLES) - set(filled), set())
+    for table, some in filled.items():
+        empty = {column["name"] for column in schemas[table]["columns"]} - some
+        check(f"columns of {table} that are null everywhere", empty, NEVER_FILLED.get(table, set()))
     return finish()
 
 

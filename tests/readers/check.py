@@ -8,7 +8,7 @@ Every check is one line; the last line is `N passed, N failed`, and the exit cod
 
 Checked with DuckDB, pyarrow and polars, each called the plainest way: the declared types (schemas/*.json, in the version that the
 manifest states), the rows and statuses against the manifest, every part's size and SHA-256, nulls where something is absent, and that
-the rows of a file are in the order its schema states. Of a directory `nightly`, that of the README's first command, the README's
+the rows of a file are in the order its schema states. The tables of multipath tracing are compared with each other (`graphs.py`). Of a directory `nightly`, that of the README's first command, the README's
 queries find something.
 
 Other files compare cells: `cells.py` the formats and readers with each other, `old.py` the current program with version 1, `versions.py`
@@ -29,8 +29,22 @@ import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet
 
-from common import TABLES, arrow_field, arrow_type, attempt, check, duckdb_type, finish, polars_type, quoted, schema
-from readme import first_queries
+from common import (
+    GRAPH_TABLES,
+    TABLES,
+    arrow_field,
+    arrow_type,
+    attempt,
+    check,
+    duckdb_type,
+    finish,
+    listed_tables,
+    polars_type,
+    quoted,
+    schema,
+)
+from graphs import check_graphs
+from readme import first_queries, graph_queries
 
 ENDED = ("complete", "incomplete", "interrupted")
 
@@ -240,12 +254,14 @@ def check_directory(root):
     for path, version in sorted(version_of.items()):
         check_part_file(root / path, schema(path.split("/")[0], version))
 
-    # The README has the options for several versions in one directory; versions.py checks them.
-    versions = sorted(set(version_of.values()))
-    options = ", union_by_name = true" if len(versions) > 1 else ""
+    tables = listed_tables(manifests)
+    check("tables of every run are listed", [table for table in TABLES if table not in tables], [])
     connection = duckdb.connect()
     query = lambda sql: connection.execute(sql).fetchall()
-    for table in TABLES:
+    for table in tables:
+        # The README has the options for several versions in one directory; versions.py checks them.
+        versions = sorted({version for path, version in version_of.items() if path.split("/")[0] == table})
+        options = ", union_by_name = true" if len(versions) > 1 else ""
         declared = schema(table, versions[-1])
         made = attempt(
             f"duckdb {table}",
@@ -260,13 +276,17 @@ def check_directory(root):
         if len(versions) == 1:
             check_readers(root, table, declared, rows_present(root, table))
     if all(m["state"] in ENDED for m in manifests):
-        for table in TABLES:
-            listed_rows = sum(m["tables"][table]["rows"] for m in manifests)
+        for table in tables:
+            listed_rows = sum(m["tables"][table]["rows"] for m in manifests if table in m["tables"])
             check(f"{table} rows as listed", rows_present(root, table), listed_rows)
     check_hops("duckdb", query, manifests, rows_present(root, "hops"))
     check_traces(query, rows_present(root, "traces"))
-    if versions[0] >= 2:
+    if min(m["tables"]["traces"]["schema_version"] for m in manifests) >= 2:
         check_paths(query)
+    if set(GRAPH_TABLES) <= set(tables) and all(m["state"] in ENDED for m in manifests):
+        check_graphs(query)
+        for sql in graph_queries(root):
+            attempt(f"README: {sql.strip().splitlines()[0]}", lambda: query(sql))
     days = {m.get("date") or m["started_at"][:10] for m in manifests if m["tables"]["hops"]["parts"]}
     found = {str(day) for (day,) in query("select distinct date from hops")}
     check("partitions are the nights", found <= days, True)

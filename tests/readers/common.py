@@ -4,7 +4,7 @@ Cells are compared as plain Python values, whichever reader and format they come
 
 | declared type | value |
 |---|---|
-| text, integers, boolean, binary | str, int, bool, bytes |
+| text, integers, float64, boolean, binary | str, int, float, bool, bytes |
 | timestamp_us_utc | microseconds since 1970 |
 | list of text | list of str |
 | list of structs | list of dicts |
@@ -25,7 +25,9 @@ import pyarrow.parquet
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "schemas"
 OLD = ROOT / "tests" / "fixtures" / "v1"
+# The tables of every run, and those that multipath tracing adds.
 TABLES = ("hops", "traces")
+GRAPH_TABLES = ("graphs", "nodes", "links", "diamonds")
 
 passed = failed = 0
 
@@ -77,6 +79,11 @@ def survey_command(arguments, output):
     return [program(), "survey", "--quiet", "--virtual-time", *arguments, "-o", str(pathlib.Path(output).resolve())]
 
 
+def listed_tables(manifests):
+    """The tables that one of the manifests or more list, in the order of the first that lists them."""
+    return list(dict.fromkeys(table for manifest in manifests for table in manifest["tables"]))
+
+
 def old_runs():
     """The runs that wrote the datasets of version 1."""
     return tomllib.loads((OLD / "runs.toml").read_text(encoding="utf-8"))["run"]
@@ -102,6 +109,7 @@ def arrow_type(column):
         "int16": pyarrow.int16(),
         "int32": pyarrow.int32(),
         "int64": pyarrow.int64(),
+        "float64": pyarrow.float64(),
         "boolean": pyarrow.bool_(),
         "binary": pyarrow.binary(),
         "timestamp_us_utc": pyarrow.timestamp("us", tz="UTC"),
@@ -129,6 +137,7 @@ def duckdb_type(column):
         "int16": "SMALLINT",
         "int32": "INTEGER",
         "int64": "BIGINT",
+        "float64": "DOUBLE",
         "boolean": "BOOLEAN",
         "binary": "BLOB",
         "timestamp_us_utc": "TIMESTAMP WITH TIME ZONE",
@@ -151,6 +160,7 @@ def polars_type(column):
         "int16": polars.Int16,
         "int32": polars.Int32,
         "int64": polars.Int64,
+        "float64": polars.Float64,
         "boolean": polars.Boolean,
         "binary": polars.Binary,
         "timestamp_us_utc": polars.Datetime("us", "UTC"),

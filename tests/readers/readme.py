@@ -22,6 +22,11 @@ def first_queries(root):
     return [sql for sql in block("Reading the dataset", "sql", root).split(";\n") if sql.strip()]
 
 
+def graph_queries(root):
+    """The SQL of the examples for the tables of multipath tracing."""
+    return [sql for sql in block("Graphs, nodes, links and diamonds", "sql", root).split(";\n") if sql.strip()]
+
+
 def changed_paths(root):
     """The SQL expression that lists the paths that changed."""
     return block("Which paths changed", "sql", root).strip().removesuffix(";")

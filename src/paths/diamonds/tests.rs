@@ -116,8 +116,8 @@ fn the_simplest_diamond_has_two_next_hops() {
 
 #[test]
 fn a_path_has_no_diamond() {
-    assert_eq!(diamonds(&["a", "b", "", "T!"], "ab"), []);
-    assert_eq!(diamonds(&[], ""), []);
+    assert!(diamonds(&["a", "b", "", "T!"], "ab").is_empty());
+    assert!(diamonds(&[], "").is_empty());
 }
 
 #[test]
