@@ -9,9 +9,9 @@ use pathsurvey::strategy::{StoppingPoints, failure};
 use super::networks::{layers, network, truth};
 use super::{multipath, survey};
 
-/// A survey has 2,032 targets, each with hashes of its own.
-const PREFIX: &str = "198.18.0.0/21";
-const TARGETS: usize = 8 * 254;
+/// A survey has 1,016 targets, each with hashes of its own.
+const PREFIX: &str = "198.18.0.0/22";
+const TARGETS: usize = 4 * 254;
 
 /// Runs, in the full form and in the short one.
 fn runs(full: usize, short: usize) -> usize {
@@ -107,7 +107,7 @@ fn each_95(config: &mut SurveyConfig) {
 #[test]
 fn the_simplest_diamond_is_missed_as_often_as_its_six_flows_take_one_way() {
     let found = misses(
-        runs(200_000, 8_000),
+        runs(200_000, 4_000),
         |seed| layers(seed, &[1, 2, 1]),
         each_95,
     );
@@ -120,7 +120,7 @@ fn every_width_is_missed_as_often_as_sequential_probing_says() {
     let points: Vec<u32> = (1..16).map(|width| points.after(width)).collect();
     for width in 3..=16 {
         let found = misses(
-            runs(40_000, 2_000),
+            runs(40_000, 1_000),
             |seed| layers(seed, &[1, width, 1]),
             each_95,
         );
@@ -140,7 +140,7 @@ fn the_bound_of_the_graph_holds_for_graphs_of_several_diamonds() {
         ("wide", &[1, 4, 8, 1]),
     ];
     for (name, widths) in graphs {
-        let found = misses(runs(20_000, 2_000), |seed| layers(seed, widths), |_| ());
+        let found = misses(runs(20_000, 1_000), |seed| layers(seed, widths), |_| ());
         found.check_within(0.05, name);
     }
 }
@@ -158,6 +158,6 @@ fn the_bound_of_the_graph_holds_for_unequal_branches() {
         b2 > last
         c > last
         last";
-    let found = misses(runs(20_000, 2_000), |seed| network(seed, lines), |_| ());
+    let found = misses(runs(20_000, 1_000), |seed| network(seed, lines), |_| ());
     found.check_within(0.05, "unequal branches");
 }
