@@ -17,6 +17,8 @@
 //!
 //! Order, for each run:
 //!
+//! Before step 1, the night is locked, and the manifest is read again: a compaction may have replaced the parts since the plan was made.
+//!
 //! | step | after a crash behind it |
 //! |---|---|
 //! | 1. The record `.pruning/RUN.json` lists all files of the run. It is durable before step 2. | readers see the whole run |
@@ -70,7 +72,7 @@ pub enum PruneError {
     #[error("{} is no record of a removal: look at it, and remove it", .0.display())]
     Record(PathBuf),
     /// The file system refused an operation.
-    #[error("cannot {operation} {}: {source}; the next prune goes on from here", path.display())]
+    #[error("cannot {operation} {}: {source}{}; the next prune goes on from here", path.display(), remedy(source))]
     File {
         /// The operation, as in "cannot remove".
         operation: &'static str,
@@ -79,6 +81,18 @@ pub enum PruneError {
         /// The reason.
         source: io::Error,
     },
+}
+
+/// What a user can do about an error of the file system.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            ": a prune first writes down which files it removes, and needs some kilobytes for that: remove or move a small file there"
+        }
+        Some(libc::EROFS) => ": that file system cannot be written to: mount it for writing first",
+        Some(libc::EACCES | libc::EPERM) => ": run this as the owner of the dataset",
+        _ => "",
+    }
 }
 
 impl PruneError {

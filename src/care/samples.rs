@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::dataset::read::Dataset;
 use crate::dataset::{
-    DatasetWriter, Ending, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage, rows,
+    DatasetError, DatasetWriter, Ending, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage,
+    rows,
 };
 use crate::model::{Protocol, Time};
 
@@ -73,35 +74,7 @@ impl Sample {
         day: &str,
         night: Option<&str>,
     ) -> DatasetWriter {
-        let meta = RunMeta {
-            run_id: id.to_owned(),
-            survey_id: "survey".to_owned(),
-            shard: None,
-            cycle: None,
-            vantage: Vantage {
-                id: vantage.to_owned(),
-                ..Vantage::default()
-            },
-            seed: 7,
-            started_at: noon(day),
-            date: night.map(|night| night.parse().unwrap()),
-            method: "trace".to_owned(),
-            protocol: Protocol::Udp,
-            base_src_port: Some(24_000),
-            dst_port: Some(33_434),
-            attempts: 2,
-            gap_limit: Some(5),
-            probe_sizes: [None; 2],
-            config: serde_json::json!({"rate": 1000}),
-        };
-        let run = NewRun {
-            limits: PartLimits {
-                rows: 100,
-                bytes: usize::MAX,
-                age: Duration::MAX,
-            },
-            ..NewRun::new(meta, Arc::new(rows::SampleTargets::new()))
-        };
+        let run = new_run(id, vantage, day, night);
         let output = Output::Directory(self.root().to_owned());
         let figures = RunFigures::default();
         let mut writer = DatasetWriter::create(&output, run, noon(day), &figures).unwrap();
@@ -112,6 +85,18 @@ impl Sample {
             writer.trace(trace, noon(day)).unwrap();
         }
         writer
+    }
+
+    /// Begins a run, or says why it is refused.
+    pub(super) fn try_begin(
+        &self,
+        id: &str,
+        vantage: &str,
+        day: &str,
+    ) -> Result<DatasetWriter, DatasetError> {
+        let output = Output::Directory(self.root().to_owned());
+        let run = new_run(id, vantage, day, None);
+        DatasetWriter::create(&output, run, noon(day), &RunFigures::default())
     }
 
     /// The manifest of a run.
@@ -125,6 +110,39 @@ impl Sample {
         let mut tree = BTreeMap::new();
         collect(self.root(), &mut tree);
         tree
+    }
+}
+
+/// A run of a vantage point that starts at noon of a day.
+fn new_run(id: &str, vantage: &str, day: &str, night: Option<&str>) -> NewRun {
+    let meta = RunMeta {
+        run_id: id.to_owned(),
+        survey_id: "survey".to_owned(),
+        shard: None,
+        cycle: None,
+        vantage: Vantage {
+            id: vantage.to_owned(),
+            ..Vantage::default()
+        },
+        seed: 7,
+        started_at: noon(day),
+        date: night.map(|night| night.parse().unwrap()),
+        method: "trace".to_owned(),
+        protocol: Protocol::Udp,
+        base_src_port: Some(24_000),
+        dst_port: Some(33_434),
+        attempts: 2,
+        gap_limit: Some(5),
+        probe_sizes: [None; 2],
+        config: serde_json::json!({"rate": 1000}),
+    };
+    NewRun {
+        limits: PartLimits {
+            rows: 100,
+            bytes: usize::MAX,
+            age: Duration::MAX,
+        },
+        ..NewRun::new(meta, Arc::new(rows::SampleTargets::new()))
     }
 }
 

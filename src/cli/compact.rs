@@ -11,9 +11,10 @@ use pathsurvey::dataset::compact::{
 };
 use pathsurvey::survey::sweep_facts;
 
-use super::OK;
+use super::datasets::shown;
 use super::log::LogOptions;
 use super::terminal::new_bar;
+use super::{INCOMPLETE, OK};
 
 /// Options of `datasets compact`.
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ pub(super) struct CompactArgs {
 }
 
 impl CompactArgs {
-    /// Prints one line for each run. Returns the exit code.
+    /// Prints one line for each run. Returns the exit code: it is that of an incomplete survey if runs stay because another process is at work.
     pub(super) fn run(self, log: &LogOptions) -> anyhow::Result<u8> {
         let options = Options {
             to: self.to,
@@ -48,29 +49,44 @@ impl CompactArgs {
             "{bar:32} {percent:>3}%  {human_pos} rows merged  {elapsed_precise} (eta {eta})";
         let mut bar = None;
         let mut printed = Ok(());
-        let done = compact(&self.root, &options, |event| match event {
-            Event::Progress(progress) if log.shows_progress() => {
-                bar.get_or_insert_with(|| new_bar(progress.all_rows, style))
-                    .set_position(progress.rows);
+        let done = compact(&self.root, &options, |event| {
+            let line = match event {
+                Event::Progress(progress) if log.shows_progress() => {
+                    bar.get_or_insert_with(|| new_bar(progress.all_rows, style))
+                        .set_position(progress.rows);
+                    return;
+                }
+                Event::Progress(_) => return,
+                Event::Done(run) => line(run),
+                Event::Failed(error) => format!("failed  {error}"),
+            };
+            if let Some(bar) = bar.take() {
+                bar.finish_and_clear();
             }
-            Event::Progress(_) => {}
-            Event::Done(run) => {
-                if let Some(bar) = bar.take() {
-                    bar.finish_and_clear();
-                }
-                // The runs are compacted to the end, also if the reader of standard output has gone.
-                if printed.is_ok() {
-                    printed = writeln!(std::io::stdout(), "{}", line(run));
-                }
+            // The runs are compacted to the end, also if the reader of standard output has gone.
+            if printed.is_ok() {
+                printed = writeln!(std::io::stdout(), "{}", shown(&line));
             }
         });
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        done?;
+        let done = done?;
         printed?;
-        Ok(OK)
+        let waiting = done.iter().filter(|run| is_for_now(run)).count();
+        if waiting == 0 {
+            return Ok(OK);
+        }
+        let runs = if waiting == 1 { "run was" } else { "runs were" };
+        tracing::warn!(
+            "{waiting} {runs} left out because another process is at work: compact again when it has ended"
+        );
+        Ok(INCOMPLETE)
     }
+}
+
+fn is_for_now(run: &Compacted) -> bool {
+    matches!(&run.outcome, Outcome::Kept(reason) if reason.is_for_now())
 }
 
 /// The line of a run.

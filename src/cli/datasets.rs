@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 
 use pathsurvey::care::{self, Entry, Listed};
 
+pub(super) use self::table::shown;
 use self::table::{Align, Table};
 use super::log::LogOptions;
 use super::{OK, fail};
@@ -22,7 +23,8 @@ pub(super) enum DatasetsCommand {
     List(ListArgs),
     /// Compare the files of a dataset with its manifests. Ends with exit code 1 if there are faults.
     Verify(verify::VerifyArgs),
-    /// Merge the small parts of runs into large ones. A sweep gains its traces.
+    /// Merge the small parts of runs into large ones. A sweep gains its traces. Ends with exit code 4 if runs stay as they are because another
+    /// process is at work in their nights.
     Compact(super::compact::CompactArgs),
     /// Remove old nights. Without --yes, only says what it would remove.
     Prune(prune::PruneArgs),

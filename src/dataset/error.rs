@@ -4,9 +4,9 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::arrow_ipc;
 use super::read::ReadError;
 use super::remedy::{self, Written};
-use super::{arrow_ipc, sys};
 
 /// Why a dataset could not be written. Parts sealed before the error stay.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,17 @@ pub enum DatasetError {
         .0.display()
     )]
     InUse(PathBuf),
+    /// Another command works on the runs of the night.
+    #[error(
+        "`{command}` is at work in {}: wait for it to end, or give this run another --date, --vantage or -o",
+        night.display()
+    )]
+    InUseBy {
+        /// The folder of the night.
+        night: PathBuf,
+        /// The command.
+        command: String,
+    },
     /// The file system has no locks, and the lock file there names a process that may still run.
     #[error(
         "{} may be in use: its lock file {} names {owner}, of which it cannot be known from here whether it still runs: if no other \
@@ -101,6 +112,26 @@ pub enum DatasetError {
         night: String,
         /// The run.
         run_id: String,
+    },
+    /// A manifest of the night cannot be read, and the run may not just be added.
+    #[error(
+        "{source}; or give --if-exists append, or another --date or --vantage (the night is {night})"
+    )]
+    NightUnreadable {
+        /// The night.
+        night: String,
+        /// The reason, with the file.
+        source: Box<ReadError>,
+    },
+    /// The run to resume was finished, and lacked only its closing, which was done now. This is no failure.
+    #[error(
+        "run {run_id} was {state} already, and is closed now: its process had ended before that; nothing was probed"
+    )]
+    Closed {
+        /// The run.
+        run_id: String,
+        /// Its state.
+        state: String,
     },
     /// No run of the directory can be resumed.
     #[error("cannot resume in {}: {why}", directory.display())]
@@ -278,7 +309,7 @@ impl Remains {
     fn remedy(&self, error: &io::Error, at: &Path) -> String {
         let keep = "the next run to the same name keeps it as .old";
         let rest = match self {
-            Remains::PassedOn => return stream_remedy(error),
+            Remains::PassedOn => return remedy::of_stream(error),
             Remains::NoPackets => return remedy::of(error, at, Written::Packets),
             Remains::Packets => {
                 let remedy = remedy::of(error, at, Written::Packets);
@@ -352,20 +383,6 @@ pub(super) fn copy_of(error: &io::Error) -> io::Error {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),
     }
-}
-
-/// The remedy for a stream, which is written in place.
-fn stream_remedy(error: &io::Error) -> String {
-    let remedy = match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => {
-            ": the disk or device behind it is full: free space there, or send the stream elsewhere"
-        }
-        Some(libc::EFBIG) if sys::limits_file_size() => {
-            ": raise the file size limit (ulimit -f), or send the stream elsewhere"
-        }
-        _ => "",
-    };
-    format!("{remedy} (the rows before are in it; the last may be cut off)")
 }
 
 #[cfg(test)]

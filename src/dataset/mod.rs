@@ -92,7 +92,7 @@ mod totals;
 mod writer;
 
 pub use counted::{Counted, RowCounts};
-pub use directory::{Chosen, Resumable, SealedPart, Unfinished};
+pub use directory::{Chosen, Resumable, SealedPart, Unfinished, close_finished};
 pub use error::{DatasetError, Remains};
 pub use manifest::not_sent;
 pub use meta::{Ending, RunFigures, RunMeta, Vantage};

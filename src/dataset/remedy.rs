@@ -66,6 +66,20 @@ pub(super) fn of(error: &io::Error, path: &Path, written: Written) -> String {
     format!(": {remedy}")
 }
 
+/// The remedy for a stream, which is written in place.
+pub(super) fn of_stream(error: &io::Error) -> String {
+    let remedy = match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            ": the disk or device behind it is full: free space there, or send the stream elsewhere"
+        }
+        Some(libc::EFBIG) if sys::limits_file_size() => {
+            ": raise the file size limit (ulimit -f), or send the stream elsewhere"
+        }
+        _ => "",
+    };
+    format!("{remedy} (the rows before are in it; the last may be cut off)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

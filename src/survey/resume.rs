@@ -8,12 +8,14 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use crate::config::{Network, SurveyConfig};
-use crate::dataset::{Chosen, Output, Resumable};
+use crate::dataset::{Chosen, DatasetError, Output, Resumable, close_finished};
 use crate::engine::stop::Stop;
 use crate::model::Targets;
 use crate::targets::TargetSet;
 
-use super::{Job, Observer, Plan, SurveyEnd, SurveyError, blocklists, clash, pool, setup};
+use super::{
+    Job, Observer, Plan, SurveyEnd, SurveyError, blocklists, clash, pool, privilege, setup,
+};
 
 /// Which run goes on, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +34,8 @@ pub struct ResumeRequest {
 /// every target once, and every probe of a sweep once.
 ///
 /// # Errors
-/// [`SurveyError::Dataset`] says why the run cannot go on: it is complete, a process still writes, or another version wrote it. Otherwise
-/// as [`run`](super::run).
+/// [`SurveyError::Dataset`] says why the run cannot go on: it is complete, a process still writes, or another version wrote it. With
+/// [`DatasetError::Closed`], the run was finished, and only its closing was done. Otherwise as [`run`](super::run).
 pub fn resume(
     request: &ResumeRequest,
     stop: &Stop,
@@ -49,7 +51,15 @@ pub fn resume(
         date: request.date,
         vantage: request.vantage.clone(),
     };
-    let run = Resumable::find(root, &chosen)?;
+    let run = match Resumable::find(root, &chosen) {
+        Ok(run) => run,
+        Err(refused @ DatasetError::NotResumable { .. }) => {
+            return Err(closed(&request.output, root, &chosen)?
+                .unwrap_or(refused)
+                .into());
+        }
+        Err(refused) => return Err(refused.into()),
+    };
     let mut config = stored_config(&request.output, &run)?;
     if request.max_duration.is_some() {
         config.max_duration = request.max_duration;
@@ -90,6 +100,21 @@ pub fn resume(
     let end = job.run(lab, observer);
     observer.finished();
     end
+}
+
+/// Closes the run that is meant, if it is finished and its process died before that. Returns what to tell the user then.
+fn closed(
+    output: &Output,
+    root: &Path,
+    chosen: &Chosen,
+) -> Result<Option<DatasetError>, SurveyError> {
+    // Files of root would be in the way of the user who surveys.
+    privilege::give_up(output, privilege::is_root())?;
+    let closed = close_finished(root, chosen)?;
+    Ok(closed.map(|manifest| DatasetError::Closed {
+        run_id: manifest.run_id,
+        state: manifest.state.as_str().to_owned(),
+    }))
 }
 
 /// The configuration of the run, with paths that lead where they led when the run began.

@@ -191,3 +191,49 @@ fn a_sweep_is_compacted_once_and_a_copy_leaves_it_as_it_is() {
     let manifest = json_file(&place.path("clean-sweep").join("manifest.json"));
     assert_eq!(manifest["run"]["traces_ended"], 26);
 }
+
+/// A lock of a night, as another process has it.
+fn locked(out: &str) -> fs::File {
+    let night = Path::new(out).join("runs/date=2026-01-01/vp=id-night-1");
+    let lock = fs::File::options();
+    let lock = { lock }.write(true).open(night.join(".lock"));
+    let lock = lock.expect("the lock of the night");
+    lock.lock().expect("the lock");
+    lock
+}
+
+#[test]
+fn a_locked_night_is_named_and_the_exit_code_says_that_runs_are_left() {
+    let place = Place::new();
+    let night = ["--vantage", "night-1", "--seal-rows", "100"];
+    let out = surveyed(&place, "clean", "sweep", &night);
+    // Another seed, because in virtual time the id of a run comes from it.
+    let other = [
+        "survey",
+        "--virtual-time",
+        "-e",
+        "2",
+        "--lab=labs/clean.toml",
+    ];
+    let sweep = [
+        "--strategy",
+        "sweep",
+        "-m",
+        "12",
+        "--seal-rows",
+        "100",
+        "-o",
+        &out,
+    ];
+    let vantage = ["--vantage", "night-2", "198.18.0.0/29"];
+    check(&run(&[&other[..], &sweep, &vantage].concat()), 0, &[]);
+    let lock = locked(&out);
+    let ended = run(&["datasets", "compact", &out]);
+    check(&ended, 4, &["1 run was left out", "compact again"]);
+    let told = text(&ended.stdout);
+    assert!(told.contains("a process writes into its night"), "{told}");
+    assert!(told.contains("traces added"), "{told}");
+    drop(lock);
+    let told = compacted(&[&out]);
+    assert!(told.contains("26 traces added"), "{told}");
+}

@@ -161,3 +161,39 @@ fn a_second_pass_in_pieces_probes_each_hole_once() {
         assert_eq!(holes(&out), expected, "{strategy}");
     }
 }
+
+/// Its process died after the last manifest.
+#[test]
+fn a_complete_survey_that_was_not_closed_is_closed() {
+    let place = Place::new();
+    let out = place.text("out");
+    check(&survey(&["-o", &out, "198.18.0.0/29"]), 0, &[]);
+    let mark = |name: &str| {
+        let night = fs::read_dir(place.path("out/runs/date=2026-01-01"));
+        let night = night.expect("a night").next().expect("a vantage point");
+        let runs = fs::read_dir(night.expect("a folder").path()).expect("runs");
+        let mut runs = runs.map(|run| run.expect("a run").path());
+        let run = runs.find(|run| run.is_dir()).expect("a run");
+        run.join(name)
+    };
+    let nothing_left = run(&["survey", "--resume", "-o", &out]);
+    check(&nothing_left, 1, &["complete, so nothing is left to do"]);
+    fs::remove_file(mark("_SUCCESS")).expect("the mark");
+    let closed = run(&["survey", "--resume", "-o", &out]);
+    check(
+        &closed,
+        0,
+        &[
+            "was complete already",
+            "is closed now",
+            "nothing was probed",
+        ],
+    );
+    assert!(mark("_SUCCESS").exists());
+    whole(&out);
+    check(
+        &run(&["survey", "--resume", "-o", &out]),
+        1,
+        &["nothing is left to do"],
+    );
+}

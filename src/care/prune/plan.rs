@@ -14,9 +14,10 @@ use crate::dataset::manifest::{Manifest, RunState};
 use crate::dataset::read::{Dataset, ReadError, Run};
 
 /// The files of a run's folder that are removed with it. Other files stay.
-const OF_RUN: [&str; 4] = [
+const OF_RUN: [&str; 5] = [
     "_SUCCESS",
     "checkpoint.json",
+    "compact.json",
     "targets.bin",
     "manifest.json",
 ];
@@ -28,7 +29,7 @@ const UNLISTED: &str = ".unlisted";
 const LOCKS: [&str; 2] = [".lock.owner", ".lock"];
 
 /// A run that is removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Doomed {
     /// Its night.
     pub night: NaiveDate,
@@ -45,9 +46,24 @@ pub struct Doomed {
     /// The run's name in paths.
     pub(super) name: String,
     pub(super) record: Record,
+    run: Run,
 }
 
 impl Doomed {
+    /// The run and its files as they are now. Its night is locked by this process. Until then, a compaction may have replaced its parts.
+    ///
+    /// `None` if another process has removed it.
+    pub(super) fn now(&self, root: &Path) -> Result<Option<Doomed>, PruneError> {
+        let run = self.run.read_again()?;
+        run.map(|run| doom(root, self.night, &run)).transpose()
+    }
+
+    /// Why the run stays after all.
+    pub(super) fn why_kept(&self, root: &Path) -> Option<Why> {
+        let is_link = paths_of(&self.run).any(|path| is_behind_link(root, path));
+        is_link.then_some(Why::Link)
+    }
+
     /// The run, if it stays after all.
     pub(super) fn kept(&self, why: Why) -> Kept {
         Kept {
@@ -307,6 +323,7 @@ fn doom(root: &Path, night: NaiveDate, run: &Run) -> Result<Doomed, PruneError> 
             folders: with_parents(folders.iter().filter_map(relative)),
         },
         name,
+        run: run.clone(),
     })
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::plan::{Doomed, Kept, Plan, Why, is_lock};
 use super::record::{Record, records, sync};
 use super::{PruneError, RECORDS};
+
+/// Names this command to a run that it keeps out of a night.
+const COMMAND: &str = "pathsurvey datasets prune";
 
 /// What a prune has removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,11 +64,19 @@ impl Plan {
                 all.runs += 1;
             }
         }
-        for doomed in &self.doomed {
-            let Some(_night) = self.lock_night(&doomed.record)? else {
-                all.kept.push(doomed.kept(Why::Written));
+        for planned in &self.doomed {
+            let Some(_night) = self.lock_night(&planned.record)? else {
+                all.kept.push(planned.kept(Why::Written));
                 continue;
             };
+            // What the plan knows may be old by now.
+            let Some(doomed) = &planned.now(&self.root)? else {
+                continue;
+            };
+            if let Some(why) = doomed.why_kept(&self.root) {
+                all.kept.push(doomed.kept(why));
+                continue;
+            }
             hand.touch(&self.root.join(RECORDS))?;
             let path = doomed.record.write(&self.root, &doomed.name)?;
             self.finish(hand, &path, &doomed.record, &mut folders)?;
@@ -85,7 +96,14 @@ impl Plan {
     fn lock_night(&self, record: &Record) -> Result<Option<Option<File>>, PruneError> {
         let lock = { record.locked.as_ref() }.map(|folder| self.root.join(folder).join(".lock"));
         match lock.filter(|lock| lock.exists()) {
-            Some(lock) => Ok(lock_file(&lock)?.map(Some)),
+            Some(lock) => {
+                let Some(mut file) = lock_file(&lock)? else {
+                    return Ok(None);
+                };
+                // For the message of a run that is refused. The next process that takes the lock removes it.
+                let _ = { file.set_len(0) }.and_then(|()| file.write_all(COMMAND.as_bytes()));
+                Ok(Some(Some(file)))
+            }
             None => Ok(Some(None)),
         }
     }

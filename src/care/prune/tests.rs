@@ -8,6 +8,7 @@ use std::path::Path;
 use super::remove::Hand;
 use super::*;
 use crate::care::samples::Sample;
+use crate::dataset::compact;
 use crate::dataset::read::{Checks, Dataset, Fault};
 
 fn rule(before: &str) -> Rule {
@@ -324,4 +325,74 @@ fn a_record_with_paths_elsewhere_removes_nothing() {
         assert!(matches!(error, PruneError::Record(_)), "{path}");
     }
     assert!(precious.exists());
+}
+
+/// The plan knows only the parts before the compaction.
+#[test]
+fn the_parts_of_a_compaction_after_the_plan_are_removed_with_the_run() {
+    let sample = two_nights();
+    let listed = |run: &str| {
+        let dataset = Dataset::open(sample.root()).unwrap();
+        dataset.run(run).unwrap().manifest().parts().count()
+    };
+    let early = plan(sample.root(), &rule("2026-03-02")).unwrap();
+    let before = listed("f1");
+    compact::compact(sample.root(), &compact::Options::default(), |_| ()).unwrap();
+    assert!(listed("f1") < before);
+    let mut parts = Vec::new();
+    let removed = early.carry_out(|run| parts.push(run.parts)).unwrap();
+    assert_eq!((removed.runs, parts), (1, vec![2]));
+    let left: Vec<PathBuf> = { relative(&sample).into_iter() }
+        .filter(|path| path.to_string_lossy().contains("f1"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(dataset_faults(&sample).is_empty());
+}
+
+#[test]
+fn a_run_that_was_removed_after_the_plan_is_no_error() {
+    let sample = two_nights();
+    let plans = [(), ()].map(|()| plan(sample.root(), &rule("2026-03-02")).unwrap());
+    let runs = plans.map(|plan| plan.carry_out(|_| {}).unwrap().runs);
+    assert_eq!(runs, [1, 0]);
+}
+
+#[test]
+fn the_record_of_a_compaction_that_was_cut_short_is_removed_with_the_run() {
+    let sample = two_nights();
+    let record = sample.manifest("f1").with_file_name("compact.json");
+    fs::write(&record, r#"{"new": [], "old": []}"#).unwrap();
+    let removed = prune(&sample, "2026-03-02");
+    assert!(removed.foreign.is_empty(), "{removed:?}");
+    assert!(!record.exists() && !record.parent().unwrap().exists());
+}
+
+#[test]
+fn a_run_is_refused_during_a_prune_and_names_it() {
+    let sample = two_nights();
+    let early = plan(sample.root(), &rule("2026-03-02")).unwrap();
+    let told = std::cell::RefCell::new(None);
+    let look = |_: &Path| {
+        let mut told = told.borrow_mut();
+        if told.is_none() && sample.path(".pruning/f1.json").exists() {
+            *told = Some(sample.try_begin("late", "fra", "2026-03-01").err());
+        }
+        Ok(())
+    };
+    early.carry_out_by(&Hand(&look), |_| {}).unwrap();
+    let refused = told.take().flatten().expect("a refusal").to_string();
+    assert!(refused.contains("`pathsurvey datasets prune`"), "{refused}");
+}
+
+#[test]
+fn a_full_disk_is_an_error_with_a_remedy() {
+    let error = |code| {
+        let error = PruneError::file("write", "d/.pruning/f1.json");
+        error(io::Error::from_raw_os_error(code)).to_string()
+    };
+    let full = error(libc::ENOSPC);
+    for words in ["d/.pruning/f1.json", "kilobytes", "the next prune goes on"] {
+        assert!(full.contains(words), "{full}");
+    }
+    assert!(!error(libc::EIO).contains("kilobytes"));
 }

@@ -178,8 +178,10 @@ fn report(end: Result<SurveyEnd, SurveyError>, log: &LogOptions) -> u8 {
         // The reader of standard output closed the pipe.
         Err(error) if error.is_broken_pipe() => return OK,
         Err(SurveyError::Clash(clash)) => return refuse(&clash),
-        // `--if-exists skip` asked for this.
-        Err(SurveyError::Dataset(done @ DatasetError::NightDone { .. })) => {
+        // `--if-exists skip` asked for this, or --resume found only this to do.
+        Err(SurveyError::Dataset(
+            done @ (DatasetError::NightDone { .. } | DatasetError::Closed { .. }),
+        )) => {
             if log.shows_summary() {
                 write_stderr(&format!("{done}\n"));
             }

@@ -15,7 +15,7 @@ pub enum CompactError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A file could not be written, or another process writes into the directory.
-    #[error(transparent)]
+    #[error("{}", in_words(.0))]
     Write(#[from] DatasetError),
     /// Rows could not be merged.
     #[error(
@@ -55,9 +55,16 @@ pub enum CompactError {
         /// The address in its rows.
         destination: IpAddr,
     },
-    /// A process writes into the dataset.
-    #[error("{} is being written by a run: compact it when the run has ended", .0.display())]
-    Written(PathBuf),
+    /// Several runs or manifests were left out. All others were compacted.
+    #[error(
+        "{count} runs could not be compacted, and are as before: see the lines above; the first is: {first}"
+    )]
+    Several {
+        /// Their number.
+        count: usize,
+        /// The first error.
+        first: Box<CompactError>,
+    },
     /// The copy is to go into the dataset itself.
     #[error("{} is the dataset itself: give another directory, or leave out --to", .0.display())]
     SamePlace(PathBuf),
@@ -78,4 +85,58 @@ pub enum CompactError {
     /// The record of an earlier compaction cannot be used.
     #[error("{} is not a whole record of a compaction: remove the file if no compaction runs, and compact again", .0.display())]
     Record(PathBuf),
+}
+
+impl CompactError {
+    /// Whether only one run is concerned. Errors of writing would meet the next run as well.
+    pub(super) fn is_of_one_run(&self) -> bool {
+        match self {
+            CompactError::Read(_)
+            | CompactError::Merge { .. }
+            | CompactError::Rows { .. }
+            | CompactError::OtherTargets { .. }
+            | CompactError::OtherCopy { .. }
+            | CompactError::Record(_) => true,
+            CompactError::Write(_)
+            | CompactError::Several { .. }
+            | CompactError::SamePlace(_)
+            | CompactError::SingleFile(_) => false,
+        }
+    }
+
+    /// All errors of a compaction as one. `None` if there is no error.
+    pub(super) fn of_all(errors: Vec<CompactError>) -> Option<CompactError> {
+        let count = errors.len();
+        let first = errors.into_iter().next()?;
+        Some(match count {
+            1 => first,
+            _ => CompactError::Several {
+                count,
+                first: Box::new(first),
+            },
+        })
+    }
+}
+
+/// An error of writing. Its remedies are those of this command, whose place is not named with `-o`.
+fn in_words(error: &DatasetError) -> String {
+    let DatasetError::File {
+        operation,
+        path,
+        source,
+    } = error
+    else {
+        return error.to_string();
+    };
+    let remedy = match source.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            ": a compaction needs the space of the new parts before it removes the old ones: free space there, or write a copy to another disk \
+             with --to"
+        }
+        Some(libc::EROFS | libc::EACCES) => {
+            ": write a copy to a place that you may write to with --to"
+        }
+        _ => "",
+    };
+    format!("cannot {operation} {}: {source}{remedy}", path.display())
 }

@@ -40,12 +40,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::directory::{Night, NightLock, RunFolder, settle_run};
+use super::directory::{MANIFEST, Night, NightLock, RunFolder, remove_left, settle_run};
 use super::files::{self, Disk, PendingFile};
 use super::manifest::{self, Manifest, RunState, TableSection};
 #[cfg(test)]
 use super::read::Part;
-use super::read::{Dataset, ReadError, Run};
+use super::read::{Dataset, ReadError, Run, read_manifest};
 use super::table::TableSchema;
 use super::{DatasetError, RunMeta, tables};
 
@@ -56,6 +56,8 @@ pub use sweep::{SweepFacts, SweepReader};
 
 /// The default of [`Options::part_rows`]: four row groups, about 80 MB of `hops`.
 pub const PART_ROWS: u64 = 4_000_000;
+/// Names this command to a run that it keeps out of a night.
+const COMMAND: &str = "pathsurvey datasets compact";
 /// The default of [`Options::open_parts`].
 pub const OPEN_PARTS: usize = 64;
 
@@ -88,8 +90,11 @@ impl Default for Options {
 
 /// Compacts the runs of the dataset at `root`, one after the other. `report` is called after each run, and while rows are merged.
 ///
+/// A run whose night another process has locked stays as it is: see [`Reason::is_for_now`]. An error of one run, such as a damaged part, does
+/// not end the others.
+///
 /// # Errors
-/// [`CompactError`]. Runs before the error are compacted, and all others are as before.
+/// [`CompactError`]. A run with an error is as before, and so are those behind an error of writing. All others are compacted.
 pub fn compact(
     root: &Path,
     options: &Options,
@@ -104,7 +109,7 @@ fn compact_on(
     options: &Options,
     report: impl FnMut(Event<'_>),
 ) -> Result<Vec<Compacted>, CompactError> {
-    let source = Dataset::open(root)?;
+    let (source, damaged) = Dataset::open_readable(root)?;
     if !root.is_dir() {
         return Err(CompactError::SingleFile(root.to_owned()));
     }
@@ -114,18 +119,41 @@ fn compact_on(
             return Err(CompactError::SamePlace(to.clone()));
         }
     }
+    // Each compaction replaces this one if it is of its run.
+    let manifest = root.join(MANIFEST);
+    let (of_directory, damaged): (Vec<_>, Vec<_>) =
+        { damaged.into_iter() }.partition(|error| error.manifest() == Some(manifest.as_path()));
+    if let Some(error) = of_directory.into_iter().next() {
+        return Err(error.into());
+    }
     let report = RefCell::new(report);
     let on_progress = |progress| (report.borrow_mut())(Event::Progress(progress));
-    let mut done = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
     for run in source.runs() {
+        let outcome = match compact_run(run, disk, options, &on_progress) {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_of_one_run() => {
+                (report.borrow_mut())(Event::Failed(&error));
+                failed.push(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let compacted = Compacted {
             run_id: run.id().to_owned(),
-            outcome: compact_run(run, disk, options, &on_progress)?,
+            outcome,
         };
         (report.borrow_mut())(Event::Done(&compacted));
         done.push(compacted);
     }
-    Ok(done)
+    for error in damaged.into_iter().map(CompactError::from) {
+        (report.borrow_mut())(Event::Failed(&error));
+        failed.push(error);
+    }
+    match CompactError::of_all(failed) {
+        Some(error) => Err(error),
+        None => Ok(done),
+    }
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -147,22 +175,48 @@ fn compact_run(
     let to = options.to.as_deref();
     let folder = RunFolder::new(to.unwrap_or(run.directory()), night, run.id());
     if to.is_some() && run.is_written()? {
-        return Err(CompactError::Written(run.directory().to_owned()));
+        return Ok(Outcome::Kept(while_written(run)));
     }
-    let _lock = NightLock::take(folder.root(), folder.night(), disk)?;
+    let _lock = match NightLock::take_for(COMMAND, folder.root(), folder.night(), disk) {
+        Ok(lock) => lock,
+        Err(error) => return locked_out(run, error).map(Outcome::Kept),
+    };
     if to.is_none() && !replace::is_under_way(&folder) {
         // The checkpoint of a dead run may list parts that are among the temporary files still.
         settle_run(&folder, disk)?;
     }
     replace::recover(&folder, disk)?;
     // Again, under the lock: the run may have changed in between.
-    let dataset = Dataset::open(run.directory())?;
-    let Some(run) = dataset.run(run.id()) else {
+    let Some(run) = &read_manifest(run.directory(), run.manifest_path())? else {
         return Ok(Outcome::Kept(Reason::Gone));
     };
-    match planned(run, &folder, options)? {
-        Ok(plan) => merge(run, &folder, &plan, (disk, options), on_progress),
-        Err(reason) => Ok(Outcome::Kept(reason)),
+    let outcome = match planned(run, &folder, options)? {
+        Ok(plan) => merge(run, &folder, &plan, (disk, options), on_progress)?,
+        Err(reason) => Outcome::Kept(reason),
+    };
+    if to.is_some() {
+        // A copy from before may have the runs that this one has replaced.
+        remove_left(folder.root(), folder.night(), disk)?;
+    }
+    Ok(outcome)
+}
+
+/// Why a run stays in whose night a process writes.
+fn while_written(run: &Run) -> Reason {
+    match &run.manifest().state {
+        // It would stay in any case.
+        state @ RunState::Running => Reason::Unfinished(state.as_str().to_owned()),
+        _ => Reason::Written,
+    }
+}
+
+/// Why a run stays whose night could not be locked.
+fn locked_out(run: &Run, error: DatasetError) -> Result<Reason, CompactError> {
+    match error {
+        DatasetError::InUse(_) => Ok(while_written(run)),
+        DatasetError::InUseBy { command, .. } => Ok(Reason::Busy(command)),
+        owned @ DatasetError::OwnerUnknown { .. } => Ok(Reason::Owned(owned.to_string())),
+        error => Err(error.into()),
     }
 }
 

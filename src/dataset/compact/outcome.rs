@@ -1,5 +1,7 @@
 //! What a compaction reports.
 
+use super::CompactError;
+
 /// A report of [`compact`](super::compact).
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -7,6 +9,8 @@ pub enum Event<'a> {
     Progress(Progress),
     /// A run is done.
     Done(&'a Compacted),
+    /// A run, or a manifest that cannot be read, is left out because of an error. The others go on.
+    Failed(&'a CompactError),
 }
 
 /// The progress of one run.
@@ -91,10 +95,26 @@ pub enum Reason {
     /// This program does not know a table.
     #[error("its table {0} is not known to this program")]
     UnknownTable(String),
+    /// A process writes into its night.
+    #[error("a process writes into its night, so compact it when that has ended")]
+    Written,
+    /// Another command is at work in its night.
+    #[error("`{0}` is at work in its night, so compact it when that has ended")]
+    Busy(String),
+    /// The file system has no locks, and a process on another host may write into its night.
+    #[error("{0}")]
+    Owned(String),
     /// Another process has removed it.
     #[error("another process has removed it")]
     Gone,
     /// It has no folder of its own.
     #[error("an earlier version wrote it")]
     Earlier,
+}
+
+impl Reason {
+    /// Whether the run stays only because of another process. A later compaction may change it.
+    pub fn is_for_now(&self) -> bool {
+        matches!(self, Reason::Written | Reason::Busy(_) | Reason::Owned(_))
+    }
 }

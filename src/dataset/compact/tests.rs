@@ -1,3 +1,4 @@
+mod others;
 mod sweep;
 
 use std::collections::BTreeSet;
@@ -334,26 +335,6 @@ fn a_copy_into_the_dataset_itself_is_refused() {
     };
     let error = compact(root, &options, |_| ()).unwrap_err();
     assert!(matches!(error, CompactError::SamePlace(_)), "{error}");
-}
-
-#[test]
-fn a_dataset_that_a_run_writes_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let (root, to) = (directory.path().join("root"), directory.path().join("to"));
-    write(&root, "RUN-1", &Ending::Complete);
-    let writer = start(&root, "RUN-2");
-    let error = compact(&root, &options(), |_| ()).unwrap_err();
-    assert!(
-        matches!(error, CompactError::Write(DatasetError::InUse(_))),
-        "{error}"
-    );
-    let options = Options {
-        to: Some(to),
-        ..options()
-    };
-    let error = compact(&root, &options, |_| ()).unwrap_err();
-    assert!(matches!(error, CompactError::Written(_)), "{error}");
-    drop(writer);
 }
 
 #[test]

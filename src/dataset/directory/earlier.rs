@@ -11,6 +11,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use super::layout::{LOCK, MANIFEST, OWNER, PARTIAL, date_folder, day_of};
+use super::lock::ManifestLock;
 use super::newest::{self, Head};
 use super::remove_if_there;
 use super::settle::{DeadRun, killed};
@@ -22,23 +23,46 @@ use crate::dataset::manifest::{self, Manifest, RunState};
 const UNLISTED: &str = ".unlisted";
 
 /// Marks the dead runs. Returns what the user should know.
+///
+/// Runs of several vantage points may start at once here, and each of them renames or replaces the manifest of the directory. So a manifest is
+/// only changed under the lock, and as it is then.
 pub(super) fn mark_all(root: &Path, disk: &Disk) -> Result<Vec<String>, DatasetError> {
-    let mut paths = renamed_manifests(root)?;
-    paths.push(root.join(MANIFEST));
+    mark_after(root, disk, || ())
+}
+
+/// The same. Tests change the directory in `between`, before the lock is taken.
+fn mark_after(
+    root: &Path,
+    disk: &Disk,
+    between: impl FnOnce(),
+) -> Result<Vec<String>, DatasetError> {
     let mut told = Vec::new();
-    for path in paths {
-        // One that cannot be read is no reason to refuse a run.
-        let Ok(text) = files::read_regular(&path) else {
-            continue;
-        };
-        let is_of_folder =
-            Head::of(&text).is_none_or(|head| newest::has_folder(root, &head.run_id));
-        if !is_of_folder {
+    if !dead(root)?.is_empty() || root.join(PARTIAL).exists() {
+        between();
+        let _lock = ManifestLock::take(root, disk)?;
+        for (path, text) in dead(root)? {
             told.extend(mark_if_dead(root, &path, &text, disk)?.map(|dead| dead.to_string()));
         }
+        clear_partial(root, disk)?;
     }
-    clear_of_earlier_versions(root, disk)?;
+    for lock in [LOCK, OWNER] {
+        // It is free: `refuse` has looked. If it stays, nobody minds.
+        let _ = fs::remove_file(root.join(lock));
+    }
     Ok(told)
+}
+
+/// The manifests of dead runs, with their texts. One that cannot be read is no reason to refuse a run, and is left out.
+fn dead(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, DatasetError> {
+    let mut paths = renamed_manifests(root)?;
+    paths.push(root.join(MANIFEST));
+    let texts = paths.into_iter().filter_map(|path| {
+        let text = files::read_regular(&path).ok()?;
+        let head = Head::of(&text)?;
+        let is_dead = head.state == RunState::Running && !newest::has_folder(root, &head.run_id);
+        is_dead.then_some((path, text))
+    });
+    Ok(texts.collect())
 }
 
 /// The regular files `manifest-*.json`, by name.
@@ -58,17 +82,14 @@ fn renamed_manifests(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(found)
 }
 
-/// If the manifest at `path` says `running`, moves its unlisted parts away, and sets its state to `killed`.
+/// Moves the unlisted parts of a dead run away, and sets the state in its manifest at `path` to `killed`.
 fn mark_if_dead(
     root: &Path,
     path: &Path,
     text: &[u8],
     disk: &Disk,
 ) -> Result<Option<DeadRun>, DatasetError> {
-    // A file of this name that is no manifest of ours is left alone, as is one of a newer format.
-    if !Head::of(text).is_some_and(|head| head.state == RunState::Running) {
-        return Ok(None);
-    }
+    // One of a newer format is left alone.
     let Ok(run) = Manifest::parse(text) else {
         return Ok(None);
     };
@@ -92,8 +113,8 @@ fn mark_if_dead(
     Ok(Some(dead))
 }
 
-/// Removes the temporary files of earlier versions, which had one folder for all runs, and their locks.
-fn clear_of_earlier_versions(root: &Path, disk: &Disk) -> Result<(), DatasetError> {
+/// Removes the temporary files of earlier versions, which had one folder for all runs.
+fn clear_partial(root: &Path, disk: &Disk) -> Result<(), DatasetError> {
     let partial = root.join(PARTIAL);
     let Ok(entries) = fs::read_dir(&partial) else {
         return Ok(());
@@ -105,10 +126,6 @@ fn clear_of_earlier_versions(root: &Path, disk: &Disk) -> Result<(), DatasetErro
         }
     }
     let _ = fs::remove_dir(&partial);
-    for lock in [LOCK, OWNER] {
-        // It is free: `refuse` has looked. If it stays, nobody minds.
-        let _ = fs::remove_file(root.join(lock));
-    }
     Ok(())
 }
 
@@ -195,6 +212,8 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<std::ffi::OsString>, Datas
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::directory::MANIFEST_LOCK;
+    use crate::dataset::directory::lock::tests::is_waited_for;
 
     #[test]
     fn a_part_is_known_by_the_id_of_its_run() {
@@ -209,5 +228,56 @@ mod tests {
             assert_eq!(is_part_of(name.as_ref(), "a"), belongs, "{name}");
         }
         assert!(is_part_of("part-a%2Fb-00000.parquet".as_ref(), "a/b"));
+    }
+    fn manifest(run_id: &str, state: RunState) -> Vec<u8> {
+        let mut manifest = Manifest {
+            run_id: run_id.to_owned(),
+            state,
+            ..Manifest::default()
+        };
+        manifest.tool.name = manifest::TOOL.to_owned();
+        manifest.to_text()
+    }
+
+    /// Two vantage points start at once in the directory of a dead run of an earlier version. The other one is faster.
+    #[test]
+    fn the_manifest_of_a_run_that_starts_at_the_same_time_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let of_directory = root.join(MANIFEST);
+        fs::write(&of_directory, manifest("OLD", RunState::Running)).unwrap();
+        let new = manifest("NEW", RunState::Running);
+        let other_starts = || {
+            fs::rename(&of_directory, newest::renamed(root, "OLD")).unwrap();
+            let folder = root.join("runs/date=2026-03-01/vp=id-fra/NEW");
+            fs::create_dir_all(&folder).unwrap();
+            for place in [folder.join(MANIFEST), of_directory.clone()] {
+                fs::write(place, &new).unwrap();
+            }
+        };
+        let told = mark_after(root, &Disk::default(), other_starts).unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(fs::read(&of_directory).unwrap(), new);
+        let old = fs::read(newest::renamed(root, "OLD")).unwrap();
+        assert_eq!(Manifest::parse(&old).unwrap().state, RunState::Killed);
+    }
+
+    /// The other one has the lock of the manifest, and replaces it.
+    #[test]
+    fn a_manifest_is_not_marked_while_another_run_replaces_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::write(root.join(MANIFEST), manifest("OLD", RunState::Running)).unwrap();
+        let held = ManifestLock::take(root, &Disk::default()).unwrap();
+        std::thread::scope(|scope| {
+            let marked = scope.spawn(|| mark_all(root, &Disk::default()));
+            while !marked.is_finished() && !is_waited_for(&root.join(MANIFEST_LOCK)) {
+                std::thread::yield_now();
+            }
+            let there = fs::read(root.join(MANIFEST)).unwrap();
+            assert_eq!(Manifest::parse(&there).unwrap().state, RunState::Running);
+            drop(held);
+            assert_eq!(marked.join().unwrap().unwrap().len(), 1);
+        });
     }
 }

@@ -75,6 +75,23 @@ impl Night {
         })
     }
 
+    /// The night of a file below the folder of a run. `None` for any other file.
+    pub fn of_file(root: &Path, file: &Path) -> Option<Self> {
+        let mut names = file.strip_prefix(root.join(RUNS)).ok()?.iter();
+        let (date, vantage) = (names.next()?.to_str()?, names.next()?.to_str()?);
+        names.next().and_then(|_| Night::named(date, vantage))
+    }
+
+    /// Its date. `None` if the folder's name is no date.
+    pub fn date(&self) -> Option<NaiveDate> {
+        self.date.strip_prefix("date=")?.parse().ok()
+    }
+
+    /// Whether it is one of the vantage point `id`.
+    pub fn is_of(&self, id: &str) -> bool {
+        self.vantage == manifest::vantage_folder(id)
+    }
+
     /// `date=…/vp=id-…`, below the folder of a table.
     pub fn partition(&self) -> PathBuf {
         Path::new(&self.date).join(&self.vantage)

@@ -2,13 +2,14 @@
 //!
 //! | lock | held | another process |
 //! |---|---|---|
-//! | of a night | while a run writes into the night, or while another run finishes what dead runs left there | is refused, but waits for the latter |
+//! | of a night | while a run writes into the night, while its runs are compacted or pruned, or while another run finishes what dead runs left there | is refused, but waits for the last |
 //! | of the settling | while a run finishes what dead runs of another night left | waits |
 //! | of the manifest | while the manifest of the directory is replaced | waits |
 //!
 //! The locks are taken in this order: that of the own night, that of the settling, those of other nights, that of the manifest.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use super::layout::{LOCK, MANIFEST_LOCK, Night, OWNER, RUNS, SETTLING_LOCK};
@@ -19,14 +20,43 @@ use crate::dataset::files::{self, Disk, OwnerFile};
 const MOST_TRIES: u32 = 100;
 
 /// The lock of a night. It is held as long as this value lives.
+///
+/// A command that is no run leaves its name in the lock file, so that a run that is refused can name it.
 #[derive(Debug)]
 pub(in crate::dataset) struct NightLock {
-    _file: File,
+    file: File,
     _owner: Option<OwnerFile>,
 }
 
+impl Drop for NightLock {
+    fn drop(&mut self) {
+        clear(&self.file);
+    }
+}
+
+/// Removes the name from a lock file. If it stays, the next process that takes the lock removes it.
+fn clear(file: &File) {
+    if file.metadata().is_ok_and(|about| about.len() > 0) {
+        let _ = file.set_len(0);
+    }
+}
+
 impl NightLock {
-    /// Takes the lock. If a run has it, returns [`DatasetError::InUse`]. Waits for a process that finishes what dead runs left.
+    /// Takes the lock for a command that is no run, as [`take`](Self::take) does.
+    pub fn take_for(
+        command: &str,
+        root: &Path,
+        night: &Night,
+        disk: &Disk,
+    ) -> Result<Self, DatasetError> {
+        let mut lock = Self::take(root, night, disk)?;
+        // Only a message needs the name.
+        let _ = lock.file.write_all(command.as_bytes());
+        Ok(lock)
+    }
+
+    /// Takes the lock. If a run has it, returns [`DatasetError::InUse`], and [`DatasetError::InUseBy`] if another command has it. Waits for a
+    /// process that finishes what dead runs left.
     pub fn take(root: &Path, night: &Night, disk: &Disk) -> Result<Self, DatasetError> {
         match Self::take_at_once(root, night, disk) {
             Err(refused @ DatasetError::InUse(_)) => {
@@ -55,16 +85,29 @@ impl NightLock {
             let file = disk
                 .open_or_create(&path, &path)
                 .map_err(DatasetError::file("create", &path))?;
-            let owner = files::lock(&file, folder.join(OWNER), &folder, disk)?;
+            let owner = files::lock(&file, folder.join(OWNER), &folder, disk)
+                .map_err(|error| naming(error, &path))?;
+            clear(&file);
             // A process that removes a night removes the lock, too. Then this lock is on a file without a name, and keeps nobody out.
             // On some file systems a file changes its number, so the last try counts in any case.
             if files::is_at(&file, &path) || tries == MOST_TRIES {
                 return Ok(NightLock {
-                    _file: file,
+                    file,
                     _owner: owner,
                 });
             }
         }
+    }
+}
+
+/// Adds to a refusal the command that holds the lock, if the lock file names one.
+fn naming(refused: DatasetError, lock: &Path) -> DatasetError {
+    match (refused, files::read_regular(lock)) {
+        (DatasetError::InUse(night), Ok(name)) if !name.is_empty() => DatasetError::InUseBy {
+            night,
+            command: String::from_utf8_lossy(&name).into_owned(),
+        },
+        (refused, _) => refused,
     }
 }
 
@@ -115,14 +158,14 @@ fn wait_for(path: &Path, disk: &Disk) -> Result<File, DatasetError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::thread;
 
     use super::*;
 
     /// Whether the kernel has a thread that waits for the lock of this file.
-    fn is_waited_for(path: &Path) -> bool {
+    pub(in crate::dataset::directory) fn is_waited_for(path: &Path) -> bool {
         let inode = std::fs::metadata(path).unwrap().ino();
         let locks = std::fs::read_to_string("/proc/locks").unwrap();
         let mut waiting = locks.lines().filter(|line| line.contains("->"));
@@ -151,5 +194,26 @@ mod tests {
             drop(settling);
             taken.join().unwrap().unwrap();
         });
+    }
+    #[test]
+    fn a_run_that_is_refused_names_the_command_that_has_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let (root, disk) = (root.path(), Disk::default());
+        let night = Night::named("date=2026-03-01", "vp=id-fra").unwrap();
+        let held = NightLock::take_for("pathsurvey datasets compact", root, &night, &disk);
+        let refused = NightLock::take(root, &night, &disk)
+            .unwrap_err()
+            .to_string();
+        for words in ["`pathsurvey datasets compact`", "--date", "vp=id-fra"] {
+            assert!(refused.contains(words), "{refused}");
+        }
+        drop(held);
+        // A process that died left its name. The next one is a run.
+        std::fs::write(night.folder(root).join(LOCK), "pathsurvey datasets compact").unwrap();
+        let held = NightLock::take(root, &night, &disk).unwrap();
+        let refused = NightLock::take(root, &night, &disk).unwrap_err();
+        assert!(matches!(refused, DatasetError::InUse(_)), "{refused}");
+        drop(held);
+        NightLock::take(root, &night, &disk).unwrap();
     }
 }

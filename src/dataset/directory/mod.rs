@@ -6,6 +6,7 @@
 //! | `lock` | one run at a time in a night |
 //! | `sealing` | from rows to parts under their final names |
 //! | `checkpoint` | what a later process needs if this one dies |
+//! | `choice` | which run is to go on |
 //! | `session` | the processes that wrote a run |
 //! | `newest` | the manifest of the directory |
 //! | `remove` | removes files of runs |
@@ -13,8 +14,10 @@
 //! | `earlier` | the same, for runs of versions before the folder `runs` |
 //! | `night` | what a run does if its night has data already |
 //! | `unfinished` | a run that is to be resumed |
+//! | `unclosed` | a finished run whose process died before it closed it |
 
 mod checkpoint;
+mod choice;
 mod earlier;
 mod layout;
 mod lock;
@@ -24,6 +27,7 @@ mod remove;
 mod sealing;
 mod session;
 mod settle;
+mod unclosed;
 mod unfinished;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,17 +44,20 @@ use super::writer::{Group, NewRun, SealedHook};
 use super::{Counted, DatasetError, Ending, Finished, Remains, RunFigures, Totals};
 use crate::model::Time;
 
+pub use choice::Chosen;
 pub(super) use layout::{
     COMPACTION, LOCK, MANIFEST, MANIFEST_LOCK, Night, OWNER, PARTIAL, RUNS, RunFolder, SUCCESS,
-    TARGETS,
 };
 pub(super) use lock::NightLock;
 pub(super) use newest::publish;
-pub(super) use night::{folders, nights, replaced_ids};
+pub(super) use night::{folders, nights, remove_left, replaced_ids};
 pub(super) use remove::remove_if_there;
 use remove::remove_parts;
+use sealing::store_targets;
 pub(super) use session::Sessions;
-pub use unfinished::{Chosen, Resumable, Unfinished};
+pub(super) use settle::settle_run;
+pub use unclosed::close_finished;
+pub use unfinished::{Resumable, Unfinished};
 
 /// A run that is written into a directory. This process holds the lock of its night.
 pub(super) struct Directory {
@@ -379,7 +386,6 @@ impl Directory {
         let meta = &self.writer.run.meta;
         let (folder, disk) = (&self.writer.folder, &self.writer.disk);
         let figures = &figures.with_warnings(&disk.warnings());
-        let replaces = self.replaced.iter().map(|run| run.id().to_owned());
         let facts = manifest::Facts {
             meta,
             figures,
@@ -388,7 +394,7 @@ impl Directory {
             tables: &self.parts,
             sessions: &self.sessions,
             night: Some(layout::night_of(meta)),
-            replaces: replaces.collect(),
+            replaces: night::ids_of(&self.replaced),
         };
         let text = manifest::render(&facts);
         let temporary = folder.temporary(MANIFEST);
@@ -426,23 +432,4 @@ impl Directory {
             sha256: part.sha256.clone(),
         }
     }
-}
-
-/// Finishes what the last process of a run began, if that process died. This process has locked the night.
-pub(super) fn settle_run(folder: &RunFolder, disk: &Disk) -> Result<(), DatasetError> {
-    settle::settle(folder, disk).map(drop)
-}
-
-/// Writes the targets of a run into its folder.
-fn store_targets(
-    folder: &RunFolder,
-    store: super::writer::StoreTargets,
-    disk: &Disk,
-) -> Result<(), DatasetError> {
-    let destination = folder.targets();
-    let mut file =
-        files::PendingFile::create(folder.temporary(TARGETS), destination.clone(), disk)?;
-    store(&mut file).map_err(DatasetError::file("write", &destination))?;
-    file.seal()?;
-    Ok(())
 }

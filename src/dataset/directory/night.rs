@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::layout::{COMPACTION, MANIFEST, Night, RUNS, RunFolder};
-use super::{remove_if_there, remove_parts};
+use super::{newest, remove_if_there, remove_parts};
 use crate::dataset::DatasetError;
 use crate::dataset::files::{self, Disk};
 use crate::dataset::manifest::RunState;
@@ -102,25 +102,31 @@ fn is_done(run: &Run) -> bool {
 
 /// The runs of a night, by their start, with those that are replaced.
 ///
-/// With `append`, a manifest that cannot be read is no reason to refuse a run: it is left out.
+/// With `append`, a manifest that cannot be read is no reason to refuse a run: it is left out. With the other rules, one of this night is: it
+/// may be that of a finished run. So is one of an earlier version, whose night is not known. Those of other nights are not read.
 fn runs_of(root: &Path, night: &Night, rule: IfExists) -> Result<Vec<Run>, DatasetError> {
     let earlier = |error| DatasetError::Earlier(Box::new(error));
+    let unreadable = |error| DatasetError::NightUnreadable {
+        night: night.to_string(),
+        source: Box::new(error),
+    };
     let mut paths = read::of_night(root, night).map_err(earlier)?;
-    if rule != IfExists::Append {
-        // Those of earlier versions. They may be of other nights.
-        paths.extend(read::manifest_paths(root).map_err(earlier)?);
-        paths.push(root.join(MANIFEST));
-    }
+    // Those of earlier versions. They may be of other nights.
+    paths.extend(read::earlier_manifests(root).map_err(earlier)?);
+    let of_directory = root.join(MANIFEST);
+    paths.push(of_directory.clone());
     let mut runs: Vec<Run> = Vec::new();
     for path in paths {
         let run = match read::read_manifest(root, &path) {
             Ok(run) => run,
             Err(_) if rule == IfExists::Append => continue,
-            Err(error) => return Err(earlier(error)),
+            Err(error) => return Err(unreadable(error)),
         };
         let is_new = |run: &Run| runs.iter().all(|known| known.id() != run.id());
         let of_night = |run: &Run| Night::of_manifest(run.manifest()).as_ref() == Some(night);
-        runs.extend(run.filter(|run| is_new(run) && of_night(run)));
+        // A run with a folder was found there, or somebody has removed it.
+        let is_copy = |run: &Run| path == of_directory && run.manifest().date.is_some();
+        runs.extend(run.filter(|run| is_new(run) && of_night(run) && !is_copy(run)));
     }
     runs.sort_by_key(|run| run.manifest().started_at);
     Ok(runs)
@@ -141,7 +147,11 @@ pub(super) fn runs_with_ids(
 }
 
 /// Removes what the complete runs of a night replace, if they died before they did so. This process has locked the night.
-pub(super) fn remove_left(root: &Path, night: &Night, disk: &Disk) -> Result<(), DatasetError> {
+pub(in crate::dataset) fn remove_left(
+    root: &Path,
+    night: &Night,
+    disk: &Disk,
+) -> Result<(), DatasetError> {
     let mut runs = runs_of(root, night, IfExists::Append)?;
     finish_replacing(root, &mut runs, disk)
 }
@@ -153,6 +163,21 @@ fn finish_replacing(root: &Path, runs: &mut Vec<Run>, disk: &Disk) -> Result<(),
     let is_replaced = |run: &mut Run| replaced.iter().any(|id| id == run.id());
     let left: Vec<Run> = runs.extract_if(.., is_replaced).collect();
     remove_replaced(root, &left, disk)
+}
+
+/// The ids for the manifest of a run that replaces others. Those that the others replaced are among them: a copy of the directory may hold them
+/// still.
+pub(super) fn ids_of(replaced: &[Run]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for run in replaced {
+        let before = run.manifest().replaces.iter().map(String::as_str);
+        for id in before.chain([run.id()]) {
+            if ids.iter().all(|known| known != id) {
+                ids.push(id.to_owned());
+            }
+        }
+    }
+    ids
 }
 
 /// The ids of the runs that complete runs replace.
@@ -167,8 +192,9 @@ pub(in crate::dataset) fn replaced_ids(runs: &[Run]) -> Vec<&str> {
 /// Removes the files of runs that a complete run replaces. Its manifest is durable and names them, so readers leave them out already. If this
 /// process dies before the end, the next run of the night goes on.
 ///
-/// A manifest is removed last, so that its parts are known until then.
+/// The copy of a manifest in the directory goes first. A manifest is removed last, so that its parts are known until then.
 pub(super) fn remove_replaced(root: &Path, runs: &[Run], disk: &Disk) -> Result<(), DatasetError> {
+    newest::leave(root, runs, disk)?;
     for run in runs {
         let parts = run.tables().flat_map(|table| run.parts(table));
         let mut parts: Vec<PathBuf> = parts.map(|part| part.path().to_owned()).collect();
@@ -192,10 +218,8 @@ pub(super) fn remove_replaced(root: &Path, runs: &[Run], disk: &Disk) -> Result<
         };
         let folder = RunFolder::new(root, night, run.id());
         remove_folder(&folder, disk)?;
-        if run.manifest_path() != folder.manifest() {
-            // A run of an earlier version has no folder.
-            remove_if_there(run.manifest_path(), disk)?;
-        }
+        // That of an earlier version. The directory's own manifest is of another run by now.
+        remove_if_there(&newest::renamed(root, run.id()), disk)?;
     }
     Ok(())
 }

@@ -6,11 +6,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::Sealing;
-use super::layout::RunFolder;
+use super::layout::{RunFolder, TARGETS};
 use crate::dataset::files::{self, Disk, PendingFile, Sealed};
 use crate::dataset::manifest::{self, Part};
 use crate::dataset::parquet::{Footer, ParquetFile};
 use crate::dataset::table::{AnyTable, Order, Rows, Run};
+use crate::dataset::writer::StoreTargets;
 use crate::dataset::{Counted, DatasetError};
 
 /// What every part of a run needs.
@@ -183,4 +184,17 @@ pub(super) fn is_whole(path: &Path, part: &Part) -> bool {
 /// Syncs the temporary names. They must survive a power cut, because the checkpoint lists them.
 pub(super) fn sync_temporary_names(folder: &RunFolder, disk: &Disk) -> Result<(), DatasetError> {
     files::sync_parent(&folder.temporary(super::layout::CHECKPOINT), disk)
+}
+
+/// Writes the targets of a run into its folder.
+pub(super) fn store_targets(
+    folder: &RunFolder,
+    store: StoreTargets,
+    disk: &Disk,
+) -> Result<(), DatasetError> {
+    let destination = folder.targets();
+    let mut file = PendingFile::create(folder.temporary(TARGETS), destination.clone(), disk)?;
+    store(&mut file).map_err(DatasetError::file("write", &destination))?;
+    file.seal()?;
+    Ok(())
 }

@@ -167,6 +167,11 @@ fn unfinished(root: &Path, night: &Night) -> Result<Vec<RunFolder>, DatasetError
     Ok(unfinished.collect())
 }
 
+/// Finishes what the last process of a run began, if that process died. This process has locked the night.
+pub(in crate::dataset) fn settle_run(folder: &RunFolder, disk: &Disk) -> Result<(), DatasetError> {
+    settle(folder, disk).map(drop)
+}
+
 /// Finishes what one run left, whose night this process has locked. Returns the run if it was marked as killed.
 pub(super) fn settle(folder: &RunFolder, disk: &Disk) -> Result<Option<DeadRun>, DatasetError> {
     let path = folder.manifest();
@@ -228,6 +233,10 @@ fn close(folder: &RunFolder, run: &Manifest, text: &[u8], disk: &Disk) -> Result
         remove_if_there(&folder.checkpoint(), disk)?;
     }
     if run.state == RunState::Complete {
+        // Before the mark: a night without an unmarked run is not looked at again.
+        if !run.replaces.is_empty() {
+            night::remove_left(folder.root(), folder.night(), disk)?;
+        }
         files::create_directories(&folder.partial(), disk)?;
         files::replace(folder.temporary(SUCCESS), folder.success(), b"", disk)?;
     }

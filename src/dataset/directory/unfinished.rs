@@ -1,35 +1,23 @@
 //! A run that is to be resumed.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use chrono::NaiveDate;
 
 use super::checkpoint::{CHECKPOINT_VERSION, Checkpoint};
-use super::layout::{Night, RunFolder, day_of};
+use super::choice::{Choice, Chosen, choose, is_unfinished, refusal};
+use super::layout::{Night, RunFolder};
 use super::lock::{NightLock, SettlingLock};
 use super::session::Sessions;
 use super::{Begun, Directory, remove_parts, settle};
 use crate::dataset::addresses::AddressSet;
 use crate::dataset::files::{self, Disk};
-use crate::dataset::manifest::{
-    self, MANIFEST_VERSION, Manifest, Part, Progress, RunState, TableParts,
-};
+use crate::dataset::manifest::{self, MANIFEST_VERSION, Manifest, Part, Progress, TableParts};
 use crate::dataset::read::{Dataset, ReadError, Rows, Run as ReadRun};
 use crate::dataset::writer::NewRun;
 use crate::dataset::{Counted, DatasetError, RunFigures};
 use crate::model::{ProbeId, Status, Time};
-
-/// Which run of a directory is meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chosen {
-    /// Its night. `None`: the newest.
-    pub date: Option<NaiveDate>,
-    /// The id of its vantage point. `None`: the only one whose newest run is unfinished.
-    pub vantage: Option<String>,
-}
 
 /// A run that can be resumed, as its manifest says. It is not locked yet, and nothing was changed.
 #[derive(Clone, Debug)]
@@ -55,9 +43,12 @@ impl Resumable {
     /// # Errors
     /// [`DatasetError::NotResumable`] says why no run can be resumed. [`DatasetError::InUse`] if a process writes into the night.
     pub fn find(root: &Path, chosen: &Chosen) -> Result<Self, DatasetError> {
-        let run = choose(root, chosen)?;
-        let id = run.id();
         let refuse = |why: String| refusal(root, why);
+        let run = match choose(root, chosen)? {
+            Choice::Unfinished(run) => run,
+            Choice::Finished { why, .. } => return Err(refuse(why)),
+        };
+        let id = run.id();
         let Some(night) = Night::of_manifest(run.manifest()) else {
             return Err(refuse(format!("the manifest of run {id} names no night")));
         };
@@ -83,6 +74,7 @@ impl Resumable {
                 folder.targets().display()
             )));
         }
+        check_checkpoint(&folder, &manifest)?;
         Ok(Resumable { folder, manifest })
     }
 
@@ -143,13 +135,8 @@ impl Resumable {
                 manifest.state.as_str()
             )));
         }
+        check_checkpoint(&folder, &manifest)?;
         let checkpoint = Checkpoint::read(&folder.checkpoint())?;
-        if checkpoint.is_none() && manifest.parts().next().is_some() {
-            return Err(refuse(format!(
-                "the checkpoint of run {id} is missing ({}): restore it from a copy, or start a new run",
-                folder.checkpoint().display()
-            )));
-        }
         Ok(Unfinished {
             checkpoint: checkpoint.unwrap_or_default(),
             told: told.iter().map(ToString::to_string).collect(),
@@ -161,15 +148,28 @@ impl Resumable {
     }
 }
 
-fn refusal(root: &Path, why: String) -> DatasetError {
-    DatasetError::NotResumable {
-        directory: root.to_owned(),
-        why,
-    }
-}
-
 fn next_session(manifest: &Manifest) -> Sessions {
     Sessions::after(manifest.sessions.clone(), Time::default())
+}
+
+/// Refuses a run that has parts and no checkpoint.
+fn check_checkpoint(folder: &RunFolder, manifest: &Manifest) -> Result<(), DatasetError> {
+    if folder.checkpoint().exists() || manifest.parts().next().is_none() {
+        return Ok(());
+    }
+    let id = &manifest.run_id;
+    // The parts of a run have the numbers of its sealings from 0 on. Merged parts have numbers above those of the parts before.
+    let first = manifest.parts().filter_map(|part| part.sealing).min();
+    let why = match first {
+        Some(1..) => format!(
+            "`datasets compact --unfinished` has merged the parts of run {id}, so it cannot go on, and its rows stay as they are: start a new run, and give it --if-exists append or replace for the same night"
+        ),
+        _ => format!(
+            "the checkpoint of run {id} is missing ({}): restore it from a copy, or start a new run",
+            folder.checkpoint().display()
+        ),
+    };
+    Err(refusal(folder.root(), why))
 }
 
 /// Refuses a manifest of another version.
@@ -279,93 +279,6 @@ impl Unfinished {
         }
         Ok(())
     }
-}
-
-fn is_unfinished(state: &RunState) -> bool {
-    matches!(
-        state,
-        RunState::Running | RunState::Interrupted | RunState::Failed | RunState::Killed
-    )
-}
-
-/// The run that is meant.
-///
-/// | given | the run |
-/// |---|---|
-/// | date and vantage point | the newest unfinished run of that night |
-/// | one of them, or neither | the newest run, if it is unfinished |
-///
-/// Without a vantage point, the newest run must be the only unfinished one among the newest runs of all vantage points: hosts that share a
-/// directory must not go on with each other's runs.
-fn choose(root: &Path, chosen: &Chosen) -> Result<ReadRun, DatasetError> {
-    let refuse = |why: String| refusal(root, why);
-    let dataset = match Dataset::open(root) {
-        Ok(dataset) => dataset,
-        Err(ReadError::NoManifest { .. } | ReadError::NotFound(_)) => {
-            return Err(refuse("there is no run".to_owned()));
-        }
-        Err(error) => return Err(DatasetError::Earlier(Box::new(error))),
-    };
-    let dataset = dataset.only(|run| is_chosen(run, chosen));
-    // By start, so the last one of a vantage point stays.
-    let newest: BTreeMap<&str, &ReadRun> = { dataset.runs().iter() }
-        .filter(|run| chosen.date.is_none() || chosen.vantage.is_none() || is_open(run))
-        .map(|run| (run.manifest().vantage.id.as_str(), run))
-        .collect();
-    let unfinished: Vec<&ReadRun> = newest
-        .values()
-        .copied()
-        .filter(|run| is_open(run))
-        .collect();
-    let last = newest.values().max_by_key(|run| run.manifest().started_at);
-    match (unfinished.as_slice(), last) {
-        ([run], Some(last)) if run.id() == last.id() => Ok((*run).clone()),
-        ([], None) if dataset.runs().is_empty() => Err(refuse(format!(
-            "no run has {}: `pathsurvey datasets list` shows the runs",
-            in_words(chosen)
-        ))),
-        ([], None) => Err(refuse(format!(
-            "all runs with {} are finished, so nothing is left to do",
-            in_words(chosen)
-        ))),
-        ([], Some(last)) => Err(refuse(format!(
-            "the newest run, {}, is {}, so nothing is left to do; an older unfinished run is chosen by --date and --vantage together",
-            last.id(),
-            last.manifest().state.as_str()
-        ))),
-        (several, _) => Err(refuse(format!(
-            "runs of other vantage points are here as well: name one with --vantage (unfinished: {})",
-            several
-                .iter()
-                .map(|run| run.manifest().vantage.id.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        ))),
-    }
-}
-
-fn is_open(run: &ReadRun) -> bool {
-    is_unfinished(&run.manifest().state)
-}
-
-fn is_chosen(run: &ReadRun, chosen: &Chosen) -> bool {
-    let manifest = run.manifest();
-    let date = manifest.date.or_else(|| manifest.started_at.map(day_of));
-    let vantage = &manifest.vantage.id;
-    chosen.date.is_none_or(|wanted| date == Some(wanted))
-        && chosen
-            .vantage
-            .as_ref()
-            .is_none_or(|wanted| vantage == wanted)
-}
-
-/// The date and the vantage point that were asked for.
-fn in_words(chosen: &Chosen) -> String {
-    let date = chosen.date.map(|date| format!("the date {date}"));
-    let vantage = chosen.vantage.as_ref();
-    let vantage = vantage.map(|id| format!("the vantage point {id}"));
-    let given: Vec<String> = date.into_iter().chain(vantage).collect();
-    given.join(" and ")
 }
 
 /// The rows of the parts that are dropped, by table.

@@ -13,6 +13,7 @@
 //! | `resuming` | a run that goes on, and what must be there at its end |
 //! | `resumed` | runs that die wherever they can, and are resumed |
 //! | `refused` | runs that cannot be resumed |
+//! | `leftovers` | runs that were not closed, replaced runs, and damaged manifests |
 //! | `power_cut` | power cuts: what was not synced is lost |
 //! | `wrong_clock` | runs whose wall clock was stepped between sessions |
 
@@ -20,6 +21,7 @@ mod errors;
 mod every_call;
 mod in_the_way;
 mod killed;
+mod leftovers;
 mod once;
 mod outcome;
 mod places;

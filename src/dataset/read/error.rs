@@ -211,6 +211,17 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The manifest, if the error concerns a single one.
+    pub(in crate::dataset) fn manifest(&self) -> Option<&Path> {
+        match self {
+            ReadError::Manifest { path, .. } | ReadError::File { path, .. } => Some(path),
+            ReadError::PartPath { manifest, .. } | ReadError::TableName { manifest, .. } => {
+                Some(manifest)
+            }
+            _ => None,
+        }
+    }
+
     /// Adds the operation and the file to an I/O error.
     pub(super) fn file(
         operation: &'static str,

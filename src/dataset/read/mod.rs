@@ -66,7 +66,7 @@ mod strays;
 mod traces;
 mod verify;
 
-pub(super) use open::{is_locked, manifest_paths, of_night, read_manifest};
+pub(super) use open::{earlier_manifests, is_locked, manifest_paths, of_night, read_manifest};
 
 pub use error::ReadError;
 pub use filter::{Filter, Value};

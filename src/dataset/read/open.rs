@@ -109,7 +109,7 @@ fn not_listed(path: &Path, error: &crate::dataset::DatasetError) -> ReadError {
 }
 
 /// The files `manifest-*.json`, by name.
-fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
+pub(in crate::dataset) fn earlier_manifests(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory)? {

@@ -43,10 +43,8 @@ fn readable(directory: &Path) -> Result<(Dataset, Vec<ReadError>), ReadError> {
     for path in paths {
         match read_manifest(directory, &path) {
             Ok(Some(run)) => {
-                let known = runs.get(run.id()).map(|known| known.manifest().updated_at);
-                if known.is_none_or(|known| known <= run.manifest().updated_at) {
-                    runs.insert(run.id().to_owned(), run);
-                }
+                // The manifest in a run's folder comes last, and is the newest: see `open`.
+                runs.insert(run.id().to_owned(), run);
             }
             Ok(None) => {}
             Err(error) => damaged.push(error),

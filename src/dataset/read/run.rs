@@ -94,6 +94,14 @@ impl Run {
         (folder != self.directory).then_some(folder)
     }
 
+    /// The run as its manifest says now. `None` if the manifest is gone.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`](super::Dataset::open).
+    pub fn read_again(&self) -> Result<Option<Run>, ReadError> {
+        super::read_manifest(&self.directory, &self.manifest_path)
+    }
+
     /// Whether a process writes into the night of this run now. See [`Dataset::is_written`](super::Dataset::is_written).
     ///
     /// # Errors
