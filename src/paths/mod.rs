@@ -8,13 +8,11 @@
 //! | `record` | the row of the trace |
 //! | `graph_record` | the row of a trace of many flows |
 //! | `sweep` | the end, the path and the row of a (target, flow) of a sweep |
-//! | `diamonds` | the diamonds of a target's graph |
 //!
 //! Everything here is a pure function of the rows and of the end of the trace. The engine calls it when a trace ends, and the dataset when
 //! it compacts a sweep. So both give the same row for the same hops.
 
 pub mod anomalies;
-pub mod diamonds;
 mod graph_record;
 pub mod hop_rows;
 pub mod path_rows;

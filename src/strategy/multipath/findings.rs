@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::diamonds;
 use super::graph::{Graph, NodeEnd, NodeId};
 use super::levels::Levels;
 use super::plan::Walk;
@@ -12,7 +13,6 @@ use crate::model::{
     Anomalies, Anomaly, FlowId, GraphRow, LinkRow, NodeRow, StopReason, StoppedBy, StrategyEvent,
     TableRow, TargetId, Time, TraceEnd, TraceId, Ttl,
 };
-use crate::paths::diamonds;
 use crate::strategy::Actions;
 
 /// A finished target.
