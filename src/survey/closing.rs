@@ -55,6 +55,7 @@ impl Job<'_> {
             in_lab: self.config.network.is_lab(),
             mtu: self.config.mtu,
             strategy: self.config.strategy,
+            achieved_rate: end.tally.achieved_rate(),
             tally: end.tally,
             responders: 0,
             requested_rate: self.config.rate,

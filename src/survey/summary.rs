@@ -35,6 +35,8 @@ pub struct Summary {
     pub(super) mtu: bool,
     pub(super) strategy: StrategyChoice,
     pub(super) tally: Tally,
+    /// Probes per second of this session.
+    pub(super) achieved_rate: Option<f64>,
     pub(super) responders: u64,
     pub(super) requested_rate: Rate,
     pub(super) duration: Duration,
@@ -66,7 +68,7 @@ impl Summary {
             "unanswered": counts.probes(Status::Timeout),
             "not_sent": not_sent(counts),
             "distinct_responders": self.responders,
-            "achieved_rate": self.tally.achieved_rate(),
+            "achieved_rate": self.achieved_rate,
             "duration_s": self.duration.as_secs_f64(),
             "rows": self.rows,
             "anomalies": self.anomalies().collect::<BTreeMap<_, _>>(),
@@ -206,7 +208,7 @@ impl Summary {
             true => "virtual time",
             false => "in all",
         };
-        let achieved = self.tally.achieved_rate().map_or_else(String::new, |rate| {
+        let achieved = self.achieved_rate.map_or_else(String::new, |rate| {
             format!(
                 "{} probes/s on average, {} at most; ",
                 grouped(rate.round() as u64),

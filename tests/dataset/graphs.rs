@@ -1,8 +1,10 @@
 //! The tables of multipath tracing: rows made by hand go into a directory, and come back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pathsurvey::dataset::compact::{Options, Outcome, compact};
 use pathsurvey::dataset::read::{Checks, Dataset, Rows};
 use pathsurvey::dataset::{Format, tables_of};
@@ -29,11 +31,36 @@ fn router(ttl: u8, number: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, ttl, number).into()
 }
 
+/// The diamond of two routers. That of every fifth target begins at the source.
+fn diamond(target: u32, trace_id: TraceId, destination: IpAddr) -> DiamondRow {
+    let (varies, meets) = (!target.is_multiple_of(2), !target.is_multiple_of(3));
+    let is_first = target.is_multiple_of(5);
+    DiamondRow {
+        trace_id,
+        destination,
+        first_ttl: Ttl(2),
+        last_ttl: Ttl(2),
+        divergence_ttl: (!is_first).then_some(Ttl(1)),
+        divergence: (!is_first).then_some(router(1, 1)),
+        convergence_ttl: meets.then_some(Ttl(3)),
+        convergence: meets.then_some(destination),
+        max_width: 2,
+        max_length: 1 + u32::from(meets),
+        width_asymmetry: (!varies).then_some(target),
+        meshed: (!varies).then_some(meets),
+        balancer: match target % 4 {
+            0 => None,
+            2 => Some(BalancerType::PerFlow),
+            _ => Some(BalancerType::PerPacket),
+        },
+    }
+}
+
 /// One router, two routers, the target. Every second target has a per-packet balancer, every third one has no path beyond.
 fn graph(target: u32) -> Graph {
     let (trace_id, destination) = (TraceId(target.into()), rows::trace(target).1.destination);
-    let varies = target % 2 == 1;
-    let meets = target % 3 > 0;
+    let varies = !target.is_multiple_of(2);
+    let meets = !target.is_multiple_of(3);
     let ends = meets.then_some((3, destination, 0));
     let places = [
         (1, router(1, 1), 2),
@@ -74,26 +101,7 @@ fn graph(target: u32) -> Graph {
         links.extend((!varies).then(|| link(1, router(1, 1), middle)));
         links.extend((!varies && meets).then(|| link(2, middle, destination)));
     }
-    let is_first = target.is_multiple_of(5);
-    let diamonds = vec![DiamondRow {
-        trace_id,
-        destination,
-        first_ttl: Ttl(2),
-        last_ttl: Ttl(2),
-        divergence_ttl: (!is_first).then_some(Ttl(1)),
-        divergence: (!is_first).then_some(router(1, 1)),
-        convergence_ttl: meets.then_some(Ttl(3)),
-        convergence: meets.then_some(destination),
-        max_width: 2,
-        max_length: 1 + u32::from(meets),
-        width_asymmetry: (!varies).then_some(target),
-        meshed: (!varies).then_some(meets),
-        balancer: match target % 4 {
-            0 => None,
-            2 => Some(BalancerType::PerFlow),
-            _ => Some(BalancerType::PerPacket),
-        },
-    }];
+    let diamonds = vec![diamond(target, trace_id, destination)];
     let graph = GraphRow {
         trace_id,
         target: TargetId(target),
@@ -256,14 +264,17 @@ fn found(dataset: &Dataset, table: &str) -> Vec<Value> {
     rows.collect()
 }
 
+/// A reader of one part.
+fn of_part(path: &Path) -> ParquetRecordBatchReaderBuilder<File> {
+    ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap()
+}
+
 /// The traces of every part of a table, by the number of the sealing.
 fn traces_of_parts(dataset: &Dataset, table: &str) -> BTreeMap<u64, BTreeSet<i64>> {
     let mut traces = BTreeMap::new();
     for part in dataset.runs()[0].parts(table) {
-        let alone = Dataset::open(part.path()).unwrap();
-        let batches = alone.scan(table).columns(&["trace_id"]).batches().unwrap();
         let ids: &mut BTreeSet<i64> = traces.entry(part.listed().sealing.unwrap()).or_default();
-        for batch in batches {
+        for batch in of_part(part.path()).build().unwrap() {
             let rows = Rows::new(batch.unwrap());
             ids.extend(rows.iter().map(|row| row.int("trace_id").unwrap().unwrap()));
         }
@@ -360,9 +371,8 @@ fn a_run_with_graphs_but_no_rows_still_shows_their_columns() {
     let finished = writer.finish(&Ending::Complete, rows::START, &figures);
     assert_eq!(finished.unwrap().parts, 6);
     for (table, columns) in GRAPH_TABLES.into_iter().zip([21, 14, 9, 16]) {
-        let dataset = Dataset::open(&parts(&dir.path().join(table))[0]).unwrap();
-        let batches = dataset.scan(table).batches().unwrap();
-        assert_eq!(batches.schema().fields().len(), columns, "{table}");
+        let part = of_part(&parts(&dir.path().join(table))[0]);
+        assert_eq!(part.schema().fields().len(), columns, "{table}");
     }
 }
 
