@@ -47,11 +47,11 @@ NEVER = {
     "a link whose graph is missing": "from links anti join graphs using (run_id, trace_id, destination)",
     "a diamond whose graph is missing": "from diamonds anti join graphs using (run_id, trace_id, destination)",
     "a node that is partly known": """
-        from nodes where (next_hops is null) <> (next_hop_flows is null) or (next_hops is null) <> (miss_probability is null)
+        from nodes where (next_hops is null) <> (next_hop_flows is null) or (coalesce(next_hops, 0) = 0) <> (miss_probability is null)
             or (next_hops is null) <> (stopped_by is null)""",
     "a node that varies and has next hops": "from nodes where varies and next_hops is not null",
     "an end with next hops": "from nodes where is_end and next_hops is not null",
-    "a node without flows": "from nodes where flows < 1 or next_hops > next_hop_flows",
+    "a node without flows": "from nodes where flows < 1 and not varies or next_hops > next_hop_flows",
     "a miss that is no probability": "from nodes where not miss_probability between 0 and 1",
     "a link without its nearer node": """
         from links l anti join nodes n

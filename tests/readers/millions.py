@@ -73,8 +73,10 @@ class Run:
         return [max(self.samples[at * size : (at + 1) * size] or [0]) for at in range(4)]
 
 
-def survey(strategy, targets, output):
+def survey(strategy, targets, output, count):
     options = f"--strategy {strategy} --max-ttl {TTLS} --attempts 1 --rate 50k --window 20000 --seed 1"
+    # Several parts even of a short form.
+    options += f" --seal-rows {min(1_000_000, max(100, count // 10))}"
     lab = ["--lab", "labs/generated-clean.toml", "--virtual-time", "-i", str(targets)]
     return [program(), "survey", "--quiet", *lab, *options.split(), "-o", str(output)]
 
@@ -89,12 +91,12 @@ def sealed(root):
 
 
 def kill_and_resume(strategy, listed, count, root):
-    run = Run(survey(strategy, listed, root))
+    run = Run(survey(strategy, listed, root, count))
     while not (root / "manifest.json").exists() and run.process.poll() is None:
         time.sleep(0.05)
     loaded = time.monotonic() - run.started
     while sealed(root) < count * TTLS // 2 and run.process.poll() is None:
-        time.sleep(0.2)
+        time.sleep(0.02)
     run.process.kill()
     check(f"{strategy}: killed under way", run.end(), -9)
     before = sealed(root)
@@ -132,7 +134,7 @@ def main():
     write_list(many, count)
     write_list(few, count // 10)
     for strategy in ("trace", "sweep"):
-        small = Run(survey(strategy, few, scratch / "few"))
+        small = Run(survey(strategy, few, scratch / "few", count))
         check(f"{strategy}: a tenth", small.end(), 0)
         shutil.rmtree(scratch / "few")
         root = scratch / strategy

@@ -215,7 +215,7 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "PERCENT", default_value = "95", value_parser = confidence, allow_negative_numbers = true, help_heading = "Multipath")]
     pub(in crate::cli) graph_confidence: f64,
 
-    /// The probability of finding all next hops of a node, in place of --graph-confidence (multipath).
+    /// Bound each node in place of the whole graph: the probability of finding all of its next hops (multipath).
     #[arg(long, value_name = "PERCENT", value_parser = confidence, allow_negative_numbers = true, help_heading = "Multipath")]
     pub(in crate::cli) confidence: Option<f64>,
 

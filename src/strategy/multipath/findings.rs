@@ -148,8 +148,14 @@ impl Findings<'_> {
             let Via::Node(node) = group.via else {
                 return None;
             };
+            // A router that complains is not its own next hop.
+            let place = self.graph.node(node).place;
+            let next = view
+                .nodes
+                .keys()
+                .filter(|next| self.graph.node(**next).place > place);
             let onward = Onward {
-                width: view.width(),
+                width: next.count(),
                 answered: view.answered,
                 stopped_by: *stopped_by,
             };
@@ -188,7 +194,8 @@ impl Findings<'_> {
                     is_end: false,
                 });
             row.flows += flows;
-            row.varies |= varying.contains(&id);
+            // Only a varying flow shows a node that answers no flow first.
+            row.varies |= varying.contains(&id) || flows == 0 && node.end.is_none();
             row.is_end |= node.end.is_some();
             if let Some(onward) = onward {
                 row.next_hops = Some(onward.width as u32);
@@ -199,7 +206,21 @@ impl Findings<'_> {
                 row.stopped_by = Some(onward.stopped_by);
             }
         }
-        rows.into_values().collect()
+        let mut rows: Vec<NodeRow> = rows.into_values().collect();
+        for row in &mut rows {
+            match row.next_hops {
+                // All flows end here.
+                Some(0) if row.is_end => {
+                    row.next_hops = None;
+                    row.next_hop_flows = None;
+                    row.miss_probability = None;
+                    row.stopped_by = None;
+                }
+                Some(_) => row.is_end = false,
+                None => {}
+            }
+        }
+        rows
     }
 
     /// The links between nodes that the same flows pass at consecutive TTLs. There is none from or to a node of a varying group.

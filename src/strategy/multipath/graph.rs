@@ -21,6 +21,8 @@ pub struct Node {
     pub address: IpAddr,
     /// Why no flow goes on from here.
     pub end: Option<NodeEnd>,
+    /// Whether it dropped a probe for another reason than its TTL.
+    pub complains: bool,
 }
 
 /// Why a node is the last of its flows.
@@ -28,7 +30,7 @@ pub struct Node {
 pub enum NodeEnd {
     /// The probe reached the target.
     Target,
-    /// The node drops the probe for another reason than its TTL.
+    /// The node drops probes for another reason than their TTL, and did so with a higher TTL as well.
     Unreachable,
 }
 
@@ -150,17 +152,20 @@ impl Graph {
         else {
             return None;
         };
-        let end = match Said::of(kind, from_target) {
+        let said = Said::of(kind, from_target);
+        // Some routers complain where others say that the TTL ran out, and forward what has a higher TTL. Where a router complains that
+        // answered the flow before, the flow ends. It stands where it answered first.
+        let before = match said {
+            Said::Complaint => self.place_before(responder, flow, place),
+            _ => None,
+        };
+        let end = match said {
             Said::TooLarge => return None,
             Said::Arrived => Some(NodeEnd::Target),
-            Said::Complaint => Some(NodeEnd::Unreachable),
+            Said::Complaint => before.map(|_| NodeEnd::Unreachable),
             Said::Expired => None,
         };
-        // A router complains before it looks at the TTL. It stands where it answered the flow before, if it did.
-        let place = match end {
-            Some(NodeEnd::Unreachable) => self.place_of(responder, flow, place),
-            _ => place,
-        };
+        let place = before.unwrap_or(place);
         let key = (place, responder, end == Some(NodeEnd::Unreachable));
         let next = NodeId(self.nodes.len() as u32);
         let id = *self.by_address.entry(key).or_insert(next);
@@ -169,18 +174,20 @@ impl Graph {
                 place,
                 address: responder,
                 end,
+                complains: false,
             });
         }
+        self.nodes[id.0 as usize].complains |= said == Said::Complaint;
         Some(id)
     }
 
-    /// The lowest place up to `place` at which this address answered the flow, else `place`.
-    fn place_of(&self, address: IpAddr, flow: u16, place: usize) -> usize {
+    /// The lowest place before `place` at which this address answered the flow.
+    fn place_before(&self, address: IpAddr, flow: u16, place: usize) -> Option<usize> {
         let is_there = |at: &usize| {
             let shown = self.at(*at).get(&flow);
             let node = shown.and_then(|shown| shown.node);
             node.is_some_and(|id| self.node(id).address == address)
         };
-        (0..place).find(is_there).unwrap_or(place)
+        (0..place).find(is_there)
     }
 }

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use super::MultipathLimits;
-use super::graph::{Graph, MOST_ATTEMPTS, NodeEnd};
+use super::graph::{Graph, MOST_ATTEMPTS, Node, NodeEnd};
 use super::levels::Levels;
 use super::points::StoppingPoints;
 use super::walk::{self, Group, Members, Via, View};
@@ -362,17 +362,16 @@ impl Planner<'_> {
     /// Why the target's trace ends.
     fn reason(&self, walk: &Walk, otherwise: StopReason) -> StopReason {
         let stops = || walk.stops.iter().flatten();
-        let ends = |end| {
-            let nodes = self.graph.nodes().iter();
-            nodes.filter(|node| node.end == Some(end)).count() > 0
-        };
+        let nodes = self.graph.nodes();
+        let last = nodes.iter().map(|node| node.place).max();
+        let is_last_word = |node: &Node| node.complains && Some(node.place) == last;
         if stops().any(|stop| *stop == StoppedBy::MaxWidth) {
             StopReason::MaxWidth
         } else if stops().any(|stop| *stop == StoppedBy::MaxFlows) {
             StopReason::MaxFlows
-        } else if ends(NodeEnd::Target) {
+        } else if nodes.iter().any(|node| node.end == Some(NodeEnd::Target)) {
             StopReason::Completed
-        } else if ends(NodeEnd::Unreachable) {
+        } else if nodes.iter().any(is_last_word) {
             StopReason::Unreachable
         } else {
             otherwise
