@@ -17,9 +17,10 @@ pub fn graph_record(
     let own = || rows.iter().filter(|row| row.reply_index == 0);
     let probed = || own().filter(|row| is_attempt(row) && row.status != Status::Skipped);
     let arrivals = || rows.iter().filter(|row| row.is_arrival());
-    let responding: BTreeSet<_> = { probed().filter(|row| row.responder().is_some()) }
-        .filter_map(|row| row.ttl)
-        .collect();
+    // A router that finds a probe too large does not look at its TTL.
+    let shows_hop = |row: &&HopRecord| row.reply_kind().is_some_and(|kind| !kind.is_too_large());
+    let responding = probed().filter(shows_hop).filter_map(|row| row.ttl);
+    let responding: BTreeSet<_> = responding.collect();
     TraceRecord {
         trace_id,
         target: end.target,
