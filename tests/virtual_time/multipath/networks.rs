@@ -73,8 +73,8 @@ pub struct Shape {
 /// The address of every target in a [`Shape`].
 pub const TARGET: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// How many flows show the true graph. A next hop of one in 96, behind another one in 96, is missed with a probability below 0.001.
-const FLOWS: u16 = 65_000;
+/// How many flows show the true graph. A next hop that gets one flow in 500 is missed with a probability below 10⁻⁹.
+const FLOWS: u16 = 12_000;
 
 /// The true graph of a target, from the paths of very many flows. What a balancer by packets makes uncertain has nodes and no links.
 pub fn truth(network: &LabNetwork, destination: IpAddr) -> Shape {
