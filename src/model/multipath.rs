@@ -61,7 +61,7 @@ pub struct GraphRow {
     /// Nodes, or groups of flows behind a silent or varying hop, that showed several next hops.
     pub branchings: u32,
     /// The probability that the graph misses something, at most, under the assumptions of docs/multipath.md. It is larger than asked for if
-    /// a guard stopped the search.
+    /// a search at a node was given up. What lies beyond the highest TTL, the gap limit or a loop is not counted.
     pub failure_bound: f64,
 }
 

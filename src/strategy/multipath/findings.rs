@@ -85,16 +85,25 @@ impl Findings<'_> {
         let nodes = self.graph.nodes().iter();
         let ends = nodes.filter(|node| node.end == Some(NodeEnd::Target));
         let places: BTreeSet<usize> = ends.map(|node| node.place).collect();
-        match places.len() {
-            1 => places.first().map(|place| self.ttl(*place)),
-            _ => None,
-        }
+        let (Some(place), 1) = (places.first(), places.len()) else {
+            return None;
+        };
+        // The TTL before it must have an answer to one of these flows, or the target may be nearer.
+        let is_settled = match place.checked_sub(1) {
+            None => self.first_ttl.0 == 1,
+            Some(before) => { self.graph.at(*place).iter() }
+                .filter(|(_, shown)| shown.node.is_some())
+                .filter_map(|(flow, _)| self.graph.at(before).get(flow))
+                .any(|shown| shown.node.is_some()),
+        };
+        is_settled.then(|| self.ttl(*place))
     }
 
     fn anomalies(&self) -> Anomalies {
         let mut found = Anomalies::default();
         for view in self.walk.views.iter().flatten() {
             match view.varies {
+                true if view.is_unsure => {}
                 true => found.insert(Anomaly::PerPacketBalancing),
                 false if view.width() > 1 => found.insert(Anomaly::PerFlowBalancing),
                 false => {}
@@ -128,6 +137,9 @@ impl Findings<'_> {
     /// The failure of the graph as it was asked for. Groups at which the search was stopped early add their own.
     fn failure_bound(&self) -> f64 {
         let walk = self.walk;
+        if matches!(self.stop_reason, StopReason::MaxWidth | StopReason::Error) {
+            return 1.0;
+        }
         let mut found = 1.0 - self.levels.failure(walk.level, walk.branchings);
         for (stops, views) in walk.stops.iter().zip(&walk.views) {
             for (stop, view) in stops.iter().zip(views) {
@@ -136,7 +148,8 @@ impl Findings<'_> {
                 }
             }
         }
-        1.0 - found
+        // Without the error of the sums, 95% asked for give 0.05.
+        ((1.0 - found) * 1e12).round() / 1e12
     }
 
     /// The groups of nodes, with what each showed at the next TTL.
@@ -194,8 +207,7 @@ impl Findings<'_> {
                     is_end: false,
                 });
             row.flows += flows;
-            // Only a varying flow shows a node that answers no flow first.
-            row.varies |= varying.contains(&id) || flows == 0 && node.end.is_none();
+            row.varies |= varying.contains(&id) || self.graph.is_varying(id);
             row.is_end |= node.end.is_some();
             if let Some(onward) = onward {
                 row.next_hops = Some(onward.width as u32);

@@ -1,6 +1,6 @@
 //! What the flows of one target showed: the answers by TTL and flow, and the nodes that gave them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use crate::model::{ProbeResult, Said};
@@ -39,6 +39,8 @@ pub enum NodeEnd {
 pub struct Shown {
     /// The node that answered first.
     pub node: Option<NodeId>,
+    /// What its answer said.
+    said: Option<Said>,
     /// Whether another node answered a later attempt.
     pub varies: bool,
     /// Attempts that were asked for.
@@ -54,6 +56,12 @@ impl Shown {
         self.node.is_none() && self.pending == 0
     }
 
+    /// How many attempts were asked for after the first that was answered.
+    pub fn repeats_asked(&self) -> u32 {
+        let first = self.answered.trailing_zeros();
+        u32::from(self.attempts).saturating_sub(1 + first)
+    }
+
     /// How many further attempts were answered.
     pub fn repeats(&self) -> u32 {
         self.answered.count_ones().saturating_sub(1)
@@ -67,10 +75,11 @@ pub struct Graph {
     by_address: HashMap<(usize, IpAddr, bool), NodeId>,
     /// By the place of the TTL, then by flow.
     shown: Vec<BTreeMap<u16, Shown>>,
+    /// Nodes that the same flow showed at the same TTL as others.
+    varying: BTreeSet<NodeId>,
     pending: usize,
-    /// Probes that the kernel refused, while nothing was answered.
-    refused: usize,
-    answered: usize,
+    /// Whether the kernel refused a probe.
+    is_refused: bool,
 }
 
 impl Graph {
@@ -95,9 +104,14 @@ impl Graph {
         self.pending > 0
     }
 
-    /// Whether probes were refused and none was answered.
+    /// Whether the kernel refused a probe.
     pub fn is_refused(&self) -> bool {
-        self.refused > 0 && self.answered == 0
+        self.is_refused
+    }
+
+    /// Whether the same flow showed another node at the same TTL.
+    pub fn is_varying(&self, id: NodeId) -> bool {
+        self.varying.contains(&id)
     }
 
     /// Takes that one more attempt of a flow is asked for. Returns its number, from 1.
@@ -118,26 +132,43 @@ impl Graph {
         if *result == ProbeResult::OneOfSeveral {
             return;
         }
-        let node = self.answer(place, flow, result);
-        let shown = self.shown.get_mut(place).and_then(|hop| hop.get_mut(&flow));
-        let Some(shown) = shown.filter(|shown| (1..=shown.attempts).contains(&attempt)) else {
+        let Some(before) = self.at(place).get(&flow).copied() else {
+            return;
+        };
+        if !(1..=before.attempts).contains(&attempt) {
+            return;
+        }
+        let bit = 1 << (attempt - 1).min(MOST_ATTEMPTS - 1);
+        let said = said(result);
+        // A router may complain of a packet that another one, or the target, answers as well. The answer that says more counts.
+        let is_first = before.answered & bit == 0;
+        let says_more = before.repeats() == 0 && said > before.said;
+        let node = match is_first || says_more {
+            true => self.answer(place, flow, result),
+            false => None,
+        };
+        if !late {
+            self.pending = self.pending.saturating_sub(1);
+            self.is_refused |= matches!(result, ProbeResult::NotSent | ProbeResult::TooLarge);
+        }
+        let Some(shown) = self.shown[place].get_mut(&flow) else {
             return;
         };
         if !late {
             shown.pending = shown.pending.saturating_sub(1);
-            self.pending = self.pending.saturating_sub(1);
         }
-        let refused = matches!(result, ProbeResult::NotSent | ProbeResult::TooLarge);
-        self.refused += usize::from(refused);
-        let bit = 1 << (attempt - 1).min(MOST_ATTEMPTS - 1);
-        let Some(node) = node.filter(|_| shown.answered & bit == 0) else {
+        let Some(node) = node else {
             return;
         };
-        self.answered += 1;
         shown.answered |= bit;
         match shown.node {
-            None => shown.node = Some(node),
-            Some(first) => shown.varies |= first != node,
+            Some(first) if is_first => {
+                if first != node {
+                    shown.varies = true;
+                    self.varying.extend([first, node]);
+                }
+            }
+            _ => (shown.node, shown.said) = (Some(node), said),
         }
     }
 
@@ -189,5 +220,15 @@ impl Graph {
             node.is_some_and(|id| self.node(id).address == address)
         };
         (0..place).find(is_there)
+    }
+}
+
+/// What an answer says. `None` if there is no answer.
+fn said(result: &ProbeResult) -> Option<Said> {
+    match *result {
+        ProbeResult::Answered {
+            kind, from_target, ..
+        } => Some(Said::of(kind, from_target)),
+        _ => None,
     }
 }

@@ -11,6 +11,7 @@
 //! | certainty that its answers do not vary | further attempts of flows that were answered |
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::MultipathLimits;
 use super::graph::{Graph, MOST_ATTEMPTS, Node, NodeEnd};
@@ -131,6 +132,9 @@ impl Planner<'_> {
             let branching = self.views[place].iter().filter(|view| view.width() > 1);
             walk.branchings += branching.count();
             let stops = self.complete(place);
+            if self.wants.is_empty() {
+                self.link(place);
+            }
             if !self.wants.is_empty() {
                 let wants = std::mem::take(&mut self.wants);
                 return (Plan::Probe(wants.into_iter().collect()), walk);
@@ -171,11 +175,36 @@ impl Planner<'_> {
         if width.len() > usize::from(self.limits.max_width) {
             return vec![StoppedBy::MaxWidth; count];
         }
-        let ends = { self.views[place].iter() }.filter(|view| view.only_target(self.graph));
+        let ends = { self.groups[place].iter().zip(&self.views[place]) }
+            .filter(|(group, view)| is_router(group) && view.only_target(self.graph));
         let ends = ends.count() as u32;
         (0..count)
             .map(|at| self.complete_group(place, at, ends))
             .collect()
+    }
+
+    /// Flows that looked for members of a group may have shown nodes that no group leads to. One flow of each such node is sent to the TTL
+    /// before, so that the node gets its place in the graph.
+    fn link(&mut self, place: usize) {
+        let Some(before) = place.checked_sub(1) else {
+            return;
+        };
+        let mut known: BTreeSet<_> = { self.views[place].iter() }
+            .flat_map(|view| view.nodes.keys().copied())
+            .collect();
+        for (flow, shown) in self.graph.at(place) {
+            let Some(node) = shown.node.filter(|node| !known.contains(node)) else {
+                continue;
+            };
+            if !self.graph.at(before).contains_key(flow) {
+                known.insert(node);
+                self.wants.insert(Want {
+                    place: before,
+                    flow: *flow,
+                    repeats: false,
+                });
+            }
+        }
     }
 
     /// Adds what one group lacks. `ends`: how many groups of its hop lead to the target and nowhere else.
@@ -204,7 +233,7 @@ impl Planner<'_> {
             0 => (first, view.silent.len() as u32),
             // A router delivers to a host on its link, and forwards the host's packets nowhere else. So the last routers are asked
             // together.
-            _ if ends > 1 && view.only_target(self.graph) => {
+            _ if ends > 1 && is_router(&self.groups[place][at]) && view.only_target(self.graph) => {
                 (first.div_ceil(ends).max(2), view.answered)
             }
             answered => (self.points.after(view.width()), answered),
@@ -220,8 +249,10 @@ impl Planner<'_> {
                 false => StoppedBy::MaxFlows,
             };
         }
-        if !varies {
-            self.repeat(place, at);
+        if !varies && !self.repeat(place, at) {
+            let view = &mut self.views[place][at];
+            (view.varies, view.is_unsure) = (true, true);
+            return StoppedBy::Silence;
         }
         StoppedBy::Points
     }
@@ -299,8 +330,9 @@ impl Planner<'_> {
                     .filter(|shown| shown.node == Some(node))
                     .count();
                 let asked = scaled(count, shown.len() as u32, here as u32);
-                let fresh = (self.used..self.limits.max_flows).take(asked as usize);
-                let flows: Vec<u16> = fresh.filter(|flow| !shown.contains_key(flow)).collect();
+                let pool = (self.used..self.limits.max_flows).chain(0..self.used);
+                let fresh = pool.filter(|flow| !shown.contains_key(flow));
+                let flows: Vec<u16> = fresh.take(asked as usize).collect();
                 self.want_all(before, &flows);
                 !flows.is_empty()
             }
@@ -316,16 +348,20 @@ impl Planner<'_> {
         self.wants.extend(wants);
     }
 
-    /// Asks for further answers to flows of a group with several next hops, until it is unlikely that the answers vary.
-    fn repeat(&mut self, place: usize, at: usize) {
+    /// Asks for further answers to flows of a group with several next hops, until it is unlikely that the answers vary. Returns `false` if too
+    /// few were answered.
+    fn repeat(&mut self, place: usize, at: usize) -> bool {
         let view = &self.views[place][at];
         if view.width() < 2 {
-            return;
+            return true;
         }
         let needed = repeats(self.points.bound(), view.width());
         let most = 3 * needed;
-        if view.repeats >= needed || view.repeats_sent >= most {
-            return;
+        if view.repeats >= needed {
+            return true;
+        }
+        if view.repeats_sent >= most {
+            return false;
         }
         let lacking = (needed - view.repeats).min(most - view.repeats_sent) as usize;
         let group = &self.groups[place][at];
@@ -335,6 +371,7 @@ impl Planner<'_> {
             .filter(|(attempts, _)| *attempts < MOST_ATTEMPTS)
             .collect();
         flows.sort_unstable();
+        let any = !flows.is_empty();
         for (_, flow) in flows.into_iter().take(lacking) {
             self.wants.insert(Want {
                 place,
@@ -342,21 +379,30 @@ impl Planner<'_> {
                 repeats: true,
             });
         }
+        any
     }
 
-    /// Whether the last hops up to `place`, as many as the gap limit, brought no new address.
+    /// Whether the last hops up to `place`, as many as the gap limit, brought no flow a new address.
     fn loops(&self, place: usize) -> bool {
         let gap = usize::from(self.limits.gap_limit);
         let Some(from) = (place + 1).checked_sub(gap + 1) else {
             return false;
         };
-        let addresses = |places: std::ops::RangeInclusive<usize>| {
-            let nodes = self.graph.nodes().iter();
-            let within = nodes.filter(move |node| places.contains(&node.place));
-            within.map(|node| node.address).collect::<BTreeSet<_>>()
+        let address = |place: usize, flow: u16| {
+            let shown = self.graph.at(place).get(&flow)?;
+            Some(self.graph.node(shown.node?).address)
         };
-        let (known, recent) = (addresses(0..=from), addresses(from + 1..=place));
-        !recent.is_empty() && recent.is_subset(&known)
+        let mut recent = { from + 1..=place }.flat_map(|place| {
+            let flows = self.graph.at(place).keys();
+            flows.filter_map(move |flow| Some((*flow, address(place, *flow)?)))
+        });
+        let is_known = |(flow, found): (u16, IpAddr)| {
+            (0..=from).any(|place| address(place, flow) == Some(found))
+        };
+        let Some(first) = recent.next() else {
+            return false;
+        };
+        is_known(first) && recent.all(is_known)
     }
 
     /// Why the target's trace ends.
@@ -377,6 +423,11 @@ impl Planner<'_> {
             otherwise
         }
     }
+}
+
+/// Whether the flows of a group pass one router that is known.
+fn is_router(group: &Group) -> bool {
+    matches!(group.via, Via::Node(_))
 }
 
 /// How many flows to ask for, so that `count` of them belong to a part that had `share` of `all` flows.

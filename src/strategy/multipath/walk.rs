@@ -74,8 +74,10 @@ pub struct View {
     pub answered: u32,
     /// Flows that were not answered.
     pub silent: Vec<u16>,
-    /// Whether the answers to one flow vary.
+    /// Whether the answers to one flow vary, or may vary.
     pub varies: bool,
+    /// Whether too few further attempts were answered to know whether the answers vary.
+    pub is_unsure: bool,
     /// Further answers to flows.
     pub repeats: u32,
     /// Further attempts of flows that were answered.
@@ -95,7 +97,7 @@ impl View {
                 view.answered += 1;
                 view.varies |= shown.varies;
                 view.repeats += shown.repeats();
-                view.repeats_sent += u32::from(shown.attempts.saturating_sub(1));
+                view.repeats_sent += shown.repeats_asked();
             } else if shown.is_silent() {
                 view.silent.push(*flow);
             }
@@ -120,13 +122,14 @@ impl View {
     }
 
     /// Whether its silent flows are taken for those of a silent next hop. Of several next hops each gets a like share of the flows, so
-    /// a much smaller share is loss. A target that answers some probes only is limited.
-    pub fn has_silent_branch(&self, graph: &Graph) -> bool {
+    /// a much smaller share is loss. If a router delivers to the target, and the target answers some probes only, then it is limited.
+    pub fn has_silent_branch(&self, graph: &Graph, via: Via) -> bool {
         let silent = self.silent.len();
         if self.answered == 0 {
             return silent > 0;
         }
-        let has_end = self.nodes.keys().any(|id| graph.node(*id).end.is_some());
+        let is_router = matches!(via, Via::Node(_));
+        let has_end = is_router && self.nodes.keys().any(|id| graph.node(*id).end.is_some());
         let flows = self.answered as usize + silent;
         !has_end && silent * 4 * (self.width() + 1) >= flows && silent > 0
     }
@@ -157,7 +160,7 @@ pub fn next_groups(
         for node in view.nodes.keys() {
             by_node.entry(*node).or_default().push(at);
         }
-        if view.has_silent_branch(graph) && group.silence + 1 < gap_limit {
+        if view.has_silent_branch(graph, group.via) && group.silence + 1 < gap_limit {
             next.push(Group {
                 via: Via::Silent,
                 members: Members::Flows(view.silent.clone()),

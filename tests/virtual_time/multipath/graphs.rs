@@ -1,6 +1,6 @@
 //! Single graphs: what is found of unusual networks.
 
-use pathsurvey::model::{Anomaly, StopReason, StoppedBy};
+use pathsurvey::model::{Anomaly, StopReason, StoppedBy, Ttl};
 
 use super::networks::{layers, network, truth};
 use super::{Found, multipath, survey};
@@ -16,7 +16,10 @@ fn found(network: &LabNetwork, seed: u64) -> Found {
 fn a_chain_is_a_graph_without_a_branching() {
     let network = layers(1, &[1, 1, 1, 1]);
     let found = found(&network, 1);
-    assert_eq!(found.shape(), truth(&network, found.graph.destination));
+    assert_eq!(
+        found.shape(),
+        truth(&network, found.graph.destination, Ttl(32))
+    );
     assert_eq!(found.trace.stop_reason, StopReason::Completed);
     assert_eq!((found.graph.branchings, found.graph.diamonds), (0, 0));
     assert_eq!(found.graph.flows, 8);
@@ -43,7 +46,7 @@ fn a_balancer_by_packets_is_not_width() {
         last",
     );
     let found = found(&network, 3);
-    let whole = truth(&network, found.graph.destination);
+    let whole = truth(&network, found.graph.destination, Ttl(32));
     assert_eq!(found.shape().nodes, whole.nodes);
     assert!(found.shape().links.is_subset(&whole.links));
     assert!(found.trace.anomalies.contains(Anomaly::PerPacketBalancing));
@@ -68,6 +71,9 @@ fn a_balancer_by_destinations_shows_one_way() {
         last",
     );
     let found = found(&network, 3);
-    assert_eq!(found.shape(), truth(&network, found.graph.destination));
+    assert_eq!(
+        found.shape(),
+        truth(&network, found.graph.destination, Ttl(32))
+    );
     assert_eq!(found.graph.max_width, 1);
 }

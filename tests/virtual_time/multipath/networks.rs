@@ -76,8 +76,8 @@ pub const TARGET: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// How many flows show the true graph. A next hop that gets one flow in 500 is missed with a probability below 10⁻⁹.
 const FLOWS: u16 = 12_000;
 
-/// The true graph of a target, from the paths of very many flows. What a balancer by packets makes uncertain has nodes and no links.
-pub fn truth(network: &LabNetwork, destination: IpAddr) -> Shape {
+/// The true graph of a target up to the TTL `highest`, from the paths of very many flows. What a balancer by packets makes uncertain has nodes and no links.
+pub fn truth(network: &LabNetwork, destination: IpAddr, highest: Ttl) -> Shape {
     let mut shape = Shape::default();
     let named = |address: IpAddr| {
         if address == destination {
@@ -88,7 +88,7 @@ pub fn truth(network: &LabNetwork, destination: IpAddr) -> Shape {
     };
     for port in 0..FLOWS {
         let flow = TruthFlow::udp(destination, port, 33_434);
-        let truth = network.truth(flow, Ttl(32));
+        let truth = network.truth(flow, highest);
         for hop in &truth.hops {
             let responders = hop
                 .candidates()
