@@ -235,7 +235,7 @@ impl Findings<'_> {
         rows
     }
 
-    /// The links between nodes that the same flows pass at consecutive TTLs. There is none from or to a node of a varying group.
+    /// The links between nodes that the same flows pass at consecutive TTLs. A node of a varying group has no links.
     fn links(&self) -> Vec<LinkRow> {
         let mut rows: BTreeMap<(usize, IpAddr, IpAddr), u32> = BTreeMap::new();
         for (place, (groups, views)) in self.walk.groups.iter().zip(&self.walk.views).enumerate() {

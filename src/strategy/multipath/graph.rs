@@ -114,7 +114,7 @@ impl Graph {
         self.varying.contains(&id)
     }
 
-    /// Takes that one more attempt of a flow is asked for. Returns its number, from 1.
+    /// Counts one more attempt of a flow. Returns its number, from 1.
     pub fn ask(&mut self, place: usize, flow: u16) -> u8 {
         while self.shown.len() <= place {
             self.shown.push(BTreeMap::new());

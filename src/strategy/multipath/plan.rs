@@ -10,6 +10,8 @@
 //! | flows of its own | flows of the groups before it; if there are none, new flows, at the TTL of the group (node control) |
 //! | certainty that its answers do not vary | further attempts of flows that were answered |
 
+mod control;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -17,7 +19,7 @@ use super::MultipathLimits;
 use super::graph::{Graph, MOST_ATTEMPTS, Node, NodeEnd};
 use super::levels::Levels;
 use super::points::StoppingPoints;
-use super::walk::{self, Group, Members, Via, View};
+use super::walk::{self, Group, Via, View};
 use crate::model::{Purpose, StopReason, StoppedBy};
 
 /// Further attempts of a silent flow, beyond the usual number, if other flows of its group were answered.
@@ -215,7 +217,7 @@ impl Planner<'_> {
             0 => self.limits.attempts,
             _ => self.limits.attempts.saturating_add(PATIENCE),
         };
-        // If nobody answers, one flow stands for all.
+        // If no flow is answered, only one of them is sent again.
         let again = match view.answered {
             0 => 1,
             _ => view.silent.len(),
@@ -255,97 +257,6 @@ impl Planner<'_> {
             return StoppedBy::Silence;
         }
         StoppedBy::Points
-    }
-
-    /// Asks for `count` further flows of a group at `place`. Returns whether there are any.
-    fn more(&mut self, place: usize, at: usize, count: u32) -> bool {
-        let fresh: Vec<u16> = self.unprobed(place, at).take(count as usize).collect();
-        for flow in &fresh {
-            self.wants.insert(Want {
-                place,
-                flow: *flow,
-                repeats: false,
-            });
-        }
-        let lacking = count - fresh.len() as u32;
-        let got = match lacking {
-            0 => false,
-            lacking => self.more_members(place, at, lacking),
-        };
-        got || !fresh.is_empty()
-    }
-
-    /// The flows of a group that were not probed at `place`, used ones first.
-    fn unprobed(&self, place: usize, at: usize) -> Box<dyn Iterator<Item = u16> + '_> {
-        let shown = self.graph.at(place);
-        let is_new = move |flow: &u16| !shown.contains_key(flow);
-        match &self.groups[place][at].members {
-            Members::All => Box::new((0..self.limits.max_flows).filter(is_new)),
-            Members::Flows(flows) => Box::new(flows.iter().copied().filter(is_new)),
-        }
-    }
-
-    /// Node control: probes flows at the TTL before `place`, so that about `count` more of them are found to belong to the group.
-    /// Returns whether there are any.
-    fn more_members(&mut self, place: usize, at: usize, count: u32) -> bool {
-        let Some(before) = place.checked_sub(1) else {
-            return false;
-        };
-        let group = &self.groups[place][at];
-        let (via, parents) = (group.via, group.parents.clone());
-        match via {
-            Via::Start => false,
-            Via::Varying => parents
-                .iter()
-                .any(|parent| self.more_members(before, *parent, count)),
-            Via::Silent => {
-                let mut any = false;
-                for parent in parents {
-                    let view = &self.views[before][parent];
-                    let all = view.answered + view.silent.len() as u32;
-                    let asked = scaled(count, all, view.silent.len() as u32);
-                    any |= self.more(before, parent, asked);
-                }
-                any
-            }
-            Via::Node(node) => {
-                for parent in &parents {
-                    let view = &self.views[before][*parent];
-                    let share = view.nodes.get(&node).copied().unwrap_or(1);
-                    let asked = scaled(count, view.answered, share) as usize;
-                    let flows: Vec<u16> = self.unprobed(before, *parent).take(asked).collect();
-                    if !flows.is_empty() {
-                        self.want_all(before, &flows);
-                        return true;
-                    }
-                }
-                if self.views[before].iter().any(|view| view.varies) {
-                    return parents
-                        .iter()
-                        .any(|parent| self.more_members(before, *parent, count));
-                }
-                let shown = self.graph.at(before);
-                let here = shown
-                    .values()
-                    .filter(|shown| shown.node == Some(node))
-                    .count();
-                let asked = scaled(count, shown.len() as u32, here as u32);
-                let pool = (self.used..self.limits.max_flows).chain(0..self.used);
-                let fresh = pool.filter(|flow| !shown.contains_key(flow));
-                let flows: Vec<u16> = fresh.take(asked as usize).collect();
-                self.want_all(before, &flows);
-                !flows.is_empty()
-            }
-        }
-    }
-
-    fn want_all(&mut self, place: usize, flows: &[u16]) {
-        let wants = flows.iter().map(|flow| Want {
-            place,
-            flow: *flow,
-            repeats: false,
-        });
-        self.wants.extend(wants);
     }
 
     /// Asks for further answers to flows of a group with several next hops, until it is unlikely that the answers vary. Returns `false` if too
@@ -430,12 +341,6 @@ fn is_router(group: &Group) -> bool {
     matches!(group.via, Via::Node(_))
 }
 
-/// How many flows to ask for, so that `count` of them belong to a part that had `share` of `all` flows.
-fn scaled(count: u32, all: u32, share: u32) -> u32 {
-    let asked = u64::from(count) * u64::from(all.max(1)).div_ceil(u64::from(share.max(1)));
-    u32::try_from(asked).unwrap_or(u32::MAX)
-}
-
 /// How many repeats show that answers vary, but for the probability `bound`. A balancer by packets sends a repeat to the same of `width`
 /// next hops with the probability 1 / `width`.
 pub fn repeats(bound: f64, width: usize) -> u32 {
@@ -455,12 +360,5 @@ mod tests {
             assert!(misjudged(needed) <= bound);
             assert!(needed == 1 || misjudged(needed - 1) > bound);
         }
-    }
-
-    #[test]
-    fn the_flows_to_ask_for_grow_with_the_width() {
-        assert_eq!(scaled(3, 10, 5), 6);
-        assert_eq!(scaled(3, 10, 0), 30);
-        assert_eq!(scaled(3, 0, 0), 3);
     }
 }
