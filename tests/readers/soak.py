@@ -34,6 +34,8 @@ from common import ROOT, check, finish, program
 INTERVAL = 1.0
 # The survey waits for replies, and writes what it holds, after its last probe.
 LONGEST_END = 120
+# A shorter form checks the account only. Memory has not reached its peaks by then, and a busy machine has no time to catch up.
+LONG = 600
 # More targets than the longest soak can trace.
 TARGETS = ["--per-prefix", "100", "20.0.0.0/8"]
 
@@ -101,8 +103,9 @@ def main():
     check("exit code: ended by --max-duration", lab.wait(LONGEST_END), 5)
 
     manifest = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
-    check_rate(samples, rate)
-    check_memory(samples)
+    if seconds >= LONG:
+        check_rate(samples, rate)
+        check_memory(samples)
     check_account(samples[-1][1], manifest, output)
     return finish()
 
