@@ -25,7 +25,7 @@ NEVER = {
     "a graph without its trace": """
         from graphs anti join traces using (run_id, trace_id)""",
     "a trace of many flows without its graph": """
-        from (from traces where flow is null) anti join graphs using (run_id, trace_id)""",
+        from (from traces where flow is null and stop_reason not in ('excluded', 'interrupted')) anti join graphs using (run_id, trace_id)""",
     "a graph with another trace's destination or end": """
         from graphs g join traces t using (run_id, trace_id)
         where g.destination <> t.destination or g.stop_reason <> t.stop_reason or g.target_input <> t.target_input

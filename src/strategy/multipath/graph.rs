@@ -51,7 +51,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Whether no attempt was answered and none is pending.
+    /// Whether all attempts ended without an answer.
     pub fn is_silent(&self) -> bool {
         self.node.is_none() && self.pending == 0
     }

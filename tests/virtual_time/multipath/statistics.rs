@@ -107,8 +107,8 @@ fn misses(
     each.reduce(Misses::default, Misses::and)
 }
 
-/// The true graph of a target. Targets share it, unless a balancer goes by destinations: a graph is then looked up anew if it is none of
-/// those `known`.
+/// The true graph of a target. Most targets share one. A per-destination balancer gives them several, so an unknown graph is looked up and
+/// added to `known`.
 fn whole<'a>(
     network: &LabNetwork,
     found: &Shape,
