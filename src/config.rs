@@ -5,6 +5,7 @@ mod error;
 mod multipath;
 mod stored;
 mod transport;
+mod vary;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Protocol, Rate, TcpFlags, Ttl, named};
+use crate::model::{Protocol, Rate, TcpFlags, Ttl, Vary, named};
 use crate::targets::{Families, TargetSpec};
 
 pub use crate::model::IfExists;
@@ -58,8 +59,10 @@ pub struct SurveyConfig {
     pub gap_limit: u8,
     /// Most targets under way at a time (`trace`).
     pub window: u32,
-    /// Flows per target, each with its own source port.
+    /// Flows per target.
     pub flows: u16,
+    /// The field in which the flows of a target differ.
+    pub vary: Vary,
     /// The most flows that a target may use (`multipath`).
     pub max_flows: u16,
     /// Nodes at one TTL that are followed (`multipath`).
@@ -206,6 +209,7 @@ impl SurveyConfig {
         }
         self.validate_sockets()?;
         self.validate_multipath()?;
+        self.validate_vary()?;
         self.validate_parts()?;
         let targets = &self.targets;
         if targets.resolve_targets.and(targets.families).is_none() {
@@ -284,14 +288,13 @@ impl SurveyConfig {
     }
 
     fn validate_ports(&self) -> Result<(), ConfigError> {
-        let per_ttl = if self.port_per_ttl {
-            u16::from(self.max_ttl.0)
-        } else {
-            1
+        let to = match self.port_per_ttl {
+            true => u16::from(self.max_ttl.0),
+            false => self.destination_ports(),
         };
         let ports = [
-            ("--source-port", self.source_port, self.flow_pool()),
-            ("--dest-port", self.destination_port, per_ttl),
+            ("--source-port", self.source_port, self.source_ports()),
+            ("--dest-port", self.destination_port, to),
         ];
         for (option, port, count) in ports {
             if port == 0 || port.checked_add(count - 1).is_none() {

@@ -57,7 +57,7 @@ impl ProbeProtocol for UdpLite {
         let coverage = transport.len() as u16;
         let words = [
             run.src_port(probe.flow),
-            run.port_at(probe.ttl),
+            run.port_at(probe.flow, probe.ttl),
             coverage,
             probe.marks.check,
         ];
@@ -205,7 +205,7 @@ fn router(row: &HopRecord) -> Option<(Ttl, IpAddr)> {
 fn flow_of(trace: &TraceRecord) -> TruthFlow {
     let label = match trace.destination {
         IpAddr::V4(_) => None,
-        IpAddr::V6(_) => Some(TokenMaker::flow_label(trace.destination)),
+        IpAddr::V6(_) => Some(TokenMaker::flow_label(trace.destination, 0)),
     };
     TruthFlow {
         protocol: NUMBER,

@@ -26,7 +26,7 @@ use pathsurvey::engine::virtual_time::VirtualRun;
 use pathsurvey::lab::{GeneratedOptions, LabNetwork, VirtualNetwork};
 use pathsurvey::model::{
     FlowId, InferredHop, Outcome, Probe, ProbeId, ProbeResult, Protocol, Purpose, Rate, Status,
-    StopReason, StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl,
+    StopReason, StrategyEvent, TableRow, TargetId, Targets, Time, TraceEnd, TraceId, Ttl, Vary,
 };
 use pathsurvey::strategy::{Actions, Cursor, Order, Poll, Reach, Shard, Strategy};
 use pathsurvey::targets::{TargetSpec, load};
@@ -340,6 +340,7 @@ fn meta() -> RunMeta {
         method: "first-hops".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,
+        vary: Vary::SourcePort,
         dst_port: None,
         attempts: 1,
         gap_limit: None,

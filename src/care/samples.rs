@@ -14,7 +14,7 @@ use crate::dataset::{
     DatasetError, DatasetWriter, Ending, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage,
     rows,
 };
-use crate::model::{Protocol, Time};
+use crate::model::{Protocol, Time, Vary};
 
 /// A directory of runs.
 pub(super) struct Sample {
@@ -130,6 +130,7 @@ fn new_run(id: &str, vantage: &str, day: &str, night: Option<&str>) -> NewRun {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use pathsurvey::config::{IfExists, StrategyChoice, TransportChoice};
-use pathsurvey::model::{Protocol, TcpFlags};
+use pathsurvey::model::{Protocol, TcpFlags, Vary};
 use pathsurvey::targets::Families;
 
 /// The strategy.
@@ -88,6 +88,30 @@ impl From<FlagsName> for TcpFlags {
             FlagsName::Syn => TcpFlags::Syn,
             FlagsName::Ack => TcpFlags::Ack,
             FlagsName::Psh => TcpFlags::Psh,
+        }
+    }
+}
+
+/// The field in which flows differ.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum VaryName {
+    /// The UDP or TCP source port. With ICMP, the identifier and the checksum.
+    SourcePort,
+    /// The UDP or TCP destination port: --dest-port and those after it.
+    DestPort,
+    /// The checksum of ICMP echo requests. The identifier stays the same.
+    IcmpChecksum,
+    /// The IPv6 flow label. All targets must be IPv6.
+    FlowLabel,
+}
+
+impl From<VaryName> for Vary {
+    fn from(name: VaryName) -> Self {
+        match name {
+            VaryName::SourcePort => Vary::SourcePort,
+            VaryName::DestPort => Vary::DestPort,
+            VaryName::IcmpChecksum => Vary::IcmpChecksum,
+            VaryName::FlowLabel => Vary::FlowLabel,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IfExists, Network, StrategyChoice, SurveyConfig, TransportChoice};
-use crate::model::{Protocol, Rate, TcpFlags, Ttl};
+use crate::model::{Protocol, Rate, TcpFlags, Ttl, Vary};
 use crate::targets::TargetSpec;
 
 impl Default for SurveyConfig {
@@ -27,6 +27,7 @@ impl Default for SurveyConfig {
             gap_limit: 5,
             window: 1_000,
             flows: 1,
+            vary: Vary::SourcePort,
             max_flows: 1_024,
             max_width: 128,
             confidence: None,

@@ -130,6 +130,14 @@ pub enum ConfigError {
         "{0} with --strategy multipath: it sends many flows to each hop; leave {0} out, or use --strategy trace"
     )]
     NotWithMultipath(&'static str),
+    /// The probes do not have the field that is to vary.
+    #[error("--vary {vary}: {lack}")]
+    Vary {
+        /// The field, as the option has it.
+        vary: &'static str,
+        /// What is missing, and the remedy.
+        lack: &'static str,
+    },
     /// A time limit out of range.
     #[error("--max-duration: give between {least} and {most} seconds", least = MAX_DURATION_S.start(), most = MAX_DURATION_S.end())]
     MaxDuration,

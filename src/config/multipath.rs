@@ -3,7 +3,7 @@
 use super::{CONFIDENCE, ConfigError, StrategyChoice, SurveyConfig};
 
 impl SurveyConfig {
-    /// How many flows a target may use. Each has a source port.
+    /// How many flows a target may use.
     pub fn flow_pool(&self) -> u16 {
         match self.strategy {
             StrategyChoice::Multipath => self.max_flows,

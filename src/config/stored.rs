@@ -185,6 +185,7 @@ mod tests {
             gap_limit: 6,
             window: 77,
             flows: 3,
+            vary: Vary::FlowLabel,
             max_flows: 900,
             max_width: 17,
             confidence: Some(0.99),

@@ -1,7 +1,7 @@
 //! Whether a transport can do what a survey asks for.
 
 use super::{ConfigError, Network, StrategyChoice, SurveyConfig};
-use crate::model::Protocol;
+use crate::model::{Protocol, Vary};
 use crate::targets::Families;
 use crate::transport::{AddressFamilies, Capabilities, TransportChoice};
 
@@ -57,6 +57,11 @@ impl SurveyConfig {
                     "--strategy multipath",
                     "cannot always tell which of several probes is answered",
                 ))
+            }
+            _ if self.vary != Vary::SourcePort
+                && !(capabilities.own_ip_header && capabilities.quotes_with_headers) =>
+            {
+                Some(("--vary", "chooses all fields but the source port by itself"))
             }
             // Without its own header a probe has no DF.
             _ if self.mtu && !(capabilities.own_ip_header && capabilities.quotes_with_headers) => {

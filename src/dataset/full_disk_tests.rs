@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::files::Disk;
 use super::*;
-use crate::model::Protocol;
+use crate::model::{Protocol, Vary};
 
 const LIMITS: PartLimits = PartLimits {
     rows: 100,
@@ -34,6 +34,7 @@ fn create(output: &Output, disk: Disk) -> DatasetWriter {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,
+        vary: Vary::SourcePort,
         dst_port: None,
         attempts: 2,
         gap_limit: None,

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{KernelDrops, Protocol, Rate, Statistics, Time};
+use crate::model::{FlowId, KernelDrops, Protocol, Rate, Statistics, Time, Vary};
 
 /// The vantage point: the place from which the run probes. The manifest holds all of it. An unknown fact is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,9 +63,11 @@ pub struct RunMeta {
     pub method: String,
     /// The probes' protocol.
     pub protocol: Protocol,
-    /// The source port of flow 0. The source port of a flow is base + flow. `None` if the probes have no source port.
+    /// The field in which the flows of a target differ.
+    pub vary: Vary,
+    /// The source port of flow 0. `None` if the probes have no source port.
     pub base_src_port: Option<u16>,
-    /// The destination port. `None` if it differs between probes, or if the probes have none.
+    /// The destination port of flow 0. `None` if it differs between the probes of a flow, or if the probes have none.
     pub dst_port: Option<u16>,
     /// The largest number of attempts per hop.
     pub attempts: u8,
@@ -75,6 +77,26 @@ pub struct RunMeta {
     pub probe_sizes: [Option<u16>; 2],
     /// The whole configuration. Every Parquet footer holds the SHA-256 of its compact JSON text.
     pub config: Value,
+}
+
+impl RunMeta {
+    /// The source port of a flow. `None` if the probes have none.
+    pub fn src_port(&self, flow: FlowId) -> Option<u16> {
+        let base = self.base_src_port?;
+        Some(match self.vary {
+            Vary::SourcePort => base.wrapping_add(flow.0),
+            Vary::DestPort | Vary::IcmpChecksum | Vary::FlowLabel => base,
+        })
+    }
+
+    /// The destination port of a trace's probes. `flow` is `None` if the trace has many flows. `None` if the probes have none, or several.
+    pub fn dst_port_of(&self, flow: Option<FlowId>) -> Option<u16> {
+        let base = self.dst_port?;
+        match self.vary {
+            Vary::DestPort => Some(base.wrapping_add(flow?.0)),
+            Vary::SourcePort | Vary::IcmpChecksum | Vary::FlowLabel => Some(base),
+        }
+    }
 }
 
 /// The figures of the manifest that change during a run and do not follow from the rows.

@@ -3,7 +3,7 @@
 use crate::transport::PacketBatch;
 use crate::wire::ip::Ends;
 
-pub use crate::wire::format::{Marked, OpenFacts, ProbeFormat};
+pub use crate::wire::format::{AnsweredFlow, Marked, OpenFacts, ProbeFormat};
 
 impl ProbeFormat {
     /// Appends the packet of a probe to `batch`. Source and destination must be of the same address family. If they are not,

@@ -31,7 +31,7 @@ pub(crate) use named::named;
 pub use named::{Named, UnknownName};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};
 pub use outcome::{Outcome, ProbeResult};
-pub use probe::{Probe, Protocol, ProtocolName, Purpose, TcpFlags};
+pub use probe::{Probe, Protocol, ProtocolName, Purpose, TcpFlags, Vary};
 pub use quoted::{QuotedEcho, QuotedProbe, QuotedTcp, QuotedTransport, QuotedUdp};
 pub use record::{HopRecord, Inferred, Status, StopReason, TraceRecord, path_hash};
 pub use reply::{

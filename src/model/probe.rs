@@ -79,6 +79,22 @@ impl TcpFlags {
 }
 
 named! {
+    /// The field in which the flows of a target differ. Everything else that a balancer may hash is the same in all flows of a target.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum Vary: "a field that flows differ in" {
+        /// The UDP or TCP source port. With ICMP echo, the identifier and the checksum.
+        #[default]
+        SourcePort = "source_port",
+        /// The UDP or TCP destination port.
+        DestPort = "dest_port",
+        /// The checksum of ICMP echo requests. The identifier is the same in all flows.
+        IcmpChecksum = "icmp_checksum",
+        /// The IPv6 flow label.
+        FlowLabel = "flow_label",
+    }
+}
+
+named! {
     /// The purpose of a probe.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Purpose: "a purpose" {
@@ -100,6 +116,24 @@ named! {
         Mtu = "mtu",
         /// Sent to compare an inferred hop with the network. Written by the audit of inferred hops.
         Audit = "audit",
+    }
+}
+
+impl Vary {
+    /// How many source ports (ICMP: identifiers) so many flows have.
+    pub const fn source_ports(self, flows: u16) -> u16 {
+        match self {
+            Vary::SourcePort => flows,
+            Vary::DestPort | Vary::IcmpChecksum | Vary::FlowLabel => 1,
+        }
+    }
+
+    /// How many destination ports so many flows have.
+    pub const fn destination_ports(self, flows: u16) -> u16 {
+        match self {
+            Vary::DestPort => flows,
+            Vary::SourcePort | Vary::IcmpChecksum | Vary::FlowLabel => 1,
+        }
     }
 }
 

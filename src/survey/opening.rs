@@ -130,6 +130,7 @@ impl Job<'_> {
             date: config.date,
             method: config.strategy.as_str().to_owned(),
             protocol: config.protocol,
+            vary: config.vary,
             base_src_port: format.protocol.has_ports().then_some(format.source_port),
             dst_port: (format.protocol.has_ports() && !format.port_per_ttl)
                 .then_some(format.destination_port),

@@ -22,6 +22,7 @@ pub fn format(config: &SurveyConfig, source_port: u16) -> ProbeFormat {
         protocol: protocol::of(config.protocol, config.tcp_flags),
         source_port,
         flows: config.flow_pool(),
+        vary: config.vary,
         one_trace: config.strategy == StrategyChoice::Multipath,
         destination_port: config.destination_port,
         port_per_ttl: config.port_per_ttl,

@@ -25,7 +25,7 @@ pub(super) fn open(
         protocol: config.protocol,
         families,
         source_port: config.source_port,
-        flows: config.flow_pool(),
+        flows: config.source_ports(),
         origin: Origin {
             sources: config.sources.clone(),
             interface: config.interface.clone(),
@@ -48,7 +48,7 @@ pub(super) fn open(
             config.protocol,
             config.source_port,
             ports.base(),
-            config.flow_pool(),
+            config.source_ports(),
         ));
     }
     Ok(transport)

@@ -9,7 +9,7 @@ use super::ip::{self, Ends, IpHeader};
 use super::protocol::{ProbeProtocol, Quote};
 use super::token::{Marks, TokenMaker};
 use super::udp::Udp;
-use crate::model::{DiscardReason, FlowId, QuotedProbe, TargetId, TraceId, Ttl};
+use crate::model::{DiscardReason, FlowId, QuotedProbe, TargetId, TraceId, Ttl, Vary};
 
 /// The properties that all probes of a run share.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +18,13 @@ pub struct ProbeFormat {
     pub protocol: &'static dyn ProbeProtocol,
     /// Source port (ICMP: identifier) of flow 0.
     pub source_port: u16,
-    /// Flows per target. Their source ports are consecutive.
+    /// Flows per target.
     pub flows: u16,
+    /// The field in which flows differ. It increases by one per flow.
+    pub vary: Vary,
     /// Whether all flows of a target belong to one trace. Otherwise each flow is a trace.
     pub one_trace: bool,
-    /// Destination port.
+    /// Destination port of flow 0.
     pub destination_port: u16,
     /// Whether the destination port increases with the TTL, as in the classic traceroute.
     pub port_per_ttl: bool,
@@ -41,10 +43,21 @@ pub struct ProbeFormat {
 pub struct OpenFacts {
     /// The destination in the quoted packet.
     pub destination: IpAddr,
-    /// The flow that the source port or identifier belongs to.
+    /// The flow that the varied field belongs to.
     pub flow: FlowId,
     /// The TTL, if the packet shows it.
     pub ttl: Option<Ttl>,
+}
+
+/// The flow of an answer that quotes no probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnsweredFlow {
+    /// A flow of this run.
+    Known(FlowId),
+    /// One of the flows of this run. The answer does not show which.
+    Unknown,
+    /// The ports or the identifier are not of this run.
+    Foreign,
 }
 
 /// A probe with its addresses and marks, ready to be written.
@@ -75,6 +88,7 @@ impl ProbeFormat {
             protocol: &Udp,
             source_port: 24_000,
             flows,
+            vary: Vary::SourcePort,
             one_trace: false,
             destination_port: 33_434,
             port_per_ttl: false,
@@ -87,7 +101,24 @@ impl ProbeFormat {
 
     /// The source port of `flow`, or its identifier.
     pub fn src_port(&self, flow: FlowId) -> u16 {
-        self.source_port.wrapping_add(flow.0)
+        match self.vary {
+            Vary::SourcePort => self.source_port.wrapping_add(flow.0),
+            Vary::DestPort | Vary::IcmpChecksum | Vary::FlowLabel => self.source_port,
+        }
+    }
+
+    /// How many source ports (identifiers) the flows have.
+    pub fn source_ports(&self) -> u16 {
+        self.vary.source_ports(self.flows)
+    }
+
+    /// The IPv6 flow label of a flow; 0 for IPv4.
+    pub fn flow_label(&self, destination: IpAddr, flow: FlowId) -> u32 {
+        match (destination, self.vary) {
+            (IpAddr::V4(_), _) => 0,
+            (IpAddr::V6(_), Vary::FlowLabel) => TokenMaker::flow_label(destination, flow.0),
+            (IpAddr::V6(_), _) => TokenMaker::flow_label(destination, 0),
+        }
     }
 
     /// The trace that a flow of a target belongs to.
@@ -98,19 +129,23 @@ impl ProbeFormat {
         }
     }
 
-    /// The destination port of a probe with `ttl`; 0 if the protocol has no ports.
-    pub fn dst_port(&self, ttl: Ttl) -> u16 {
+    /// The destination port of a probe; 0 if the protocol has no ports.
+    pub fn dst_port(&self, flow: FlowId, ttl: Ttl) -> u16 {
         match self.protocol.has_ports() {
-            true => self.port_at(ttl),
+            true => self.port_at(flow, ttl),
             false => 0,
         }
     }
 
-    /// The destination port of a probe with `ttl`, for a protocol that has ports.
-    pub fn port_at(&self, ttl: Ttl) -> u16 {
+    /// The destination port of a probe, for a protocol that has ports.
+    pub fn port_at(&self, flow: FlowId, ttl: Ttl) -> u16 {
+        let of_flow = match self.vary {
+            Vary::DestPort => self.destination_port.wrapping_add(flow.0),
+            Vary::SourcePort | Vary::IcmpChecksum | Vary::FlowLabel => self.destination_port,
+        };
         match self.port_per_ttl {
-            true => self.destination_port.wrapping_add(u16::from(ttl.0) - 1),
-            false => self.destination_port,
+            true => of_flow.wrapping_add(u16::from(ttl.0) - 1),
+            false => of_flow,
         }
     }
 
@@ -151,8 +186,7 @@ impl ProbeFormat {
         destination: IpAddr,
         flow: FlowId,
     ) -> Marks {
-        self.protocol
-            .marks(drawn, tokens, destination, self.src_port(flow))
+        self.protocol.marks(self, drawn, tokens, destination, flow)
     }
 
     /// Writes a probe into `packet`, whose length is the probe's [`size`](Self::size).
@@ -188,23 +222,69 @@ impl ProbeFormat {
         }
     }
 
-    /// The flow that a source port or identifier belongs to; `None` if this run has no such flow.
-    pub fn flow_of(&self, number: u16) -> Option<FlowId> {
-        let flow = number.checked_sub(self.source_port)?;
-        (flow < self.flows).then_some(FlowId(flow))
+    /// Whether a source port or identifier is one of this run.
+    pub fn is_ours(&self, number: u16) -> bool {
+        let behind = number.checked_sub(self.source_port);
+        behind.is_some_and(|behind| behind < self.source_ports())
+    }
+
+    /// The flow of an answer that was sent from the port `theirs` to our port or identifier `ours`.
+    pub fn answered_flow(&self, theirs: u16, ours: u16) -> AnsweredFlow {
+        let offset = match self.vary {
+            _ if !self.is_ours(ours) => return AnsweredFlow::Foreign,
+            Vary::SourcePort => ours - self.source_port,
+            // An answer from another port answers no probe of a flow.
+            Vary::DestPort => match theirs.checked_sub(self.destination_port) {
+                Some(offset) => offset,
+                None => return AnsweredFlow::Foreign,
+            },
+            Vary::IcmpChecksum | Vary::FlowLabel if self.flows > 1 => return AnsweredFlow::Unknown,
+            Vary::IcmpChecksum | Vary::FlowLabel => 0,
+        };
+        match offset < self.flows {
+            true => AnsweredFlow::Known(FlowId(offset)),
+            false => AnsweredFlow::Foreign,
+        }
+    }
+
+    /// The flow that a quoted probe belongs to; `None` if this run has no such flow.
+    pub fn quoted_flow(&self, quote: &Quote, tokens: &TokenMaker) -> Option<FlowId> {
+        let number = { quote.shown.flow_number }.filter(|number| self.is_ours(*number))?;
+        let destination = quote.packet.destination;
+        let offset = match self.vary {
+            Vary::SourcePort => u32::from(number - self.source_port),
+            Vary::DestPort => quote
+                .shown
+                .dst_port?
+                .checked_sub(self.destination_port)?
+                .into(),
+            Vary::IcmpChecksum => {
+                let check = quote.shown.checksum?;
+                tokens
+                    .flow_of_check(destination, self.source_port, check)?
+                    .into()
+            }
+            Vary::FlowLabel => TokenMaker::flow_of_label(destination, quote.packet.flow_label?)?,
+        };
+        (offset < self.flows.into()).then_some(FlowId(offset as u16))
+    }
+
+    /// Whether the check only says which flow a probe belongs to, so that it proves nothing else.
+    pub fn check_is_flow(&self) -> bool {
+        self.vary == Vary::IcmpChecksum
     }
 
     /// The open facts of a quote; `None` if one of them cannot belong to this run.
-    pub fn open_facts(&self, quote: &Quote) -> Option<OpenFacts> {
+    pub fn open_facts(&self, quote: &Quote, tokens: &TokenMaker) -> Option<OpenFacts> {
         let shown = &quote.shown;
-        let flow = self.flow_of(shown.flow_number?)?;
+        let flow = self.quoted_flow(quote, tokens)?;
         if self.shows_ttl() && shown.ttl.is_none() {
             return None;
         }
         let is_port_right = match shown.ttl {
             _ if !self.protocol.has_ports() => true,
-            Some(ttl) => shown.dst_port? == self.port_at(ttl),
-            None => self.port_per_ttl || shown.dst_port? == self.destination_port,
+            Some(ttl) => shown.dst_port? == self.port_at(flow, ttl),
+            None => self.port_per_ttl || shown.dst_port? == self.port_at(flow, Ttl(1)),
         };
         is_port_right.then_some(OpenFacts {
             destination: quote.packet.destination,
@@ -218,7 +298,7 @@ impl ProbeFormat {
         let Quote { packet, shown } = quote;
         let is_source_right = packet.source.is_none_or(|source| source == sent.source)
             && shown.flow_number == Some(self.src_port(sent.flow));
-        let is_port_right = || shown.dst_port == Some(self.port_at(sent.ttl));
+        let is_port_right = || shown.dst_port == Some(self.port_at(sent.flow, sent.ttl));
         let is_destination_right = sent.destination == packet.destination
             && (!self.protocol.has_ports() || is_port_right());
         is_source_right != is_destination_right

@@ -11,7 +11,7 @@
 //!
 //! | term | meaning |
 //! |---|---|
-//! | open facts | destination, flow number (source port or identifier), TTL |
+//! | open facts | destination, flow (by the field that varies: [`Vary`](crate::model::Vary)), TTL |
 //! | serial | 16 secret bits that identify one transmission; also sent as the IP ID |
 //! | check | 16 secret bits in the transport header |
 //! | tag | 64 secret bits in the payload |
@@ -27,7 +27,7 @@ use std::net::IpAddr;
 
 use super::checksum::{self, Sum};
 use super::echo::Echo;
-use super::format::{Marked, ProbeFormat};
+use super::format::{AnsweredFlow, Marked, ProbeFormat};
 use super::ip::Ends;
 use super::tcp::Tcp;
 use super::token::{Marks, TokenMaker};
@@ -79,13 +79,14 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
     /// The size of a probe's transport part, in bytes. `wanted` is the requested size, if any. The result may be larger.
     fn size(&self, run: &ProbeFormat, ttl: Ttl, wanted: Option<usize>) -> usize;
 
-    /// The check and the tag to send. `drawn` holds those that [`TokenMaker::marks`] computed. `_number` identifies the flow.
+    /// The check and the tag to send. `drawn` holds those that [`TokenMaker::marks`] computed.
     fn marks(
         &self,
+        _run: &ProbeFormat,
         drawn: Marks,
         _tokens: &TokenMaker,
         _destination: IpAddr,
-        _number: u16,
+        _flow: FlowId,
     ) -> Marks {
         drawn
     }
@@ -119,8 +120,8 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
     fn shown(&self, run: &ProbeFormat, quoted: &QuotedTransport) -> Option<Shown>;
 
     /// Whether the fields that are neither open facts nor secrets are the ones that were sent.
-    fn agrees(&self, run: &ProbeFormat, quote: &Quote, ttl: Ttl, _marks: &Marks) -> bool {
-        !run.port_per_ttl || quote.shown.dst_port == Some(run.port_at(ttl))
+    fn agrees(&self, run: &ProbeFormat, quote: &Quote, sent: &Marked) -> bool {
+        !run.port_per_ttl || quote.shown.dst_port == Some(run.port_at(sent.flow, sent.ttl))
     }
 
     // Evidence.
@@ -150,7 +151,7 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
             new = new.ip(source).ip(quote.packet.destination);
         }
         if self.has_ports() {
-            old = old.word(run.port_at(sent.ttl));
+            old = old.word(run.port_at(sent.flow, sent.ttl));
             new = new.word(quote.shown.dst_port.unwrap_or_default());
         }
         quote.shown.checksum.is_some_and(|shown| {
@@ -185,7 +186,7 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
 /// The fields of a probe that a quote shows, in terms that every protocol shares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// The number that identifies the flow: source port or identifier.
+    /// Source port or identifier.
     pub flow_number: Option<u16>,
     /// Destination port.
     pub dst_port: Option<u16>,
@@ -220,8 +221,8 @@ impl Quote<'_> {
 /// How to find the probe that an answer without a quote belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The flow with the port or identifier that the answer was sent to, if this run has such a flow.
-    pub flow: Option<FlowId>,
+    /// The flow.
+    pub flow: AnsweredFlow,
     /// The TTL of the probe, if the answer shows it.
     pub ttl: Option<Ttl>,
     /// The secrets that the answer may repeat, in the order in which to try them.

@@ -24,6 +24,12 @@ use crate::model::{ProbeId, Ttl};
 /// The number of distinct serials: every IP ID except 0, which Linux replaces.
 const SERIALS: u64 = 65_535;
 
+/// The number of distinct checks of echo probes.
+const CHECKS: u64 = SERIALS - 1;
+
+/// The number of distinct flow labels: 20 bits, without 0.
+const LABELS: u32 = 0xf_ffff;
+
 /// The key of a run. A real run must draw it from the operating system's entropy, because anyone who has the key can forge
 /// replies.
 #[derive(Clone)]
@@ -112,21 +118,40 @@ impl TokenMaker {
         }
     }
 
-    /// The checksum that all echo probes of a flow carry, from 1 to 65534: a keyed hash of target and flow.
-    pub fn flow_check(&self, destination: IpAddr, identifier: u16) -> u16 {
+    /// The checksum that all echo probes of a flow carry, from 1 to 65534: a keyed hash of target and identifier, plus `flow`. `flow` is 0
+    /// if the identifier alone tells the flows apart.
+    pub fn flow_check(&self, destination: IpAddr, identifier: u16, flow: u16) -> u16 {
         // 0 and 0xffff denote the same sum, so neither is used.
-        (self.of_flow(destination, identifier) % (SERIALS - 1)) as u16 + 1
+        let first = self.of_flow(destination, identifier);
+        (first.wrapping_add(flow.into()) % CHECKS) as u16 + 1
     }
 
-    /// The IPv6 flow label of all probes to a target: a hash of the target, 20 bits, never 0. All flows of a target share it,
-    /// so that they differ only in their ports.
+    /// The flow whose echo probes to the target carry `check`: the inverse of [`flow_check`](Self::flow_check). `None` if no probe has it.
+    pub fn flow_of_check(&self, destination: IpAddr, identifier: u16, check: u16) -> Option<u16> {
+        let first = self.flow_check(destination, identifier, 0);
+        let is_used = (1..=CHECKS).contains(&check.into());
+        let behind = u64::from(check) + CHECKS - u64::from(first);
+        is_used.then_some((behind % CHECKS) as u16)
+    }
+
+    /// The IPv6 flow label of the probes to a target: a hash of the target, plus `flow`; 20 bits, never 0. `flow` is 0 if another field tells
+    /// the flows apart. All flows of the target then share the label.
     ///
     /// The label is not secret and is the same in every run. Balancers that hash it would otherwise change a target's path from
     /// run to run.
-    pub fn flow_label(destination: IpAddr) -> u32 {
+    pub fn flow_label(destination: IpAddr, flow: u16) -> u32 {
         let mut hasher = SipHasher13::new();
         hasher.write(&octets(destination));
-        (hasher.finish() % 0xf_ffff) as u32 + 1
+        let first = (hasher.finish() % u64::from(LABELS)) as u32;
+        (first + u32::from(flow)) % LABELS + 1
+    }
+
+    /// The flow whose probes to the target carry `label`: the inverse of [`flow_label`](Self::flow_label). `None` if no probe has it.
+    pub fn flow_of_label(destination: IpAddr, label: u32) -> Option<u32> {
+        let first = Self::flow_label(destination, 0);
+        (1..=LABELS)
+            .contains(&label)
+            .then(|| (label + LABELS - first) % LABELS)
     }
 
     fn of_flow(&self, destination: IpAddr, number: u16) -> u64 {
@@ -227,23 +252,50 @@ mod tests {
         let (maker, other) = (maker(5), self::maker(6));
         let target = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0xc612_0000 + n));
         let checks: Vec<u16> = (0..200_000)
-            .map(|n| maker.flow_check(target(n), 24_000))
+            .map(|n| maker.flow_check(target(n), 24_000, 0))
             .collect();
         assert!(checks.contains(&1) && checks.contains(&0xfffe));
         assert!(!checks.contains(&0) && !checks.contains(&0xffff));
-        assert_eq!(checks[7], maker.flow_check(target(7), 24_000));
+        assert_eq!(checks[7], maker.flow_check(target(7), 24_000, 0));
         let differs = |count: usize| count > 990;
         let changed = |of: &dyn Fn(u32) -> bool| (0..1_000).filter(|n| of(*n)).count();
         assert!(differs(changed(&|n| {
-            maker.flow_check(target(n), 24_001) != checks[n as usize]
+            maker.flow_check(target(n), 24_001, 0) != checks[n as usize]
         })));
         assert!(differs(changed(&|n| {
-            other.flow_check(target(n), 24_000) != checks[n as usize]
+            other.flow_check(target(n), 24_000, 0) != checks[n as usize]
         })));
-        assert!((0..100_000).all(|n| (1..=0xf_ffff).contains(&TokenMaker::flow_label(target(n)))));
+        assert!(
+            (0..100_000).all(|n| (1..=0xf_ffff).contains(&TokenMaker::flow_label(target(n), 0)))
+        );
         assert!(differs(changed(&|n| {
-            TokenMaker::flow_label(target(n)) != TokenMaker::flow_label(target(n + 1))
+            TokenMaker::flow_label(target(n), 0) != TokenMaker::flow_label(target(n + 1), 0)
         })));
+    }
+
+    #[test]
+    fn flows_come_back_from_checks_and_labels() {
+        let maker = maker(5);
+        let target = |n: u32| IpAddr::from(Ipv4Addr::from_bits(0xc612_0000 + n));
+        for n in 0..300 {
+            for flow in [0, 1, 77, 1_023, 30_000, 65_533] {
+                let check = maker.flow_check(target(n), 24_000, flow);
+                assert!((1..=65_534).contains(&check));
+                assert_eq!(maker.flow_of_check(target(n), 24_000, check), Some(flow));
+                let label = TokenMaker::flow_label(target(n), flow);
+                assert!((1..=0xf_ffff).contains(&label));
+                assert_eq!(
+                    TokenMaker::flow_of_label(target(n), label),
+                    Some(flow.into())
+                );
+            }
+        }
+        for check in [0, u16::MAX] {
+            assert_eq!(maker.flow_of_check(target(1), 24_000, check), None);
+        }
+        for label in [0, 0x10_0000, u32::MAX] {
+            assert_eq!(TokenMaker::flow_of_label(target(1), label), None);
+        }
     }
 
     #[test]

@@ -129,6 +129,8 @@ fn what_config_show_prints_reads_back() {
         "--second-pass",
         "--flows",
         "3",
+        "--vary",
+        "source-port",
         "--max-flows",
         "500",
         "--max-width",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pathsurvey::dataset::{
     DatasetWriter, Ending, NewRun, Output as Destination, RunFigures, RunMeta, Vantage,
 };
-use pathsurvey::model::{Protocol, Time};
+use pathsurvey::model::{Protocol, Time, Vary};
 
 use super::*;
 
@@ -35,6 +35,7 @@ fn night(root: &Path, id: &str, vantage: &str, days: u64) {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),

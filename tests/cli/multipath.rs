@@ -154,6 +154,19 @@ fn options_that_do_not_fit_are_refused_with_the_remedy() {
             &["--max-flows", "60000"],
             &["--source-port 24000", "60000 ports"],
         ),
+        (
+            &["--vary", "dest-port", "--max-flows", "50000"],
+            &["--dest-port 33434", "50000 ports"],
+        ),
+        (
+            &["--vary", "dest-port", "--protocol", "icmp"],
+            &["--vary dest-port", "icmp-checksum"],
+        ),
+        (
+            &["--vary", "icmp-checksum"],
+            &["--vary icmp-checksum", "--protocol icmp"],
+        ),
+        (&["--vary", "flow-label"], &["--vary flow-label", "add -6"]),
     ] {
         let refused = run(&[&SURVEY[..], options, &["-o", &out]].concat());
         check(&refused, 2, texts);

@@ -90,7 +90,7 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
                 let drawn = tokens.marks(&MarkedFields {
                     destination,
                     src_port: format.src_port(FlowId(0)),
-                    dst_port: format.dst_port(ttl),
+                    dst_port: format.dst_port(FlowId(0), ttl),
                     ttl,
                     serial,
                     probe_id: ProbeId(number),
@@ -102,7 +102,7 @@ fn survey(mut network: LabNetwork, captures: &mut Captures) {
                     ttl,
                     serial,
                     marks: format.marks(drawn, &tokens, destination, FlowId(0)),
-                    flow_label: TokenMaker::flow_label(destination),
+                    flow_label: TokenMaker::flow_label(destination, 0),
                     size: None,
                 };
                 let mut batch = PacketBatch::default();

@@ -9,7 +9,7 @@ use pathsurvey::dataset::{
     DatasetError, DatasetWriter, Ending, Finished, NewRun, Output, PartLimits, RunFigures, RunMeta,
     Vantage,
 };
-use pathsurvey::model::{self, HopRecord, Protocol, Time, TraceRecord};
+use pathsurvey::model::{self, HopRecord, Protocol, Time, TraceRecord, Vary};
 use serde_json::{Value, json};
 
 #[path = "../../benches/rows/mod.rs"]
@@ -37,6 +37,7 @@ fn meta(run_id: &str) -> RunMeta {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),

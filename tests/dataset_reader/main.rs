@@ -15,7 +15,7 @@ use pathsurvey::dataset::read::{Dataset, ReadError, Rows, Scan};
 use pathsurvey::dataset::{
     DatasetWriter, Ending, Finished, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage,
 };
-use pathsurvey::model::{self, HopRecord, Protocol, Targets, Time, TraceRecord};
+use pathsurvey::model::{self, HopRecord, Protocol, Targets, Time, TraceRecord, Vary};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -57,6 +57,7 @@ fn meta(run_id: &str, vantage: &str) -> RunMeta {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),

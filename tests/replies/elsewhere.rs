@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use pathsurvey::engine::ledger::State;
-use pathsurvey::model::{DiscardReason, Evidence, Protocol};
+use pathsurvey::model::{DiscardReason, Evidence, Protocol, Vary};
 
 use crate::packets;
 use crate::world::{KINDS, Kind, TARGETS, World};
@@ -109,10 +109,17 @@ fn a_segment_from_elsewhere_must_fit_in_all_else() {
         let header = kind.header();
         let right = answer(kind, &probe, flags(kind)[0], kind.target(222));
         assert_eq!(result(&world, &right), Ok(9));
-        // From another port; to another flow's port; to a port that is nobody's.
+        // From another port; to another flow's port, or from it; to a port that is nobody's.
+        let unknown_or_foreign = match kind.vary {
+            Vary::SourcePort => [DiscardReason::Unknown; 2],
+            Vary::DestPort => [DiscardReason::Unknown, DiscardReason::Foreign],
+            Vary::IcmpChecksum | Vary::FlowLabel => {
+                [DiscardReason::Ambiguous, DiscardReason::Foreign]
+            }
+        };
         for (at, reason) in [
-            (header + 1, DiscardReason::Unknown),
-            (header + 3, DiscardReason::Unknown),
+            (header + 1, unknown_or_foreign[0]),
+            (header + 3, unknown_or_foreign[1]),
             (header + 2, DiscardReason::Foreign),
         ] {
             let mut packet = right.clone();

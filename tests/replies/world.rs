@@ -8,6 +8,7 @@ use pathsurvey::engine::matcher::{self, Finding};
 use pathsurvey::engine::nat::NatLearner;
 use pathsurvey::model::{
     DiscardReason, FlowId, Probe, ProbeId, Protocol, Purpose, Reply, TargetId, TcpFlags, Time, Ttl,
+    Vary,
 };
 use pathsurvey::transport::PacketBatch;
 use pathsurvey::wire;
@@ -26,6 +27,7 @@ pub struct Kind {
     pub protocol: Protocol,
     pub tcp_flags: TcpFlags,
     pub v6: bool,
+    pub vary: Vary,
 }
 
 const fn kind(name: &'static str, protocol: Protocol, tcp_flags: TcpFlags, v6: bool) -> Kind {
@@ -34,11 +36,19 @@ const fn kind(name: &'static str, protocol: Protocol, tcp_flags: TcpFlags, v6: b
         protocol,
         tcp_flags,
         v6,
+        vary: Vary::SourcePort,
     }
 }
 
-/// Every protocol over every family.
-pub const KINDS: [Kind; 10] = [
+const fn varied(name: &'static str, protocol: Protocol, v6: bool, vary: Vary) -> Kind {
+    Kind {
+        vary,
+        ..kind(name, protocol, TcpFlags::Syn, v6)
+    }
+}
+
+/// Every protocol over every family, and every field in which flows differ.
+pub const KINDS: [Kind; 19] = [
     kind("udp4", Protocol::Udp, TcpFlags::Syn, false),
     kind("udp6", Protocol::Udp, TcpFlags::Syn, true),
     kind("echo4", Protocol::Icmp, TcpFlags::Syn, false),
@@ -49,6 +59,25 @@ pub const KINDS: [Kind; 10] = [
     kind("ack6", Protocol::Tcp, TcpFlags::Ack, true),
     kind("psh4", Protocol::Tcp, TcpFlags::Psh, false),
     kind("psh6", Protocol::Tcp, TcpFlags::Psh, true),
+    varied("udp4_to_ports", Protocol::Udp, false, Vary::DestPort),
+    varied("udp6_to_ports", Protocol::Udp, true, Vary::DestPort),
+    varied("syn4_to_ports", Protocol::Tcp, false, Vary::DestPort),
+    varied("syn6_to_ports", Protocol::Tcp, true, Vary::DestPort),
+    varied(
+        "echo4_by_checksum",
+        Protocol::Icmp,
+        false,
+        Vary::IcmpChecksum,
+    ),
+    varied(
+        "echo6_by_checksum",
+        Protocol::Icmp,
+        true,
+        Vary::IcmpChecksum,
+    ),
+    varied("udp6_by_label", Protocol::Udp, true, Vary::FlowLabel),
+    varied("syn6_by_label", Protocol::Tcp, true, Vary::FlowLabel),
+    varied("echo6_by_label", Protocol::Icmp, true, Vary::FlowLabel),
 ];
 
 impl Kind {
@@ -78,6 +107,7 @@ impl Kind {
 pub struct World {
     pub kind: Kind,
     pub format: ProbeFormat,
+    tokens: TokenMaker,
     ledger: Ledger,
     nat: NatLearner,
     pub packets: Vec<Vec<u8>>,
@@ -88,6 +118,7 @@ impl World {
     pub fn new(kind: Kind) -> Self {
         let format = ProbeFormat {
             protocol: protocol::of(kind.protocol, kind.tcp_flags),
+            vary: kind.vary,
             ..ProbeFormat::udp(FLOWS as u16)
         };
         let tokens = TokenMaker::new(RunKey::new([7; 16]));
@@ -95,6 +126,7 @@ impl World {
         let mut world = World {
             kind,
             format,
+            tokens: tokens.clone(),
             ledger: Ledger::new(total as usize, format.shows_ttl(), ProbeId(0)),
             nat: NatLearner::default(),
             packets: Vec::new(),
@@ -121,7 +153,7 @@ impl World {
         let drawn = tokens.marks(&MarkedFields {
             destination: probe.destination,
             src_port: format.src_port(probe.flow),
-            dst_port: format.dst_port(probe.ttl),
+            dst_port: format.dst_port(probe.flow, probe.ttl),
             ttl: probe.ttl,
             serial,
             probe_id: self.ledger.next_id(),
@@ -133,7 +165,7 @@ impl World {
             ttl: probe.ttl,
             serial,
             marks: format.marks(drawn, tokens, probe.destination, probe.flow),
-            flow_label: TokenMaker::flow_label(probe.destination),
+            flow_label: format.flow_label(probe.destination, probe.flow),
             size: None,
         };
         let id = self.ledger.add(probe, &marked, Time::default());
@@ -159,13 +191,23 @@ impl World {
     /// What is found for a received packet: the whole way from its bytes.
     pub fn receive(&self, packet: &[u8]) -> Result<(Reply, Finding), DiscardReason> {
         let reply = wire::decode(packet, Time::default())?;
-        let finding = matcher::find(&self.ledger, &self.format, &self.nat, &reply);
+        let finding = matcher::find(&self.ledger, &self.format, &self.tokens, &self.nat, &reply);
         Ok((reply, finding))
     }
 
-    /// Target address and source port of a probe.
-    pub fn trace(&self, probe: ProbeId) -> (IpAddr, u16) {
-        let probe = &self.probes[probe.0 as usize];
-        (probe.destination, self.format.src_port(probe.flow))
+    /// Target address, source port and destination port of a probe.
+    pub fn trace(&self, probe: ProbeId) -> (IpAddr, u16, u16) {
+        let Marked {
+            destination,
+            flow,
+            ttl,
+            ..
+        } = self.probes[probe.0 as usize];
+        let format = &self.format;
+        (
+            destination,
+            format.src_port(flow),
+            format.dst_port(flow, ttl),
+        )
     }
 }

@@ -14,7 +14,7 @@ use pathsurvey::dataset::{
     DatasetWriter, Ending, Hops, NewRun, Output, RunFigures, RunMeta, Traces, Vantage, all_tables,
 };
 use pathsurvey::lab::{GeneratedOptions, LabNetwork};
-use pathsurvey::model::{Echoed, HopRecord, Protocol, QuotedProbe, Reply, Time, TraceRecord};
+use pathsurvey::model::{Echoed, HopRecord, Protocol, QuotedProbe, Reply, Time, TraceRecord, Vary};
 use pathsurvey::survey::VIRTUAL_START;
 use pathsurvey::targets::{Families, TargetSet};
 use serde_json::{Map, Value, json};
@@ -44,6 +44,7 @@ fn meta(protocol: Protocol) -> RunMeta {
         method: "trace".to_owned(),
         protocol,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),

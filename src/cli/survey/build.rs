@@ -103,6 +103,7 @@ impl SurveyArgs {
             gap_limit: self.gap_limit,
             window: (self.window).unwrap_or_else(|| default_window(rate, strategy, self.flows)),
             flows: self.flows,
+            vary: self.vary.into(),
             max_flows: self.max_flows,
             max_width: self.max_width,
             confidence: self.confidence,

@@ -13,7 +13,7 @@ use pathsurvey::model::Rate;
 use pathsurvey::targets::parse_server;
 
 use super::super::names::{
-    FlagsName, IfExistsName, NameFamily, ProtocolName, StrategyName, TransportName,
+    FlagsName, IfExistsName, NameFamily, ProtocolName, StrategyName, TransportName, VaryName,
 };
 use super::super::values::{
     confidence, day, max_duration, packet_size, rate, seconds, share, timeout, whole, whole_or_hex,
@@ -207,9 +207,13 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, help_heading = "Probing")]
     pub(in crate::cli) second_pass: bool,
 
-    /// Number of flows per target. They differ only in the source port (ICMP identifier), which increases by one per flow.
+    /// Number of flows per target. They differ only in one field (--vary), which increases by one per flow.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=u16::MAX), help_heading = "Probing")]
     pub(in crate::cli) flows: u16,
+
+    /// The field in which the flows of a target differ (--flows, and --strategy multipath).
+    #[arg(long, value_name = "FIELD", value_enum, default_value_t = VaryName::SourcePort, help_heading = "Probing")]
+    pub(in crate::cli) vary: VaryName,
 
     /// The probability of finding the whole graph of a target, in percent or as a share (multipath).
     #[arg(long, value_name = "PERCENT", default_value = "95", value_parser = confidence, allow_negative_numbers = true, help_heading = "Multipath")]
@@ -219,7 +223,8 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "PERCENT", value_parser = confidence, allow_negative_numbers = true, help_heading = "Multipath")]
     pub(in crate::cli) confidence: Option<f64>,
 
-    /// The most flows that a target may use (multipath). Each takes a source port, and a socket per address family.
+    /// The most flows that a target may use (multipath). Each takes a source port, and a socket per address family, unless --vary names
+    /// another field.
     #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = whole(1..=u16::MAX), help_heading = "Multipath")]
     pub(in crate::cli) max_flows: u16,
 

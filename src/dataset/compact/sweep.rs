@@ -23,7 +23,7 @@ use crate::dataset::manifest::Manifest;
 use crate::dataset::read::{self, Part, ReadError, Run};
 use crate::dataset::table::{self, Order, TableSchema};
 use crate::dataset::{Counted, RunMeta, files, tables};
-use crate::model::{HopRecord, Protocol, Purpose, Targets, Time, TraceRecord, Ttl};
+use crate::model::{HopRecord, Protocol, Purpose, Targets, Time, TraceRecord, Ttl, Vary};
 use crate::paths::sweep::{Swept, swept_trace};
 
 /// The method of a sweep in manifests.
@@ -120,12 +120,19 @@ fn meta(manifest: &Manifest, protocol: Protocol) -> RunMeta {
         method: manifest.method.clone(),
         protocol,
         base_src_port: None,
+        vary: vary(manifest),
         dst_port: None,
         attempts: 1,
         gap_limit: None,
         probe_sizes: [None; 2],
         config: serde_json::Value::Null,
     }
+}
+
+/// The field in which the flows of a run differ. Older runs do not say it.
+fn vary(manifest: &Manifest) -> Vary {
+    let named = manifest.config.get("vary").and_then(|name| name.as_str());
+    named.and_then(|name| name.parse().ok()).unwrap_or_default()
 }
 
 /// The new parts of `hops` and `traces`, and the counts of the traces.
@@ -272,7 +279,7 @@ impl SweptRows<'_> {
             max_ttl: self.facts.max_ttl,
             run_started_at: self.started_at,
         };
-        let settings = Settings::of(&rows);
+        let settings = Settings::of(&rows, self.records.run.meta.vary);
         let trace = swept_trace(&swept, rows);
         self.decided.extend(trace.on_path);
         let pushed = self.records.push(trace.record, settings);
@@ -324,23 +331,28 @@ impl SweptRows<'_> {
 struct Settings {
     ipv6: bool,
     base_src_port: Option<u16>,
-    /// `None` if it differs between probes.
+    /// That of flow 0. `None` if it differs between the probes of a flow.
     dst_port: Option<u16>,
     /// `None` if it differs between probes.
     probe_size: Option<u16>,
 }
 
 impl Settings {
-    fn of(rows: &[HopRecord]) -> Self {
+    fn of(rows: &[HopRecord], vary: Vary) -> Self {
         let own = || {
             let own = rows.iter().filter(|row| row.reply_index == 0);
             own.filter(|row| row.purpose != Purpose::SecondPass)
         };
-        let base = own().find_map(|row| row.src_port?.checked_sub(row.flow.0));
+        let before = |row: &HopRecord, port: u16, varied| match vary == varied {
+            true => port.wrapping_sub(row.flow.0),
+            false => port,
+        };
+        let base = own().find_map(|row| Some(before(row, row.src_port?, Vary::SourcePort)));
+        let to = own().map(|row| Some(before(row, row.dst_port?, Vary::DestPort)));
         Settings {
             ipv6: rows.first().is_some_and(|row| row.destination.is_ipv6()),
             base_src_port: base,
-            dst_port: same(own().map(|row| row.dst_port)).flatten(),
+            dst_port: same(to).flatten(),
             probe_size: same(own().map(|row| row.probe_size)),
         }
     }

@@ -18,7 +18,7 @@ use crate::dataset::rows;
 use crate::dataset::{
     DatasetWriter, Ending, NewRun, Output, PartLimits, RunFigures, RunMeta, Traces, Vantage,
 };
-use crate::model::{Protocol, Status, TraceId};
+use crate::model::{Protocol, Status, TraceId, Vary};
 
 const TRACES: u32 = 12;
 
@@ -38,6 +38,7 @@ fn meta(run_id: &str) -> RunMeta {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: None,

@@ -39,7 +39,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::files::{Call, Change, Disk, Fault};
-use super::model::Protocol;
+use super::model::{Protocol, Vary};
 use super::read::{Checks, Dataset, Fault as Difference, ReadError};
 use super::*;
 
@@ -73,6 +73,7 @@ fn new_run(run_id: &str) -> NewRun {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,
+        vary: Vary::SourcePort,
         dst_port: None,
         attempts: 2,
         gap_limit: None,

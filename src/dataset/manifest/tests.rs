@@ -4,7 +4,7 @@ use super::*;
 use crate::dataset::directory::Sessions;
 use crate::dataset::tables;
 use crate::dataset::{Counted, Ending, RunFigures, RunMeta, Totals};
-use crate::model::Protocol;
+use crate::model::{Protocol, Vary};
 
 /// A run with every member set to something that is not its default.
 fn sample() -> (RunMeta, RunFigures, Vec<TableParts>) {
@@ -27,6 +27,7 @@ fn sample() -> (RunMeta, RunFigures, Vec<TableParts>) {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: None,
         attempts: 2,
         gap_limit: Some(5),

@@ -92,8 +92,8 @@ fn run(columns: &mut Columns<TraceRecord>) {
 fn settings(columns: &mut Columns<TraceRecord>) {
     columns.int32(
         "flow",
-        "The number of the flow, from 0. With UDP and TCP, the source port is base + flow. \
-             Null if the trace has many flows.",
+        "The number of the flow, from 0. The varied field (the source port, unless --vary names \
+             another) is base + flow. Null if the trace has many flows.",
         |row, _| row.flow,
     );
     columns.constant("method", "The strategy of the trace.", |run| {
@@ -107,12 +107,12 @@ fn settings(columns: &mut Columns<TraceRecord>) {
     columns.int32(
         "src_port",
         "UDP or TCP source port of the flow.",
-        |row, run| Some(run.meta.base_src_port?.wrapping_add(row.flow?.0)),
+        |row, run| run.meta.src_port(row.flow?),
     );
     columns.int32(
         "dst_port",
-        "UDP or TCP destination port; null if the port changes with the TTL.",
-        |_, run| run.meta.dst_port,
+        "UDP or TCP destination port; null if the probes of the trace have several.",
+        |row, run| run.meta.dst_port_of(row.flow),
     );
     columns.int16(
         "attempts",

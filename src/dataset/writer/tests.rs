@@ -11,7 +11,7 @@ use super::*;
 use crate::dataset::manifest::Manifest;
 use crate::dataset::{RunMeta, SealedPart, tables};
 use crate::dataset::{Vantage, rows};
-use crate::model::{self, Protocol, Status};
+use crate::model::{self, Protocol, Status, Vary};
 
 fn new_run() -> NewRun {
     let meta = RunMeta {
@@ -29,6 +29,7 @@ fn new_run() -> NewRun {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: None,
+        vary: Vary::SourcePort,
         dst_port: None,
         attempts: 2,
         gap_limit: None,

@@ -13,7 +13,7 @@ use crate::model::{DiscardReason, Echoed, Evidence, FlowId, ProbeId, Reply, Ttl}
 use crate::wire::protocol::{Answer, Secret};
 
 use super::{Finding, Match, copies};
-use crate::engine::format::ProbeFormat;
+use crate::engine::format::{AnsweredFlow, ProbeFormat};
 use crate::engine::ledger::{AnswerMark, Entry, Ledger, State};
 
 /// Finds the probe that `reply` answers. `echoed` is what the reply repeats of the probe.
@@ -57,7 +57,7 @@ impl Lookup<'_> {
             return Finding::found(probe, evidence);
         }
         match (answer.flow, answer.weak_from_port) {
-            (Some(flow), Some(port)) => self.weak(reply, flow, port),
+            (AnsweredFlow::Known(flow), Some(port)) => self.weak(reply, flow, port),
             _ => self.nothing(answer),
         }
     }
@@ -104,7 +104,7 @@ impl Lookup<'_> {
     fn weak(&self, reply: &Reply, flow: FlowId, from_port: u16) -> Finding {
         let live: Vec<(ProbeId, &Entry)> = self
             .live(flow)
-            .filter(|(_, entry)| self.format.dst_port(entry.probe.ttl) == from_port)
+            .filter(|(_, entry)| self.format.dst_port(flow, entry.probe.ttl) == from_port)
             // A probe that was not sent has no answer.
             .filter(|(_, entry)| entry.state != State::Refused)
             .collect();
@@ -147,8 +147,11 @@ impl Lookup<'_> {
 
     /// Returns the reason for the discard. `Forged` means that a probe with the open facts is live.
     fn nothing(&self, answer: &Answer) -> Finding {
-        let Some(flow) = answer.flow else {
-            return Finding::refused(DiscardReason::Foreign);
+        let flow = match answer.flow {
+            AnsweredFlow::Known(flow) => flow,
+            // It may answer any probe of these flows.
+            AnsweredFlow::Unknown => return Finding::refused(DiscardReason::Ambiguous),
+            AnsweredFlow::Foreign => return Finding::refused(DiscardReason::Foreign),
         };
         let is_live = |ttl| {
             let mut live = self.ledger.with_facts(self.responder, flow, ttl);

@@ -11,7 +11,7 @@
 //! | rewritten | some changed | as sent | any | as sent |
 //! | rewritten | one side (source or destination) changed | as sent, or proved by the check | adjusted for the change | not quoted, or cut short |
 //! | weak | as sent | as sent | not as sent | not quoted, or another |
-//! | weak | as sent | not as sent | as sent | not quoted, or another |
+//! | weak | as sent | not as sent | as sent, and no open fact | not quoted, or another |
 //! | weak | as sent | not quoted | not quoted | not quoted, or cut short |
 //!
 //! The last row is an error from an ordinary UDP socket. It is matched only if one probe of the flow fits.
@@ -37,6 +37,7 @@ use crate::model::{DiscardReason, Evidence, ProbeId, Reply};
 use super::format::ProbeFormat;
 use super::ledger::Ledger;
 use super::nat::NatLearner;
+use crate::wire::token::TokenMaker;
 
 /// What the matcher concludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +81,23 @@ impl Finding {
 }
 
 /// Finds the probe that `reply` answers.
-pub fn find(ledger: &Ledger, format: &ProbeFormat, nat: &NatLearner, reply: &Reply) -> Finding {
+pub fn find(
+    ledger: &Ledger,
+    format: &ProbeFormat,
+    tokens: &TokenMaker,
+    nat: &NatLearner,
+    reply: &Reply,
+) -> Finding {
     match (&reply.quoted, &reply.echoed) {
-        (Some(quoted), _) => quoted::find(ledger, format, nat, reply, quoted),
+        (Some(quoted), _) => {
+            let run = quoted::Run {
+                ledger,
+                format,
+                tokens,
+                nat,
+            };
+            quoted::find(&run, reply, quoted)
+        }
         (None, Some(echoed)) => echoed::find(ledger, format, reply, echoed),
         (None, None) => Finding::refused(DiscardReason::OtherType),
     }

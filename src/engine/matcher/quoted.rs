@@ -15,47 +15,41 @@ use crate::engine::ledger::{Entry, Ledger, State};
 use crate::engine::nat::NatLearner;
 use crate::wire::payload;
 use crate::wire::protocol::Quote;
+use crate::wire::token::TokenMaker;
+
+/// The live probes of a run, and what decides whether a quote is one of them.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub ledger: &'a Ledger,
+    pub format: &'a ProbeFormat,
+    pub tokens: &'a TokenMaker,
+    pub nat: &'a NatLearner,
+}
 
 /// Finds the probe that `reply` quotes. `quoted` is its quoted packet.
-pub(super) fn find(
-    ledger: &Ledger,
-    format: &ProbeFormat,
-    nat: &NatLearner,
-    reply: &Reply,
-    quoted: &QuotedProbe,
-) -> Finding {
-    match format.read(quoted) {
-        Ok(quote) => find_quote(ledger, format, nat, reply, &quote),
+pub(super) fn find(run: &Run, reply: &Reply, quoted: &QuotedProbe) -> Finding {
+    match run.format.read(quoted) {
+        Ok(quote) => find_quote(run, reply, &quote),
         Err(reason) => Finding::refused(reason),
     }
 }
 
-fn find_quote(
-    ledger: &Ledger,
-    format: &ProbeFormat,
-    nat: &NatLearner,
-    reply: &Reply,
-    quote: &Quote,
-) -> Finding {
-    let by_facts = by_open_facts(ledger, format, nat, quote);
+fn find_quote(run: &Run, reply: &Reply, quote: &Quote) -> Finding {
+    let by_facts = by_open_facts(run, quote);
     if let Some(found) = by_facts
         .best
         .filter(|found| found.evidence > Evidence::Weak)
     {
         return Finding::found(found.probe, found.evidence);
     }
-    if let Some(probe) = by_secrets(ledger, format, quote, by_facts.candidates > 0) {
+    if let Some(probe) = by_secrets(run, quote, by_facts.candidates > 0) {
         return Finding::found(probe, Evidence::Rewritten);
     }
-    let ours = quote
-        .shown
-        .flow_number
-        .and_then(|number| format.flow_of(number))
-        .is_some();
+    let ours = run.format.quoted_flow(quote, run.tokens).is_some();
     let result = match by_facts.best {
         Some(weak) => Ok(weak),
-        None if by_facts.candidates > 0 && has_no_secret(format, quote) => {
-            alone(ledger, format, reply, quote).ok_or(match quote.shown.tag {
+        None if by_facts.candidates > 0 && has_no_secret(run.format, quote) => {
+            alone(run, reply, quote).ok_or(match quote.shown.tag {
                 None => DiscardReason::Ambiguous,
                 Some(_) => DiscardReason::Forged,
             })
@@ -77,22 +71,18 @@ struct Candidates {
 
 /// Returns the strongest match among the live probes with the quoted open facts, and the number of these probes. The search
 /// stops at the first full match.
-fn by_open_facts(
-    ledger: &Ledger,
-    format: &ProbeFormat,
-    nat: &NatLearner,
-    quote: &Quote,
-) -> Candidates {
+fn by_open_facts(run: &Run, quote: &Quote) -> Candidates {
     let mut outcome = Candidates {
         best: None,
         candidates: 0,
     };
-    let Some(facts) = format.open_facts(quote) else {
+    let Some(facts) = run.format.open_facts(quote, run.tokens) else {
         return outcome;
     };
-    for (probe, entry) in ledger.with_facts(facts.destination, facts.flow, facts.ttl) {
+    let live = run.ledger;
+    for (probe, entry) in live.with_facts(facts.destination, facts.flow, facts.ttl) {
         outcome.candidates += 1;
-        let Some(evidence) = evidence_of(entry, format, nat, quote) else {
+        let Some(evidence) = evidence_of(entry, run, quote) else {
             continue;
         };
         if outcome.best.is_none_or(|best| evidence > best.evidence) {
@@ -111,15 +101,10 @@ fn by_open_facts(
 
 /// Returns the evidence that `quote` quotes `entry`. The open facts of both are the same. Returns `None` if no secret is as
 /// sent, or if another field speaks against it.
-fn evidence_of(
-    entry: &Entry,
-    format: &ProbeFormat,
-    nat: &NatLearner,
-    quote: &Quote,
-) -> Option<Evidence> {
-    let sent = entry.marked()?;
+fn evidence_of(entry: &Entry, run: &Run, quote: &Quote) -> Option<Evidence> {
+    let (format, sent) = (run.format, entry.marked()?);
     let protocol = format.protocol;
-    if !protocol.agrees(format, quote, sent.ttl, &sent.marks) {
+    if !protocol.agrees(format, quote, &sent) {
         return None;
     }
     if quote.shown.tag == Some(sent.marks.tag) {
@@ -136,29 +121,26 @@ fn evidence_of(
                 && protocol.check_is_adjusted(format, &sent, quote);
             let checksum = quote.shown.checksum;
             let learned = format.check_covers_addresses(sent.destination)
-                && checksum.is_some_and(|checksum| nat.explains(sent.marks.check, checksum));
+                && checksum.is_some_and(|checksum| run.nat.explains(sent.marks.check, checksum));
             if source_changed || learned {
                 Some(Evidence::Rewritten)
             } else {
                 Some(Evidence::Weak)
             }
         }
+        (false, true) if format.check_is_flow() => None,
         (false, true) => Some(Evidence::Weak),
         (false, false) => None,
     }
 }
 
 /// Returns the live probe whose secrets came back although an open fact was changed on the way. Returns `None` if several fit.
-fn by_secrets(
-    ledger: &Ledger,
-    format: &ProbeFormat,
-    quote: &Quote,
-    facts_are_live: bool,
-) -> Option<ProbeId> {
+fn by_secrets(run: &Run, quote: &Quote, facts_are_live: bool) -> Option<ProbeId> {
+    let format = run.format;
     let (protocol, shown) = (format.protocol, &quote.shown);
     let mut found = None;
     for serial in quote.serials() {
-        for (probe, entry) in ledger.with_serial(serial) {
+        for (probe, entry) in run.ledger.with_serial(serial) {
             let fits = entry.marked().is_some_and(|sent| match shown.tag {
                 Some(tag) if tag == sent.marks.tag => true,
                 // Another tag. Zeros at its end may be padding.
@@ -166,7 +148,7 @@ fn by_secrets(
                 _ => {
                     !facts_are_live
                         && shown.ttl.is_none_or(|ttl| ttl == sent.ttl)
-                        && protocol.agrees(format, quote, sent.ttl, &sent.marks)
+                        && protocol.agrees(format, quote, &sent)
                         && (format.serial_is_as_sent(&sent, quote.packet)
                             || protocol.check_holds_serial())
                         && format.one_side_changed(&sent, quote)
@@ -200,14 +182,15 @@ fn has_no_secret(format: &ProbeFormat, quote: &Quote) -> bool {
 /// | no probe is pending, several timed out | `None` |
 ///
 /// The evidence is weak: a late reply to one probe is matched to another probe that is pending.
-fn alone(ledger: &Ledger, format: &ProbeFormat, reply: &Reply, quote: &Quote) -> Option<Match> {
-    let facts = format.open_facts(quote)?;
+fn alone(run: &Run, reply: &Reply, quote: &Quote) -> Option<Match> {
+    let format = run.format;
+    let facts = format.open_facts(quote, run.tokens)?;
     let fitting = || {
-        ledger
+        run.ledger
             .with_facts(facts.destination, facts.flow, facts.ttl)
             .filter(|(_, entry)| {
-                let (ttl, marks) = (entry.probe.ttl, &entry.marks);
-                format.protocol.agrees(format, quote, ttl, marks)
+                let sent = entry.marked();
+                sent.is_some_and(|sent| format.protocol.agrees(format, quote, &sent))
             })
             .filter(|(_, entry)| {
                 let (shown, sent) = (&quote.shown, entry.marks.tag);

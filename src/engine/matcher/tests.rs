@@ -8,11 +8,15 @@ use crate::model::{FlowId, Probe, ProbeId, Purpose, ReplyKind, TargetId, Time, T
 use crate::transport::PacketBatch;
 use crate::wire::checksum::{self, Sum};
 use crate::wire::quote;
-use crate::wire::token::{MarkedFields, RunKey, TokenMaker};
+use crate::wire::token::{MarkedFields, RunKey};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 const FORMAT: ProbeFormat = ProbeFormat::udp(2);
+
+pub(super) fn tokens() -> TokenMaker {
+    TokenMaker::new(RunKey::new([7; 16]))
+}
 
 /// A ledger with probes to 40 targets with two flows and TTLs 1 to 16, and their packets by number.
 struct Live {
@@ -23,7 +27,7 @@ struct Live {
 
 impl Live {
     fn new() -> Self {
-        let tokens = TokenMaker::new(RunKey::new([7; 16]));
+        let tokens = tokens();
         let mut live = Live {
             ledger: Ledger::new(64, true, ProbeId(0)),
             nat: NatLearner::default(),
@@ -44,7 +48,7 @@ impl Live {
             let marks = tokens.marks(&MarkedFields {
                 destination: probe.destination,
                 src_port: FORMAT.src_port(probe.flow),
-                dst_port: FORMAT.dst_port(probe.ttl),
+                dst_port: FORMAT.dst_port(probe.flow, probe.ttl),
                 ttl: probe.ttl,
                 serial,
                 probe_id: live.ledger.next_id(),
@@ -83,7 +87,7 @@ impl Live {
             quoted: Some(quoted),
             ..Reply::bare(router, Time::default(), ReplyKind::TimeExceeded)
         };
-        find(&self.ledger, &FORMAT, &self.nat, &reply)
+        find(&self.ledger, &FORMAT, &tokens(), &self.nat, &reply)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }

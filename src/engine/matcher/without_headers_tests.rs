@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use super::tests::tokens;
 use super::*;
 use crate::engine::ledger::{AnswerMark, State};
 use crate::model::{FlowId, Probe, ProbeId, Purpose, ReplyKind, TargetId, Time, Ttl};
 use crate::transport::PacketBatch;
 use crate::wire::echo::{self, Echo};
-use crate::wire::token::{MarkedFields, RunKey, TokenMaker};
+use crate::wire::token::MarkedFields;
 use crate::wire::udp;
 
 const FORMAT: ProbeFormat = ProbeFormat {
@@ -36,7 +37,7 @@ impl Live {
     }
 
     fn with(format: ProbeFormat, probes: &[(u16, u8, State)]) -> Self {
-        let tokens = TokenMaker::new(RunKey::new([7; 16]));
+        let tokens = tokens();
         let mut live = Live {
             format,
             ledger: Ledger::new(16, format.shows_ttl(), ProbeId(0)),
@@ -57,7 +58,7 @@ impl Live {
             let drawn = tokens.marks(&MarkedFields {
                 destination: probe.destination,
                 src_port: format.src_port(probe.flow),
-                dst_port: format.dst_port(probe.ttl),
+                dst_port: format.dst_port(probe.flow, probe.ttl),
                 ttl: probe.ttl,
                 serial,
                 probe_id: live.ledger.next_id(),
@@ -103,7 +104,8 @@ impl Live {
             quoted: Some(quoted),
             ..exceeded(responder)
         };
-        find(&self.ledger, &self.format, &NatLearner::default(), &reply)
+        let (tokens, nat) = (tokens(), NatLearner::default());
+        find(&self.ledger, &self.format, &tokens, &nat, &reply)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }

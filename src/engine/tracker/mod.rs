@@ -109,9 +109,10 @@ impl Tracker {
             ledger,
             nat,
             settler,
+            tokens,
             ..
         } = self;
-        let finding = matcher::find(ledger, &settler.format, nat, &reply);
+        let finding = matcher::find(ledger, &settler.format, tokens, nat, &reply);
         settler.counts.weak_candidates += u64::from(finding.weak_candidates);
         let found = finding.result?;
         let id = found.probe;

@@ -37,7 +37,7 @@ impl Settler {
             source: None,
             protocol: format.protocol.name(),
             src_port: ports.then_some(number),
-            dst_port: ports.then(|| format.dst_port(probe.ttl)),
+            dst_port: ports.then(|| format.dst_port(probe.flow, probe.ttl)),
             icmp_id: (!ports).then_some(number),
             flow_label: None,
             flow: probe.flow,

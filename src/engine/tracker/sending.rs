@@ -10,7 +10,7 @@ use crate::engine::ledger::State;
 use crate::model::{
     HopRecord, Inferred, InferredHop, Probe, ProbeId, Purpose, Status, Time, UnsentReason,
 };
-use crate::wire::token::{MarkedFields, TokenMaker};
+use crate::wire::token::MarkedFields;
 
 impl Tracker {
     /// Prepares to enter `probes`: see [`Ledger::fetch`](crate::engine::ledger::Ledger::fetch).
@@ -26,7 +26,7 @@ impl Tracker {
         let drawn = self.tokens.marks(&MarkedFields {
             destination: probe.destination,
             src_port: format.src_port(probe.flow),
-            dst_port: format.dst_port(probe.ttl),
+            dst_port: format.dst_port(probe.flow, probe.ttl),
             ttl: probe.ttl,
             serial,
             probe_id: self.ledger.next_id(),
@@ -39,10 +39,7 @@ impl Tracker {
             size: probe.size,
             serial,
             marks: format.marks(drawn, &self.tokens, probe.destination, probe.flow),
-            flow_label: match probe.destination {
-                IpAddr::V4(_) => 0,
-                IpAddr::V6(_) => TokenMaker::flow_label(probe.destination),
-            },
+            flow_label: format.flow_label(probe.destination, probe.flow),
         };
         (self.ledger.add(probe, &marked, now), marked)
     }

@@ -116,13 +116,13 @@ fn show_probe_to_tracking(config: &SurveyConfig, ports: &PortBlock, sources: &[I
     }
 }
 
-/// The number of different addresses and ports among the probes: (target, flow) pairs, times the destination ports.
+/// The number of different addresses and ports among the probes.
 fn tuples(config: &SurveyConfig, targets: u32) -> u64 {
     let ports = match config.port_per_ttl {
         true => u64::from(config.max_ttl.0) + 1 - u64::from(config.first_ttl.0),
-        false => 1,
+        false => config.destination_ports().into(),
     };
-    u64::from(targets) * u64::from(config.flow_pool()) * ports
+    u64::from(targets) * u64::from(config.source_ports()) * ports
 }
 
 /// The test of the receive side, with the protocol and the ports of the probes.

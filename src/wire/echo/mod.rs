@@ -6,8 +6,8 @@
 //! | IP ID (IPv4) | secret: the serial | no |
 //! | TTL or hop limit | the TTL of the probe | no |
 //! | type, code | echo request | yes |
-//! | identifier | base + flow | yes |
-//! | checksum | secret: keyed hash of target and flow, never 0 or 0xffff | yes |
+//! | identifier | base + flow; with `--vary icmp-checksum` the base | yes |
+//! | checksum | secret: keyed hash of target and identifier, never 0 or 0xffff; with `--vary icmp-checksum` plus the flow | yes |
 //! | sequence | high byte: TTL; low byte: 8 bits of the tag | no |
 //! | payload | marks (see [`payload`]) | no |
 //!
@@ -23,7 +23,7 @@ use super::payload::{self, MARKS};
 use super::protocol::{Answer, ProbeProtocol, Proof, Quote, Secret, Shown};
 use super::token::{Marks, TokenMaker};
 use crate::model::{
-    DiscardReason, Echoed, Evidence, Protocol, ProtocolName, QuotedEcho, QuotedProbe,
+    DiscardReason, Echoed, Evidence, FlowId, Protocol, ProtocolName, QuotedEcho, QuotedProbe,
     QuotedTransport, Reply, Ttl,
 };
 
@@ -70,9 +70,20 @@ impl ProbeProtocol for Echo {
     }
 
     /// All probes of a flow carry the same check.
-    fn marks(&self, drawn: Marks, tokens: &TokenMaker, destination: IpAddr, number: u16) -> Marks {
+    fn marks(
+        &self,
+        run: &ProbeFormat,
+        drawn: Marks,
+        tokens: &TokenMaker,
+        destination: IpAddr,
+        flow: FlowId,
+    ) -> Marks {
+        let offset = match run.check_is_flow() {
+            true => flow.0,
+            false => 0,
+        };
         Marks {
-            check: tokens.flow_check(destination, number),
+            check: tokens.flow_check(destination, run.src_port(flow), offset),
             ..drawn
         }
     }
@@ -135,9 +146,9 @@ impl ProbeProtocol for Echo {
     }
 
     /// The low byte of the sequence number is part of the tag.
-    fn agrees(&self, _run: &ProbeFormat, quote: &Quote, ttl: Ttl, marks: &Marks) -> bool {
+    fn agrees(&self, _run: &ProbeFormat, quote: &Quote, sent: &Marked) -> bool {
         match &quote.packet.transport {
-            QuotedTransport::Echo(echo) => echo.sequence == Some(sequence(ttl, marks)),
+            QuotedTransport::Echo(echo) => echo.sequence == Some(sequence(sent.ttl, &sent.marks)),
             _ => false,
         }
     }
@@ -162,7 +173,7 @@ impl ProbeProtocol for Echo {
             secret: Secret::Tag(tag),
         });
         Ok(Answer {
-            flow: run.flow_of(identifier),
+            flow: run.answered_flow(0, identifier),
             ttl: ttl_of_sequence(sequence),
             proofs: [tagged, None],
             weak_from_port: None,
@@ -180,7 +191,7 @@ impl ProbeProtocol for Echo {
             return None;
         };
         let is_as_sent = sent.destination == reply.responder
-            && run.flow_of(identifier) == Some(sent.flow)
+            && identifier == run.src_port(sent.flow)
             && shown == sequence(sent.ttl, &sent.marks);
         Some(match is_as_sent {
             true => Evidence::Full,

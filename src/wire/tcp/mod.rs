@@ -5,7 +5,7 @@
 //! | IP destination | the target | yes |
 //! | IP ID (IPv4) | secret: the serial | no |
 //! | TTL or hop limit | the TTL of the probe | no |
-//! | source port | base + flow | yes |
+//! | source port | base + flow; with another `--vary` the base | yes |
 //! | destination port | as configured | yes |
 //! | sequence number | secret: high 16 bits the serial, low 16 bits the check | no |
 //! | acknowledgement number | 0 in a SYN; otherwise the sequence number, which a reset returns as its own sequence number | no |
@@ -15,7 +15,7 @@
 //! A quote of 8 bytes contains both ports and the whole sequence number. A reset or a SYN-ACK returns the sequence number in
 //! its own numbers. Address translators do not change it.
 
-use super::format::{Marked, ProbeFormat};
+use super::format::{AnsweredFlow, Marked, ProbeFormat};
 use super::ip::{self, Ends};
 use super::protocol::{Answer, ProbeProtocol, Proof, Quote, Secret, Shown};
 use crate::model::{
@@ -90,7 +90,7 @@ impl ProbeProtocol for Tcp {
             TcpFlags::Ack | TcpFlags::Psh => sequence,
         };
         transport[0..2].copy_from_slice(&run.src_port(probe.flow).to_be_bytes());
-        transport[2..4].copy_from_slice(&run.port_at(probe.ttl).to_be_bytes());
+        transport[2..4].copy_from_slice(&run.port_at(probe.flow, probe.ttl).to_be_bytes());
         transport[4..8].copy_from_slice(&sequence.to_be_bytes());
         transport[8..12].copy_from_slice(&acknowledgement.to_be_bytes());
         transport[12] = (HEADER as u8 / 4) << 4;
@@ -198,16 +198,19 @@ impl ProbeProtocol for Tcp {
     /// A segment repeats the sequence number, which is secret as a whole. No other field proves an answer.
     fn answer(&self, run: &ProbeFormat, echoed: &Echoed) -> Result<Answer, DiscardReason> {
         let Echoed::Tcp {
+            src_port,
             dst_port,
             flags,
             sequence,
             acknowledgement,
-            ..
         } = *echoed
         else {
             return Err(DiscardReason::OtherType);
         };
-        let flow = run.flow_of(dst_port).ok_or(DiscardReason::Foreign)?;
+        let flow = run.answered_flow(src_port, dst_port);
+        if flow == AnsweredFlow::Foreign {
+            return Err(DiscardReason::Foreign);
+        }
         let mut answered =
             answered_sequences(self.flags, flags, sequence, acknowledgement).map(|sequence| {
                 Proof {
@@ -220,7 +223,7 @@ impl ProbeProtocol for Tcp {
             return Err(DiscardReason::OtherType);
         }
         Ok(Answer {
-            flow: Some(flow),
+            flow,
             ttl: None,
             proofs,
             weak_from_port: None,
@@ -235,7 +238,8 @@ impl ProbeProtocol for Tcp {
         else {
             return None;
         };
-        if run.flow_of(dst_port) != Some(sent.flow) || run.port_at(sent.ttl) != src_port {
+        let is_flow_right = dst_port == run.src_port(sent.flow);
+        if !is_flow_right || src_port != run.port_at(sent.flow, sent.ttl) {
             return None;
         }
         match reply.kind {

@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | IP destination | the target | yes |
 //! | IP ID (IPv4) | secret: the serial | no |
-//! | IPv6 flow label | hash of the target, the same in every run | yes |
+//! | IPv6 flow label | hash of the target, the same in every run; with `--vary flow-label` plus the flow | yes |
 //! | TTL or hop limit | the TTL of the probe | no |
-//! | source port | base + flow | yes |
-//! | destination port | as configured (unless `--port-per-ttl`) | yes |
+//! | source port | base + flow; with another `--vary` the base | yes |
+//! | destination port | as configured (unless `--port-per-ttl`); with `--vary dest-port` plus the flow | yes |
 //! | UDP length | 20 + TTL: a quote of 8 bytes shows the TTL (unless `--packet-size`) | no |
 //! | UDP checksum | secret: the check, never 0 | no |
 //! | payload | marks (see [`payload`]), zeros | no |
@@ -16,7 +16,7 @@
 
 use std::net::IpAddr;
 
-use super::format::{Marked, ProbeFormat};
+use super::format::{AnsweredFlow, Marked, ProbeFormat};
 use super::ip::{self, Ends};
 use super::payload::{self, MARKS};
 use super::protocol::{Answer, ProbeProtocol, Proof, Secret, Shown};
@@ -54,7 +54,7 @@ impl ProbeProtocol for Udp {
     #[inline]
     fn encode(&self, run: &ProbeFormat, probe: &Marked, ends: &Ends, transport: &mut [u8]) {
         let length = transport.len();
-        let (src_port, dst_port) = (run.src_port(probe.flow), run.port_at(probe.ttl));
+        let (src_port, dst_port) = (run.src_port(probe.flow), run.port_at(probe.flow, probe.ttl));
         let rest = ends
             .pseudo_header(ip::UDP, length)
             .word(src_port)
@@ -132,13 +132,16 @@ impl ProbeProtocol for Udp {
         else {
             return Err(DiscardReason::OtherType);
         };
-        let flow = run.flow_of(dst_port).ok_or(DiscardReason::Foreign)?;
+        let flow = run.answered_flow(src_port, dst_port);
+        if flow == AnsweredFlow::Foreign {
+            return Err(DiscardReason::Foreign);
+        }
         let tagged = tag.zip(serial).map(|(tag, serial)| Proof {
             serial,
             secret: Secret::Tag(tag),
         });
         Ok(Answer {
-            flow: Some(flow),
+            flow,
             ttl: None,
             proofs: [tagged, None],
             weak_from_port: Some(src_port),
@@ -149,7 +152,7 @@ impl ProbeProtocol for Udp {
         let Some(Echoed::Udp { dst_port, .. }) = reply.echoed else {
             return None;
         };
-        let is_flow_right = run.flow_of(dst_port) == Some(sent.flow);
+        let is_flow_right = dst_port == run.src_port(sent.flow);
         is_flow_right.then_some(match sent.destination == reply.responder {
             true => Evidence::Full,
             false => Evidence::Rewritten,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use pathsurvey::config::{StrategyChoice, SurveyConfig};
+use pathsurvey::engine::assembler::TargetRows;
 use pathsurvey::lab::LabNetwork;
 use pathsurvey::model::{DiamondRow, GraphRow, LinkRow, NodeRow, TraceId, TraceRecord};
 
@@ -62,13 +63,16 @@ pub fn multipath(targets: &[&str], seed: u64) -> SurveyConfig {
     }
 }
 
-/// Runs a survey over a network.
-pub fn survey(config: &SurveyConfig, network: &LabNetwork) -> AllFound {
+/// The rows of a survey over a network.
+pub fn drive(config: &SurveyConfig, network: &mut InProcess) -> TargetRows {
     let config = config.clone().validate().expect("a sound configuration");
     let targets = load(&config);
-    let rows = Drive::new(&config)
-        .over(&mut InProcess::new(network.clone()), targets)
-        .rows;
+    Drive::new(&config).over(network, targets).rows
+}
+
+/// Runs a survey over a network.
+pub fn survey(config: &SurveyConfig, network: &LabNetwork) -> AllFound {
+    let rows = drive(config, &mut InProcess::new(network.clone()));
     let mut found: BTreeMap<TraceId, Found> = BTreeMap::new();
     for trace in rows.traces {
         let row = rows.tables.iter().filter_map(|row| row.get::<GraphRow>());

@@ -30,7 +30,7 @@ pub fn network(seed: u64, lines: &str) -> LabNetwork {
         let (high, low) = (number / 250, 1 + number % 250);
         writeln!(
             toml,
-            "[[router]]\nname = \"{last}\"\naddress = \"10.1.{high}.{low}\""
+            "[[router]]\nname = \"{last}\"\naddress = \"10.1.{high}.{low}\"\naddress6 = \"2001:db8:1::{high}:{low}\""
         )
         .unwrap();
         if !next.is_empty() {
@@ -40,7 +40,8 @@ pub fn network(seed: u64, lines: &str) -> LabNetwork {
     }
     writeln!(
         toml,
-        "[[target]]\nprefix = \"198.18.0.0/15\"\nat = \"{last}\"\nunlimited = true"
+        "[[target]]\nprefix = \"198.18.0.0/15\"\nat = \"{last}\"\nunlimited = true
+        [[target]]\nprefix = \"2001:db8:1000::/48\"\nat = \"{last}\"\nunlimited = true"
     )
     .unwrap();
     inline(&toml)

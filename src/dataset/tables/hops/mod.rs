@@ -129,7 +129,8 @@ fn probe(columns: &mut Columns<HopRecord>) {
     );
     columns.int32(
         "flow",
-        "The number of the flow, from 0. With UDP and TCP, the source port is base + flow.",
+        "The number of the flow, from 0. The varied field (the source port, unless --vary names \
+             another) is base + flow.",
         |row, _| row.flow,
     );
     columns.int32(
