@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Protocol, Rate, TcpFlags, Ttl, Vary, named};
+use crate::model::{Algorithm, Protocol, Rate, TcpFlags, Ttl, Vary, named};
 use crate::targets::{Families, TargetSpec};
 
 pub use crate::model::IfExists;
@@ -63,6 +63,8 @@ pub struct SurveyConfig {
     pub flows: u16,
     /// The field in which the flows of a target differ.
     pub vary: Vary,
+    /// How graphs are searched (`multipath`).
+    pub multipath: Algorithm,
     /// The most flows that a target may use (`multipath`).
     pub max_flows: u16,
     /// Nodes at one TTL that are followed (`multipath`).

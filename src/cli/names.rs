@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use pathsurvey::config::{IfExists, StrategyChoice, TransportChoice};
-use pathsurvey::model::{Protocol, TcpFlags, Vary};
+use pathsurvey::model::{Algorithm, Protocol, TcpFlags, Vary};
 use pathsurvey::targets::Families;
 
 /// The strategy.
@@ -88,6 +88,25 @@ impl From<FlagsName> for TcpFlags {
             FlagsName::Syn => TcpFlags::Syn,
             FlagsName::Ack => TcpFlags::Ack,
             FlagsName::Psh => TcpFlags::Psh,
+        }
+    }
+}
+
+/// How the graph of a target is searched.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AlgorithmName {
+    /// Complete each node by itself (MDA).
+    Full,
+    /// Complete whole hops, with fewer probes (MDA-Lite). Goes over to the full search if the graph is meshed, not uniform, or changes from
+    /// packet to packet.
+    Lite,
+}
+
+impl From<AlgorithmName> for Algorithm {
+    fn from(name: AlgorithmName) -> Self {
+        match name {
+            AlgorithmName::Full => Algorithm::Full,
+            AlgorithmName::Lite => Algorithm::Lite,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{IfExists, Network, StrategyChoice, SurveyConfig, TransportChoice};
-use crate::model::{Protocol, Rate, TcpFlags, Ttl, Vary};
+use crate::model::{Algorithm, Protocol, Rate, TcpFlags, Ttl, Vary};
 use crate::targets::TargetSpec;
 
 impl Default for SurveyConfig {
@@ -28,6 +28,7 @@ impl Default for SurveyConfig {
             window: 1_000,
             flows: 1,
             vary: Vary::SourcePort,
+            multipath: Algorithm::Full,
             max_flows: 1_024,
             max_width: 128,
             confidence: None,

@@ -186,6 +186,7 @@ mod tests {
             window: 77,
             flows: 3,
             vary: Vary::FlowLabel,
+            multipath: Algorithm::Lite,
             max_flows: 900,
             max_width: 17,
             confidence: Some(0.99),

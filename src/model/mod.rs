@@ -26,7 +26,7 @@ pub use anomaly::{Anomalies, Anomaly};
 pub use blocked::Blocked;
 pub use event::{InferredHop, StrategyEvent, TableRow, TraceEnd};
 pub use if_exists::IfExists;
-pub use multipath::{BalancerType, DiamondRow, GraphRow, LinkRow, NodeRow, StoppedBy};
+pub use multipath::{Algorithm, BalancerType, DiamondRow, GraphRow, LinkRow, NodeRow, StoppedBy};
 pub(crate) use named::named;
 pub use named::{Named, UnknownName};
 pub use numbers::{FlowId, ParseRateError, ProbeId, Rate, TargetId, TraceId, Ttl};

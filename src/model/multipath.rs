@@ -21,6 +21,18 @@ named! {
 }
 
 named! {
+    /// How the graph of a target is searched.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum Algorithm: "a way to search graphs" {
+        /// The multipath detection algorithm (MDA): each node is completed by itself.
+        #[default]
+        Full = "full",
+        /// MDA-Lite: whole hops are completed, as long as the graph is uniform and not meshed.
+        Lite = "lite",
+    }
+}
+
+named! {
     /// What a load balancer goes by.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum BalancerType: "a type of load balancer" {
@@ -48,6 +60,8 @@ pub struct GraphRow {
     pub finished_at: Time,
     /// Why it ended.
     pub stop_reason: StopReason,
+    /// How it was searched in the end. MDA-Lite goes over to the full algorithm if it has to.
+    pub algorithm: Algorithm,
     /// How many flows were sent.
     pub flows: u32,
     /// How many rows of `nodes` it has.

@@ -136,6 +136,7 @@ fn multipath_limits(config: &SurveyConfig) -> MultipathLimits {
         window: config.window,
         max_flows: config.max_flows,
         max_width: config.max_width,
+        algorithm: config.multipath,
         confidence: match config.confidence {
             Some(confidence) => Confidence::Branching(confidence),
             None => Confidence::Graph(config.graph_confidence),

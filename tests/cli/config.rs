@@ -131,6 +131,8 @@ fn what_config_show_prints_reads_back() {
         "3",
         "--vary",
         "source-port",
+        "--multipath",
+        "lite",
         "--max-flows",
         "500",
         "--max-width",

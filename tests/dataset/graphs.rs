@@ -9,8 +9,8 @@ use pathsurvey::dataset::compact::{Options, Outcome, compact};
 use pathsurvey::dataset::read::{Checks, Dataset, Rows};
 use pathsurvey::dataset::{Format, tables_of};
 use pathsurvey::model::{
-    BalancerType, DiamondRow, GraphRow, LinkRow, NodeRow, StopReason, StoppedBy, TableRow,
-    TargetId, TraceId, Ttl,
+    Algorithm, BalancerType, DiamondRow, GraphRow, LinkRow, NodeRow, StopReason, StoppedBy,
+    TableRow, TargetId, TraceId, Ttl,
 };
 
 use super::*;
@@ -103,6 +103,7 @@ fn graph(target: u32) -> Graph {
     }
     let diamonds = vec![diamond(target, trace_id, destination)];
     let graph = GraphRow {
+        algorithm: Algorithm::Full,
         trace_id,
         target: TargetId(target),
         destination,

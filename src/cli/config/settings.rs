@@ -232,6 +232,7 @@ fn of_probing(config: &SurveyConfig) -> Vec<Setting> {
         fixed("second-pass", Value::Flag(config.second_pass)),
         fixed("flows", number(config.flows)),
         fixed("vary", text(config.vary.as_str().replace('_', "-"))),
+        fixed("multipath", text(config.multipath)),
         fixed("max-flows", number(config.max_flows)),
         fixed("max-width", number(config.max_width)),
         fixed("confidence", config.confidence.map(number)),

@@ -104,6 +104,7 @@ impl SurveyArgs {
             window: (self.window).unwrap_or_else(|| default_window(rate, strategy, self.flows)),
             flows: self.flows,
             vary: self.vary.into(),
+            multipath: self.multipath.into(),
             max_flows: self.max_flows,
             max_width: self.max_width,
             confidence: self.confidence,

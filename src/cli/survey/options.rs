@@ -13,7 +13,8 @@ use pathsurvey::model::Rate;
 use pathsurvey::targets::parse_server;
 
 use super::super::names::{
-    FlagsName, IfExistsName, NameFamily, ProtocolName, StrategyName, TransportName, VaryName,
+    AlgorithmName, FlagsName, IfExistsName, NameFamily, ProtocolName, StrategyName, TransportName,
+    VaryName,
 };
 use super::super::values::{
     confidence, day, max_duration, packet_size, rate, seconds, share, timeout, whole, whole_or_hex,
@@ -212,8 +213,24 @@ pub(in crate::cli) struct SurveyArgs {
     pub(in crate::cli) flows: u16,
 
     /// The field in which the flows of a target differ (--flows, and --strategy multipath).
-    #[arg(long, value_name = "FIELD", value_enum, default_value_t = VaryName::SourcePort, help_heading = "Probing")]
+    #[arg(
+        long,
+        value_name = "FIELD",
+        value_enum,
+        default_value = "source-port",
+        help_heading = "Probing"
+    )]
     pub(in crate::cli) vary: VaryName,
+
+    /// How the graph of a target is searched (multipath).
+    #[arg(
+        long,
+        value_name = "ALGORITHM",
+        value_enum,
+        default_value = "full",
+        help_heading = "Multipath"
+    )]
+    pub(in crate::cli) multipath: AlgorithmName,
 
     /// The probability of finding the whole graph of a target, in percent or as a share (multipath).
     #[arg(long, value_name = "PERCENT", default_value = "95", value_parser = confidence, allow_negative_numbers = true, help_heading = "Multipath")]

@@ -2,7 +2,7 @@
 
 use super::shared::labels;
 use crate::dataset::table::{Columns, Table};
-use crate::model::{GraphRow, Protocol, StopReason};
+use crate::model::{Algorithm, GraphRow, Protocol, StopReason};
 
 /// The table `graphs`.
 pub struct Graphs;
@@ -100,6 +100,12 @@ fn search(columns: &mut Columns<GraphRow>) {
         "Why the search ended, as in traces. max_flows, max_width: a limit ended it before all \
              next hops were found.",
         |row, _| row.stop_reason,
+    );
+    columns.name::<Algorithm, _>(
+        "algorithm",
+        "How the graph was searched in the end: full (MDA), or lite (MDA-Lite) if it was asked for \
+             and the graph allowed it.",
+        |row, _| row.algorithm,
     );
     columns.int32("flows", "The number of flows sent.", |row, _| row.flows);
     columns.float64(

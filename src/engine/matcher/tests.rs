@@ -20,6 +20,7 @@ pub(super) fn tokens() -> TokenMaker {
 
 /// A ledger with probes to 40 targets with two flows and TTLs 1 to 16, and their packets by number.
 struct Live {
+    tokens: TokenMaker,
     ledger: Ledger,
     nat: NatLearner,
     packets: Vec<Vec<u8>>,
@@ -29,6 +30,7 @@ impl Live {
     fn new() -> Self {
         let tokens = tokens();
         let mut live = Live {
+            tokens: tokens.clone(),
             ledger: Ledger::new(64, true, ProbeId(0)),
             nat: NatLearner::default(),
             packets: Vec::new(),
@@ -87,7 +89,7 @@ impl Live {
             quoted: Some(quoted),
             ..Reply::bare(router, Time::default(), ReplyKind::TimeExceeded)
         };
-        find(&self.ledger, &FORMAT, &tokens(), &self.nat, &reply)
+        find(&self.ledger, &FORMAT, &self.tokens, &self.nat, &reply)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }

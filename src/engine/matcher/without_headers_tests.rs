@@ -26,6 +26,7 @@ const TARGET: &str = "198.51.100.1";
 /// Probes to one target, and their bytes that such a quote holds: those behind the UDP header, or from the ICMP header on.
 struct Live {
     format: ProbeFormat,
+    tokens: TokenMaker,
     ledger: Ledger,
     payloads: Vec<Vec<u8>>,
 }
@@ -40,6 +41,7 @@ impl Live {
         let tokens = tokens();
         let mut live = Live {
             format,
+            tokens: tokens.clone(),
             ledger: Ledger::new(16, format.shows_ttl(), ProbeId(0)),
             payloads: Vec::new(),
         };
@@ -104,8 +106,8 @@ impl Live {
             quoted: Some(quoted),
             ..exceeded(responder)
         };
-        let (tokens, nat) = (tokens(), NatLearner::default());
-        find(&self.ledger, &self.format, &tokens, &nat, &reply)
+        let nat = NatLearner::default();
+        find(&self.ledger, &self.format, &self.tokens, &nat, &reply)
             .result
             .map(|found| (found.probe.0, found.evidence))
     }

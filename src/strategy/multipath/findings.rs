@@ -124,6 +124,7 @@ impl Findings<'_> {
             started_at: self.started_at,
             finished_at: self.finished_at,
             stop_reason: self.stop_reason,
+            algorithm: self.walk.effort.algorithm,
             flows: self.flows.into(),
             nodes: nodes.len() as u32,
             links: links as u32,
@@ -140,7 +141,7 @@ impl Findings<'_> {
         if matches!(self.stop_reason, StopReason::MaxWidth | StopReason::Error) {
             return 1.0;
         }
-        let mut found = 1.0 - self.levels.failure(walk.level, walk.branchings);
+        let mut found = 1.0 - self.levels.failure(walk.effort.level, walk.branchings);
         for (stops, views) in walk.stops.iter().zip(&walk.views) {
             for (stop, view) in stops.iter().zip(views) {
                 if *stop != StoppedBy::Points {

@@ -4,6 +4,7 @@
 //!    the limiter spaces them.
 //! 2. The graph is probed hop by hop ([`plan`](self::plan)): through each node, as many flows are sent as its stopping point says
 //!    ([`StoppingPoints`]).
+//!    MDA-Lite completes whole hops in place of nodes, as long as the graph allows it.
 //! 3. A target is done when no node lacks a flow.
 //!
 //! The probes of a target are sent in rounds. The next round is planned when the last outcome of the round has come.
@@ -28,11 +29,11 @@ pub use points::{StoppingPoints, failure, shows_at_most};
 use self::findings::Findings;
 use self::graph::{Graph, NodeEnd};
 use self::levels::Levels;
-use self::plan::{Plan, Walk};
+use self::plan::{Effort, Plan, Walk};
 use super::{Actions, Cursor, Finished, Order, Poll, Reach, Shard, Strategy};
 use crate::model::{
-    Blocked, FlowId, Outcome, Probe, ProbeResult, Purpose, ReplyKind, StopReason, TargetId,
-    Targets, Time, Ttl,
+    Algorithm, Blocked, FlowId, Outcome, Probe, ProbeResult, Purpose, ReplyKind, StopReason,
+    TargetId, Targets, Time, Ttl,
 };
 
 /// The limits of multipath tracing.
@@ -52,6 +53,8 @@ pub struct MultipathLimits {
     pub max_flows: u16,
     /// Nodes at one TTL that are followed.
     pub max_width: u16,
+    /// How graphs are searched at first.
+    pub algorithm: Algorithm,
     /// What may be missed.
     pub confidence: Confidence,
 }
@@ -73,7 +76,7 @@ struct ActiveTarget {
     destination: IpAddr,
     started_at: Time,
     graph: Graph,
-    level: usize,
+    effort: Effort,
     /// Flows below this number were used.
     used: u16,
     round: u16,
@@ -120,7 +123,10 @@ impl Multipath {
             destination,
             started_at: now,
             graph: Graph::default(),
-            level: 0,
+            effort: Effort {
+                level: 0,
+                algorithm: self.limits.algorithm,
+            },
             used: 0,
             round: 0,
             asks_distance: !is_blocked,
@@ -157,7 +163,7 @@ impl Multipath {
         }
         let (graph, limits) = (&state.graph, &self.limits);
         let levels = &mut self.levels;
-        let (plan, walk) = plan::plan(graph, limits, levels, &mut state.level, state.used);
+        let (plan, walk) = plan::plan(graph, limits, levels, &mut state.effort, state.used);
         match plan {
             Plan::Ended(reason) => self.end(target, reason, walk, now, actions),
             Plan::Probe(wants) => {

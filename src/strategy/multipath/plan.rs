@@ -11,22 +11,19 @@
 //! | certainty that its answers do not vary | further attempts of flows that were answered |
 
 mod control;
+mod group;
+mod lite;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use self::group::{Lacks, is_router};
 use super::MultipathLimits;
-use super::graph::{Graph, MOST_ATTEMPTS, Node, NodeEnd};
+use super::graph::{Graph, Node, NodeEnd};
 use super::levels::Levels;
 use super::points::StoppingPoints;
-use super::walk::{self, Group, Via, View};
-use crate::model::{Purpose, StopReason, StoppedBy};
-
-/// Further attempts of a silent flow, beyond the usual number, if other flows of its group were answered.
-const PATIENCE: u8 = 3;
-
-/// The silent flows at which a group is given up, as a multiple of the answered ones that it needs.
-const MOST_SILENT: u32 = 4;
+use super::walk::{self, Group, View};
+use crate::model::{Algorithm, Purpose, StopReason, StoppedBy};
 
 /// A probe that a target wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,17 +63,26 @@ pub struct Walk {
     pub views: Vec<Vec<View>>,
     /// By place: why each of these groups lacks nothing.
     pub stops: Vec<Vec<StoppedBy>>,
-    pub level: usize,
+    pub effort: Effort,
     /// Groups with several next hops.
     pub branchings: usize,
 }
 
-/// Plans what to probe next. Raises `level` if the graph has more branchings than it allows. Flows below `used` were used.
+/// How hard a target is searched. It only ever grows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Effort {
+    /// The level of the stopping points.
+    pub level: usize,
+    pub algorithm: Algorithm,
+}
+
+/// Plans what to probe next. Raises the level if the graph has more branchings than it allows, and leaves MDA-Lite if the graph is not
+/// uniform. Flows below `used` were used.
 pub fn plan(
     graph: &Graph,
     limits: &MultipathLimits,
     levels: &mut Levels,
-    level: &mut usize,
+    effort: &mut Effort,
     used: u16,
 ) -> (Plan, Walk) {
     if graph.is_refused() {
@@ -86,14 +92,19 @@ pub fn plan(
         let mut planner = Planner {
             graph,
             limits,
-            points: levels.points(*level),
+            points: levels.points(effort.level),
+            algorithm: effort.algorithm,
             used,
             groups: vec![vec![Group::start()]],
             views: Vec::new(),
             wants: BTreeSet::new(),
         };
-        let (plan, mut walk) = planner.walk();
-        walk.level = *level;
+        let Some((plan, mut walk)) = planner.walk() else {
+            effort.algorithm = Algorithm::Full;
+            continue;
+        };
+        walk.effort = *effort;
+        let level = &mut effort.level;
         let enough = levels.level(walk.branchings);
         if matches!(plan, Plan::Ended(_)) && enough > *level {
             *level = enough;
@@ -108,6 +119,7 @@ struct Planner<'a> {
     graph: &'a Graph,
     limits: &'a MultipathLimits,
     points: &'a mut StoppingPoints,
+    algorithm: Algorithm,
     used: u16,
     /// By place: the groups whose next hops are there.
     groups: Vec<Vec<Group>>,
@@ -116,7 +128,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn walk(&mut self) -> (Plan, Walk) {
+    /// Returns `None` if MDA-Lite is not enough.
+    fn walk(&mut self) -> Option<(Plan, Walk)> {
         let last = usize::from(
             self.limits
                 .max_ttl
@@ -131,15 +144,18 @@ impl Planner<'_> {
                 .iter()
                 .map(|group| View::of(self.graph, place, group));
             self.views.push(views.collect());
-            let branching = self.views[place].iter().filter(|view| view.width() > 1);
-            walk.branchings += branching.count();
-            let stops = self.complete(place);
+            let branchings = { self.views[place].iter() }.filter(|view| view.width() > 1);
+            walk.branchings += branchings.count();
+            let stops = match self.algorithm {
+                Algorithm::Full => self.complete(place),
+                Algorithm::Lite => self.complete_hop(place)?,
+            };
             if self.wants.is_empty() {
                 self.link(place);
             }
             if !self.wants.is_empty() {
                 let wants = std::mem::take(&mut self.wants);
-                return (Plan::Probe(wants.into_iter().collect()), walk);
+                return Some((Plan::Probe(wants.into_iter().collect()), walk));
             }
             let next = walk::next_groups(
                 self.graph,
@@ -165,7 +181,16 @@ impl Planner<'_> {
         let reason = self.reason(&walk, reason);
         walk.groups = std::mem::take(&mut self.groups);
         walk.views = std::mem::take(&mut self.views);
-        (Plan::Ended(reason), walk)
+        Some((Plan::Ended(reason), walk))
+    }
+
+    fn want_all(&mut self, place: usize, flows: &[u16]) {
+        let wants = flows.iter().map(|flow| Want {
+            place,
+            flow: *flow,
+            repeats: false,
+        });
+        self.wants.extend(wants);
     }
 
     /// Adds what the groups before `place` lack to the wants. Returns why each lacks nothing more.
@@ -177,12 +202,32 @@ impl Planner<'_> {
         if width.len() > usize::from(self.limits.max_width) {
             return vec![StoppedBy::MaxWidth; count];
         }
-        let ends = { self.groups[place].iter().zip(&self.views[place]) }
-            .filter(|(group, view)| is_router(group) && view.only_target(self.graph));
+        let hop = || self.groups[place].iter().zip(&self.views[place]);
+        let ends = hop().filter(|(group, view)| is_router(group) && view.only_target(self.graph));
         let ends = ends.count() as u32;
-        (0..count)
-            .map(|at| self.complete_group(place, at, ends))
-            .collect()
+        let groups = std::mem::take(&mut self.groups[place]);
+        let mut views = std::mem::take(&mut self.views[place]);
+        let mut stops = Vec::new();
+        let mut lacking = Vec::new();
+        for (at, (group, view)) in groups.iter().zip(&mut views).enumerate() {
+            let stop = match self.complete_group(place, group, view, ends) {
+                Lacks::Flows(count) => {
+                    lacking.push((at, count));
+                    StoppedBy::Points
+                }
+                Lacks::Repeats => {
+                    (view.varies, view.is_unsure) = (true, true);
+                    StoppedBy::Silence
+                }
+                Lacks::Nothing(stop) => stop,
+            };
+            stops.push(stop);
+        }
+        (self.groups[place], self.views[place]) = (groups, views);
+        for at in self.more(place, &lacking) {
+            stops[at] = StoppedBy::MaxFlows;
+        }
+        stops
     }
 
     /// Flows that looked for members of a group may have shown nodes that no group leads to. One flow of each such node is sent to the TTL
@@ -207,90 +252,6 @@ impl Planner<'_> {
                 });
             }
         }
-    }
-
-    /// Adds what one group lacks. `ends`: how many groups of its hop lead to the target and nowhere else.
-    fn complete_group(&mut self, place: usize, at: usize, ends: u32) -> StoppedBy {
-        let view = &self.views[place][at];
-        let first = self.points.after(1);
-        let tries = match view.answered {
-            0 => self.limits.attempts,
-            _ => self.limits.attempts.saturating_add(PATIENCE),
-        };
-        // If no flow is answered, only one of them is sent again.
-        let again = match view.answered {
-            0 => 1,
-            _ => view.silent.len(),
-        };
-        for flow in &view.silent[..again.min(view.silent.len())] {
-            if self.graph.at(place)[flow].attempts < tries.min(MOST_ATTEMPTS) {
-                self.wants.insert(Want {
-                    place,
-                    flow: *flow,
-                    repeats: false,
-                });
-            }
-        }
-        let (needed, have) = match view.answered {
-            0 => (first, view.silent.len() as u32),
-            // A router delivers to a host on its link, and forwards the host's packets nowhere else. So the last routers are asked
-            // together.
-            _ if ends > 1 && is_router(&self.groups[place][at]) && view.only_target(self.graph) => {
-                (first.div_ceil(ends).max(2), view.answered)
-            }
-            answered => (self.points.after(view.width()), answered),
-        };
-        let varies = view.varies;
-        if have < needed {
-            // Most of its flows go to a silent next hop, or a limit lets few answers through.
-            if view.answered > 0 && view.silent.len() as u32 > MOST_SILENT * needed {
-                return StoppedBy::Silence;
-            }
-            return match self.more(place, at, needed - have) {
-                true => StoppedBy::Points,
-                false => StoppedBy::MaxFlows,
-            };
-        }
-        if !varies && !self.repeat(place, at) {
-            let view = &mut self.views[place][at];
-            (view.varies, view.is_unsure) = (true, true);
-            return StoppedBy::Silence;
-        }
-        StoppedBy::Points
-    }
-
-    /// Asks for further answers to flows of a group with several next hops, until it is unlikely that the answers vary. Returns `false` if too
-    /// few were answered.
-    fn repeat(&mut self, place: usize, at: usize) -> bool {
-        let view = &self.views[place][at];
-        if view.width() < 2 {
-            return true;
-        }
-        let needed = repeats(self.points.bound(), view.width());
-        let most = 3 * needed;
-        if view.repeats >= needed {
-            return true;
-        }
-        if view.repeats_sent >= most {
-            return false;
-        }
-        let lacking = (needed - view.repeats).min(most - view.repeats_sent) as usize;
-        let group = &self.groups[place][at];
-        let mut flows: Vec<(u8, u16)> = { self.graph.at(place).iter() }
-            .filter(|(flow, shown)| shown.node.is_some() && group.has(**flow))
-            .map(|(flow, shown)| (shown.attempts, *flow))
-            .filter(|(attempts, _)| *attempts < MOST_ATTEMPTS)
-            .collect();
-        flows.sort_unstable();
-        let any = !flows.is_empty();
-        for (_, flow) in flows.into_iter().take(lacking) {
-            self.wants.insert(Want {
-                place,
-                flow,
-                repeats: true,
-            });
-        }
-        any
     }
 
     /// Whether the last hops up to `place`, as many as the gap limit, brought no flow a new address.
@@ -332,33 +293,6 @@ impl Planner<'_> {
             StopReason::Unreachable
         } else {
             otherwise
-        }
-    }
-}
-
-/// Whether the flows of a group pass one router that is known.
-fn is_router(group: &Group) -> bool {
-    matches!(group.via, Via::Node(_))
-}
-
-/// How many repeats show that answers vary, but for the probability `bound`. A balancer by packets sends a repeat to the same of `width`
-/// next hops with the probability 1 / `width`.
-pub fn repeats(bound: f64, width: usize) -> u32 {
-    let each = 1.0 / width.max(2) as f64;
-    (bound.ln() / each.ln()).ceil().max(1.0) as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn repeats_keep_the_bound() {
-        for (bound, width) in [(0.05, 2), (0.05, 3), (0.001, 2), (0.0084, 16)] {
-            let needed = repeats(bound, width);
-            let misjudged = |count: u32| (1.0 / width as f64).powi(count as i32);
-            assert!(misjudged(needed) <= bound);
-            assert!(needed == 1 || misjudged(needed - 1) > bound);
         }
     }
 }

@@ -102,7 +102,16 @@ impl View {
                 view.silent.push(*flow);
             }
         }
+        // Behind a balancer by packets no flow is known to pass a node, until the ways meet again.
+        view.varies |= group.via == Via::Varying && view.width() > 1;
         view
+    }
+
+    /// The probability that two packets go to the same next hop by chance, by the shares of the flows.
+    pub fn agreement(&self) -> f64 {
+        let all = f64::from(self.answered.max(1));
+        let shares = self.nodes.values().map(|flows| f64::from(*flows) / all);
+        shares.map(|share| share * share).sum()
     }
 
     /// The number of next hops.

@@ -4,6 +4,7 @@
 //! one with `PATHSURVEY_STATISTICS=full`: docs/multipath.md has its figures.
 
 mod graphs;
+mod hard;
 mod networks;
 mod statistics;
 

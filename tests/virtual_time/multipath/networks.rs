@@ -64,6 +64,47 @@ pub fn layers(seed: u64, widths: &[usize]) -> LabNetwork {
     network(seed, &lines)
 }
 
+/// A network of 2 to 4 diamonds, drawn by `seed`: widths, lengths and links. Every router has 1 to 4 next hops.
+pub fn sampled(seed: u64) -> LabNetwork {
+    let mut state = seed;
+    let mut draw = move |below: u64| {
+        // SplitMix64 (Steele, Lea, Flood, 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ z >> 31) % below) as usize
+    };
+    let mut widths = vec![1];
+    for _ in 0..2 + draw(3) {
+        for _ in 0..1 + draw(2) {
+            widths.push(2 + draw(3));
+        }
+        widths.push(1);
+    }
+    let mut lines = String::new();
+    for (layer, width) in widths.iter().enumerate() {
+        let next_width = widths.get(layer + 1).copied().unwrap_or(0);
+        let mut links = vec![BTreeSet::new(); *width];
+        for far in 0..next_width {
+            links[draw(*width as u64)].insert(far);
+        }
+        for near in links.iter_mut().filter(|_| next_width > 0) {
+            while near.is_empty() || near.len() < 4.min(next_width) && draw(3) == 0 {
+                near.insert(draw(next_width as u64));
+            }
+        }
+        for (at, next) in links.into_iter().enumerate() {
+            let next: Vec<String> = { next.into_iter() }
+                .map(|far| format!("r{}-{far}", layer + 1))
+                .collect();
+            let arrow = if next.is_empty() { "" } else { ">" };
+            writeln!(lines, "r{layer}-{at} {arrow} {}", next.join(" ")).unwrap();
+        }
+    }
+    network(seed, &lines)
+}
+
 /// The nodes and links of a target's graph. The target itself has the address 0.0.0.0, so that graphs of targets can be compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
