@@ -217,7 +217,7 @@ fn of_probing(config: &SurveyConfig) -> Vec<Setting> {
             "window",
             number(window),
             match config.strategy {
-                StrategyChoice::Multipath => "derived: rate / 8",
+                StrategyChoice::Multipath => "derived: rate / 2",
                 StrategyChoice::Trace | StrategyChoice::Sweep => "derived: rate / flows",
             },
             window == default_window(rate, config.strategy, config.flows),

@@ -31,13 +31,14 @@ pub(in crate::cli) fn default_rate(in_lab: bool) -> Option<Rate> {
     Rate::new(if in_lab { LAB_RATE } else { POLITE_RATE })
 }
 
-/// Probes that a target under way has pending in multipath tracing, about.
-const PENDING: u16 = 8;
+/// Probes per second that a target under way takes in multipath tracing, at least. Its probes wait for earlier answers, and for the target,
+/// which answers one per second.
+const MULTIPATH_PACE: u16 = 2;
 
 /// The window without --window.
 pub(in crate::cli) fn default_window(rate: Rate, strategy: StrategyChoice, flows: u16) -> u32 {
     let flows = match strategy {
-        StrategyChoice::Multipath => PENDING,
+        StrategyChoice::Multipath => MULTIPATH_PACE,
         StrategyChoice::Trace | StrategyChoice::Sweep => flows,
     };
     (rate.per_second() / f64::from(flows.max(1))).clamp(WINDOW.0, WINDOW.1) as u32

@@ -191,7 +191,7 @@ pub(in crate::cli) struct SurveyArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole(1..=MOST_TTL), help_heading = "Probing")]
     pub(in crate::cli) gap_limit: u8,
 
-    /// Maximum number of targets that are traced at a time [default: rate / flows, with multipath rate / 8; 64 to 65536].
+    /// Maximum number of targets that are traced at a time [default: rate / flows, with multipath rate / 2; 64 to 65536].
     #[arg(long, value_name = "N", value_parser = whole(1..=MOST_WINDOW), help_heading = "Probing")]
     pub(in crate::cli) window: Option<u32>,
 
