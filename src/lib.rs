@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "tests may be tables"))]
 
+pub mod analyze;
 pub mod care;
 pub mod config;
 pub mod dataset;

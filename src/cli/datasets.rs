@@ -11,8 +11,7 @@ use clap::{Args, Subcommand};
 
 use pathsurvey::care::{self, Entry, Listed};
 
-pub(super) use self::table::shown;
-use self::table::{Align, Table};
+pub(super) use self::table::{Align, Table, shown};
 use super::log::LogOptions;
 use super::{OK, fail};
 
@@ -48,20 +47,20 @@ impl DatasetsCommand {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Writes to standard output.
-fn print(text: &str) -> io::Result<()> {
+pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
 /// Writes a value as one line of JSON.
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string(value)?;
     Ok(print(&format!("{text}\n"))?)
 }

@@ -3,6 +3,7 @@
 mod compact;
 mod config;
 mod datasets;
+mod ecmp;
 mod lab;
 mod log;
 mod names;
@@ -57,6 +58,8 @@ enum Command {
     /// List, verify, compact and prune datasets.
     #[command(subcommand)]
     Datasets(datasets::DatasetsCommand),
+    /// Summarise the load balancing in a dataset, or draw the graph of one target.
+    Ecmp(ecmp::EcmpArgs),
     /// Print the schema of a table as JSON.
     Schema(schema::SchemaArgs),
 }
@@ -83,6 +86,7 @@ pub(super) fn main() -> ExitCode {
         }
         Command::Lab(command) => command.run(),
         Command::Datasets(command) => command.run(&cli.log),
+        Command::Ecmp(args) => args.run(&cli.log),
         Command::Schema(args) => args.run(),
     };
     ExitCode::from(code)

@@ -1,9 +1,12 @@
 //! Plain data that the modules exchange: targets, probes, replies, outcomes, records.
 //!
+//! [`diamonds`] derives the diamonds of a graph from its nodes and links, because strategies and analyses need the same rules.
+//!
 //! This module reads no clock, no socket and no file. Every meaningful number has its own type. Absent values are `None`, never zero.
 
 mod anomaly;
 mod blocked;
+pub mod diamonds;
 mod event;
 mod if_exists;
 pub mod ipv6;

@@ -123,7 +123,7 @@ pub struct LinkRow {
     pub flows: u32,
 }
 
-/// One row of `diamonds`: consecutive TTLs with several nodes each, between two TTLs with one node each. `strategy::diamonds` has
+/// One row of `diamonds`: consecutive TTLs with several nodes each, between two TTLs with one node each. [`diamonds`](super::diamonds) has
 /// the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiamondRow {

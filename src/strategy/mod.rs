@@ -19,7 +19,7 @@ mod trace;
 pub use actions::{Actions, Reach, Request};
 pub use finished::Finished;
 pub use multipath::{
-    Confidence, Multipath, MultipathLimits, StoppingPoints, diamonds, failure, shows_at_most,
+    Confidence, Multipath, MultipathLimits, StoppingPoints, failure, shows_at_most,
 };
 pub use order::{Cursor, Order, Shard};
 pub use permutation::Permutation;

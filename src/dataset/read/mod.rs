@@ -6,6 +6,7 @@
 //! |---|---|
 //! | the runs, their figures and their files | [`Dataset::runs`] |
 //! | some runs only | [`Dataset::only`] |
+//! | one run after the other | [`Dataset::into_runs`] |
 //! | whether the files are as the runs wrote them | [`Dataset::verify`] |
 //! | whether a process writes into the directory | [`Dataset::is_written`] |
 //! | rows of a table, in order or in parallel | [`Dataset::scan`] |
@@ -149,6 +150,17 @@ impl Dataset {
         self.runs = kept;
         self.others.extend::<Vec<Run>>(others);
         self
+    }
+
+    /// Splits the dataset into datasets of one run each, in the order of the runs. Runs that were not chosen are left out, so
+    /// [`verify`](Dataset::verify) would take their parts for parts that no manifest lists.
+    pub fn into_runs(self) -> impl ExactSizeIterator<Item = Dataset> {
+        let path = self.path;
+        self.runs.into_iter().map(move |run| Dataset {
+            path: path.clone(),
+            runs: vec![run],
+            others: Vec::new(),
+        })
     }
 
     /// Compares the files of the runs with the manifests, in parallel. Returns every fault. The list is empty if there is no fault.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::diamonds;
 use super::graph::{Graph, NodeEnd, NodeId};
 use super::levels::Levels;
 use super::plan::Walk;
 use super::points::shows_at_most;
 use super::walk::{Via, varying_nodes};
+use crate::model::diamonds;
 use crate::model::{
     Anomalies, Anomaly, FlowId, GraphRow, LinkRow, NodeRow, StopReason, StoppedBy, StrategyEvent,
     TableRow, TargetId, Time, TraceEnd, TraceId, Ttl,

@@ -11,7 +11,6 @@
 //!
 //! A target that gets blocked is probed no further. Its trace ends as excluded.
 
-pub mod diamonds;
 mod findings;
 mod graph;
 mod levels;

@@ -26,7 +26,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{BalancerType, DiamondRow, LinkRow, NodeRow, Ttl};
+use super::{BalancerType, DiamondRow, LinkRow, NodeRow, Ttl};
 
 /// Returns the diamonds of the graph of one target, by TTL. The rows may be in any order. Links count if the graph has both nodes.
 pub fn find(nodes: &[NodeRow], links: &[LinkRow]) -> Vec<DiamondRow> {
