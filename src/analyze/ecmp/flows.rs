@@ -53,7 +53,8 @@ impl FlowPath {
         let last = path.last().copied().flatten();
         let length = rows::number(row, "path_length")?;
         let last_ttl = u64::from(first_ttl) + path.len() as u64;
-        let reached = last.is_some() && (last == destination || length.map(|n| n + 1) == Some(last_ttl));
+        let reached =
+            last.is_some() && (last == destination || length.map(|n| n + 1) == Some(last_ttl));
         Ok(FlowPath {
             trace_id: rows::trace_id(row)?,
             probes: rows::number(row, "probes_sent")?.unwrap_or(0),
@@ -133,14 +134,16 @@ pub(super) fn join(trace_id: TraceId, destination: IpAddr, paths: &[FlowPath]) -
             varies: false,
             is_end: node.is_end,
         });
-        drawn.links.extend(node.next.iter().map(|(&far, &flows)| LinkRow {
-            trace_id,
-            destination,
-            ttl: Ttl(ttl),
-            near: address,
-            far,
-            flows,
-        }));
+        drawn
+            .links
+            .extend(node.next.iter().map(|(&far, &flows)| LinkRow {
+                trace_id,
+                destination,
+                ttl: Ttl(ttl),
+                near: address,
+                far,
+                flows,
+            }));
     }
     drawn.diamonds = diamonds::find(&drawn.nodes, &drawn.links);
     for diamond in &mut drawn.diamonds {

@@ -7,6 +7,7 @@
 //! | `flows` | a graph from the paths of several flows |
 //! | `summary`, `counts`, `shared` | figures, distributions, diamonds that many targets share |
 //! | `target` | the graph of one target |
+//! | `draw` | that graph as DOT, GraphML and SVG |
 //!
 //! Guarantees:
 //! - Memory does not grow with the rows of the tables. `summary`, `walk` and `shared` say what is held for each target and for each diamond.
@@ -14,6 +15,7 @@
 //! - A damaged or unusual dataset is an error that names the file or the column, never a panic.
 
 mod counts;
+pub mod draw;
 mod error;
 mod flows;
 mod rows;

@@ -47,7 +47,11 @@ pub(super) fn node(row: &Row) -> Result<NodeRow, RowError> {
         next_hops: count(row, "next_hops")?,
         next_hop_flows: count(row, "next_hop_flows")?,
         miss_probability: row.float("miss_probability")?,
-        stopped_by: named(row, "stopped_by", "a reason to stop that this version knows")?,
+        stopped_by: named(
+            row,
+            "stopped_by",
+            "a reason to stop that this version knows",
+        )?,
         varies: row.bool("varies")? == Some(true),
         is_end: row.bool("is_end")? == Some(true),
     })
@@ -78,7 +82,11 @@ pub(super) fn diamond(row: &Row) -> Result<DiamondRow, RowError> {
         max_length: needed("max_length", count(row, "max_length")?)?,
         width_asymmetry: count(row, "width_asymmetry")?,
         meshed: row.bool("meshed")?,
-        balancer: named(row, "balancer", "a type of balancer that this version knows")?,
+        balancer: named(
+            row,
+            "balancer",
+            "a type of balancer that this version knows",
+        )?,
     })
 }
 
@@ -129,11 +137,7 @@ fn whole<T: TryFrom<i64>>(
         })
 }
 
-fn named<T: FromStr>(
-    row: &Row,
-    column: &str,
-    wanted: &'static str,
-) -> Result<Option<T>, RowError> {
+fn named<T: FromStr>(row: &Row, column: &str, wanted: &'static str) -> Result<Option<T>, RowError> {
     let Some(text) = row.text(column)? else {
         return Ok(None);
     };

@@ -198,11 +198,13 @@ impl Tally {
     /// The figures, and the shared diamonds: those with the most targets first, then by addresses.
     pub(super) fn finish(self) -> (DiamondFigures, Vec<SharedDiamond>) {
         let types = BalancerType::ALL.into_iter().map(Some).chain([None]);
-        let balancers = types.zip(&self.balancers).map(|(balancer, behind)| BalancerFigures {
-            balancer,
-            diamonds: behind.rows,
-            targets: behind.targets.len(),
-        });
+        let balancers = types
+            .zip(&self.balancers)
+            .map(|(balancer, behind)| BalancerFigures {
+                balancer,
+                diamonds: behind.rows,
+                targets: behind.targets.len(),
+            });
         let figures = DiamondFigures {
             total: self.total,
             with_both_ends: self.with_both_ends,
@@ -214,18 +216,21 @@ impl Tally {
             meshed: self.meshed,
             balancers: balancers.collect(),
         };
-        let shared = self.shared.into_iter().map(|((near, far), shared)| SharedDiamond {
-            divergence: near,
-            convergence: far,
-            targets: shared.behind.targets.len(),
-            rows: shared.behind.rows,
-            least_width: shared.least_width.into(),
-            most_width: shared.most_width.into(),
-            most_length: shared.most_length.into(),
-            most_asymmetry: shared.most_asymmetry.map(u64::from),
-            meshed: shared.meshed,
-            balancers: shared.balancers.into_values().collect(),
-        });
+        let shared = self
+            .shared
+            .into_iter()
+            .map(|((near, far), shared)| SharedDiamond {
+                divergence: near,
+                convergence: far,
+                targets: shared.behind.targets.len(),
+                rows: shared.behind.rows,
+                least_width: shared.least_width.into(),
+                most_width: shared.most_width.into(),
+                most_length: shared.most_length.into(),
+                most_asymmetry: shared.most_asymmetry.map(u64::from),
+                meshed: shared.meshed,
+                balancers: shared.balancers.into_values().collect(),
+            });
         let mut shared: Vec<SharedDiamond> = shared.collect();
         shared.sort_unstable_by_key(|diamond| {
             let targets = std::cmp::Reverse(diamond.targets);
@@ -237,6 +242,8 @@ impl Tally {
 
 /// The place of a type among those that are counted.
 fn place(balancer: Option<BalancerType>) -> usize {
-    let known = BalancerType::ALL.iter().position(|known| Some(*known) == balancer);
+    let known = BalancerType::ALL
+        .iter()
+        .position(|known| Some(*known) == balancer);
     known.unwrap_or(BalancerType::ALL.len())
 }

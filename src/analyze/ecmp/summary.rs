@@ -174,8 +174,7 @@ impl Figures {
         }
         let guards = [StopReason::MaxFlows, StopReason::MaxWidth];
         let reason = facts.stop_reason.as_deref();
-        self.guards_fired +=
-            u64::from(guards.iter().any(|guard| Some(guard.as_str()) == reason));
+        self.guards_fired += u64::from(guards.iter().any(|guard| Some(guard.as_str()) == reason));
         if let Some(bound) = facts.failure_bound {
             self.worst = Some(self.worst.map_or(bound, |worst| worst.max(bound)));
             let is_larger = asked.is_some_and(|asked| bound > asked + ROUNDING);

@@ -138,7 +138,10 @@ fn of_multipath(run: &OneRun, destination: IpAddr) -> Result<Option<TargetGraph>
     };
     let id = graph.trace_id;
     let trace = of_trace(run, "traces", &["first_ttl", "probes_sent"], id, |row| {
-        Ok((rows::ttl(row, "first_ttl")?, rows::number(row, "probes_sent")?))
+        Ok((
+            rows::ttl(row, "first_ttl")?,
+            rows::number(row, "probes_sent")?,
+        ))
     })?;
     if let Some((first_ttl, probes)) = trace.first() {
         graph.first_ttl = first_ttl.map_or(1, |ttl| ttl.0);
@@ -148,7 +151,9 @@ fn of_multipath(run: &OneRun, destination: IpAddr) -> Result<Option<TargetGraph>
     graph.links = of_trace(run, "links", &rows::LINK, id, rows::link)?;
     graph.diamonds = of_trace(run, "diamonds", &rows::DIAMOND, id, rows::diamond)?;
     graph.nodes.sort_by_key(|node| (node.ttl, node.address));
-    graph.links.sort_by_key(|link| (link.ttl, link.near, link.far));
+    graph
+        .links
+        .sort_by_key(|link| (link.ttl, link.near, link.far));
     graph.diamonds.sort_by_key(|diamond| diamond.first_ttl);
     Ok(Some(graph))
 }

@@ -264,7 +264,10 @@ fn finish<E>(
     let drawn = flows::join(first, destination, &target.paths);
     let mut stop_reasons: Vec<(String, u64)> = Vec::new();
     for path in &target.paths {
-        match stop_reasons.iter_mut().find(|(known, _)| *known == path.stop_reason) {
+        match stop_reasons
+            .iter_mut()
+            .find(|(known, _)| *known == path.stop_reason)
+        {
             Some((_, count)) => *count += 1,
             None => stop_reasons.push((path.stop_reason.clone(), 1)),
         }
