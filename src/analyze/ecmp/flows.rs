@@ -151,3 +151,96 @@ pub(super) fn join(trace_id: TraceId, destination: IpAddr, paths: &[FlowPath]) -
     }
     drawn
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// A letter is a node, a dot is silence.
+    fn address(letter: char) -> Option<IpAddr> {
+        (letter != '.').then(|| Ipv4Addr::new(198, 51, 100, letter as u8).into())
+    }
+
+    /// Paths to T from TTL 1 on. A path ends there if its last letter is T, or if `!` follows.
+    fn drawn(paths: &[&str]) -> Drawn {
+        let path = |(number, text): (u64, &&str)| FlowPath {
+            trace_id: TraceId(number),
+            stop_reason: "completed".to_owned(),
+            probes: 1,
+            first_ttl: 1,
+            path: text.trim_end_matches('!').chars().map(address).collect(),
+            ends: text.ends_with(['T', '!']),
+        };
+        let paths: Vec<FlowPath> = (0..).zip(paths).map(path).collect();
+        join(TraceId(0), address('T').unwrap(), &paths)
+    }
+
+    /// Nodes as letter, TTL, flows and next hops, with `!` at an end; links as letters, TTL and flows.
+    fn shown(drawn: &Drawn) -> (String, String) {
+        let letter = |address: IpAddr| match address {
+            IpAddr::V4(address) => char::from(address.octets()[3]),
+            IpAddr::V6(_) => '?',
+        };
+        let node = |node: &NodeRow| {
+            let next = node
+                .next_hops
+                .map_or_else(|| "-".to_owned(), |next| next.to_string());
+            let end = if node.is_end { "!" } else { "" };
+            format!(
+                "{}{}:{}>{next}{end}",
+                letter(node.address),
+                node.ttl.0,
+                node.flows
+            )
+        };
+        let link = |link: &LinkRow| {
+            let (near, far) = (letter(link.near), letter(link.far));
+            format!("{near}{far}{}:{}", link.ttl.0, link.flows)
+        };
+        let nodes: Vec<String> = drawn.nodes.iter().map(node).collect();
+        let links: Vec<String> = drawn.links.iter().map(link).collect();
+        (nodes.join(" "), links.join(" "))
+    }
+
+    #[test]
+    fn flows_that_part_and_meet_make_a_diamond_of_unknown_type() {
+        let drawn = drawn(&["ABDT", "ACDT", "ABDT"]);
+        let (nodes, links) = shown(&drawn);
+        assert_eq!(nodes, "A1:3>2 B2:2>1 C2:1>1 D3:3>1 T4:3>-!");
+        assert_eq!(links, "AB1:2 AC1:1 BD2:2 CD2:1 DT3:3");
+        let [diamond] = drawn.diamonds[..] else {
+            panic!("{:?}", drawn.diamonds);
+        };
+        assert_eq!(
+            (diamond.divergence, diamond.convergence),
+            (address('A'), address('D'))
+        );
+        assert_eq!((diamond.max_width, diamond.meshed), (2, Some(false)));
+        assert_eq!(diamond.balancer, None);
+    }
+
+    #[test]
+    fn no_link_leads_over_silence() {
+        let (nodes, links) = shown(&drawn(&["A.CT", "ABCT"]));
+        assert_eq!(nodes, "A1:2>1 B2:1>1 C3:2>1 T4:2>-!");
+        assert_eq!(links, "AB1:1 BC2:1 CT3:2");
+    }
+
+    #[test]
+    fn a_target_at_two_distances_is_two_nodes() {
+        let (nodes, links) = shown(&drawn(&["ABT", "ABCT"]));
+        assert_eq!(nodes, "A1:2>1 B2:2>2 C3:1>1 T3:1>-! T4:1>-!");
+        assert_eq!(links, "AB1:2 BC2:1 BT2:1 CT3:1");
+    }
+
+    #[test]
+    fn a_path_that_fades_has_no_end() {
+        assert_eq!(shown(&drawn(&["AB"])).0, "A1:1>1 B2:1>0");
+        assert_eq!(shown(&drawn(&["AB!"])).0, "A1:1>1 B2:1>-!");
+        // Another flow goes on.
+        assert_eq!(shown(&drawn(&["AB!", "ABT"])).0, "A1:2>1 B2:2>1! T3:1>-!");
+        assert_eq!(shown(&drawn(&["", "..."])).0, "");
+    }
+}

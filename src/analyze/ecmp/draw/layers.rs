@@ -5,8 +5,9 @@
 //! | between two layers | joined by |
 //! |---|---|
 //! | links of the table | these links |
-//! | no link, and one of them is silent or has one node | guides: the paths go on, but which nodes are linked is not known |
-//! | no link, and both have several nodes | nothing: the inside of a per-packet balancer |
+//! | no link, and one of them is silent | guides: all paths go on, but which nodes are linked is not known |
+//! | no link, and one of them has nodes within a per-packet balancer | guides as well, unless both have several nodes |
+//! | no link, and none of that | nothing: each node has its silent hop |
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -86,17 +87,43 @@ impl<'g> Layers<'g> {
         Layers { layers, edges }
     }
 
-    /// Whether the paths through a node go on without an answer: it is no end, and nothing joins it with the next layer.
+    /// Whether nothing joins a node with the next layer, because its next hop is silent.
     pub(super) fn fades(&self, layer: usize, slot: usize) -> bool {
         let node = self.layers[layer].slots[slot];
-        let goes_on = node.is_some_and(|node| !node.is_end && !node.varies);
         let edges = self.edges.get(layer).map_or(&[][..], Vec::as_slice);
-        goes_on && edges.iter().all(|edge| edge.near != slot)
+        node.is_some_and(|node| !node.is_end && !node.varies)
+            && edges.iter().all(|edge| edge.near != slot)
+            && !self.layers.get(layer + 1).is_some_and(Layer::varies)
+    }
+
+    /// Whether nothing joins a node with the layer before, because its previous hop is silent.
+    pub(super) fn emerges(&self, layer: usize, slot: usize) -> bool {
+        let Some(before) = layer.checked_sub(1) else {
+            return false;
+        };
+        self.layers[layer].slots[slot].is_some_and(|node| !node.varies)
+            && self.edges[before].iter().all(|edge| edge.far != slot)
+            && !self.layers[before].varies()
+    }
+}
+
+impl Layer<'_> {
+    fn is_silent(&self) -> bool {
+        self.slots.iter().all(Option::is_none)
+    }
+
+    /// Whether it is within a per-packet balancer.
+    fn varies(&self) -> bool {
+        self.slots.iter().flatten().any(|node| node.varies)
     }
 }
 
 fn guides<'g>(near: &Layer, far: &Layer) -> Vec<Edge<'g>> {
-    if near.slots.len() > 1 && far.slots.len() > 1 {
+    let are_wide = near.slots.len() > 1 && far.slots.len() > 1;
+    let is_known = [near, far]
+        .iter()
+        .all(|layer| !layer.is_silent() && !layer.varies());
+    if are_wide || is_known {
         return Vec::new();
     }
     let goes_on = |slot: &usize| near.slots[*slot].is_none_or(|node| !node.is_end);

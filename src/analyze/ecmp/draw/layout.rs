@@ -27,7 +27,7 @@ const NODE_HEIGHT: f64 = 20.0;
 const DISTANCE: f64 = 26.0;
 /// Between two layers: at least, for each line between them, and at most.
 const GAP: (f64, f64, f64) = (48.0, 1.2, 190.0);
-/// The line behind a node whose next hops are silent.
+/// The line beside a node whose next or previous hop is silent.
 const STUB: f64 = 16.0;
 /// The longest text of a target or a name in the title, in characters.
 const LONGEST_NAME: usize = 64;
@@ -82,7 +82,7 @@ pub(super) enum LineKind<'g> {
     Link(&'g LinkRow),
     /// The paths go on, but which nodes are linked is not known.
     Guide,
-    /// No answer behind a node.
+    /// The next or the previous hop of a node is silent.
     Stub,
 }
 
@@ -209,14 +209,16 @@ fn title(graph: &TargetGraph) -> Vec<Label> {
         }
         (_, None) => "it is not known how much may be missing".to_owned(),
     };
-    let probes = { graph.probes }.map_or_else(String::new, |probes| format!(", {probes} probes"));
+    let probes = { graph.probes }.map_or_else(String::new, |probes| {
+        format!(", {}", counted(probes, "probe"))
+    });
     let size = format!(
-        "{}: {} flows{probes}, {} nodes, {} links, {} diamonds",
+        "{}: {}{probes}, {}, {}, {}",
         graph.stop_reason.as_deref().unwrap_or("several ends"),
-        graph.flows,
-        graph.nodes.len(),
-        graph.links.len(),
-        graph.diamonds.len()
+        counted(graph.flows, "flow"),
+        counted(graph.nodes.len() as u64, "node"),
+        counted(graph.links.len() as u64, "link"),
+        counted(graph.diamonds.len() as u64, "diamond")
     );
     let mut lines = vec![(name, TITLE), (from, LABEL), (claim, LABEL), (size, LABEL)];
     if graph.nodes.is_empty() {
@@ -230,6 +232,11 @@ fn title(graph: &TargetGraph) -> Vec<Label> {
         labels.push(label);
     }
     labels
+}
+
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// A name that is not too long for a title.
@@ -398,13 +405,19 @@ fn lines<'g>(layers: &Layers<'g>, grid: &[Vec<Spot>]) -> Vec<Line<'g>> {
     }
     for (layer, spots) in grid.iter().enumerate() {
         for (slot, spot) in spots.iter().enumerate() {
-            if layers.fades(layer, slot) {
-                let from = (spot.area.right(), spot.area.middle());
+            let (area, y) = (&spot.area, spot.area.middle());
+            let mut stub = |from: f64, to: f64| {
                 lines.push(Line {
-                    from,
-                    to: (from.0 + STUB, from.1),
+                    from: (from, y),
+                    to: (to, y),
                     kind: LineKind::Stub,
                 });
+            };
+            if layers.fades(layer, slot) {
+                stub(area.right(), area.right() + STUB);
+            }
+            if layers.emerges(layer, slot) {
+                stub(area.x - STUB, area.x);
             }
         }
     }

@@ -89,7 +89,7 @@ fn signs(graph: &TargetGraph, spots: &[Spot], lines: &[Line]) -> Vec<(Sign, &'st
         (
             spots.iter().any(|spot| spot.node.is_none()),
             Sign::Silence,
-            "no address answered at this TTL",
+            "no answer at this TTL",
         ),
         (
             line(|kind| matches!(kind, LineKind::Guide)),
@@ -99,7 +99,7 @@ fn signs(graph: &TargetGraph, spots: &[Spot], lines: &[Line]) -> Vec<(Sign, &'st
         (
             line(|kind| matches!(kind, LineKind::Stub)),
             Sign::Line("stub"),
-            "no answer behind",
+            "the next or the previous hop is silent",
         ),
     ];
     let shown = all.into_iter().filter(|(occurs, _, _)| *occurs);

@@ -26,6 +26,8 @@ mod order;
 mod place;
 mod style;
 mod svg;
+#[cfg(test)]
+mod tests;
 
 pub use dot::dot;
 pub use graphml::graphml;

@@ -121,8 +121,8 @@ fn draw_line(line: &Line, text: &mut String) {
     let _ = match line.kind {
         LineKind::Link(link) => writeln!(
             text,
-            "<path class=\"link\" d=\"{path}\"><title>{} → {}, {} flows</title></path>",
-            link.near, link.far, link.flows
+            "<path class=\"link\" d=\"{path}\"><title>{} at TTL {} → {}, {} flows</title></path>",
+            link.near, link.ttl.0, link.far, link.flows
         ),
         LineKind::Guide => writeln!(text, "<path class=\"guide\" d=\"{path}\"/>"),
         LineKind::Stub => writeln!(text, "<path class=\"stub\" d=\"{path}\"/>"),
