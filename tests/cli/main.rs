@@ -7,6 +7,7 @@ mod clashes;
 mod compact;
 mod config;
 mod datasets;
+mod ecmp;
 mod endings;
 mod multipath;
 mod numbers;
