@@ -103,9 +103,10 @@ fn the_figures_are_those_of_the_tables() {
         (number(&found, "graphs"), number(&found, "targets")),
         (8, 8)
     );
-    for (name, column) in [("nodes", "nodes"), ("links", "links")] {
-        assert_eq!(number(&found, name), sum(&graphs, column));
+    for column in ["nodes", "links"] {
+        assert_eq!(number(&found, column), sum(&graphs, column));
     }
+    assert_eq!(found["runs"][0]["vary"], "source_port");
     let of = |rows: &[Value], column| rows.iter().map(|row| number(row, column)).collect();
     assert_eq!(found["flows"], spread(of(&graphs, "flows")));
     assert_eq!(
@@ -312,21 +313,19 @@ fn traces_of_several_flows_make_graphs_without_a_claim() {
     assert!(ecmp(&[&root, "--svg", target]).contains("other flows may take other paths"));
 }
 
-/// Shards write each flow of a target to another part.
 #[test]
-fn the_flows_of_a_target_may_be_in_several_parts() {
+fn graphs_do_not_depend_on_the_parts_of_a_dataset() {
     let (_place, whole) = dataset(&FLOWS);
-    let (_place, pieces) = dataset(&[&FLOWS[..], &["--seal-rows", "50"]].concat());
+    let (_place, pieces) = dataset(&[&FLOWS[..], &["--seal-rows", "100"]].concat());
     let dataset = Dataset::open(&pieces).expect("a dataset");
-    assert!(dataset.runs()[0].parts("traces").len() > 8);
+    assert!(dataset.runs()[0].parts("traces").len() > 2);
     let sorted = |root: &str| {
         let mut rows = csv_rows(&ecmp(&[root, "--csv=targets"]));
         rows.sort();
         rows
     };
     assert_eq!(sorted(&pieces), sorted(&whole));
-    let mut figures = [json(&[&pieces]), json(&[&whole])];
-    assert_eq!(figures[0].take(), figures[1].take());
+    assert_eq!(json(&[&pieces]), json(&[&whole]));
 }
 
 #[test]
@@ -440,6 +439,10 @@ fn wrong_input_is_refused_with_the_remedy() {
         (
             &[&one],
             &["trace with one flow", "--strategy multipath", "--flows 16"],
+        ),
+        (
+            &["tests/fixtures/v1/icmp"],
+            &["trace of an old version, without paths"],
         ),
         (&[&sweep], &["a sweep", "--strategy multipath"]),
         (

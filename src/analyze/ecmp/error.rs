@@ -37,7 +37,8 @@ pub enum EcmpError {
     Empty(PathBuf),
     /// No graph has this target.
     #[error(
-        "{} has no graph of the target {target:?}: give its address, or its text in the list of targets; `pathsurvey ecmp --csv=targets` lists both",
+        "{} has no graph of the target {target:?}: give its address, or its text in the list of targets; `pathsurvey ecmp {} --csv=targets` lists both",
+        path.display(),
         path.display()
     )]
     NoTarget {

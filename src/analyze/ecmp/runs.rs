@@ -5,6 +5,8 @@
 //! | runs of multipath tracing | these; runs of `--flows` are left out |
 //! | no such run, but runs of `trace` with several flows | these |
 //! | neither | none: [`EcmpError::NoFlows`] |
+//!
+//! Traces of schema version 1 have no paths, so such runs are not used.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,10 @@ use serde::Serialize;
 
 use super::EcmpError;
 use crate::dataset::read::{Dataset, Run};
-use crate::model::Time;
+use crate::model::{Time, Vary};
+
+/// The first schema version of `traces` with paths.
+const FIRST_WITH_PATHS: u32 = 2;
 
 /// Where graphs come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +41,8 @@ pub struct RunFacts {
     pub vantage: String,
     /// The protocol of the probes.
     pub protocol: String,
+    /// The field in which the flows of a target differ.
+    pub vary: String,
     /// The state in the manifest. A run in the state `running` may have been killed.
     pub state: String,
     /// The number of its graphs.
@@ -112,8 +119,13 @@ fn source_of(run: &Run) -> Option<Source> {
     if run.tables().any(|table| table == "graphs") {
         return Some(Source::Multipath);
     }
-    let has_traces = run.tables().any(|table| table == "traces");
-    (has_traces && run.manifest().method == "trace" && flows_of(run) > 1).then_some(Source::Flows)
+    let is_trace = run.manifest().method == "trace" && flows_of(run) > 1;
+    (is_trace && has_paths(run)).then_some(Source::Flows)
+}
+
+fn has_paths(run: &Run) -> bool {
+    let traces = run.manifest().tables.get("traces");
+    traces.is_some_and(|section| section.schema_version >= FIRST_WITH_PATHS)
 }
 
 fn flows_of(run: &Run) -> u64 {
@@ -135,6 +147,10 @@ fn one(data: Dataset, source: Source) -> Option<OneRun> {
         started_at_us: manifest.started_at.map(Time::as_micros),
         vantage: manifest.vantage.id.clone(),
         protocol: manifest.protocol.clone(),
+        // Manifests before the option lack the member.
+        vary: { manifest.config["vary"].as_str() }
+            .unwrap_or(Vary::SourcePort.as_str())
+            .to_owned(),
         state: manifest.state.as_str().to_owned(),
         graphs: 0,
         asked_of_graph: failure("graph_confidence").filter(|_| asked_of_node.is_none()),
@@ -151,6 +167,7 @@ fn refusal(dataset: &Dataset, path: PathBuf) -> EcmpError {
     }
     let kind = |run: &Run| match run.manifest().method.as_str() {
         "sweep" => "a sweep".to_owned(),
+        "trace" if !has_paths(run) => "trace of an old version, without paths".to_owned(),
         "trace" => "trace with one flow".to_owned(),
         other => other.to_owned(),
     };

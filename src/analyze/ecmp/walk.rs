@@ -1,8 +1,8 @@
 //! Goes through the graphs of all runs, one after the other.
 //!
 //! Memory: a batch of rows, the numbers of probes of one run's traces (16 bytes for each graph), and in runs of flows the paths to the targets
-//! whose flows were not all read yet. The flows of a target end at about the same time, so these are about as many targets as the survey had
-//! under way at once (`--window`).
+//! whose flows were not all read yet. The flows of a target are sealed together and stand side by side, so that is one target. In datasets that
+//! earlier versions wrote, it is as many as were under way when a part was sealed.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

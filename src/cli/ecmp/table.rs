@@ -39,6 +39,7 @@ fn runs(summary: &Summary) -> String {
         ("run", Align::Left),
         ("state", Align::Left),
         ("protocol", Align::Left),
+        ("flows differ in", Align::Left),
         ("graphs", Align::Right),
     ]);
     for run in summary.runs.iter().rev().take(LISTED_RUNS) {
@@ -48,6 +49,7 @@ fn runs(summary: &Summary) -> String {
             run.run_id.clone(),
             run.state.clone(),
             run.protocol.clone(),
+            run.vary.clone(),
             count(run.graphs),
         ]);
     }

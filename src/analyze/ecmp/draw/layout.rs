@@ -194,9 +194,10 @@ fn title(graph: &TargetGraph) -> Vec<Label> {
             |time| time.format("%Y-%m-%d %H:%M UTC").to_string(),
         );
     let from = format!(
-        "from {}, {time}, {}, run {}",
+        "from {}, {time}, {} flows that differ in the {}, run {}",
         shortened(&run.vantage),
         run.protocol,
+        shortened(&run.vary.replace('_', " ")),
         shortened(&run.run_id)
     );
     let claim = match (graph.source, graph.failure_bound) {

@@ -70,6 +70,7 @@ fn graph(widths: &[u8], links: &[(u8, u8, u8)], is_v6: bool) -> TargetGraph {
             started_at_us: Some(1_772_323_200_000_000),
             vantage: "ams1".to_owned(),
             protocol: "udp".to_owned(),
+            vary: "source_port".to_owned(),
             state: "complete".to_owned(),
             graphs: 0,
             asked_of_graph: Some(0.05),
