@@ -114,6 +114,7 @@ fn the_figures_are_those_of_the_tables() {
         spread(of(&rows(&root, "traces"), "probes_sent"))
     );
     assert_eq!(found["stop_reasons"], serde_json::json!({"completed": 8}));
+    assert_eq!(found["algorithms"], serde_json::json!({"full": 8}));
     assert_eq!(found["failure_bound"]["asked"], 0.05);
     assert_eq!(total(&found["max_width"]), 8);
     assert_eq!(number(&found["diamonds"], "total"), diamonds.len() as u64);

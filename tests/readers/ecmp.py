@@ -146,6 +146,7 @@ def check_figures(directory, query, has_graphs):
         "share_behind_diamond": behind / targets,
         "graphs": one("select count(*) from graphs"),
         "stop_reasons": dict(query(f"select stop_reason, count(*) from {reasons} group by 1")),
+        "algorithms": dict(query("select algorithm, count(*) from graphs where algorithm is not null group by 1")) if has_graphs else {},
         "nodes": one("select count(*) from nodes"),
         "links": one("select count(*) from links"),
         "max_width": bins(query, "graphs", "max_width", True),

@@ -40,6 +40,8 @@ pub struct Summary {
     pub graphs: u64,
     /// Graphs by stop reason; in runs of flows, traces by stop reason.
     pub stop_reasons: BTreeMap<String, u64>,
+    /// Graphs by the algorithm that ended the search: `full` or `lite`. Graphs of earlier versions, and of flows, have none.
+    pub algorithms: BTreeMap<String, u64>,
     /// The graphs that a limit ended: `max_flows` or `max_width`.
     pub guards_fired: u64,
     /// All nodes.
@@ -76,6 +78,7 @@ struct Figures {
     targets: HashMap<IpAddr, u32>,
     graphs: u64,
     stop_reasons: BTreeMap<String, u64>,
+    algorithms: BTreeMap<String, u64>,
     guards_fired: u64,
     nodes: u64,
     links: u64,
@@ -132,6 +135,7 @@ pub(super) fn summarise(chosen: &Chosen, meter: &Meter) -> Result<Summary, EcmpE
         share_behind_diamond: (targets > 0).then(|| behind as f64 / targets as f64),
         graphs: figures.graphs,
         stop_reasons: figures.stop_reasons,
+        algorithms: figures.algorithms,
         guards_fired: figures.guards_fired,
         nodes: figures.nodes,
         links: figures.links,
@@ -164,13 +168,10 @@ impl Figures {
             self.probes.add(probes);
         }
         for (reason, count) in seen.stop_reasons {
-            // Most reasons are known already.
-            match self.stop_reasons.get_mut(reason) {
-                Some(known) => *known += count,
-                None => {
-                    self.stop_reasons.insert(reason.clone(), *count);
-                }
-            }
+            count_name(&mut self.stop_reasons, reason, *count);
+        }
+        if let Some(algorithm) = &facts.algorithm {
+            count_name(&mut self.algorithms, algorithm, 1);
         }
         let guards = [StopReason::MaxFlows, StopReason::MaxWidth];
         let reason = facts.stop_reason.as_deref();
@@ -182,6 +183,16 @@ impl Figures {
         }
         let next = self.targets.len() as u32;
         *self.targets.entry(facts.destination).or_insert(next)
+    }
+}
+
+fn count_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+    // Most names are known already.
+    match counts.get_mut(name) {
+        Some(known) => *known += count,
+        None => {
+            counts.insert(name.to_owned(), count);
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct TargetGraph {
     pub destination: IpAddr,
     /// Why the search ended. `None` if the traces of its flows ended for several reasons.
     pub stop_reason: Option<String>,
+    /// How it was searched in the end: `full` or `lite`. `None` in runs of flows, and if an earlier version wrote it.
+    pub algorithm: Option<String>,
     /// The number of flows.
     pub flows: u64,
     /// The number of probes. `None` if the trace of the graph is missing.
@@ -109,6 +111,7 @@ fn of_multipath(run: &OneRun, destination: IpAddr) -> Result<Option<TargetGraph>
         "trace_id",
         "target_input",
         "stop_reason",
+        "algorithm",
         "flows",
         "failure_bound",
     ]);
@@ -123,6 +126,7 @@ fn of_multipath(run: &OneRun, destination: IpAddr) -> Result<Option<TargetGraph>
                 target_input: row.text("target_input")?.unwrap_or_default().to_owned(),
                 destination,
                 stop_reason: row.text("stop_reason")?.map(str::to_owned),
+                algorithm: row.text("algorithm")?.map(str::to_owned),
                 flows: rows::number(&row, "flows")?.unwrap_or(0),
                 probes: None,
                 failure_bound: row.float("failure_bound")?,
@@ -202,6 +206,7 @@ fn of_flows(run: &OneRun, destination: IpAddr) -> Result<Option<TargetGraph>, Ec
         target_input: input,
         destination,
         stop_reason: only.map(|reason| (*reason).to_owned()),
+        algorithm: None,
         flows: paths.len() as u64,
         probes: Some(paths.iter().map(|path| path.probes).sum()),
         failure_bound: None,

@@ -31,6 +31,8 @@ pub struct GraphFacts {
     pub destination: IpAddr,
     /// Why the search ended. In runs of flows, why the traces ended. `None` if they ended for several reasons.
     pub stop_reason: Option<String>,
+    /// How it was searched in the end: `full` or `lite`. `None` in runs of flows, and if an earlier version wrote it.
+    pub algorithm: Option<String>,
     /// The number of flows.
     pub flows: u64,
     /// The number of probes that the kernel accepted. `None` if the trace of the graph is missing.
@@ -125,6 +127,7 @@ fn of_multipath<E: From<EcmpError>>(
         "target_input",
         "destination",
         "stop_reason",
+        "algorithm",
         "flows",
         "nodes",
         "links",
@@ -159,6 +162,7 @@ fn graph(run: &OneRun, row: &Row, probes: &Probes) -> Result<GraphFacts, EcmpErr
         target_input: row.text("target_input")?.unwrap_or_default().to_owned(),
         destination: rows::address(row, "destination")?,
         stop_reason: row.text("stop_reason")?.map(str::to_owned),
+        algorithm: row.text("algorithm")?.map(str::to_owned),
         flows: number("flows")?,
         probes: probes.of(trace_id),
         nodes: number("nodes")?,
@@ -284,6 +288,7 @@ fn finish<E>(
             [(only, _)] => Some(only.clone()),
             _ => None,
         },
+        algorithm: None,
         flows: target.paths.len() as u64,
         probes: Some(target.paths.iter().map(|path| path.probes).sum()),
         nodes: drawn.nodes.len() as u64,

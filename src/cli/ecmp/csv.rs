@@ -29,13 +29,14 @@ const DIAMONDS: [&str; 10] = [
     "balancers",
 ];
 
-const TARGETS: [&str; 14] = [
+const TARGETS: [&str; 15] = [
     "run_id",
     "trace_id",
     "vantage",
     "target_input",
     "destination",
     "stop_reason",
+    "algorithm",
     "flows",
     "probes",
     "nodes",
@@ -78,6 +79,7 @@ pub(super) fn targets(graphs: &Graphs, progress: impl Fn(Progress) + Sync) -> an
             graph.target_input.clone(),
             graph.destination.to_string(),
             cell(graph.stop_reason.as_ref()),
+            cell(graph.algorithm.as_ref()),
             graph.flows.to_string(),
             cell(graph.probes),
             graph.nodes.to_string(),

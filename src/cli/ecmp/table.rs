@@ -1,5 +1,7 @@
 //! The figures of `ecmp` as text for a terminal.
 
+use std::collections::BTreeMap;
+
 use chrono::DateTime;
 use indicatif::HumanCount;
 
@@ -74,15 +76,17 @@ fn graphs(summary: &Summary) -> String {
         count(summary.targets_behind_diamond),
         share(summary.targets_behind_diamond, summary.targets)
     );
-    let reasons = summary.stop_reasons.iter();
-    let reasons: Vec<String> = reasons
-        .map(|(reason, graphs)| format!("{} {}", reason, count(*graphs)))
-        .collect();
     let of = match summary.source {
         Source::Multipath => "stop reasons             ",
         Source::Flows => "stop reasons of traces   ",
     };
-    text += &format!("{of}  {}\n", reasons.join(", "));
+    text += &format!("{of}  {}\n", named(&summary.stop_reasons));
+    if !summary.algorithms.is_empty() {
+        text += &format!(
+            "algorithms                 {}\n",
+            named(&summary.algorithms)
+        );
+    }
     if let Some(bound) = &summary.failure_bound {
         let number = |bound: Option<f64>| bound.map_or_else(|| "-".to_owned(), |b| b.to_string());
         text += &format!(
@@ -117,6 +121,15 @@ fn graphs(summary: &Summary) -> String {
         ]);
     }
     format!("{text}\n{}", table.text())
+}
+
+/// Names with their counts.
+fn named(counts: &BTreeMap<String, u64>) -> String {
+    let counts = counts.iter();
+    let counts: Vec<String> = counts
+        .map(|(name, graphs)| format!("{name} {}", count(*graphs)))
+        .collect();
+    counts.join(", ")
 }
 
 fn spread_row(name: &str, spread: Spread) -> Vec<String> {

@@ -59,6 +59,7 @@ pub(super) fn of_graph(graph: &TargetGraph) -> Attributes {
         ("protocol", text(&graph.run.protocol)),
         ("source", text(source)),
         ("stop_reason", graph.stop_reason.as_ref().and_then(text)),
+        ("algorithm", graph.algorithm.as_ref().and_then(text)),
         ("flows", whole(graph.flows)),
         ("probes", graph.probes.and_then(whole)),
         ("failure_bound", graph.failure_bound.map(Attribute::Number)),

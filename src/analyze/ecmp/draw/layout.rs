@@ -10,7 +10,7 @@ use super::order::order;
 use super::place::heights;
 use super::style::{HEADER, LABEL, NODE, TITLE};
 use crate::analyze::ecmp::{Source, TargetGraph};
-use crate::model::{BalancerType, DiamondRow, LinkRow, NodeRow};
+use crate::model::{Algorithm, BalancerType, DiamondRow, LinkRow, NodeRow};
 
 /// The width of a character, as a share of the size of its font. Usual fonts have 0.55 to 0.602.
 const ADVANCE: f64 = 0.62;
@@ -206,7 +206,11 @@ fn title(graph: &TargetGraph) -> Vec<Label> {
             graph.flows
         ),
         (_, Some(bound)) => {
-            format!("probability that a node or a link is missing: at most {bound}")
+            let lite = match graph.algorithm.as_deref() == Some(Algorithm::Lite.as_str()) {
+                true => ", if MDA-Lite missed no mesh",
+                false => "",
+            };
+            format!("probability that a node or a link is missing: at most {bound}{lite}")
         }
         (_, None) => "it is not known how much may be missing".to_owned(),
     };

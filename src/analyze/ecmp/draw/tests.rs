@@ -80,6 +80,7 @@ fn graph(widths: &[u8], links: &[(u8, u8, u8)], is_v6: bool) -> TargetGraph {
         target_input: destination.to_string(),
         destination,
         stop_reason: Some("completed".to_owned()),
+        algorithm: Some("full".to_owned()),
         flows: 96,
         probes: Some(400),
         failure_bound: Some(0.05),
