@@ -1,7 +1,9 @@
 //! Surveys along a chain of real Linux routers with two balancers, in network namespaces: the same responders and the same paths
-//! as other people's programs find there, for every protocol and both families.
+//! as other people's programs find there, for every protocol and both families. Multipath surveys of fabrics of such routers: all branches
+//! of every target, and nothing else.
 //!
-//! The chain, and why each of its settings is there: `routers/build.sh`. Nothing leads out of it, and it vanishes with the case.
+//! `routers/build.sh` builds the chain and says why each of its settings is there; `routers/ecmp/fabric.sh` builds the fabrics. Nothing
+//! leads out of them, and they vanish with the case.
 
 #![allow(
     clippy::disallowed_methods,
@@ -11,6 +13,7 @@
 mod routers {
     pub mod agree;
     pub mod chain;
+    pub mod ecmp;
     pub mod listener;
     pub mod nowhere;
     pub mod others;
@@ -25,11 +28,91 @@ mod tools;
 use std::process::ExitCode;
 
 use routers::chain::Family::{V4, V6};
+use routers::ecmp::fabric::Shape::{Mesh, Tree};
+use routers::ecmp::{branches, peculiar};
 use routers::{agree, listener, nowhere, translation};
 use support::{Case, Outcome, User};
 
 /// A case as it is shown, and what it runs.
 type Named = (&'static str, fn() -> Outcome);
+
+/// The cases of multipath tracing.
+const ECMP: &[Named] = &[
+    ("udp_under_policy_1_finds_all_branches_over_ipv4", || {
+        branches::udp_under_policy_1(Tree, V4)
+    }),
+    ("udp_under_policy_1_finds_all_branches_over_ipv6", || {
+        branches::udp_under_policy_1(Mesh, V6)
+    }),
+    ("tcp_under_policy_1_finds_all_branches_over_ipv4", || {
+        branches::tcp_under_policy_1(Mesh, V4)
+    }),
+    ("tcp_under_policy_1_finds_all_branches_over_ipv6", || {
+        branches::tcp_under_policy_1(Tree, V6)
+    }),
+    ("icmp_under_policy_1_finds_one_branch_over_ipv4", || {
+        branches::icmp_under_policy_1(V4)
+    }),
+    ("icmp_under_policy_1_finds_one_branch_over_ipv6", || {
+        branches::icmp_under_policy_1(V6)
+    }),
+    ("udp_under_policy_0_finds_one_branch_over_ipv4", || {
+        branches::udp_under_policy_0(V4)
+    }),
+    ("udp_under_policy_0_finds_one_branch_over_ipv6", || {
+        branches::udp_under_policy_0(V6)
+    }),
+    (
+        "source_ports_under_policy_3_find_all_branches_over_ipv4",
+        || branches::source_ports_under_policy_3(V4),
+    ),
+    (
+        "source_ports_under_policy_3_find_all_branches_over_ipv6",
+        || branches::source_ports_under_policy_3(V6),
+    ),
+    (
+        "source_ports_find_one_branch_where_flow_labels_are_hashed",
+        || branches::source_ports_under_a_policy_of_the_flow_label(V6),
+    ),
+    ("incomplete_graphs_are_as_few_as_the_bound_says", || {
+        branches::misses_keep_the_bound(V4)
+    }),
+    (
+        "a_lighter_next_hop_is_missed_as_often_as_its_weight_says",
+        || peculiar::unequal_weights(V4),
+    ),
+    ("a_resilient_group_shows_its_next_hops_over_ipv4", || {
+        peculiar::resilient_groups(V4)
+    }),
+    ("a_resilient_group_shows_its_next_hops_over_ipv6", || {
+        peculiar::resilient_groups(V6)
+    }),
+    ("a_silent_next_hop_is_no_node_and_no_link", || {
+        peculiar::a_silent_next_hop(V4)
+    }),
+    ("a_stateful_router_shows_all_branches_over_ipv4", || {
+        peculiar::a_stateful_router(V4)
+    }),
+    ("a_stateful_router_shows_all_branches_over_ipv6", || {
+        peculiar::a_stateful_router(V6)
+    }),
+    (
+        "packets_balanced_one_by_one_show_no_links_over_ipv4",
+        || peculiar::packets_balanced_one_by_one(V4),
+    ),
+    (
+        "packets_balanced_one_by_one_show_no_links_over_ipv6",
+        || peculiar::packets_balanced_one_by_one(V6),
+    ),
+    (
+        "uplinks_of_the_vantage_point_show_one_by_one_over_ipv4",
+        || peculiar::uplinks(V4),
+    ),
+    (
+        "uplinks_of_the_vantage_point_show_one_by_one_over_ipv6",
+        || peculiar::uplinks(V6),
+    ),
+];
 
 fn main() -> ExitCode {
     if let Some(ended) = listener::if_asked() {
@@ -71,6 +154,7 @@ fn main() -> ExitCode {
     ];
     let cases: Vec<Case> = cases
         .iter()
+        .chain(ECMP)
         .map(|(name, run)| Case {
             name,
             user: User::Root,

@@ -16,6 +16,7 @@
 # and by whichever link, comes from that. Neighbours are static and nothing is detected, so that nothing waits for ARP or
 # neighbour discovery. No route leads out of the chain.
 set -euo pipefail
+source "$(dirname "$(realpath "$0")")/namespaces.sh"
 
 # Namespace and the last part of its address.
 nodes=(vantage:1 r1:11 r2a:21 r2b:22 r3:31 r4a:41 r4b:42 r4c:43 r5:51 target:80)
@@ -33,34 +34,6 @@ address4() { if [ "$1" = target ]; then echo 203.0.113.80; else echo "198.51.100
 address6() { if [ "$1" = target ]; then echo 2001:db8:2::80; else echo "2001:db8:1::${number[$1]}"; fi; }
 # Of the end of a link that is at $1 and leads to $2.
 hardware() { printf '02:00:00:00:%02d:%02d' "${number[$1]}" "${number[$2]}"; }
-
-write() { echo "$2" >"/proc/sys/net/$1"; }
-# For what older kernels do not have, or not for each namespace.
-write_if_there() { if [ -w "/proc/sys/net/$1" ]; then write "$1" "$2"; fi; }
-
-# In a namespace: what must be so before its links exist, for they take it over. $1: its seed for choosing among next hops.
-settings() {
-  for which in all default; do
-    write "ipv4/conf/$which/rp_filter" 0
-    write "ipv6/conf/$which/disable_ipv6" 0
-    write "ipv6/conf/$which/accept_dad" 0
-    write "ipv6/conf/$which/accept_ra" 0
-    write "ipv6/conf/$which/forwarding" 1
-  done
-  write ipv4/ip_forward 1
-  write ipv4/fib_multipath_hash_policy 1
-  write ipv6/fib_multipath_hash_policy 1
-  write_if_there ipv4/fib_multipath_hash_seed "$1"
-  # Else packets from the host's own sockets carry a hash, made for the label, which routers on the same machine go by.
-  write ipv6/auto_flowlabels 0
-  # Every probe is to be answered: no limit a peer, none a namespace, and no kind of message that either counts.
-  write ipv4/icmp_ratelimit 0
-  write ipv4/icmp_ratemask 0
-  write_if_there ipv4/icmp_msgs_per_sec 1000000
-  write_if_there ipv4/icmp_msgs_burst 1000000
-  write ipv6/icmp/ratelimit 0
-  write_if_there ipv6/icmp/ratemask ""
-}
 
 # Commands for `ip -batch`: the end of a link that is at $1 and leads to $2.
 link_end() {
@@ -143,19 +116,6 @@ up() {
   done
 }
 
-# Until every link of a namespace has its carrier and every address may be used, for at most ten seconds.
-until_ready() {
-  local attempt waiting
-  for attempt in {1..100}; do
-    waiting=$(ip -n "$1" -oneline link show | grep -v 'state UP\|LOOPBACK' || true)
-    waiting+=$(ip -n "$1" -oneline -6 address show tentative)
-    if [ -z "$waiting" ]; then return; fi
-    sleep 0.1
-  done
-  echo "$1 is not ready after $attempt looks: $waiting" >&2
-  return 1
-}
-
 # With policy 1 a Linux router takes the hash that a packet carries if there is one. A packet from a connected UDP socket carries
 # that of the socket, drawn at random, and keeps it over a veth: where the sender is on the same machine, such packets choose
 # their next hop by socket. With policy 3 it is computed anew, here from addresses, protocol and ports.
@@ -211,12 +171,6 @@ down() {
     # Those that were not made before something went wrong are not there to delete.
     if [ -e "/var/run/netns/$1-${node%:*}" ]; then ip netns delete "$1-${node%:*}"; fi
   done
-}
-
-# Namespaces of networks, mounts and processes: the names are seen by PROGRAM alone, and all ends with it, even if it is killed.
-enter() {
-  exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private -- \
-    bash -c 'mount -t tmpfs routers /var/run && exec "$@"' bash "$@"
 }
 
 "$@"

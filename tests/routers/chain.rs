@@ -151,7 +151,7 @@ impl Drop for Chain {
 }
 
 /// Puts this process where namespaces can be made that vanish with it, by starting it anew there; returns in the new one.
-fn enter() -> Result<(), Ignored> {
+pub fn enter() -> Result<(), Ignored> {
     if std::env::var_os(INSIDE).is_some() {
         return Ok(());
     }
