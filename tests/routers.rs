@@ -70,10 +70,39 @@ const ECMP: &[Named] = &[
         "source_ports_under_policy_3_find_all_branches_over_ipv6",
         || branches::source_ports_under_policy_3(V6),
     ),
+    ("destination_ports_under_policy_3_find_all_branches", || {
+        branches::destination_ports_under_policy_3(V4)
+    }),
     (
-        "source_ports_find_one_branch_where_flow_labels_are_hashed",
-        || branches::source_ports_under_a_policy_of_the_flow_label(V6),
+        "flow_labels_of_udp_under_policy_0_find_all_branches",
+        || branches::flow_labels_under_policy_0("udp"),
     ),
+    (
+        "flow_labels_of_tcp_under_policy_0_find_all_branches",
+        || branches::flow_labels_under_policy_0("tcp"),
+    ),
+    (
+        "flow_labels_of_icmp_under_policy_0_find_all_branches",
+        || branches::flow_labels_under_policy_0("icmp"),
+    ),
+    (
+        "flow_labels_of_udp_under_policy_3_find_all_branches",
+        || branches::flow_labels_under_policy_3("udp"),
+    ),
+    (
+        "flow_labels_of_tcp_under_policy_3_find_all_branches",
+        || branches::flow_labels_under_policy_3("tcp"),
+    ),
+    (
+        "flow_labels_of_icmp_under_policy_3_find_all_branches",
+        || branches::flow_labels_under_policy_3("icmp"),
+    ),
+    ("flow_labels_under_policy_1_find_one_branch", || {
+        branches::flow_labels_under_policy_1("tcp")
+    }),
+    ("icmp_checksums_under_policy_1_find_one_branch", || {
+        branches::icmp_checksums_under_policy_1(V4)
+    }),
     ("incomplete_graphs_are_as_few_as_the_bound_says", || {
         branches::misses_keep_the_bound(V4)
     }),

@@ -5,13 +5,18 @@
 //! | 0 | addresses; with IPv6 the flow label, too |
 //! | 1 | addresses, protocol and ports; nothing of ICMP but addresses and protocol |
 //! | 3 | those that `fib_multipath_hash_fields` names |
+//!
+//! Flows that differ in a field that is not hashed show one path.
 
 use super::fabric::{Fabric, Shape};
-use super::graphs::{Graphs, SURELY, SURELY_BOUND, check_all, survey, together};
+use super::graphs::{
+    Graphs, SURELY, SURELY_BOUND, check_all, check_nothing_is_false, survey, together,
+};
 use crate::routers::chain::Family;
 use crate::support::Outcome;
 
 const TARGETS: u32 = 64;
+const FEW_TARGETS: u32 = 16;
 
 /// The bound of a survey without options.
 const USUAL_BOUND: f64 = 0.05;
@@ -19,28 +24,41 @@ const USUAL_BOUND: f64 = 0.05;
 /// The fields of policy 3.
 const FLOW_LABEL: &str = "0x08";
 const SOURCE_PORT: &str = "0x10";
+const DESTINATION_PORT: &str = "0x20";
+
+/// Flows that differ in their flow labels.
+const FLOW_LABELS: [&str; 3] = ["--ipv6", "--vary", "flow-label"];
 
 /// Every target shows all nodes and links of both tiers.
-fn finds_all(shape: Shape, family: Family, policy: &[&str], options: &[&str]) -> Outcome {
-    let fabric = Fabric::up(shape, TARGETS)?;
+fn finds_all(fabric: &Fabric, family: Family, policy: &[&str], options: &[&str]) -> Outcome {
     fabric.change("policy", policy);
-    let graphs = survey(&fabric, family, &[&SURELY[..], options].concat());
+    let graphs = survey(fabric, family, &[&SURELY[..], options].concat());
     check_all(&graphs, SURELY_BOUND, |target| fabric.truth(family, target));
     Ok(())
 }
 
 pub fn udp_under_policy_1(shape: Shape, family: Family) -> Outcome {
-    finds_all(shape, family, &["1"], &[])
+    finds_all(&Fabric::up(shape, TARGETS)?, family, &["1"], &[])
 }
 
 /// The port is closed: targets answer with resets.
 pub fn tcp_under_policy_1(shape: Shape, family: Family) -> Outcome {
-    finds_all(shape, family, &["1"], &["--protocol", "tcp"])
+    finds_all(
+        &Fabric::up(shape, TARGETS)?,
+        family,
+        &["1"],
+        &["--protocol", "tcp"],
+    )
 }
 
 pub fn source_ports_under_policy_3(family: Family) -> Outcome {
     let tcp = ["--protocol", "tcp"];
-    finds_all(Shape::Mesh, family, &["3", SOURCE_PORT], &tcp)
+    finds_all(
+        &Fabric::up(Shape::Mesh, FEW_TARGETS)?,
+        family,
+        &["3", SOURCE_PORT],
+        &tcp,
+    )
 }
 
 /// Each target shows one path, and no node beside another. The targets together show all branches, because their addresses are hashed.
@@ -53,7 +71,7 @@ fn finds_one(family: Family, policy: &[&str], options: &[&str]) -> Outcome {
 }
 
 fn one_path_each(fabric: &Fabric, family: Family, graphs: &Graphs) {
-    super::graphs::check_nothing_is_false(graphs, |target| fabric.truth(family, target));
+    check_nothing_is_false(graphs, |target| fabric.truth(family, target));
     for (target, graph) in graphs {
         let ttls: Vec<u8> = graph.found.nodes.iter().map(|(ttl, _)| *ttl).collect();
         assert_eq!(ttls, [1, 2, 3, 4, 5], "{target}: {graph:?}");
@@ -77,16 +95,44 @@ pub fn udp_under_policy_0(family: Family) -> Outcome {
     finds_one(family, &["0"], &[])
 }
 
-/// IPv4 has no flow label.
-pub fn source_ports_under_a_policy_of_the_flow_label(family: Family) -> Outcome {
-    let fabric = Fabric::up(Shape::Mesh, 16)?;
-    fabric.change("policy", &["3", FLOW_LABEL]);
-    let graphs = survey(&fabric, family, &["--protocol", "tcp"]);
-    super::graphs::check_nothing_is_false(&graphs, |target| fabric.truth(family, target));
-    for (target, graph) in &graphs {
-        assert_eq!(graph.found.nodes.len(), 5, "{target}: {graph:?}");
-    }
-    Ok(())
+pub fn flow_labels_under_policy_0(protocol: &str) -> Outcome {
+    let options = [&FLOW_LABELS[..], &["--protocol", protocol]].concat();
+    finds_all(
+        &Fabric::up(Shape::Mesh, FEW_TARGETS)?,
+        Family::V6,
+        &["0"],
+        &options,
+    )
+}
+
+pub fn flow_labels_under_policy_3(protocol: &str) -> Outcome {
+    let options = [&FLOW_LABELS[..], &["--protocol", protocol]].concat();
+    finds_all(
+        &Fabric::up(Shape::Mesh, FEW_TARGETS)?,
+        Family::V6,
+        &["3", FLOW_LABEL],
+        &options,
+    )
+}
+
+pub fn destination_ports_under_policy_3(family: Family) -> Outcome {
+    let options = ["--protocol", "tcp", "--vary", "dest-port"];
+    finds_all(
+        &Fabric::up(Shape::Mesh, FEW_TARGETS)?,
+        family,
+        &["3", DESTINATION_PORT],
+        &options,
+    )
+}
+
+pub fn flow_labels_under_policy_1(protocol: &str) -> Outcome {
+    let options = [&FLOW_LABELS[..], &["--protocol", protocol]].concat();
+    finds_one(Family::V6, &["1"], &options)
+}
+
+pub fn icmp_checksums_under_policy_1(family: Family) -> Outcome {
+    let options = ["--protocol", "icmp", "--vary", "icmp-checksum"];
+    finds_one(family, &["1"], &options)
 }
 
 /// As many graphs are incomplete as the default confidence allows, and no more.

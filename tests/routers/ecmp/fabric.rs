@@ -1,5 +1,6 @@
 //! A fabric of routers: built, changed and taken down by `fabric.sh`.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ pub struct Fabric {
     name: String,
     shape: Shape,
     targets: u32,
+    /// What the script printed, for each family.
+    links: [OnceCell<String>; 2],
 }
 
 impl Fabric {
@@ -57,6 +60,7 @@ impl Fabric {
             name: format!("ecmp{}", std::process::id()),
             shape,
             targets,
+            links: Default::default(),
         };
         let count = targets.to_string();
         let output = run(&["up", &fabric.name, shape.name(), &count]);
@@ -100,13 +104,14 @@ impl Fabric {
 
     /// What is there to find to `target`.
     pub fn truth(&self, family: Family, target: IpAddr) -> Truth {
-        let printed = printed(&["links", self.shape.name(), number(family)]);
+        let links = &self.links[usize::from(family == Family::V6)];
+        let links = links.get_or_init(|| printed(&["links", self.shape.name(), number(family)]));
         let address = |text: &str| match text {
             "target" => target,
             router => router.parse().unwrap(),
         };
         let mut truth = Truth::default();
-        for line in printed.lines() {
+        for line in links.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let [ttl, near, far] = words[..] else {
                 panic!("not a link: {line}");
