@@ -8,7 +8,8 @@ For example `python tracelb.py target/release/pathsurvey mesh 4 1000`. Needs roo
 `tests/routers/ecmp/fabric.sh` draws the shapes and builds them from network namespaces. The same routers and links are then written as
 a lab network. Both programs get the same targets, the same rate (5,000 probes per second by default) and the same confidence (95% by
 default). pathsurvey varies the source port of UDP probes. scamper varies the destination port, because its other methods do not run over
-TUN devices, which the lab has. It waits 150 ms between the probes of a target, the least that it allows.
+TUN devices, which the lab has. It waits 150 ms between the probes of a target, the least that it allows. Both run with a high priority, so
+that other work on the machine slows them less.
 
 | column | meaning |
 |---|---|
@@ -37,6 +38,7 @@ ROUTERS = ROOT / "tests" / "routers"
 FABRIC = ROUTERS / "ecmp" / "fabric.sh"
 INSIDE = "PATHSURVEY_TEST_INSIDE"
 SECONDS = 3600
+PRIORITY = ["nice", "-n", "-15"]
 
 
 def fabric(*arguments):
@@ -69,7 +71,7 @@ class Found:
 
 def timed(found, command):
     started = time.monotonic()
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=SECONDS)
+    subprocess.run([*PRIORITY, *command], check=True, stdin=subprocess.DEVNULL, timeout=SECONDS)
     found.seconds = time.monotonic() - started
     return found
 
