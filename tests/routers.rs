@@ -133,6 +133,9 @@ const ECMP: &[Named] = &[
         "packets_balanced_one_by_one_show_no_links_over_ipv6",
         || peculiar::packets_balanced_one_by_one(V6),
     ),
+    ("halves_drawn_for_each_packet_show_no_false_link", || {
+        peculiar::halves_drawn_for_each_packet(V4)
+    }),
     (
         "uplinks_of_the_vantage_point_show_one_by_one_over_ipv4",
         || peculiar::uplinks(V4),

@@ -28,6 +28,7 @@ pub enum Shape {
     Mesh,
     Tree,
     Fan,
+    Halves,
     Uplinks,
 }
 
@@ -37,6 +38,7 @@ impl Shape {
             Shape::Mesh => "mesh",
             Shape::Tree => "tree",
             Shape::Fan => "fan",
+            Shape::Halves => "halves",
             Shape::Uplinks => "uplinks",
         }
     }

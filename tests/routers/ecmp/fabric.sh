@@ -13,7 +13,7 @@
 #   fabric.sh policy NAME POLICY        let all routers hash by this policy (the kernel's numbers); for policy 3, fields may follow
 #   fabric.sh forth NAME NODE KIND NEXT:WEIGHT...
 #                                       give NODE these next hops; KIND: plain, or resilient (a resilient group of next hops)
-#   fabric.sh silence NAME NODE         NODE sends no answers any more, and forwards as before; not for the first of its tier
+#   fabric.sh silence NAME NODE         NODE sends no answers any more, and forwards as before
 #   fabric.sh track NAME NODE           NODE tracks connections and drops what its table calls invalid, as a stateful firewall does
 #   fabric.sh per-packet NAME NODE      NODE draws one of its next hops for each packet, whatever its flow
 #   fabric.sh down NAME                 delete exactly these namespaces
@@ -238,8 +238,14 @@ policy_here() {
 }
 
 silence() {
-  ip -n "$1-$2" route del "$(address4 vantage)/32"
-  ip -n "$1-$2" route del "$(address6 vantage)/128"
+  ip netns exec "$1-$2" nft -f - <<END
+table inet silence {
+  chain answers {
+    type filter hook output priority filter
+    meta l4proto { icmp, ipv6-icmp } drop
+  }
+}
+END
 }
 
 track() {

@@ -60,6 +60,7 @@ pub fn resilient_groups(family: Family) -> Outcome {
 
 /// One of four next hops forwards and does not answer. It is no node, and no link leads over it.
 pub fn a_silent_next_hop(family: Family) -> Outcome {
+    installed("nft", "--version", "nftables")?;
     let fabric = Fabric::up(Shape::Fan, 16)?;
     fabric.change("silence", &["a3"]);
     let options = [&SURELY[..], &TCP, &["--timeout", "1"]].concat();
@@ -99,6 +100,17 @@ pub fn packets_balanced_one_by_one(family: Family) -> Outcome {
     for (target, graph) in &graphs {
         assert_eq!(graph.varying, inside, "{target}");
     }
+    Ok(())
+}
+
+/// A rule draws one of two halves for each packet. In both halves, routers balance by flows. So the flows seem to pass one of sixteen nodes
+/// each, but two packets of a flow pass the same node with the probability 1/2, not 1/16. No link leads from one half to the other.
+pub fn halves_drawn_for_each_packet(family: Family) -> Outcome {
+    installed("nft", "--version", "nftables")?;
+    let fabric = Fabric::up(Shape::Halves, 64)?;
+    fabric.change("per-packet", &["r1"]);
+    let graphs = survey(&fabric, family, &TCP);
+    check_nothing_is_false(&graphs, |target| fabric.truth(family, target));
     Ok(())
 }
 
