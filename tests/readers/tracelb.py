@@ -117,7 +117,7 @@ def read_tracelb(record, found):
                 first = ttl if first is None else min(first, ttl)
                 flows[probe["flowid"], ttl] = hop["addr"]
                 nodes.add((ttl, hop["addr"]))
-                if ttl == first:
+                if ttl == first and node["addr"] != "*":
                     nodes.add((ttl - 1, node["addr"]))
                     links.add((ttl - 1, node["addr"], hop["addr"]))
     for (flow, ttl), near in flows.items():
