@@ -22,7 +22,7 @@ use pathsurvey::dataset::read::Dataset;
 use pathsurvey::dataset::{
     DatasetWriter, Ending, NewRun, Output, PartLimits, RunFigures, RunMeta, Vantage,
 };
-use pathsurvey::model::{self, Protocol, Targets};
+use pathsurvey::model::{self, Protocol, Targets, Vary};
 
 mod rows;
 
@@ -132,6 +132,7 @@ fn meta() -> RunMeta {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),

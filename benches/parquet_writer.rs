@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pathsurvey::dataset::{DatasetWriter, Ending, NewRun, Output, RunFigures, RunMeta, Vantage};
-use pathsurvey::model::{self, HopRecord, Protocol};
+use pathsurvey::model::{self, HopRecord, Protocol, Vary};
 
 mod rows;
 
@@ -28,6 +28,7 @@ fn meta() -> RunMeta {
         method: "trace".to_owned(),
         protocol: Protocol::Udp,
         base_src_port: Some(24_000),
+        vary: Vary::SourcePort,
         dst_port: Some(33_434),
         attempts: 2,
         gap_limit: Some(5),

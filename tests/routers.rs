@@ -184,14 +184,13 @@ fn main() -> ExitCode {
         ("a_silent_target_over_ipv4_agrees", || nowhere::silent(V4)),
         ("a_silent_target_over_ipv6_agrees", || nowhere::silent(V6)),
     ];
-    let cases: Vec<Case> = cases
-        .iter()
-        .chain(ECMP)
-        .map(|(name, run)| Case {
+    let [cases, fabrics] = [cases, ECMP].map(|named| -> Vec<Case> {
+        let of_root = named.iter().map(|(name, run)| Case {
             name,
             user: User::Root,
             run: *run,
-        })
-        .collect();
-    support::main(&cases)
+        });
+        of_root.collect()
+    });
+    support::main_of(&cases, &fabrics)
 }

@@ -99,8 +99,7 @@ pub(super) fn confidence(text: &str) -> Result<f64, String> {
         None => decimal(text).map(|number| if number > 1.0 { number / 100.0 } else { number }),
     };
     let known = number.filter(|confidence| CONFIDENCE.contains(confidence));
-    let give =
-        "give percent such as 95 or 99.9, or a share such as 0.95; at least 50% and below 100%";
+    let give = "give percent such as 95 or 99.9, or a share such as 0.95; from 50% to 99.9999%";
     known.ok_or_else(|| with_comma(text, give.to_owned()))
 }
 

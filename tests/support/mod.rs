@@ -22,7 +22,8 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// The longest time for a case. It is far more than any case needs, because machines may be busy.
@@ -75,21 +76,26 @@ pub struct Case {
 
 /// Runs the cases that the command line asks for, like the standard harness, and prints the results.
 pub fn main(cases: &[Case]) -> ExitCode {
+    main_of(cases, &[])
+}
+
+/// As [`main`]. The cases in `beside` then run several at a time: they mostly wait, and none depends on how fast it is.
+pub fn main_of(cases: &[Case], beside: &[Case]) -> ExitCode {
     if let Ok(name) = std::env::var(CASE) {
-        return run_here(cases, &name);
+        return run_here(cases.iter().chain(beside), &name);
     }
     let arguments = Arguments::from_command_line();
-    let chosen: Vec<&Case> = cases
-        .iter()
-        .filter(|case| arguments.choose(case.name))
-        .collect();
+    let [chosen, chosen_beside] = [cases, beside].map(|cases| -> Vec<&Case> {
+        let chosen = cases.iter().filter(|case| arguments.choose(case.name));
+        chosen.collect()
+    });
     if arguments.list {
-        for case in &chosen {
+        for case in chosen.iter().chain(&chosen_beside) {
             println!("{}: test", case.name);
         }
         return ExitCode::SUCCESS;
     }
-    report(&chosen, cases.len() - chosen.len())
+    report(&chosen, &chosen_beside, cases.len() + beside.len())
 }
 
 /// The arguments of the standard harness that matter here. Its other flags are accepted and ignored.
@@ -136,48 +142,83 @@ impl Arguments {
     }
 }
 
-fn report(cases: &[&Case], filtered: usize) -> ExitCode {
-    let strict = std::env::var("CI").is_ok_and(|value| value == "true");
-    println!("\nrunning {} tests", cases.len());
-    let (mut passed, mut ignored) = (0, 0);
-    let mut failures = Vec::new();
+/// How many cases run at a time, of those that may.
+const BESIDE: usize = 4;
+
+fn report(cases: &[&Case], beside: &[&Case], all: usize) -> ExitCode {
+    let chosen = cases.len() + beside.len();
+    println!("\nrunning {chosen} tests");
+    let mut results = Results::default();
     let began = Instant::now();
     for case in cases {
         print!("test {} ... ", case.name);
         // Printed before the case, which may take long. A closed terminal must not fail the case.
         let _ = std::io::stdout().flush();
-        match run_in_child(case) {
-            Verdict::Passed(notes) => {
-                passed += 1;
-                println!("ok{notes}");
-            }
-            Verdict::Ignored(reason) if strict && !MAY_LACK.contains(&(case.name, &reason)) => {
-                println!("FAILED");
-                failures.push((
-                    case.name,
-                    format!("ignored, which CI does not allow: {reason}"),
-                ));
-            }
-            Verdict::Ignored(reason) => {
-                ignored += 1;
-                println!("ignored, {reason}");
-            }
-            Verdict::Failed(output) => {
-                println!("FAILED");
-                failures.push((case.name, output));
-            }
-        }
+        println!("{}", results.add(case, run_in_child(case)));
     }
+    let (next, shared) = (AtomicUsize::new(0), Mutex::new(results));
+    std::thread::scope(|scope| {
+        for _ in 0..BESIDE.min(beside.len()) {
+            scope.spawn(|| {
+                while let Some(case) = beside.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let verdict = run_in_child(case);
+                    let mut results = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    println!("test {} ... {}", case.name, results.add(case, verdict));
+                }
+            });
+        }
+    });
+    let Results {
+        passed,
+        ignored,
+        failures,
+    } = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     for (name, output) in &failures {
         println!("\n---- {name} ----\n{output}");
     }
     println!(
-        "\ntest result: {}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {filtered} filtered out; finished in {:.2}s\n",
+        "\ntest result: {}. {passed} passed; {} failed; {ignored} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
         if failures.is_empty() { "ok" } else { "FAILED" },
         failures.len(),
+        all - chosen,
         began.elapsed().as_secs_f64(),
     );
     ExitCode::from(if failures.is_empty() { 0 } else { 101 })
+}
+
+/// What became of the cases.
+#[derive(Default)]
+struct Results {
+    passed: usize,
+    ignored: usize,
+    /// Names and outputs.
+    failures: Vec<(&'static str, String)>,
+}
+
+impl Results {
+    /// Counts a case. Returns the words for its line.
+    fn add(&mut self, case: &Case, verdict: Verdict) -> String {
+        let strict = std::env::var("CI").is_ok_and(|value| value == "true");
+        match verdict {
+            Verdict::Passed(notes) => {
+                self.passed += 1;
+                format!("ok{notes}")
+            }
+            Verdict::Ignored(reason) if strict && !MAY_LACK.contains(&(case.name, &reason)) => {
+                let output = format!("ignored, which CI does not allow: {reason}");
+                self.failures.push((case.name, output));
+                "FAILED".to_owned()
+            }
+            Verdict::Ignored(reason) => {
+                self.ignored += 1;
+                format!("ignored, {reason}")
+            }
+            Verdict::Failed(output) => {
+                self.failures.push((case.name, output));
+                "FAILED".to_owned()
+            }
+        }
+    }
 }
 
 enum Verdict {
@@ -267,8 +308,8 @@ fn collect(
 }
 
 /// Runs in the case's own process, on its only thread.
-fn run_here(cases: &[Case], name: &str) -> ExitCode {
-    let Some(case) = cases.iter().find(|case| case.name == name) else {
+fn run_here<'a>(mut cases: impl Iterator<Item = &'a Case>, name: &str) -> ExitCode {
+    let Some(case) = cases.find(|case| case.name == name) else {
         eprintln!("there is no case {name}");
         return ExitCode::FAILURE;
     };

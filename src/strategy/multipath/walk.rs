@@ -171,7 +171,11 @@ pub fn next_groups(
         }
         if view.has_silent_branch(graph, group.via) && group.silence + 1 < gap_limit {
             next.push(Group {
-                via: Via::Silent,
+                // Silence does not bring flows together that a balancer by packets spread.
+                via: match group.via {
+                    Via::Varying => Via::Varying,
+                    Via::Start | Via::Node(_) | Via::Silent => Via::Silent,
+                },
                 members: Members::Flows(view.silent.clone()),
                 parents: vec![at],
                 silence: group.silence + 1,

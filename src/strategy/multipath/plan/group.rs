@@ -11,6 +11,10 @@ const PATIENCE: u8 = 3;
 /// The silent flows at which a group is given up, as a multiple of the answered ones that it needs.
 const MOST_SILENT: u32 = 4;
 
+/// The least probability that two packets of a flow meet the same node behind a silent hop, whatever the shares of the nodes. A balancer by
+/// packets may be hidden there, over few routers that balance by flows.
+const BEHIND_SILENCE: f64 = 0.6;
+
 /// What a group lacks.
 pub(super) enum Lacks {
     /// So many flows.
@@ -78,7 +82,11 @@ impl Planner<'_> {
         if view.width() < 2 {
             return true;
         }
-        let needed = repeats(self.points.bound(), view.agreement());
+        let agreement = match group.via {
+            Via::Silent => view.agreement().max(BEHIND_SILENCE),
+            Via::Start | Via::Node(_) | Via::Varying => view.agreement(),
+        };
+        let needed = repeats(self.points.bound(), agreement);
         let most = 3 * needed;
         if view.repeats >= needed {
             return true;
