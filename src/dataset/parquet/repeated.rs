@@ -6,7 +6,7 @@
 //! Guarantees:
 //! - The file has the same bytes as with the crate's encoder, whatever the values are. If another version of the crate writes other bytes,
 //!   the tests beside this module fail.
-//! - Counting a batch takes the same time for any number of rows.
+//! - Counting takes no work per row. Each step of the encoder, which is 1,024 rows or more, takes one addition.
 //!
 //! It leaves out columns with nulls, Bloom filters, long values or nested values. The crate's encoder writes these.
 
