@@ -137,6 +137,10 @@ const ECMP: &[Named] = &[
         peculiar::halves_drawn_for_each_packet(V4)
     }),
     (
+        "silent_halves_drawn_for_each_packet_show_no_false_link",
+        || peculiar::silent_halves_drawn_for_each_packet(V4),
+    ),
+    (
         "uplinks_of_the_vantage_point_show_one_by_one_over_ipv4",
         || peculiar::uplinks(V4),
     ),
