@@ -103,7 +103,10 @@ fn graph(target: u32) -> Graph {
     }
     let diamonds = vec![diamond(target, trace_id, destination)];
     let graph = GraphRow {
-        algorithm: Algorithm::Full,
+        algorithm: match target % 2 {
+            0 => Algorithm::Full,
+            _ => Algorithm::Lite,
+        },
         trace_id,
         target: TargetId(target),
         destination,
@@ -200,6 +203,7 @@ fn expected(target: u32) -> [Vec<Value>; 4] {
         "started_at": micros(row.started_at),
         "finished_at": micros(row.finished_at),
         "stop_reason": row.stop_reason.as_str(),
+        "algorithm": row.algorithm.as_str(),
         "flows": row.flows,
         "failure_bound": row.failure_bound,
         "nodes": row.nodes,
@@ -371,7 +375,7 @@ fn a_run_with_graphs_but_no_rows_still_shows_their_columns() {
     let writer = DatasetWriter::create(&output, run, rows::START, &figures).unwrap();
     let finished = writer.finish(&Ending::Complete, rows::START, &figures);
     assert_eq!(finished.unwrap().parts, 6);
-    for (table, columns) in GRAPH_TABLES.into_iter().zip([21, 14, 9, 16]) {
+    for (table, columns) in GRAPH_TABLES.into_iter().zip([22, 14, 9, 16]) {
         let part = of_part(&parts(&dir.path().join(table))[0]);
         assert_eq!(part.schema().fields().len(), columns, "{table}");
     }
