@@ -4,6 +4,9 @@ use super::{ConfigError, SurveyConfig};
 use crate::model::{Protocol, Vary};
 use crate::targets::Families;
 
+/// How many flows can have a checksum of their own: 0 and 65,535 denote the same sum, and are not used.
+const MOST_CHECKSUMS: u16 = 65_534;
+
 impl SurveyConfig {
     /// How many source ports (ICMP: identifiers) the run needs.
     pub fn source_ports(&self) -> u16 {
@@ -32,6 +35,11 @@ impl SurveyConfig {
                 self.vary == Vary::IcmpChecksum && !is_icmp,
                 "icmp-checksum",
                 "only ICMP echo requests go by their checksum; add --protocol icmp",
+            ),
+            (
+                self.vary == Vary::IcmpChecksum && self.flow_pool() > MOST_CHECKSUMS,
+                "icmp-checksum",
+                "there are 65,534 checksums; give fewer flows (--flows, --max-flows)",
             ),
             (
                 self.vary == Vary::FlowLabel && self.targets.families != Families::Ipv6,

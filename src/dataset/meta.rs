@@ -80,13 +80,13 @@ pub struct RunMeta {
 }
 
 impl RunMeta {
-    /// The source port of a flow. `None` if the probes have none.
-    pub fn src_port(&self, flow: FlowId) -> Option<u16> {
+    /// The source port of a trace's probes. `flow` is `None` if the trace has many flows. `None` if the probes have none, or several.
+    pub fn src_port_of(&self, flow: Option<FlowId>) -> Option<u16> {
         let base = self.base_src_port?;
-        Some(match self.vary {
-            Vary::SourcePort => base.wrapping_add(flow.0),
-            Vary::DestPort | Vary::IcmpChecksum | Vary::FlowLabel => base,
-        })
+        match self.vary {
+            Vary::SourcePort => Some(base.wrapping_add(flow?.0)),
+            Vary::DestPort | Vary::IcmpChecksum | Vary::FlowLabel => Some(base),
+        }
     }
 
     /// The destination port of a trace's probes. `flow` is `None` if the trace has many flows. `None` if the probes have none, or several.

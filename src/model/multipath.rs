@@ -100,7 +100,8 @@ pub struct NodeRow {
     pub miss_probability: Option<f64>,
     /// Why no more flows were sent through it. `None` if `next_hops` is.
     pub stopped_by: Option<StoppedBy>,
-    /// Whether it stands inside of a per-packet balancer: its flows pass it by chance.
+    /// Whether it stands inside of a per-packet balancer, so that flows pass it by chance; or may stand there, because too few further attempts
+    /// were answered.
     pub varies: bool,
     /// Whether it is the end of its flows: the target, or a router that answered unreachable.
     pub is_end: bool,

@@ -44,6 +44,12 @@ pub(super) struct FlowPath {
     ends: bool,
 }
 
+/// Whether a trace with this stop reason was ended before its time.
+pub(super) fn is_cut(stop_reason: &str) -> bool {
+    let cut = [StopReason::Interrupted, StopReason::Excluded];
+    cut.iter().any(|cut| cut.as_str() == stop_reason)
+}
+
 impl FlowPath {
     pub(super) fn read(row: &Row) -> Result<Self, RowError> {
         let stop_reason = row.text("stop_reason")?.unwrap_or_default().to_owned();
@@ -67,8 +73,7 @@ impl FlowPath {
 
     /// Whether the trace was ended before its time.
     pub(super) fn is_cut(&self) -> bool {
-        let cut = [StopReason::Interrupted, StopReason::Excluded];
-        cut.iter().any(|cut| cut.as_str() == self.stop_reason)
+        is_cut(&self.stop_reason)
     }
 
     /// The lowest TTL that was probed.

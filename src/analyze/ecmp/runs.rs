@@ -78,22 +78,24 @@ pub(super) fn choose(dataset: Dataset) -> Result<Chosen, EcmpError> {
         let runs = dataset.runs().iter();
         runs.filter(move |run| source_of(run) == Some(wanted))
     };
-    let source = match of(Source::Multipath).next() {
-        Some(_) => Source::Multipath,
-        None => Source::Flows,
+    let rows = |source: Source| -> u64 {
+        let parts = of(source).flat_map(|run| run.parts(table_of(source)));
+        parts.map(|part| part.listed().rows).sum()
+    };
+    let has_runs = |source: Source| of(source).next().is_some();
+    // A run of multipath tracing that has finished no target hides no run of flows.
+    let source = match has_runs(Source::Multipath) {
+        true if rows(Source::Multipath) > 0 || !has_runs(Source::Flows) => Source::Multipath,
+        _ => Source::Flows,
     };
     let left_out = match source {
         Source::Multipath => of(Source::Flows).map(|run| run.id().to_owned()).collect(),
         Source::Flows => Vec::new(),
     };
-    if of(source).next().is_none() {
+    if !has_runs(source) {
         return Err(refusal(&dataset, path));
     }
-    let rows = |run: &Run| -> u64 {
-        let table = table_of(source);
-        run.parts(table).iter().map(|part| part.listed().rows).sum()
-    };
-    if of(source).map(rows).sum::<u64>() == 0 {
+    if rows(source) == 0 {
         return Err(EcmpError::Empty(path));
     }
     let runs = dataset

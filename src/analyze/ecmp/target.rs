@@ -72,11 +72,17 @@ pub(super) fn find(chosen: &Chosen, target: &str) -> Result<Found, EcmpError> {
     let mut newest: Option<(&OneRun, BTreeSet<IpAddr>)> = None;
     let mut others = Vec::new();
     for run in chosen.runs.iter().rev() {
-        let scan = run.data.scan(table).columns(&["destination"]);
+        let scan = run
+            .data
+            .scan(table)
+            .columns(&["destination", "stop_reason"]);
         let mut addresses = BTreeSet::new();
         for batch in scan.filter(filter.clone()).batches()? {
             for row in Rows::new(batch?).iter() {
-                addresses.insert(rows::address(&row, "destination")?);
+                // A trace that was cut gives no graph.
+                if !flows::is_cut(row.text("stop_reason")?.unwrap_or_default()) {
+                    addresses.insert(rows::address(&row, "destination")?);
+                }
             }
         }
         match (&newest, addresses.is_empty()) {

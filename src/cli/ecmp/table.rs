@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 
 use pathsurvey::analyze::ecmp::{Bin, RunFacts, Source, Spread, Summary};
 
-use crate::cli::datasets::{Align, Table};
+use crate::cli::datasets::{Align, Table, shown};
 
 /// The most runs that are listed. The newest ones are.
 const LISTED_RUNS: usize = 10;
@@ -127,7 +127,7 @@ fn graphs(summary: &Summary) -> String {
 fn named(counts: &BTreeMap<String, u64>) -> String {
     let counts = counts.iter();
     let counts: Vec<String> = counts
-        .map(|(name, graphs)| format!("{name} {}", count(*graphs)))
+        .map(|(name, graphs)| format!("{} {}", shown(name), count(*graphs)))
         .collect();
     counts.join(", ")
 }

@@ -93,7 +93,8 @@ fn settings(columns: &mut Columns<TraceRecord>) {
     columns.int32(
         "flow",
         "The number of the flow, from 0. The varied field (the source port, unless --vary names \
-             another) is base + flow. Null if the trace has many flows.",
+             another) is that of flow 0 plus this number. A checksum or flow label starts again at \
+             the least value. Null if the trace has many flows.",
         |row, _| row.flow,
     );
     columns.constant("method", "The strategy of the trace.", |run| {
@@ -106,8 +107,8 @@ fn settings(columns: &mut Columns<TraceRecord>) {
         .values(Protocol::NAMES);
     columns.int32(
         "src_port",
-        "UDP or TCP source port of the flow.",
-        |row, run| run.meta.src_port(row.flow?),
+        "UDP or TCP source port; null if the probes of the trace have several.",
+        |row, run| run.meta.src_port_of(row.flow),
     );
     columns.int32(
         "dst_port",

@@ -10,8 +10,8 @@ use super::points::shows_at_most;
 use super::walk::{Via, varying_nodes};
 use crate::model::diamonds;
 use crate::model::{
-    Anomalies, Anomaly, FlowId, GraphRow, LinkRow, NodeRow, StopReason, StoppedBy, StrategyEvent,
-    TableRow, TargetId, Time, TraceEnd, TraceId, Ttl,
+    Anomalies, Anomaly, DiamondRow, FlowId, GraphRow, LinkRow, NodeRow, StopReason, StoppedBy,
+    StrategyEvent, TableRow, TargetId, Time, TraceEnd, TraceId, Ttl,
 };
 use crate::strategy::Actions;
 
@@ -46,7 +46,8 @@ impl Findings<'_> {
             StopReason::Interrupted | StopReason::Excluded
         ) {
             let (nodes, links) = (self.nodes(), self.links());
-            let diamonds = diamonds::find(&nodes, &links);
+            let mut diamonds = diamonds::find(&nodes, &links);
+            self.doubt(&mut diamonds);
             let graph = self.graph_row(&nodes, links.len(), diamonds.len());
             self.row(graph, actions);
             nodes.into_iter().for_each(|row| self.row(row, actions));
@@ -99,6 +100,28 @@ impl Findings<'_> {
         is_settled.then(|| self.ttl(*place))
     }
 
+    /// Withdraws the type of balancers of which it is not known whether they go by packets.
+    fn doubt(&self, diamonds: &mut [DiamondRow]) {
+        let ttls_of = |is_unsure: bool| -> BTreeSet<Ttl> {
+            let hops = self.walk.views.iter().enumerate();
+            let such = hops.filter(|(_, views)| {
+                let varying = views.iter().filter(|view| view.varies);
+                varying.clone().any(|view| view.is_unsure == is_unsure)
+            });
+            such.map(|(place, _)| self.ttl(place)).collect()
+        };
+        let (unsure, sure) = (ttls_of(true), ttls_of(false));
+        for diamond in diamonds {
+            let has = |ttls: &BTreeSet<Ttl>| {
+                let inside = ttls.range(diamond.first_ttl..=diamond.last_ttl).next();
+                inside.is_some()
+            };
+            if has(&unsure) && !has(&sure) {
+                diamond.balancer = None;
+            }
+        }
+    }
+
     fn anomalies(&self) -> Anomalies {
         let mut found = Anomalies::default();
         for view in self.walk.views.iter().flatten() {
@@ -138,7 +161,9 @@ impl Findings<'_> {
     /// The failure of the graph as it was asked for. Groups at which the search was stopped early add their own.
     fn failure_bound(&self) -> f64 {
         let walk = self.walk;
-        if matches!(self.stop_reason, StopReason::MaxWidth | StopReason::Error) {
+        let is_unsure = walk.views.iter().flatten().any(|view| view.is_unsure);
+        // If it is not known whether answers vary, links are withheld.
+        if is_unsure || matches!(self.stop_reason, StopReason::MaxWidth | StopReason::Error) {
             return 1.0;
         }
         let mut found = 1.0 - self.levels.failure(walk.effort.level, walk.branchings);

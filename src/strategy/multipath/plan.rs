@@ -215,7 +215,7 @@ impl Planner<'_> {
                     lacking.push((at, count));
                     StoppedBy::Points
                 }
-                Lacks::Repeats => {
+                Lacks::Nothing(StoppedBy::Points) if !self.repeat(place, group, view) => {
                     (view.varies, view.is_unsure) = (true, true);
                     StoppedBy::Silence
                 }

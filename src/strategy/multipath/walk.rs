@@ -45,6 +45,8 @@ pub struct Group {
     pub parents: Vec<usize>,
     /// Silent TTLs in a row up to here.
     pub silence: u8,
+    /// Whether it is not known that the answers before it vary.
+    pub is_unsure: bool,
 }
 
 impl Group {
@@ -54,6 +56,7 @@ impl Group {
             members: Members::All,
             parents: Vec::new(),
             silence: 0,
+            is_unsure: false,
         }
     }
 
@@ -103,7 +106,10 @@ impl View {
             }
         }
         // Behind a balancer by packets no flow is known to pass a node, until the ways meet again.
-        view.varies |= group.via == Via::Varying && view.width() > 1;
+        if group.via == Via::Varying && view.width() > 1 {
+            view.is_unsure = group.is_unsure && !view.varies;
+            view.varies = true;
+        }
         view
     }
 
@@ -162,6 +168,7 @@ pub fn next_groups(
                     members: group.members.clone(),
                     parents: vec![at],
                     silence: 0,
+                    is_unsure: view.is_unsure,
                 });
             }
             continue;
@@ -179,6 +186,7 @@ pub fn next_groups(
                 members: Members::Flows(view.silent.clone()),
                 parents: vec![at],
                 silence: group.silence + 1,
+                is_unsure: group.is_unsure,
             });
         }
     }
@@ -196,6 +204,7 @@ pub fn next_groups(
             members: Members::Flows(flows.map(|(flow, _)| *flow).collect()),
             parents,
             silence: 0,
+            is_unsure: false,
         });
     }
     next

@@ -2,7 +2,7 @@
 
 use pathsurvey::config::SurveyConfig;
 use pathsurvey::lab::LabNetwork;
-use pathsurvey::model::{Algorithm, Anomaly, Ttl};
+use pathsurvey::model::{Algorithm, Anomaly, BalancerType, DiamondRow, Ttl};
 
 use super::networks::{layers, network, sampled};
 use super::statistics::{Misses, count, each_95, misses, runs};
@@ -246,4 +246,68 @@ fn compare(
     );
     found.check_within(0.05, name);
     assert!(!saves || found.probes <= whole.probes, "{name}");
+}
+
+/// A limit leaves many repeats without an answer. That is no sign of a balancer by packets.
+#[test]
+fn a_limit_on_answers_is_no_balancer_by_packets() {
+    let limit = "| rate_limit = { per_second = 200, burst = 10 }";
+    let lines = format!(
+        "home > a b
+        a > c {limit}
+        b > d {limit}
+        c > last {limit}
+        d > last {limit}
+        last"
+    );
+    for algorithm in [Algorithm::Full, Algorithm::Lite] {
+        let found = count(
+            254,
+            |seed| network(seed, &lines),
+            |config| {
+                config.multipath = algorithm;
+                config.rate = super::super::experiment::rate(2_000.0);
+            },
+            || {
+                |_, _, found| {
+                    let by_packets =
+                        |diamond: &DiamondRow| diamond.balancer == Some(BalancerType::PerPacket);
+                    let is_unsure = found.nodes.iter().any(|node| node.varies);
+                    assert!(!is_unsure || found.graph.failure_bound == 1.0, "{found:?}");
+                    found.trace.anomalies.contains(Anomaly::PerPacketBalancing)
+                        || found.diamonds.iter().any(by_packets)
+                }
+            },
+        );
+        assert_eq!(found.missed, 0, "{algorithm}");
+    }
+}
+
+/// Among four routers that balance, one does so by packets. MDA-Lite asks each by itself.
+#[test]
+fn mda_lite_finds_a_balancer_by_packets_among_others() {
+    let lines = "
+        home > b c d e
+        b > b1 b2 | balance = \"per_packet\"
+        c > c1 c2
+        d > d1 d2
+        e > e1 e2
+        b1 > last
+        b2 > last
+        c1 > last
+        c2 > last
+        d1 > last
+        d2 > last
+        e1 > last
+        e2 > last
+        last";
+    let found = count(
+        runs(20_000, 254),
+        |seed| network(seed, lines),
+        |config| config.multipath = Algorithm::Lite,
+        || |_, _, found| !found.trace.anomalies.contains(Anomaly::PerPacketBalancing),
+    );
+    // The second level shares its bound out over nine branchings.
+    let of_a_branching = 1.0 - (1.0_f64 - 0.05 / 4.0).powf(1.0 / 9.0);
+    found.check_within(of_a_branching, "a balancer by packets among others");
 }

@@ -130,7 +130,8 @@ fn probe(columns: &mut Columns<HopRecord>) {
     columns.int32(
         "flow",
         "The number of the flow, from 0. The varied field (the source port, unless --vary names \
-             another) is base + flow.",
+             another) is that of flow 0 plus this number. A checksum or flow label starts again at \
+             the least value.",
         |row, _| row.flow,
     );
     columns.int32(

@@ -1,7 +1,7 @@
 //! What one group of flows lacks.
 
 use super::{Planner, Want};
-use crate::model::StoppedBy;
+use crate::model::{StoppedBy, Ttl};
 use crate::strategy::multipath::graph::MOST_ATTEMPTS;
 use crate::strategy::multipath::walk::{Group, Via, View};
 
@@ -11,16 +11,17 @@ const PATIENCE: u8 = 3;
 /// The silent flows at which a group is given up, as a multiple of the answered ones that it needs.
 const MOST_SILENT: u32 = 4;
 
-/// The least probability that two packets of a flow meet the same node behind a silent hop, whatever the shares of the nodes. A balancer by
+/// The least probability that two packets of a flow meet the same node behind a hop without answers, whatever the shares of the nodes. A balancer by
 /// packets may be hidden there, over few routers that balance by flows.
 const BEHIND_SILENCE: f64 = 0.6;
+
+/// The further attempts at which a group is given up, as a multiple of the answers that it needs. A hop may be limited, or lossy.
+const MOST_REPEATS: u32 = 8;
 
 /// What a group lacks.
 pub(super) enum Lacks {
     /// So many flows.
     Flows(u32),
-    /// Answers to further attempts. No more are asked for, so that it stays unknown whether its answers vary.
-    Repeats,
     /// Nothing, for this reason.
     Nothing(StoppedBy),
 }
@@ -70,24 +71,27 @@ impl Planner<'_> {
             }
             return Lacks::Flows(needed - have);
         }
-        match view.varies || self.repeat(place, group, view) {
-            true => Lacks::Nothing(StoppedBy::Points),
-            false => Lacks::Repeats,
-        }
+        Lacks::Nothing(StoppedBy::Points)
     }
 
     /// Asks for further answers to flows of a group with several next hops, until it is unlikely that the answers vary. Returns `false` if too
     /// few were answered.
-    fn repeat(&mut self, place: usize, group: &Group, view: &View) -> bool {
-        if view.width() < 2 {
+    pub(super) fn repeat(&mut self, place: usize, group: &Group, view: &View) -> bool {
+        if view.width() < 2 || view.varies {
             return true;
         }
-        let agreement = match group.via {
-            Via::Silent => view.agreement().max(BEHIND_SILENCE),
-            Via::Start | Via::Node(_) | Via::Varying => view.agreement(),
+        let hides_balancers = match group.via {
+            Via::Silent => true,
+            // The TTLs before the first are not probed.
+            Via::Start => self.limits.first_ttl > Ttl(1),
+            Via::Node(_) | Via::Varying => false,
+        };
+        let agreement = match hides_balancers {
+            true => view.agreement().max(BEHIND_SILENCE),
+            false => view.agreement(),
         };
         let needed = repeats(self.points.bound(), agreement);
-        let most = 3 * needed;
+        let most = MOST_REPEATS * needed;
         if view.repeats >= needed {
             return true;
         }

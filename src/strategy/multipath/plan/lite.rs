@@ -39,8 +39,10 @@ impl Planner<'_> {
             return Some(vec![StoppedBy::MaxWidth; count]);
         }
         let stop = match self.complete_group(place, &all, &hop, 0) {
-            Lacks::Repeats => return None,
-            Lacks::Nothing(StoppedBy::Points) => StoppedBy::Points,
+            Lacks::Nothing(StoppedBy::Points) => {
+                self.repeat_groups(place)?;
+                StoppedBy::Points
+            }
             Lacks::Nothing(_) => return None,
             Lacks::Flows(lacking) => {
                 let flows = { 0..self.limits.max_flows }
@@ -58,6 +60,16 @@ impl Planner<'_> {
             return None;
         }
         Some(vec![stop; count])
+    }
+
+    /// Asks for repeats of each group by itself, because one of several may hide among the others. Returns `None` if too few are answered.
+    fn repeat_groups(&mut self, place: usize) -> Option<()> {
+        let groups = std::mem::take(&mut self.groups[place]);
+        let views = std::mem::take(&mut self.views[place]);
+        let mut hop = groups.iter().zip(&views);
+        let enough = hop.all(|(group, view)| self.repeat(place, group, view));
+        (self.groups[place], self.views[place]) = (groups, views);
+        enough.then_some(())
     }
 
     /// Whether the hop at `place` may be asked as a whole, given the hop before it. Wants the flows that are missing to decide.
@@ -88,10 +100,10 @@ impl Planner<'_> {
             true => MESHING,
             false => 1,
         };
-        self.want_links(before, &near, place, of_mesh(far.len(), near.len()));
-        self.want_links(place, &far, before, of_mesh(near.len(), far.len()));
-        if !self.wants.is_empty() {
-            return true;
+        let known = self.want_links(before, &near, place, of_mesh(far.len(), near.len()))
+            && self.want_links(place, &far, before, of_mesh(near.len(), far.len()));
+        if !known || !self.wants.is_empty() {
+            return known;
         }
         let (forward, backward) = (self.links(before, place), self.links(place, before));
         let is_meshed = |links: &Links| links.values().any(|others| others.len() > 1);
@@ -107,22 +119,30 @@ impl Planner<'_> {
         !is_refuted
     }
 
-    /// Wants flows of each of `nodes`, which are at `place`, at the TTL of `other`, until `count` of them were asked there.
-    fn want_links(&mut self, place: usize, nodes: &BTreeSet<NodeId>, other: usize, count: usize) {
+    /// Wants flows of each of `nodes`, which are at `place`, at the TTL of `other`, until `count` of them were answered there. Returns `false`
+    /// if there are no such flows left.
+    fn want_links(
+        &mut self,
+        place: usize,
+        nodes: &BTreeSet<NodeId>,
+        other: usize,
+        count: usize,
+    ) -> bool {
         let mut known: BTreeMap<NodeId, (usize, Vec<u16>)> = BTreeMap::new();
         for (flow, shown) in self.graph.at(place) {
             let Some(node) = shown.node.filter(|node| nodes.contains(node)) else {
                 continue;
             };
-            let (asked, fresh) = known.entry(node).or_default();
-            match self.graph.at(other).contains_key(flow) {
-                true => *asked += 1,
-                false => fresh.push(*flow),
+            let (answered, fresh) = known.entry(node).or_default();
+            match self.graph.at(other).get(flow) {
+                None => fresh.push(*flow),
+                // A flow that stayed silent shows no link.
+                Some(there) => *answered += usize::from(there.node.is_some()),
             }
         }
         let mut more = 0;
-        for (asked, fresh) in known.into_values() {
-            let lacking = count.saturating_sub(asked);
+        for (answered, fresh) in known.into_values() {
+            let lacking = count.saturating_sub(answered);
             let flows: Vec<u16> = fresh.into_iter().take(lacking).collect();
             self.want_all(other, &flows);
             more = more.max(lacking - flows.len());
@@ -132,6 +152,7 @@ impl Planner<'_> {
         let further = { 0..self.limits.max_flows }.filter(|flow| !shown.contains_key(flow));
         let flows: Vec<u16> = further.take(more * nodes.len()).collect();
         self.want_all(place, &flows);
+        more == 0 || !flows.is_empty()
     }
 
     /// The links of the nodes at `place` to those at `other`.
