@@ -212,12 +212,17 @@ impl Graph {
         Some(id)
     }
 
-    /// The lowest place before `place` at which this address answered the flow.
+    /// The lowest place before `place` at which this address answered the flow; or answered other flows, if the flow has no answer there: it may
+    /// have been lost.
     fn place_before(&self, address: IpAddr, flow: u16, place: usize) -> Option<usize> {
+        let is_it =
+            |shown: &Shown| { shown.node }.is_some_and(|id| self.node(id).address == address);
         let is_there = |at: &usize| {
-            let shown = self.at(*at).get(&flow);
-            let node = shown.and_then(|shown| shown.node);
-            node.is_some_and(|id| self.node(id).address == address)
+            let shown = self.at(*at);
+            match shown.get(&flow).filter(|shown| shown.node.is_some()) {
+                Some(shown) => is_it(shown),
+                None => shown.values().any(is_it),
+            }
         };
         (0..place).find(is_there)
     }

@@ -2,7 +2,7 @@
 
 use pathsurvey::config::SurveyConfig;
 use pathsurvey::lab::LabNetwork;
-use pathsurvey::model::{Algorithm, Anomaly, BalancerType, DiamondRow, Ttl};
+use pathsurvey::model::{Algorithm, Anomaly, BalancerType, DiamondRow, StopReason, Ttl};
 
 use super::networks::{layers, network, sampled};
 use super::statistics::{Misses, count, each_95, misses, runs};
@@ -310,4 +310,37 @@ fn mda_lite_finds_a_balancer_by_packets_among_others() {
     // The second level shares its bound out over nine branchings.
     let of_a_branching = 1.0 - (1.0_f64 - 0.05 / 4.0).powf(1.0 / 9.0);
     found.check_within(of_a_branching, "a balancer by packets among others");
+}
+
+/// A router that reports the target as unreachable answers every TTL from its own on. It stands at its own only, even if its first answers to
+/// a flow are lost.
+#[test]
+fn a_router_that_complains_stands_at_one_ttl() {
+    let lines = "
+        home > a b
+        a > c
+        b > c
+        c > last | routes = [{ to = \"198.18.0.0/15\", unreachable = \"admin_prohibited\" }]\nline = { loss = 0.1, reply_loss = 0.1 }
+        last";
+    let found = count(
+        runs(20_000, 1_000),
+        |seed| network(seed, lines),
+        |config| config.attempts = 1,
+        || {
+            |_, _, found| {
+                assert_eq!(
+                    found.trace.stop_reason,
+                    StopReason::Unreachable,
+                    "{found:?}"
+                );
+                let mut last: Vec<u8> = { found.nodes.iter() }
+                    .filter(|node| node.is_end)
+                    .map(|node| node.ttl.0)
+                    .collect();
+                last.dedup();
+                last != [3]
+            }
+        },
+    );
+    assert_eq!(found.missed, 0);
 }
