@@ -171,6 +171,13 @@ pub fn containers() -> Outcome {
     let mut first = first.spawn().expect("unshare");
     // The number is that of the container. On the host, another process has it, or none.
     owner(&lock, &mut first);
+    // Without a manifest, nobody could say later that the run was killed.
+    let listed = place.of_run("1", "manifest.json");
+    while !Path::new(&listed).exists() {
+        let ended = first.try_wait().expect("a child");
+        assert!(ended.is_none(), "it ended without a manifest: {ended:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let second = || with_faults(&["flock:error=ENOLCK"], &[], &survey("2", &output)).output();
     let words = ["another container", "remove that lock file", ".lock.owner"];
     check(&second().expect("strace"), 1, &words);
