@@ -293,11 +293,17 @@ impl ProbeFormat {
         })
     }
 
-    /// Whether only one side differs from what was sent: source or destination. An address translator changes one side.
+    /// Whether only one side differs from what was sent: source or destination. An address translator changes one side. A flow label that
+    /// tells flows apart belongs to the source.
     pub fn one_side_changed(&self, sent: &Marked, quote: &Quote) -> bool {
         let Quote { packet, shown } = quote;
+        let is_label_right = self.vary != Vary::FlowLabel
+            || packet
+                .flow_label
+                .is_none_or(|label| label == sent.flow_label);
         let is_source_right = packet.source.is_none_or(|source| source == sent.source)
-            && shown.flow_number == Some(self.src_port(sent.flow));
+            && shown.flow_number == Some(self.src_port(sent.flow))
+            && is_label_right;
         let is_port_right = || shown.dst_port == Some(self.port_at(sent.flow, sent.ttl));
         let is_destination_right = sent.destination == packet.destination
             && (!self.protocol.has_ports() || is_port_right());
