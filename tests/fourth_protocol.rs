@@ -89,7 +89,7 @@ impl ProbeProtocol for UdpLite {
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let ttl = usize::from(word(4)).checked_sub(LEAST)?;
         Some(Shown {
-            flow_number: Some(word(0)),
+            source_number: Some(word(0)),
             dst_port: Some(word(2)),
             ttl: u8::try_from(ttl).ok().map(Ttl),
             checksum: Some(word(6)),

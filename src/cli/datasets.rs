@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use pathsurvey::care::{self, Entry, Listed};
 
-pub(super) use self::table::{Align, Table, shown};
+pub(super) use self::table::{Align, Table, counted, shown};
 use super::log::LogOptions;
 use super::{OK, fail};
 

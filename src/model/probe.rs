@@ -94,6 +94,24 @@ named! {
     }
 }
 
+impl Vary {
+    /// How many source ports (ICMP: identifiers) so many flows have.
+    pub const fn source_ports(self, flows: u16) -> u16 {
+        match self {
+            Vary::SourcePort => flows,
+            Vary::DestPort | Vary::IcmpChecksum | Vary::FlowLabel => 1,
+        }
+    }
+
+    /// How many destination ports so many flows have.
+    pub const fn destination_ports(self, flows: u16) -> u16 {
+        match self {
+            Vary::DestPort => flows,
+            Vary::SourcePort | Vary::IcmpChecksum | Vary::FlowLabel => 1,
+        }
+    }
+}
+
 named! {
     /// The purpose of a probe.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,24 +134,6 @@ named! {
         Mtu = "mtu",
         /// Sent to compare an inferred hop with the network. Written by the audit of inferred hops.
         Audit = "audit",
-    }
-}
-
-impl Vary {
-    /// How many source ports (ICMP: identifiers) so many flows have.
-    pub const fn source_ports(self, flows: u16) -> u16 {
-        match self {
-            Vary::SourcePort => flows,
-            Vary::DestPort | Vary::IcmpChecksum | Vary::FlowLabel => 1,
-        }
-    }
-
-    /// How many destination ports so many flows have.
-    pub const fn destination_ports(self, flows: u16) -> u16 {
-        match self {
-            Vary::DestPort => flows,
-            Vary::SourcePort | Vary::IcmpChecksum | Vary::FlowLabel => 1,
-        }
     }
 }
 

@@ -249,7 +249,7 @@ impl ProbeFormat {
 
     /// The flow that a quoted probe belongs to; `None` if this run has no such flow.
     pub fn quoted_flow(&self, quote: &Quote, tokens: &TokenMaker) -> Option<FlowId> {
-        let number = { quote.shown.flow_number }.filter(|number| self.is_ours(*number))?;
+        let number = { quote.shown.source_number }.filter(|number| self.is_ours(*number))?;
         let destination = quote.packet.destination;
         let offset = match self.vary {
             Vary::SourcePort => u32::from(number - self.source_port),
@@ -302,7 +302,7 @@ impl ProbeFormat {
                 .flow_label
                 .is_none_or(|label| label == sent.flow_label);
         let is_source_right = packet.source.is_none_or(|source| source == sent.source)
-            && shown.flow_number == Some(self.src_port(sent.flow))
+            && shown.source_number == Some(self.src_port(sent.flow))
             && is_label_right;
         let is_port_right = || shown.dst_port == Some(self.port_at(sent.flow, sent.ttl));
         let is_destination_right = sent.destination == packet.destination

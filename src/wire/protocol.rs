@@ -142,7 +142,7 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
 
     /// Whether the quoted check is the one that was sent, adjusted to the quoted addresses and ports that differ (RFC 1624).
     fn check_is_adjusted(&self, run: &ProbeFormat, sent: &Marked, quote: &Quote) -> bool {
-        let number = quote.shown.flow_number.unwrap_or_default();
+        let number = quote.shown.source_number.unwrap_or_default();
         let mut old = Sum::default().word(run.src_port(sent.flow));
         let mut new = Sum::default().word(number);
         if self.check_covers_addresses(sent.destination.is_ipv6()) {
@@ -187,7 +187,7 @@ pub trait ProbeProtocol: fmt::Debug + Sync {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// Source port or identifier.
-    pub flow_number: Option<u16>,
+    pub source_number: Option<u16>,
     /// Destination port.
     pub dst_port: Option<u16>,
     /// The TTL that the probe was sent with.

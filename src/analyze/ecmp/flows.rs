@@ -52,7 +52,7 @@ pub(super) fn is_cut(stop_reason: &str) -> bool {
 
 impl FlowPath {
     pub(super) fn read(row: &Row) -> Result<Self, RowError> {
-        let stop_reason = row.text("stop_reason")?.unwrap_or_default().to_owned();
+        let stop_reason = rows::text(row, "stop_reason")?;
         let path = row.addresses("path")?.unwrap_or_default();
         let first_ttl = rows::ttl(row, "first_ttl")?.unwrap_or(Ttl(1)).0;
         let destination = row.address("destination")?;
@@ -63,7 +63,7 @@ impl FlowPath {
             last.is_some() && (last == destination || length.map(|n| n + 1) == Some(last_ttl));
         Ok(FlowPath {
             trace_id: rows::trace_id(row)?,
-            probes: rows::number(row, "probes_sent")?.unwrap_or(0),
+            probes: rows::needed("probes_sent", rows::number(row, "probes_sent")?)?,
             first_ttl,
             path,
             ends: reached || stop_reason == StopReason::Unreachable.as_str(),

@@ -98,6 +98,11 @@ pub(super) fn address(row: &Row, column: &str) -> Result<IpAddr, RowError> {
     needed(column, row.address(column)?)
 }
 
+/// A text that is never null in a whole dataset.
+pub(super) fn text(row: &Row, column: &str) -> Result<String, RowError> {
+    needed(column, row.text(column)?).map(str::to_owned)
+}
+
 pub(super) fn ttl(row: &Row, column: &str) -> Result<Option<Ttl>, RowError> {
     Ok(whole(row, column, "a TTL")?.map(Ttl))
 }

@@ -2,14 +2,14 @@
 //!
 //! | the dataset has | used |
 //! |---|---|
-//! | runs of multipath tracing | these; runs of `--flows` are left out |
-//! | no such run, but runs of `trace` with several flows | these |
+//! | runs of multipath tracing that finished a target | all of multipath tracing; runs of `--flows` are left out |
+//! | otherwise: runs of `trace` with several flows | these |
 //! | neither | none: [`EcmpError::NoFlows`] |
 //!
 //! Traces of schema version 1 have no paths, so such runs are not used.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -164,7 +164,7 @@ fn one(data: Dataset, source: Source) -> Option<OneRun> {
 
 /// The error of a dataset without several flows.
 fn refusal(dataset: &Dataset, path: PathBuf) -> EcmpError {
-    if is_single(&path) {
+    if path.is_file() {
         return EcmpError::SingleFile(path);
     }
     let kind = |run: &Run| match run.manifest().method.as_str() {
@@ -178,8 +178,4 @@ fn refusal(dataset: &Dataset, path: PathBuf) -> EcmpError {
         path,
         found: found.into_iter().collect(),
     }
-}
-
-fn is_single(path: &Path) -> bool {
-    path.is_file()
 }

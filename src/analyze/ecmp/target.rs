@@ -80,7 +80,7 @@ pub(super) fn find(chosen: &Chosen, target: &str) -> Result<Found, EcmpError> {
         for batch in scan.filter(filter.clone()).batches()? {
             for row in Rows::new(batch?).iter() {
                 // A trace that was cut gives no graph.
-                if !flows::is_cut(row.text("stop_reason")?.unwrap_or_default()) {
+                if !flows::is_cut(&rows::text(&row, "stop_reason")?) {
                     addresses.insert(rows::address(&row, "destination")?);
                 }
             }
@@ -129,11 +129,11 @@ fn of_multipath(run: &OneRun, destination: IpAddr) -> Result<Option<TargetGraph>
                 source: Source::Multipath,
                 run: run.facts.clone(),
                 trace_id: rows::trace_id(&row)?,
-                target_input: row.text("target_input")?.unwrap_or_default().to_owned(),
+                target_input: rows::text(&row, "target_input")?,
                 destination,
-                stop_reason: row.text("stop_reason")?.map(str::to_owned),
+                stop_reason: Some(rows::text(&row, "stop_reason")?),
                 algorithm: row.text("algorithm")?.map(str::to_owned),
-                flows: rows::number(&row, "flows")?.unwrap_or(0),
+                flows: rows::needed("flows", rows::number(&row, "flows")?)?,
                 probes: None,
                 failure_bound: row.float("failure_bound")?,
                 first_ttl: 1,
@@ -194,7 +194,7 @@ fn of_flows(run: &OneRun, destination: IpAddr) -> Result<Option<TargetGraph>, Ec
     let to = Filter::equals("destination", destination);
     for batch in scan.filter(to).batches()? {
         for row in Rows::new(batch?).iter() {
-            input = row.text("target_input")?.unwrap_or_default().to_owned();
+            input = rows::text(&row, "target_input")?;
             paths.push(FlowPath::read(&row)?);
         }
     }

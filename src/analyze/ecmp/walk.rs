@@ -140,10 +140,11 @@ fn of_multipath<E: From<EcmpError>>(
         let batch = Rows::new(batch.map_err(EcmpError::from)?);
         for row in batch.iter() {
             let facts = graph(run, &row, &probes)?;
-            let reason = facts.stop_reason.clone().unwrap_or_default();
+            let reasons = facts.stop_reason.iter().map(|reason| (reason.clone(), 1));
+            let reasons: Vec<(String, u64)> = reasons.collect();
             each(Seen {
                 facts: &facts,
-                stop_reasons: &[(reason, 1)],
+                stop_reasons: &reasons,
                 diamonds: &[],
             })?;
         }
@@ -159,9 +160,9 @@ fn graph(run: &OneRun, row: &Row, probes: &Probes) -> Result<GraphFacts, EcmpErr
         run_id: run.facts.run_id.clone(),
         trace_id: trace_id.0,
         vantage: run.facts.vantage.clone(),
-        target_input: row.text("target_input")?.unwrap_or_default().to_owned(),
+        target_input: rows::text(row, "target_input")?,
         destination: rows::address(row, "destination")?,
-        stop_reason: row.text("stop_reason")?.map(str::to_owned),
+        stop_reason: Some(rows::text(row, "stop_reason")?),
         algorithm: row.text("algorithm")?.map(str::to_owned),
         flows: number("flows")?,
         probes: probes.of(trace_id),
@@ -246,7 +247,7 @@ fn take_flow<'p>(
     let target = pending.entry(destination).or_default();
     target.read += 1;
     if target.target_input.is_empty() {
-        target.target_input = row.text("target_input")?.unwrap_or_default().to_owned();
+        target.target_input = rows::text(row, "target_input")?;
     }
     let flow = FlowPath::read(row)?;
     if !flow.is_cut() {

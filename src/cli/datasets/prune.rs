@@ -12,7 +12,7 @@ use pathsurvey::care::prune::{Doomed, Kept, Rule, plan};
 use pathsurvey::engine::clock::Clock;
 
 use super::print;
-use super::table::shown;
+use super::table::{counted, shown};
 use crate::cli::OK;
 
 /// Options of `datasets prune`.
@@ -74,7 +74,7 @@ impl PruneArgs {
             if runs > 0 || !plan.unfinished.is_empty() {
                 print(&format!(
                     "nothing was removed; to remove {}, give --yes\n",
-                    counted(runs as u64)
+                    counted(runs as u64, "run")
                 ))?;
             } else {
                 print(&format!("no run before {} is to be removed\n", rule.before))?;
@@ -98,7 +98,10 @@ impl PruneArgs {
             print(&format!("left  {path}: no run has this file\n"))?;
         }
         let bytes = HumanBytes(removed.bytes);
-        print(&format!("{} removed, {bytes}\n", counted(removed.runs)))?;
+        print(&format!(
+            "{} removed, {bytes}\n",
+            counted(removed.runs, "run")
+        ))?;
         Ok(OK)
     }
 
@@ -115,10 +118,6 @@ impl PruneArgs {
         age.before(today)
             .context("--older-than reaches back before the first date: give fewer days")
     }
-}
-
-fn counted(runs: u64) -> String {
-    format!("{runs} {}", if runs == 1 { "run" } else { "runs" })
 }
 
 fn doomed_line(word: &str, run: &Doomed) -> String {

@@ -1,5 +1,6 @@
 //! Tables for terminals.
 
+use indicatif::HumanCount;
 use unicode_width::UnicodeWidthStr;
 
 /// How the cells of a column are aligned.
@@ -52,6 +53,12 @@ impl Table {
         }
         text
     }
+}
+
+/// A number of things, such as `1 run` or `2,000 runs`.
+pub(in crate::cli) fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", HumanCount(number))
 }
 
 /// A text without characters that control a terminal or change the direction of the text. They are escaped.

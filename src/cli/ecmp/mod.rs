@@ -19,7 +19,7 @@ use pathsurvey::care::night_of;
 use pathsurvey::dataset::read::{Dataset, Run};
 
 use self::csv::CsvTable;
-use super::datasets::{is_broken_pipe, print, print_json};
+use super::datasets::{counted, is_broken_pipe, print, print_json};
 use super::log::LogOptions;
 use super::terminal::new_bar;
 use super::values::day;
@@ -92,7 +92,7 @@ impl EcmpArgs {
         if let [run, ..] = graphs.left_out() {
             tracing::warn!(
                 "{} of trace with several flows left out, because there are runs of multipath tracing: choose with `--run {run}`",
-                runs(graphs.left_out().len())
+                counted(graphs.left_out().len() as u64, "run")
             );
         }
         if let Some(target) = &self.dot {
@@ -158,13 +158,6 @@ fn drawn(graphs: &Graphs, target: &str) -> anyhow::Result<TargetGraph> {
         );
     }
     Ok(found.graph)
-}
-
-fn runs(count: usize) -> String {
-    match count {
-        1 => "1 run".to_owned(),
-        _ => format!("{count} runs"),
-    }
 }
 
 /// A progress bar that disappears when it is dropped.

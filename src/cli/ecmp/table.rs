@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 
 use pathsurvey::analyze::ecmp::{Bin, RunFacts, Source, Spread, Summary};
 
-use crate::cli::datasets::{Align, Table, shown};
+use crate::cli::datasets::{Align, Table, counted, shown};
 
 /// The most runs that are listed. The newest ones are.
 const LISTED_RUNS: usize = 10;
@@ -174,12 +174,12 @@ fn diamonds(summary: &Summary) -> String {
         ]);
     }
     text += &table.text();
-    for (name, shown) in [
+    for (name, values) in [
         ("width", &figures.max_width),
         ("length", &figures.max_length),
         ("asymmetry", &figures.width_asymmetry),
     ] {
-        text += &format!("\n{}", bins(name, "diamonds", shown));
+        text += &format!("\n{}", bins(name, "diamonds", values));
     }
     text
 }
@@ -246,11 +246,6 @@ fn shared(summary: &Summary) -> String {
 
 fn count(number: u64) -> String {
     HumanCount(number).to_string()
-}
-
-fn counted(number: u64, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", count(number))
 }
 
 fn share(part: u64, all: u64) -> String {

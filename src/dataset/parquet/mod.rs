@@ -157,7 +157,7 @@ impl LastError {
         *last = Some(copy_of(error));
     }
 
-    /// Returns the I/O error behind an error of the encoder. If there is none, returns `error`.
+    /// Returns the last I/O error, which is why the encoder failed. Without an I/O error, returns `error`.
     fn cause_of(&self, error: ParquetError) -> ParquetError {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match last.take() {

@@ -143,7 +143,7 @@ fn quote(probe: &Packet, quoted: &Flight, quoting: Quoting, most: usize) -> Vec<
         write(probe.checksum_offset(), value);
     }
     let ends = quoted.ends();
-    write(probe.flow_number_offset(), ends.source_port);
+    write(probe.source_number_offset(), ends.source_port);
     if quoted.has_ports() && probe.transport().len() >= 4 {
         write(Some(2), ends.destination_port);
     }

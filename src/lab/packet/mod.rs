@@ -196,7 +196,7 @@ impl<'a> Packet<'a> {
 
     /// The offset of the field that distinguishes a host's flows: the source port, or the identifier of an echo request.
     /// `None` for other protocols, and for packets too short to have ports.
-    pub(in crate::lab) fn flow_number_offset(&self) -> Option<usize> {
+    pub(in crate::lab) fn source_number_offset(&self) -> Option<usize> {
         match self.protocol() {
             UDP | TCP if self.transport().len() >= 4 => Some(0),
             _ if self.is_icmp() => Some(4),

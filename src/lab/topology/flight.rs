@@ -73,7 +73,7 @@ impl Flight {
     }
 
     /// Whether it has a field that distinguishes flows of one host: a source port, or an identifier.
-    pub(in crate::lab) fn has_flow_number(&self) -> bool {
+    pub(in crate::lab) fn has_source_number(&self) -> bool {
         self.has_ports() || matches!(self.protocol, ICMP | ICMPV6)
     }
 
@@ -121,7 +121,7 @@ impl Flight {
             _ => checksum::address_sum(ends.source, checksum::address_sum(ends.destination, 0)),
         };
         let [from, to] = [ends.source_port, ends.destination_port].map(u16::to_be_bytes);
-        match self.has_flow_number() {
+        match self.has_source_number() {
             true => checksum::sum(&[from[0], from[1], to[0], to[1]], addresses),
             false => addresses,
         }

@@ -168,7 +168,7 @@ impl Rewriting {
         };
         if let Some(new) = translator.and_then(|mapping| mapping.apply(before.source)) {
             after.source = new;
-            if flight.has_flow_number() {
+            if flight.has_source_number() {
                 after.source_port ^= self.source_port;
             }
         }

@@ -7,7 +7,7 @@ use super::graph::{Graph, NodeEnd, NodeId};
 use super::levels::Levels;
 use super::plan::Walk;
 use super::points::shows_at_most;
-use super::walk::{Via, varying_nodes};
+use super::walk::{Via, View, varying_nodes};
 use crate::model::diamonds;
 use crate::model::{
     Anomalies, Anomaly, DiamondRow, FlowId, GraphRow, LinkRow, NodeRow, StopReason, StoppedBy,
@@ -100,15 +100,14 @@ impl Findings<'_> {
         is_settled.then(|| self.ttl(*place))
     }
 
-    /// Withdraws the type of balancers of which it is not known whether they go by packets.
+    /// Removes the type of a balancer if too few answers show whether it goes by packets.
     fn doubt(&self, diamonds: &mut [DiamondRow]) {
         let ttls_of = |is_unsure: bool| -> BTreeSet<Ttl> {
+            let is_such = |view: &View| view.varies && view.is_unsure == is_unsure;
             let hops = self.walk.views.iter().enumerate();
-            let such = hops.filter(|(_, views)| {
-                let varying = views.iter().filter(|view| view.varies);
-                varying.clone().any(|view| view.is_unsure == is_unsure)
-            });
-            such.map(|(place, _)| self.ttl(place)).collect()
+            hops.filter(|(_, views)| views.iter().any(is_such))
+                .map(|(place, _)| self.ttl(place))
+                .collect()
         };
         let (unsure, sure) = (ttls_of(true), ttls_of(false));
         for diamond in diamonds {

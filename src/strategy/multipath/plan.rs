@@ -127,7 +127,7 @@ struct Planner<'a> {
     wants: BTreeSet<Want>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Returns `None` if MDA-Lite is not enough.
     fn walk(&mut self) -> Option<(Plan, Walk)> {
         let last = usize::from(
@@ -184,13 +184,20 @@ impl Planner<'_> {
         Some((Plan::Ended(reason), walk))
     }
 
-    fn want_all(&mut self, place: usize, flows: &[u16]) {
-        let wants = flows.iter().map(|flow| Want {
+    /// Wants an attempt of each of these flows.
+    fn want_all(&mut self, place: usize, flows: impl IntoIterator<Item = u16>) {
+        let wants = flows.into_iter().map(|flow| Want {
             place,
-            flow: *flow,
+            flow,
             repeats: false,
         });
         self.wants.extend(wants);
+    }
+
+    /// The flows that were not sent to `place`, in the order of their numbers.
+    fn unsent(&self, place: usize) -> impl Iterator<Item = u16> + use<'a> {
+        let shown = self.graph.at(place);
+        (0..self.limits.max_flows).filter(|flow| !shown.contains_key(flow))
     }
 
     /// Adds what the groups before `place` lack to the wants. Returns why each lacks nothing more.

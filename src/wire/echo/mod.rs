@@ -136,7 +136,7 @@ impl ProbeProtocol for Echo {
             return None;
         };
         Some(Shown {
-            flow_number: echo.identifier,
+            source_number: echo.identifier,
             dst_port: None,
             ttl: ttl_of_sequence(echo.sequence?),
             checksum: echo.checksum,

@@ -135,7 +135,7 @@ impl ProbeProtocol for Tcp {
             return None;
         };
         Some(Shown {
-            flow_number: tcp.src_port,
+            source_number: tcp.src_port,
             dst_port: tcp.dst_port,
             ttl: None,
             checksum: tcp.checksum,

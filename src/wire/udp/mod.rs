@@ -100,7 +100,7 @@ impl ProbeProtocol for Udp {
         let is_whole = udp.length.is_some() && udp.checksum.is_some();
         let length = udp.length.filter(|_| self.shows_ttl(run));
         (is_whole || !run.quotes_with_headers).then_some(Shown {
-            flow_number: udp.src_port,
+            source_number: udp.src_port,
             dst_port: udp.dst_port,
             ttl: length.and_then(ttl_of_length),
             checksum: udp.checksum,

@@ -177,7 +177,7 @@ struct Shown {
 /// Every row is what the network did.
 fn true_rows(survey: &Survey, tos: u8) -> Shown {
     let icmp = survey.protocol == Protocol::Icmp;
-    let (flow_number, quoted_number) = match icmp {
+    let (source_number, quoted_number) = match icmp {
         false => ("src_port", "quoted_src_port"),
         true => ("icmp_id", "quoted_icmp_id"),
     };
@@ -192,7 +192,7 @@ fn true_rows(survey: &Survey, tos: u8) -> Shown {
         }
         let key = (
             address(row, "destination").unwrap(),
-            number(row, flow_number).unwrap() as u16,
+            number(row, source_number).unwrap() as u16,
         );
         let packets = &sent[&key];
         // Paris: nothing that a balancer hashes differs within a flow.

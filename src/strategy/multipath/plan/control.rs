@@ -12,11 +12,11 @@ impl Planner<'_> {
         let mut none = Vec::new();
         for (at, count) in lacking {
             let fresh: Vec<u16> = self.unprobed(place, *at).take(*count as usize).collect();
-            self.want_all(place, &fresh);
             let left = count - fresh.len() as u32;
             if left > 0 {
                 short.push((*at, left, !fresh.is_empty()));
             }
+            self.want_all(place, fresh);
         }
         for (at, count, has_fresh) in &short {
             let parents = |at: usize| &self.groups[place][at].parents;
@@ -39,11 +39,13 @@ impl Planner<'_> {
 
     /// The flows of a group that were not probed at `place`, used ones first.
     fn unprobed(&self, place: usize, at: usize) -> Box<dyn Iterator<Item = u16> + '_> {
-        let shown = self.graph.at(place);
-        let is_new = move |flow: &u16| !shown.contains_key(flow);
         match &self.groups[place][at].members {
-            Members::All => Box::new((0..self.limits.max_flows).filter(is_new)),
-            Members::Flows(flows) => Box::new(flows.iter().copied().filter(is_new)),
+            Members::All => Box::new(self.unsent(place)),
+            Members::Flows(flows) => {
+                let shown = self.graph.at(place);
+                let flows = flows.iter().copied();
+                Box::new(flows.filter(move |flow| !shown.contains_key(flow)))
+            }
         }
     }
 
@@ -78,7 +80,7 @@ impl Planner<'_> {
                     let unprobed = self.unprobed(before, *parent);
                     let flows: Vec<u16> = unprobed.take(asked as usize).collect();
                     if !flows.is_empty() {
-                        self.want_all(before, &flows);
+                        self.want_all(before, flows);
                         return true;
                     }
                 }
@@ -96,8 +98,9 @@ impl Planner<'_> {
                 let pool = (self.used..self.limits.max_flows).chain(0..self.used);
                 let fresh = pool.filter(|flow| !shown.contains_key(flow));
                 let flows: Vec<u16> = fresh.take(asked as usize).collect();
-                self.want_all(before, &flows);
-                !flows.is_empty()
+                let any = !flows.is_empty();
+                self.want_all(before, flows);
+                any
             }
         }
     }

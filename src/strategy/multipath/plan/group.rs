@@ -11,8 +11,8 @@ const PATIENCE: u8 = 3;
 /// The silent flows at which a group is given up, as a multiple of the answered ones that it needs.
 const MOST_SILENT: u32 = 4;
 
-/// The least probability that two packets of a flow meet the same node behind a hop without answers, whatever the shares of the nodes. A balancer by
-/// packets may be hidden there, over few routers that balance by flows.
+/// The least probability that two packets of a flow meet the same node behind a hop without answers, whatever the shares of the nodes. A
+/// balancer by packets may be hidden there, over few routers that balance by flows.
 const BEHIND_SILENCE: f64 = 0.6;
 
 /// The further attempts at which a group is given up, as a multiple of the answers that it needs. A hop may be limited, or lossy.
@@ -46,15 +46,12 @@ impl Planner<'_> {
             0 => 1,
             _ => view.silent.len(),
         };
-        for flow in &view.silent[..again.min(view.silent.len())] {
-            if self.graph.at(place)[flow].attempts < tries.min(MOST_ATTEMPTS) {
-                self.wants.insert(Want {
-                    place,
-                    flow: *flow,
-                    repeats: false,
-                });
-            }
-        }
+        let (graph, tries) = (self.graph, tries.min(MOST_ATTEMPTS));
+        let silent = view.silent.iter().copied().take(again);
+        self.want_all(
+            place,
+            silent.filter(|flow| graph.at(place)[flow].attempts < tries),
+        );
         let (needed, have) = match view.answered {
             0 => (first, view.silent.len() as u32),
             // A router delivers to a host on its link, and forwards the host's packets nowhere else. So the last routers are asked

@@ -45,15 +45,13 @@ impl Planner<'_> {
             }
             Lacks::Nothing(_) => return None,
             Lacks::Flows(lacking) => {
-                let flows = { 0..self.limits.max_flows }
-                    .filter(|flow| !self.graph.at(place).contains_key(flow))
-                    .take(lacking as usize);
-                let flows: Vec<u16> = flows.collect();
-                self.want_all(place, &flows);
-                match flows.is_empty() {
-                    true => StoppedBy::MaxFlows,
-                    false => StoppedBy::Points,
-                }
+                let mut flows = self.unsent(place).take(lacking as usize).peekable();
+                let stop = match flows.peek() {
+                    None => StoppedBy::MaxFlows,
+                    Some(_) => StoppedBy::Points,
+                };
+                self.want_all(place, flows);
+                stop
             }
         };
         if self.wants.is_empty() && !self.is_plain(place, &hop) {
@@ -143,16 +141,14 @@ impl Planner<'_> {
         let mut more = 0;
         for (answered, fresh) in known.into_values() {
             let lacking = count.saturating_sub(answered);
-            let flows: Vec<u16> = fresh.into_iter().take(lacking).collect();
-            self.want_all(other, &flows);
-            more = more.max(lacking - flows.len());
+            more = more.max(lacking.saturating_sub(fresh.len()));
+            self.want_all(other, fresh.into_iter().take(lacking));
         }
         // A node with too few flows gets one of as many further flows as there are nodes, on average.
-        let shown = self.graph.at(place);
-        let further = { 0..self.limits.max_flows }.filter(|flow| !shown.contains_key(flow));
-        let flows: Vec<u16> = further.take(more * nodes.len()).collect();
-        self.want_all(place, &flows);
-        more == 0 || !flows.is_empty()
+        let mut flows = self.unsent(place).take(more * nodes.len()).peekable();
+        let is_known = more == 0 || flows.peek().is_some();
+        self.want_all(place, flows);
+        is_known
     }
 
     /// The links of the nodes at `place` to those at `other`.
