@@ -1,10 +1,11 @@
 //! What else Linux routers do with next hops, and what multipath tracing shows of it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::fabric::{Fabric, Shape};
 use super::graphs::{
-    SURELY, SURELY_BOUND, check_all, check_nothing_is_false, count_misses, survey,
+    Graph, SURELY, SURELY_BOUND, check_all, check_nothing_is_false, count_misses, survey,
     survey_that_tells,
 };
 use super::most_misses;
@@ -111,7 +112,21 @@ pub fn halves_drawn_for_each_packet(family: Family) -> Outcome {
     fabric.change("per-packet", &["r1"]);
     let graphs = survey(&fabric, family, &[&SURELY[..], &TCP].concat());
     check_nothing_is_false(&graphs, |target| fabric.truth(family, target));
+    for (target, graph) in &graphs {
+        assert!(!graph.varying.is_empty(), "{target}: {graph:?}");
+        check_ways_of_halves(target, graph);
+    }
     Ok(())
+}
+
+/// Both halves show: the routers behind them, and the end.
+fn check_ways_of_halves(target: &IpAddr, graph: &Graph) {
+    let at = |wanted: u8| {
+        let nodes = graph.found.nodes.iter();
+        nodes.filter(|(ttl, _)| *ttl == wanted).count()
+    };
+    assert!(at(3) > 2, "{target}: {graph:?}");
+    assert_eq!(graph.stop_reason, "completed", "{target}");
 }
 
 /// As before, and the first routers of both halves do not answer. So nothing shows that a balancer by packets is there, but its effect.
@@ -125,6 +140,9 @@ pub fn silent_halves_drawn_for_each_packet(family: Family) -> Outcome {
     let options = [&SURELY[..], &TCP, &["--timeout", "1"]].concat();
     let graphs = survey(&fabric, family, &options);
     check_nothing_is_false(&graphs, |target| fabric.truth(family, target));
+    for (target, graph) in &graphs {
+        check_ways_of_halves(target, graph);
+    }
     Ok(())
 }
 
