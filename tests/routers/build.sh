@@ -35,18 +35,6 @@ address6() { if [ "$1" = target ]; then echo 2001:db8:2::80; else echo "2001:db8
 # Of the end of a link that is at $1 and leads to $2.
 hardware() { printf '02:00:00:00:%02d:%02d' "${number[$1]}" "${number[$2]}"; }
 
-# Commands for `ip -batch`: the end of a link that is at $1 and leads to $2.
-link_end() {
-  local here=$1 there=$2 link="to-$2"
-  cat <<END
-link set $link txqueuelen 10000 up
-address add $(address4 "$here") peer $(address4 "$there") dev $link
-address add $(address6 "$here") peer $(address6 "$there") dev $link nodad
-neighbour replace $(address4 "$there") lladdr $(hardware "$there" "$here") dev $link nud permanent
-neighbour replace $(address6 "$there") lladdr $(hardware "$there" "$here") dev $link nud permanent
-END
-}
-
 # Commands for `ip -batch`: from $1 to the networks $2 (IPv4) and $3 (IPv6) by any of the others.
 route() {
   local here=$1 to4=$2 to6=$3 hops4="" hops6="" next

@@ -29,6 +29,19 @@ settings() {
   write_if_there ipv6/icmp/ratemask ""
 }
 
+# Commands for `ip -batch`: the end of a link that is at $1 and leads to $2. `address4`, `address6` and `hardware` are those
+# of the script that reads this file.
+link_end() {
+  local link="to-$2"
+  cat <<END
+link set $link txqueuelen 10000 up
+address add $(address4 "$1") peer $(address4 "$2") dev $link
+address add $(address6 "$1") peer $(address6 "$2") dev $link nodad
+neighbour replace $(address4 "$2") lladdr $(hardware "$2" "$1") dev $link nud permanent
+neighbour replace $(address6 "$2") lladdr $(hardware "$2" "$1") dev $link nud permanent
+END
+}
+
 # Until every link of a namespace has its carrier and every address may be used, for at most ten seconds.
 until_ready() {
   local attempt waiting

@@ -112,18 +112,6 @@ links() {
   done < <(shape "$1")
 }
 
-# Commands for `ip -batch`: the end of a link that is at $1 and leads to $2.
-link_end() {
-  local link="to-$2"
-  cat <<END
-link set $link txqueuelen 10000 up
-address add $(address4 "$1") peer $(address4 "$2") dev $link
-address add $(address6 "$1") peer $(address6 "$2") dev $link nodad
-neighbour replace $(address4 "$2") lladdr $(hardware "$2" "$1") dev $link nud permanent
-neighbour replace $(address6 "$2") lladdr $(hardware "$2" "$1") dev $link nud permanent
-END
-}
-
 # Commands for `ip -batch`: to the targets by the next hops that follow, each with its weight. The second argument is for `route`.
 forth_plain() {
   local hops4="" hops6="" next weight
